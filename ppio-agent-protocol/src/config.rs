@@ -1,0 +1,26 @@
+//! `agent.yaml`: what an agent is, what it needs, where it was deployed.
+
+mod agent_config;
+mod agent_name;
+mod author_email;
+mod entrypoint;
+mod error;
+mod json;
+mod limits;
+mod status;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+pub use agent_config::{
+    AgentConfig, AgentMetadata, AgentSpec, ApiVersion, Kind, RuntimeSpec, SandboxSpec,
+    UnsupportedDocument,
+};
+pub use agent_name::{AgentName, InvalidAgentName};
+pub use author_email::{AuthorEmail, InvalidAuthorEmail};
+pub use entrypoint::{Entrypoint, InvalidEntrypoint};
+pub use error::ConfigError;
+pub use json::TEMPLATE_METADATA_KEY;
+pub use limits::{
+    CpuLimit, InvalidCpuLimit, InvalidMemoryLimit, InvalidStartTimeout, MemoryLimit, StartTimeout,
+};
+pub use status::{AgentStatus, DeploymentPhase};

@@ -1,0 +1,124 @@
+//! `metadata.author`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::text::{self, excerpt};
+
+/// An e-mail address, checked for the mistakes people make, not for all of RFC 5322: one `@` with something
+/// before it, a domain with a dot inside after it, no white space, at most 254 bytes (what mail can carry).
+///
+/// ```
+/// use ppio_agent_protocol::AuthorEmail;
+///
+/// assert!("developer@example.com".parse::<AuthorEmail>().is_ok());
+/// assert!("developer".parse::<AuthorEmail>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthorEmail(String);
+
+/// A text that is no [`AuthorEmail`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an e-mail address, write one such as `developer@example.com`")]
+pub struct InvalidAuthorEmail(String);
+
+impl AuthorEmail {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AuthorEmail {
+    type Err = InvalidAuthorEmail;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let label =
+            |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        let plain =
+            |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | ',' | ';');
+        let valid = text.len() <= 254
+            && text.chars().all(plain)
+            && text.split_once('@').is_some_and(|(user, domain)| {
+                !user.is_empty()
+                    && !domain.contains('@')
+                    && domain.contains('.')
+                    && domain.split('.').all(label)
+            });
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAuthorEmail(excerpt(text)))
+        }
+    }
+}
+
+impl fmt::Display for AuthorEmail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for AuthorEmail {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for AuthorEmail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AuthorEmail {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(
+            deserializer,
+            "an e-mail address such as `developer@example.com`",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule() {
+        for text in [
+            "a@b.c",
+            "developer@example.com",
+            "a.b+c@x-y.co.uk",
+            "用户@例子.公司",
+            "o'neil@x.ie",
+        ] {
+            assert!(text.parse::<AuthorEmail>().is_ok(), "{text:?}");
+        }
+        let huge = format!("{}@example.com", "a".repeat(1 << 20));
+        for text in [
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@b.",
+            "a@.c",
+            "a@b..c",
+            "a@b@c.d",
+            "a b@c.d",
+            "a@b.c\n",
+            "Ann <ann@b.c>",
+            "a@b.c,d@e.f",
+            "a@-b.c",
+            "a\u{3000}@b.c",
+            huge.as_str(),
+        ] {
+            assert!(text.parse::<AuthorEmail>().is_err(), "{text:?}");
+        }
+    }
+}

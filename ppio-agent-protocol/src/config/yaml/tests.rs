@@ -1,0 +1,314 @@
+use std::fmt::Write;
+
+use proptest::collection::btree_map;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    AgentConfig, AgentMetadata, AgentSpec, AgentStatus, ConfigError, CpuLimit, DeploymentPhase,
+    MemoryLimit, RuntimeSpec, SandboxSpec, StartTimeout,
+};
+
+const DOCUMENT: &str = r#"# Agent
+apiVersion: v1
+kind: Agent
+metadata:
+  name: my-langgraph-agent
+  version: "1.0.0"
+  author: "developer@example.com"
+  description: "A LangGraph-based AI agent"
+  created: "2024-01-15T10:30:00Z"
+  labels: {team: a}
+
+spec:
+  entrypoint: "agent.py"
+
+  runtime:
+    timeout: 60
+    memory_limit: "1Gi"
+    cpu_limit: "1"
+
+  sandbox:
+    template_id: "tmpl_abc123"
+
+status:
+  phase: "deployed"
+  template_id: "tmpl_abc123"
+  last_deployed: "2024-01-15T11:00:00Z"
+  build_id: "build_xyz789"
+"#;
+
+fn mistake(text: &str) -> ConfigError {
+    AgentConfig::from_yaml(text).unwrap_err()
+}
+
+#[test]
+fn reads_the_designs_own_example() {
+    let config = AgentConfig::from_yaml(DOCUMENT).unwrap();
+    assert!(config.spec.entrypoint.as_ref().unwrap().is_python());
+    let runtime = config.spec.runtime.as_ref().unwrap();
+    assert_eq!(runtime.timeout.unwrap().as_secs(), 60);
+    assert_eq!(runtime.memory_limit.unwrap().mebibytes(), 1024);
+    assert_eq!(runtime.cpu_limit.unwrap().cpu_count(), 1);
+    let status = config.status.as_ref().unwrap();
+    assert_eq!(status.phase, Some(DeploymentPhase::Deployed));
+    assert_eq!(config.metadata.extra["labels"], json!({"team": "a"}));
+
+    let written = config.to_yaml().unwrap();
+    assert_eq!(AgentConfig::from_yaml(&written).unwrap(), config);
+    // The same document travels as JSON.
+    assert_eq!(
+        AgentConfig::from_json(&config.to_json().unwrap()).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn numbers_need_no_quotes_where_they_are_numbers() {
+    let text = DOCUMENT
+        .replace("\"1Gi\"", "1073741824")
+        .replace("cpu_limit: \"1\"", "cpu_limit: 0.5");
+    let runtime = AgentConfig::from_yaml(&text).unwrap().spec.runtime.unwrap();
+    assert_eq!(runtime.memory_limit.unwrap().mebibytes(), 1024);
+    assert_eq!(runtime.cpu_limit.unwrap().millicores(), 500);
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_mistake_is_named_by_field_line_and_column() {
+    for (from, to, path, line, column, problem) in [
+        ("apiVersion: v1", "apiVersion: v2", "apiVersion", 2, 13, "write `v1`"),
+        ("kind: Agent", "kind: Pod", "kind", 3, 7, "write `Agent`"),
+        ("my-langgraph-agent", "My Agent", "metadata.name", 5, 9, "lower-case letters"),
+        ("my-langgraph-agent", "''", "metadata.name", 5, 9, "the name is empty"),
+        ("my-langgraph-agent", "[a]", "metadata.name", 5, 9, "a name such as `my-agent`"),
+        ("\"1.0.0\"", "1.0", "metadata.version", 6, 12, "a version in quotes"),
+        ("\"developer@example.com\"", "me", "metadata.author", 7, 11, "e-mail address"),
+        ("\"agent.py\"", "/agent.py", "spec.entrypoint", 13, 15, "relative to agent.yaml"),
+        ("\"agent.py\"", "agent.js", "spec.entrypoint", 13, 15, "`src/main.rs`"),
+        ("\"agent.py\"", "\"\"", "spec.entrypoint", 13, 15, "the entrypoint is empty"),
+        ("timeout: 60", "timeout: 3601", "spec.runtime.timeout", 16, 14, "use 1 to 3600"),
+        ("timeout: 60", "timeout: -1", "spec.runtime.timeout", 16, 14, "use 1 to 3600"),
+        ("timeout: 60", "timeout: 60s", "spec.runtime.timeout", 16, 14, "without quotes or unit"),
+        ("\"1Gi\"", "1.5Gi", "spec.runtime.memory_limit", 17, 19, "`512Mi`"),
+        ("\"1Gi\"", "1Gb/s", "spec.runtime.memory_limit", 17, 19, "not a unit"),
+        ("cpu_limit: \"1\"", "cpu_limit: half", "spec.runtime.cpu_limit", 18, 16, "`500m`"),
+    ] {
+        let text = DOCUMENT.replacen(from, to, 1);
+        assert_ne!(text, DOCUMENT, "{from:?} is not in the document");
+        let error = mistake(&text);
+        assert_eq!((error.path(), error.line(), error.column()), (Some(path), Some(line), Some(column)), "{error}");
+        assert!(error.problem().contains(problem), "{error}");
+        assert!(!error.problem().contains(" at line "), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_field_is_named_at_its_section() {
+    for (line, path, place) in [
+        ("  name: my-langgraph-agent\n", "metadata.name", 5),
+        ("  version: \"1.0.0\"\n", "metadata.version", 5),
+        (
+            "  author: \"developer@example.com\"\n",
+            "metadata.author",
+            5,
+        ),
+        ("  entrypoint: \"agent.py\"\n", "spec.entrypoint", 14),
+    ] {
+        let error = mistake(&DOCUMENT.replacen(line, "", 1));
+        assert_eq!(
+            (error.path(), error.line()),
+            (Some(path), Some(place)),
+            "{error}"
+        );
+        assert!(
+            error.problem().starts_with("the field is missing, add `"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn text_that_is_no_document() {
+    for text in [
+        "",
+        "# nothing\n",
+        "---\n",
+        "null",
+        "[]",
+        "hello",
+        "a: b: c",
+        "\t- x",
+        "{",
+        "metadata: &a [*a]",
+        "\u{0}",
+        "%",
+    ] {
+        mistake(text);
+    }
+    let twice = format!("{DOCUMENT}---\n{DOCUMENT}");
+    assert!(
+        mistake(&twice)
+            .to_string()
+            .contains("more than one document")
+    );
+    let duplicate = format!("{DOCUMENT}kind: Agent\n");
+    assert!(
+        mistake(&duplicate)
+            .to_string()
+            .contains("duplicate field `kind`")
+    );
+}
+
+/// Each alias stands for ten of the next: a billion when written out.
+#[test]
+fn aliases_cannot_blow_it_up() {
+    let mut bomb = "a0: &a0 [x]\n".to_owned();
+    for level in 1..=9 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(",");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
+    }
+    mistake(&(DOCUMENT.to_owned() + &bomb));
+    mistake(&format!("x: {}", "[".repeat(1_000)));
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,16}",
+        "[ \\n\\t:#'\"&*!|>%@`{}\\[\\],-]{0,8}",
+        prop::sample::select(vec![
+            "",
+            "yes",
+            "null",
+            "~",
+            "1.0",
+            "0x1F",
+            "1e3",
+            "2024-01-15",
+            "<<",
+            "---",
+            "true",
+            ".inf"
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            btree_map("[a-z]{1,3}", inner, 0..3).prop_map(|map| Value::from(Map::from_iter(map))),
+        ]
+    })
+}
+
+fn extra() -> impl Strategy<Value = Map<String, Value>> {
+    btree_map("x[a-z -]{0,6}", value(), 0..3).prop_map(Map::from_iter)
+}
+
+fn metadata() -> impl Strategy<Value = AgentMetadata> {
+    let name = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
+    let author = "[a-z0-9.+]{1,8}@[a-z0-9]{1,8}[.][a-z]{2,3}";
+    (
+        name,
+        "[0-9a-z.+-]{1,8}",
+        author,
+        option::of(text()),
+        option::of(text()),
+        extra(),
+    )
+        .prop_map(
+            |(name, version, author, description, created, extra)| AgentMetadata {
+                description,
+                created,
+                extra,
+                ..AgentMetadata::new(name.parse().unwrap(), version, author.parse().unwrap())
+            },
+        )
+}
+
+fn runtime() -> impl Strategy<Value = RuntimeSpec> {
+    let memory = (1..u64::MAX).prop_map(|bytes| bytes.to_string().parse::<MemoryLimit>().unwrap());
+    let cpu =
+        (1..u32::MAX).prop_map(|millicores| format!("{millicores}m").parse::<CpuLimit>().unwrap());
+    let timeout = (1..=3600u64).prop_map(|seconds| StartTimeout::from_secs(seconds).unwrap());
+    (
+        option::of(timeout),
+        option::of(memory),
+        option::of(cpu),
+        extra(),
+    )
+        .prop_map(|(timeout, memory_limit, cpu_limit, extra)| RuntimeSpec {
+            timeout,
+            memory_limit,
+            cpu_limit,
+            extra,
+        })
+}
+
+fn spec() -> impl Strategy<Value = AgentSpec> {
+    let entrypoint = "[a-z0-9_]{1,6}/[a-z0-9_-]{1,6}[.](py|rs)";
+    let sandbox = (option::of(text()), extra())
+        .prop_map(|(template_id, extra)| SandboxSpec { template_id, extra });
+    (
+        entrypoint,
+        option::of(runtime()),
+        option::of(sandbox),
+        extra(),
+    )
+        .prop_map(|(entrypoint, runtime, sandbox, extra)| AgentSpec {
+            runtime,
+            sandbox,
+            extra,
+            ..AgentSpec::new(entrypoint.parse().unwrap())
+        })
+}
+
+fn status() -> impl Strategy<Value = AgentStatus> {
+    let phase = prop_oneof![
+        Just("pending".to_owned()),
+        Just("failed".to_owned()),
+        text()
+    ];
+    (
+        option::of(phase),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+        extra(),
+    )
+        .prop_map(
+            |(phase, template_id, last_deployed, build_id, extra)| AgentStatus {
+                phase: phase.map(|phase| phase.parse::<DeploymentPhase>().unwrap()),
+                template_id,
+                last_deployed,
+                build_id,
+                extra,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(metadata in metadata(), spec in spec(), status in option::of(status()), extra in extra()) {
+        let config = AgentConfig { status, extra, ..AgentConfig::new(metadata, spec) };
+        let yaml = config.to_yaml().unwrap();
+        prop_assert_eq!(AgentConfig::from_yaml(&yaml).map_err(|error| format!("{error} in\n{yaml}")), Ok(config.clone()));
+        prop_assert_eq!(AgentConfig::from_json(&config.to_json().unwrap()), Ok(config));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(metadata|spec|name|: |\\n|  |- |&a |\\*a |\\PC){0,24}") {
+        let _ = AgentConfig::from_yaml(&text);
+        let _ = AgentConfig::from_json(&text);
+    }
+}
