@@ -3,10 +3,12 @@
 mod agent_config;
 mod agent_name;
 mod author_email;
+mod cpu_limit;
 mod entrypoint;
 mod error;
 mod json;
-mod limits;
+mod memory_limit;
+mod start_timeout;
 mod status;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -17,10 +19,10 @@ pub use agent_config::{
 };
 pub use agent_name::{AgentName, InvalidAgentName};
 pub use author_email::{AuthorEmail, InvalidAuthorEmail};
+pub use cpu_limit::{CpuLimit, InvalidCpuLimit};
 pub use entrypoint::{Entrypoint, InvalidEntrypoint};
 pub use error::ConfigError;
 pub use json::TEMPLATE_METADATA_KEY;
-pub use limits::{
-    CpuLimit, InvalidCpuLimit, InvalidMemoryLimit, InvalidStartTimeout, MemoryLimit, StartTimeout,
-};
+pub use memory_limit::{InvalidMemoryLimit, MemoryLimit};
+pub use start_timeout::{InvalidStartTimeout, StartTimeout};
 pub use status::{AgentStatus, DeploymentPhase};

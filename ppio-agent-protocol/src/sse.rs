@@ -6,7 +6,7 @@
 //!
 //! let mut wire = Vec::new();
 //! sse::write_data(&mut wire, br#"{"token":"hello"}"#);
-//! sse::write_comment(&mut wire, "still here");
+//! sse::comment(&mut wire, "still here");
 //! assert_eq!(wire, b"data: {\"token\":\"hello\"}\n\n: still here\n\n");
 //!
 //! let mut decoder = sse::Decoder::new();
@@ -27,7 +27,7 @@ mod event;
 mod round_trip;
 
 pub use decoder::{Decoder, EventTooLarge, StreamEnd};
-pub use encoder::{write_comment, write_data, write_json};
+pub use encoder::{comment, write_data, write_json};
 pub use event::{Event, InvalidEvent};
 
 /// The content type of an event stream.

@@ -51,7 +51,7 @@ where
 }
 
 /// Appends a comment. Readers ignore it; as a heartbeat it keeps proxies from closing an idle stream.
-pub fn write_comment(buffer: &mut impl BufMut, text: &str) {
+pub fn comment(buffer: &mut impl BufMut, text: &str) {
     for line in lines(text.as_bytes()) {
         buffer.put_slice(b": ");
         buffer.put_slice(line);
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn comments_cannot_break_out() {
         let mut buffer = Vec::new();
-        write_comment(&mut buffer, "a\ndata: forged\r\n\rz");
+        comment(&mut buffer, "a\ndata: forged\r\n\rz");
         assert_eq!(buffer, b": a\n: data: forged\n: \n: z\n\n");
     }
 

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{Decoder, Event, write_comment, write_data};
+use super::{Decoder, Event, comment, write_data};
 
 /// Texts in which everything that matters to the format is frequent.
 fn text() -> impl Strategy<Value = String> {
@@ -51,13 +51,13 @@ proptest! {
     #[test]
     fn events_survive_any_cuts(
         events in vec(event(), 0..8),
-        comment in text(),
+        remark in text(),
         cuts in vec(any::<prop::sample::Index>(), 0..24),
     ) {
         let mut wire = Vec::new();
         for event in &events {
             event.write(&mut wire).unwrap();
-            write_comment(&mut wire, &comment);
+            comment(&mut wire, &remark);
         }
         let expected: Vec<Event> = events
             .into_iter()

@@ -65,6 +65,15 @@ fn reads_the_designs_own_example() {
 }
 
 #[test]
+fn editors_on_windows_are_welcome() {
+    let text = format!("\u{feff}{}", DOCUMENT.replace('\n', "\r\n"));
+    assert_eq!(
+        AgentConfig::from_yaml(&text),
+        AgentConfig::from_yaml(DOCUMENT)
+    );
+}
+
+#[test]
 fn numbers_need_no_quotes_where_they_are_numbers() {
     let text = DOCUMENT
         .replace("\"1Gi\"", "1073741824")
