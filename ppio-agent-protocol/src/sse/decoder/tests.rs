@@ -51,6 +51,12 @@ fn whole_events() {
             vec![event("a"), event("b"), event("c")],
         ),
         (b"data: a\n\r\ndata: b\n\n", vec![event("a"), event("b")]),
+        // CRLF is one line end, not two: the event goes on after it
+        (
+            b"event: x\r\ndata: a\r\ndata: b\r\n\r\n",
+            vec![event("a\nb").with_event("x")],
+        ),
+        (b"data: a\rdata: b\r\r", vec![event("a\nb")]),
         // values
         (b"data:a\n\n", vec![event("a")]),
         (b"data:  a \n\n", vec![event(" a ")]),
