@@ -32,8 +32,8 @@ impl ConfigError {
         self.place.map(|place| place.line)
     }
 
-    /// The column, counted from 1, if the document came as text. For YAML it is where the value starts (for a missing or doubled
-    /// field, where its section starts), for JSON where reading stopped.
+    /// The column, counted from 1, if the document came as text. For YAML it is where the value starts (for a
+    /// missing or doubled field, where its section starts), for JSON where reading stopped.
     pub fn column(&self) -> Option<usize> {
         self.place.map(|place| place.column)
     }
