@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::capture::Capture;
 use crate::example_binary;
+use crate::watchdog::Watchdog;
 
 /// How long an agent may take from start to a healthy `/ping`, unless the launcher says otherwise.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -35,6 +36,7 @@ const PORT_ATTEMPTS: usize = 5;
 /// ```
 pub struct AgentProcess {
     process: Child,
+    watchdog: Watchdog,
     address: SocketAddr,
     stdout: Capture,
     stderr: Capture,
@@ -144,6 +146,7 @@ impl AgentProcess {
 
 impl Drop for AgentProcess {
     fn drop(&mut self) {
+        self.watchdog.dismiss();
         // The group, so that nothing that the agent started outlives the test. It may be gone already.
         let _ = kill_process_group(self.id(), Signal::KILL);
         let _ = self.process.wait();
@@ -239,6 +242,7 @@ impl AgentLauncher {
         let stdout = process.stdout.take().expect("standard output is piped");
         let stderr = process.stderr.take().expect("standard error is piped");
         AgentProcess {
+            watchdog: Watchdog::guard(Pid::from_child(&process)),
             process,
             address,
             stdout: Capture::start(stdout),

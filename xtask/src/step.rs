@@ -99,10 +99,7 @@ impl Step {
         let program = self.command.get_program().to_string_lossy();
         match self.remedy {
             Some(remedy) if error.kind() == ErrorKind::NotFound => {
-                format!(
-                    "{} needs `{program}`, which is not installed; {remedy}",
-                    self.name
-                )
+                format!("{}: `{program}` is not installed; {remedy}", self.name)
             }
             _ => format!("{}: cannot start `{program}`: {error}", self.name),
         }
