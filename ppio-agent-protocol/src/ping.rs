@@ -1,0 +1,252 @@
+//! `GET /ping`: is the agent well, and may the platform take its sandbox away?
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::text;
+
+/// What an agent says about itself on `GET /ping`.
+///
+/// Writing is exact (`Healthy`, `HealthyBusy`). Reading is lenient, because agents in the field answer
+/// in several dialects: case, spaces, `-` and `_` do not matter, and the synonyms below are understood.
+///
+/// | read | means |
+/// | --- | --- |
+/// | `Healthy`, `ok`, `up` | [`Healthy`](Self::Healthy) |
+/// | `HealthyBusy`, `busy`, `working` | [`HealthyBusy`](Self::HealthyBusy) |
+///
+/// ```
+/// use ppio_agent_protocol::PingStatus;
+///
+/// assert_eq!("OK".parse(), Ok(PingStatus::Healthy));
+/// assert_eq!("healthy_busy".parse(), Ok(PingStatus::HealthyBusy));
+/// assert!("on fire".parse::<PingStatus>().is_err());
+/// assert_eq!(PingStatus::HealthyBusy.to_string(), "HealthyBusy");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PingStatus {
+    /// Ready for requests, nothing running.
+    #[default]
+    Healthy,
+    /// Ready for requests, and background work is running: the platform does not reclaim the sandbox.
+    HealthyBusy,
+}
+
+/// A ping status that is none of the words [`PingStatus`] reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown ping status {0:?}, expected \"Healthy\" or \"HealthyBusy\"")]
+pub struct UnknownPingStatus(String);
+
+impl PingStatus {
+    /// The exact text on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::HealthyBusy => "HealthyBusy",
+        }
+    }
+}
+
+impl fmt::Display for PingStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for PingStatus {
+    type Err = UnknownPingStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_'))
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        match word.as_str() {
+            "healthy" | "ok" | "up" => Ok(Self::Healthy),
+            "healthybusy" | "busy" | "working" => Ok(Self::HealthyBusy),
+            _ => Err(UnknownPingStatus(text::excerpt(text))),
+        }
+    }
+}
+
+impl Serialize for PingStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for PingStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(deserializer, "a ping status such as \"Healthy\"")
+    }
+}
+
+/// The body of `GET /ping`.
+///
+/// The PPIO runtime writes `status`, `message` and `timestamp`; Amazon Bedrock `AgentCore` reads
+/// `time_of_last_update`. An agent may write all of them, and its own fields beside them.
+///
+/// ```
+/// use ppio_agent_protocol::{PingResponse, PingStatus};
+///
+/// let ping: PingResponse = serde_json::from_str(r#"{"status": "busy", "queue": 3}"#)?;
+/// assert_eq!(ping.status, PingStatus::HealthyBusy);
+/// assert_eq!(ping.extra["queue"], 3);
+///
+/// let ping = PingResponse::new(PingStatus::Healthy);
+/// assert_eq!(serde_json::to_string(&ping)?, r#"{"status":"Healthy"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PingResponse {
+    /// How the agent is.
+    pub status: PingStatus,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When the answer was made, ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+    /// When the status last changed, in whole seconds since the Unix epoch. A fraction is read and dropped.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "unix_seconds"
+    )]
+    pub time_of_last_update: Option<u64>,
+    /// Every field this version does not know, kept as it came.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl PingResponse {
+    /// An answer with this status and nothing else.
+    pub fn new(status: PingStatus) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<PingStatus> for PingResponse {
+    fn from(status: PingStatus) -> Self {
+        Self::new(status)
+    }
+}
+
+/// Python agents are free to write `time.time()`, which is a float.
+fn unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Seconds;
+
+    impl Visitor<'_> for Seconds {
+        type Value = Option<u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("seconds since the Unix epoch")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E>(self, seconds: u64) -> Result<Self::Value, E> {
+            Ok(Some(seconds))
+        }
+
+        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
+            u64::try_from(seconds)
+                .map(Some)
+                .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
+        }
+
+        // The cast saturates, and NaN does not pass the comparison.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Self::Value, E> {
+            if seconds >= 0.0 {
+                Ok(Some(seconds as u64))
+            } else {
+                Err(E::invalid_value(de::Unexpected::Float(seconds), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_dialect() {
+        for (text, status) in [
+            ("Healthy", PingStatus::Healthy),
+            ("healthy", PingStatus::Healthy),
+            (" ok\n", PingStatus::Healthy),
+            ("UP", PingStatus::Healthy),
+            ("HealthyBusy", PingStatus::HealthyBusy),
+            ("HEALTHY_BUSY", PingStatus::HealthyBusy),
+            ("healthy-busy", PingStatus::HealthyBusy),
+            ("busy", PingStatus::HealthyBusy),
+            ("Working", PingStatus::HealthyBusy),
+        ] {
+            assert_eq!(text.parse(), Ok(status), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_status() {
+        for text in ["", "unhealthy", "healthy!", "Ｈealthy", "健康", "0"] {
+            assert!(text.parse::<PingStatus>().is_err(), "{text:?}");
+        }
+        let huge = "x".repeat(1 << 20);
+        let error = huge.parse::<PingStatus>().unwrap_err().to_string();
+        assert!(error.len() < 300, "the error repeats the whole input");
+    }
+
+    #[test]
+    fn reads_both_runtimes() {
+        let ppio: PingResponse = serde_json::from_str(
+            r#"{"status":"Healthy","message":null,"timestamp":"2024-01-15T10:30:00Z"}"#,
+        )
+        .unwrap();
+        assert_eq!(ppio.timestamp.as_deref(), Some("2024-01-15T10:30:00Z"));
+        let agent_core: PingResponse =
+            serde_json::from_str(r#"{"status":"HealthyBusy","time_of_last_update":1700000000.7}"#)
+                .unwrap();
+        assert_eq!(agent_core.time_of_last_update, Some(1_700_000_000));
+        let none: PingResponse =
+            serde_json::from_str(r#"{"status":"ok","time_of_last_update":null}"#).unwrap();
+        assert_eq!(none, PingResponse::new(PingStatus::Healthy));
+    }
+
+    #[test]
+    fn refuses_a_ping_without_status_or_before_the_epoch() {
+        for text in [
+            "{}",
+            r#"{"status":null}"#,
+            r#"{"status":1}"#,
+            r#"{"status":"ok","time_of_last_update":-1}"#,
+            r#"{"status":"ok","time_of_last_update":-0.5}"#,
+            r#"{"status":"ok","time_of_last_update":"now"}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<PingResponse>(text).is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn keeps_unknown_fields() {
+        let text = r#"{"status":"Healthy","message":"fine","gpu":{"free":2}}"#;
+        let ping: PingResponse = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&ping).unwrap(), text);
+    }
+}
