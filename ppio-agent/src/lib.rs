@@ -34,6 +34,7 @@ mod service;
 mod settings;
 mod start_error;
 pub mod task;
+pub mod testing;
 
 pub use app::{AgentRuntimeApp, AgentRuntimeAppBuilder};
 pub use body::{Body, BodyEnd, Request, Response};
