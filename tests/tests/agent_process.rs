@@ -78,3 +78,10 @@ fn settings_of_the_test_win_over_the_chosen_address() {
     assert_eq!(agent.stdout(), "127.0.0.1 not-a-port\n");
     assert_eq!(agent.stderr(), "why\n");
 }
+
+#[test]
+fn an_example_is_built_started_and_stopped() {
+    let agent = AgentProcess::start("hello");
+    assert_eq!(agent.url(), format!("http://{}", agent.addr()));
+    assert!(agent.stop_gracefully().success());
+}

@@ -76,12 +76,12 @@ fn assert_stream(outcome: &Value, items: &[Value]) {
     assert!(spread > 0.05, "all items came within {spread} s: {outcome}");
 }
 
-/// A failed handler is an `InvocationError` that carries the agent's error body.
-fn assert_failure(outcome: &Value, text: &str) {
+/// A failed invocation is an `InvocationError` that carries the agent's error body.
+fn assert_failure(outcome: &Value, status: u16, text: &str) {
     assert_eq!(outcome["kind"], "error", "{outcome}");
     assert_eq!(outcome["type"], "InvocationError", "{outcome}");
     let message = outcome["message"].as_str().unwrap();
-    assert!(message.contains("status 500"), "{message}");
+    assert!(message.contains(&format!("status {status}")), "{message}");
     let body = &message[message.find('{').unwrap()..];
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["result"], Value::Null, "{body}");
@@ -101,6 +101,43 @@ fn assert_healthy(sdk: &PythonSdk, agent: &AgentProcess) {
 }
 
 #[test]
+fn a_value_from_hello() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("hello");
+    assert_healthy(&sdk, &agent);
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "世界"}));
+    assert_value(&outcome, &json!({"message": "Hello, 世界!"}));
+}
+
+#[test]
+fn a_stream_from_stream() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("stream");
+    assert_healthy(&sdk, &agent);
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "one two 三"}));
+    assert_stream(&outcome, &[json!("one "), json!("two "), json!("三")]);
+}
+
+#[test]
+fn a_request_that_does_not_fit_is_a_failure() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("stream");
+    assert_failure(&sdk.invoke(&agent, &json!({"prompt": 1})), 422, "prompt");
+    assert_healthy(&sdk, &agent);
+}
+
+#[test]
+fn a_failing_handler_is_a_failure() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_failing-agent"))).start();
+    let outcome = sdk.invoke(&agent, &json!({"fail": "no luck"}));
+    assert_failure(&outcome, 500, "no luck");
+    // The failure has not hurt it.
+    assert_healthy(&sdk, &agent);
+    assert_value(&sdk.invoke(&agent, &json!({"a": [1]})), &json!({"a": [1]}));
+}
+
+#[test]
 fn the_reference_agent_sets_the_expectations() {
     let Some(sdk) = PythonSdk::find() else { return };
     let agent = sdk.reference_agent();
@@ -113,7 +150,11 @@ fn the_reference_agent_sets_the_expectations() {
         json!({"index": 2}),
     ];
     assert_stream(&sdk.invoke(&agent, &json!({"count": 3})), &items);
-    assert_failure(&sdk.invoke(&agent, &json!({"fail": "no luck"})), "no luck");
+    assert_failure(
+        &sdk.invoke(&agent, &json!({"fail": "no luck"})),
+        500,
+        "no luck",
+    );
     // The failure has not hurt it.
     assert_healthy(&sdk, &agent);
 }
