@@ -105,7 +105,7 @@ impl EventStreamBody {
         let items = self.drive.outlet().items();
         self.state = State::Last(match outcome {
             Outcome::Failed(error) => {
-                self.record.failed(&error, items);
+                self.record.stream_failed(&error, items);
                 json::error_event(&error)
             }
             // A stream cannot turn into a value or a response.

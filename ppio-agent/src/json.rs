@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID};
 use ppio_agent_protocol::{ErrorItem, sse};
 use serde::Serialize;
 
@@ -20,6 +21,17 @@ pub(crate) enum Style {
     Envelope,
     /// The value itself, as AWS AgentCore's callers expect it.
     Bare,
+}
+
+/// AgentCore names itself in its headers, and its callers expect the bare value.
+pub(crate) fn style_for(headers: &HeaderMap) -> Style {
+    let agent_core =
+        headers.contains_key(AGENT_CORE_SESSION_ID) || headers.contains_key(AGENT_CORE_REQUEST_ID);
+    if agent_core {
+        Style::Bare
+    } else {
+        Style::Envelope
+    }
 }
 
 /// Room for the envelope and a short answer, so that the usual answer is written without growing.

@@ -71,7 +71,13 @@ impl Record {
         );
     }
 
-    pub(crate) fn failed(&mut self, error: &Error, items: u64) {
+    /// Passes the error on.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        self.stream_failed(&error, 0);
+        error
+    }
+
+    pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
         let server = error.status().is_server_error();
         self.end(
             if server {

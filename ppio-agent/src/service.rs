@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use ppio_agent_protocol::headers::REQUEST_ID;
 use tracing::{Instrument as _, Span};
@@ -23,7 +23,7 @@ use crate::drive::panicked;
 use crate::error::{BoxError, Error};
 use crate::failure::Failure;
 use crate::invoke::invoke;
-use crate::json;
+use crate::json::{self, Style};
 use crate::middleware::Next;
 use crate::ping;
 use crate::request_id::RequestId;
@@ -38,6 +38,7 @@ pub(crate) struct Exchange {
     pub(crate) span: Span,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) style: Style,
     route: Route,
 }
 
@@ -85,27 +86,19 @@ impl Route {
 pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let exchange = Exchange::begin(agent, &request);
-    let cors = &exchange.agent.settings.cors;
-    let options = exchange.route != Route::Unknown && request.method() == Method::OPTIONS;
-    let mut response = if options {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        let allow = exchange.route.allow();
-        let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
-        cors.apply(origin.as_ref(), headers);
-        if Cors::is_preflight(request.method(), request.headers()) {
-            Cors::apply_preflight(request.headers(), allow, headers);
-        }
-        response
+    let mut response = if exchange.is_plain_invocation(&request) {
+        let result = invoke(&exchange, request).await;
+        result.unwrap_or_else(|error| exchange.reject(&error))
+    } else if request.method() == Method::OPTIONS && exchange.route != Route::Unknown {
+        exchange.options(request.headers(), origin.as_ref())
     } else {
-        let result = caught(exchange.dispatch(request)).await;
-        let mut response = result.unwrap_or_else(|error| exchange.reject(&error));
-        cors.apply(origin.as_ref(), response.headers_mut());
-        response
+        // Boxed to keep the future of the usual request small; see `invoke`.
+        let result = Box::pin(caught(exchange.dispatch(request))).await;
+        result.unwrap_or_else(|error| exchange.reject(&error))
     };
-    let id = exchange.request_id.header_value().clone();
-    response.headers_mut().insert(X_REQUEST_ID, id);
+    let headers = response.headers_mut();
+    exchange.agent.settings.cors.apply(origin.as_ref(), headers);
+    headers.insert(X_REQUEST_ID, exchange.request_id.header_value().clone());
     response
 }
 
@@ -125,12 +118,36 @@ impl Exchange {
         let started = Instant::now();
         Self {
             deadline: started + agent.settings.timeout,
+            style: json::style_for(request.headers()),
             agent,
             request_id,
             span,
             started,
             route,
         }
+    }
+
+    /// Whether this goes straight to the entrypoint.
+    fn is_plain_invocation(&self, request: &Request) -> bool {
+        self.route == Route::Invocations
+            && self.route.has(request.method())
+            && self.agent.chains.invocations.is_empty()
+    }
+
+    /// Says which methods there are and, to a browser's preflight, who may use them.
+    fn options(&self, asked: &HeaderMap, origin: Option<&HeaderValue>) -> Response {
+        let allow = self.route.allow();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        if Cors::is_preflight(&Method::OPTIONS, asked) {
+            self.agent
+                .settings
+                .cors
+                .apply_preflight(origin, asked, allow, headers);
+        }
+        response
     }
 
     /// Through the middleware, where there is any, to the endpoint.
