@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::body::{Body, Request, Response};
 use crate::context::{Parts, RequestContext};
@@ -17,21 +17,19 @@ use crate::error::Error;
 use crate::event_stream::EventStreamBody;
 use crate::failure::Failure;
 use crate::handler::Call;
+use crate::header_names::X_ACCEL_BUFFERING;
 use crate::json;
 use crate::payload;
 use crate::record::Record;
 use crate::reply::Outcome;
 use crate::service::Exchange;
 
-/// Tells nginx and its kin to pass events on as they come.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
 /// Answers one invocation, and keeps its record.
 ///
 /// Every byte of this future is copied when hyper takes it, several times. So the steps are plain
 /// functions, and what is seldom needed (waiting for a handler, with a timer) is boxed.
 pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Response, Error> {
-    let mut record = Record::begin(&exchange.agent, &exchange.span, exchange.started)?;
+    let mut record = Record::begin(exchange)?;
     let (parts, body) = request.into_parts();
     let body = match payload::read(&parts.headers, body).await {
         Ok(body) => body,

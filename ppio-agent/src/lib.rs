@@ -96,6 +96,7 @@ mod error;
 mod event_stream;
 mod failure;
 mod handler;
+mod header_names;
 mod healthcheck;
 mod invoke;
 mod json;

@@ -10,9 +10,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
-use ppio_agent_protocol::headers::REQUEST_ID;
 use tracing::{Instrument as _, Span};
 
 use crate::agent::Agent;
@@ -22,13 +21,13 @@ use crate::cors::Cors;
 use crate::drive::panicked;
 use crate::error::{BoxError, Error};
 use crate::failure::Failure;
+use crate::header_names::X_REQUEST_ID;
 use crate::invoke::invoke;
 use crate::json::{self, Style};
+use crate::logging;
 use crate::middleware::Next;
 use crate::ping;
 use crate::request_id::RequestId;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 /// One request and its response.
 #[derive(Clone)]
@@ -93,7 +92,7 @@ pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
         exchange.options(request.headers(), origin.as_ref())
     } else {
         // Boxed to keep the future of the usual request small; see `invoke`.
-        let result = Box::pin(caught(exchange.dispatch(request))).await;
+        let result = Box::pin(exchange.caught(exchange.dispatch(request))).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
     };
     let headers = response.headers_mut();
@@ -107,10 +106,9 @@ impl Exchange {
         let request_id = RequestId::of(request.headers());
         let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
         let span = if route == Route::Invocations {
-            tracing::info_span!(
-                "invocation",
-                request_id = request_id.as_str(),
-                session_id = context::session_header(request.headers()),
+            logging::invocation_span(
+                request_id.as_str(),
+                context::session_header(request.headers()),
             )
         } else {
             Span::none()
@@ -176,6 +174,29 @@ impl Exchange {
         tokio::time::timeout_at(deadline, run.instrument(self.span.clone()))
             .await
             .map_err(|_| Failure::TimedOut(self.agent.settings.timeout).into())
+    }
+
+    /// Makes a panic on the way (in middleware, say) an error.
+    async fn caught<F>(&self, future: F) -> Result<Response, Error>
+    where
+        F: Future<Output = Result<Response, Error>>,
+    {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            // The future is dropped after a panic, so nothing sees a broken state.
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => poll,
+                Err(panic) => {
+                    let error = panicked(panic.as_ref());
+                    let context = RequestContext::named(self.request_id.clone());
+                    logging::about(&context, &self.span, || {
+                        tracing::error!(%error, "panic outside of the handler");
+                    });
+                    Poll::Ready(Err(error))
+                }
+            }
+        })
+        .await
     }
 
     /// Writes an error as a response. Nothing else in the crate does.
@@ -254,26 +275,6 @@ fn metrics(agent: &Agent) -> Response {
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
     );
     response
-}
-
-/// Makes a panic on the way (in middleware, or in an author's `Deserialize`) an error.
-async fn caught<F>(future: F) -> Result<Response, Error>
-where
-    F: Future<Output = Result<Response, Error>>,
-{
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        // The future is dropped after a panic, so nothing sees a broken state.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let error = panicked(panic.as_ref());
-                tracing::error!(error = %error, "panic outside of the handler");
-                Poll::Ready(Err(error))
-            }
-        }
-    })
-    .await
 }
 
 /// The agent as a service for hyper, tower, axum and everything that mounts one.
