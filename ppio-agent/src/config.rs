@@ -88,7 +88,9 @@ impl RuntimeConfig {
     }
 
     /// How long a request may take until its answer begins (504 after that), and then the longest
-    /// silence between two items of a stream.
+    /// silence between two items of a stream. A caller's [`InvocationRequest`] may ask for less.
+    ///
+    /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -37,18 +37,16 @@ pub struct RequestContext(Arc<Inner>);
 
 struct Inner {
     request_id: RequestId,
-    session: Session,
+    /// Most handlers never ask for the session, so it is looked for only then.
+    session_id: OnceLock<Option<String>>,
+    body: Bytes,
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
+    /// An earlier deadline that the caller asked for, known once the body is parsed.
+    asked_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
     tasks: Option<Tasks>,
-}
-
-/// Where the session id comes from. Most handlers never ask, so a body is searched only then.
-enum Session {
-    Known(Option<String>),
-    InBody(Bytes, OnceLock<Option<String>>),
 }
 
 impl RequestContext {
@@ -61,10 +59,12 @@ impl RequestContext {
     pub(crate) fn named(request_id: RequestId) -> Self {
         Self(Arc::new(Inner {
             request_id,
-            session: Session::Known(None),
+            session_id: OnceLock::new(),
+            body: Bytes::new(),
             headers: HeaderMap::new(),
             extensions: Extensions::new(),
             deadline: None,
+            asked_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: None,
         }))
@@ -72,7 +72,7 @@ impl RequestContext {
 
     /// The same context in another session.
     pub fn with_session_id(self, session_id: impl Into<String>) -> Self {
-        self.change(|inner| inner.session = Session::Known(Some(session_id.into())))
+        self.change(|inner| inner.session_id = Some(session_id.into()).into())
     }
 
     /// The same context with one header more.
@@ -98,10 +98,14 @@ impl RequestContext {
     /// The session the request belongs to: AgentCore's session header, otherwise the body's
     /// `sandbox_id`.
     pub fn session_id(&self) -> Option<&str> {
-        match &self.0.session {
-            Session::Known(id) => id.as_deref(),
-            Session::InBody(body, found) => found.get_or_init(|| sandbox_id_in(body)).as_deref(),
-        }
+        let Inner { headers, body, .. } = &*self.0;
+        self.0
+            .session_id
+            .get_or_init(|| match session_header(headers) {
+                Some(id) => Some(id.to_owned()),
+                None => sandbox_id_in(body),
+            })
+            .as_deref()
     }
 
     /// The same as [`session_id`](Self::session_id): on PPIO a session is a sandbox.
@@ -127,7 +131,7 @@ impl RequestContext {
 
     /// When the answer (the head, for a stream) is due; after it the caller gets a 504.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.0.asked_deadline.get().copied().or(self.0.deadline)
     }
 
     /// Whether nobody waits for the answer any more: the client went away or the deadline passed.
@@ -142,6 +146,13 @@ impl RequestContext {
         self.0.tasks.as_ref()
     }
 
+    /// Brings the deadline forward; never puts it off.
+    pub(crate) fn set_earlier_deadline(&self, deadline: Instant) {
+        if self.0.deadline.is_none_or(|current| deadline < current) {
+            self.0.asked_deadline.get_or_init(|| deadline);
+        }
+    }
+
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
@@ -149,10 +160,12 @@ impl RequestContext {
     fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
             request_id: shared.request_id.clone(),
-            session: Session::Known(Self(Arc::clone(&shared)).session_id().map(str::to_owned)),
+            session_id: shared.session_id.clone(),
+            body: shared.body.clone(),
             headers: shared.headers.clone(),
             extensions: shared.extensions.clone(),
             deadline: shared.deadline,
+            asked_deadline: shared.asked_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
             tasks: shared.tasks.clone(),
         });
@@ -173,17 +186,14 @@ pub(crate) struct Parts {
 
 impl From<Parts> for RequestContext {
     fn from(parts: Parts) -> Self {
-        let session = match session_header(&parts.headers) {
-            Some(id) => Session::Known(Some(id.to_owned())),
-            None if parts.body.is_empty() => Session::Known(None),
-            None => Session::InBody(parts.body, OnceLock::new()),
-        };
         Self(Arc::new(Inner {
             request_id: parts.request_id,
-            session,
+            session_id: OnceLock::new(),
+            body: parts.body,
             headers: parts.headers,
             extensions: parts.extensions,
             deadline: Some(parts.deadline),
+            asked_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: Some(parts.tasks),
         }))

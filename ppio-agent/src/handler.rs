@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -27,14 +27,13 @@ pub struct Call {
     pub(crate) context: RequestContext,
     pub(crate) style: Style,
     pub(crate) span: Span,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) started: Instant,
 }
 
 /// A started invocation: a future and the place where it is polled first.
 pub struct Job {
     pub(crate) future: HandlerFuture,
     pub(crate) outlet: Outlet,
-    pub(crate) timeout: Option<Duration>,
 }
 
 /// What an entrypoint can take as its request.
@@ -59,7 +58,11 @@ impl Call {
     /// Parses the body into the author's type.
     pub fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
         let request = T::parse(&self.body)?;
-        self.timeout = context::requested_timeout(&request as &dyn Any).map(Duration::from_secs);
+        if let Some(seconds) = context::requested_timeout(&request as &dyn Any) {
+            // Longer than the limit is no wish that can be granted; the context ignores it.
+            let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
+            self.context.set_earlier_deadline(self.started + timeout);
+        }
         Ok(request)
     }
 
@@ -99,7 +102,6 @@ impl Call {
                 AgentRuntimeContext::scope(self.context, future).instrument(self.span),
             ),
             outlet,
-            timeout: self.timeout,
         }
     }
 }

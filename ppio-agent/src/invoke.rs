@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -35,15 +35,21 @@ pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Resp
         Ok(body) => body,
         Err(error) => return Err(record.failed(error)),
     };
-    let (mut drive, timeout) = match start(exchange, parts, body, &mut record) {
-        Ok(started) => started,
+    let mut drive = match start(exchange, parts, body, &mut record) {
+        Ok(drive) => drive,
         Err(error) => return Err(record.failed(error)),
     };
     // Most handlers that only compute are done at the first poll.
     let first = poll_fn(|cx| Poll::Ready(poll_head(&mut drive, cx))).await;
     let head = match first {
         Poll::Ready(head) => head,
-        Poll::Pending => match Box::pin(wait(&mut drive, exchange.started, timeout)).await {
+        Poll::Pending => match Box::pin(wait(
+            &mut drive,
+            exchange.started,
+            record.deadline(exchange),
+        ))
+        .await
+        {
             Ok(head) => head,
             Err(error) => return Err(record.failed(error)),
         },
@@ -57,7 +63,7 @@ fn start(
     parts: http::request::Parts,
     body: Bytes,
     record: &mut Record,
-) -> Result<(Drive, Duration), Error> {
+) -> Result<Drive, Error> {
     let agent = &exchange.agent;
     let context = RequestContext::from(Parts {
         request_id: exchange.request_id.clone(),
@@ -74,15 +80,12 @@ fn start(
         context,
         style: exchange.style,
         span: exchange.span.clone(),
-        timeout: None,
+        started: exchange.started,
     };
     // Nothing of the call is used again after a panic in the author's `Deserialize`.
     let job = catch_unwind(AssertUnwindSafe(|| (agent.handler)(call)))
         .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
-    let longest = agent.settings.timeout;
-    let timeout = job.timeout.map_or(longest, |timeout| timeout.min(longest));
-    let drive = Drive::new(job.future, job.outlet, agent.pool.clone());
-    Ok((drive, timeout))
+    Ok(Drive::new(job.future, job.outlet, agent.pool.clone()))
 }
 
 /// Runs the handler until it is done or has begun a stream (`None`).
@@ -97,12 +100,12 @@ fn poll_head(drive: &mut Drive, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
 async fn wait(
     drive: &mut Drive,
     started: Instant,
-    timeout: Duration,
+    deadline: Instant,
 ) -> Result<Option<Outcome>, Error> {
-    let deadline = tokio::time::Instant::from_std(started + timeout);
-    tokio::time::timeout_at(deadline, poll_fn(|cx| poll_head(drive, cx)))
+    let head = poll_fn(|cx| poll_head(drive, cx));
+    tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), head)
         .await
-        .map_err(|_| Failure::TimedOut(timeout).into())
+        .map_err(|_| Failure::TimedOut(deadline - started).into())
 }
 
 fn answer(

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{ErrorItem, sse};
 use serde::Serialize;
 
 use crate::body::Response;
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID};
 
 /// How a value is put into the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +19,6 @@ pub(crate) enum Style {
     Envelope,
     /// The value itself, as AWS AgentCore's callers expect it.
     Bare,
-}
-
-/// AgentCore names itself in its headers, and its callers expect the bare value.
-pub(crate) fn style_for(headers: &HeaderMap) -> Style {
-    let agent_core =
-        headers.contains_key(AGENT_CORE_SESSION_ID) || headers.contains_key(AGENT_CORE_REQUEST_ID);
-    if agent_core {
-        Style::Bare
-    } else {
-        Style::Envelope
-    }
 }
 
 /// Room for the envelope and a short answer, so that the usual answer is written without growing.

@@ -96,6 +96,7 @@ mod error;
 mod event_stream;
 mod failure;
 mod handler;
+mod head;
 mod header_names;
 mod healthcheck;
 mod invoke;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::HeaderMap;
 use tracing::{Event, Span, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -17,8 +18,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as log};
 
-use crate::context::{AgentRuntimeContext, RequestContext};
+use crate::context::{AgentRuntimeContext, RequestContext, session_header};
 use crate::drive::panic_message;
+use crate::request_id::RequestId;
 use crate::settings::Settings;
 
 /// Whether the subscriber of this program is the one below.
@@ -57,11 +59,15 @@ pub(crate) fn start(settings: &Settings) {
 }
 
 /// The span around one invocation, where somebody looks at it.
-pub(crate) fn invocation_span(request_id: &str, session_id: Option<&str>) -> Span {
+pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Span {
     if DEFAULT_LOG.load(Ordering::Relaxed) {
         Span::none()
     } else {
-        tracing::info_span!("invocation", request_id, session_id)
+        tracing::info_span!(
+            "invocation",
+            request_id = request_id.as_str(),
+            session_id = session_header(headers),
+        )
     }
 }
 

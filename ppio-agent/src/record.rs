@@ -63,6 +63,13 @@ impl Record {
         self.context = Some(context);
     }
 
+    /// When the answer is due.
+    pub(crate) fn deadline(&self, exchange: &Exchange) -> Instant {
+        let context = self.context.as_ref();
+        let deadline = context.and_then(RequestContext::deadline);
+        deadline.unwrap_or(exchange.deadline)
+    }
+
     pub(crate) fn succeeded(&mut self, items: u64) {
         self.end(End::Success, items);
         if tracing::enabled!(Level::DEBUG) {

@@ -1,8 +1,6 @@
 //! The name of one request, in its answer and on every log line.
 
-use http::{HeaderMap, HeaderValue};
-
-use crate::header_names::{AGENT_CORE_REQUEST_ID, X_REQUEST_ID};
+use http::HeaderValue;
 
 /// A longer id is not one; it is somebody's attempt to fill the log.
 const MAX_LENGTH: usize = 128;
@@ -12,11 +10,12 @@ const MAX_LENGTH: usize = 128;
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The caller's id where it sent a usable one, otherwise a new UUID.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        [X_REQUEST_ID, AGENT_CORE_REQUEST_ID]
+    /// The first of the caller's ids that is usable, otherwise a new one.
+    pub(crate) fn choose<const N: usize>(candidates: [Option<&HeaderValue>; N]) -> Self {
+        candidates
             .into_iter()
-            .find_map(|name| headers.get(name).filter(|value| usable(value)))
+            .flatten()
+            .find(|value| usable(value))
             .map_or_else(Self::random, |value| Self(value.clone()))
     }
 
@@ -51,17 +50,15 @@ fn usable(value: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn id_of(name: &'static str, value: &str) -> String {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_str(value).unwrap());
-        RequestId::of(&headers).as_str().to_owned()
-    }
-
     #[test]
     fn the_callers_id_is_kept_when_it_is_harmless() {
-        assert_eq!(id_of("x-request-id", "abc-1"), "abc-1");
+        let id_of = |value: &str| {
+            let value = HeaderValue::from_str(value).unwrap();
+            RequestId::choose([Some(&value)]).as_str().to_owned()
+        };
+        assert_eq!(id_of("abc-1"), "abc-1");
         for bad in ["", "a b", "\"quoted\"", &"x".repeat(129)] {
-            assert_ne!(id_of("x-request-id", bad), bad);
+            assert_ne!(id_of(bad), bad);
         }
     }
 

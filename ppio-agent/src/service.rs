@@ -9,18 +9,19 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use tracing::{Instrument as _, Span};
 
 use crate::agent::Agent;
 use crate::body::{Body, Request, Response};
-use crate::context::{self, AgentRuntimeContext, Parts, RequestContext};
+use crate::context::{AgentRuntimeContext, Parts, RequestContext};
 use crate::cors::Cors;
 use crate::drive::panicked;
 use crate::error::{BoxError, Error};
 use crate::failure::Failure;
+use crate::head::Head;
 use crate::header_names::X_REQUEST_ID;
 use crate::invoke::invoke;
 use crate::json::{self, Style};
@@ -83,8 +84,12 @@ impl Route {
 
 /// Answers any request. Never fails: what goes wrong is a response.
 pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
-    let origin = request.headers().get(ORIGIN).cloned();
-    let exchange = Exchange::begin(agent, &request);
+    let Head {
+        request_id,
+        style,
+        origin,
+    } = Head::of(request.headers());
+    let exchange = Exchange::begin(agent, &request, request_id, style);
     let mut response = if exchange.is_plain_invocation(&request) {
         let result = invoke(&exchange, request).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
@@ -102,21 +107,17 @@ pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
 }
 
 impl Exchange {
-    fn begin(agent: Arc<Agent>, request: &Request) -> Self {
-        let request_id = RequestId::of(request.headers());
+    fn begin(agent: Arc<Agent>, request: &Request, request_id: RequestId, style: Style) -> Self {
         let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
         let span = if route == Route::Invocations {
-            logging::invocation_span(
-                request_id.as_str(),
-                context::session_header(request.headers()),
-            )
+            logging::invocation_span(&request_id, request.headers())
         } else {
             Span::none()
         };
         let started = Instant::now();
         Self {
             deadline: started + agent.settings.timeout,
-            style: json::style_for(request.headers()),
+            style,
             agent,
             request_id,
             span,
