@@ -1,6 +1,7 @@
 //! `POST /invocations`: from a request to the author's function and back.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -10,7 +11,7 @@ use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID}
 
 use crate::body::{Body, Request, Response};
 use crate::context::{Parts, RequestContext};
-use crate::drive::Drive;
+use crate::drive::{Drive, panicked};
 use crate::error::Error;
 use crate::event_stream::EventStreamBody;
 use crate::failure::Failure;
@@ -61,13 +62,17 @@ async fn run(exchange: &Exchange, request: Request, record: &mut Record) -> Resu
     });
     exchange.note_session(&context);
     record.set_context(context.clone());
-    let job = (agent.handler)(Call {
+    let call = Call {
         body,
         context,
         style,
         span: exchange.span.clone(),
         timeout: None,
-    })?;
+    };
+    // The author's `Deserialize` runs here. A panic in it is a failure of the agent; left to
+    // unwind, the record would take it for a client that went away.
+    let job = catch_unwind(AssertUnwindSafe(|| (agent.handler)(call)))
+        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
     let timeout = job
         .timeout
         .unwrap_or(agent.settings.timeout)

@@ -40,7 +40,7 @@ pub(crate) fn config() -> RuntimeConfig {
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
-    served: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl TestServer {
@@ -49,14 +49,14 @@ impl TestServer {
         let server = app.bind().await.expect("a free port");
         let address = server.local_addr();
         let (shutdown, asked) = oneshot::channel();
-        let served = tokio::spawn(server.serve_until(async {
+        let task = tokio::spawn(server.serve_until(async {
             // A dropped sender asks as well.
             let _ = asked.await;
         }));
         Self {
             address,
             shutdown: Some(shutdown),
-            served,
+            task,
         }
     }
 
@@ -83,6 +83,22 @@ impl TestServer {
         assert_eq!(ping.json()["status"], "Healthy");
     }
 
+    /// One number of `/metrics`, by its name and labels without the prefix.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let page = self.send(get("/metrics")).await;
+        let line = format!("ppio_agent_{name} ");
+        let value = page.text().lines().find_map(|it| it.strip_prefix(&line));
+        value.and_then(|it| it.parse().ok()).expect("a number")
+    }
+
+    /// Waits until no invocation runs.
+    pub(crate) async fn idle(&self) {
+        within("the end of every invocation", async {
+            while self.metric("invocations_running").await > 0 {}
+        })
+        .await;
+    }
+
     /// Asks for a shutdown.
     pub(crate) fn begin_shutdown(&mut self) {
         self.shutdown.take();
@@ -90,7 +106,7 @@ impl TestServer {
 
     /// Waits for the end of the server, which [`begin_shutdown`](Self::begin_shutdown) began.
     pub(crate) async fn ended(self) {
-        within("the end of the server", self.served)
+        within("the end of the server", self.task)
             .await
             .expect("the server does not panic");
     }
