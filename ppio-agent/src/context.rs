@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
-use ppio_agent_protocol::headers;
 
+use crate::header_names::AGENT_CORE_SESSION_ID;
 use crate::request_id::RequestId;
 use crate::task::Tasks;
 
@@ -54,8 +54,13 @@ enum Session {
 impl RequestContext {
     /// A context with a random request id and nothing else, for tests.
     pub fn new() -> Self {
+        Self::named(RequestId::random())
+    }
+
+    /// A context with an id and nothing else.
+    pub(crate) fn named(request_id: RequestId) -> Self {
         Self(Arc::new(Inner {
-            request_id: RequestId::random(),
+            request_id,
             session: Session::Known(None),
             headers: HeaderMap::new(),
             extensions: Extensions::new(),
@@ -203,7 +208,7 @@ impl fmt::Debug for RequestContext {
 
 pub(crate) fn session_header(headers: &HeaderMap) -> Option<&str> {
     headers
-        .get(headers::AGENT_CORE_SESSION_ID)?
+        .get(AGENT_CORE_SESSION_ID)?
         .to_str()
         .ok()
         .filter(|id| !id.is_empty())

@@ -74,49 +74,46 @@ impl Cors {
 
     /// Puts the policy's headers on the answer to a request from `origin`.
     pub(crate) fn apply(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
-        match &self.origins {
-            Origins::Any => {
-                if origin.is_some() {
-                    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-                    answer.insert(
-                        ACCESS_CONTROL_EXPOSE_HEADERS,
-                        HeaderValue::from_static(REQUEST_ID),
-                    );
-                }
-            }
-            Origins::These(origins) => {
-                // The answer depends on who asks, and a cache has to know that even where nobody
-                // asked from a page.
-                answer.append(VARY, HeaderValue::from_static("origin"));
-                let Some(origin) = origin.filter(|origin| {
-                    origin
-                        .to_str()
-                        .is_ok_and(|origin| origins.iter().any(|allowed| allowed == origin))
-                }) else {
-                    return;
-                };
-                answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                answer.insert(
-                    ACCESS_CONTROL_EXPOSE_HEADERS,
-                    HeaderValue::from_static(REQUEST_ID),
-                );
-                if self.credentials {
-                    answer.insert(
-                        ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                        HeaderValue::from_static("true"),
-                    );
-                }
-            }
+        let named = matches!(self.origins, Origins::These(_));
+        if named {
+            // The answer depends on who asks, and a cache has to know that even where nobody
+            // asked from a page.
+            answer.append(VARY, HeaderValue::from_static("origin"));
+        }
+        let Some(origin) = origin.filter(|origin| self.allows(origin)) else {
+            return;
+        };
+        let allowed = if named {
+            origin.clone()
+        } else {
+            HeaderValue::from_static("*")
+        };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        answer.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(REQUEST_ID),
+        );
+        if self.credentials {
+            answer.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
         }
     }
 
     /// Answers the further questions of a preflight whose origin is allowed.
-    pub(crate) fn apply_preflight(asked: &HeaderMap, allow: &'static str, answer: &mut HeaderMap) {
+    pub(crate) fn apply_preflight(
+        &self,
+        origin: Option<&HeaderValue>,
+        asked: &HeaderMap,
+        allow: &'static str,
+        answer: &mut HeaderMap,
+    ) {
         answer.append(
             VARY,
             HeaderValue::from_static("access-control-request-headers"),
         );
-        if !answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        if !origin.is_some_and(|origin| self.allows(origin)) {
             return;
         }
         answer.insert(
@@ -127,6 +124,15 @@ impl Cors {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
         answer.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::Any => true,
+            Origins::These(origins) => origin
+                .to_str()
+                .is_ok_and(|origin| origins.iter().any(|allowed| allowed == origin)),
+        }
     }
 }
 

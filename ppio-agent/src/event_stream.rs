@@ -67,35 +67,34 @@ impl EventStreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
-            match std::mem::replace(&mut self.state, State::Ended) {
-                State::Ended => return Poll::Ready(None),
-                State::Last(bytes) if bytes.is_empty() => return Poll::Ready(None),
-                State::Last(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                State::Running => {}
-            }
-            if let Poll::Ready(outcome) = Pin::new(&mut self.drive).poll(cx) {
+            if self.state == State::Running
+                && let Poll::Ready(outcome) = Pin::new(&mut self.drive).poll(cx)
+            {
                 self.end(outcome);
-            } else {
-                self.state = State::Running;
             }
+            // What was written before the end goes out before the end.
             let events = self.drive.outlet().take();
             if !events.is_empty() {
                 self.last_item = Instant::now();
                 self.last_byte = self.last_item;
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
-            if self.state == State::Running {
-                match self.poll_clock(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Alarm::Heartbeat) => {
-                        self.last_byte = Instant::now();
-                        let heartbeat = Bytes::from_static(HEARTBEAT);
-                        return Poll::Ready(Some(Ok(Frame::data(heartbeat))));
-                    }
-                    Poll::Ready(Alarm::Stalled) => {
-                        let stalled = Failure::StreamStalled(self.patience);
-                        self.end(Outcome::Failed(stalled.into()));
-                    }
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Running => self.state = State::Running,
+                State::Last(event) if !event.is_empty() => {
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                }
+                State::Last(_) | State::Ended => return Poll::Ready(None),
+            }
+            match self.poll_clock(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Alarm::Heartbeat) => {
+                    self.last_byte = Instant::now();
+                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(HEARTBEAT)))));
+                }
+                Poll::Ready(Alarm::Stalled) => {
+                    let stalled = Failure::StreamStalled(self.patience);
+                    self.end(Outcome::Failed(stalled.into()));
                 }
             }
         }
@@ -106,7 +105,7 @@ impl EventStreamBody {
         let items = self.drive.outlet().items();
         self.state = State::Last(match outcome {
             Outcome::Failed(error) => {
-                self.record.failed(&error, items);
+                self.record.stream_failed(&error, items);
                 json::error_event(&error)
             }
             // A stream cannot turn into a value or a response.

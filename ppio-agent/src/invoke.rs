@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID};
+use http::{HeaderValue, StatusCode};
 
 use crate::body::{Body, Request, Response};
 use crate::context::{Parts, RequestContext};
@@ -16,42 +17,48 @@ use crate::error::Error;
 use crate::event_stream::EventStreamBody;
 use crate::failure::Failure;
 use crate::handler::Call;
-use crate::json::{self, Style};
+use crate::header_names::X_ACCEL_BUFFERING;
+use crate::json;
 use crate::payload;
 use crate::record::Record;
 use crate::reply::Outcome;
 use crate::service::Exchange;
 
-/// Tells nginx and its kin to pass events on as they come.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
 /// Answers one invocation, and keeps its record.
+///
+/// Every byte of this future is copied when hyper takes it, several times. So the steps are plain
+/// functions, and what is seldom needed (waiting for a handler, with a timer) is boxed.
 pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Response, Error> {
-    let mut record = Record::begin(&exchange.agent, &exchange.span, exchange.started)?;
-    match run(exchange, request, &mut record).await {
-        Ok(Answer::Whole(response)) => {
-            record.succeeded(0);
-            Ok(response)
-        }
-        Ok(Answer::Stream(drive, outcome)) => Ok(stream(exchange, drive, outcome, record)),
-        Err(error) => {
-            record.failed(&error, 0);
-            Err(error)
-        }
-    }
-}
-
-/// A running stream comes with its handler, and with the outcome where it is over already.
-enum Answer {
-    Whole(Response),
-    Stream(Drive, Option<Outcome>),
-}
-
-async fn run(exchange: &Exchange, request: Request, record: &mut Record) -> Result<Answer, Error> {
-    let agent = &exchange.agent;
+    let mut record = Record::begin(exchange)?;
     let (parts, body) = request.into_parts();
-    let body = payload::read(&parts.headers, body).await?;
-    let style = style_of(&parts.headers);
+    let body = match payload::read(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(error) => return Err(record.failed(error)),
+    };
+    let (mut drive, timeout) = match start(exchange, parts, body, &mut record) {
+        Ok(started) => started,
+        Err(error) => return Err(record.failed(error)),
+    };
+    // Most handlers that only compute are done at the first poll.
+    let first = poll_fn(|cx| Poll::Ready(poll_head(&mut drive, cx))).await;
+    let head = match first {
+        Poll::Ready(head) => head,
+        Poll::Pending => match Box::pin(wait(&mut drive, exchange.started, timeout)).await {
+            Ok(head) => head,
+            Err(error) => return Err(record.failed(error)),
+        },
+    };
+    answer(exchange, drive, head, record)
+}
+
+/// Calls the author's function.
+fn start(
+    exchange: &Exchange,
+    parts: http::request::Parts,
+    body: Bytes,
+    record: &mut Record,
+) -> Result<(Drive, Duration), Error> {
+    let agent = &exchange.agent;
     let context = RequestContext::from(Parts {
         request_id: exchange.request_id.clone(),
         headers: parts.headers,
@@ -65,43 +72,60 @@ async fn run(exchange: &Exchange, request: Request, record: &mut Record) -> Resu
     let call = Call {
         body,
         context,
-        style,
+        style: exchange.style,
         span: exchange.span.clone(),
         timeout: None,
     };
-    // The author's `Deserialize` runs here. A panic in it is a failure of the agent; left to
-    // unwind, the record would take it for a client that went away.
+    // Nothing of the call is used again after a panic in the author's `Deserialize`.
     let job = catch_unwind(AssertUnwindSafe(|| (agent.handler)(call)))
         .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
-    let timeout = job
-        .timeout
-        .unwrap_or(agent.settings.timeout)
-        .min(agent.settings.timeout);
-    let mut drive = Drive::new(job.future, job.outlet, agent.pool.clone());
-    let deadline = tokio::time::Instant::from_std(exchange.started + timeout);
-    let head = tokio::time::timeout_at(deadline, head(&mut drive))
-        .await
-        .map_err(|_| Failure::TimedOut(timeout))?;
-    match head {
-        Some(Outcome::Value(value)) => {
-            let duration = exchange.started.elapsed();
-            let body = json::finish(value, style, duration, exchange.request_id.as_str());
-            Ok(Answer::Whole(json::response(StatusCode::OK, body)))
-        }
-        Some(Outcome::Response(response)) => Ok(Answer::Whole(*response)),
-        Some(Outcome::Failed(error)) if !drive.outlet().is_streaming() => Err(error),
-        outcome => Ok(Answer::Stream(drive, outcome)),
-    }
+    let longest = agent.settings.timeout;
+    let timeout = job.timeout.map_or(longest, |timeout| timeout.min(longest));
+    let drive = Drive::new(job.future, job.outlet, agent.pool.clone());
+    Ok((drive, timeout))
 }
 
 /// Runs the handler until it is done or has begun a stream (`None`).
-async fn head(drive: &mut Drive) -> Option<Outcome> {
-    poll_fn(|cx| match Pin::new(&mut *drive).poll(cx) {
+fn poll_head(drive: &mut Drive, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    match Pin::new(&mut *drive).poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
         Poll::Pending if drive.outlet().is_streaming() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
-    })
-    .await
+    }
+}
+
+async fn wait(
+    drive: &mut Drive,
+    started: Instant,
+    timeout: Duration,
+) -> Result<Option<Outcome>, Error> {
+    let deadline = tokio::time::Instant::from_std(started + timeout);
+    tokio::time::timeout_at(deadline, poll_fn(|cx| poll_head(drive, cx)))
+        .await
+        .map_err(|_| Failure::TimedOut(timeout).into())
+}
+
+fn answer(
+    exchange: &Exchange,
+    drive: Drive,
+    head: Option<Outcome>,
+    mut record: Record,
+) -> Result<Response, Error> {
+    match head {
+        Some(Outcome::Value(value)) => {
+            record.succeeded(0);
+            let duration = exchange.started.elapsed();
+            let id = exchange.request_id.as_str();
+            let body = json::finish(value, exchange.style, duration, id);
+            Ok(json::response(StatusCode::OK, body))
+        }
+        Some(Outcome::Response(response)) => {
+            record.succeeded(0);
+            Ok(*response)
+        }
+        Some(Outcome::Failed(error)) if !drive.outlet().is_streaming() => Err(record.failed(error)),
+        outcome => Ok(stream(exchange, drive, outcome, record)),
+    }
 }
 
 fn stream(exchange: &Exchange, drive: Drive, outcome: Option<Outcome>, record: Record) -> Response {
@@ -116,15 +140,4 @@ fn stream(exchange: &Exchange, drive: Drive, outcome: Option<Outcome>, record: R
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
-}
-
-/// AgentCore names itself in its headers, and its callers expect the bare value.
-fn style_of(headers: &HeaderMap) -> Style {
-    let agent_core =
-        headers.contains_key(AGENT_CORE_SESSION_ID) || headers.contains_key(AGENT_CORE_REQUEST_ID);
-    if agent_core {
-        Style::Bare
-    } else {
-        Style::Envelope
-    }
 }

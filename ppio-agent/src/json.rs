@@ -1,17 +1,17 @@
 //! The JSON bodies of answers: the only place that writes them.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use ppio_agent_protocol::{ErrorItem, sse};
 use serde::Serialize;
 
 use crate::body::Response;
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID};
 
 /// How a value is put into the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub(crate) enum Style {
     Envelope,
     /// The value itself, as AWS AgentCore's callers expect it.
     Bare,
+}
+
+/// AgentCore names itself in its headers, and its callers expect the bare value.
+pub(crate) fn style_for(headers: &HeaderMap) -> Style {
+    let agent_core =
+        headers.contains_key(AGENT_CORE_SESSION_ID) || headers.contains_key(AGENT_CORE_REQUEST_ID);
+    if agent_core {
+        Style::Bare
+    } else {
+        Style::Envelope
+    }
 }
 
 /// Room for the envelope and a short answer, so that the usual answer is written without growing.
@@ -46,7 +57,8 @@ pub(crate) fn finish(
 ) -> Bytes {
     if style == Style::Envelope {
         body.extend_from_slice(br#","status":"success","duration":"#);
-        write_seconds(&mut body, duration);
+        // Writing a number to a `Vec` cannot fail.
+        let _ = serde_json::to_writer(&mut body, &seconds(duration));
         body.extend_from_slice(br#","metadata":{"request_id":""#);
         // A request id is checked to be plain ASCII without quotes (see `request_id`).
         body.extend_from_slice(request_id.as_bytes());
@@ -75,7 +87,7 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
         status: "error",
         error: error.message(),
         error_type: error.error_type(),
-        duration: (duration.as_secs_f64() * 1e6).round() / 1e6,
+        duration: seconds(duration),
         metadata: Metadata { request_id },
     })
 }
@@ -103,15 +115,9 @@ pub(crate) fn to_bytes<T: Serialize>(own: &T) -> Bytes {
     serde_json::to_vec(own).unwrap_or_default().into()
 }
 
-/// Seconds with six decimals, without the cost of formatting a float.
-fn write_seconds(body: &mut Vec<u8>, duration: Duration) {
-    let result = write!(
-        body,
-        "{}.{:06}",
-        duration.as_secs(),
-        duration.subsec_micros()
-    );
-    debug_assert!(result.is_ok(), "writing to a Vec cannot fail");
+/// Whole microseconds, as seconds.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
 #[cfg(test)]

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use tracing::Span;
+use tracing::{Level, Span};
 
 use crate::agent::Agent;
 use crate::context::RequestContext;
 use crate::error::{Chain, Error};
 use crate::failure::Failure;
+use crate::logging;
 use crate::metrics::End;
+use crate::request_id::RequestId;
+use crate::service::Exchange;
 
 /// Holds one of the `max_concurrency` places until it is dropped. An invocation that is dropped
 /// before it ended was cancelled.
 pub(crate) struct Record {
     agent: Arc<Agent>,
+    request_id: RequestId,
     context: Option<RequestContext>,
     span: Span,
     started: Instant,
@@ -24,18 +28,16 @@ pub(crate) struct Record {
 
 impl Record {
     /// Takes a place, or says why there is none.
-    pub(crate) fn begin(
-        agent: &Arc<Agent>,
-        span: &Span,
-        started: Instant,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn begin(exchange: &Exchange) -> Result<Self, Failure> {
+        let agent = &exchange.agent;
         let before = agent.running.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the record gives the place back.
         let mut record = Self {
             agent: Arc::clone(agent),
             context: None,
-            span: span.clone(),
-            started,
+            request_id: exchange.request_id.clone(),
+            span: exchange.span.clone(),
+            started: exchange.started,
             ended: false,
         };
         let refused = if agent.draining.load(Ordering::Relaxed) {
@@ -63,53 +65,62 @@ impl Record {
 
     pub(crate) fn succeeded(&mut self, items: u64) {
         self.end(End::Success, items);
-        let _entered = self.span.enter();
-        tracing::debug!(
-            duration_ms = self.milliseconds(),
-            items,
-            "invocation finished"
-        );
+        if tracing::enabled!(Level::DEBUG) {
+            let duration_ms = self.milliseconds();
+            self.log(|| tracing::debug!(duration_ms, items, "invocation finished"));
+        }
     }
 
-    pub(crate) fn failed(&mut self, error: &Error, items: u64) {
-        let server = error.status().is_server_error();
-        self.end(
-            if server {
-                End::ServerError
-            } else {
-                End::ClientError
-            },
-            items,
-        );
-        let _entered = self.span.enter();
-        if server {
-            tracing::error!(
-                error = %Chain(error),
-                error_type = error.error_type(),
-                status = error.status().as_u16(),
-                duration_ms = self.milliseconds(),
-                items,
-                "invocation failed"
-            );
+    /// Passes the error on.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        self.stream_failed(&error, 0);
+        error
+    }
+
+    pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
+        let status = error.status();
+        let (error_type, duration_ms) = (error.error_type(), self.milliseconds());
+        if status.is_server_error() {
+            self.end(End::ServerError, items);
+            self.log(|| {
+                tracing::error!(
+                    error = %Chain(error),
+                    error_type,
+                    status = status.as_u16(),
+                    duration_ms,
+                    items,
+                    "invocation failed"
+                );
+            });
         } else {
+            self.end(End::ClientError, items);
             // What callers get wrong must not be able to fill the log.
-            tracing::debug!(
-                error = %Chain(error),
-                error_type = error.error_type(),
-                status = error.status().as_u16(),
-                "invocation refused"
-            );
+            self.log(|| {
+                tracing::debug!(
+                    error = %Chain(error),
+                    error_type,
+                    status = status.as_u16(),
+                    "invocation refused"
+                );
+            });
         }
     }
 
     pub(crate) fn cancelled(&mut self, items: u64) {
         self.end(End::Cancelled, items);
-        let _entered = self.span.enter();
-        tracing::info!(
-            duration_ms = self.milliseconds(),
-            items,
-            "client went away; invocation cancelled"
-        );
+        let duration_ms = self.milliseconds();
+        self.log(|| {
+            tracing::info!(duration_ms, items, "client went away; invocation cancelled");
+        });
+    }
+
+    fn log(&self, write: impl FnOnce()) {
+        if let Some(context) = &self.context {
+            logging::about(context, &self.span, write);
+        } else {
+            let context = RequestContext::named(self.request_id.clone());
+            logging::about(&context, &self.span, write);
+        }
     }
 
     fn end(&mut self, end: End, items: u64) {

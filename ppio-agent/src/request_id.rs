@@ -1,7 +1,8 @@
 //! The name of one request, in its answer and on every log line.
 
 use http::{HeaderMap, HeaderValue};
-use ppio_agent_protocol::headers;
+
+use crate::header_names::{AGENT_CORE_REQUEST_ID, X_REQUEST_ID};
 
 /// A longer id is not one; it is somebody's attempt to fill the log.
 const MAX_LENGTH: usize = 128;
@@ -13,7 +14,7 @@ pub(crate) struct RequestId(HeaderValue);
 impl RequestId {
     /// The caller's id where it sent a usable one, otherwise a new UUID.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        [headers::REQUEST_ID, headers::AGENT_CORE_REQUEST_ID]
+        [X_REQUEST_ID, AGENT_CORE_REQUEST_ID]
             .into_iter()
             .find_map(|name| headers.get(name).filter(|value| usable(value)))
             .map_or_else(Self::random, |value| Self(value.clone()))

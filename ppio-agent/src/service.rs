@@ -10,9 +10,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
-use ppio_agent_protocol::headers::REQUEST_ID;
 use tracing::{Instrument as _, Span};
 
 use crate::agent::Agent;
@@ -22,13 +21,13 @@ use crate::cors::Cors;
 use crate::drive::panicked;
 use crate::error::{BoxError, Error};
 use crate::failure::Failure;
+use crate::header_names::X_REQUEST_ID;
 use crate::invoke::invoke;
-use crate::json;
+use crate::json::{self, Style};
+use crate::logging;
 use crate::middleware::Next;
 use crate::ping;
 use crate::request_id::RequestId;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 /// One request and its response.
 #[derive(Clone)]
@@ -38,6 +37,7 @@ pub(crate) struct Exchange {
     pub(crate) span: Span,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) style: Style,
     route: Route,
 }
 
@@ -85,27 +85,19 @@ impl Route {
 pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let exchange = Exchange::begin(agent, &request);
-    let cors = &exchange.agent.settings.cors;
-    let options = exchange.route != Route::Unknown && request.method() == Method::OPTIONS;
-    let mut response = if options {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        let allow = exchange.route.allow();
-        let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
-        cors.apply(origin.as_ref(), headers);
-        if Cors::is_preflight(request.method(), request.headers()) {
-            Cors::apply_preflight(request.headers(), allow, headers);
-        }
-        response
+    let mut response = if exchange.is_plain_invocation(&request) {
+        let result = invoke(&exchange, request).await;
+        result.unwrap_or_else(|error| exchange.reject(&error))
+    } else if request.method() == Method::OPTIONS && exchange.route != Route::Unknown {
+        exchange.options(request.headers(), origin.as_ref())
     } else {
-        let result = caught(exchange.dispatch(request)).await;
-        let mut response = result.unwrap_or_else(|error| exchange.reject(&error));
-        cors.apply(origin.as_ref(), response.headers_mut());
-        response
+        // Boxed to keep the future of the usual request small; see `invoke`.
+        let result = Box::pin(exchange.caught(exchange.dispatch(request))).await;
+        result.unwrap_or_else(|error| exchange.reject(&error))
     };
-    let id = exchange.request_id.header_value().clone();
-    response.headers_mut().insert(X_REQUEST_ID, id);
+    let headers = response.headers_mut();
+    exchange.agent.settings.cors.apply(origin.as_ref(), headers);
+    headers.insert(X_REQUEST_ID, exchange.request_id.header_value().clone());
     response
 }
 
@@ -114,10 +106,9 @@ impl Exchange {
         let request_id = RequestId::of(request.headers());
         let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
         let span = if route == Route::Invocations {
-            tracing::info_span!(
-                "invocation",
-                request_id = request_id.as_str(),
-                session_id = context::session_header(request.headers()),
+            logging::invocation_span(
+                request_id.as_str(),
+                context::session_header(request.headers()),
             )
         } else {
             Span::none()
@@ -125,12 +116,36 @@ impl Exchange {
         let started = Instant::now();
         Self {
             deadline: started + agent.settings.timeout,
+            style: json::style_for(request.headers()),
             agent,
             request_id,
             span,
             started,
             route,
         }
+    }
+
+    /// Whether this goes straight to the entrypoint.
+    fn is_plain_invocation(&self, request: &Request) -> bool {
+        self.route == Route::Invocations
+            && self.route.has(request.method())
+            && self.agent.chains.invocations.is_empty()
+    }
+
+    /// Says which methods there are and, to a browser's preflight, who may use them.
+    fn options(&self, asked: &HeaderMap, origin: Option<&HeaderValue>) -> Response {
+        let allow = self.route.allow();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        if Cors::is_preflight(&Method::OPTIONS, asked) {
+            self.agent
+                .settings
+                .cors
+                .apply_preflight(origin, asked, allow, headers);
+        }
+        response
     }
 
     /// Through the middleware, where there is any, to the endpoint.
@@ -159,6 +174,29 @@ impl Exchange {
         tokio::time::timeout_at(deadline, run.instrument(self.span.clone()))
             .await
             .map_err(|_| Failure::TimedOut(self.agent.settings.timeout).into())
+    }
+
+    /// Makes a panic on the way (in middleware, say) an error.
+    async fn caught<F>(&self, future: F) -> Result<Response, Error>
+    where
+        F: Future<Output = Result<Response, Error>>,
+    {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            // The future is dropped after a panic, so nothing sees a broken state.
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => poll,
+                Err(panic) => {
+                    let error = panicked(panic.as_ref());
+                    let context = RequestContext::named(self.request_id.clone());
+                    logging::about(&context, &self.span, || {
+                        tracing::error!(%error, "panic outside of the handler");
+                    });
+                    Poll::Ready(Err(error))
+                }
+            }
+        })
+        .await
     }
 
     /// Writes an error as a response. Nothing else in the crate does.
@@ -237,26 +275,6 @@ fn metrics(agent: &Agent) -> Response {
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
     );
     response
-}
-
-/// Makes a panic on the way (in middleware, or in an author's `Deserialize`) an error.
-async fn caught<F>(future: F) -> Result<Response, Error>
-where
-    F: Future<Output = Result<Response, Error>>,
-{
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        // The future is dropped after a panic, so nothing sees a broken state.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let error = panicked(panic.as_ref());
-                tracing::error!(error = %error, "panic outside of the handler");
-                Poll::Ready(Err(error))
-            }
-        }
-    })
-    .await
 }
 
 /// The agent as a service for hyper, tower, axum and everything that mounts one.
