@@ -81,7 +81,7 @@ impl Body {
                     if let (Some(Failure::TooLarge { .. }), Inner::Incoming(limited)) =
                         (error.failure(), self.0)
                     {
-                        linger(limited.body).await;
+                        limited.linger().await;
                     }
                     return Err(error);
                 }
@@ -118,14 +118,20 @@ impl Body {
         })
     }
 
-    /// The body of a request that came over a connection.
-    pub(crate) fn incoming(body: Incoming, limit: ByteSize, deadline: Duration) -> Self {
+    /// The body of a request that came over a connection. `asks_first` says that its sender waits
+    /// for `100 Continue`.
+    pub(crate) fn incoming(
+        body: Incoming,
+        limit: ByteSize,
+        deadline: Duration,
+        asks_first: bool,
+    ) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self(Inner::Incoming(Box::new(Limited::new(
-            body, limit, deadline,
-        ))))
+        let mut limited = Limited::new(body, limit, deadline);
+        limited.asks_first = asks_first;
+        Self(Inner::Incoming(Box::new(limited)))
     }
 
     /// The body of a request that came in another way, under the same limits.
@@ -212,6 +218,7 @@ struct Limited<B> {
     left: u64,
     deadline: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    asks_first: bool,
 }
 
 impl<B> Limited<B> {
@@ -222,6 +229,7 @@ impl<B> Limited<B> {
             left: limit.bytes(),
             deadline,
             timer: None,
+            asks_first: false,
         }
     }
 }
@@ -278,21 +286,27 @@ where
     }
 }
 
-/// Reads on for a bounded while so that a caller that is still sending gets to read the answer
-/// instead of a connection reset.
-async fn linger(mut body: Incoming) {
-    let drain = async {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            match left.checked_sub(length) {
-                Some(rest) => left = rest,
-                None => break,
-            }
+impl Limited<Incoming> {
+    /// Reads on for a bounded while so that a caller that is still sending gets to read the answer
+    /// instead of a connection reset.
+    async fn linger(mut self) {
+        // A caller that waits for `100 Continue` sends nothing yet. Reading would tell it to begin.
+        if self.asks_first && self.left == self.limit.bytes() {
+            return;
         }
-    };
-    // Reaching the deadline is fine: whatever has not come by then is not waited for.
-    let _ = tokio::time::timeout(LINGER, drain).await;
+        let drain = async {
+            let mut left = LINGER_BYTES;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => break,
+                }
+            }
+        };
+        // Reaching the deadline is fine: whatever has not come by then is not waited for.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
 }
 
 /// A body that reports its end.

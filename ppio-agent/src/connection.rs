@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::EXPECT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,7 +34,8 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watche
         async move {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
-            let request = request.map(|body| Body::incoming(body, limit, deadline));
+            let asks_first = request.headers().contains_key(EXPECT);
+            let request = request.map(|body| Body::incoming(body, limit, deadline, asks_first));
             Ok::<_, Infallible>(respond(agent, request).await)
         }
     });

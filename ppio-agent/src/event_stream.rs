@@ -28,6 +28,8 @@ pub(crate) struct EventStreamBody {
     patience: Duration,
     last_item: Instant,
     last_byte: Instant,
+    /// The connection was given a frame and has not asked for another one yet.
+    writing: bool,
     /// One timer for both limits. It is not reset at every item: when it fires, the clocks above
     /// say whether there is something to do.
     timer: Option<Pin<Box<Sleep>>>,
@@ -57,6 +59,7 @@ impl EventStreamBody {
             patience,
             last_item: now,
             last_byte: now,
+            writing: false,
             timer: None,
             state: State::Running,
         }
@@ -77,6 +80,7 @@ impl EventStreamBody {
             if !events.is_empty() {
                 self.last_item = Instant::now();
                 self.last_byte = self.last_item;
+                self.writing = true;
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
             match std::mem::replace(&mut self.state, State::Ended) {
@@ -119,6 +123,12 @@ impl EventStreamBody {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
         loop {
             let now = Instant::now();
+            if std::mem::take(&mut self.writing) {
+                // While the client did not take the last frame the handler was not polled, so that
+                // time is not its silence.
+                self.last_item += now - self.last_byte;
+                self.last_byte = now;
+            }
             let stalls = self.last_item + self.patience;
             let beats = self.heartbeat.map(|interval| self.last_byte + interval);
             if now >= stalls {
