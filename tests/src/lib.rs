@@ -1,1 +1,3 @@
-//! Empty.
+//! What the tests across crates share.
+
+pub mod scripted_platform;
