@@ -6,10 +6,10 @@
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// The caller's session, as Amazon Bedrock `AgentCore` sends it to an agent.
-pub const AGENTCORE_SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+pub const AGENT_CORE_SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
 /// The request's id, as Amazon Bedrock `AgentCore` sends it to an agent.
-pub const AGENTCORE_REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
+pub const AGENT_CORE_REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 
 /// Which sandbox a request is for, when host names do not tell.
 pub const PPIO_SANDBOX_ID: &str = "ppio-sandbox-id";
@@ -46,8 +46,8 @@ mod tests {
     fn names_are_lower_case_tokens() {
         for name in [
             REQUEST_ID,
-            AGENTCORE_SESSION_ID,
-            AGENTCORE_REQUEST_ID,
+            AGENT_CORE_SESSION_ID,
+            AGENT_CORE_REQUEST_ID,
             PPIO_SANDBOX_ID,
             PPIO_SANDBOX_PORT,
             E2B_SANDBOX_ID,

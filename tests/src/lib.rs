@@ -1,3 +1,14 @@
-//! What the tests across crates share.
+//! What the tests across crates share: an example running as a process of its own, and the published
+//! packages of other languages.
+//!
+//! Everything here is for tests and panics with an explanation when it cannot do what it was asked.
 
+mod agent_process;
+mod capture;
+mod example_binary;
+mod interop;
 pub mod scripted_platform;
+mod watchdog;
+
+pub use agent_process::{AgentLauncher, AgentProcess};
+pub use interop::python_interpreter;

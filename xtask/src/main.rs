@@ -1,2 +1,65 @@
-//! Empty.
-fn main() {}
+//! The everyday commands of this workspace, run as `cargo xtask <command>`.
+//!
+//! Only the standard library is used, so that the first run starts within a second or two.
+
+mod bench;
+mod crates;
+mod interop;
+mod measure;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  test [--no-interop]   formatting, lints, docs, crate count, tests, interoperation tests
+  bench [--quick]       compare with raw hyper, axum and the Python package
+  crates                count the crates that a release build of `hello` pulls in
+
+options:
+  --no-interop          leave out the tests that need Python and Node
+  --quick               fewer and shorter rounds: a look, not a measurement
+";
+
+/// Why a command ended early, ready to be printed for a person.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    let outcome = match arguments.as_slice() {
+        ["test"] => test::run(test::Interop::Run),
+        ["test", "--no-interop"] => test::run(test::Interop::Skip),
+        ["bench"] => bench::run(&bench::Plan::full()),
+        ["bench", "--quick"] => bench::run(&bench::Plan::quick()),
+        ["crates"] => crates::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [] => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        other => {
+            eprint!(
+                "error: `{}` is not something xtask knows\n\n{USAGE}",
+                other.join(" ")
+            );
+            return ExitCode::from(2);
+        }
+    };
+
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nerror: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

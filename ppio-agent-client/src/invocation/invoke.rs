@@ -178,7 +178,7 @@ impl<K: AnswerKind + 'static> Invoke<K> {
                 id_header.clone(),
             )
             .header(
-                HeaderName::from_static(headers::AGENTCORE_REQUEST_ID),
+                HeaderName::from_static(headers::AGENT_CORE_REQUEST_ID),
                 id_header,
             )
             .repeat(Repeat::IfUnsent);

@@ -354,7 +354,7 @@ fn agent_service(
     let mut service = client.port_of(address, headers::AGENT_PORT);
     service.headers.extend(client.auth.auth_headers());
     if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
-        let session = HeaderName::from_static(headers::AGENTCORE_SESSION_ID);
+        let session = HeaderName::from_static(headers::AGENT_CORE_SESSION_ID);
         service.headers.insert(session, id);
     }
     if let Some(token) = traffic_token.and_then(|token| token.header("")) {

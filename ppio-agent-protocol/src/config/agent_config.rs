@@ -41,6 +41,7 @@ use crate::text;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "a document with `metadata` and `spec`")]
 pub struct AgentConfig {
     /// The version of the format; `v1` if absent.
     #[serde(default)]
@@ -62,6 +63,7 @@ pub struct AgentConfig {
 
 /// Who an agent is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a section with `name`, `version` and `author`")]
 pub struct AgentMetadata {
     /// Its name.
     pub name: AgentName,
@@ -83,6 +85,7 @@ pub struct AgentMetadata {
 
 /// What an agent needs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a section with `entrypoint`, such as `entrypoint: src/main.rs`")]
 pub struct AgentSpec {
     /// The file it starts from.
     ///
@@ -107,6 +110,7 @@ pub struct AgentSpec {
 
 /// The resources of an agent's sandboxes, fixed when its template is built. What is absent is the platform's choice.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a section such as `timeout: 60`")]
 pub struct RuntimeSpec {
     /// How long it may take to start, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +128,7 @@ pub struct RuntimeSpec {
 
 /// The template of an agent's sandboxes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a section such as `template_id: tmpl_abc123`")]
 pub struct SandboxSpec {
     /// The template's id, once deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

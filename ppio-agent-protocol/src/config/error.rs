@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_path_to_error::Path;
+use serde_path_to_error::{Path, Segment};
 
 /// The first mistake of a document: the field, the place, and what to do.
 ///
@@ -32,8 +32,8 @@ impl ConfigError {
         self.place.map(|place| place.line)
     }
 
-    /// The column, counted from 1, if the document came as text. For YAML it is where the value starts (for a missing
-    /// field, where its section starts), for JSON where reading stopped.
+    /// The column, counted from 1, if the document came as text. For YAML it is where the value starts (for a
+    /// missing or doubled field, where its section starts), for JSON where reading stopped.
     pub fn column(&self) -> Option<usize> {
         self.place.map(|place| place.column)
     }
@@ -43,13 +43,15 @@ impl ConfigError {
         &self.problem
     }
 
-    /// From what a format's library reports. Its text repeats the path and the place, which are taken out.
+    /// From what a format's library reports. Its text repeats the path and the place, which are taken out,
+    /// and serde's own texts about fields get their remedy.
     pub(super) fn new(path: Option<&Path>, line: usize, column: usize, message: &str) -> Self {
-        // The path of the document itself is empty, and displays as a dot.
-        let path = path
-            .filter(|path| path.iter().len() > 0)
-            .map(Path::to_string);
-        let place = (line > 0).then_some(Place { line, column });
+        // An empty JSON text ends in column 0.
+        let place = (line > 0).then_some(Place {
+            line,
+            column: column.max(1),
+        });
+        let path = path.and_then(known_part);
         let message = message
             .strip_suffix(&format!(" at line {line} column {column}"))
             .unwrap_or(message);
@@ -57,26 +59,51 @@ impl ConfigError {
             .as_ref()
             .and_then(|path| message.strip_prefix(path.as_str())?.strip_prefix(": "))
             .unwrap_or(message);
-        match missing_field(message) {
-            Some(field) => Self {
-                path: Some(
-                    path.map_or_else(|| field.to_owned(), |section| format!("{section}.{field}")),
-                ),
-                place,
-                problem: format!("the field is missing, add `{}`", example(field)),
-            },
-            None => Self {
+        let (field, problem) = if let Some(field) = quoted_after("missing field ", message) {
+            (
+                field,
+                format!("the field is missing, add `{}`", example(field)),
+            )
+        } else if let Some(field) = quoted_after("duplicate field ", message) {
+            (field, "the field stands there twice, remove one".to_owned())
+        } else {
+            let problem = message.to_owned();
+            return Self {
                 path,
                 place,
-                problem: message.to_owned(),
-            },
+                problem,
+            };
+        };
+        // serde reports these at the section, and the field itself is the better name.
+        let path = path.map_or_else(|| field.to_owned(), |section| format!("{section}.{field}"));
+        Self {
+            path: Some(path),
+            place,
+            problem,
         }
     }
 }
 
-/// serde reports a missing field at the section that lacks it.
-fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
+/// The path up to where reading lost track (a syntax error, in the middle of a key); `None` for the document.
+fn known_part(path: &Path) -> Option<String> {
+    let mut known = String::new();
+    for segment in path {
+        match segment {
+            Segment::Unknown => break,
+            Segment::Seq { .. } => {}
+            _ if known.is_empty() => {}
+            _ => known.push('.'),
+        }
+        known.push_str(&segment.to_string());
+    }
+    Some(known).filter(|path| !path.is_empty())
+}
+
+fn quoted_after<'a>(what: &str, message: &'a str) -> Option<&'a str> {
+    message
+        .strip_prefix(what)?
+        .strip_prefix('`')?
+        .strip_suffix('`')
 }
 
 /// What to write for a field that must be there.

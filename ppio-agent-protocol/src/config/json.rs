@@ -214,7 +214,11 @@ mod tests {
             twice.as_str(),
         ] {
             let error = AgentConfig::from_json(text).unwrap_err();
-            assert!(error.path().is_none() || text.len() < 3, "{error}");
+            assert_eq!(error.path(), None, "{error}");
+            assert!(
+                error.line() >= Some(1) && error.column() >= Some(1),
+                "{error}"
+            );
         }
     }
 

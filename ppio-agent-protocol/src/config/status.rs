@@ -12,6 +12,7 @@ use crate::text;
 
 /// The `status` section. Tools maintain it; people do not edit it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a section such as `phase: deployed`")]
 pub struct AgentStatus {
     /// How far the deployment is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

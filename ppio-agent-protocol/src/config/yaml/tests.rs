@@ -102,6 +102,7 @@ fn a_mistake_is_named_by_field_line_and_column() {
         ("timeout: 60", "timeout: 60s", "spec.runtime.timeout", 16, 14, "without quotes or unit"),
         ("\"1Gi\"", "1.5Gi", "spec.runtime.memory_limit", 17, 19, "`512Mi`"),
         ("\"1Gi\"", "1Gb/s", "spec.runtime.memory_limit", 17, 19, "not a unit"),
+        ("runtime:\n    timeout: 60\n    memory_limit: \"1Gi\"\n    cpu_limit: \"1\"", "runtime: big", "spec.runtime", 15, 12, "a section such as `timeout: 60`"),
         ("cpu_limit: \"1\"", "cpu_limit: half", "spec.runtime.cpu_limit", 18, 16, "`500m`"),
     ] {
         let text = DOCUMENT.replacen(from, to, 1);
@@ -163,11 +164,9 @@ fn text_that_is_no_document() {
             .contains("more than one document")
     );
     let duplicate = format!("{DOCUMENT}kind: Agent\n");
-    assert!(
-        mistake(&duplicate)
-            .to_string()
-            .contains("duplicate field `kind`")
-    );
+    let error = mistake(&duplicate);
+    assert_eq!(error.path(), Some("kind"));
+    assert!(error.problem().contains("twice"), "{error}");
 }
 
 /// Each alias stands for ten of the next: a billion when written out.

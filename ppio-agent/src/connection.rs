@@ -1,0 +1,48 @@
+//! One client connection.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutStream;
+
+use crate::agent::Agent;
+use crate::body::Body;
+use crate::service::respond;
+
+/// Serves the requests of one connection until it ends or is asked to.
+///
+/// When the client closes its side, hyper drops the response future or the response body, and with
+/// it the handler: that is how a client that goes away cancels its invocation.
+pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watcher) {
+    // Events go out when they are written, not when a packet is full.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let settings = &agent.settings;
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(settings.write_timeout));
+    let header_timeout: Duration = settings.header_timeout;
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let agent = Arc::clone(&agent);
+        async move {
+            let settings = &agent.settings;
+            let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
+            let request = request.map(|body| Body::incoming(body, limit, deadline));
+            Ok::<_, Infallible>(respond(agent, request).await)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    if let Err(error) = shutdown.watch(connection).await {
+        // Bad heads, resets and timeouts are the clients' doing.
+        tracing::debug!(%error, "connection ended early");
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that the framework itself can find wrong with a request, and the one place where
+//! that becomes an HTTP status.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use ppio_agent_protocol::ByteSize;
+
+/// A request that the framework answers by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the request body is empty; send a JSON value")]
+    EmptyBody,
+    #[error("invalid JSON at line {line} column {column}: {reason}")]
+    InvalidJson {
+        line: usize,
+        column: usize,
+        reason: String,
+    },
+    #[error("the request body is not UTF-8: bad byte at offset {offset}")]
+    NotUtf8 { offset: usize },
+    #[error("the request body was cut short: {0}")]
+    BodyCut(String),
+    #[error("no route for {path}; this service has POST /invocations and GET /ping")]
+    NoRoute { path: String },
+    #[error("{method} is not allowed here; use {allow}")]
+    MethodNotAllowed { method: String, allow: &'static str },
+    #[error("the request body did not arrive within {} s", .0.as_secs_f64())]
+    BodyTooSlow(Duration),
+    #[error(
+        "the request body is larger than {limit} (set PPIO_AGENT_MAX_REQUEST_SIZE to change this)"
+    )]
+    TooLarge { limit: ByteSize },
+    #[error("content type {found:?} is not JSON; send `content-type: application/json`")]
+    NotJson { found: String },
+    #[error("content encoding {found:?} is not supported; send the body as it is")]
+    Encoded { found: String },
+    #[error("the request does not fit: {reason} (at {path})")]
+    DoesNotFit { path: String, reason: String },
+    #[error("the agent panicked: {0}")]
+    Panicked(String),
+    #[error("the answer cannot be written as JSON: {0}")]
+    NotSerializable(String),
+    #[error("the agent is shutting down; try again")]
+    Draining,
+    #[error("the agent is already handling {limit} requests; try again")]
+    Overloaded { limit: usize },
+    #[error("the agent did not answer within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    #[error("the stream sent nothing for {} s and was ended", .0.as_secs_f64())]
+    StreamStalled(Duration),
+}
+
+impl Failure {
+    /// The status of the answer. Nothing else in the crate decides one.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::EmptyBody
+            | Self::InvalidJson { .. }
+            | Self::NotUtf8 { .. }
+            | Self::BodyCut(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson { .. } | Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Panicked(_) | Self::NotSerializable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Draining | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut(_) | Self::StreamStalled(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The name that programs match on.
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self {
+            Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
+            Self::BodyCut(_) => "IncompleteBody",
+            Self::NoRoute { .. } => "NotFound",
+            Self::MethodNotAllowed { .. } => "MethodNotAllowed",
+            Self::BodyTooSlow(_) => "RequestTimeout",
+            Self::TooLarge { .. } => "RequestTooLarge",
+            Self::NotJson { .. } | Self::Encoded { .. } => "UnsupportedMediaType",
+            Self::DoesNotFit { .. } => "ValidationError",
+            Self::Panicked(_) => "Panic",
+            Self::NotSerializable(_) => "SerializationError",
+            Self::Draining => "Draining",
+            Self::Overloaded { .. } => "Overloaded",
+            Self::TimedOut(_) | Self::StreamStalled(_) => "Timeout",
+        }
+    }
+
+    /// The `Allow` header of a 405.
+    pub(crate) fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::MethodNotAllowed { allow, .. } => Some(allow),
+            _ => None,
+        }
+    }
+
+    /// The `Retry-After` header, in seconds, where trying again can help.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        matches!(self, Self::Draining | Self::Overloaded { .. }).then_some(1)
+    }
+}

@@ -1,0 +1,202 @@
+//! What an entrypoint becomes: a function that starts one call.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tracing::{Instrument as _, Span};
+
+use crate::context::{self, AgentRuntimeContext, RequestContext};
+use crate::drive::HandlerFuture;
+use crate::error::Error;
+use crate::json::Style;
+use crate::outlet::{Outlet, Place};
+use crate::payload;
+use crate::reply::{IntoReply, Outcome};
+
+/// An entrypoint of any shape. Shared by all connections, hence the `Arc`; called through a
+/// pointer once a request, which is nothing beside parsing one.
+pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
+
+/// One invocation on its way into the author's function.
+pub struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) context: RequestContext,
+    pub(crate) style: Style,
+    pub(crate) span: Span,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A started invocation: a future and the place where it is polled first.
+pub struct Job {
+    pub(crate) future: HandlerFuture,
+    pub(crate) outlet: Outlet,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What an entrypoint can take as its request.
+#[diagnostic::on_unimplemented(
+    message = "an agent cannot receive `{Self}`",
+    label = "this cannot be read from JSON",
+    note = "help: add `#[derive(serde::Deserialize)]` to it, or take `ppio::Value`"
+)]
+pub trait AgentRequest: Sized + Send + 'static {
+    #[doc(hidden)]
+    fn parse(body: &[u8]) -> Result<Self, Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + Send + 'static> AgentRequest for T {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        payload::parse(body)
+    }
+}
+
+impl Call {
+    /// Parses the body into the author's type.
+    pub fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
+        let request = T::parse(&self.body)?;
+        self.timeout = context::requested_timeout(&request as &dyn Any).map(Duration::from_secs);
+        Ok(request)
+    }
+
+    fn context(&self) -> RequestContext {
+        self.context.clone()
+    }
+
+    /// Runs an `async` function: on the async workers.
+    pub fn on_worker<F, R>(self, run: F) -> Job
+    where
+        F: FnOnce(Outlet) -> R,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.start(Place::Worker, run)
+    }
+
+    /// Runs a plain function: on a blocking thread.
+    pub fn on_blocking_thread<F, R>(self, run: F) -> Job
+    where
+        F: FnOnce(Outlet) -> R,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.start(Place::Blocking, run)
+    }
+
+    fn start<F, R>(self, place: Place, run: F) -> Job
+    where
+        F: FnOnce(Outlet) -> R,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        let outlet = Outlet::new(self.style);
+        outlet.start_at(place);
+        let future = run(outlet.clone());
+        Job {
+            // The one allocation per request that the handler costs: its future has no other name.
+            future: Box::pin(
+                AgentRuntimeContext::scope(self.context, future).instrument(self.span),
+            ),
+            outlet,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// The second parameter of an entrypoint, under whatever name its author knows the type.
+#[diagnostic::on_unimplemented(
+    message = "the second parameter of the entrypoint is the context, not `{Self}`",
+    label = "not a context",
+    note = "help: write `ppio::RequestContext` or `&ppio::RequestContext`"
+)]
+pub trait FromCall: Sized {
+    #[doc(hidden)]
+    fn from_call(call: &Call) -> Self;
+}
+
+impl FromCall for RequestContext {
+    fn from_call(call: &Call) -> Self {
+        call.context()
+    }
+}
+
+/// The context for the author's function.
+pub fn context_for<C: FromCall>(call: &Call) -> C {
+    C::from_call(call)
+}
+
+/// A closure or function that can be an entrypoint without the macro: it takes the request and
+/// optionally the context, is `async` or not, and returns an [`IntoReply`].
+///
+/// `Marker` tells the four signatures apart; it is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an entrypoint",
+    label = "not an entrypoint",
+    note = "an entrypoint takes the request and optionally a `ppio::RequestContext`, and returns a `ppio::IntoReply`"
+)]
+pub trait Entrypoint<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn start(&self, call: Call) -> Result<Job, Error>;
+}
+
+/// Marks an asynchronous entrypoint.
+#[derive(Debug)]
+pub struct Async<T>(T);
+/// Marks a synchronous entrypoint.
+#[derive(Debug)]
+pub struct Blocking<T>(T);
+
+impl<F, T, R> Entrypoint<Async<(T,)>> for F
+where
+    F: Fn(T) -> R + Send + Sync + 'static,
+    T: AgentRequest,
+    R: Future<Output: IntoReply> + Send + 'static,
+{
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let future = self(call.request()?);
+        Ok(call.on_worker(|outlet| async move { future.await.deliver(outlet).await }))
+    }
+}
+
+impl<F, T, R> Entrypoint<Async<(T, RequestContext)>> for F
+where
+    F: Fn(T, RequestContext) -> R + Send + Sync + 'static,
+    T: AgentRequest,
+    R: Future<Output: IntoReply> + Send + 'static,
+{
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let future = self(call.request()?, call.context());
+        Ok(call.on_worker(|outlet| async move { future.await.deliver(outlet).await }))
+    }
+}
+
+impl<F, T, R> Entrypoint<Blocking<(T,)>> for F
+where
+    F: Fn(T) -> R + Clone + Send + Sync + 'static,
+    T: AgentRequest,
+    R: IntoReply + Send + 'static,
+{
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let (request, function) = (call.request()?, self.clone());
+        Ok(
+            call.on_blocking_thread(
+                |outlet| async move { function(request).deliver(outlet).await },
+            ),
+        )
+    }
+}
+
+impl<F, T, R> Entrypoint<Blocking<(T, RequestContext)>> for F
+where
+    F: Fn(T, RequestContext) -> R + Clone + Send + Sync + 'static,
+    T: AgentRequest,
+    R: IntoReply + Send + 'static,
+{
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let (request, context, function) = (call.request()?, call.context(), self.clone());
+        Ok(call.on_blocking_thread(|outlet| async move {
+            function(request, context).deliver(outlet).await
+        }))
+    }
+}

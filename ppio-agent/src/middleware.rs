@@ -1,0 +1,131 @@
+//! Code around the endpoints.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::body::{Request, Response};
+use crate::error::{BoxError, Error};
+use crate::probe::{ConvertError as _, IsBoxable};
+use crate::service::{Exchange, answer_endpoint};
+
+/// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
+#[diagnostic::on_unimplemented(
+    message = "middleware cannot answer with `{Self}`",
+    label = "not a response",
+    note = "help: return `ppio::Response`, or `Result<ppio::Response, ppio::Error>`"
+)]
+pub trait IntoResponse {
+    /// The response or the error.
+    fn into_response(self) -> Result<Response, Error>;
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Result<Response, Error> {
+        Ok(self)
+    }
+}
+
+impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
+    fn into_response(self) -> Result<Response, Error> {
+        self.map_err(|error| IsBoxable.convert(error))
+    }
+}
+
+type MiddlewareFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+/// One registered middleware. A chain of unknown length needs boxes; a service without middleware
+/// never comes here.
+#[derive(Clone)]
+pub struct Middleware {
+    run: Arc<dyn Fn(Request, Next) -> MiddlewareFuture + Send + Sync>,
+    pub(crate) order: i32,
+    pub(crate) all: bool,
+}
+
+impl Middleware {
+    /// Registers a function. The lowest `order` is outermost; `all` wraps every route.
+    pub fn new<F, R>(middleware: F, order: i32, all: bool) -> Self
+    where
+        F: Fn(Request, Next) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoResponse> + Send + 'static,
+    {
+        Self {
+            run: Arc::new(move |request, next| {
+                let future = middleware(request, next);
+                Box::pin(async move { future.await.into_response() })
+            }),
+            order,
+            all,
+        }
+    }
+}
+
+/// The middleware around the routes, outermost first.
+#[derive(Clone, Default)]
+pub(crate) struct Chains {
+    pub(crate) invocations: Arc<[Middleware]>,
+    pub(crate) others: Arc<[Middleware]>,
+}
+
+impl Chains {
+    /// Sorts by order; what is equal stays in the order given.
+    pub(crate) fn new(mut all: Vec<Middleware>) -> Self {
+        all.sort_by_key(|middleware| middleware.order);
+        Self {
+            others: all
+                .iter()
+                .filter(|middleware| middleware.all)
+                .cloned()
+                .collect(),
+            invocations: all.into(),
+        }
+    }
+}
+
+/// The rest of the way: the middleware further in, and then the endpoint.
+pub struct Next {
+    exchange: Exchange,
+    chain: Arc<[Middleware]>,
+    position: usize,
+}
+
+impl Next {
+    pub(crate) fn new(exchange: Exchange, chain: Arc<[Middleware]>) -> Self {
+        Self {
+            exchange,
+            chain,
+            position: 0,
+        }
+    }
+
+    /// Goes on with the request and returns the response.
+    ///
+    /// Errors on the way in are responses already (a 422, a 500), so middleware sees the status and
+    /// the body that the caller will see.
+    pub async fn run(self, request: Request) -> Response {
+        let exchange = self.exchange.clone();
+        let result = self.step(request).await;
+        result.unwrap_or_else(|error| exchange.reject(&error))
+    }
+
+    async fn step(mut self, request: Request) -> Result<Response, Error> {
+        match self.chain.get(self.position) {
+            Some(middleware) => {
+                let run = Arc::clone(&middleware.run);
+                self.position += 1;
+                run(request, self).await
+            }
+            None => answer_endpoint(&self.exchange, request).await,
+        }
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next")
+            .field("left", &(self.chain.len() - self.position))
+            .finish_non_exhaustive()
+    }
+}

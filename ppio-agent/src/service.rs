@@ -1,0 +1,337 @@
+//! From a request to its route, and from any outcome to a finished response.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http_body::Body as HttpBody;
+use ppio_agent_protocol::headers::REQUEST_ID;
+use tracing::{Instrument as _, Span};
+
+use crate::agent::Agent;
+use crate::body::{Body, Request, Response};
+use crate::context::{self, AgentRuntimeContext, Parts, RequestContext};
+use crate::cors::Cors;
+use crate::drive::panicked;
+use crate::error::{BoxError, Error};
+use crate::failure::Failure;
+use crate::invoke::invoke;
+use crate::json;
+use crate::middleware::Next;
+use crate::ping;
+use crate::request_id::RequestId;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+
+/// One request and its response.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) request_id: RequestId,
+    pub(crate) span: Span,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+    route: Route,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Invocations,
+    Ping,
+    Index,
+    Metrics,
+    Unknown,
+}
+
+impl Route {
+    fn of(path: &str, metrics: bool) -> Self {
+        match path {
+            "/invocations" => Self::Invocations,
+            "/ping" => Self::Ping,
+            "/" => Self::Index,
+            "/metrics" if metrics => Self::Metrics,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The methods that the route has, as an `Allow` header.
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Invocations => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    fn has(self, method: &Method) -> bool {
+        match self {
+            Self::Invocations => method == Method::POST,
+            Self::Ping | Self::Index | Self::Metrics => {
+                method == Method::GET || method == Method::HEAD
+            }
+            // The path is what is wrong then.
+            Self::Unknown => true,
+        }
+    }
+}
+
+/// Answers any request. Never fails: what goes wrong is a response.
+pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let exchange = Exchange::begin(agent, &request);
+    let cors = &exchange.agent.settings.cors;
+    let options = exchange.route != Route::Unknown && request.method() == Method::OPTIONS;
+    let mut response = if options {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let allow = exchange.route.allow();
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        cors.apply(origin.as_ref(), headers);
+        if Cors::is_preflight(request.method(), request.headers()) {
+            Cors::apply_preflight(request.headers(), allow, headers);
+        }
+        response
+    } else {
+        let result = caught(exchange.dispatch(request)).await;
+        let mut response = result.unwrap_or_else(|error| exchange.reject(&error));
+        cors.apply(origin.as_ref(), response.headers_mut());
+        response
+    };
+    let id = exchange.request_id.header_value().clone();
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    response
+}
+
+impl Exchange {
+    fn begin(agent: Arc<Agent>, request: &Request) -> Self {
+        let request_id = RequestId::of(request.headers());
+        let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
+        let span = if route == Route::Invocations {
+            tracing::info_span!(
+                "invocation",
+                request_id = request_id.as_str(),
+                session_id = context::session_header(request.headers()),
+            )
+        } else {
+            Span::none()
+        };
+        let started = Instant::now();
+        Self {
+            deadline: started + agent.settings.timeout,
+            agent,
+            request_id,
+            span,
+            started,
+            route,
+        }
+    }
+
+    /// Through the middleware, where there is any, to the endpoint.
+    async fn dispatch(&self, request: Request) -> Result<Response, Error> {
+        let chains = &self.agent.chains;
+        let chain = match self.route {
+            Route::Invocations => &chains.invocations,
+            _ => &chains.others,
+        };
+        if chain.is_empty() {
+            return answer_endpoint(self, request).await;
+        }
+        // Middleware owns the request, so the context that it sees has headers of its own. The
+        // handler's context is made later, from the request that middleware passes on.
+        let context = RequestContext::from(Parts {
+            request_id: self.request_id.clone(),
+            headers: request.headers().clone(),
+            extensions: http::Extensions::new(),
+            body: Bytes::new(),
+            deadline: self.deadline,
+            tasks: self.agent.tasks.clone(),
+        });
+        let next = Next::new(self.clone(), Arc::clone(chain));
+        let run = AgentRuntimeContext::scope(context, next.run(request));
+        let deadline = tokio::time::Instant::from_std(self.deadline);
+        tokio::time::timeout_at(deadline, run.instrument(self.span.clone()))
+            .await
+            .map_err(|_| Failure::TimedOut(self.agent.settings.timeout).into())
+    }
+
+    /// Writes an error as a response. Nothing else in the crate does.
+    pub(crate) fn reject(&self, error: &Error) -> Response {
+        let body = json::error_body(error, self.started.elapsed(), self.request_id.as_str());
+        let mut response = json::response(error.status(), body);
+        let headers = response.headers_mut();
+        if let Some(allow) = error.failure().and_then(Failure::allow) {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = error.failure().and_then(Failure::retry_after) {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// The session is known once the body is there; from here on log lines carry it.
+    pub(crate) fn note_session(&self, context: &RequestContext) {
+        if !self.span.is_disabled()
+            && let Some(id) = context.session_id()
+        {
+            self.span.record("session_id", id);
+        }
+    }
+}
+
+/// Answers a request at its endpoint.
+pub(crate) async fn answer_endpoint(
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let agent = &exchange.agent;
+    if !exchange.route.has(request.method()) {
+        return Err(Failure::MethodNotAllowed {
+            method: request.method().to_string(),
+            allow: exchange.route.allow(),
+        }
+        .into());
+    }
+    match exchange.route {
+        Route::Invocations => invoke(exchange, request).await,
+        Route::Ping => {
+            let busy = agent.tasks.running() > 0;
+            Ok(ping::answer(agent.ping.as_ref(), busy, &agent.last_change).await)
+        }
+        Route::Index => Ok(index(agent)),
+        Route::Metrics => Ok(metrics(agent)),
+        Route::Unknown => Err(Failure::NoRoute {
+            path: request.uri().path().chars().take(200).collect(),
+        }
+        .into()),
+    }
+}
+
+fn index(agent: &Agent) -> Response {
+    let mut endpoints = serde_json::json!({ "invocations": "/invocations", "ping": "/ping" });
+    if agent.settings.enable_metrics {
+        endpoints["metrics"] = "/metrics".into();
+    }
+    let body = serde_json::json!({
+        "service": "PPIO Agent Runtime",
+        "version": env!("CARGO_PKG_VERSION"),
+        "status": "running",
+        "timestamp": ping::timestamp(std::time::SystemTime::now()),
+        "endpoints": endpoints,
+    });
+    json::response(StatusCode::OK, json::to_bytes(&body))
+}
+
+fn metrics(agent: &Agent) -> Response {
+    let running = agent.running.load(std::sync::atomic::Ordering::Relaxed);
+    let page = agent.metrics.render(running, agent.tasks.running());
+    let mut response = Response::new(Body::from(page));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
+    response
+}
+
+/// Makes a panic on the way (in middleware, or in an author's `Deserialize`) an error.
+async fn caught<F>(future: F) -> Result<Response, Error>
+where
+    F: Future<Output = Result<Response, Error>>,
+{
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        // The future is dropped after a panic, so nothing sees a broken state.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let error = panicked(panic.as_ref());
+                tracing::error!(error = %error, "panic outside of the handler");
+                Poll::Ready(Err(error))
+            }
+        }
+    })
+    .await
+}
+
+/// The agent as a service for hyper, tower, axum and everything that mounts one.
+///
+/// ```
+/// # fn main() -> Result<(), ppio::StartError> {
+/// use ppio::{AgentRuntimeApp, Value};
+///
+/// let app = AgentRuntimeApp::builder()
+///     .entrypoint(|request: Value| async move { request })
+///     .build()?;
+/// let service = app.into_service();
+/// # let _ = service; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct AgentService {
+    agent: Arc<Agent>,
+}
+
+impl AgentService {
+    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+        Self { agent }
+    }
+
+    /// Answers one request.
+    pub async fn respond<B>(&self, request: http::Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let settings = &self.agent.settings;
+        let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
+        let request = request.map(|body| Body::limited(body, limit, deadline));
+        respond(Arc::clone(&self.agent), request).await
+    }
+}
+
+impl std::fmt::Debug for AgentService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentService").finish_non_exhaustive()
+    }
+}
+
+type Responding = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+impl<B> tower_service::Service<http::Request<B>> for AgentService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Responding;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Responding {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
+    }
+}
+
+impl<B> hyper::service::Service<http::Request<B>> for AgentService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Responding;
+
+    fn call(&self, request: http::Request<B>) -> Responding {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
+    }
+}

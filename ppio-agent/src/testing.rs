@@ -1,0 +1,298 @@
+//! Runs an agent in-process, without a socket, for its author's tests.
+//!
+//! ```
+//! use ppio::testing::TestAgent;
+//! use ppio::{AgentRuntimeApp, Value, json};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), ppio::StartError> {
+//! let app = AgentRuntimeApp::builder()
+//!     .entrypoint(|request: Value| async move { json!({ "echo": request["prompt"] }) })
+//!     .build()?;
+//! let reply = TestAgent::new(app).invoke(&json!({ "prompt": "hi" })).await;
+//! assert_eq!(reply.status(), 200);
+//! assert_eq!(reply.value::<Value>().await, json!({ "echo": "hi" }));
+//! # Ok(()) }
+//! ```
+//!
+//! In the crate of an agent, [`TestAgent::annotated`] runs what its macros registered, with its
+//! middleware and its ping. What is wrong with an answer (not JSON, not a stream) is a panic that
+//! shows it, as in any assertion.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use ppio_agent_protocol::{headers, sse};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::app::AgentRuntimeApp;
+use crate::body::Body;
+use crate::service::AgentService;
+use crate::start_error::StartError;
+
+/// An agent that is called without a socket.
+#[derive(Debug, Clone)]
+pub struct TestAgent {
+    service: AgentService,
+}
+
+impl TestAgent {
+    /// Takes any app.
+    pub fn new(app: AgentRuntimeApp) -> Self {
+        Self {
+            service: app.into_service(),
+        }
+    }
+
+    /// Takes what the attribute macros of this program registered.
+    ///
+    /// # Errors
+    /// Those of [`AgentRuntimeApp::annotated`].
+    pub fn annotated() -> Result<Self, StartError> {
+        AgentRuntimeApp::annotated().map(Self::new)
+    }
+
+    /// Sends one value to `POST /invocations`.
+    pub async fn invoke<T: Serialize + ?Sized>(&self, request: &T) -> TestReply {
+        self.request(Method::POST, "/invocations")
+            .json(request)
+            .send()
+            .await
+    }
+
+    /// Asks for `GET /ping`.
+    pub async fn ping(&self) -> TestReply {
+        self.request(Method::GET, "/ping").send().await
+    }
+
+    /// Begins any request.
+    pub fn request(&self, method: Method, path: &str) -> TestRequest {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Bytes::new());
+        TestRequest {
+            service: self.service.clone(),
+            request: request.unwrap_or_else(|error| panic!("{path:?} is not a path: {error}")),
+        }
+    }
+}
+
+/// A request that is being put together.
+#[must_use = "a request does nothing until it is sent"]
+#[derive(Debug)]
+pub struct TestRequest {
+    service: AgentService,
+    request: http::Request<Bytes>,
+}
+
+impl TestRequest {
+    /// Adds a header.
+    ///
+    /// # Panics
+    /// When the name or the value is not one.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
+        else {
+            panic!("`{name}: {value}` is not a header");
+        };
+        self.request.headers_mut().append(name, value);
+        self
+    }
+
+    /// Names the session, as AgentCore does.
+    pub fn session(self, session_id: &str) -> Self {
+        self.header(headers::AGENT_CORE_SESSION_ID, session_id)
+    }
+
+    /// Sets the body to a value as JSON.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        let body = serde_json::to_vec(value)
+            .unwrap_or_else(|error| panic!("the request cannot be written as JSON: {error}"));
+        self.header(header::CONTENT_TYPE.as_str(), "application/json")
+            .body(body)
+    }
+
+    /// Sets the body to any bytes, to see what the agent makes of them.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
+    /// Sends it and waits for the head of the answer.
+    pub async fn send(self) -> TestReply {
+        let response = self.service.respond(self.request.map(Full::new)).await;
+        let (head, body) = response.into_parts();
+        TestReply {
+            head,
+            body,
+            events: sse::Decoder::new(),
+        }
+    }
+}
+
+/// The answer of an agent. Dropping it before the end of a stream is what a client does that goes
+/// away.
+pub struct TestReply {
+    head: http::response::Parts,
+    body: Body,
+    events: sse::Decoder,
+}
+
+impl TestReply {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The whole body as text.
+    ///
+    /// # Panics
+    /// When the body breaks off or is not UTF-8.
+    pub async fn text(self) -> String {
+        let bytes = self
+            .body
+            .bytes()
+            .await
+            .unwrap_or_else(|error| panic!("the answer broke off: {error}"));
+        String::from_utf8(bytes.into())
+            .unwrap_or_else(|error| panic!("the answer is not UTF-8: {error}"))
+    }
+
+    /// The whole body as JSON: the envelope of an answer or of an error.
+    ///
+    /// # Panics
+    /// When it is not JSON of this type.
+    pub async fn json<T: DeserializeOwned>(self) -> T {
+        read(&self.text().await)
+    }
+
+    /// What the entrypoint returned: the `result` of the envelope, or the whole body where the
+    /// request asked for the bare value.
+    ///
+    /// # Panics
+    /// When the answer is an error, a stream, or of another type.
+    pub async fn value<T: DeserializeOwned>(self) -> T {
+        let status = self.status();
+        let text = self.text().await;
+        assert!(status.is_success(), "the agent answered {status}: {text}");
+        match read::<Value>(&text) {
+            Value::Object(mut envelope) if envelope.contains_key("result") => {
+                let result = envelope.remove("result").unwrap_or_default();
+                read(&result.to_string())
+            }
+            _ => read(&text),
+        }
+    }
+
+    /// The next item of a stream, or `None` at its end. An error item is an item: an object with
+    /// an `error`.
+    ///
+    /// # Panics
+    /// When the stream breaks off or the item is of another type.
+    pub async fn next_item<T: DeserializeOwned>(&mut self) -> Option<T> {
+        loop {
+            if let Some(event) = self.events.next_event() {
+                return Some(read(&event.data));
+            }
+            let frame = self
+                .body
+                .frame()
+                .await?
+                .unwrap_or_else(|error| panic!("the stream broke off: {error}"));
+            if let Some(data) = frame.data_ref()
+                && let Err(error) = self.events.push(data)
+            {
+                panic!("{error}");
+            }
+        }
+    }
+
+    /// All items of a stream.
+    ///
+    /// # Panics
+    /// When the answer is not a stream, or as [`next_item`](Self::next_item) does.
+    pub async fn items<T: DeserializeOwned>(mut self) -> Vec<T> {
+        let kind = self.head.headers.get(header::CONTENT_TYPE).cloned();
+        if kind.as_ref().map(HeaderValue::as_bytes) != Some(b"text/event-stream") {
+            let status = self.status();
+            panic!("not a stream but {status}: {}", self.text().await);
+        }
+        let mut items = Vec::new();
+        while let Some(item) = self.next_item().await {
+            items.push(item);
+        }
+        items
+    }
+}
+
+impl fmt::Debug for TestReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestReply")
+            .field("status", &self.head.status)
+            .field("headers", &self.head.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        let expected = std::any::type_name::<T>();
+        panic!("not a {expected}: {error} in {text}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::{Error, EventStream, Events};
+
+    #[tokio::test]
+    async fn a_stream_is_read_item_by_item() {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|count: u32| async move {
+                EventStream(stream::iter((0..count).map(Ok::<_, Error>)))
+            })
+            .build()
+            .unwrap();
+        let agent = TestAgent::new(app);
+        let mut reply = agent.invoke(&3).await;
+        assert_eq!(reply.next_item().await, Some(0));
+        assert_eq!(reply.items::<u32>().await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_iterator_runs_on_blocking_threads_and_may_fail() {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|_: Value| Events([Ok(1), Err("broken"), Ok(2)].into_iter()))
+            .build()
+            .unwrap();
+        let items: Vec<Value> = TestAgent::new(app).invoke(&()).await.items().await;
+        assert_eq!(items[0], 1);
+        assert_eq!(items[1]["error"], "broken");
+        assert_eq!(items.len(), 2);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "not a stream but 422")]
+    async fn what_is_not_a_stream_is_shown() {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|text: String| async move { text })
+            .build()
+            .unwrap();
+        TestAgent::new(app).invoke(&1).await.items::<Value>().await;
+    }
+}

@@ -1,0 +1,11 @@
+//! An agent whose handler fails when the request says so: `{"fail": "<text>"}`.
+
+use ppio::Value;
+
+#[ppio::entrypoint]
+async fn agent(request: Value) -> Result<Value, String> {
+    match request["fail"].as_str() {
+        Some(text) => Err(text.to_owned()),
+        None => Ok(request),
+    }
+}

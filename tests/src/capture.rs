@@ -1,0 +1,47 @@
+//! Collects what a process writes while it runs.
+
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The text read so far from one pipe.
+pub(crate) struct Capture {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Capture {
+    /// Reads `pipe` to its end on a thread of its own, so that the writer never blocks.
+    pub(crate) fn start(mut pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut part = [0; 4096];
+            // The pipe ends, or breaks, when the last process that holds it is gone.
+            while let Ok(length @ 1..) = pipe.read(&mut part) {
+                written
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&part[..length]);
+            }
+        });
+        Self { text, reader }
+    }
+
+    /// What was written until now.
+    pub(crate) fn text(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Waits for the rest of the text, once the process is gone.
+    ///
+    /// A process that it left behind may hold the pipe open, so the wait is short.
+    pub(crate) fn finish(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.reader.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Builds an example of this workspace and says where its binary is.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+/// The examples that this test process has built already.
+static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+
+/// The binary of the workspace package `package`, built first if need be.
+///
+/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo knows whether there is anything
+/// to do and serializes builds of several test processes itself.
+pub(crate) fn build(package: &str) -> PathBuf {
+    // A failed build panics in one test; the others shall say the same and not that a lock is poisoned.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_with(HashMap::new);
+    if let Some(binary) = built.get(package) {
+        return binary.clone();
+    }
+
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--package", package])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start cargo to build `{package}`: {error}"));
+    assert!(
+        output.status.success(),
+        "`cargo build --package {package}` failed ({}):\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let binary = executable(package, &String::from_utf8_lossy(&output.stdout))
+        .unwrap_or_else(|| panic!("the package `{package}` has no binary of that name"));
+    built.insert(package.to_owned(), binary.clone());
+    binary
+}
+
+/// The path of the binary `name` in cargo's messages, one JSON object a line.
+fn executable(name: &str, messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+}

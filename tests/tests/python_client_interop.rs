@@ -1,0 +1,170 @@
+//! The published Python SDK invokes agents through its `SandboxSession`.
+//!
+//! Every conversation is held with the Python runtime too, which shows that what is expected here is what that
+//! SDK is used to.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use integration_tests::{AgentProcess, python_interpreter};
+use serde_json::{Value, json};
+
+/// The SDK with an interpreter that has it.
+struct PythonSdk {
+    interpreter: PathBuf,
+}
+
+impl PythonSdk {
+    fn find() -> Option<Self> {
+        python_interpreter().map(|interpreter| Self { interpreter })
+    }
+
+    /// What the SDK makes of one call to the agent, as `agent_client.py` describes it.
+    fn call(&self, agent: &AgentProcess, arguments: &[&str]) -> Value {
+        let output = Command::new(&self.interpreter)
+            .arg(interop_file("agent_client.py"))
+            .arg(agent.url())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn invoke(&self, agent: &AgentProcess, request: &Value) -> Value {
+        self.call(agent, &["invoke", &request.to_string()])
+    }
+
+    /// The same contract on the Python runtime.
+    fn reference_agent(&self) -> AgentProcess {
+        AgentProcess::command(Command::new(&self.interpreter))
+            .arg(interop_file("reference_agent.py"))
+            .start()
+    }
+}
+
+fn interop_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("interop")
+        .join(name)
+}
+
+/// A value arrives in the success envelope.
+fn assert_value(outcome: &Value, result: &Value) {
+    assert_eq!(outcome["kind"], "value", "{outcome}");
+    let envelope = &outcome["value"];
+    assert_eq!(envelope["result"], *result, "{outcome}");
+    assert_eq!(envelope["status"], "success", "{outcome}");
+    assert_eq!(envelope["error"], Value::Null, "{outcome}");
+    assert!(envelope["duration"].as_f64().unwrap() >= 0.0, "{outcome}");
+    assert_eq!(
+        envelope["metadata"]["request_id"].as_str().unwrap().len(),
+        36
+    );
+}
+
+/// Items arrive one by one, not together at the end.
+fn assert_stream(outcome: &Value, items: &[Value]) {
+    assert_eq!(outcome["kind"], "stream", "{outcome}");
+    assert_eq!(outcome["items"], json!(items), "{outcome}");
+    let arrivals = outcome["arrivals"].as_array().unwrap();
+    let seconds = |index: usize| arrivals[index].as_f64().unwrap();
+    let spread = seconds(arrivals.len() - 1) - seconds(0);
+    assert!(spread > 0.05, "all items came within {spread} s: {outcome}");
+}
+
+/// A failed invocation is an `InvocationError` that carries the agent's error body.
+fn assert_failure(outcome: &Value, status: u16, text: &str) {
+    assert_eq!(outcome["kind"], "error", "{outcome}");
+    assert_eq!(outcome["type"], "InvocationError", "{outcome}");
+    let message = outcome["message"].as_str().unwrap();
+    assert!(message.contains(&format!("status {status}")), "{message}");
+    let body = &message[message.find('{').unwrap()..];
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["result"], Value::Null, "{body}");
+    assert_eq!(body["status"], "error", "{body}");
+    assert!(body["duration"].is_number(), "{body}");
+    assert!(body["error"].as_str().unwrap().contains(text), "{body}");
+    assert_eq!(body["metadata"]["request_id"].as_str().unwrap().len(), 36);
+}
+
+/// The agent is healthy in the SDK's own terms.
+fn assert_healthy(sdk: &PythonSdk, agent: &AgentProcess) {
+    let ping = sdk.call(agent, &["ping"]);
+    assert_eq!(ping["kind"], "value", "{ping}");
+    assert_eq!(ping["value"]["status"], "Healthy", "{ping}");
+    let status = sdk.call(agent, &["status"]);
+    assert_eq!(status["value"], "active", "{status}");
+}
+
+#[test]
+fn a_value_from_hello() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("hello");
+    assert_healthy(&sdk, &agent);
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "世界"}));
+    assert_value(&outcome, &json!({"message": "Hello, 世界!"}));
+}
+
+#[test]
+fn a_stream_from_stream() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("stream");
+    assert_healthy(&sdk, &agent);
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "one two 三"}));
+    assert_stream(&outcome, &[json!("one "), json!("two "), json!("三")]);
+}
+
+#[test]
+fn a_request_that_does_not_fit_is_a_failure() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::start("stream");
+    assert_failure(&sdk.invoke(&agent, &json!({"prompt": 1})), 422, "prompt");
+    assert_healthy(&sdk, &agent);
+}
+
+#[test]
+fn a_failing_handler_is_a_failure() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_failing-agent"))).start();
+    let outcome = sdk.invoke(&agent, &json!({"fail": "no luck"}));
+    assert_failure(&outcome, 500, "no luck");
+    // The failure has not hurt it.
+    assert_healthy(&sdk, &agent);
+    assert_value(&sdk.invoke(&agent, &json!({"a": [1]})), &json!({"a": [1]}));
+}
+
+#[test]
+fn the_reference_agent_sets_the_expectations() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let agent = sdk.reference_agent();
+    assert_healthy(&sdk, &agent);
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "世界"}));
+    assert_value(&outcome, &json!({"message": "Hello, 世界!"}));
+    let items = [
+        json!({"index": 0}),
+        json!({"index": 1}),
+        json!({"index": 2}),
+    ];
+    assert_stream(&sdk.invoke(&agent, &json!({"count": 3})), &items);
+    assert_failure(
+        &sdk.invoke(&agent, &json!({"fail": "no luck"})),
+        500,
+        "no luck",
+    );
+    // The failure has not hurt it.
+    assert_healthy(&sdk, &agent);
+}
+
+#[test]
+fn an_agent_that_is_gone_is_a_network_error() {
+    let Some(sdk) = PythonSdk::find() else { return };
+    let mut agent = sdk.reference_agent();
+    agent.terminate();
+    agent.wait(std::time::Duration::from_secs(20));
+    let outcome = sdk.invoke(&agent, &json!({"prompt": "x"}));
+    assert_eq!(outcome["type"], "NetworkError", "{outcome}");
+}

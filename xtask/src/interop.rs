@@ -1,0 +1,125 @@
+//! The published Python and JavaScript packages that the interoperation tests run against,
+//! fetched into the target directory and kept until their list changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::step::Step;
+use crate::{Failure, workspace};
+
+/// Tells a test which Python interpreter has the packages.
+pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
+/// Tells a test which `node_modules` folder has the packages.
+pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
+
+const PYTHON_REMEDY: &str = "install Python 3.10 or later with its venv module \
+     (on Debian: apt-get install python3 python3-venv), or run with --no-interop";
+const NODE_REMEDY: &str = "install Node.js 20 or later with npm, or run with --no-interop";
+
+/// What was fetched, as paths to hand to a test.
+pub(crate) struct Packages {
+    pub(crate) python: PathBuf,
+    pub(crate) node_modules: PathBuf,
+}
+
+/// Fails with what to install when Python, Node or npm is missing.
+pub(crate) fn check_tools() -> Result<(), Failure> {
+    for (tool, remedy) in [
+        ("python3", PYTHON_REMEDY),
+        ("node", NODE_REMEDY),
+        ("npm", NODE_REMEDY),
+    ] {
+        Step::new("the interoperation tests", tool)
+            .args(["--version"])
+            .remedy(remedy)
+            .output()?;
+    }
+    Ok(())
+}
+
+/// Fetches both sets of packages, unless they are there already.
+pub(crate) fn fetch() -> Result<Packages, Failure> {
+    Ok(Packages {
+        python: python()?,
+        node_modules: node_modules()?,
+    })
+}
+
+/// The interpreter of a virtual environment that has `tests/interop/requirements.txt` installed.
+pub(crate) fn python() -> Result<PathBuf, Failure> {
+    let requirements = workspace::root().join("tests/interop/requirements.txt");
+    let environment = workspace::target().join("interop/python");
+    let python = environment.join("bin/python");
+    let stamp = Stamp::new(&requirements, &environment)?;
+    if stamp.is_current() && python.exists() {
+        return Ok(python);
+    }
+
+    Step::new("Python virtual environment", "python3")
+        .args(["-m", "venv", "--clear"])
+        .args([&environment])
+        .remedy(PYTHON_REMEDY)
+        .run()
+        .map_err(|failure| format!("{failure}\nif the venv module is missing: {PYTHON_REMEDY}"))?;
+    Step::new("Python packages", &python)
+        .args(["-m", "pip", "install", "--quiet", "--no-input"])
+        .args(["--disable-pip-version-check", "--requirement"])
+        .args([&requirements])
+        .run()?;
+    stamp.write()?;
+    Ok(python)
+}
+
+/// The `node_modules` folder that has `tests/interop/package.json` installed.
+fn node_modules() -> Result<PathBuf, Failure> {
+    let manifest = workspace::root().join("tests/interop/package.json");
+    let folder = workspace::target().join("interop/node");
+    let modules = folder.join("node_modules");
+    let stamp = Stamp::new(&manifest, &folder)?;
+    if stamp.is_current() && modules.exists() {
+        return Ok(modules);
+    }
+
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| cannot("remove", &folder, &error))?;
+    }
+    fs::create_dir_all(&folder).map_err(|error| cannot("create", &folder, &error))?;
+    let copy = folder.join("package.json");
+    fs::copy(&manifest, &copy).map_err(|error| cannot("write", &copy, &error))?;
+    Step::new("npm packages", "npm")
+        .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+        .args(["--loglevel", "error", "--prefix"])
+        .args([&folder])
+        .remedy(NODE_REMEDY)
+        .run()?;
+    stamp.write()?;
+    Ok(modules)
+}
+
+/// Remembers which list of packages a folder was made from. Written last, so that an
+/// installation cut short is made again.
+struct Stamp {
+    wanted: String,
+    path: PathBuf,
+}
+
+impl Stamp {
+    fn new(list: &Path, folder: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            wanted: fs::read_to_string(list).map_err(|error| cannot("read", list, &error))?,
+            path: folder.join(".made-from"),
+        })
+    }
+
+    fn is_current(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|made_from| made_from == self.wanted)
+    }
+
+    fn write(&self) -> Result<(), Failure> {
+        fs::write(&self.path, &self.wanted).map_err(|error| cannot("write", &self.path, &error))
+    }
+}
+
+fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+    format!("cannot {verb} {}: {error}", path.display())
+}

@@ -1,0 +1,167 @@
+//! One step of a command: announced, run, timed, and repeatable by hand when it fails.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{Failure, workspace};
+
+/// A program run from the workspace root, together with the line that repeats it.
+pub(crate) struct Step {
+    name: String,
+    command: Command,
+    /// What to install when the program is not on this machine.
+    remedy: Option<&'static str>,
+}
+
+impl Step {
+    /// A step that runs `program`.
+    pub(crate) fn new(name: &str, program: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(workspace::root());
+        Self {
+            name: name.to_owned(),
+            command,
+            remedy: None,
+        }
+    }
+
+    /// A step that runs cargo.
+    pub(crate) fn cargo(name: &str) -> Self {
+        Self::new(name, workspace::cargo())
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Removes an inherited environment variable.
+    pub(crate) fn without_env(mut self, key: &str) -> Self {
+        self.command.env_remove(key);
+        self
+    }
+
+    /// Says what to install when the program cannot be found.
+    pub(crate) fn remedy(mut self, remedy: &'static str) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+
+    /// Runs the step with its output shown; fails when the program does.
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        println!("\n==> {}", self.name);
+        let started = Instant::now();
+        let status = match self.command.stdin(Stdio::null()).status() {
+            Ok(status) => status,
+            Err(error) => return Err(self.cannot_start(&error)),
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        if !status.success() {
+            return Err(format!(
+                "{} failed after {seconds:.1} s ({status}); repeat it with:\n  {}",
+                self.name,
+                self.command_line()
+            ));
+        }
+        println!("==> {}: ok, {seconds:.1} s", self.name);
+        Ok(())
+    }
+
+    /// Runs the step quietly and returns what it wrote to standard output.
+    pub(crate) fn output(mut self) -> Result<String, Failure> {
+        let output = match self.command.stdin(Stdio::null()).output() {
+            Ok(output) => output,
+            Err(error) => return Err(self.cannot_start(&error)),
+        };
+        if !output.status.success() {
+            return Err(format!(
+                "{} failed ({}): {}\nrepeat it with:\n  {}",
+                self.name,
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim_end(),
+                self.command_line()
+            ));
+        }
+        String::from_utf8(output.stdout)
+            .map_err(|_| format!("{} wrote something that is not UTF-8", self.name))
+    }
+
+    fn cannot_start(&self, error: &std::io::Error) -> Failure {
+        let program = self.command.get_program().to_string_lossy();
+        match self.remedy {
+            Some(remedy) if error.kind() == ErrorKind::NotFound => {
+                format!("{}: `{program}` is not installed; {remedy}", self.name)
+            }
+            _ => format!("{}: cannot start `{program}`: {error}", self.name),
+        }
+    }
+
+    /// The step as it would be typed in a shell at the workspace root.
+    fn command_line(&self) -> String {
+        let program = self.command.get_program();
+        let program = if program == workspace::cargo().as_str() {
+            OsStr::new("cargo")
+        } else {
+            program
+        };
+        let variables = self.command.get_envs().filter_map(|(key, value)| {
+            Some(format!("{}={}", key.to_string_lossy(), quoted(value?)))
+        });
+        let words = std::iter::once(program)
+            .chain(self.command.get_args())
+            .map(quoted);
+        variables.chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// `word` as a shell would read it back.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_to_repeat_survives_a_shell() {
+        let step = Step::new("x", "printf")
+            .args(["%s|", "a b", "it's", ""])
+            .env("KEY", "two words");
+        assert_eq!(
+            step.command_line(),
+            r"KEY='two words' printf '%s|' 'a b' 'it'\''s' ''"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_names_its_remedy() {
+        let failure = Step::new("tea", "no-such-program")
+            .remedy("install a kettle")
+            .run()
+            .unwrap_err();
+        assert!(failure.contains("no-such-program"), "{failure}");
+        assert!(failure.contains("install a kettle"), "{failure}");
+    }
+
+    #[test]
+    fn a_failing_program_is_a_failure_with_the_line_to_repeat_it() {
+        let failure = Step::new("nothing", "false").run().unwrap_err();
+        assert!(failure.ends_with("\n  false"), "{failure}");
+    }
+}

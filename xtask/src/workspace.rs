@@ -1,0 +1,21 @@
+//! Where things are: the workspace root, the target directory, cargo itself.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder that holds the workspace's `Cargo.toml`.
+pub(crate) fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Where cargo puts what it builds; `CARGO_TARGET_DIR` is honoured.
+pub(crate) fn target() -> PathBuf {
+    // `join` keeps an absolute directory as it is.
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// The cargo that started xtask, so that a toolchain override stays in effect.
+pub(crate) fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
