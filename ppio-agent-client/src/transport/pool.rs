@@ -168,6 +168,9 @@ impl Pool {
     /// The connection to `origin` that was used last, if one is still good.
     pub(super) async fn checkout(&self, origin: &Origin) -> Option<Connection> {
         while let Some(mut connection) = self.take(origin) {
+            // Lets the driver hear what the other side said meanwhile, were it goodbye: an
+            // invocation sent over a connection that is being closed could not be sent again.
+            tokio::task::yield_now().await;
             // Waits until the driver has seen the end of the last answer, which is a matter of
             // microseconds; a connection that was closed meanwhile says so here.
             let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
