@@ -7,6 +7,7 @@ mod agent_process;
 mod capture;
 mod example_binary;
 mod interop;
+pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};

@@ -1,0 +1,177 @@
+//! Asking an agent the way Amazon Bedrock `AgentCore` is asked.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use ppio_agent_protocol::AgentId;
+use serde_json::{Map, Value};
+
+use super::{AgentRuntimeAnswer, AgentRuntimeClient};
+use crate::error::Error;
+use crate::session::SandboxConfig;
+
+/// A call by agent id. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is sent until this is awaited"]
+pub struct InvokeAgentRuntime {
+    client: AgentRuntimeClient,
+    agent_id: String,
+    payload: Bytes,
+    session_id: Option<String>,
+    timeout: Option<Duration>,
+    trace: HeaderMap,
+    sandbox: SandboxConfig,
+}
+
+impl InvokeAgentRuntime {
+    pub(super) fn new(client: AgentRuntimeClient, agent_id: String, payload: Bytes) -> Self {
+        Self {
+            client,
+            agent_id,
+            payload,
+            session_id: None,
+            timeout: None,
+            trace: HeaderMap::new(),
+            sandbox: SandboxConfig::default(),
+        }
+    }
+
+    /// The caller's own id for the session. Calls with the same id reach the same sandbox.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").runtime_session_id("user-42").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn runtime_session_id(mut self, id: impl Into<String>) -> Self {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// How long the invocation may take; making the sandbox has its own limits.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").timeout(Duration::from_secs(30)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Options of the sandbox, if one is made for this call.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// use ppio_agent_client::SandboxConfig;
+    ///
+    /// let sandbox = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
+    /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").sandbox(sandbox).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sandbox(mut self, config: SandboxConfig) -> Self {
+        self.sandbox = config;
+        self
+    }
+
+    /// Passes on the trace that an incoming request belongs to: its `traceparent`, `tracestate`
+    /// and `baggage`.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient, incoming: http::HeaderMap) -> Result<(), ppio_agent_client::Error> {
+    /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").trace_context(&incoming).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
+        self.trace.clone_from(incoming);
+        self
+    }
+
+    async fn run(self) -> Result<AgentRuntimeAnswer, Error> {
+        let agent: AgentId =
+            self.agent_id
+                .parse()
+                .map_err(|error: ppio_agent_protocol::InvalidAgentId| {
+                    Error::validation("agent_id", error.to_string())
+                })?;
+        let request = request(&self.payload)?;
+        let template_id = agent.template_id();
+        let create = self.client.create_session(template_id).config(self.sandbox);
+        let sessions = &self.client.runtime_sessions;
+        let session = match &self.session_id {
+            Some(id) => sessions.get_or_create(template_id, id, create).await?,
+            None => create.await?,
+        };
+        if self.session_id.is_none() {
+            sessions.keep(template_id, &session);
+        }
+        let session_id = self
+            .session_id
+            .unwrap_or_else(|| session.session_id().to_owned());
+        let mut invoke = session.invoke_auto(request).trace_context(&self.trace);
+        if let Some(timeout) = self.timeout {
+            invoke = invoke.timeout(timeout);
+        }
+        let outcome = invoke.await;
+        if let Err(Error::SessionNotFound { .. }) = outcome {
+            // Not asked again: the agent may have heard the question before it went away. The
+            // next call under this id gets a new sandbox.
+            sessions.forget(template_id, &session_id, &session);
+        }
+        Ok(AgentRuntimeAnswer {
+            answer: outcome?,
+            runtime_session_id: session_id,
+        })
+    }
+}
+
+/// JSON goes as it is, any other text is a prompt, and nothing is an empty object.
+fn request(payload: &[u8]) -> Result<Value, Error> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Error::validation("payload", format!("is not UTF-8 text: {error}")))?;
+    if text.trim().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+impl IntoFuture for InvokeAgentRuntime {
+    type Output = Result<AgentRuntimeAnswer, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_goes_as_it_is_and_any_other_text_is_a_prompt() {
+        for (payload, expected) in [
+            (r#"{"a": 1}"#, json!({"a": 1})),
+            ("[1]", json!("[1]")),
+            ("hi", json!("hi")),
+            ("", json!({})),
+        ] {
+            assert_eq!(request(payload.as_bytes()).expect("text"), expected);
+        }
+        assert!(request(b"\xff").is_err());
+    }
+}

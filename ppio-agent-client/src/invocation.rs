@@ -1,0 +1,14 @@
+//! Invocations: a question to an agent, and what comes back.
+
+mod answer;
+mod failure;
+mod invoke;
+mod kind;
+mod payload;
+mod source;
+mod stream;
+
+pub use answer::Answer;
+pub use invoke::Invoke;
+pub use kind::{AnswerKind, Auto, Envelope, Streamed, Typed};
+pub use stream::InvocationStream;

@@ -1,0 +1,51 @@
+//! The platform under the sessions: the control plane, and envd inside each sandbox. Usable by
+//! itself as a client of any platform that speaks the E2B protocol.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use ppio_agent_client::AgentRuntimeClient;
+//! use ppio_agent_client::platform::{Command, NewSandbox};
+//!
+//! # async fn run() -> Result<(), ppio_agent_client::Error> {
+//! let client = AgentRuntimeClient::from_env()?;
+//! let platform = client.platform();
+//! let sandbox = platform
+//!     .create_sandbox(&NewSandbox::new("base", Duration::from_secs(60)))
+//!     .await?;
+//! let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+//! let output = envd.start(&Command::shell("uname -a")).await?.output().await?;
+//! println!("{}", output.stdout_text());
+//! platform.kill_sandbox(&sandbox.sandbox_id).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builds;
+mod call;
+mod control_plane;
+mod endpoints;
+mod envd;
+mod fault;
+mod observation;
+mod sandbox;
+mod sandboxes;
+mod tags;
+mod template;
+mod templates;
+
+pub use builds::{BuildLog, BuildPhase, BuildReason, BuildStatus, BuildStep, NewBuild, StepKind};
+pub use builds::{BuildTicket, FileUpload, NewTemplate};
+pub use control_plane::ControlPlane;
+pub use endpoints::SandboxAddress;
+pub use envd::{
+    Command, Entry, Envd, ExitStatus, Output, ProcessEvent, ProcessEvents, ProcessInfo,
+    ProcessSelector, Signal,
+};
+pub use observation::{LogEntry, LogQuery, SandboxMetric};
+pub use sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, VolumeMount};
+pub use sandboxes::SandboxFilter;
+pub use template::{Template, TemplateAlias, TemplateBuild};
+
+pub(crate) use call::{Call, Service, json};
+pub(crate) use endpoints::Endpoints;
+pub(crate) use fault::message as fault_message;

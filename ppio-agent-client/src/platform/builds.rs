@@ -1,0 +1,300 @@
+//! The control plane's calls that build templates.
+
+use bytes::Bytes;
+use http::Method;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::call::{Call, Service, Subject, encode};
+use super::control_plane::ControlPlane;
+use super::sandbox::null_is_empty;
+use crate::error::Error;
+use crate::transport::Repeat;
+
+/// A template to be made; its contents come with [`NewBuild`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewTemplate {
+    /// Its name, perhaps with a tag: `my-agent` or `my-agent:v2`.
+    pub name: String,
+    /// More tags for this build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Processors of its sandboxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<u32>,
+    /// Memory of its sandboxes, in mebibytes.
+    #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<u64>,
+}
+
+/// A template and the build that waits for its contents.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BuildTicket {
+    /// The template.
+    #[serde(rename = "templateID")]
+    pub template_id: String,
+    /// The build.
+    #[serde(rename = "buildID")]
+    pub build_id: String,
+    /// Its names.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub names: Vec<String>,
+    /// Other names that stand for it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub aliases: Vec<String>,
+    /// The tags of this build.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub tags: Vec<String>,
+    /// Whether others may use it.
+    #[serde(default)]
+    pub public: bool,
+}
+
+/// Whether the platform has the files of a step, and where to put them if not.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FileUpload {
+    /// It has them.
+    #[serde(default)]
+    pub present: bool,
+    /// Where to put them.
+    #[serde(default)]
+    pub url: Option<String>,
+}
+
+/// What a template is built from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewBuild {
+    /// A container image to begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_image: Option<String>,
+    /// Or another template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_template: Option<String>,
+    /// What to do then, in order.
+    pub steps: Vec<BuildStep>,
+    /// The command that runs in every sandbox from its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_cmd: Option<String>,
+    /// The command that succeeds once the start command is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_cmd: Option<String>,
+    /// Build everything anew, whatever is cached.
+    pub force: bool,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildStep {
+    /// What kind of step.
+    #[serde(rename = "type")]
+    pub kind: StepKind,
+    /// Its arguments, as in a Dockerfile.
+    pub args: Vec<String>,
+    /// The hash under which its files were uploaded, for `COPY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_hash: Option<String>,
+    /// Run it again, whatever is cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
+
+/// The kinds of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StepKind {
+    /// Put files in.
+    Copy,
+    /// Run a command.
+    Run,
+    /// Set environment variables.
+    Env,
+    /// Change the directory of the steps after it.
+    Workdir,
+    /// Change the user of the steps after it.
+    User,
+}
+
+/// How far a build is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildStatus {
+    /// The phase.
+    pub status: BuildPhase,
+    /// What it said since the offset that was asked for.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub log_entries: Vec<BuildLog>,
+    /// The same as plain lines.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub logs: Vec<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub reason: Option<BuildReason>,
+}
+
+/// The phases of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildPhase {
+    /// Not begun.
+    Waiting,
+    /// Under way.
+    Building,
+    /// Done: sandboxes can be made.
+    Ready,
+    /// Failed.
+    Error,
+    /// A word this version does not know.
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for BuildPhase {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(match word.as_str() {
+            "waiting" => Self::Waiting,
+            "building" => Self::Building,
+            "ready" => Self::Ready,
+            "error" => Self::Error,
+            _ => Self::Other(word),
+        })
+    }
+}
+
+/// One line of a build's log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct BuildLog {
+    /// When, RFC 3339.
+    pub timestamp: String,
+    /// How grave.
+    pub level: String,
+    /// The text.
+    pub message: String,
+    /// The step it belongs to.
+    pub step: Option<String>,
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct BuildReason {
+    /// In words.
+    pub message: String,
+    /// The step that failed.
+    pub step: Option<String>,
+}
+
+fn template(template_id: &str) -> Subject {
+    Subject::Template(template_id.to_owned())
+}
+
+impl ControlPlane {
+    /// Makes a template, or a new build of the one with this name.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{ControlPlane, NewTemplate};
+    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let ticket = platform
+    ///     .create_template(&NewTemplate { name: "my-agent".into(), ..NewTemplate::default() })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
+        let call = Call::post("create template", "/v3/templates")
+            .json(template)
+            .repeat(Repeat::IfRejected);
+        self.service.fetch(self.with_token(call)).await
+    }
+
+    /// Whether the files with this hash are there, and where to put them if not.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
+        let path = format!("/templates/{}/files/{}", encode(template_id), encode(hash));
+        let call = Call::get("prepare upload", path).about(template(template_id));
+        self.service.fetch(self.with_token(call)).await
+    }
+
+    /// Puts a `.tar.gz` where [`file_upload`](Self::file_upload) said. The API key is not sent
+    /// there: such URLs carry their own signature.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
+    /// if let Some(url) = upload.url.filter(|_| !upload.present) {
+    ///     platform.upload_files(&url, b"the archive".to_vec()).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn upload_files(&self, url: &str, archive: impl Into<Bytes>) -> Result<(), Error> {
+        let storage = Service {
+            base: String::new(),
+            headers: http::HeaderMap::new(),
+            ..self.service.clone()
+        };
+        let call = Call::new("upload files", Method::PUT, url).bytes("application/gzip", archive);
+        storage.send(call).await.map(drop)
+    }
+
+    /// Starts the build that a ticket stands for.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{BuildTicket, ControlPlane, NewBuild};
+    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// let build = NewBuild { from_image: Some("debian:stable".into()), ..NewBuild::default() };
+    /// platform.start_build(&ticket.template_id, &ticket.build_id, &build).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn start_build(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        build: &NewBuild,
+    ) -> Result<(), Error> {
+        let (id, build_id) = (encode(template_id), encode(build_id));
+        let call = Call::post(
+            "start build",
+            format!("/v2/templates/{id}/builds/{build_id}"),
+        )
+        .json(build)
+        .about(template(template_id))
+        .repeat(Repeat::IfRejected);
+        self.service.send(self.with_token(call)).await.map(drop)
+    }
+
+    /// How far a build is, and its log from line `logs_offset` on.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{BuildPhase, BuildTicket, ControlPlane};
+    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// let build = platform.build_status(&ticket.template_id, &ticket.build_id, 0).await?;
+    /// println!("ready: {}", build.status == BuildPhase::Ready);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn build_status(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        logs_offset: u64,
+    ) -> Result<BuildStatus, Error> {
+        let (id, build_id) = (encode(template_id), encode(build_id));
+        let call = Call::get(
+            "get build status",
+            format!("/templates/{id}/builds/{build_id}/status"),
+        )
+        .query("logsOffset", logs_offset.to_string())
+        .about(template(template_id));
+        self.service.fetch(self.with_token(call)).await
+    }
+}

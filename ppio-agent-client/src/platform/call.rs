@@ -1,0 +1,225 @@
+//! One call of a service, and the one way to make it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::fault;
+use crate::auth::AuthManager;
+use crate::error::Error;
+use crate::transport::{Deadline, Outgoing, Repeat, ResponseBody, Transport};
+
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// `text` as one segment of a path, or one part of a query.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERSION"));
+
+/// What a call is about: what it means if that is not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Nothing,
+    Sandbox(String),
+    Template(String),
+}
+
+/// A call that has not been made yet.
+#[derive(Debug)]
+pub(crate) struct Call {
+    operation: &'static str,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Result<Bytes, serde_json::Error>,
+    subject: Subject,
+    repeat: Repeat,
+    queue: bool,
+}
+
+impl Call {
+    pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
+        // By their definition (RFC 9110, 9.2.2) these can be repeated; POST must say so.
+        let repeat = match method {
+            Method::GET | Method::PUT | Method::DELETE => Repeat::Safe,
+            _ => Repeat::IfUnsent,
+        };
+        Self {
+            operation,
+            method,
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: Ok(Bytes::new()),
+            subject: Subject::Nothing,
+            repeat,
+            queue: true,
+        }
+    }
+
+    pub(crate) fn get(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::GET, path)
+    }
+
+    pub(crate) fn post(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::POST, path)
+    }
+
+    pub(crate) fn delete(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::DELETE, path)
+    }
+
+    pub(crate) fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        self.path.push(separator);
+        self.path.push_str(name);
+        self.path.push('=');
+        self.path.push_str(&encode(value.as_ref()));
+        self
+    }
+
+    pub(crate) fn query_if(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(name, value.to_string()),
+            None => self,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn json(self, body: &(impl Serialize + ?Sized)) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        let call = self.header(header::CONTENT_TYPE, json);
+        Self {
+            body: serde_json::to_vec(body).map(Bytes::from),
+            ..call
+        }
+    }
+
+    pub(crate) fn bytes(self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        let call = self.header(header::CONTENT_TYPE, content_type);
+        Self {
+            body: Ok(body.into()),
+            ..call
+        }
+    }
+
+    pub(crate) fn about(self, subject: Subject) -> Self {
+        Self { subject, ..self }
+    }
+
+    pub(crate) fn repeat(self, repeat: Repeat) -> Self {
+        Self { repeat, ..self }
+    }
+
+    /// Goes ahead of calls that wait for a connection.
+    pub(crate) fn without_queue(self) -> Self {
+        Self {
+            queue: false,
+            ..self
+        }
+    }
+}
+
+/// An HTTP service: its address, what every call to it carries, and how long calls may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) transport: Transport,
+    /// Scheme and authority, perhaps the start of a path; no slash at its end.
+    pub(crate) base: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) auth: AuthManager,
+    pub(crate) timeout: Duration,
+}
+
+impl Service {
+    /// Makes the call, and returns the whole answer if it is a success.
+    pub(crate) async fn send(&self, call: Call) -> Result<Response<Bytes>, Error> {
+        self.send_by(call, Deadline::after(self.timeout)).await
+    }
+
+    pub(crate) async fn send_by(
+        &self,
+        call: Call,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, Error> {
+        let (outgoing, subject) = self.outgoing(call)?;
+        let response = self.transport.call(&outgoing, deadline).await?;
+        tracing::trace!(operation = %outgoing.operation, status = response.status().as_u16(), "answered");
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (head, body) = (response.status(), response.body());
+        let headers = response.headers();
+        Err(fault::of(
+            &outgoing.operation,
+            &subject,
+            &self.auth,
+            head,
+            headers,
+            body,
+        ))
+    }
+
+    /// Makes the call and reads the JSON of its answer.
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        let operation = call.operation;
+        let response = self.send(call).await?;
+        json(operation, response.body())
+    }
+
+    /// Makes the call and returns the answer with its body unread, whatever its status.
+    pub(crate) async fn open(
+        &self,
+        call: Call,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let (outgoing, _) = self.outgoing(call)?;
+        self.transport.open(&outgoing, deadline).await
+    }
+
+    fn outgoing(&self, call: Call) -> Result<(Outgoing, Subject), Error> {
+        let url = format!("{}{}", self.base, call.path);
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| Error::validation("url", format!("{url:?}: {error}")))?;
+        let body = call
+            .body
+            .map_err(|error| Error::validation("request", error.to_string()))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = call.method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.extend(self.headers.clone());
+        headers.extend(call.headers);
+        let outgoing = Outgoing {
+            operation: call.operation.to_owned(),
+            request,
+            repeat: call.repeat,
+            queue: call.queue,
+        };
+        Ok((outgoing, call.subject))
+    }
+}
+
+/// Reads JSON that a service sent; the error names the field that does not fit.
+pub(crate) fn json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::malformed(operation, format!("the answer is not as expected: {error}"))
+    })
+}

@@ -1,0 +1,46 @@
+//! The control plane: makes, lists and ends sandboxes and templates.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, header};
+use ppio_agent_protocol::headers;
+
+use super::call::{Call, Service};
+use crate::auth::AuthManager;
+use crate::transport::Transport;
+
+/// A client of the control plane. Cheap to clone.
+///
+/// Its calls come in groups: sandboxes, logs and metrics, templates, builds, tags.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    pub(super) service: Service,
+    pub(super) legacy: bool,
+}
+
+impl ControlPlane {
+    pub(crate) fn new(
+        transport: Transport,
+        base: &str,
+        auth: AuthManager,
+        timeout: Duration,
+        legacy: bool,
+    ) -> Self {
+        let key = HeaderName::from_static(headers::API_KEY);
+        Self {
+            service: Service {
+                transport,
+                base: base.to_owned(),
+                headers: HeaderMap::from_iter([(key, auth.key_header())]),
+                auth,
+                timeout,
+            },
+            legacy,
+        }
+    }
+
+    /// Calls about templates want the token beside the key.
+    pub(super) fn with_token(&self, call: Call) -> Call {
+        call.header(header::AUTHORIZATION, self.service.auth.token_header())
+    }
+}

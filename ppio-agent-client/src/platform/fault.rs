@@ -1,0 +1,96 @@
+//! What an answer that is no success means.
+
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::call::Subject;
+use crate::auth::AuthManager;
+use crate::error::Error;
+use crate::transport::retry_after;
+
+/// The longest piece of a foreign text that goes into an error.
+const EXCERPT: usize = 300;
+
+/// The error an answer stands for, by its status alone: words in messages change.
+pub(crate) fn of(
+    operation: &str,
+    subject: &Subject,
+    auth: &AuthManager,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Error {
+    let message = auth.redact(message(body).unwrap_or_else(|| {
+        let reason = status.canonical_reason().unwrap_or("no explanation");
+        reason.to_lowercase()
+    }));
+    match (status, subject) {
+        (StatusCode::UNAUTHORIZED, _) => Error::Authentication {
+            status: Some(status.as_u16()),
+            message,
+        },
+        (StatusCode::FORBIDDEN, _) => Error::QuotaExceeded { message },
+        (StatusCode::TOO_MANY_REQUESTS, _) => Error::RateLimit {
+            message,
+            retry_after: retry_after(headers),
+        },
+        (StatusCode::NOT_FOUND, Subject::Sandbox(sandbox_id)) => Error::SessionNotFound {
+            sandbox_id: sandbox_id.clone(),
+        },
+        (StatusCode::NOT_FOUND, Subject::Template(template)) => Error::TemplateNotFound {
+            template: template.clone(),
+        },
+        _ => Error::Runtime {
+            operation: operation.to_owned(),
+            status: Some(status.as_u16()),
+            message,
+        },
+    }
+}
+
+/// The words in an error body: `{"code","message"}`, `{"error"}`, or short text.
+pub(crate) fn message(body: &[u8]) -> Option<String> {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
+            .into_iter()
+            .find_map(|key| match fields.get(key)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Null => None,
+                other => Some(other.to_string()),
+            })?,
+        _ => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    (!text.is_empty()).then(|| excerpt(&text))
+}
+
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_found_wherever_they_stand() {
+        let table: [(&[u8], Option<&str>); 6] = [
+            (
+                br#"{"code":404,"message":"no such sandbox"}"#,
+                Some("no such sandbox"),
+            ),
+            (br#"{"error":"Invalid JSON: x"}"#, Some("Invalid JSON: x")),
+            (br#"{"error":{"a":1}}"#, Some(r#"{"a":1}"#)),
+            (b"  bad gateway\n", Some("bad gateway")),
+            (b"", None),
+            (b"{}", None),
+        ];
+        for (body, expected) in table {
+            assert_eq!(message(body).as_deref(), expected);
+        }
+        let long = message("é".repeat(1000).as_bytes()).expect("text");
+        assert_eq!(long.chars().count(), EXCERPT + 1);
+    }
+}

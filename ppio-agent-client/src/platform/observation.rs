@@ -1,0 +1,154 @@
+//! The control plane's calls that look at a sandbox: logs and metrics.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::call::{Call, Subject, encode};
+use super::control_plane::ControlPlane;
+use super::sandbox::null_is_empty;
+use crate::error::Error;
+
+/// Which log entries to return. `Default` asks for what the platform shows by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Entries from this time on, in milliseconds since the Unix epoch.
+    pub start: Option<i64>,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Newest first instead of oldest first.
+    pub backward: bool,
+    /// Of this level and above: `debug`, `info`, `warn`, `error`.
+    pub level: Option<String>,
+    /// With this text in them.
+    pub search: Option<String>,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct LogEntry {
+    /// When, RFC 3339.
+    pub timestamp: String,
+    /// How grave.
+    #[serde(default)]
+    pub level: String,
+    /// The text.
+    #[serde(default)]
+    pub message: String,
+    /// Whatever else was logged.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub fields: BTreeMap<String, Value>,
+}
+
+/// What a sandbox used at one moment. Sizes are in bytes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+pub struct SandboxMetric {
+    /// When, RFC 3339.
+    pub timestamp: String,
+    /// When, in seconds since the Unix epoch.
+    pub timestamp_unix: i64,
+    /// Processors.
+    pub cpu_count: u32,
+    /// Processor use in percent; more than 100 with several processors.
+    pub cpu_used_pct: f64,
+    /// Memory in use.
+    pub mem_used: u64,
+    /// Memory in all.
+    pub mem_total: u64,
+    /// Memory that caches files.
+    pub mem_cache: u64,
+    /// Disk in use.
+    pub disk_used: u64,
+    /// Disk in all.
+    pub disk_total: u64,
+}
+
+#[derive(Deserialize)]
+struct Logs {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    logs: Vec<LogEntry>,
+}
+
+#[derive(Deserialize)]
+struct LegacyLogs {
+    #[serde(rename = "logEntries", default, deserialize_with = "null_is_empty")]
+    entries: Vec<LogEntry>,
+}
+
+impl ControlPlane {
+    /// A sandbox's log.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
+    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// for entry in platform.sandbox_logs("sb_1", &LogQuery::default()).await? {
+    ///     println!("{} {}", entry.timestamp, entry.message);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn sandbox_logs(
+        &self,
+        sandbox_id: &str,
+        query: &LogQuery,
+    ) -> Result<Vec<LogEntry>, Error> {
+        let id = encode(sandbox_id);
+        let call = Call::get("get sandbox logs", format!("/v2/sandboxes/{id}/logs"))
+            .query_if("cursor", query.start)
+            .query_if("limit", query.limit)
+            .query_if("direction", query.backward.then_some("backward"))
+            .query_if("level", query.level.as_deref())
+            .query_if("search", query.search.as_deref())
+            .about(Subject::Sandbox(sandbox_id.to_owned()));
+        Ok(self.service.fetch::<Logs>(call).await?.logs)
+    }
+
+    /// A sandbox's log, by the older call: only `start` and `limit` of the query are used.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
+    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let log = platform.sandbox_logs_v1("sb_1", &LogQuery::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn sandbox_logs_v1(
+        &self,
+        sandbox_id: &str,
+        query: &LogQuery,
+    ) -> Result<Vec<LogEntry>, Error> {
+        let id = encode(sandbox_id);
+        let call = Call::get("get sandbox logs", format!("/sandboxes/{id}/logs"))
+            .query_if("start", query.start)
+            .query_if("limit", query.limit)
+            .about(Subject::Sandbox(sandbox_id.to_owned()));
+        Ok(self.service.fetch::<LegacyLogs>(call).await?.entries)
+    }
+
+    /// What a sandbox used between two times, in seconds since the Unix epoch.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// for metric in platform.sandbox_metrics("sb_1", None, None).await? {
+    ///     println!("{} % of {} processors", metric.cpu_used_pct, metric.cpu_count);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn sandbox_metrics(
+        &self,
+        sandbox_id: &str,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<SandboxMetric>, Error> {
+        let id = encode(sandbox_id);
+        let call = Call::get("get sandbox metrics", format!("/sandboxes/{id}/metrics"))
+            .query_if("start", start)
+            .query_if("end", end)
+            .about(Subject::Sandbox(sandbox_id.to_owned()));
+        self.service.fetch(call).await
+    }
+}

@@ -1,0 +1,270 @@
+//! The control plane's calls about sandboxes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::Response;
+use ppio_agent_protocol::headers;
+use serde_json::json;
+
+use super::call::{Call, Subject, encode, json};
+use super::control_plane::ControlPlane;
+use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
+use crate::error::Error;
+use crate::transport::{Deadline, Repeat};
+
+/// Which sandboxes to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SandboxFilter {
+    /// In one of these states; empty stands for running and paused.
+    pub states: Vec<SandboxState>,
+    /// With all of these facts.
+    pub metadata: BTreeMap<String, String>,
+    /// At most so many on one page; the platform's default if `None`. All pages are read.
+    pub page_size: Option<u32>,
+}
+
+fn path(sandbox_id: &str, rest: &str) -> String {
+    format!("/sandboxes/{}{rest}", encode(sandbox_id))
+}
+
+fn about(sandbox_id: &str) -> Subject {
+    Subject::Sandbox(sandbox_id.to_owned())
+}
+
+/// `k=v&k=v`, each part encoded; the query encodes the whole once more.
+fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
+    let pairs = metadata
+        .iter()
+        .map(|(key, value)| format!("{}={}", encode(key), encode(value)));
+    let text = pairs.collect::<Vec<_>>().join("&");
+    (!text.is_empty()).then_some(text)
+}
+
+impl ControlPlane {
+    /// Makes a sandbox. Repeated only if the platform rejected the first try without doing
+    /// anything; a broken connection is not, because the sandbox may exist.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use ppio_agent_client::platform::{ControlPlane, NewSandbox};
+    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let sandbox = platform.create_sandbox(&NewSandbox::new("base", Duration::from_secs(60))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
+        let call = Call::post("create sandbox", "/sandboxes")
+            .json(sandbox)
+            .about(Subject::Template(sandbox.template_id.clone()))
+            .repeat(Repeat::IfRejected);
+        let sandbox: Sandbox = self.service.fetch(call).await?;
+        Ok(sandbox.with_legacy_id(self.legacy))
+    }
+
+    /// One sandbox, as it is now.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// println!("{:?}", platform.get_sandbox("sb_1").await?.state);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_sandbox(&self, sandbox_id: &str) -> Result<SandboxInfo, Error> {
+        let call = Call::get("get sandbox", path(sandbox_id, "")).about(about(sandbox_id));
+        let info: SandboxInfo = self.service.fetch(call).await?;
+        Ok(info.with_legacy_id(self.legacy))
+    }
+
+    /// All sandboxes that match, from all pages.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{ControlPlane, SandboxFilter};
+    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let all = platform.list_sandboxes(&SandboxFilter::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<SandboxInfo>, Error> {
+        let defaults = [SandboxState::Running, SandboxState::Paused];
+        let states = if filter.states.is_empty() {
+            &defaults[..]
+        } else {
+            &filter.states
+        };
+        let states: Vec<_> = states.iter().map(SandboxState::as_str).collect();
+        let deadline = Deadline::after(self.service.timeout);
+        let mut all = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let call = Call::get("list sandboxes", "/v2/sandboxes")
+                .query("state", states.join(","))
+                .query_if("metadata", metadata_query(&filter.metadata))
+                .query_if("limit", filter.page_size)
+                .query_if("nextToken", token.as_ref());
+            let response = self.service.send_by(call, deadline).await?;
+            let next = next_token(&response);
+            let page: Vec<SandboxInfo> = json("list sandboxes", response.body())?;
+            // A token that does not move on would have us ask for ever.
+            let over = next.is_none() || next == token;
+            all.extend(
+                page.into_iter()
+                    .map(|info| info.with_legacy_id(self.legacy)),
+            );
+            if over {
+                return Ok(all);
+            }
+            token = next;
+        }
+    }
+
+    /// The running sandboxes with all of these facts, by the older list that older platforms have.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let running = platform.list_running_sandboxes(&Default::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_running_sandboxes(
+        &self,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Vec<SandboxInfo>, Error> {
+        let call = Call::get("list sandboxes", "/sandboxes")
+            .query_if("metadata", metadata_query(metadata));
+        let page: Vec<SandboxInfo> = self.service.fetch(call).await?;
+        let with_ids = page
+            .into_iter()
+            .map(|info| info.with_legacy_id(self.legacy));
+        Ok(with_ids.collect())
+    }
+
+    /// Ends a sandbox. `false` if it was gone already.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let was_there = platform.kill_sandbox("sb_1").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn kill_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
+        let call = Call::delete("kill sandbox", path(sandbox_id, ""))
+            .about(about(sandbox_id))
+            .without_queue();
+        match self.service.send(call).await {
+            Ok(_) => Ok(true),
+            Err(Error::SessionNotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the time a sandbox has left, counted from now.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// platform.set_sandbox_timeout("sb_1", std::time::Duration::from_secs(600)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_sandbox_timeout(
+        &self,
+        sandbox_id: &str,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout"))
+            .json(&json!({ "timeout": seconds(timeout) }))
+            .about(about(sandbox_id))
+            .repeat(Repeat::Safe);
+        self.service.send(call).await.map(drop)
+    }
+
+    /// Gives a sandbox at least this much time from now; never shortens what it has.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// platform.refresh_sandbox("sb_1", std::time::Duration::from_secs(600)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn refresh_sandbox(&self, sandbox_id: &str, duration: Duration) -> Result<(), Error> {
+        let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes"))
+            .json(&json!({ "duration": seconds(duration) }))
+            .about(about(sandbox_id))
+            .repeat(Repeat::Safe);
+        self.service.send(call).await.map(drop)
+    }
+
+    /// Freezes a sandbox. `false` if it was paused already.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// platform.pause_sandbox("sb_1").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
+        // Twice is once: the second says 409, which is as good.
+        let call = Call::post("pause sandbox", path(sandbox_id, "/pause"))
+            .about(about(sandbox_id))
+            .repeat(Repeat::Safe);
+        unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
+    }
+
+    /// Thaws a paused sandbox and gives it this much time. `None` if it was running already.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// platform.resume_sandbox("sb_1", std::time::Duration::from_secs(600), false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn resume_sandbox(
+        &self,
+        sandbox_id: &str,
+        timeout: Duration,
+        auto_pause: bool,
+    ) -> Result<Option<Sandbox>, Error> {
+        let call = Call::post("resume sandbox", path(sandbox_id, "/resume"))
+            .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
+            .about(about(sandbox_id))
+            .repeat(Repeat::Safe);
+        let answer = self.service.fetch::<Sandbox>(call).await;
+        Ok(unless_conflict(answer)?.map(|sandbox| sandbox.with_legacy_id(self.legacy)))
+    }
+
+    /// Joins a sandbox: resumes it if it is paused, and gives it at least this much time. The
+    /// answer holds its tokens.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// let sandbox = platform.connect_sandbox("sb_1", std::time::Duration::from_secs(60)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect_sandbox(
+        &self,
+        sandbox_id: &str,
+        timeout: Duration,
+    ) -> Result<Sandbox, Error> {
+        let call = Call::post("connect sandbox", path(sandbox_id, "/connect"))
+            .json(&json!({ "timeout": seconds(timeout) }))
+            .about(about(sandbox_id))
+            .repeat(Repeat::Safe);
+        let sandbox: Sandbox = self.service.fetch(call).await?;
+        Ok(sandbox.with_legacy_id(self.legacy))
+    }
+}
+
+fn next_token<B>(response: &Response<B>) -> Option<String> {
+    let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
+    (!token.is_empty()).then(|| token.to_owned())
+}
+
+/// 409 says that the sandbox already is in the state asked for.
+fn unless_conflict<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.status() == Some(409) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

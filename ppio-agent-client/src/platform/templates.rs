@@ -1,0 +1,90 @@
+//! The control plane's calls about templates.
+
+use serde::Deserialize;
+
+use super::call::{Call, Subject, encode};
+use super::control_plane::ControlPlane;
+use super::template::{Template, TemplateAlias};
+use crate::error::Error;
+
+/// Platforms differ in whether the list stands alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TemplateList {
+    Bare(Vec<Template>),
+    Wrapped { templates: Vec<Template> },
+}
+
+impl ControlPlane {
+    /// All templates, with the texts stored with them.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// for template in platform.list_templates(None).await? {
+    ///     println!("{} {:?}", template.template_id, template.names);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_templates(&self, team_id: Option<&str>) -> Result<Vec<Template>, Error> {
+        let call = Call::get("list templates", "/templates")
+            .query("metadata", "true")
+            .query_if("teamID", team_id);
+        Ok(match self.service.fetch(self.with_token(call)).await? {
+            TemplateList::Bare(templates) | TemplateList::Wrapped { templates } => templates,
+        })
+    }
+
+    /// One template with its builds.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// println!("{} builds", platform.get_template("tmpl_1").await?.builds.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_template(&self, template_id: &str) -> Result<Template, Error> {
+        let call = Call::get(
+            "get template",
+            format!("/templates/{}", encode(template_id)),
+        )
+        .about(Subject::Template(template_id.to_owned()));
+        self.service.fetch(self.with_token(call)).await
+    }
+
+    /// The template that an alias stands for.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// println!("{}", platform.resolve_alias("my-agent").await?.template_id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
+        let path = format!("/templates/aliases/{}", encode(alias));
+        let call =
+            Call::get("resolve template alias", path).about(Subject::Template(alias.to_owned()));
+        self.service.fetch(self.with_token(call)).await
+    }
+
+    /// Deletes a template. `false` if it was gone already.
+    ///
+    /// ```no_run
+    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// platform.delete_template("tmpl_1").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
+        let call = Call::delete(
+            "delete template",
+            format!("/templates/{}", encode(template_id)),
+        )
+        .about(Subject::Template(template_id.to_owned()));
+        match self.service.send(self.with_token(call)).await {
+            Ok(_) => Ok(true),
+            Err(Error::TemplateNotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A string that never shows itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+/// A key or token. `Debug` prints `Secret(***)`; the text is only had by asking for it.
+///
+/// ```
+/// use ppio_agent_client::Secret;
+///
+/// let key = Secret::new("ppio_live_123");
+/// assert_eq!(format!("{key:?}"), "Secret(***)");
+/// assert_eq!(key.expose(), "ppio_live_123");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a secret.
+    ///
+    /// ```
+    /// let key = ppio_agent_client::Secret::new(String::from("ppio_live_123"));
+    /// # let _ = key;
+    /// ```
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Arc::from(text.into()))
+    }
+
+    /// The secret itself. Keep it out of logs.
+    ///
+    /// ```
+    /// assert_eq!(ppio_agent_client::Secret::new("k").expose(), "k");
+    /// ```
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// `prefix` and the secret as a header value that HTTP libraries know not to log;
+    /// `None` if the secret holds characters that no header can carry.
+    pub(crate) fn header(&self, prefix: &str) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// `text` with every occurrence of the secret blotted out: servers have been seen to quote
+    /// the key they reject.
+    pub(crate) fn redact(&self, text: String) -> String {
+        if !self.0.is_empty() && text.contains(&*self.0) {
+            text.replace(&*self.0, "***")
+        } else {
+            text
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_made_of_it_is_sensitive_and_a_quoted_key_is_blotted_out() {
+        let key = Secret::new("sk-1");
+        let header = key.header("Bearer ").expect("plain text");
+        assert!(header.is_sensitive());
+        assert!(!format!("{header:?}").contains("sk-1"));
+        assert_eq!(key.redact("bad key sk-1!".into()), "bad key ***!");
+        assert!(Secret::new("a\nb").header("").is_none());
+    }
+}

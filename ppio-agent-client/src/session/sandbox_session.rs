@@ -1,0 +1,366 @@
+//! A session, and what happens when nobody holds it any more.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, header};
+use ppio_agent_protocol::headers;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::client::ClientCore;
+use crate::error::Error;
+use crate::platform::{Envd, Sandbox, SandboxAddress, SandboxInfo, Service};
+use crate::secret::Secret;
+
+/// The key under which a sandbox's own timeout is kept with it, so that whoever finds the session
+/// again knows it.
+pub(crate) const TIMEOUT_KEY: &str = "ppio-client-timeout";
+
+/// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
+///
+/// When the last handle of a session that [`create_session`] made is dropped, its sandbox is ended
+/// in the background. [`close`](Self::close) does the same, waits for it and reports;
+/// [`detach`](Self::detach) lets the sandbox live on.
+///
+/// [`create_session`]: crate::AgentRuntimeClient::create_session
+#[derive(Clone)]
+pub struct SandboxSession {
+    pub(super) core: Arc<SessionCore>,
+}
+
+/// Who made a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This client: the sandbox ends with the last handle.
+    Created,
+    /// Somebody else, or this client under an earlier handle: it stays.
+    Attached,
+}
+
+pub(crate) struct SessionCore {
+    pub(super) client: Arc<ClientCore>,
+    pub(super) address: SandboxAddress,
+    template_id: String,
+    envd_token: Option<Secret>,
+    pub(super) agent: Service,
+    pub(super) auto_pause: bool,
+    created_at: Instant,
+    /// Where the background is, for handles that are dropped outside of a runtime.
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+struct State {
+    owned: bool,
+    closed: bool,
+    timeout: Duration,
+    /// When the sandbox's time is up, as far as this process knows.
+    expires_at: Option<Instant>,
+    last_activity: Instant,
+}
+
+impl SandboxSession {
+    pub(super) fn of(core: Arc<SessionCore>) -> Self {
+        Self { core }
+    }
+
+    /// A session for a sandbox that was just made.
+    pub(crate) fn created(
+        client: &Arc<ClientCore>,
+        sandbox: Sandbox,
+        timeout: Duration,
+        auto_pause: bool,
+    ) -> Self {
+        let address = sandbox.address();
+        let traffic = sandbox.traffic_access_token.as_ref();
+        let core = SessionCore {
+            agent: agent_service(client, &address, traffic),
+            client: Arc::clone(client),
+            template_id: sandbox.template_id,
+            envd_token: sandbox.envd_access_token,
+            auto_pause,
+            created_at: Instant::now(),
+            runtime: Handle::current(),
+            state: Mutex::new(State::new(Origin::Created, timeout)),
+            address,
+        };
+        Self::register(client, core)
+    }
+
+    /// A session for a sandbox that exists: the one that is open already, or a new handle.
+    pub(crate) fn attach(client: &Arc<ClientCore>, info: SandboxInfo) -> Self {
+        if let Some(open) = client.sessions.find(&info.sandbox_id) {
+            return open;
+        }
+        let address = info.address();
+        let own_timeout = info
+            .metadata
+            .get(TIMEOUT_KEY)
+            .and_then(|text| text.parse().ok());
+        let timeout = own_timeout.map_or(client.config.session_timeout, Duration::from_secs);
+        let core = SessionCore {
+            agent: agent_service(client, &address, None),
+            client: Arc::clone(client),
+            template_id: info.template_id,
+            envd_token: info.envd_access_token,
+            auto_pause: false,
+            created_at: Instant::now(),
+            runtime: Handle::current(),
+            state: Mutex::new(State::new(Origin::Attached, timeout)),
+            address,
+        };
+        Self::register(client, core)
+    }
+
+    fn register(client: &ClientCore, core: SessionCore) -> Self {
+        let core = Arc::new(core);
+        client.sessions.add(&core);
+        Self { core }
+    }
+
+    /// The sandbox's id, which is the session's.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// println!("{}", session.sandbox_id());
+    /// # }
+    /// ```
+    pub fn sandbox_id(&self) -> &str {
+        self.core.sandbox_id()
+    }
+
+    /// The session's id, which is the sandbox's.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// assert_eq!(session.session_id(), session.sandbox_id());
+    /// # }
+    /// ```
+    pub fn session_id(&self) -> &str {
+        self.core.sandbox_id()
+    }
+
+    /// The template the sandbox was made from.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// println!("{}", session.template_id());
+    /// # }
+    /// ```
+    pub fn template_id(&self) -> &str {
+        &self.core.template_id
+    }
+
+    /// Where the agent listens: scheme and host.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// assert!(session.host_url().starts_with("http"));
+    /// # }
+    /// ```
+    pub fn host_url(&self) -> &str {
+        &self.core.agent.base
+    }
+
+    /// How long this handle has existed.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// println!("{} s old", session.age().as_secs());
+    /// # }
+    /// ```
+    pub fn age(&self) -> Duration {
+        self.core.created_at.elapsed()
+    }
+
+    /// How long ago the agent was last called through this session.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// println!("idle for {} s", session.idle().as_secs());
+    /// # }
+    /// ```
+    pub fn idle(&self) -> Duration {
+        self.core.lock().last_activity.elapsed()
+    }
+
+    /// How long the sandbox lives after being made, refreshed or resumed.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// println!("{} s", session.timeout().as_secs());
+    /// # }
+    /// ```
+    pub fn timeout(&self) -> Duration {
+        self.core.lock().timeout
+    }
+
+    /// The daemon in the sandbox: its files and processes.
+    ///
+    /// A session found by [`get_session`](crate::AgentRuntimeClient::get_session) may lack the
+    /// daemon's token, where the platform does not tell it again.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// let log = session.envd().read_file("/app/agent.log").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn envd(&self) -> Envd {
+        let core = &self.core;
+        core.client.envd(&core.address, core.envd_token.as_ref())
+    }
+
+    /// Lets the sandbox live on when the handles are dropped, until its time is up.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// let id = session.detach(); // for another process to find with `get_session`
+    /// # }
+    /// ```
+    pub fn detach(self) -> String {
+        self.core.lock().owned = false;
+        self.sandbox_id().to_owned()
+    }
+
+    /// Whether its time should be up, as far as this process knows.
+    pub(crate) fn should_have_expired(&self) -> bool {
+        let expires_at = self.core.lock().expires_at;
+        expires_at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.core.lock().closed
+    }
+
+    /// Fails without asking anyone if this session was closed.
+    pub(super) fn open(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(self.gone());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn gone(&self) -> Error {
+        Error::SessionNotFound {
+            sandbox_id: self.sandbox_id().to_owned(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Arc<ClientCore> {
+        &self.core.client
+    }
+
+    pub(crate) fn default_timeout(&self) -> Duration {
+        self.core.agent.timeout
+    }
+
+    pub(crate) fn stream_idle_timeout(&self) -> Duration {
+        self.core.client.config.stream_idle_timeout
+    }
+
+    pub(crate) fn redact(&self, text: String) -> String {
+        self.core.client.auth.redact(text)
+    }
+
+    pub(crate) fn touch(&self) {
+        self.core.lock().last_activity = Instant::now();
+    }
+
+    pub(super) fn prolonged(&self, timeout: Duration) {
+        let mut state = self.core.lock();
+        state.timeout = timeout;
+        state.expires_at = Instant::now().checked_add(timeout);
+    }
+}
+
+impl State {
+    fn new(origin: Origin, timeout: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            owned: origin == Origin::Created,
+            closed: false,
+            timeout,
+            expires_at: (origin == Origin::Created)
+                .then(|| now.checked_add(timeout))
+                .flatten(),
+            last_activity: now,
+        }
+    }
+}
+
+impl SessionCore {
+    pub(super) fn sandbox_id(&self) -> &str {
+        &self.address.sandbox_id
+    }
+
+    pub(super) fn is_owned(&self) -> bool {
+        let state = self.lock();
+        state.owned && !state.closed
+    }
+
+    pub(super) fn mark_closed(&self) {
+        self.lock().closed = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each field is written whole; there is no broken state to see.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SessionCore {
+    fn drop(&mut self) {
+        let sandbox_id = self.sandbox_id().to_owned();
+        self.client.sessions.dropped(&sandbox_id);
+        if !self.is_owned() {
+            return;
+        }
+        let platform = self.client.platform.clone();
+        self.client.background.spawn(&self.runtime, async move {
+            if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
+                tracing::warn!(%sandbox_id, %error, "a sandbox could not be ended, it lives until its time is up");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for SandboxSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxSession")
+            .field("sandbox_id", &self.sandbox_id())
+            .field("template_id", &self.template_id())
+            .field("host_url", &self.host_url())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionCore")
+            .field(&self.sandbox_id())
+            .finish()
+    }
+}
+
+/// The agent's port: what every call to it carries.
+fn agent_service(
+    client: &ClientCore,
+    address: &SandboxAddress,
+    traffic_token: Option<&Secret>,
+) -> Service {
+    let mut service = client.port_of(address, headers::AGENT_PORT);
+    service.headers.extend(client.auth.auth_headers());
+    if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
+        let session = HeaderName::from_static(headers::AGENT_CORE_SESSION_ID);
+        service.headers.insert(session, id);
+    }
+    if let Some(token) = traffic_token.and_then(|token| token.header("")) {
+        let name = HeaderName::from_static("e2b-traffic-access-token");
+        service.headers.insert(name, token);
+    }
+    debug_assert!(service.headers.contains_key(header::AUTHORIZATION));
+    service
+}

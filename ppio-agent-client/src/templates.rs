@@ -1,0 +1,93 @@
+//! Agent templates: what sessions are made from.
+
+mod agent_template;
+mod filter;
+mod launch;
+
+pub use agent_template::AgentTemplate;
+pub use filter::TemplateFilter;
+
+pub(crate) use launch::Launch;
+
+use crate::error::Error;
+use crate::platform::{ControlPlane, Template};
+
+/// Finds agent templates. Every call asks the platform; nothing is cached.
+#[derive(Debug, Clone)]
+pub struct TemplateManager {
+    platform: ControlPlane,
+}
+
+impl TemplateManager {
+    pub(crate) fn new(platform: ControlPlane) -> Self {
+        Self { platform }
+    }
+
+    /// The templates that the filter lets through.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::{AgentRuntimeClient, TemplateFilter};
+    /// # async fn run(client: AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_templates(
+        &self,
+        filter: &TemplateFilter,
+    ) -> Result<Vec<AgentTemplate>, Error> {
+        let all = self.platform.list_templates(None).await?;
+        let templates = all.into_iter().map(AgentTemplate::from);
+        Ok(templates
+            .filter(|template| filter.matches(template))
+            .collect())
+    }
+
+    /// The template with this id, alias or name.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if there is none.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// let template = client.templates().get_template("tmpl_1").await?;
+    /// println!("{} {}", template.name, template.version);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
+        let found = self.find(template_id).await?;
+        found
+            .map(AgentTemplate::from)
+            .ok_or_else(|| Error::TemplateNotFound {
+                template: template_id.to_owned(),
+            })
+    }
+
+    /// Whether there is a template with this id, alias or name.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// assert!(client.templates().template_exists("tmpl_1").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn template_exists(&self, template_id: &str) -> Result<bool, Error> {
+        Ok(self.find(template_id).await?.is_some())
+    }
+
+    /// The platform's list alone carries the texts stored with templates, so one is found in all.
+    pub(crate) async fn find(&self, wanted: &str) -> Result<Option<Template>, Error> {
+        let mut all = self.platform.list_templates(None).await?;
+        let by_id = all
+            .iter()
+            .position(|template| template.template_id == wanted);
+        let found = by_id.or_else(|| {
+            all.iter().position(|template| {
+                let mut names = template.aliases.iter().chain(&template.names);
+                names.any(|name| name == wanted)
+            })
+        });
+        Ok(found.map(|index| all.swap_remove(index)))
+    }
+}

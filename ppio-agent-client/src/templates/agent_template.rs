@@ -1,0 +1,160 @@
+//! A template that holds an agent.
+
+use ppio_agent_protocol::AgentConfig;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::platform::Template;
+
+/// An agent's template, with the facts of its `agent.yaml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentTemplate {
+    /// Its id: what [`create_session`](crate::AgentRuntimeClient::create_session) takes.
+    pub template_id: String,
+    /// The agent's name; the template's own where it holds no agent.
+    pub name: String,
+    /// Other names that stand for the template.
+    pub aliases: Vec<String>,
+    /// The agent's version; empty where the template holds no agent.
+    pub version: String,
+    /// What the agent is for.
+    pub description: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// The template's tags, and those of the agent's metadata.
+    pub tags: Vec<String>,
+    /// When it was made, RFC 3339.
+    pub created_at: Option<String>,
+    /// When it was last changed, RFC 3339.
+    pub updated_at: Option<String>,
+    /// How its last build went: `ready`, `building`, …
+    pub status: String,
+    /// The disk of its sandboxes, in bytes.
+    pub size: Option<u64>,
+    /// Texts stored with it, as the platform keeps them.
+    pub metadata: Map<String, Value>,
+}
+
+impl AgentTemplate {
+    /// The agent's whole configuration, if the template holds one.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] if what it holds breaks the rules of `agent.yaml`.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// let template = client.get_template("tmpl_1").await?;
+    /// if let Some(config) = template.agent_config()? {
+    ///     println!("{} by {}", config.metadata.name, config.metadata.author);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn agent_config(&self) -> Result<Option<AgentConfig>, Error> {
+        AgentConfig::from_template_metadata(&self.metadata).map_err(|error| {
+            let field = format!("agent configuration of template {}", self.template_id);
+            Error::validation(field, error.to_string())
+        })
+    }
+}
+
+impl From<Template> for AgentTemplate {
+    fn from(template: Template) -> Self {
+        let document = document(&template.metadata).unwrap_or_default();
+        let text = |path: &str| Some(document.pointer(path)?.as_str()?.to_owned());
+        let mut tags = template.tags;
+        for tag in document
+            .pointer("/metadata/tags")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(tag) = tag
+                .as_str()
+                .filter(|tag| !tags.iter().any(|known| known == tag))
+            {
+                tags.push(tag.to_owned());
+            }
+        }
+        let own_name = || template.names.first().or(template.aliases.first()).cloned();
+        Self {
+            name: text("/metadata/name")
+                .or_else(own_name)
+                .unwrap_or_else(|| template.template_id.clone()),
+            version: text("/metadata/version").unwrap_or_default(),
+            description: text("/metadata/description"),
+            author: text("/metadata/author"),
+            tags,
+            aliases: template.aliases,
+            created_at: template.created_at,
+            updated_at: template.updated_at,
+            status: template.build_status.unwrap_or_default(),
+            size: template
+                .disk_size_mb
+                .map(|mebibytes| mebibytes.saturating_mul(1 << 20)),
+            metadata: template.metadata,
+            template_id: template.template_id,
+        }
+    }
+}
+
+/// The agent's document, unchecked: a listing must not fail for one template with a bad e-mail
+/// address, and neither must starting its agent.
+pub(super) fn document(metadata: &Map<String, Value>) -> Option<Value> {
+    let found = ["agent_runtime", "agent"]
+        .iter()
+        .find_map(|key| metadata.get(*key))?;
+    match found {
+        Value::String(json) => serde_json::from_str(json).ok(),
+        object => Some(object.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn template(metadata: &Value) -> AgentTemplate {
+        let template: Template = serde_json::from_value(json!({
+            "templateID": "tmpl_1", "names": ["team/one"], "tags": ["stable"], "metadata": metadata,
+            "buildStatus": "ready", "diskSizeMB": 512,
+        }))
+        .expect("well formed");
+        template.into()
+    }
+
+    #[test]
+    fn the_agent_is_read_from_either_key_and_either_form() {
+        let document = json!({
+            "apiVersion": "v1", "kind": "Agent",
+            "metadata": {"name": "chat", "version": "1.0", "author": "a@b.cn", "tags": ["ai", "stable"]},
+            "spec": {"entrypoint": "agent.py"},
+        });
+        for metadata in [
+            json!({ "agent_runtime": document.to_string() }),
+            json!({ "agent": document }),
+        ] {
+            let template = template(&metadata);
+            assert_eq!(
+                (template.name.as_str(), template.version.as_str()),
+                ("chat", "1.0")
+            );
+            assert_eq!(template.tags, ["stable", "ai"]);
+            assert_eq!(template.size, Some(512 << 20));
+            let config = template.agent_config().expect("valid").expect("there");
+            assert_eq!(config.metadata.name.as_str(), "chat");
+        }
+    }
+
+    #[test]
+    fn a_template_without_agent_has_its_own_name_and_a_broken_one_says_why() {
+        let plain = template(&json!({}));
+        assert_eq!(plain.name, "team/one");
+        assert_eq!(plain.agent_config().expect("nothing wrong"), None);
+        let broken = template(&json!({ "agent_runtime": r#"{"metadata": {"name": "NO"}}"# }));
+        let error = broken.agent_config().expect_err("a bad name");
+        assert!(error.to_string().contains("tmpl_1"), "{error}");
+    }
+}

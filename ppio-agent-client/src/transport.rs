@@ -1,0 +1,158 @@
+//! HTTP/1.1 over TCP and TLS: connections, deadlines and retries; knows nothing of agents.
+
+mod body;
+mod chunks;
+mod connector;
+mod deadline;
+mod pool;
+mod proxy;
+mod resolve;
+mod retry;
+mod retry_after;
+mod tls;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+
+pub(crate) use body::ResponseBody;
+pub(crate) use chunks::Chunks;
+pub(crate) use deadline::Deadline;
+pub(crate) use resolve::is_loopback;
+pub(crate) use retry::{Repeat, RetryPolicy};
+pub(crate) use retry_after::retry_after;
+
+use crate::error::{Error, NetworkError, NetworkErrorKind};
+use connector::Connector;
+use pool::Pool;
+
+pub(crate) use pool::Limits;
+
+/// A request that can be sent as often as its [`Repeat`] allows.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    /// What this is for, in error texts: `create sandbox`, `invoke agent`.
+    pub(crate) operation: String,
+    /// An absolute URI; no `Host` header is needed.
+    pub(crate) request: Request<Bytes>,
+    pub(crate) repeat: Repeat,
+    /// Calls that clean up do not stand in the queue for a connection.
+    pub(crate) queue: bool,
+}
+
+/// Sends requests. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    pool: Arc<Pool>,
+    connector: Arc<Connector>,
+    retry: RetryPolicy,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        limits: Limits,
+        retry: RetryPolicy,
+        connect_timeout: std::time::Duration,
+        root_certificates: Vec<Vec<u8>>,
+    ) -> Self {
+        Self {
+            pool: Pool::new(limits),
+            connector: Arc::new(Connector::new(connect_timeout, root_certificates)),
+            retry,
+        }
+    }
+
+    /// Sends until there is an answer worth having, and reads its whole body.
+    pub(crate) async fn call(
+        &self,
+        outgoing: &Outgoing,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, Error> {
+        let attempt = || async {
+            let (head, body) = self.exchange(outgoing, deadline).await?.into_parts();
+            let host = body.host().to_owned();
+            let whole = deadline
+                .run(&outgoing.operation, body.collect())
+                .await?
+                .map_err(|error| Error::Network {
+                    operation: outgoing.operation.clone(),
+                    source: NetworkError::new(NetworkErrorKind::Cut, host, error),
+                })?;
+            Ok(Response::from_parts(head, whole.to_bytes()))
+        };
+        retry::run(self.retry, outgoing.repeat, deadline, attempt).await
+    }
+
+    /// Sends until there is an answer worth having, and leaves its body to be read.
+    pub(crate) async fn open(
+        &self,
+        outgoing: &Outgoing,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let attempt = || self.exchange(outgoing, deadline);
+        retry::run(self.retry, outgoing.repeat, deadline, attempt).await
+    }
+
+    /// One attempt: a kept-alive connection or a new one, the request, the answer's head.
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let operation = &outgoing.operation;
+        let uri = outgoing.request.uri();
+        let origin = pool::Origin::of(uri)?;
+        let failed = |source: NetworkError| Error::Network {
+            operation: operation.clone(),
+            source,
+        };
+        deadline
+            .run(operation, async {
+                let permit = if outgoing.queue {
+                    self.pool.permit().await
+                } else {
+                    None
+                };
+                let mut connection = match self.pool.checkout(&origin).await {
+                    Some(connection) => connection,
+                    None => self.connector.connect(uri).await.map_err(failed)?,
+                };
+                let request = on_the_wire(&outgoing.request, &connection)?;
+                let response = connection.send(request).await.map_err(|(kind, error)| {
+                    failed(NetworkError::new(kind, origin.host(), error))
+                })?;
+                let lease = pool::Lease::new(connection, origin, Arc::clone(&self.pool), permit);
+                Ok(response.map(|incoming| ResponseBody::new(incoming, lease)))
+            })
+            .await?
+    }
+}
+
+/// The request as it is written: `Host`, and the path alone unless a proxy has to see it all.
+fn on_the_wire(
+    request: &Request<Bytes>,
+    connection: &pool::Connection,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let mut request = request.clone().map(Full::new);
+    let invalid = |what: &str| Error::validation("url", format!("no {what} in it"));
+    if !request.headers().contains_key(header::HOST) {
+        let authority = request.uri().authority().ok_or_else(|| invalid("host"))?;
+        // User information stays out of the Host header.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| invalid("usable host"))?;
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(forward) = connection.forward_proxy() {
+        if let Some(credentials) = &forward.credentials {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, credentials.clone());
+        }
+    } else {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    Ok(request)
+}

@@ -1,0 +1,192 @@
+//! Invocations: what is sent, and what the answer becomes.
+
+use std::future::IntoFuture as _;
+
+use integration_tests::scripted_platform::{API_KEY, Reply, ScriptedPlatform, client_of};
+use ppio_agent_client::{Answer, Error, InvocationRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+const INVOKE: &str = "agent POST /invocations";
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct City {
+    name: String,
+    people: u64,
+}
+
+#[tokio::test]
+async fn anything_that_serializes_can_be_asked() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    let city = City {
+        name: "Paris".into(),
+        people: 2_000_000,
+    };
+    session.invoke("text").await.unwrap();
+    session.invoke(json!({"any": "object"})).await.unwrap();
+    session.invoke(&city).await.unwrap();
+    session
+        .invoke(InvocationRequest::prompt("hi").with_user_id("u"))
+        .await
+        .unwrap();
+    let bodies: Vec<_> = platform
+        .requests(INVOKE)
+        .iter()
+        .map(integration_tests::scripted_platform::Recorded::json)
+        .collect();
+    let expected = [
+        json!({"prompt": "text"}),
+        json!({"any": "object"}),
+        json!({"name": "Paris", "people": 2_000_000}),
+        json!({"prompt": "hi", "user_id": "u"}),
+    ];
+    assert_eq!(bodies, expected);
+    let back = session.invoke_as::<City>(&city).await.unwrap();
+    assert_eq!(back, city);
+    let error = session.invoke_as::<Vec<u8>>(&city).await.unwrap_err();
+    assert!(matches!(error, Error::Runtime { .. }), "{error}");
+    assert!(error.to_string().contains("type asked for"), "{error}");
+}
+
+#[tokio::test]
+async fn every_call_says_who_asks_in_which_session_and_under_which_id() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let incoming = http::HeaderMap::from_iter([
+        (
+            http::HeaderName::from_static("traceparent"),
+            http::HeaderValue::from_static(parent),
+        ),
+        (
+            http::header::COOKIE,
+            http::HeaderValue::from_static("private=1"),
+        ),
+    ]);
+    session
+        .invoke("a")
+        .request_id("order-42")
+        .trace_context(&incoming)
+        .await
+        .unwrap();
+    session.invoke("b").await.unwrap();
+    session.invoke("c").await.unwrap();
+    let requests = platform.requests(INVOKE);
+    let first = &requests[0];
+    assert_eq!(first.header("authorization"), format!("Bearer {API_KEY}"));
+    assert_eq!(first.header("x-request-id"), "order-42");
+    assert_eq!(
+        first.header("x-amzn-bedrock-agentcore-runtime-session-id"),
+        "sb1"
+    );
+    assert_eq!(first.header("traceparent"), parent);
+    assert_eq!(first.header("cookie"), "");
+    assert!(first.header("user-agent").starts_with("ppio-agent-client"));
+    assert_eq!(
+        first.header("host"),
+        format!("8080-sb1.{}", platform.domain())
+    );
+    assert_ne!(
+        requests[1].header("x-request-id"),
+        requests[2].header("x-request-id")
+    );
+    let error = session
+        .invoke("d")
+        .request_id("two\nlines")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Validation { .. }));
+}
+
+#[tokio::test]
+async fn an_agent_without_envelope_is_understood_too() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    for bare in [
+        json!({"status": "shipped", "result": 5}),
+        json!([1, 2]),
+        json!("text"),
+        json!(null),
+    ] {
+        platform.script(INVOKE, Reply::json(200, &bare));
+        let answer = session.invoke("go").await.unwrap();
+        assert!(answer.is_success());
+        assert_eq!(answer.result.unwrap_or_default(), bare);
+    }
+}
+
+#[tokio::test]
+async fn an_existing_session_can_be_asked_by_its_id() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    let answer = client
+        .invoke_agent("tmpl_1", "hi")
+        .session(session.sandbox_id())
+        .await
+        .unwrap();
+    assert!(answer.is_success());
+    assert_eq!(platform.live().len(), 1, "left open, and no other made");
+    let error = client
+        .invoke_agent("tmpl_1", "hi")
+        .session("nobody")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::SessionNotFound { .. }));
+}
+
+#[tokio::test]
+async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
+    let platform = ScriptedPlatform::start().await;
+    platform.add_template(
+        "tmpl1",
+        &integration_tests::scripted_platform::agent_document("a"),
+    );
+    let client = client_of(&platform);
+    let ask = |payload: &'static str| {
+        let arn = "arn:aws:bedrock-agentcore:us-west-2:1:runtime/my_agent-tmpl1";
+        client.invoke_agent_runtime(arn, payload)
+    };
+    let (one, two, other) = tokio::join!(
+        ask(r#"{"a": 1}"#)
+            .runtime_session_id("user-1")
+            .into_future(),
+        ask("text").runtime_session_id("user-1").into_future(),
+        ask("text").runtime_session_id("user-2").into_future(),
+    );
+    assert_eq!(one.as_ref().unwrap().runtime_session_id, "user-1");
+    let Answer::Value(answer) = one.unwrap().answer else {
+        panic!("a value")
+    };
+    assert_eq!(answer.result, Some(json!({"a": 1})));
+    let Answer::Value(answer) = two.unwrap().answer else {
+        panic!("a value")
+    };
+    assert_eq!(answer.result, Some(json!({"prompt": "text"})));
+    other.unwrap();
+    assert_eq!(platform.live().len(), 2);
+
+    // Without an id the sandbox's is the session's, and works from then on.
+    let anonymous = ask("x").await.unwrap().runtime_session_id;
+    assert_eq!(
+        ask("y")
+            .runtime_session_id(&anonymous)
+            .await
+            .unwrap()
+            .runtime_session_id,
+        anonymous
+    );
+    assert_eq!(platform.live().len(), 3);
+
+    // A sandbox that is gone is told once, and replaced.
+    platform.expire(&anonymous);
+    let error = ask("z").runtime_session_id(&anonymous).await.unwrap_err();
+    assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
+    ask("z").runtime_session_id(&anonymous).await.unwrap();
+
+    let error = client.invoke_agent_runtime("no id", "x").await.unwrap_err();
+    assert!(matches!(error, Error::Validation { .. }));
+    drop(client);
+    platform.until_nothing_lives().await;
+}
