@@ -10,4 +10,5 @@ mod interop;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
-pub use interop::python_interpreter;
+pub use example_binary::build as example_binary;
+pub use interop::{node_modules, python_interpreter};

@@ -11,7 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::enclosure::Place;
-use super::{DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, Run, StandIns};
+use super::{
+    DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, OWN_SYSTEM, Run, StandIns,
+    WRITABLE_SYSTEM,
+};
 
 /// The parts of the host's system that a sandbox sees, read-only. Everything else is hidden.
 const SYSTEM: &[&str] = &[
@@ -103,6 +106,13 @@ impl Bubblewrap {
                 &self.stand_ins.profile(),
                 Path::new("/etc/profile"),
             );
+        }
+        for (place, _) in WRITABLE_SYSTEM {
+            let target = Path::new("/").join(place);
+            // The read-only system has no room for places that it lacks.
+            if target.exists() {
+                arguments.mount("--bind", &root.join(OWN_SYSTEM).join(place), &target);
+            }
         }
         for path in &self.exposed {
             arguments.mount("--ro-bind", path, path);

@@ -54,6 +54,23 @@ impl fmt::Display for IsolationKind {
 pub(crate) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where a sandbox keeps its own version of the places of [`WRITABLE_SYSTEM`].
+pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
+
+/// The places of the otherwise read-only system that a sandbox may write to: the PPIO SDK turns the
+/// variables of a template into files there.
+pub(crate) const WRITABLE_SYSTEM: &[(&str, SystemPlace)] = &[
+    ("etc/profile.d", SystemPlace::Directory),
+    ("etc/environment", SystemPlace::File),
+    ("var/tmp", SystemPlace::Directory),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SystemPlace {
+    Directory,
+    File,
+}
+
 /// A command to run in a sandbox, in the sandbox's terms.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
@@ -131,7 +148,9 @@ async fn try_out(
     cgroup: Option<&CgroupParent>,
 ) -> Result<(), String> {
     let directory = run_directory.join("trial");
-    std::fs::create_dir_all(directory.join("root")).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(directory.join("root"))
+        .and_then(|()| crate::sandbox::prepare_root(&directory.join("root")))
+        .map_err(|error| error.to_string())?;
     let outcome = async {
         let enclosure =
             Enclosure::open(isolation, directory.clone(), cgroup, Limits::default()).await?;

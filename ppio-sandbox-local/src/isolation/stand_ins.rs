@@ -36,6 +36,10 @@ exec python3 "$@"
 
 /// `/etc/profile`: login shells would otherwise forget the PATH that the template gave them.
 const PROFILE: &str = r#"# Keeps PATH as the platform set it.
+for script in /etc/profile.d/*.sh; do
+  [ -r "$script" ] && . "$script"
+done
+unset script
 if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; fi
 "#;
 

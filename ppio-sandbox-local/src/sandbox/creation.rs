@@ -17,7 +17,7 @@ use super::{
 };
 use crate::confined_path::USER_HOME;
 use crate::identity;
-use crate::isolation::{DEFAULT_PATH, Enclosure, Limits};
+use crate::isolation::{DEFAULT_PATH, Enclosure, Limits, OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM};
 use crate::template::{TemplateImage, copy_tree};
 
 /// How long a template's start command may take until its ready command succeeds.
@@ -73,6 +73,17 @@ pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
 pub(crate) fn prepare_root(root: &Path) -> io::Result<()> {
     for directory in ["app", "home/user", "root", "tmp", "var", "run"] {
         fs::create_dir_all(root.join(directory))?;
+    }
+    for (place, kind) in WRITABLE_SYSTEM {
+        let own = root.join(OWN_SYSTEM).join(place);
+        match kind {
+            SystemPlace::Directory => fs::create_dir_all(own)?,
+            SystemPlace::File if own.exists() => {}
+            SystemPlace::File => {
+                fs::create_dir_all(own.parent().unwrap_or(root))?;
+                fs::write(own, "")?;
+            }
+        }
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
 }

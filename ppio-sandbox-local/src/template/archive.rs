@@ -1,7 +1,7 @@
-//! Uploaded archives (tar.gz), which nobody has to trust.
+//! Uploaded archives (tar.gz, or plain tar from clients told not to compress), which nobody has to trust.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -14,10 +14,11 @@ const MAX_ENTRIES: usize = 100_000;
 /// and programs shrink to a tenth, not to a two-hundredth.
 const MAX_RATIO: u64 = 200;
 const FREE_SIZE: u64 = 64 * 1024 * 1024;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArchiveError {
-    #[error("the upload is not a tar.gz archive: {0}")]
+    #[error("the upload is not a tar archive, compressed with gzip or not: {0}")]
     Malformed(String),
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),
@@ -66,14 +67,25 @@ pub(crate) fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> 
     Ok(())
 }
 
-type Entry<'a> = tar::Entry<'a, Counted<GzDecoder<File>>>;
+type Entry<'a> = tar::Entry<'a, Counted<Box<dyn Read>>>;
+
+fn open(archive: &Path) -> io::Result<Box<dyn Read>> {
+    let mut file = File::open(archive)?;
+    let mut magic = [0; 2];
+    let is_gzip = matches!(file.read(&mut magic)?, 2) && magic == GZIP_MAGIC;
+    file.rewind()?;
+    Ok(if is_gzip {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
+}
 
 fn walk(
     archive: &Path,
     mut visit: impl FnMut(&Path, &mut Entry<'_>) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
-    let file = File::open(archive)?;
-    let packed = file.metadata()?.len();
+    let packed = fs::metadata(archive)?.len();
     let limit = MAX_UNPACKED.min((packed * MAX_RATIO).max(FREE_SIZE));
     let malformed = |error: io::Error| match error
         .get_ref()
@@ -83,7 +95,7 @@ fn walk(
         None => ArchiveError::Malformed(error.to_string()),
     };
     let mut archive = Archive::new(Counted {
-        inner: GzDecoder::new(file),
+        inner: open(archive)?,
         left: limit,
     });
     for (index, entry) in archive.entries().map_err(malformed)?.enumerate() {
