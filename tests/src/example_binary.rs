@@ -14,7 +14,7 @@ static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 ///
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo knows whether there is anything
 /// to do and serializes builds of several test processes itself.
-pub(crate) fn build(package: &str) -> PathBuf {
+pub fn build(package: &str) -> PathBuf {
     // A failed build panics in one test; the others shall say the same and not that a lock is poisoned.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);

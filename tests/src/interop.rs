@@ -5,9 +5,19 @@ use std::path::PathBuf;
 /// A Python interpreter that has `tests/interop/requirements.txt` installed, or `None` after saying
 /// why the calling test does nothing.
 pub fn python_interpreter() -> Option<PathBuf> {
-    let interpreter = std::env::var_os("PPIO_INTEROP_PYTHON");
-    if interpreter.is_none() {
-        eprintln!("skipped: PPIO_INTEROP_PYTHON is not set; `cargo xtask test` sets it");
+    variable("PPIO_INTEROP_PYTHON")
+}
+
+/// The `node_modules` folder that has `tests/interop/package.json` installed, or `None` after saying
+/// why the calling test does nothing.
+pub fn node_modules() -> Option<PathBuf> {
+    variable("PPIO_INTEROP_NODE_MODULES")
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name);
+    if value.is_none() {
+        eprintln!("skipped: {name} is not set; `cargo xtask test` sets it");
     }
-    interpreter.map(PathBuf::from)
+    value.map(PathBuf::from)
 }

@@ -11,4 +11,5 @@ pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
-pub use interop::python_interpreter;
+pub use example_binary::build as example_binary;
+pub use interop::{node_modules, python_interpreter};

@@ -1,0 +1,177 @@
+//! How a local platform is set up before it starts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::edge::Edge;
+use crate::home::Home;
+use crate::isolation::{self, CgroupParent, StandIns, Watchdog};
+use crate::key::ApiKey;
+use crate::listener::{self, Front};
+use crate::platform::LocalPlatform;
+use crate::sandbox::Registry;
+use crate::shared::Shared;
+use crate::template::{Builder, TemplateStore, Uploads};
+use crate::tls::Tls;
+use crate::{Error, IsolationKind};
+
+const DEFAULT_SANDBOX_LIMIT: usize = 256;
+
+/// Sets up a [`LocalPlatform`]. Every method changes one setting; the rest keep their defaults.
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until `start` is called"]
+pub struct LocalPlatformBuilder {
+    home: Option<PathBuf>,
+    port: u16,
+    tls: bool,
+    isolation: Option<IsolationKind>,
+    exposed: Vec<PathBuf>,
+    sandbox_limit: usize,
+}
+
+impl Default for LocalPlatformBuilder {
+    fn default() -> Self {
+        Self {
+            home: None,
+            port: 0,
+            tls: false,
+            isolation: None,
+            exposed: Vec::new(),
+            sandbox_limit: DEFAULT_SANDBOX_LIMIT,
+        }
+    }
+}
+
+impl LocalPlatformBuilder {
+    /// Where templates and the key are kept. Default: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
+        self.home = Some(home.into());
+        self
+    }
+
+    /// The loopback port. Default: 0, any that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Whether the port also speaks TLS, with certificates of a local authority, and tunnels
+    /// `CONNECT` to sandboxes. Default: no. Plain HTTP works either way.
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Insists on one isolation; starting fails when it does not work. Default: bubblewrap where
+    /// it works, else process groups.
+    pub fn isolation(mut self, isolation: IsolationKind) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
+    /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
+    /// such as a Python virtual environment.
+    pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
+        self.exposed.push(path.into());
+        self
+    }
+
+    /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
+    pub fn sandbox_limit(mut self, limit: usize) -> Self {
+        self.sandbox_limit = limit;
+        self
+    }
+
+    /// Starts the platform.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
+    /// the port is taken, [`Error::Isolation`] when the isolation asked for does not work here,
+    /// and others for a home that cannot be used.
+    pub async fn start(self) -> Result<LocalPlatform, Error> {
+        let home = Home::open(&self.home_path()?)?;
+        let key = ApiKey::load_or_create(&home.key())?;
+        let stand_ins = StandIns::write(home.stand_ins())?;
+        let templates = Arc::new(TemplateStore::open(home.templates())?);
+        let tls = if self.tls {
+            Some(Tls::open(&home.certificates())?)
+        } else {
+            None
+        };
+
+        let listening = |source| Error::Listen {
+            port: self.port,
+            source,
+        };
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+
+        let cgroup = CgroupParent::create();
+        // Before the first sandbox, the trial one included.
+        let watchdog = Watchdog::start(&home.run(), cgroup.as_ref()).map_err(Error::Watchdog)?;
+        let exposed = self.exposed_paths()?;
+        let isolation =
+            isolation::choose(self.isolation, &exposed, &home, &stand_ins, cgroup.as_ref()).await?;
+        let kind = isolation.kind();
+        let sandboxes = Arc::new(Registry::new(
+            home.run(),
+            isolation,
+            cgroup,
+            self.sandbox_limit,
+        ));
+
+        let shared = Arc::new(Shared {
+            address,
+            key,
+            uploads: Uploads::default(),
+            builder: Builder::new(Arc::clone(&templates), Arc::clone(&sandboxes)),
+            templates,
+            sandboxes,
+            home,
+        });
+        let (closing, closed) = watch::channel(false);
+        let front = Front {
+            edge: Edge::new(Arc::clone(&shared)),
+            tls,
+            closing: closed,
+        };
+        let server = tokio::spawn(listener::serve(listener, front));
+        Ok(LocalPlatform::running(
+            shared, kind, self.tls, closing, server, watchdog,
+        ))
+    }
+
+    fn home_path(&self) -> Result<PathBuf, Error> {
+        if let Some(home) = &self.home {
+            return Ok(home.clone());
+        }
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        variable("PPIO_LOCAL_HOME")
+            .or_else(|| variable("HOME").map(|home| home.join(".ppio").join("local")))
+            .ok_or(Error::NoHome)
+    }
+
+    fn exposed_paths(&self) -> Result<Vec<PathBuf>, Error> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path as &Path).and_then(|path| {
+                path.metadata()?;
+                Ok(path)
+            })
+        };
+        self.exposed
+            .iter()
+            .map(|path| absolute(path).map_err(Error::home(path)))
+            .collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! The steps of a build request, checked before anything is built.
+
+use serde::Deserialize;
+
+use crate::api_error::ApiError;
+use crate::template::{Step, is_hash};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StepRequest {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    args: Vec<String>,
+    files_hash: Option<String>,
+}
+
+pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError> {
+    let number = index + 1;
+    let kind = request.kind.to_ascii_uppercase();
+    let wrong =
+        |expected: &str| ApiError::bad_request(format!("step {number} ({kind}) takes {expected}"));
+    if request.args.iter().any(|argument| argument.contains('\0')) {
+        return Err(wrong("arguments without NUL bytes"));
+    }
+    // Arguments that do not apply are sent as empty texts.
+    let argument = |place: usize| {
+        request
+            .args
+            .get(place)
+            .filter(|argument| !argument.is_empty())
+            .cloned()
+    };
+    match kind.as_str() {
+        "COPY" | "ADD" => {
+            let (source, target) = argument(0)
+                .zip(argument(1))
+                .ok_or_else(|| wrong("a source and a target"))?;
+            let hash = request
+                .files_hash
+                .filter(|hash| is_hash(hash))
+                .ok_or_else(|| wrong("the hash of its files"))?;
+            let mode = match argument(3) {
+                None => None,
+                Some(mode) => {
+                    let mode = u32::from_str_radix(mode.trim_start_matches("0o"), 8).ok();
+                    Some(
+                        mode.filter(|mode| *mode <= 0o7777)
+                            .ok_or_else(|| wrong("an octal mode, as 0755"))?,
+                    )
+                }
+            };
+            Ok(Step::Copy {
+                source,
+                target,
+                mode,
+                hash,
+            })
+        }
+        "RUN" => {
+            let command = argument(0).ok_or_else(|| wrong("a command"))?;
+            Ok(Step::Run {
+                command,
+                user: argument(1),
+            })
+        }
+        "ENV" => {
+            if request.args.is_empty() || !request.args.len().is_multiple_of(2) {
+                return Err(wrong("pairs of a name and a value"));
+            }
+            let pairs: Vec<_> = request
+                .args
+                .chunks(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()))
+                .collect();
+            if pairs
+                .iter()
+                .any(|(name, _)| name.is_empty() || name.contains('='))
+            {
+                return Err(wrong("names that can be environment variables"));
+            }
+            Ok(Step::Environment { variables: pairs })
+        }
+        "WORKDIR" => argument(0)
+            .map(|path| Step::Directory { path })
+            .ok_or_else(|| wrong("a directory")),
+        "USER" => {
+            let name = argument(0).ok_or_else(|| wrong("a user"))?;
+            let plain = name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            if !plain || name.starts_with('.') || name.len() > 32 {
+                return Err(wrong("a user's plain name"));
+            }
+            Ok(Step::User { name })
+        }
+        other => Err(ApiError::bad_request(format!(
+            "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are known"
+        ))),
+    }
+}

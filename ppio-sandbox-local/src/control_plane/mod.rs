@@ -1,0 +1,99 @@
+//! The control plane: sandboxes, templates and builds over HTTP.
+
+mod auth;
+mod build_steps;
+mod builds;
+mod observe;
+mod sandbox_list;
+mod sandbox_views;
+mod sandboxes;
+mod tags;
+mod template_views;
+mod templates;
+mod unsupported;
+mod uploads;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+
+use crate::api_error::ApiError;
+use crate::shared::Shared;
+
+/// A request of the control plane is a few kilobytes; a build with many steps somewhat more.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let authenticated = Router::new()
+        .route(
+            "/sandboxes",
+            post(sandboxes::create).get(sandbox_list::running),
+        )
+        .route(
+            "/v2/sandboxes",
+            get(sandbox_list::all).post(sandboxes::create_secure),
+        )
+        .route("/sandboxes/metrics", get(observe::many_metrics))
+        .route(
+            "/sandboxes/{id}",
+            get(sandboxes::detail).delete(sandboxes::kill),
+        )
+        .route("/sandboxes/{id}/timeout", post(sandboxes::set_timeout))
+        .route("/sandboxes/{id}/refreshes", post(sandboxes::refresh))
+        .route("/sandboxes/{id}/pause", post(sandboxes::pause))
+        .route("/sandboxes/{id}/resume", post(sandboxes::resume))
+        .route("/sandboxes/{id}/connect", post(sandboxes::connect))
+        .route("/v2/sandboxes/{id}/connect", post(sandboxes::connect))
+        .route("/sandboxes/{id}/logs", get(observe::logs))
+        .route("/v2/sandboxes/{id}/logs", get(observe::logs_v2))
+        .route("/sandboxes/{id}/metrics", get(observe::metrics))
+        .route("/templates", get(templates::list))
+        .route(
+            "/templates/{id}",
+            get(templates::detail).delete(templates::delete),
+        )
+        .route("/templates/aliases/{alias}", get(templates::by_alias))
+        .route("/v3/templates", post(builds::request))
+        .route("/templates/{id}/files/{hash}", get(uploads::link))
+        .route("/v2/templates/{id}/builds/{build}", post(builds::start))
+        .route("/templates/{id}/builds/{build}/status", get(builds::status))
+        .route("/templates/{id}/builds/{build}/logs", get(builds::logs))
+        .route("/templates/tags", post(tags::assign).delete(tags::remove))
+        .route("/templates/{id}/tags", get(tags::list))
+        .merge(unsupported::routes())
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            auth::require_key,
+        ));
+    Router::new()
+        .merge(authenticated)
+        // Authorised by the link itself: some clients upload without the key.
+        .route(
+            "/uploads/{token}",
+            put(uploads::store).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/health", get(health))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+async fn health() -> Json<serde_json::Value> {
+    Json(serde_json::json!({"status": "ok", "service": "ppio-sandbox-local"}))
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is no {method} {}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} does not take {method}", uri.path()),
+    )
+}

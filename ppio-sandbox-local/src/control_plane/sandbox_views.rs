@@ -1,0 +1,79 @@
+//! How sandboxes look in answers.
+
+use serde_json::{Value, json};
+
+use crate::clock::rfc3339;
+use crate::identity::CLIENT_ID;
+use crate::sandbox::{LogEntry, OnTimeout, Phase, Sample, Sandbox};
+use crate::shared::Shared;
+
+/// The daemon's version that clients see; it tells them which of its abilities to use.
+pub(super) const ENVD_VERSION: &str = "0.5.7";
+/// Nothing limits the disk; the figure is what the platform's smallest sandboxes have.
+pub(super) const DISK_MB: u64 = 10 * 1024;
+
+pub(super) fn created(shared: &Shared, sandbox: &Sandbox) -> Value {
+    json!({
+        "sandboxID": sandbox.id,
+        "templateID": sandbox.template_id,
+        "clientID": CLIENT_ID,
+        "envdVersion": ENVD_VERSION,
+        "alias": sandbox.alias,
+        "domain": shared.domain(),
+        "envdAccessToken": sandbox.access_token,
+    })
+}
+
+pub(super) fn detail(shared: &Shared, sandbox: &Sandbox) -> Value {
+    let life = sandbox.life();
+    let mut detail = created(shared, sandbox);
+    let more = json!({
+        "state": if life.phase == Phase::Paused { "paused" } else { "running" },
+        "startedAt": rfc3339(sandbox.started_at),
+        "endAt": rfc3339(life.end_at),
+        "cpuCount": sandbox.cpu_count,
+        "memoryMB": sandbox.memory_mb,
+        "diskSizeMB": DISK_MB,
+        "metadata": sandbox.metadata,
+        "lifecycle": {
+            "onTimeout": if life.on_timeout == OnTimeout::Pause { "pause" } else { "kill" },
+            "autoResume": sandbox.auto_resume,
+        },
+    });
+    if let (Value::Object(detail), Value::Object(more)) = (&mut detail, more) {
+        detail.extend(more);
+    }
+    detail
+}
+
+/// As in lists, where secrets have no place.
+pub(super) fn listed(shared: &Shared, sandbox: &Sandbox) -> Value {
+    let mut listed = detail(shared, sandbox);
+    if let Value::Object(fields) = &mut listed {
+        fields.remove("envdAccessToken");
+    }
+    listed
+}
+
+pub(super) fn log_entry(entry: &LogEntry) -> Value {
+    json!({
+        "timestamp": rfc3339(entry.time),
+        "level": entry.level.as_str(),
+        "message": entry.message,
+        "fields": entry.fields,
+    })
+}
+
+pub(super) fn metric(sandbox: &Sandbox, sample: Sample) -> Value {
+    json!({
+        "timestamp": rfc3339(sample.time),
+        "timestampUnix": crate::clock::unix_seconds(sample.time),
+        "cpuCount": sandbox.cpu_count,
+        "cpuUsedPct": (sample.cpu_used_percent * 100.0).round() / 100.0,
+        "memUsed": sample.memory_bytes,
+        "memTotal": u64::from(sandbox.memory_mb) * 1024 * 1024,
+        "memCache": 0,
+        "diskUsed": sample.disk_bytes,
+        "diskTotal": DISK_MB * 1024 * 1024,
+    })
+}

@@ -1,0 +1,309 @@
+//! One sandbox: create, look, extend, pause, resume, connect, kill.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{sandbox_views, unsupported};
+use crate::api_error::ApiError;
+use crate::identity::without_client_id;
+use crate::json_body::JsonBody;
+use crate::sandbox::{ChangeError, CreateError, NewSandbox, OnTimeout, Phase, Sandbox};
+use crate::shared::Shared;
+use crate::template::StoreError;
+
+/// What the platform grants a sandbox whose creator names no timeout, in seconds.
+const DEFAULT_TIMEOUT: u64 = 15;
+/// A day, in seconds.
+const MAX_TIMEOUT: u64 = 86_400;
+/// In bytes, over all keys and values.
+const MAX_METADATA: usize = 64 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateRequest {
+    #[serde(rename = "templateID")]
+    template_id: String,
+    timeout: Option<u64>,
+    #[serde(default)]
+    auto_pause: bool,
+    auto_resume: Option<AutoResume>,
+    secure: Option<bool>,
+    #[serde(alias = "allow_internet_access")]
+    allow_internet_access: Option<bool>,
+    network: Option<Network>,
+    metadata: Option<BTreeMap<String, String>>,
+    env_vars: Option<BTreeMap<String, String>>,
+    mcp: Option<Value>,
+    #[serde(default)]
+    volume_mounts: Option<Vec<Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AutoResume {
+    enabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Network {
+    deny_out: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TimeoutRequest {
+    timeout: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RefreshRequest {
+    duration: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResumeRequest {
+    timeout: Option<u64>,
+    auto_pause: Option<bool>,
+}
+
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    JsonBody(request): JsonBody<CreateRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    create_from(&shared, request, false).await
+}
+
+/// The second version of the call, whose sandboxes are secure unless asked otherwise.
+pub(super) async fn create_secure(
+    State(shared): State<Arc<Shared>>,
+    JsonBody(request): JsonBody<CreateRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    create_from(&shared, request, true).await
+}
+
+async fn create_from(
+    shared: &Shared,
+    request: CreateRequest,
+    secure: bool,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let new = check(shared, request, secure)?;
+    let template_id = new.template.template_id.clone();
+    let sandbox = shared
+        .sandboxes
+        .create(new)
+        .await
+        .map_err(|error| create_error(&error))?;
+    shared.templates.count_spawn(&template_id);
+    Ok((
+        StatusCode::CREATED,
+        Json(sandbox_views::created(shared, &sandbox)),
+    ))
+}
+
+fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSandbox, ApiError> {
+    if request.mcp.is_some_and(|mcp| !mcp.is_null()) {
+        return Err(unsupported::locally("an MCP gateway in the sandbox"));
+    }
+    if request
+        .volume_mounts
+        .is_some_and(|mounts| !mounts.is_empty())
+    {
+        return Err(unsupported::locally("mounting volumes"));
+    }
+    let denies = request
+        .network
+        .and_then(|network| network.deny_out)
+        .is_some_and(|deny| !deny.is_empty());
+    if request.allow_internet_access == Some(false) || denies {
+        return Err(unsupported::locally(
+            "cutting a sandbox off from the network",
+        ));
+    }
+    let metadata = request.metadata.unwrap_or_default();
+    if metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum::<usize>()
+        > MAX_METADATA
+    {
+        return Err(ApiError::bad_request(format!(
+            "metadata is larger than {MAX_METADATA} bytes"
+        )));
+    }
+    let environment = request.env_vars.unwrap_or_default();
+    if let Some(name) = environment
+        .iter()
+        .find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+        .map(|(name, _)| name)
+    {
+        return Err(ApiError::bad_request(format!(
+            "{name:?} cannot be an environment variable"
+        )));
+    }
+    let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
+    let template = shared
+        .templates
+        .image(&request.template_id)
+        .map_err(|error| match error {
+            StoreError::NotBuilt(_) => ApiError::conflict(error.to_string()),
+            error => ApiError::not_found(error.to_string()),
+        })?;
+    Ok(NewSandbox {
+        template,
+        timeout,
+        on_timeout: if request.auto_pause {
+            OnTimeout::Pause
+        } else {
+            OnTimeout::Kill
+        },
+        auto_resume: request
+            .auto_resume
+            .is_some_and(|auto_resume| auto_resume.enabled),
+        secure: request.secure.unwrap_or(secure),
+        metadata,
+        environment,
+    })
+}
+
+fn create_error(error: &CreateError) -> ApiError {
+    let status = match error {
+        CreateError::TooMany { .. } | CreateError::NoPort => StatusCode::TOO_MANY_REQUESTS,
+        CreateError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    ApiError::new(status, error.to_string())
+}
+
+pub(super) async fn detail(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let sandbox = find(&shared, &id)?;
+    Ok(Json(sandbox_views::detail(&shared, &sandbox)))
+}
+
+pub(super) async fn kill(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    match shared.sandboxes.kill(without_client_id(&id)).await {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        Ok(false) => Err(not_found(&id)),
+        Err(error) => Err(ApiError::internal(format!(
+            "failed to end sandbox {id}: {error}"
+        ))),
+    }
+}
+
+pub(super) async fn set_timeout(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<TimeoutRequest>,
+) -> Result<StatusCode, ApiError> {
+    let timeout = checked_timeout(request.timeout)?;
+    find(&shared, &id)?.set_timeout(timeout);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<RefreshRequest>,
+) -> Result<StatusCode, ApiError> {
+    let duration = checked_timeout(request.duration.unwrap_or(DEFAULT_TIMEOUT))?;
+    find(&shared, &id)?.extend_timeout(duration);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn pause(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    find(&shared, &id)?
+        .pause()
+        .await
+        .map_err(|error| change_error(&id, &error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn resume(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<ResumeRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
+    let on_timeout = request.auto_pause.map(|pause| {
+        if pause {
+            OnTimeout::Pause
+        } else {
+            OnTimeout::Kill
+        }
+    });
+    let sandbox = find(&shared, &id)?;
+    sandbox
+        .resume(timeout, on_timeout)
+        .await
+        .map_err(|error| change_error(&id, &error))?;
+    Ok((
+        StatusCode::CREATED,
+        Json(sandbox_views::created(&shared, &sandbox)),
+    ))
+}
+
+/// Running: 200 and never less time than before. Paused: resumed, 201.
+pub(super) async fn connect(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<ResumeRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
+    let sandbox = find(&shared, &id)?;
+    let status = match sandbox.life().phase {
+        Phase::Paused => match sandbox.resume(timeout, None).await {
+            Ok(()) => StatusCode::CREATED,
+            // Somebody else was faster.
+            Err(ChangeError::AlreadyRunning) => StatusCode::OK,
+            Err(error) => return Err(change_error(&id, &error)),
+        },
+        _ => StatusCode::OK,
+    };
+    sandbox.extend_timeout(timeout);
+    Ok((status, Json(sandbox_views::created(&shared, &sandbox))))
+}
+
+fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
+    if seconds > MAX_TIMEOUT {
+        return Err(ApiError::bad_request(format!(
+            "a timeout is {MAX_TIMEOUT} s at most, not {seconds} s"
+        )));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<Sandbox>, ApiError> {
+    shared
+        .sandboxes
+        .get(without_client_id(id))
+        .ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::not_found(format!("sandbox {id} not found"))
+}
+
+fn change_error(id: &str, error: &ChangeError) -> ApiError {
+    match error {
+        ChangeError::AlreadyPaused | ChangeError::AlreadyRunning => {
+            ApiError::conflict(format!("{id}: {error}"))
+        }
+        ChangeError::Gone => not_found(id),
+        ChangeError::Processes(source) => ApiError::internal(format!("{id}: {error}: {source}")),
+    }
+}

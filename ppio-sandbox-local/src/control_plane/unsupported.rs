@@ -1,0 +1,45 @@
+//! What the cloud does and one machine cannot: told plainly instead of pretended.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::any;
+
+use crate::api_error::ApiError;
+use crate::shared::Shared;
+
+pub(super) fn locally(what: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        format!(
+            "the local platform does not support {what}: use the cloud, or a self-hosted cluster, for it"
+        ),
+    )
+}
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    const ROUTES: &[(&str, &str)] = &[
+        ("/sandboxes/{id}/snapshots", "snapshots"),
+        ("/snapshots", "snapshots"),
+        ("/sandboxes/{id}/clone", "cloning sandboxes"),
+        ("/sandboxes/{id}/fork", "forking sandboxes"),
+        ("/sandboxes/{id}/reset", "resetting sandboxes"),
+        (
+            "/sandboxes/{id}/network",
+            "changing the network of a sandbox",
+        ),
+        (
+            "/sandboxes/{id}/hotplug-memory",
+            "adding memory to a running sandbox",
+        ),
+        ("/sandboxes/{id}/volume-mounts", "mounting volumes"),
+        ("/volumes", "volumes"),
+        ("/volumes/{*rest}", "volumes"),
+        ("/secrets", "stored secrets"),
+        ("/secrets/{*rest}", "stored secrets"),
+    ];
+    ROUTES.iter().fold(Router::new(), |router, (path, what)| {
+        router.route(path, any(move || async move { locally(what) }))
+    })
+}

@@ -1,0 +1,85 @@
+//! How a file of a sandbox is described to clients.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use serde_json::{Value, json};
+
+use super::connect::{Code, ConnectError};
+use crate::clock::rfc3339;
+use crate::confined_path::{ConfinedPath, PathError};
+
+/// Describes a file; a symbolic link as what it points to, with its target named.
+pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
+    let metadata = fs::symlink_metadata(&path.host)?;
+    let name = path
+        .inside
+        .file_name()
+        .map_or_else(|| "/".into(), |name| name.to_string_lossy());
+    let mut entry = json!({
+        "name": name,
+        "type": file_type(&metadata),
+        "path": path.inside,
+        // 64-bit numbers travel as text in proto3 JSON.
+        "size": metadata.len().to_string(),
+        "mode": metadata.mode() & 0o7777,
+        "permissions": permissions(&metadata),
+        "owner": "user",
+        "group": "user",
+        "modifiedTime": rfc3339(metadata.modified()?),
+    });
+    if metadata.is_symlink() {
+        entry["symlinkTarget"] = json!(fs::read_link(&path.host)?);
+    }
+    Ok(entry)
+}
+
+fn file_type(metadata: &Metadata) -> &'static str {
+    if metadata.is_dir() {
+        "FILE_TYPE_DIRECTORY"
+    } else if metadata.is_symlink() {
+        "FILE_TYPE_SYMLINK"
+    } else {
+        "FILE_TYPE_FILE"
+    }
+}
+
+/// As `ls -l` shows them.
+fn permissions(metadata: &Metadata) -> String {
+    let kind = if metadata.is_dir() {
+        'd'
+    } else if metadata.is_symlink() {
+        'l'
+    } else {
+        '-'
+    };
+    let bits = (0..9).rev().map(|bit| {
+        let set = metadata.mode() & (1 << bit) != 0;
+        if set { ['x', 'w', 'r'][bit % 3] } else { '-' }
+    });
+    std::iter::once(kind).chain(bits).collect()
+}
+
+pub(super) fn path_error(error: &PathError) -> ConnectError {
+    ConnectError::invalid(error.to_string())
+}
+
+pub(super) fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ConnectError {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => Code::NotFound,
+        io::ErrorKind::AlreadyExists => Code::AlreadyExists,
+        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::ResourceExhausted,
+        io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::DirectoryNotEmpty
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::InvalidFilename => Code::InvalidArgument,
+        _ => Code::Internal,
+    };
+    ConnectError::new(
+        code,
+        format!("failed to {doing} {}: {error}", path.inside.display()),
+    )
+}

@@ -1,0 +1,275 @@
+//! Files in and out of a sandbox.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use flate2::write::GzDecoder;
+use futures_util::{Stream, StreamExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::Write as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::api_error::ApiError;
+use crate::confined_path::{ConfinedPath, LastLink, PathError, confine};
+use crate::identity;
+use crate::parameters::Parameters;
+use crate::sandbox::{Sandbox, user_environment};
+
+const CHUNK: usize = 64 * 1024;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FileQuery {
+    path: Option<String>,
+    #[serde(default)]
+    username: String,
+}
+
+pub(super) async fn download(
+    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Parameters(query): Parameters<FileQuery>,
+) -> Result<Response, ApiError> {
+    let path = query
+        .path
+        .as_deref()
+        .ok_or_else(|| ApiError::bad_request("path is required"))?;
+    let path = locate(&sandbox, &query.username, path).await?;
+    let file = tokio::fs::File::open(&path.host)
+        .await
+        .map_err(|error| io_error("read", &path, &error))?;
+    let metadata = file
+        .metadata()
+        .await
+        .map_err(|error| io_error("read", &path, &error))?;
+    if !metadata.is_file() {
+        return Err(ApiError::bad_request(format!(
+            "{} is not a file",
+            path.inside.display()
+        )));
+    }
+    let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
+        let mut buffer = vec![0; CHUNK];
+        let count = file.read(&mut buffer).await?;
+        buffer.truncate(count);
+        Ok::<_, io::Error>((count > 0).then(|| (Bytes::from(buffer), file)))
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(metadata.len()));
+    Ok(response)
+}
+
+pub(super) async fn upload(
+    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Parameters(query): Parameters<FileQuery>,
+    request: Request,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("multipart/form-data"));
+    if is_form {
+        return upload_form(&sandbox, &query, request).await;
+    }
+    let path = query
+        .path
+        .as_deref()
+        .ok_or_else(|| ApiError::bad_request("path is required"))?;
+    let path = locate(&sandbox, &query.username, path).await?;
+    let gzip = is_gzip(request.headers())?;
+    let chunks = request
+        .into_body()
+        .into_data_stream()
+        .map(|chunk| chunk.map_err(io::Error::other));
+    store(&path, chunks, gzip).await?;
+    Ok(Json(vec![written(&path)]))
+}
+
+async fn upload_form(
+    sandbox: &Arc<Sandbox>,
+    query: &FileQuery,
+    request: Request,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    let broken =
+        |error: &dyn std::fmt::Display| ApiError::bad_request(format!("invalid form: {error}"));
+    let gzip = is_gzip(request.headers())?;
+    if gzip {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a form cannot be compressed: send the file itself",
+        ));
+    }
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| broken(&error.body_text()))?;
+    let mut answers = Vec::new();
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| broken(&error.body_text()))?
+    {
+        if field.name() != Some("file") {
+            continue;
+        }
+        // With several files each carries its own path as its file name.
+        let name = field.file_name().map(str::to_owned);
+        let path = query
+            .path
+            .clone()
+            .or(name)
+            .ok_or_else(|| ApiError::bad_request("path is required"))?;
+        let path = locate(sandbox, &query.username, &path).await?;
+        store(
+            &path,
+            field.map(|chunk| chunk.map_err(io::Error::other)),
+            false,
+        )
+        .await?;
+        answers.push(written(&path));
+    }
+    if answers.is_empty() {
+        return Err(ApiError::bad_request("the form has no field `file`"));
+    }
+    Ok(Json(answers))
+}
+
+/// Writes aside and renames, so that a reader never sees half a file.
+async fn store(
+    path: &ConfinedPath,
+    chunks: impl Stream<Item = io::Result<Bytes>>,
+    gzip: bool,
+) -> Result<(), ApiError> {
+    let failed = |error: io::Error| io_error("write", path, &error);
+    if tokio::fs::metadata(&path.host)
+        .await
+        .is_ok_and(|metadata| metadata.is_dir())
+    {
+        return Err(ApiError::bad_request(format!(
+            "{} is a directory",
+            path.inside.display()
+        )));
+    }
+    let parent = path
+        .host
+        .parent()
+        .ok_or_else(|| ApiError::bad_request("path has no parent directory"))?;
+    tokio::fs::create_dir_all(parent).await.map_err(failed)?;
+    let aside = Aside(parent.join(format!(".upload-{}", identity::short_id('u'))));
+    let mut file = tokio::fs::File::create(&aside.0).await.map_err(failed)?;
+    let mut decoder = gzip.then(|| GzDecoder::new(Vec::new()));
+    let mut chunks = std::pin::pin!(chunks);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk
+            .map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
+        match &mut decoder {
+            None => file.write_all(&chunk).await.map_err(failed)?,
+            Some(decoder) => {
+                decoder
+                    .write_all(&chunk)
+                    .map_err(|error| not_gzip(&error))?;
+                file.write_all(&std::mem::take(decoder.get_mut()))
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+    }
+    if let Some(decoder) = decoder {
+        file.write_all(&decoder.finish().map_err(|error| not_gzip(&error))?)
+            .await
+            .map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)?;
+    // What stood there keeps its permissions, a script stays executable.
+    if let Ok(old) = tokio::fs::metadata(&path.host).await {
+        file.set_permissions(old.permissions())
+            .await
+            .map_err(failed)?;
+    }
+    drop(file);
+    tokio::fs::rename(&aside.0, &path.host)
+        .await
+        .map_err(failed)
+}
+
+/// A file that is removed unless it was renamed away.
+struct Aside(std::path::PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn not_gzip(error: &io::Error) -> ApiError {
+    ApiError::bad_request(format!("the content is not gzip: {error}"))
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    match headers
+        .get(header::CONTENT_ENCODING)
+        .map(HeaderValue::as_bytes)
+    {
+        None | Some(b"identity") => Ok(false),
+        Some(b"gzip") => Ok(true),
+        Some(_) => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-encoding must be gzip or identity",
+        )),
+    }
+}
+
+async fn locate(sandbox: &Arc<Sandbox>, user: &str, path: &str) -> Result<ConfinedPath, ApiError> {
+    let root = sandbox.enclosure.root();
+    let environment = user_environment(user);
+    let home = environment
+        .get("HOME")
+        .map_or("/", String::as_str)
+        .to_owned();
+    let path = path.to_owned();
+    let located =
+        tokio::task::spawn_blocking(move || confine(&root, &home, &path, LastLink::Follow));
+    match located.await {
+        Ok(located) => located.map_err(|error: PathError| ApiError::bad_request(error.to_string())),
+        Err(_) => Err(ApiError::internal("the call was cut off")),
+    }
+}
+
+fn written(path: &ConfinedPath) -> Value {
+    let name = path
+        .inside
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    json!({"name": name, "type": "file", "path": path.inside})
+}
+
+fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ApiError {
+    let status = match error.kind() {
+        io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
+        io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::InvalidFilename => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    ApiError::new(
+        status,
+        format!("failed to {doing} {}: {error}", path.inside.display()),
+    )
+}

@@ -1,0 +1,204 @@
+//! The filesystem service.
+
+use std::fs;
+use std::io;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::connect::{self, Call, Code, ConnectError};
+use super::entry::{describe, io_error, path_error};
+use super::{access, watch};
+use crate::confined_path::{ConfinedPath, LastLink, confine};
+use crate::sandbox::{Sandbox, user_environment};
+
+/// Of one listing.
+const MAX_ENTRIES: usize = 100_000;
+
+#[derive(Debug, Deserialize)]
+struct PathRequest {
+    #[serde(default)]
+    path: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct MoveRequest {
+    source: String,
+    destination: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListRequest {
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    depth: u32,
+}
+
+pub(super) async fn call(
+    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Path(method): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let call = match Call::read(headers, body) {
+        Ok(call) => call,
+        Err(error) => return error.into_response(),
+    };
+    let streaming = call.is_streaming();
+    if method == "WatchDir" {
+        return watch::stream(&sandbox, &call)
+            .unwrap_or_else(|error| connect::refuse(streaming, error));
+    }
+    // File system calls may block for as long as the disk likes.
+    let answer = tokio::task::spawn_blocking(move || unary(&sandbox, &method, &call)).await;
+    match answer {
+        Ok(Ok(value)) => Json(value).into_response(),
+        Ok(Err(error)) => connect::refuse(streaming, error),
+        Err(_) => connect::refuse(
+            streaming,
+            ConnectError::new(Code::Internal, "the call was cut off"),
+        ),
+    }
+}
+
+/// Maps a path that a call names, relative to the home of its user.
+pub(super) fn locate(
+    sandbox: &Sandbox,
+    call: &Call,
+    path: &str,
+    last: LastLink,
+) -> Result<ConfinedPath, ConnectError> {
+    let user = user_environment(&access::user(call.headers()));
+    let home = user.get("HOME").map_or("/", String::as_str);
+    confine(&sandbox.enclosure.root(), home, path, last).map_err(|error| path_error(&error))
+}
+
+fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+    match method {
+        "Stat" => {
+            let path = locate(
+                sandbox,
+                call,
+                &call.message::<PathRequest>()?.path,
+                LastLink::Keep,
+            )?;
+            describe(&path)
+                .map(|entry| json!({ "entry": entry }))
+                .map_err(|error| io_error("look at", &path, &error))
+        }
+        "ListDir" => list(sandbox, call),
+        "MakeDir" => {
+            let path = locate(
+                sandbox,
+                call,
+                &call.message::<PathRequest>()?.path,
+                LastLink::Follow,
+            )?;
+            make_directory(&path).map_err(|error| io_error("make", &path, &error))
+        }
+        "Move" => rename(sandbox, call),
+        "Remove" => {
+            let path = locate(
+                sandbox,
+                call,
+                &call.message::<PathRequest>()?.path,
+                LastLink::Keep,
+            )?;
+            remove(&path).map_err(|error| io_error("remove", &path, &error))?;
+            Ok(json!({}))
+        }
+        "CreateWatcher" => watch::create(sandbox, call),
+        "GetWatcherEvents" => watch::fetch(sandbox, call),
+        "RemoveWatcher" => watch::remove(sandbox, call),
+        other => Err(ConnectError::new(
+            Code::Unimplemented,
+            format!("there is no filesystem.Filesystem/{other}"),
+        )),
+    }
+}
+
+fn list(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+    let request: ListRequest = call.message()?;
+    let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
+    let mut entries = Vec::new();
+    // Proto3 leaves zero out; a listing of no level would be none.
+    collect(&path, request.depth.max(1), &mut entries)
+        .map_err(|error| io_error("list", &path, &error))?;
+    Ok(json!({ "entries": entries }))
+}
+
+fn collect(directory: &ConfinedPath, depth: u32, entries: &mut Vec<Value>) -> io::Result<()> {
+    let mut names = fs::read_dir(&directory.host)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    for name in names {
+        if entries.len() >= MAX_ENTRIES {
+            return Err(io::Error::other(format!(
+                "more than {MAX_ENTRIES} entries: list with less depth"
+            )));
+        }
+        let path = ConfinedPath {
+            inside: directory.inside.join(&name),
+            host: directory.host.join(&name),
+        };
+        match describe(&path) {
+            Ok(entry) => entries.push(entry),
+            // Removed since the directory was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        }
+        if depth > 1 && fs::symlink_metadata(&path.host).is_ok_and(|metadata| metadata.is_dir()) {
+            collect(&path, depth - 1, entries)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_directory(path: &ConfinedPath) -> io::Result<Value> {
+    if path.host.exists() {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+    }
+    fs::create_dir_all(&path.host)?;
+    Ok(json!({ "entry": describe(path)? }))
+}
+
+fn rename(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+    let request: MoveRequest = call.message()?;
+    let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
+    let destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
+    let moved = || {
+        fs::symlink_metadata(&source.host)?;
+        if let Some(parent) = destination.host.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::rename(&source.host, &destination.host)?;
+        describe(&destination)
+    };
+    moved()
+        .map(|entry| json!({ "entry": entry }))
+        .map_err(|error| io_error("move", &source, &error))
+}
+
+fn remove(path: &ConfinedPath) -> io::Result<()> {
+    if path.inside == FilePath::new("/") {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the root directory stays",
+        ));
+    }
+    if fs::symlink_metadata(&path.host)?.is_dir() {
+        fs::remove_dir_all(&path.host)
+    } else {
+        fs::remove_file(&path.host)
+    }
+}

@@ -1,0 +1,54 @@
+//! The daemon inside a sandbox, as clients see it: files, processes, directories.
+
+mod access;
+mod connect;
+mod entry;
+mod file_transfer;
+mod filesystem;
+mod process;
+mod process_stream;
+mod watch;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::api_error::ApiError;
+
+/// The port at which clients find the daemon.
+pub(crate) const PORT: u16 = 49983;
+/// A message of the process or filesystem service.
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Expects the sandbox as an extension of each request.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route(
+            "/files",
+            get(file_transfer::download)
+                .post(file_transfer::upload)
+                .layer(DefaultBodyLimit::disable()),
+        )
+        .route("/process.Process/{method}", post(process::call))
+        .route("/filesystem.Filesystem/{method}", post(filesystem::call))
+        .route_layer(middleware::from_fn(access::require_token))
+        .route("/health", get(|| async { StatusCode::NO_CONTENT }))
+        .fallback(unknown_route)
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE))
+}
+
+/// Whether a path is one of the daemon's.
+pub(crate) fn serves(path: &str) -> bool {
+    ["/health", "/files"].contains(&path)
+        || path.starts_with("/process.Process/")
+        || path.starts_with("/filesystem.Filesystem/")
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found(format!(
+        "the sandbox's daemon has no {method} {}",
+        uri.path()
+    ))
+}

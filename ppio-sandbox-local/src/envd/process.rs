@@ -1,0 +1,181 @@
+//! The process service.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::connect::{self, Call, Code, ConnectError};
+use super::process_stream;
+use crate::sandbox::{Process, Sandbox};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Selector {
+    pid: Option<u32>,
+    tag: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Selected {
+    pub(super) process: Selector,
+}
+
+#[derive(Debug, Deserialize)]
+struct SignalRequest {
+    process: Selector,
+    signal: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct InputRequest {
+    process: Selector,
+    input: Input,
+}
+
+#[derive(Debug, Deserialize)]
+struct Input {
+    #[serde(alias = "pty")]
+    stdin: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct UpdateRequest {
+    process: Selector,
+    pty: Option<Pty>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Pty {
+    pub(super) size: Option<Size>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Size {
+    pub(super) cols: u16,
+    pub(super) rows: u16,
+}
+
+pub(super) async fn call(
+    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Path(method): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let call = match Call::read(headers, body) {
+        Ok(call) => call,
+        Err(error) => return error.into_response(),
+    };
+    let streaming = call.is_streaming();
+    let answer = match method.as_str() {
+        "Start" => process_stream::start(&sandbox, &call),
+        "Connect" => process_stream::connect(&sandbox, &call).await,
+        _ => unary(&sandbox, &method, &call)
+            .await
+            .map(|value| Json(value).into_response()),
+    };
+    answer.unwrap_or_else(|error| connect::refuse(streaming, error))
+}
+
+async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+    match method {
+        "List" => return Ok(list(sandbox)),
+        "SendSignal" => {
+            let request: SignalRequest = call.message()?;
+            let signal = signal(&request.signal)?;
+            find(sandbox, &request.process)?
+                .signal(signal)
+                .map_err(|error| {
+                    ConnectError::new(Code::Internal, format!("failed to signal: {error}"))
+                })?;
+        }
+        "SendInput" => {
+            let request: InputRequest = call.message()?;
+            let bytes = STANDARD
+                .decode(&request.input.stdin)
+                .map_err(|error| ConnectError::invalid(format!("input is not base64: {error}")))?;
+            find(sandbox, &request.process)?
+                .write(&bytes)
+                .await
+                .map_err(|error| {
+                    ConnectError::new(
+                        Code::FailedPrecondition,
+                        format!("failed to write to the process: {error}"),
+                    )
+                })?;
+        }
+        "CloseStdin" => {
+            let request: Selected = call.message()?;
+            find(sandbox, &request.process)?.close_input().await;
+        }
+        "Update" => {
+            let request: UpdateRequest = call.message()?;
+            let process = find(sandbox, &request.process)?;
+            if let Some(size) = request.pty.and_then(|pty| pty.size) {
+                let terminal = process.terminal.as_ref().ok_or_else(|| {
+                    ConnectError::new(
+                        Code::FailedPrecondition,
+                        "the process has no terminal to resize",
+                    )
+                })?;
+                terminal.resize(size.cols, size.rows).map_err(|error| {
+                    ConnectError::new(Code::Internal, format!("failed to resize: {error}"))
+                })?;
+            }
+        }
+        other => {
+            return Err(ConnectError::new(
+                Code::Unimplemented,
+                format!("there is no process.Process/{other}"),
+            ));
+        }
+    }
+    Ok(json!({}))
+}
+
+fn list(sandbox: &Sandbox) -> Value {
+    let processes: Vec<_> = sandbox
+        .processes
+        .list()
+        .iter()
+        .map(|process| {
+            let mut entry = json!({"pid": process.pid, "config": process.config});
+            if let Some(tag) = &process.tag {
+                entry["tag"] = json!(tag);
+            }
+            entry
+        })
+        .collect();
+    json!({ "processes": processes })
+}
+
+pub(super) fn find(sandbox: &Sandbox, selector: &Selector) -> Result<Arc<Process>, ConnectError> {
+    match (selector.pid, &selector.tag) {
+        (Some(pid), _) => sandbox
+            .processes
+            .by_pid(pid)
+            .ok_or_else(|| ConnectError::not_found(format!("process with pid {pid} not found"))),
+        (None, Some(tag)) => sandbox
+            .processes
+            .by_tag(tag)
+            .ok_or_else(|| ConnectError::not_found(format!("process with tag {tag} not found"))),
+        (None, None) => Err(ConnectError::invalid("a process is named by pid or by tag")),
+    }
+}
+
+/// Proto3 JSON writes an enum by name or by number.
+fn signal(value: &Value) -> Result<Signal, ConnectError> {
+    match (value.as_str(), value.as_u64()) {
+        (Some("SIGNAL_SIGTERM"), _) | (_, Some(15)) => Ok(Signal::TERM),
+        (Some("SIGNAL_SIGKILL"), _) | (_, Some(9)) => Ok(Signal::KILL),
+        _ => Err(ConnectError::invalid(format!("unknown signal {value}"))),
+    }
+}

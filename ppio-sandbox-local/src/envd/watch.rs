@@ -1,0 +1,148 @@
+//! The directory watches of the filesystem service: streamed, or fetched by id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::connect::{self, Call, Code, ConnectError};
+use super::filesystem::locate;
+use crate::confined_path::LastLink;
+use crate::sandbox::{ChangeKind, DirectoryChange, DirectoryWatch, Sandbox};
+
+#[derive(Debug, Deserialize)]
+struct WatchRequest {
+    path: String,
+    #[serde(default)]
+    recursive: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WatcherRequest {
+    watcher_id: String,
+}
+
+pub(super) fn create(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+    let watch = start(sandbox, call)?;
+    let id = sandbox.watches.add(watch).ok_or_else(|| {
+        ConnectError::new(Code::ResourceExhausted, "the sandbox has too many watchers")
+    })?;
+    Ok(json!({ "watcherId": id }))
+}
+
+pub(super) fn fetch(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+    let id = call.message::<WatcherRequest>()?.watcher_id;
+    let changes = sandbox.watches.fetch(&id).ok_or_else(|| unknown(&id))?;
+    Ok(json!({ "events": changes.iter().map(event).collect::<Vec<_>>() }))
+}
+
+pub(super) fn remove(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+    let id = call.message::<WatcherRequest>()?.watcher_id;
+    if sandbox.watches.remove(&id) {
+        Ok(json!({}))
+    } else {
+        Err(unknown(&id))
+    }
+}
+
+fn unknown(id: &str) -> ConnectError {
+    ConnectError::not_found(format!("watcher {id} not found"))
+}
+
+fn start(sandbox: &Sandbox, call: &Call) -> Result<DirectoryWatch, ConnectError> {
+    let request: WatchRequest = call.message()?;
+    let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
+    match std::fs::metadata(&path.host) {
+        Err(_) => {
+            return Err(ConnectError::not_found(format!(
+                "{} does not exist",
+                path.inside.display()
+            )));
+        }
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(ConnectError::invalid(format!(
+                "{} is not a directory",
+                path.inside.display()
+            )));
+        }
+        Ok(_) => {}
+    }
+    DirectoryWatch::start(&path.host, request.recursive).map_err(|error| {
+        ConnectError::new(
+            Code::Internal,
+            format!("failed to watch {}: {error}", path.inside.display()),
+        )
+    })
+}
+
+pub(super) fn stream(sandbox: &Arc<Sandbox>, call: &Call) -> Result<Response, ConnectError> {
+    let watcher = Watcher {
+        watch: start(sandbox, call)?,
+        keepalive: call.keepalive(),
+        deadline: call.timeout().map(|timeout| Instant::now() + timeout),
+        started: false,
+        ended: false,
+    };
+    Ok(connect::stream(futures_util::stream::unfold(
+        watcher,
+        |mut watcher| async move { watcher.next().await.map(|piece| (piece, watcher)) },
+    )))
+}
+
+struct Watcher {
+    watch: DirectoryWatch,
+    keepalive: Duration,
+    deadline: Option<Instant>,
+    started: bool,
+    ended: bool,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        if !self.started {
+            self.started = true;
+            return Some(connect::message(&json!({"start": {}})));
+        }
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            change = self.watch.changes.recv() => {
+                if let Some(change) = change {
+                    return Some(connect::message(&json!({ "filesystem": event(&change) })));
+                }
+                self.ended = true;
+                Some(connect::end_of_stream(None))
+            }
+            () = deadline => {
+                self.ended = true;
+                let error = ConnectError::new(Code::DeadlineExceeded, "the watch's timeout is over");
+                Some(connect::end_of_stream(Some(&error)))
+            }
+            () = tokio::time::sleep(self.keepalive) => Some(connect::message(&json!({"keepalive": {}}))),
+        }
+    }
+}
+
+fn event(change: &DirectoryChange) -> Value {
+    let kind = match change.kind {
+        ChangeKind::Create => "EVENT_TYPE_CREATE",
+        ChangeKind::Write => "EVENT_TYPE_WRITE",
+        ChangeKind::Remove => "EVENT_TYPE_REMOVE",
+        ChangeKind::Rename => "EVENT_TYPE_RENAME",
+        ChangeKind::Chmod => "EVENT_TYPE_CHMOD",
+    };
+    json!({"name": change.name, "type": kind})
+}

@@ -1,0 +1,67 @@
+//! What can go wrong while the platform starts, runs and builds.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the local platform itself, as seen by the program that embeds it.
+///
+/// Errors of single requests never appear here; callers of the platform's HTTP interface get them
+/// as `{"code","message"}` bodies.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Neither a home directory nor `PPIO_LOCAL_HOME` says where templates are kept.
+    #[error("no home directory is known: set PPIO_LOCAL_HOME or call LocalPlatformBuilder::home")]
+    NoHome,
+    /// A directory or file of the platform's home could not be used.
+    #[error("failed to use {path}")]
+    Home {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why it could not be used.
+        source: io::Error,
+    },
+    /// Another platform runs with the same home.
+    #[error("another local platform already uses {path}: stop it, or choose another home")]
+    HomeInUse {
+        /// The home both want.
+        path: PathBuf,
+    },
+    /// The loopback port could not be bound.
+    #[error("failed to listen on 127.0.0.1:{port}")]
+    Listen {
+        /// The port that was asked for, 0 for any.
+        port: u16,
+        /// Why it could not be bound.
+        source: io::Error,
+    },
+    /// The isolation that was asked for does not work on this machine.
+    #[error("{kind} isolation does not work here: {reason}")]
+    Isolation {
+        /// Which isolation was tried.
+        kind: crate::IsolationKind,
+        /// What failed in the trial run.
+        reason: String,
+    },
+    /// The process that ends sandboxes when the platform dies could not be started.
+    #[error("failed to start the watchdog that ends sandboxes with the platform")]
+    Watchdog(#[source] io::Error),
+    /// The local certificate authority or a certificate could not be made.
+    #[error("failed to prepare the local certificate authority: {0}")]
+    Certificate(String),
+    /// A template could not be built.
+    #[error("failed to build template {name}: {reason}")]
+    Build {
+        /// The template's name.
+        name: String,
+        /// The step that failed and why.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn home(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Home { path, source }
+    }
+}

@@ -1,0 +1,107 @@
+//! Where the platform keeps its files, and the guarantee that it is alone there.
+//!
+//! ```text
+//! home/key            the API key, mode 0600
+//! home/lock           held while a platform runs
+//! home/ca/            the local certificate authority (TLS mode)
+//! home/stand-ins/     small programs that sandboxes expect on their PATH
+//! home/templates/     one directory per template, survives restarts
+//! home/run/           one directory per running platform, and in it one per live sandbox
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use crate::Error;
+use crate::identity;
+use crate::isolation;
+
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    // A name of its own for each start: the watchdog of a platform that was killed may still be
+    // cleaning up the directory of the last one.
+    run: PathBuf,
+    // The lock lives as long as the file is open, so it goes with the process whatever kills it.
+    _lock: File,
+}
+
+impl Home {
+    /// Creates the directories and takes the lock.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(Error::home(path))?;
+        let path = path.canonicalize().map_err(Error::home(path))?;
+        // Sandboxes and keys are private to the user who runs the platform.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+            .map_err(Error::home(&path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(Error::home(&lock_path))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::HomeInUse { path }),
+            Err(error) => return Err(Error::home(lock_path)(error.into())),
+        }
+        let all_runs = path.join("run");
+        fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
+        isolation::sweep(&all_runs).map_err(Error::home(&all_runs))?;
+        let run = all_runs.join(identity::short_id('r'));
+        let home = Self {
+            path,
+            run,
+            _lock: lock,
+        };
+        for directory in [home.templates(), home.run(), home.stand_ins()] {
+            fs::create_dir_all(&directory).map_err(Error::home(directory))?;
+        }
+        Ok(home)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.path.join("key")
+    }
+
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.path.join("ca")
+    }
+
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.path.join("templates")
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        self.run.clone()
+    }
+
+    pub(crate) fn stand_ins(&self) -> PathBuf {
+        self.path.join("stand-ins")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_has_one_platform_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Home::open(directory.path()).unwrap();
+        assert!(matches!(
+            Home::open(directory.path()),
+            Err(Error::HomeInUse { .. })
+        ));
+        drop(first);
+        Home::open(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,57 @@
+//! Ids and secrets. All of them come from the operating system's random source.
+
+use uuid::Uuid;
+
+/// A sandbox or template id: lower-case letters and digits only, so that it can stand in a host
+/// name between the dashes that separate it from port and client id.
+pub(crate) fn short_id(prefix: char) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bits = Uuid::new_v4().as_u128();
+    let mut id = String::with_capacity(20);
+    id.push(prefix);
+    for _ in 0..19 {
+        id.push(char::from(ALPHABET[(bits % 36) as usize]));
+        bits /= 36;
+    }
+    id
+}
+
+/// A build id. Existing clients parse it as a UUID.
+pub(crate) fn build_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// 244 random bits as hexadecimal text.
+pub(crate) fn secret() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// The client id of every sandbox: there is one node. Old clients append it to the sandbox id.
+pub(crate) const CLIENT_ID: &str = "local";
+
+/// Drops the `-{clientID}` that old clients append to a sandbox id.
+pub(crate) fn without_client_id(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_can_stand_in_a_host_name() {
+        let id = short_id('i');
+        assert_eq!(id.len(), 20);
+        assert!(
+            id.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        );
+        assert_ne!(id, short_id('i'));
+    }
+
+    #[test]
+    fn client_ids_are_dropped() {
+        assert_eq!(without_client_id("iabc-local"), "iabc");
+        assert_eq!(without_client_id("iabc"), "iabc");
+    }
+}

@@ -1,0 +1,217 @@
+//! One live sandbox as the operating system sees it: a directory, its processes, its limits.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use super::cgroup::{Cgroup, CgroupParent};
+use super::{Init, Isolation, Run, strays};
+
+/// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
+pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
+
+/// Puts a process under the sandbox's control *before* it runs anything: it writes down its
+/// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
+/// does once the platform or the sandbox is gone.
+const ENTER: &str = r#"
+echo "$$" >> "$1/groups" || exit 126
+if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
+if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
+shift 3
+exec "$@"
+"#;
+
+/// How long processes may take to disappear once they were killed.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a sandbox may use. Zero means no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpu_count: u32,
+}
+
+/// Where a sandbox lives, enough to start a process under its control.
+#[derive(Debug)]
+pub(crate) struct Place {
+    directory: PathBuf,
+    cgroup: Option<Cgroup>,
+    limits: Limits,
+}
+
+impl Place {
+    /// The directory that the sandbox sees as `/`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    /// A command that enters the sandbox's control and then becomes `arguments`.
+    pub(crate) fn command<I, S>(&self, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<std::ffi::OsStr>,
+    {
+        let cgroup = self.cgroup.as_ref().map_or(Path::new(""), Cgroup::path);
+        let by_cgroup = self.cgroup.as_ref().is_some_and(Cgroup::limits_memory);
+        let data_kib = if by_cgroup {
+            0
+        } else {
+            self.limits.memory_bytes / 1024
+        };
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", ENTER, "ppio-enter"])
+            .arg(&self.directory)
+            .arg(cgroup)
+            .arg(data_kib.to_string())
+            .args(arguments)
+            .env_clear()
+            .env(MARK, &self.directory)
+            .process_group(0)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// A started sandbox. Dropping it without [`Enclosure::kill`] leaves its end to the watchdog.
+#[derive(Debug)]
+pub(crate) struct Enclosure {
+    place: Place,
+    isolation: Arc<dyn Isolation>,
+    init: Option<Init>,
+    // Holds the pipe that keeps the first process alive.
+    _init_process: Option<Child>,
+}
+
+impl Enclosure {
+    /// Starts a sandbox in `directory`, whose `root` folder it will see as `/`.
+    pub(crate) async fn open(
+        isolation: Arc<dyn Isolation>,
+        directory: PathBuf,
+        cgroup: Option<&CgroupParent>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        fs::write(directory.join("groups"), "")?;
+        let name = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let cgroup = cgroup
+            .map(|parent| parent.child(&name, limits))
+            .transpose()?;
+        let place = Place {
+            directory,
+            cgroup,
+            limits,
+        };
+        match isolation.start(&place).await {
+            Ok(started) => {
+                let (init, process) = started.unzip();
+                Ok(Self {
+                    place,
+                    isolation,
+                    init,
+                    _init_process: process,
+                })
+            }
+            Err(error) => {
+                let failed = Self {
+                    place,
+                    isolation,
+                    init: None,
+                    _init_process: None,
+                };
+                failed.kill().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The directory of the sandbox on this machine; its files are in `root` below.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.place.directory
+    }
+
+    /// The directory that the sandbox sees as `/`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.place.root()
+    }
+
+    /// A command inside the sandbox, as the leader of a process group of its own.
+    pub(crate) fn command(&self, run: &Run) -> Command {
+        let launch = self.isolation.launch(&self.root(), self.init.as_ref(), run);
+        let mut command = self.place.command(launch.arguments);
+        command
+            .envs(launch.environment)
+            .current_dir(launch.directory);
+        command
+    }
+
+    /// The processes of the sandbox right now.
+    pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
+        match &self.place.cgroup {
+            Some(cgroup) => cgroup.pids(),
+            None => strays::of(&self.place.directory),
+        }
+    }
+
+    /// Stops every process where it stands. Memory is kept.
+    pub(crate) async fn freeze(&self) -> io::Result<()> {
+        match &self.place.cgroup {
+            Some(cgroup) => cgroup.freeze().await,
+            None => self.signal_until_settled(Signal::STOP).await,
+        }
+    }
+
+    /// Continues every process.
+    pub(crate) async fn thaw(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.thaw().await;
+        }
+        strays::signal(&self.processes()?, Signal::CONT);
+        Ok(())
+    }
+
+    /// Ends every process. Returns when none is left.
+    pub(crate) async fn kill(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.kill().await;
+        }
+        if let Some(init) = &self.init {
+            // With the first process of a process namespace go all others.
+            strays::signal(&[init.pid], Signal::KILL);
+        }
+        self.signal_until_settled(Signal::KILL).await
+    }
+
+    /// Signals until a look at the processes shows nobody new: a process may fork in between.
+    async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_DEADLINE;
+        let mut signalled = Vec::new();
+        loop {
+            let mut alive = self.processes()?;
+            alive.sort_unstable();
+            let settled = if signal == Signal::KILL {
+                alive.is_empty()
+            } else {
+                alive == signalled
+            };
+            if settled {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let message = format!("{} processes did not take {signal:?}", alive.len());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            strays::signal(&alive, signal);
+            signalled = alive;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

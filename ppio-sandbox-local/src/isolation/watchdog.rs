@@ -1,0 +1,72 @@
+//! The process that ends sandboxes when the platform dies, whatever kills the platform.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+
+use super::CgroupParent;
+use super::enclosure::MARK;
+
+/// Reads a pipe that closes when the platform is gone. A word on it means that everything was
+/// cleaned up in order. Moving the directory away first makes sandboxes that are just starting
+/// fail to enter (see the script in `enclosure.rs`), so nothing can start behind the sweep.
+const SCRIPT: &str = r#"
+trap '' INT TERM HUP
+read -r word
+[ "$word" = done ] && exit 0
+run=$1 cgroup=$2 mark=$3
+dead="$run.dead.$$"
+mv "$run" "$dead" 2>/dev/null || dead=$run
+clean=0 round=0
+while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
+  round=$((round + 1)) busy=0
+  if [ -n "$cgroup" ]; then
+    for child in "$cgroup"/*/; do
+      [ -e "$child/cgroup.kill" ] || continue
+      echo 1 > "$child/cgroup.kill"
+      rmdir "$child" 2>/dev/null || busy=1
+    done
+  fi
+  for environment in $(grep -lzs "^$mark=$run/" /proc/[0-9]*/environ 2>/dev/null); do
+    pid=${environment#/proc/}
+    kill -9 "${pid%/environ}" 2>/dev/null && busy=1
+  done
+  if [ "$busy" = 0 ]; then clean=$((clean + 1)); else clean=0; fi
+  sleep 0.02
+done
+[ -n "$cgroup" ] && rmdir "$cgroup" 2>/dev/null
+[ "$dead" = "$run" ] || rm -rf "$dead"
+"#;
+
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    process: Child,
+}
+
+impl Watchdog {
+    pub(crate) fn start(run_directory: &Path, cgroup: Option<&CgroupParent>) -> io::Result<Self> {
+        let process = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "ppio-watchdog"])
+            .arg(run_directory)
+            .arg(cgroup.map_or(Path::new(""), CgroupParent::path))
+            .arg(MARK)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Out of the terminal's group: Ctrl-C is for the platform, which then ends in order.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { process })
+    }
+
+    /// Tells the watchdog that nothing is left to do, and waits for it.
+    pub(crate) async fn dismiss(mut self) -> io::Result<()> {
+        if let Some(mut pipe) = self.process.stdin.take() {
+            pipe.write_all(b"done\n").await?;
+        }
+        self.process.wait().await.map(drop)
+    }
+}

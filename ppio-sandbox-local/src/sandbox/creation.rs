@@ -1,0 +1,270 @@
+//! From a template to a running sandbox.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Mutex, watch};
+
+use super::lifecycle::remove_directory;
+use super::{
+    AGENT_PORT, Life, Logs, Metrics, OnTimeout, Phase, ProcessConfig, ProcessTable, Registry,
+    Sandbox, StartError, Streams,
+};
+use crate::confined_path::USER_HOME;
+use crate::identity;
+use crate::isolation::{DEFAULT_PATH, Enclosure, Limits, OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM};
+use crate::template::{TemplateImage, copy_tree};
+
+/// How long a template's start command may take until its ready command succeeds.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two runs of the ready command.
+const READY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A sandbox to be made, checked.
+#[derive(Debug)]
+pub(crate) struct NewSandbox {
+    pub(crate) template: TemplateImage,
+    pub(crate) timeout: Duration,
+    pub(crate) on_timeout: OnTimeout,
+    pub(crate) auto_resume: bool,
+    pub(crate) secure: bool,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error("{limit} sandboxes exist already: kill some, or raise the limit of the local platform")]
+    TooMany { limit: usize },
+    #[error("no port is free for the agent")]
+    NoPort,
+    #[error("the platform is shutting down")]
+    ShuttingDown,
+    #[error("failed to prepare the sandbox's files: {0}")]
+    Files(#[source] io::Error),
+    #[error("failed to start the sandbox: {0}")]
+    Start(#[source] io::Error),
+    #[error("failed to run the template's start command: {0}")]
+    StartCommand(#[from] StartError),
+    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_DEADLINE.as_secs())]
+    NotReady { lines: String },
+}
+
+/// The variables that depend on who a process runs as. The user's name is a matter of the home
+/// directory only: everything runs as the user of the platform.
+pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
+    let home = match user {
+        "" | "user" => USER_HOME.to_owned(),
+        "root" => "/root".to_owned(),
+        other => format!("/home/{other}"),
+    };
+    let name = if user.is_empty() { "user" } else { user };
+    [("HOME", home.as_str()), ("USER", name), ("LOGNAME", name)]
+        .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Makes the directories that every sandbox has.
+pub(crate) fn prepare_root(root: &Path) -> io::Result<()> {
+    for directory in ["app", "home/user", "root", "tmp", "var", "run"] {
+        fs::create_dir_all(root.join(directory))?;
+    }
+    for (place, kind) in WRITABLE_SYSTEM {
+        let own = root.join(OWN_SYSTEM).join(place);
+        match kind {
+            SystemPlace::Directory => fs::create_dir_all(own)?,
+            SystemPlace::File if own.exists() => {}
+            SystemPlace::File => {
+                fs::create_dir_all(own.parent().unwrap_or(root))?;
+                fs::write(own, "")?;
+            }
+        }
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
+}
+
+impl Registry {
+    /// Makes a sandbox, starts it and waits until its template calls it ready. What was made is
+    /// removed again when anything fails.
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        new: NewSandbox,
+    ) -> Result<Arc<Sandbox>, CreateError> {
+        let place = self.reserve()?;
+        let registry = Arc::clone(self);
+        // A task of its own: a caller that goes away must not leave half a sandbox behind.
+        let creation = tokio::spawn(async move {
+            let _place = place;
+            let id = identity::short_id('i');
+            let directory = registry.run_directory().join(&id);
+            match registry.start(new, &id, &directory).await {
+                Ok(sandbox) => Ok(sandbox),
+                Err(error) => {
+                    let _ = registry.kill(&id).await;
+                    if let Err(leftover) = remove_directory(&directory).await {
+                        tracing::warn!(sandbox = %id, %leftover, "failed to remove a sandbox that did not start");
+                    }
+                    Err(error)
+                }
+            }
+        });
+        creation.await.unwrap_or(Err(CreateError::ShuttingDown))
+    }
+
+    async fn start(
+        self: &Arc<Self>,
+        new: NewSandbox,
+        id: &str,
+        directory: &Path,
+    ) -> Result<Arc<Sandbox>, CreateError> {
+        let agent_port = self.ports().take().ok_or(CreateError::NoPort)?;
+        let root = directory.join("root");
+        let source = new.template.root.clone();
+        let copied = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&root)?;
+            if let Some(source) = source {
+                copy_tree(&source, &root)?;
+            }
+            prepare_root(&root)
+        });
+        copied
+            .await
+            .map_err(|_| CreateError::ShuttingDown)?
+            .map_err(CreateError::Files)?;
+
+        let limits = Limits {
+            memory_bytes: u64::from(new.template.memory_mb) * 1024 * 1024,
+            cpu_count: new.template.cpu_count,
+        };
+        let enclosure = Enclosure::open(
+            self.isolation(),
+            directory.to_owned(),
+            self.cgroup(),
+            limits,
+        )
+        .await
+        .map_err(CreateError::Start)?;
+
+        let mut environment: BTreeMap<String, String> = [
+            ("PATH", DEFAULT_PATH),
+            ("LANG", "C.UTF-8"),
+            ("PPIO_SANDBOX", "true"),
+            ("PPIO_SANDBOX_ID", id),
+            ("PPIO_TEMPLATE_ID", &new.template.template_id),
+            ("E2B_SANDBOX", "true"),
+            ("E2B_SANDBOX_ID", id),
+            ("E2B_TEMPLATE_ID", &new.template.template_id),
+            ("PPIO_AGENT_HOST", "127.0.0.1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        environment.insert("PPIO_AGENT_PORT".into(), agent_port.number().to_string());
+        environment.extend(new.template.environment.clone());
+        environment.extend(new.environment);
+
+        let started_at = SystemTime::now();
+        let life = Life {
+            phase: Phase::Running,
+            end_at: started_at + new.timeout,
+            on_timeout: new.on_timeout,
+        };
+        let sandbox = Arc::new(Sandbox {
+            id: id.to_owned(),
+            template_id: new.template.template_id,
+            alias: new.template.alias,
+            metadata: new.metadata,
+            cpu_count: new.template.cpu_count,
+            memory_mb: new.template.memory_mb,
+            started_at,
+            secure: new.secure,
+            access_token: identity::secret(),
+            auto_resume: new.auto_resume,
+            timeout_seconds: new.timeout.as_secs(),
+            agent_port,
+            environment,
+            directory: new.template.directory,
+            enclosure,
+            processes: ProcessTable::default(),
+            logs: Arc::new(Logs::default()),
+            metrics: Metrics::default(),
+            watches: Arc::default(),
+            life: watch::Sender::new(life),
+            change: Mutex::new(()),
+        });
+        self.insert(&sandbox).await?;
+        let user = new.template.user.as_deref().unwrap_or_default();
+        if let Some(command) = new.template.start_command {
+            sandbox.start_process(
+                shell(&command),
+                user,
+                Some("start-command".into()),
+                Streams::Pipes { stdin: false },
+            )?;
+        }
+        if let Some(command) = new.template.ready_command {
+            sandbox.wait_until_ready(&command, user).await?;
+            // The time of a slow start is not taken from the sandbox's life.
+            sandbox.set_timeout(new.timeout);
+        }
+        Ok(sandbox)
+    }
+}
+
+fn shell(command: &str) -> ProcessConfig {
+    ProcessConfig {
+        cmd: "/bin/sh".into(),
+        // The shell makes room for a simple command, so that signals reach it.
+        args: vec!["-c".into(), command.to_owned()],
+        ..ProcessConfig::default()
+    }
+}
+
+impl Sandbox {
+    async fn wait_until_ready(&self, command: &str, user: &str) -> Result<(), CreateError> {
+        let deadline = Instant::now() + READY_DEADLINE;
+        while Instant::now() < deadline {
+            let (process, mut events) = self.start_process(
+                shell(command),
+                user,
+                Some("ready-command".into()),
+                Streams::Pipes { stdin: false },
+            )?;
+            let ended =
+                tokio::time::timeout(deadline.saturating_duration_since(Instant::now()), async {
+                    while events.recv().await.is_some() {}
+                    process.wait().await
+                });
+            if let Ok(Some(status)) = ended.await
+                && status.success()
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
+        let entries = self.logs.snapshot();
+        let lines: Vec<_> = entries
+            .iter()
+            .rev()
+            .take(5)
+            .rev()
+            .map(|entry| entry.message.as_str())
+            .collect();
+        Err(CreateError::NotReady {
+            lines: lines.join(" | "),
+        })
+    }
+
+    /// The real port behind a port of this sandbox.
+    pub(crate) fn real_port(&self, port: u16) -> u16 {
+        if port == AGENT_PORT {
+            self.agent_port.number()
+        } else {
+            port
+        }
+    }
+}

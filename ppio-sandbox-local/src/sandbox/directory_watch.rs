@@ -1,0 +1,127 @@
+//! Watches on directories of a sandbox.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::event::{EventKind, ModifyKind, RenameMode};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use crate::identity;
+
+/// Events that nobody fetches are dropped beyond this many.
+const BACKLOG: usize = 4096;
+/// Watches that are polled, per sandbox.
+const MAX_POLLED: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Create,
+    Write,
+    Remove,
+    Rename,
+    Chmod,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryChange {
+    /// Relative to the watched directory.
+    pub(crate) name: String,
+    pub(crate) kind: ChangeKind,
+}
+
+/// A watch that ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct DirectoryWatch {
+    pub(crate) changes: mpsc::Receiver<DirectoryChange>,
+    _watcher: RecommendedWatcher,
+}
+
+impl DirectoryWatch {
+    /// Starts to watch `directory`, a path on this machine.
+    pub(crate) fn start(directory: &Path, recursive: bool) -> notify::Result<Self> {
+        let (sender, changes) = mpsc::channel(BACKLOG);
+        let base = directory.to_owned();
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                let Some(kind) = change_kind(event.kind) else {
+                    return;
+                };
+                for path in event.paths {
+                    if let Some(name) = relative(&base, &path) {
+                        // A full backlog means that nobody reads; the newest events are lost then.
+                        let _ = sender.try_send(DirectoryChange { name, kind });
+                    }
+                }
+            })?;
+        let mode = if recursive {
+            RecursiveMode::Recursive
+        } else {
+            RecursiveMode::NonRecursive
+        };
+        watcher.watch(directory, mode)?;
+        Ok(Self {
+            changes,
+            _watcher: watcher,
+        })
+    }
+}
+
+fn relative(base: &Path, path: &Path) -> Option<String> {
+    let name = path.strip_prefix(base).ok()?.to_str()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn change_kind(kind: EventKind) -> Option<ChangeKind> {
+    match kind {
+        EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+            Some(ChangeKind::Create)
+        }
+        EventKind::Modify(ModifyKind::Data(_)) => Some(ChangeKind::Write),
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Chmod),
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(ChangeKind::Rename),
+        EventKind::Remove(_) => Some(ChangeKind::Remove),
+        // Reads, and the summary of a rename whose two halves were told already.
+        _ => None,
+    }
+}
+
+/// Watches whose changes are fetched by id instead of streamed.
+#[derive(Debug, Default)]
+pub(crate) struct PolledWatches {
+    watches: Mutex<HashMap<String, DirectoryWatch>>,
+}
+
+impl PolledWatches {
+    /// Keeps a watch and tells its id. `None` when there are too many.
+    pub(crate) fn add(self: &Arc<Self>, watch: DirectoryWatch) -> Option<String> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if watches.len() >= MAX_POLLED {
+            return None;
+        }
+        let id = identity::short_id('w');
+        watches.insert(id.clone(), watch);
+        Some(id)
+    }
+
+    /// What changed since the last call.
+    pub(crate) fn fetch(&self, id: &str) -> Option<Vec<DirectoryChange>> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = watches.get_mut(id)?;
+        let mut changes = Vec::new();
+        while let Ok(change) = watch.changes.try_recv() {
+            changes.push(change);
+        }
+        Some(changes)
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> bool {
+        self.watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id)
+            .is_some()
+    }
+}

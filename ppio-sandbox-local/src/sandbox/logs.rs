@@ -1,0 +1,132 @@
+//! What the processes of a sandbox printed, newest last, within a bound.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// Older lines are dropped beyond this many.
+const MAX_ENTRIES: usize = 10_000;
+/// A longer line is kept in pieces of this many bytes.
+const MAX_LINE: usize = 16 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Debug, Self::Info, Self::Warn, Self::Error]
+            .into_iter()
+            .find(|level| level.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LogEntry {
+    pub(crate) time: SystemTime,
+    pub(crate) level: Level,
+    pub(crate) message: String,
+    pub(crate) fields: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    entries: Mutex<VecDeque<LogEntry>>,
+}
+
+impl Logs {
+    pub(crate) fn push(&self, level: Level, message: impl Into<String>, fields: &[(&str, &str)]) {
+        let entry = LogEntry {
+            time: SystemTime::now(),
+            level,
+            message: message.into(),
+            fields: fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() == MAX_ENTRIES {
+            entries.pop_front();
+        }
+        entries.push_back(entry);
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Debug, Default)]
+pub(crate) struct LineCutter {
+    rest: Vec<u8>,
+}
+
+impl LineCutter {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(&bytes[..end]);
+            self.finish(&mut line);
+            bytes = &bytes[end + 1..];
+        }
+        self.rest.extend_from_slice(bytes);
+        if self.rest.len() >= MAX_LINE {
+            self.finish(&mut line);
+        }
+    }
+
+    /// Hands over what came after the last line break.
+    pub(crate) fn finish(&mut self, mut line: impl FnMut(&str)) {
+        if self.rest.is_empty() {
+            return;
+        }
+        line(String::from_utf8_lossy(&self.rest).trim_end_matches('\r'));
+        self.rest.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_lines() {
+        let mut cutter = LineCutter::default();
+        let mut lines = Vec::new();
+        for piece in ["one\ntw", "o\r\n\nthr", "ee"] {
+            cutter.feed(piece.as_bytes(), |line| lines.push(line.to_owned()));
+        }
+        cutter.finish(|line| lines.push(line.to_owned()));
+        assert_eq!(lines, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn old_entries_make_room() {
+        let logs = Logs::default();
+        for number in 0..=MAX_ENTRIES {
+            logs.push(Level::Info, number.to_string(), &[]);
+        }
+        let entries = logs.snapshot();
+        assert_eq!(entries.len(), MAX_ENTRIES);
+        assert_eq!(entries[0].message, "1");
+    }
+}

@@ -1,0 +1,58 @@
+//! The real port behind port 8080 of each sandbox.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+/// Below the range from which systems give outgoing connections their ports.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ports {
+    taken: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+/// A port that no other sandbox gets until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    taken: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+impl Ports {
+    /// Finds a port that nobody listens on. `None` when all are in use.
+    pub(crate) fn take(&self) -> Option<Port> {
+        // A random start keeps platforms that run side by side, as in tests, out of each other's way.
+        let (_, random, ..) = Uuid::new_v4().as_fields();
+        let start = random % COUNT;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = (0..COUNT)
+            .map(|step| FIRST + (start + step) % COUNT)
+            .find(|port| {
+                !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+            })?;
+        taken.insert(number);
+        Some(Port {
+            number,
+            taken: Arc::clone(&self.taken),
+        })
+    }
+}
+
+impl Port {
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.number);
+    }
+}

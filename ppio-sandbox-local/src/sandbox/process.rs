@@ -1,0 +1,244 @@
+//! One process of a sandbox, its output fanned out to whoever listens.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::logs::{Level, LineCutter, Logs};
+use super::terminal::Terminal;
+
+/// How long output is still awaited after a process ended while a child of it holds the pipe.
+const DRAIN: Duration = Duration::from_millis(200);
+/// A listener that reads slower than this many chunks slows the process down.
+const BACKLOG: usize = 64;
+const CHUNK: usize = 32 * 1024;
+
+/// What was asked to run, as clients sent it and get it back from `List`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ProcessConfig {
+    pub(crate) cmd: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) envs: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cwd: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Stdout,
+    Stderr,
+    Pty,
+}
+
+impl Channel {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Pty => "pty",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum ProcessEvent {
+    Data(Channel, Bytes),
+    End(ExitStatus),
+}
+
+type Input = Box<dyn AsyncWrite + Send + Unpin>;
+type Output = Box<dyn AsyncRead + Send + Unpin>;
+
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) config: ProcessConfig,
+    pub(crate) tag: Option<String>,
+    pub(crate) terminal: Option<Terminal>,
+    input: Mutex<Option<Input>>,
+    listeners: Mutex<Vec<mpsc::Sender<ProcessEvent>>>,
+    end: watch::Sender<Option<ExitStatus>>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Process")
+            .field("pid", &self.pid)
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The standard streams that a process is started with.
+#[derive(Debug)]
+pub(crate) enum Streams {
+    /// Pipes; standard input only where it was asked for, else programs would wait on it.
+    Pipes {
+        stdin: bool,
+    },
+    Terminal(Terminal),
+}
+
+impl Process {
+    /// Starts `command` and returns the process together with its first listener.
+    pub(crate) fn spawn(
+        mut command: Command,
+        config: ProcessConfig,
+        tag: Option<String>,
+        streams: Streams,
+        logs: &Arc<Logs>,
+    ) -> io::Result<(Arc<Self>, mpsc::Receiver<ProcessEvent>)> {
+        let (child, input, outputs, terminal) = match streams {
+            Streams::Pipes { stdin } => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
+                let mut child = command.spawn()?;
+                let input = child.stdin.take().map(|stdin| Box::new(stdin) as Input);
+                let mut outputs: Vec<(Channel, Output)> = Vec::new();
+                if let Some(stdout) = child.stdout.take() {
+                    outputs.push((Channel::Stdout, Box::new(stdout)));
+                }
+                if let Some(stderr) = child.stderr.take() {
+                    outputs.push((Channel::Stderr, Box::new(stderr)));
+                }
+                (child, input, outputs, None)
+            }
+            Streams::Terminal(terminal) => {
+                terminal.attach(&mut command)?;
+                let child = command.spawn()?;
+                let input: Input = Box::new(terminal.stream()?);
+                let output: Output = Box::new(terminal.stream()?);
+                (
+                    child,
+                    Some(input),
+                    vec![(Channel::Pty, output)],
+                    Some(terminal),
+                )
+            }
+        };
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other("the process has no id"))?;
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let process = Arc::new(Self {
+            pid,
+            config,
+            tag,
+            terminal,
+            input: Mutex::new(input),
+            listeners: Mutex::new(vec![sender]),
+            end: watch::Sender::new(None),
+        });
+        let pumps = outputs
+            .into_iter()
+            .map(|(channel, output)| {
+                tokio::spawn(Arc::clone(&process).pump(channel, output, Arc::clone(logs)))
+            })
+            .collect();
+        tokio::spawn(Arc::clone(&process).reap(child, pumps));
+        Ok((process, receiver))
+    }
+
+    /// Listens from now on; what was printed before is in the logs.
+    pub(crate) async fn listen(&self) -> mpsc::Receiver<ProcessEvent> {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        self.listeners.lock().await.push(sender);
+        receiver
+    }
+
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut input = self.input.lock().await;
+        let Some(input) = input.as_mut() else {
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "standard input is closed",
+            ));
+        };
+        input.write_all(bytes).await?;
+        input.flush().await
+    }
+
+    pub(crate) async fn close_input(&self) {
+        self.input.lock().await.take();
+    }
+
+    /// Signals the whole process group: children of a shell should not outlive it unnoticed.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
+        rustix::process::kill_process_group(group, signal).map_err(io::Error::from)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn wait(&self) -> Option<ExitStatus> {
+        let mut end = self.end.subscribe();
+        end.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| *status)
+    }
+
+    async fn pump(self: Arc<Self>, channel: Channel, mut output: Output, logs: Arc<Logs>) {
+        let pid = self.pid.to_string();
+        let level = if channel == Channel::Stderr {
+            Level::Error
+        } else {
+            Level::Info
+        };
+        let fields = [("pid", pid.as_str()), ("stream", channel.as_str())];
+        let mut cutter = LineCutter::default();
+        let mut buffer = vec![0; CHUNK];
+        // A terminal whose last program ended reports an error instead of an end.
+        while let Ok(count @ 1..) = output.read(&mut buffer).await {
+            cutter.feed(&buffer[..count], |line| logs.push(level, line, &fields));
+            self.tell(ProcessEvent::Data(
+                channel,
+                Bytes::copy_from_slice(&buffer[..count]),
+            ))
+            .await;
+        }
+        cutter.finish(|line| logs.push(level, line, &fields));
+    }
+
+    async fn reap(self: Arc<Self>, mut child: Child, pumps: Vec<JoinHandle<()>>) {
+        let status = child
+            .wait()
+            .await
+            .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
+        // Pumps that are not done by then go on: a background child may still print, into the logs.
+        let _ = tokio::time::timeout(DRAIN, futures_util::future::join_all(pumps)).await;
+        self.end.send_replace(Some(status));
+        self.tell(ProcessEvent::End(status)).await;
+        self.listeners.lock().await.clear();
+        self.close_input().await;
+    }
+
+    async fn tell(&self, event: ProcessEvent) {
+        let mut listeners = self.listeners.lock().await;
+        let mut gone = Vec::new();
+        for (index, listener) in listeners.iter().enumerate() {
+            if listener.send(event.clone()).await.is_err() {
+                gone.push(index);
+            }
+        }
+        for index in gone.into_iter().rev() {
+            listeners.swap_remove(index);
+        }
+    }
+}

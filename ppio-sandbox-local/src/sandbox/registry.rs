@@ -1,0 +1,150 @@
+//! Every sandbox of the platform, by id and by access token.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{CreateError, Phase, Ports, Sandbox};
+use crate::isolation::{CgroupParent, Isolation};
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
+    // Those that exist and those that are being made.
+    reserved: Arc<AtomicUsize>,
+    limit: usize,
+    closed: AtomicBool,
+    ports: Ports,
+    run_directory: PathBuf,
+    isolation: Arc<dyn Isolation>,
+    cgroup: Option<CgroupParent>,
+}
+
+/// A place under the limit while a sandbox is being made.
+#[derive(Debug)]
+pub(super) struct Reservation(Arc<AtomicUsize>);
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(
+        run_directory: PathBuf,
+        isolation: Arc<dyn Isolation>,
+        cgroup: Option<CgroupParent>,
+        limit: usize,
+    ) -> Self {
+        Self {
+            sandboxes: Mutex::default(),
+            reserved: Arc::default(),
+            limit,
+            closed: AtomicBool::new(false),
+            ports: Ports::default(),
+            run_directory,
+            isolation,
+            cgroup,
+        }
+    }
+
+    pub(super) fn reserve(&self) -> Result<Reservation, CreateError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(CreateError::ShuttingDown);
+        }
+        let making = self.reserved.fetch_add(1, Ordering::AcqRel);
+        let reservation = Reservation(Arc::clone(&self.reserved));
+        if making + self.lock().len() >= self.limit {
+            return Err(CreateError::TooMany { limit: self.limit });
+        }
+        Ok(reservation)
+    }
+
+    pub(super) fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    pub(crate) fn run_directory(&self) -> &Path {
+        &self.run_directory
+    }
+
+    pub(crate) fn isolation(&self) -> Arc<dyn Isolation> {
+        Arc::clone(&self.isolation)
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&CgroupParent> {
+        self.cgroup.as_ref()
+    }
+
+    /// Makes a sandbox known and starts watching over it.
+    pub(super) async fn insert(
+        self: &Arc<Self>,
+        sandbox: &Arc<Sandbox>,
+    ) -> Result<(), CreateError> {
+        self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
+        if self.closed.load(Ordering::Acquire) {
+            let _ = self.kill(&sandbox.id).await;
+            return Err(CreateError::ShuttingDown);
+        }
+        // Ends by itself when the sandbox is gone.
+        tokio::spawn(Arc::clone(sandbox).watch_over(Arc::downgrade(self)));
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Sandbox>> {
+        self.lock()
+            .get(id)
+            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .cloned()
+    }
+
+    pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<Sandbox>> {
+        self.lock()
+            .values()
+            .find(|sandbox| sandbox.access_token == token)
+            .cloned()
+    }
+
+    /// Oldest first.
+    pub(crate) fn list(&self) -> Vec<Arc<Sandbox>> {
+        let mut sandboxes: Vec<_> = self
+            .lock()
+            .values()
+            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .cloned()
+            .collect();
+        sandboxes
+            .sort_by(|left, right| (left.started_at, &left.id).cmp(&(right.started_at, &right.id)));
+        sandboxes
+    }
+
+    /// Ends a sandbox. `false` when there is none of this id.
+    pub(crate) async fn kill(&self, id: &str) -> io::Result<bool> {
+        let Some(sandbox) = self.lock().get(id).cloned() else {
+            return Ok(false);
+        };
+        let ending = Arc::clone(&sandbox);
+        // A task of its own: a caller that goes away must not stop half-way.
+        let ended = tokio::spawn(async move { ending.end().await });
+        ended.await.map_err(io::Error::other)??;
+        self.lock().remove(id);
+        Ok(true)
+    }
+
+    /// Refuses new sandboxes and ends all others, at once.
+    pub(crate) async fn close(&self) -> io::Result<()> {
+        self.closed.store(true, Ordering::Release);
+        let ids: Vec<_> = self.lock().keys().cloned().collect();
+        let kills = futures_util::future::join_all(ids.iter().map(|id| self.kill(id))).await;
+        kills.into_iter().try_for_each(|kill| kill.map(drop))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

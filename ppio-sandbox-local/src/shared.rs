@@ -1,0 +1,27 @@
+//! What every part of a running platform shares.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::home::Home;
+use crate::key::ApiKey;
+use crate::sandbox::Registry;
+use crate::template::{Builder, TemplateStore, Uploads};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: ApiKey,
+    pub(crate) templates: Arc<TemplateStore>,
+    pub(crate) uploads: Uploads,
+    pub(crate) builder: Builder,
+    pub(crate) sandboxes: Arc<Registry>,
+    pub(crate) home: Home,
+}
+
+impl Shared {
+    /// The domain under which sandboxes are reached, as in `{port}-{id}.{domain}`.
+    pub(crate) fn domain(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+}

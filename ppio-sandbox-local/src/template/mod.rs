@@ -1,0 +1,18 @@
+//! Templates: what sandboxes are made from, kept across restarts.
+
+mod archive;
+mod build;
+mod copy_tree;
+mod name;
+mod record;
+mod steps;
+mod store;
+mod uploads;
+
+pub(crate) use archive::ArchiveError;
+pub(crate) use build::{BuildRequest, Builder, Source, Step};
+pub(crate) use copy_tree::copy_tree;
+pub(crate) use name::TemplateName;
+pub(crate) use record::{BuildRecord, BuildStatus, TagRecord, TemplateRecord};
+pub(crate) use store::{NewBuild, StoreError, TemplateImage, TemplateStore};
+pub(crate) use uploads::{UploadError, Uploads, archive_path, is_hash};

@@ -1,0 +1,126 @@
+//! What is stored about a template.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
+/// The tag that a name without a tag means.
+pub(crate) const DEFAULT_TAG: &str = "default";
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TemplateRecord {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    #[serde(with = "clock::stored")]
+    pub(crate) created_at: SystemTime,
+    #[serde(with = "clock::stored")]
+    pub(crate) updated_at: SystemTime,
+    /// Free text by key; `agent_runtime` holds the agent's configuration as JSON.
+    #[serde(default)]
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Oldest first.
+    pub(crate) builds: Vec<BuildRecord>,
+    pub(crate) tags: BTreeMap<String, TagRecord>,
+    #[serde(default)]
+    pub(crate) spawn_count: u64,
+    #[serde(default)]
+    pub(crate) last_spawned_unix: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TagRecord {
+    pub(crate) build_id: String,
+    #[serde(with = "clock::stored")]
+    pub(crate) created_at: SystemTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BuildStatus {
+    Waiting,
+    Building,
+    Ready,
+    Error,
+}
+
+impl BuildStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Building => "building",
+            Self::Ready => "ready",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BuildRecord {
+    pub(crate) id: String,
+    pub(crate) status: BuildStatus,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    #[serde(with = "clock::stored")]
+    pub(crate) created_at: SystemTime,
+    #[serde(with = "clock::stored")]
+    pub(crate) updated_at: SystemTime,
+    /// Given to the build once it is ready.
+    pub(crate) wanted_tags: Vec<String>,
+    #[serde(default)]
+    pub(crate) disk_mb: u64,
+    #[serde(default)]
+    pub(crate) recipe: Recipe,
+    /// Why the build failed, and in which step.
+    #[serde(default)]
+    pub(crate) failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) step: Option<String>,
+}
+
+/// What a build leaves behind beside its files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Recipe {
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) directory: Option<String>,
+    #[serde(default)]
+    pub(crate) user: Option<String>,
+    #[serde(default)]
+    pub(crate) start_command: Option<String>,
+    #[serde(default)]
+    pub(crate) ready_command: Option<String>,
+}
+
+impl TemplateRecord {
+    pub(crate) fn build(&self, id: &str) -> Option<&BuildRecord> {
+        self.builds.iter().find(|build| build.id == id)
+    }
+
+    pub(crate) fn build_mut(&mut self, id: &str) -> Option<&mut BuildRecord> {
+        self.builds.iter_mut().find(|build| build.id == id)
+    }
+
+    /// The build that a name without a tag means: the default tag's, or the latest that is ready.
+    pub(crate) fn current(&self) -> Option<&BuildRecord> {
+        let tagged = self
+            .tags
+            .get(DEFAULT_TAG)
+            .and_then(|tag| self.build(&tag.build_id));
+        tagged.or_else(|| {
+            self.builds
+                .iter()
+                .rev()
+                .find(|build| build.status == BuildStatus::Ready)
+        })
+    }
+}

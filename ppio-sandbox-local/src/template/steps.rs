@@ -1,0 +1,219 @@
+//! The steps of a build, applied to the directory that becomes the template.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::archive;
+use super::build::BuildLog;
+use super::copy_tree::{copy_entry, copy_tree};
+use super::record::Recipe;
+use super::uploads::archive_path;
+use crate::confined_path::{LastLink, confine};
+use crate::identity;
+use crate::isolation::{DEFAULT_PATH, Enclosure, Run};
+use crate::sandbox::{Level, LineCutter, user_environment};
+
+/// One command of a build may take this long.
+const RUN_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// One step, checked.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// Files from the archive of `hash`.
+    Copy {
+        source: String,
+        target: String,
+        mode: Option<u32>,
+        hash: String,
+    },
+    /// A file or directory of this machine.
+    Add {
+        source: PathBuf,
+        target: String,
+    },
+    Run {
+        command: String,
+        user: Option<String>,
+    },
+    Environment {
+        variables: Vec<(String, String)>,
+    },
+    Directory {
+        path: String,
+    },
+    User {
+        name: String,
+    },
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Copy { source, target, .. } => write!(formatter, "COPY {source} {target}"),
+            Self::Add { source, target } => write!(formatter, "COPY {} {target}", source.display()),
+            Self::Run { command, .. } => write!(formatter, "RUN {command}"),
+            Self::Environment { variables } => {
+                // Names only: values may be secrets, and logs are read by many.
+                let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+                write!(formatter, "ENV {}", names.join(" "))
+            }
+            Self::Directory { path } => write!(formatter, "WORKDIR {path}"),
+            Self::User { name } => write!(formatter, "USER {name}"),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    #[error("the files of this step were not uploaded")]
+    NoUpload,
+    #[error("{0} is not among the files of this step")]
+    NoSource(String),
+    #[error(transparent)]
+    Path(#[from] crate::confined_path::PathError),
+    #[error(transparent)]
+    Archive(#[from] archive::ArchiveError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the command ended with {0}")]
+    Command(std::process::ExitStatus),
+    #[error("the command took longer than {} s", RUN_DEADLINE.as_secs())]
+    TooLong,
+}
+
+/// The directory of a build and what its steps have set so far.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    pub(crate) root: PathBuf,
+    pub(crate) scratch: PathBuf,
+    pub(crate) template_directory: PathBuf,
+    pub(crate) recipe: Recipe,
+    pub(crate) log: Arc<BuildLog>,
+}
+
+impl Workshop {
+    fn base(&self) -> String {
+        self.recipe
+            .directory
+            .clone()
+            .unwrap_or_else(|| "/home/user".into())
+    }
+
+    /// Applies every step but `Run`, which needs a sandbox. Blocks.
+    pub(crate) fn apply(&mut self, step: &Step) -> Result<(), StepError> {
+        match step {
+            Step::Copy {
+                source,
+                target,
+                mode,
+                hash,
+            } => {
+                let archive = archive_path(&self.template_directory, hash);
+                if !archive.is_file() {
+                    return Err(StepError::NoUpload);
+                }
+                let unpacked = self.scratch.join(identity::short_id('x'));
+                std::fs::create_dir_all(&unpacked)?;
+                archive::unpack(&archive, &unpacked)?;
+                let found = unpacked.join(source.trim_start_matches("./").trim_start_matches('/'));
+                // A pattern such as `*.py` was resolved by the client: all of the archive is meant.
+                let is_pattern = source.contains(['*', '?', '[']);
+                match (found.exists(), is_pattern) {
+                    (true, _) => self.place(&found, target, *mode)?,
+                    (false, true) => self.place(&unpacked, target, *mode)?,
+                    (false, false) => return Err(StepError::NoSource(source.clone())),
+                }
+                std::fs::remove_dir_all(unpacked)?;
+            }
+            Step::Add { source, target } => self.place(source, target, None)?,
+            Step::Environment { variables } => {
+                self.recipe.environment.extend(variables.iter().cloned());
+            }
+            Step::Directory { path } => {
+                let directory = confine(&self.root, &self.base(), path, LastLink::Follow)?;
+                std::fs::create_dir_all(&directory.host)?;
+                self.recipe.directory = Some(directory.inside.to_string_lossy().into_owned());
+            }
+            Step::User { name } => self.recipe.user = Some(name.clone()),
+            Step::Run { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Copies a file to a file or into a directory, a directory's content into a directory.
+    fn place(&self, source: &Path, target: &str, mode: Option<u32>) -> Result<(), StepError> {
+        let place = confine(&self.root, &self.base(), target, LastLink::Follow)?;
+        let mut host = place.host;
+        if source.is_dir() {
+            copy_tree(source, &host)?;
+        } else {
+            if target.ends_with('/') || host.is_dir() {
+                host = host.join(source.file_name().unwrap_or_default());
+            }
+            if let Some(parent) = host.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            copy_entry(source, &host)?;
+        }
+        if let Some(mode) = mode {
+            std::fs::set_permissions(&host, std::fs::Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command in the sandbox of the build.
+    pub(crate) async fn run(
+        &self,
+        enclosure: &Enclosure,
+        command: &str,
+        user: Option<&str>,
+    ) -> Result<(), StepError> {
+        let user = user.or(self.recipe.user.as_deref()).unwrap_or_default();
+        let mut environment = user_environment(user);
+        environment.insert("PATH".into(), DEFAULT_PATH.into());
+        environment.insert("LANG".into(), "C.UTF-8".into());
+        environment.extend(self.recipe.environment.clone());
+        let run = Run {
+            program: "/bin/sh".into(),
+            // One pipe for both, so that lines keep their order.
+            arguments: vec!["-c".into(), format!("exec 2>&1\n{command}")],
+            environment,
+            directory: self.base(),
+        };
+        let mut child = enclosure
+            .command(&run)
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let output = child.stdout.take();
+        let finished = tokio::time::timeout(RUN_DEADLINE, async {
+            if let Some(output) = output {
+                self.log_lines(output).await?;
+            }
+            child.wait().await
+        });
+        let status = finished.await.map_err(|_| StepError::TooLong)??;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(StepError::Command(status))
+        }
+    }
+
+    async fn log_lines(&self, mut output: tokio::process::ChildStdout) -> io::Result<()> {
+        use tokio::io::AsyncReadExt as _;
+        let mut cutter = LineCutter::default();
+        let mut buffer = vec![0; 8192];
+        loop {
+            let count = output.read(&mut buffer).await?;
+            if count == 0 {
+                cutter.finish(|line| self.log.push(Level::Info, line));
+                return Ok(());
+            }
+            cutter.feed(&buffer[..count], |line| self.log.push(Level::Info, line));
+        }
+    }
+}

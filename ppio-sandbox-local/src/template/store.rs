@@ -1,0 +1,404 @@
+//! The templates of this home. What a caller is told exists is on disk, whole, before it is told.
+//!
+//! ```text
+//! templates/{id}/template.json      written aside, then renamed
+//! templates/{id}/builds/{build}/    the files of a finished build
+//! templates/{id}/files/{hash}       uploads, kept for later builds
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::record::{
+    BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
+};
+use crate::sandbox::disk_usage;
+use crate::{Error, clock, identity};
+
+/// The template that clients ask for when they name none: the host's system and nothing else.
+pub(crate) const BASE: &str = "base";
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("template '{0}' not found")]
+    NoTemplate(String),
+    #[error("template '{template}' has no tag '{tag}'")]
+    NoTag { template: String, tag: String },
+    #[error("build '{0}' not found")]
+    NoBuild(String),
+    #[error("template '{0}' has no finished build")]
+    NotBuilt(String),
+    #[error("template '{BASE}' belongs to the platform and cannot be changed")]
+    BuiltIn,
+    #[error("build '{0}' was started already")]
+    AlreadyStarted(String),
+    #[error("failed to store template: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a sandbox is made from: one finished build.
+#[derive(Debug, Clone)]
+pub(crate) struct TemplateImage {
+    pub(crate) template_id: String,
+    pub(crate) alias: Option<String>,
+    /// The files, where the build left any.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) start_command: Option<String>,
+    pub(crate) ready_command: Option<String>,
+}
+
+/// A build to be made, with the name checked.
+#[derive(Debug)]
+pub(crate) struct NewBuild {
+    pub(crate) name: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TemplateStore {
+    directory: PathBuf,
+    templates: Mutex<HashMap<String, TemplateRecord>>,
+}
+
+impl TemplateStore {
+    /// Reads what is stored and removes what was left half-made.
+    pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
+        let mut templates = HashMap::new();
+        for entry in fs::read_dir(&directory).map_err(Error::home(&directory))? {
+            let path = entry.map_err(Error::home(&directory))?.path();
+            let loaded = load(&path).map_err(Error::home(&path))?;
+            match loaded {
+                Some(record) => {
+                    templates.insert(record.id.clone(), record);
+                }
+                None => fs::remove_dir_all(&path).map_err(Error::home(&path))?,
+            }
+        }
+        let store = Self {
+            directory,
+            templates: Mutex::new(templates),
+        };
+        if store.find(BASE).is_none() {
+            let record = base_template();
+            store.save(&record).map_err(Error::home(store.path(BASE)))?;
+            store.lock().insert(record.id.clone(), record);
+        }
+        Ok(store)
+    }
+
+    /// Oldest first.
+    pub(crate) fn list(&self) -> Vec<TemplateRecord> {
+        let mut records: Vec<_> = self.lock().values().cloned().collect();
+        records
+            .sort_by(|left, right| (left.created_at, &left.id).cmp(&(right.created_at, &right.id)));
+        records
+    }
+
+    /// By id or by name.
+    pub(crate) fn find(&self, id_or_name: &str) -> Option<TemplateRecord> {
+        let templates = self.lock();
+        let found = templates
+            .get(id_or_name)
+            .or_else(|| templates.values().find(|record| record.name == id_or_name));
+        found.cloned()
+    }
+
+    /// By id or name, with or without `:tag`.
+    pub(crate) fn image(&self, reference: &str) -> Result<TemplateImage, StoreError> {
+        let (template, tag) = match reference.split_once(':') {
+            Some((template, tag)) => (template, Some(tag)),
+            None => (reference, None),
+        };
+        let record = self
+            .find(template)
+            .ok_or_else(|| StoreError::NoTemplate(reference.to_owned()))?;
+        let build = match tag {
+            None => record.current(),
+            Some(tag) => {
+                let missing = || StoreError::NoTag {
+                    template: template.to_owned(),
+                    tag: tag.to_owned(),
+                };
+                let tagged = record.tags.get(tag).map(|tagged| tagged.build_id.as_str());
+                // A build's own id is as good as a tag.
+                Some(record.build(tagged.unwrap_or(tag)).ok_or_else(missing)?)
+            }
+        };
+        let build = build
+            .filter(|build| build.status == BuildStatus::Ready)
+            .ok_or_else(|| StoreError::NotBuilt(reference.to_owned()))?;
+        let root = self.build_root(&record.id, &build.id);
+        Ok(TemplateImage {
+            template_id: record.id.clone(),
+            alias: Some(record.name.clone()),
+            root: root.is_dir().then_some(root),
+            cpu_count: build.cpu_count,
+            memory_mb: build.memory_mb,
+            environment: build.recipe.environment.clone(),
+            directory: build.recipe.directory.clone(),
+            user: build.recipe.user.clone(),
+            start_command: build.recipe.start_command.clone(),
+            ready_command: build.recipe.ready_command.clone(),
+        })
+    }
+
+    /// Adds a build to the template of this name, which is made when there is none.
+    pub(crate) fn add_build(&self, new: NewBuild) -> Result<(TemplateRecord, String), StoreError> {
+        if new.name == BASE {
+            return Err(StoreError::BuiltIn);
+        }
+        let now = SystemTime::now();
+        let mut templates = self.lock();
+        let existing = templates
+            .values()
+            .find(|record| record.name == new.name || record.id == new.name);
+        let mut record = existing.cloned().unwrap_or_else(|| TemplateRecord {
+            id: identity::short_id('t'),
+            name: new.name,
+            cpu_count: new.cpu_count,
+            memory_mb: new.memory_mb,
+            created_at: now,
+            updated_at: now,
+            metadata: BTreeMap::new(),
+            builds: Vec::new(),
+            tags: BTreeMap::new(),
+            spawn_count: 0,
+            last_spawned_unix: None,
+        });
+        let build_id = identity::build_id();
+        record.builds.push(BuildRecord {
+            id: build_id.clone(),
+            status: BuildStatus::Waiting,
+            cpu_count: new.cpu_count,
+            memory_mb: new.memory_mb,
+            created_at: now,
+            updated_at: now,
+            wanted_tags: new.tags,
+            disk_mb: 0,
+            recipe: Recipe::default(),
+            failure: None,
+        });
+        record.metadata.extend(new.metadata);
+        self.save(&record)?;
+        templates.insert(record.id.clone(), record.clone());
+        Ok((record, build_id))
+    }
+
+    /// Marks a waiting build as building; only the first call succeeds.
+    pub(crate) fn begin(&self, template_id: &str, build_id: &str) -> Result<(), StoreError> {
+        self.change(template_id, |record| {
+            let build = record
+                .build_mut(build_id)
+                .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
+            if build.status != BuildStatus::Waiting {
+                return Err(StoreError::AlreadyStarted(build_id.to_owned()));
+            }
+            build.status = BuildStatus::Building;
+            build.updated_at = SystemTime::now();
+            Ok(())
+        })
+    }
+
+    /// Moves the files of a finished build into place and gives it its tags.
+    pub(crate) fn finish(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        files: &Path,
+        recipe: Recipe,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        let disk_mb = disk_usage(files) / (1024 * 1024);
+        let root = self.build_root(template_id, build_id);
+        fs::create_dir_all(self.path(template_id).join("builds"))?;
+        fs::rename(files, &root)?;
+        self.change(template_id, |record| {
+            let now = SystemTime::now();
+            let build = record
+                .build_mut(build_id)
+                .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
+            build.status = BuildStatus::Ready;
+            build.updated_at = now;
+            build.recipe = recipe;
+            build.disk_mb = disk_mb;
+            let (cpu_count, memory_mb) = (build.cpu_count, build.memory_mb);
+            for tag in std::mem::take(&mut build.wanted_tags) {
+                record.tags.insert(
+                    tag,
+                    TagRecord {
+                        build_id: build_id.to_owned(),
+                        created_at: now,
+                    },
+                );
+            }
+            (record.cpu_count, record.memory_mb) = (cpu_count, memory_mb);
+            record.metadata.extend(metadata);
+            record.updated_at = now;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn fail(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        failure: Failure,
+    ) -> Result<(), StoreError> {
+        self.change(template_id, |record| {
+            if let Some(build) = record.build_mut(build_id) {
+                build.status = BuildStatus::Error;
+                build.updated_at = SystemTime::now();
+                build.failure = Some(failure);
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes a template, stores it, and only then lets others see the change.
+    pub(crate) fn change<T>(
+        &self,
+        template_id: &str,
+        change: impl FnOnce(&mut TemplateRecord) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut templates = self.lock();
+        let current = templates
+            .get(template_id)
+            .ok_or_else(|| StoreError::NoTemplate(template_id.to_owned()))?;
+        let mut record = current.clone();
+        let outcome = change(&mut record)?;
+        self.save(&record)?;
+        templates.insert(record.id.clone(), record);
+        Ok(outcome)
+    }
+
+    /// Counts a sandbox made from a template.
+    pub(crate) fn count_spawn(&self, template_id: &str) {
+        if let Some(record) = self.lock().get_mut(template_id) {
+            // Stored with the next change: not worth a write for each sandbox.
+            record.spawn_count += 1;
+            record.last_spawned_unix = Some(clock::unix_seconds(SystemTime::now()));
+        }
+    }
+
+    pub(crate) fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
+        let record = self
+            .find(id_or_name)
+            .ok_or_else(|| StoreError::NoTemplate(id_or_name.to_owned()))?;
+        if record.id == BASE {
+            return Err(StoreError::BuiltIn);
+        }
+        // Without its record a directory is removed at the next start, should this be cut short.
+        fs::remove_file(self.path(&record.id).join("template.json"))?;
+        self.lock().remove(&record.id);
+        fs::remove_dir_all(self.path(&record.id))?;
+        Ok(())
+    }
+
+    pub(crate) fn path(&self, template_id: &str) -> PathBuf {
+        self.directory.join(template_id)
+    }
+
+    fn build_root(&self, template_id: &str, build_id: &str) -> PathBuf {
+        self.path(template_id).join("builds").join(build_id)
+    }
+
+    fn save(&self, record: &TemplateRecord) -> io::Result<()> {
+        let directory = self.path(&record.id);
+        fs::create_dir_all(&directory)?;
+        let aside = directory.join("template.json.new");
+        let mut file = File::create(&aside)?;
+        file.write_all(&serde_json::to_vec_pretty(record)?)?;
+        file.sync_all()?;
+        fs::rename(aside, directory.join("template.json"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, TemplateRecord>> {
+        self.templates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads one template. `None` when nothing usable is there.
+fn load(directory: &Path) -> io::Result<Option<TemplateRecord>> {
+    let text = match fs::read(directory.join("template.json")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut record: TemplateRecord = serde_json::from_slice(&text)?;
+    for build in &mut record.builds {
+        if matches!(build.status, BuildStatus::Waiting | BuildStatus::Building) {
+            build.status = BuildStatus::Error;
+            build.failure = Some(Failure {
+                message: "the platform stopped during the build".into(),
+                step: None,
+            });
+        }
+    }
+    // A template that was never built is as good as not there.
+    if !record
+        .builds
+        .iter()
+        .any(|build| build.status == BuildStatus::Ready)
+    {
+        return Ok(None);
+    }
+    // Files that were in place already when the record was not yet.
+    for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
+        let entry = entry?;
+        let build = record.build(&entry.file_name().to_string_lossy());
+        if build.is_none_or(|build| build.status != BuildStatus::Ready) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(Some(record))
+}
+
+fn base_template() -> TemplateRecord {
+    let now = SystemTime::now();
+    // Existing clients parse build ids as UUIDs.
+    let build_id = "00000000-0000-4000-8000-000000000000".to_owned();
+    TemplateRecord {
+        id: BASE.into(),
+        name: BASE.into(),
+        cpu_count: 2,
+        memory_mb: 1024,
+        created_at: now,
+        updated_at: now,
+        metadata: BTreeMap::new(),
+        builds: vec![BuildRecord {
+            id: build_id.clone(),
+            status: BuildStatus::Ready,
+            cpu_count: 2,
+            memory_mb: 1024,
+            created_at: now,
+            updated_at: now,
+            wanted_tags: Vec::new(),
+            disk_mb: 0,
+            recipe: Recipe::default(),
+            failure: None,
+        }],
+        tags: BTreeMap::from([(
+            DEFAULT_TAG.to_owned(),
+            TagRecord {
+                build_id,
+                created_at: now,
+            },
+        )]),
+        spawn_count: 0,
+        last_spawned_unix: None,
+    }
+}

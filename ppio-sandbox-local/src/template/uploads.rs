@@ -1,0 +1,114 @@
+//! Files that a build's COPY steps refer to by their hash.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::{Body, Bytes};
+use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+
+use super::archive::{self, ArchiveError};
+use crate::identity;
+
+/// Of one archive as it is sent, in bytes.
+const MAX_UPLOAD: u64 = 1024 * 1024 * 1024;
+/// Links given out and not used yet; the oldest builds are over by then.
+const MAX_LINKS: usize = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error("the upload link is not valid, or was used already")]
+    NoLink,
+    #[error("the upload is larger than {MAX_UPLOAD} bytes")]
+    TooLarge,
+    #[error("the upload broke off: {0}")]
+    BrokeOff(String),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("failed to store the upload: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The links under which archives may be stored, each good for one upload.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads {
+    links: Mutex<HashMap<String, PathBuf>>,
+}
+
+/// Where the archive of a hash is kept.
+pub(crate) fn archive_path(template_directory: &Path, hash: &str) -> PathBuf {
+    template_directory.join("files").join(hash)
+}
+
+/// A hash is a file name here, so it may not be anything else.
+pub(crate) fn is_hash(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+impl Uploads {
+    /// Makes a link under which the archive of `hash` can be stored once.
+    pub(crate) fn link(&self, template_directory: &Path, hash: &str) -> String {
+        let token = identity::secret();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.len() >= MAX_LINKS {
+            links.clear();
+        }
+        links.insert(token.clone(), archive_path(template_directory, hash));
+        token
+    }
+
+    /// Stores what is sent under a link, once it is found to be a harmless archive.
+    pub(crate) async fn store(&self, token: &str, body: Body) -> Result<(), UploadError> {
+        let target = self
+            .links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(token)
+            .cloned();
+        let target = target.ok_or(UploadError::NoLink)?;
+        let directory = target.parent().ok_or(UploadError::NoLink)?;
+        tokio::fs::create_dir_all(directory).await?;
+        let aside = Aside(directory.join(format!(".{}", identity::short_id('u'))));
+        receive(body, &aside.0).await?;
+        let checked = aside.0.clone();
+        tokio::task::spawn_blocking(move || archive::inspect(&checked))
+            .await
+            .map_err(io::Error::other)??;
+        tokio::fs::rename(&aside.0, &target).await?;
+        self.links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(token);
+        Ok(())
+    }
+}
+
+async fn receive(body: Body, path: &Path) -> Result<(), UploadError> {
+    let mut file = tokio::fs::File::create(path).await?;
+    let mut size = 0;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Bytes = chunk.map_err(|error| UploadError::BrokeOff(error.to_string()))?;
+        size += chunk.len() as u64;
+        if size > MAX_UPLOAD {
+            return Err(UploadError::TooLarge);
+        }
+        file.write_all(&chunk).await?;
+    }
+    file.flush().await?;
+    Ok(())
+}
+
+/// A file that is removed unless it was renamed away.
+struct Aside(PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,180 @@
+//! The published SDKs of other languages, unpatched, on the local platform.
+//!
+//! Each test is skipped, with a reason, without the interpreter and the packages that `cargo xtask test` provides.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use integration_tests::{example_binary, node_modules, python_interpreter};
+use ppio_sandbox_local::{IsolationKind, LocalPlatform, TemplateSpec};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// No script may take longer.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+struct Platform {
+    platform: LocalPlatform,
+    _home: TempDir,
+}
+
+impl Platform {
+    /// A platform that shows its sandboxes the interpreter and its packages.
+    async fn start(interpreter: Option<&Path>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut builder = LocalPlatform::builder().home(home.path()).tls(true);
+        if let Some(interpreter) = interpreter {
+            for prefix in prefixes(interpreter).await {
+                builder = builder.expose(prefix);
+            }
+        }
+        Self {
+            platform: builder.start().await.unwrap(),
+            _home: home,
+        }
+    }
+
+    /// Published clients start agents with `cd /app`, a place that only bubblewrap can give them.
+    fn isolates(&self) -> bool {
+        let isolates = self.platform.isolation() == IsolationKind::Bubblewrap;
+        if !isolates {
+            eprintln!(
+                "skipped: bubblewrap does not work here (on Debian: apt-get install bubblewrap)"
+            );
+        }
+        isolates
+    }
+
+    async fn run(&self, program: &Path, script: &str, arguments: &[String]) {
+        let mut command = Command::new(program);
+        command
+            .arg(interop_file(script))
+            .args(arguments)
+            .envs(self.platform.environment())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(DEADLINE, command.output())
+            .await
+            .expect("the script ended in time")
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{script} {arguments:?}\n{}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+    }
+
+    async fn stop(self) {
+        assert_eq!(
+            self.platform.sandbox_count(),
+            0,
+            "scripts kill what they create"
+        );
+        self.platform.shutdown().await.unwrap();
+    }
+}
+
+fn interop_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("interop")
+        .join("local")
+        .join(name)
+}
+
+/// Where an interpreter has its packages and its own library, unless that is in the system's folders.
+async fn prefixes(interpreter: &Path) -> Vec<PathBuf> {
+    let program = "import sys; print(sys.prefix); print(sys.base_prefix)";
+    let output = Command::new(interpreter)
+        .args(["-c", program])
+        .output()
+        .await
+        .unwrap();
+    let mut prefixes: Vec<PathBuf> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(PathBuf::from)
+        .collect();
+    prefixes.retain(|prefix| !prefix.starts_with("/usr"));
+    prefixes.dedup();
+    prefixes
+}
+
+async fn python(script: &str, arguments: &[&str]) {
+    let Some(interpreter) = python_interpreter() else {
+        return;
+    };
+    let platform = Platform::start(None).await;
+    if platform.isolates() {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect();
+        platform.run(&interpreter, script, &arguments).await;
+    }
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_ppio_sandbox() {
+    python("python_sandbox.py", &["ppio_sandbox.core"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_e2b() {
+    python("python_sandbox.py", &["e2b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_ppio_templates() {
+    python("python_templates.py", &["ppio_sandbox.core"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_e2b_templates() {
+    python("python_templates.py", &["e2b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_e2b() {
+    if node_modules().is_none() {
+        return;
+    }
+    let platform = Platform::start(None).await;
+    if platform.isolates() {
+        platform
+            .run(Path::new("node"), "node_sandbox.mjs", &[])
+            .await;
+    }
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_agent_client_invokes_rust_and_python_agents() {
+    let Some(interpreter) = python_interpreter() else {
+        return;
+    };
+    let platform = Platform::start(Some(&interpreter)).await;
+    if platform.isolates() {
+        let mut arguments = Vec::new();
+        for (kind, example) in [("value", "hello"), ("stream", "stream")] {
+            let binary = tokio::task::spawn_blocking(move || example_binary(example))
+                .await
+                .unwrap();
+            let agent = TemplateSpec::new(example).binary(binary);
+            let template = platform.platform.build_template(agent).await.unwrap();
+            arguments.push(format!("{kind}:{}", template.id));
+        }
+        for agent in ["ppio", "agentcore"] {
+            let spec = TemplateSpec::new(format!("{agent}-agent"))
+                .directory(interop_file("agents").join(agent));
+            let template = platform.platform.build_template(spec).await.unwrap();
+            arguments.push(format!("value:{}", template.id));
+        }
+        platform
+            .run(&interpreter, "python_agent_client.py", &arguments)
+            .await;
+    }
+    platform.stop().await;
+}
