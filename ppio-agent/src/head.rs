@@ -16,18 +16,18 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Looks at each header once. Hashing AgentCore's long names to look them up costs more than
+    /// Looks at each header once; of a header said twice the first counts. Hashing AgentCore's long names to look them up costs more than
     /// comparing the few names that a request has.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let (mut ours, mut theirs, mut origin) = (None, None, None);
         let mut agent_core = false;
         for (name, value) in headers {
             if name == ORIGIN {
-                origin = Some(value);
+                origin.get_or_insert(value);
             } else if name == X_REQUEST_ID {
-                ours = Some(value);
+                ours.get_or_insert(value);
             } else if name == AGENT_CORE_REQUEST_ID {
-                theirs = Some(value);
+                theirs.get_or_insert(value);
                 agent_core = true;
             } else if name == AGENT_CORE_SESSION_ID {
                 agent_core = true;
