@@ -30,6 +30,16 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
       rmdir "$child" 2>/dev/null || busy=1
     done
   fi
+  cat "$dead"/*/groups 2>/dev/null | while read -r group; do
+    pid=${group%% *}
+    # The number of a group that died out is given to new ones: same leader, or none.
+    if read -r leader 2>/dev/null < "/proc/$pid/stat"; then
+      set -- ${group##*) }; started=${20}
+      set -- ${leader##*) }
+      [ "${20}" = "$started" ] || continue
+    fi
+    kill -9 -- "-$pid" 2>/dev/null
+  done
   for environment in $(grep -lzs "^$mark=$run/" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${environment#/proc/}
     kill -9 "${pid%/environ}" 2>/dev/null && busy=1
