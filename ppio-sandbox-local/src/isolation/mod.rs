@@ -7,6 +7,7 @@ mod bubblewrap;
 mod cgroup;
 mod enclosure;
 mod process_group;
+mod processors;
 mod spawning;
 mod stand_ins;
 mod strays;
