@@ -1,5 +1,6 @@
 //! Asking an agent the way Amazon Bedrock `AgentCore` is asked.
 
+use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use crate::error::Error;
 use crate::session::SandboxConfig;
 
 /// A call by agent id. Await it.
-#[derive(Debug)]
 #[must_use = "nothing is sent until this is awaited"]
 pub struct InvokeAgentRuntime {
     client: AgentRuntimeClient,
@@ -153,6 +153,18 @@ impl IntoFuture for InvokeAgentRuntime {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for InvokeAgentRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The payload and the trace's headers are the caller's business, not the log's.
+        f.debug_struct("InvokeAgentRuntime")
+            .field("agent_id", &self.agent_id)
+            .field("session_id", &self.session_id)
+            .field("timeout", &self.timeout)
+            .field("sandbox", &self.sandbox)
+            .finish_non_exhaustive()
     }
 }
 

@@ -228,7 +228,8 @@ async fn ask<K: AnswerKind>(
             Err(failure::explain(exchange).await)
         }
     }
-    .await;
+    .await
+    .map_err(|error: Error| error.redacted(session.auth()));
     session.touch();
     tracing::debug!(elapsed = ?started.elapsed(), ok = outcome.is_ok(), "agent answered");
     outcome

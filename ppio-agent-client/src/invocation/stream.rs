@@ -84,13 +84,14 @@ impl InvocationStream {
             }),
             None => return Ok(item.value),
         };
-        Err(Error::Invocation {
+        let error = Error::Invocation {
             sandbox_id: self.session.sandbox_id().to_owned(),
             status: None,
             error_type: error.error_type,
             message: error.error,
             request_id: Some(error.request_id.unwrap_or_else(|| self.request_id.clone())),
-        })
+        };
+        Err(error.redacted(self.session.auth()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The control plane's calls that build templates.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -25,6 +27,10 @@ pub struct NewTemplate {
     /// Memory of its sandboxes, in mebibytes.
     #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
+    /// Texts stored with it, where the platform takes them here; an agent's configuration goes under
+    /// `agent_runtime`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A template and the build that waits for its contents.
@@ -81,6 +87,9 @@ pub struct NewBuild {
     pub ready_cmd: Option<String>,
     /// Build everything anew, whatever is cached.
     pub force: bool,
+    /// Texts stored with the template, where the platform takes them here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// One step of a build.
@@ -131,6 +140,17 @@ pub struct BuildStatus {
     /// Why it failed.
     #[serde(default)]
     pub reason: Option<BuildReason>,
+}
+
+/// Which lines of a build's log to return.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BuildLogQuery {
+    /// From this line on.
+    pub offset: u64,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Of this level and above: `debug`, `info`, `warn`, `error`.
+    pub level: Option<String>,
 }
 
 /// The phases of a build.
@@ -288,12 +308,40 @@ impl ControlPlane {
         build_id: &str,
         logs_offset: u64,
     ) -> Result<BuildStatus, Error> {
+        let query = BuildLogQuery {
+            offset: logs_offset,
+            ..BuildLogQuery::default()
+        };
+        self.build_status_with(template_id, build_id, &query).await
+    }
+
+    /// How far a build is, and the part of its log that is asked for.
+    ///
+    /// ```no_run
+    /// # use ppio_agent_client::platform::{BuildLogQuery, BuildTicket, ControlPlane};
+    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
+    /// let build = platform.build_status_with(&ticket.template_id, &ticket.build_id, &errors).await?;
+    /// for line in build.log_entries {
+    ///     println!("{}", line.message);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn build_status_with(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        query: &BuildLogQuery,
+    ) -> Result<BuildStatus, Error> {
         let (id, build_id) = (encode(template_id), encode(build_id));
         let call = Call::get(
             "get build status",
             format!("/templates/{id}/builds/{build_id}/status"),
         )
-        .query("logsOffset", logs_offset.to_string())
+        .query("logsOffset", query.offset.to_string())
+        .query_if("limit", query.limit)
+        .query_if("level", query.level.as_deref())
         .about(template(template_id));
         self.service.fetch(self.with_token(call)).await
     }

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Which log entries to return. `Default` asks for what the platform shows by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogQuery {
-    /// Entries from this time on, in milliseconds since the Unix epoch.
+    /// Entries from this time on (backward: up to it), in milliseconds since the Unix epoch.
     pub start: Option<i64>,
     /// At most so many.
     pub limit: Option<u32>,
@@ -76,6 +76,28 @@ struct Logs {
 struct LegacyLogs {
     #[serde(rename = "logEntries", default, deserialize_with = "null_is_empty")]
     entries: Vec<LogEntry>,
+    /// All that the oldest platforms send.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    logs: Vec<LegacyLine>,
+}
+
+#[derive(Deserialize)]
+struct LegacyLine {
+    #[serde(default)]
+    timestamp: String,
+    #[serde(default)]
+    line: String,
+}
+
+impl From<LegacyLine> for LogEntry {
+    fn from(line: LegacyLine) -> Self {
+        Self {
+            timestamp: line.timestamp,
+            message: line.line,
+            level: String::new(),
+            fields: BTreeMap::new(),
+        }
+    }
 }
 
 impl ControlPlane {
@@ -125,7 +147,11 @@ impl ControlPlane {
             .query_if("start", query.start)
             .query_if("limit", query.limit)
             .about(Subject::Sandbox(sandbox_id.to_owned()));
-        Ok(self.service.fetch::<LegacyLogs>(call).await?.entries)
+        let LegacyLogs { entries, logs } = self.service.fetch(call).await?;
+        if entries.is_empty() {
+            return Ok(logs.into_iter().map(LogEntry::from).collect());
+        }
+        Ok(entries)
     }
 
     /// What a sandbox used between two times, in seconds since the Unix epoch.

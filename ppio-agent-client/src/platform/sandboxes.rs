@@ -7,7 +7,7 @@ use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{Call, Subject, encode, json};
+use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
@@ -104,7 +104,7 @@ impl ControlPlane {
                 .query_if("nextToken", token.as_ref());
             let response = self.service.send_by(call, deadline).await?;
             let next = next_token(&response);
-            let page: Vec<SandboxInfo> = json("list sandboxes", response.body())?;
+            let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
             // A token that does not move on would have us ask for ever.
             let over = next.is_none() || next == token;
             all.extend(
@@ -255,7 +255,8 @@ impl ControlPlane {
     }
 }
 
-fn next_token<B>(response: &Response<B>) -> Option<String> {
+/// The cursor of a list's next page.
+pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
     let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
     (!token.is_empty()).then(|| token.to_owned())
 }

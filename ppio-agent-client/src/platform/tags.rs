@@ -1,12 +1,26 @@
 //! The control plane's calls about tags of templates.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
 use crate::error::Error;
 use crate::transport::Repeat;
+
+/// A tag, and the build it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TemplateTag {
+    /// The tag.
+    pub tag: String,
+    /// The build.
+    #[serde(rename = "buildID")]
+    pub build_id: String,
+    /// When it was given, RFC 3339.
+    pub created_at: Option<String>,
+}
 
 impl ControlPlane {
     /// Gives the build that `target` (`name:tag`) stands for more tags.
@@ -40,15 +54,17 @@ impl ControlPlane {
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// The tags of a template, as the platform describes them.
+    /// The tags of a template.
     ///
     /// ```no_run
     /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
-    /// println!("{:?}", platform.list_tags("tmpl_1").await?);
+    /// for tag in platform.list_tags("tmpl_1").await? {
+    ///     println!("{} stands for {}", tag.tag, tag.build_id);
+    /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn list_tags(&self, template_id: &str) -> Result<Vec<Value>, Error> {
+    pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
         let call = Call::get(
             "list tags",
             format!("/templates/{}/tags", encode(template_id)),

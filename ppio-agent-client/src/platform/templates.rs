@@ -4,8 +4,10 @@ use serde::Deserialize;
 
 use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
+use super::sandboxes::next_token;
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
+use crate::transport::Deadline;
 
 /// Platforms differ in whether the list stands alone.
 #[derive(Deserialize)]
@@ -35,7 +37,7 @@ impl ControlPlane {
         })
     }
 
-    /// One template with its builds.
+    /// One template with its builds, from all pages.
     ///
     /// ```no_run
     /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
@@ -44,12 +46,33 @@ impl ControlPlane {
     /// # }
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<Template, Error> {
-        let call = Call::get(
-            "get template",
-            format!("/templates/{}", encode(template_id)),
-        )
-        .about(Subject::Template(template_id.to_owned()));
-        self.service.fetch(self.with_token(call)).await
+        let operation = "get template";
+        let path = format!("/templates/{}", encode(template_id));
+        let deadline = Deadline::after(self.service.timeout);
+        let mut whole: Option<Template> = None;
+        let mut token: Option<String> = None;
+        loop {
+            let call = Call::get(operation, path.as_str())
+                .query_if("nextToken", token.as_ref())
+                .about(Subject::Template(template_id.to_owned()));
+            let call = self.with_token(call);
+            let response = self.service.send_by(call, deadline).await?;
+            let page: Template = self.service.read(operation, &response)?;
+            let next = next_token(&response);
+            // A token that does not move on would have us ask for ever.
+            let over = next.is_none() || next == token;
+            let template = match whole.take() {
+                None => page,
+                Some(mut template) => {
+                    template.builds.extend(page.builds);
+                    template
+                }
+            };
+            if over {
+                return Ok(template);
+            }
+            (whole, token) = (Some(template), next);
+        }
     }
 
     /// The template that an alias stands for.

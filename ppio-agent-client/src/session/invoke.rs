@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::SandboxSession;
 use crate::error::Error;
 use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
-use crate::platform::{Call, json};
+use crate::platform::Call;
 use crate::transport::{Deadline, Repeat, ResponseBody};
 
 impl SandboxSession {
@@ -128,7 +128,7 @@ impl SandboxSession {
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .repeat(repeat);
         match self.core.agent.send_by(call, deadline).await {
-            Ok(response) => json("ping agent", response.body()),
+            Ok(response) => self.core.agent.read("ping agent", &response),
             Err(Error::Runtime {
                 status, message, ..
             }) => Err(Error::Invocation {

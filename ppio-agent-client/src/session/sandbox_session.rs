@@ -9,6 +9,7 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::auth::AuthManager;
 use crate::client::ClientCore;
 use crate::error::Error;
 use crate::platform::{Envd, Sandbox, SandboxAddress, SandboxInfo, Service};
@@ -261,8 +262,9 @@ impl SandboxSession {
         self.core.client.config.stream_idle_timeout
     }
 
-    pub(crate) fn redact(&self, text: String) -> String {
-        self.core.client.auth.redact(text)
+    /// What errors of this session must not tell.
+    pub(crate) fn auth(&self) -> &AuthManager {
+        &self.core.agent.auth
     }
 
     pub(crate) fn touch(&self) {
@@ -360,6 +362,9 @@ fn agent_service(
     if let Some(token) = traffic_token.and_then(|token| token.header("")) {
         let name = HeaderName::from_static("e2b-traffic-access-token");
         service.headers.insert(name, token);
+    }
+    if let Some(token) = traffic_token {
+        service.auth = service.auth.hiding(token);
     }
     debug_assert!(service.headers.contains_key(header::AUTHORIZATION));
     service
