@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use builder::ClientBuilder;
 pub use create_session::CreateSession;
@@ -25,7 +26,7 @@ pub(crate) use self::reclaim::unique;
 use self::runtime_sessions::RuntimeSessions;
 use crate::auth::AuthManager;
 use crate::error::Error;
-use crate::invocation::{Envelope, Invoke, Streamed};
+use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
 use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
 use crate::secret::Secret;
 use crate::session::SandboxSession;
@@ -282,9 +283,54 @@ impl AgentRuntimeClient {
         Invoke::in_new_session(self.create_session(template_id), &request)
     }
 
+    /// [`invoke_agent`](Self::invoke_agent), with the agent's result read as the caller's own type.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Reply {
+    ///     prompt: String,
+    /// }
+    /// let reply = client.invoke_agent_as::<Reply>("tmpl_1", "what is the time?").await?;
+    /// println!("{}", reply.prompt);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke_agent_as<T: DeserializeOwned + Send + 'static>(
+        &self,
+        template_id: impl Into<String>,
+        request: impl Serialize,
+    ) -> Invoke<Typed<T>> {
+        Invoke::in_new_session(self.create_session(template_id), &request)
+    }
+
+    /// [`invoke_agent`](Self::invoke_agent), and let the agent decide: a value or a stream. The
+    /// session ends with the stream.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// use ppio_agent_client::Answer;
+    ///
+    /// match client.invoke_agent_auto("tmpl_1", "hello").await? {
+    ///     Answer::Value(answer) => println!("{:?}", answer.result),
+    ///     Answer::Stream(mut items) => while let Some(item) = items.next().await {
+    ///         println!("{}", item?);
+    ///     },
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke_agent_auto<R: Serialize>(
+        &self,
+        template_id: impl Into<String>,
+        request: R,
+    ) -> Invoke<Auto> {
+        Invoke::in_new_session(self.create_session(template_id), &request)
+    }
+
     /// Asks an agent the way Amazon Bedrock `AgentCore` is asked: by agent id or ARN, with bytes, in
-    /// a session whose id the caller chooses. Each such id has one sandbox for the life of this
-    /// client. Bytes that are a JSON object go as they are, any other text is a prompt.
+    /// a session whose id the caller chooses. Each such id has one sandbox, which is prolonged while it
+    /// is asked and replaced once it has expired. Bytes that are a JSON object go as they are, any other text is a prompt.
     ///
     /// ```no_run
     /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {

@@ -251,8 +251,8 @@ impl Error {
                 error_type.iter_mut().chain(request_id).for_each(hide);
             }
             Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
-                let inner = std::mem::replace(source, Box::new(Self::malformed("", "")));
-                *source = Box::new(inner.redacted(auth));
+                let inner = std::mem::replace(&mut **source, Self::malformed("", ""));
+                **source = inner.redacted(auth);
             }
             // Made of what this library was given, and of what the system says.
             Self::TemplateNotFound { .. }

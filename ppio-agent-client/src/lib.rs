@@ -63,9 +63,9 @@ pub use invocation::{
 };
 pub use secret::Secret;
 pub use session::{SandboxConfig, SandboxSession, SessionStatus};
-pub use templates::{AgentTemplate, TemplateFilter, TemplateManager};
+pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
 
 pub use ppio_agent_protocol::{
-    AgentConfig, AgentId, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse,
-    PingStatus,
+    AgentConfig, AgentId, CpuLimit, InvocationRequest, InvocationResponse, InvocationStatus,
+    MemoryLimit, PingResponse, PingStatus,
 };

@@ -3,11 +3,13 @@
 mod agent_template;
 mod filter;
 mod launch;
+mod launches;
 
-pub use agent_template::AgentTemplate;
+pub use agent_template::{AgentTemplate, RuntimeInfo};
 pub use filter::TemplateFilter;
 
-pub(crate) use launch::Launch;
+pub(crate) use launch::{Launch, START_TIMEOUT};
+pub(crate) use launches::Launches;
 
 use crate::error::Error;
 use crate::platform::{ControlPlane, Template};
@@ -56,12 +58,22 @@ impl TemplateManager {
     /// # }
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
-        let found = self.find(template_id).await?;
-        found
-            .map(AgentTemplate::from)
-            .ok_or_else(|| Error::TemplateNotFound {
-                template: template_id.to_owned(),
-            })
+        // The list alone carries the texts stored with templates, the single template its builds.
+        let (found, single) = tokio::join!(
+            self.find(template_id),
+            self.platform.get_template(template_id)
+        );
+        let mut template = found?.ok_or_else(|| Error::TemplateNotFound {
+            template: template_id.to_owned(),
+        })?;
+        match single {
+            Ok(single) if single.template_id == template.template_id => {
+                template.builds = single.builds;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(template_id, %error, "cannot look at the builds"),
+        }
+        Ok(template.into())
     }
 
     /// Whether there is a template with this id, alias or name.

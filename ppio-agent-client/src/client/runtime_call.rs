@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use ppio_agent_protocol::AgentId;
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::{AgentRuntimeAnswer, AgentRuntimeClient};
 use crate::error::Error;
-use crate::session::SandboxConfig;
+use crate::session::{SandboxConfig, SandboxSession};
 
 /// A call by agent id. Await it.
 #[must_use = "nothing is sent until this is awaited"]
@@ -117,6 +118,9 @@ impl InvokeAgentRuntime {
         let session_id = self
             .session_id
             .unwrap_or_else(|| session.session_id().to_owned());
+        if session.is_half_spent() {
+            prolong(&session);
+        }
         let mut invoke = session.invoke_auto(request).trace_context(&self.trace);
         if let Some(timeout) = self.timeout {
             invoke = invoke.timeout(timeout);
@@ -132,6 +136,16 @@ impl InvokeAgentRuntime {
             runtime_session_id: session_id,
         })
     }
+}
+
+/// A session that is talked to stays; its caller has no other way to say so.
+fn prolong(session: &SandboxSession) {
+    let (core, session) = (session.client(), session.clone());
+    core.background.spawn(&Handle::current(), async move {
+        if let Err(error) = session.refresh().await {
+            tracing::debug!(sandbox_id = session.sandbox_id(), %error, "cannot prolong a session");
+        }
+    });
 }
 
 /// JSON goes as it is, any other text is a prompt, and nothing is an empty object.

@@ -162,8 +162,12 @@ impl<K: AnswerKind + 'static> Invoke<K> {
             Target::Session(session) => (session, false),
             Target::New(create) => (create.await?, true),
             Target::Sandbox(core, id) => {
-                let info = core.platform.get_sandbox(&id).await?;
-                (SandboxSession::attach(&core, info), false)
+                // One that is open here is known; the answer tells if it is gone meanwhile.
+                let session = match core.sessions.find(&id) {
+                    Some(open) => open,
+                    None => SandboxSession::attach(&core, core.platform.get_sandbox(&id).await?),
+                };
+                (session, false)
             }
         };
         let (method, path) = INVOCATION;

@@ -247,6 +247,9 @@ pub struct SandboxInfo {
     /// The facts given when it was made.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Whether it is paused instead of killed when its time is up, where the platform tells.
+    #[serde(rename = "lifecycle", default, deserialize_with = "pauses")]
+    pub pauses_at_its_end: bool,
     /// The version of the daemon in it.
     #[serde(default)]
     pub envd_version: Option<String>,
@@ -274,6 +277,12 @@ impl SandboxInfo {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
         self
     }
+}
+
+/// `{"onTimeout": "pause" | "kill"}`.
+fn pauses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let lifecycle = Value::deserialize(deserializer)?;
+    Ok(lifecycle["onTimeout"] == "pause")
 }
 
 pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{SandboxSession, SessionStatus};
 use crate::error::Error;
-use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxState};
-use crate::templates::Launch;
+use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxMetric, SandboxState};
+use crate::templates::START_TIMEOUT;
 use crate::transport::{Deadline, Repeat};
 
 /// How long an agent may take to say how it is, when only its status is asked.
@@ -58,8 +58,7 @@ impl SandboxSession {
         let was_paused = self.noticed(resumed, "resume")?.is_some();
         if was_paused {
             self.prolonged(timeout);
-            let deadline = Deadline::after(Launch::of(None).start_timeout);
-            let ready = self.until_healthy(deadline).await;
+            let ready = self.until_healthy_within(START_TIMEOUT).await;
             ready.map_err(|error| error.during("resume", id))?;
         }
         Ok(())
@@ -159,7 +158,7 @@ impl SandboxSession {
         Ok(self.get_status().await? == SessionStatus::Active)
     }
 
-    /// Whether the sandbox is paused, now.
+    /// Whether the sandbox is paused, now. One that is gone is not.
     ///
     /// ```no_run
     /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
@@ -168,7 +167,11 @@ impl SandboxSession {
     /// # }
     /// ```
     pub async fn is_paused(&self) -> Result<bool, Error> {
-        Ok(self.info().await?.state == SandboxState::Paused)
+        match self.info().await {
+            Ok(info) => Ok(info.state == SandboxState::Paused),
+            Err(Error::SessionNotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// All the platform knows about the sandbox, now.
@@ -209,6 +212,29 @@ impl SandboxSession {
             .sandbox_logs(self.sandbox_id(), query)
             .await;
         logs.map_err(|error| error.during("read the log of", self.sandbox_id()))
+    }
+
+    /// What the sandbox used between two times, in seconds since the Unix epoch; `None` stands for as
+    /// far as the platform remembers.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// for metric in session.metrics(None, None).await? {
+    ///     println!("{} of {} bytes", metric.mem_used, metric.mem_total);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn metrics(
+        &self,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<SandboxMetric>, Error> {
+        let platform = &self.core.client.platform;
+        let metrics = platform
+            .sandbox_metrics(self.sandbox_id(), start, end)
+            .await;
+        metrics.map_err(|error| error.during("read the metrics of", self.sandbox_id()))
     }
 
     /// Ends the sandbox and the agent in it, and waits until the platform has said so. One that is
