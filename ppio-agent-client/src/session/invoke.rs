@@ -15,6 +15,10 @@ impl SandboxSession {
     /// Asks the agent. `request` is anything that serializes: text becomes `{"prompt": text}`,
     /// everything else goes as it is. Await it, or set options first.
     ///
+    /// The answer's `duration` is the agent's own count, or the time measured here where an agent
+    /// answers with the bare value, as `AgentCore`'s do (and those of this project, when they are told
+    /// their session).
+    ///
     /// An invocation that may have reached the agent is never sent again.
     ///
     /// # Errors

@@ -134,6 +134,8 @@ impl SandboxSession {
     /// Waits until something listens on `port`: the edge answers 502 until then.
     async fn until_open(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
         let service = self.core.client.port_of(&self.core.address, port);
+        let silent = |why: String| last.set(Error::malformed(&format!("port {port}"), why));
+        silent("no answer yet".to_owned());
         let mut pause = FIRST_PAUSE;
         loop {
             let call = Call::get("look at a port", "/").repeat(Repeat::Never);
@@ -143,7 +145,7 @@ impl SandboxSession {
                 Ok(answer) => answer.status().to_string(),
                 Err(error) => error.to_string(),
             };
-            last.set(Error::malformed(&format!("port {port}"), closed));
+            silent(closed);
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause + pause / 2);
         }
