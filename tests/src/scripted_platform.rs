@@ -54,6 +54,8 @@ struct State {
     connections: usize,
     open_connections: usize,
     domain: String,
+    /// How many bytes are written at a time.
+    drip: Option<usize>,
 }
 
 impl Shared {
@@ -116,6 +118,11 @@ impl ScriptedPlatform {
     /// Replies so to every request of this route that is not scripted.
     pub fn always(&self, route: &str, reply: Reply) {
         self.shared.lock().standing.insert(route.to_owned(), reply);
+    }
+
+    /// Writes all replies in pieces of so many bytes, and lets everyone else go on between them.
+    pub fn drip(&self, piece: usize) {
+        self.shared.lock().drip = Some(piece);
     }
 
     /// Resets the next connections without reading a byte from them.
