@@ -131,8 +131,8 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
                 .until("the step is reached", |platform| platform.count(step) > 0)
                 .await;
             creating.abort();
-            client.close().await.unwrap();
             platform.until_nothing_lives().await;
+            client.close().await.unwrap();
             assert_eq!(platform.count("POST /sandboxes"), 1, "{step}");
         }
     }
