@@ -27,12 +27,11 @@ impl TemplateManager {
 
     /// The templates that the filter lets through.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::{AgentRuntimeClient, TemplateFilter};
-    /// # async fn run(client: AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::TemplateFilter;
+    /// # integration_tests::example(async |client| {
     /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_templates(
         &self,
@@ -50,12 +49,11 @@ impl TemplateManager {
     /// # Errors
     /// [`Error::TemplateNotFound`] if there is none.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let template = client.templates().get_template("tmpl_1").await?;
     /// println!("{} {}", template.name, template.version);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
         // The list alone carries the texts stored with templates, the single template its builds.
@@ -78,11 +76,10 @@ impl TemplateManager {
 
     /// Whether there is a template with this id, alias or name.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// assert!(client.templates().template_exists("tmpl_1").await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn template_exists(&self, template_id: &str) -> Result<bool, Error> {
         Ok(self.find(template_id).await?.is_some())

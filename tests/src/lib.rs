@@ -5,11 +5,13 @@
 
 mod agent_process;
 mod capture;
+mod documentation;
 mod example_binary;
 mod interop;
 pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
+pub use documentation::{envd, example, ticket};
 pub use example_binary::build as example_binary;
 pub use interop::{node_modules, python_interpreter};

@@ -5,8 +5,10 @@
 //! says.
 
 mod behaviour;
+mod catalogue;
 mod client;
 mod connection;
+mod daemon;
 mod reply;
 mod request;
 
@@ -171,6 +173,12 @@ impl ScriptedPlatform {
             .lock()
             .sandboxes
             .retain(|sandbox| sandbox.id != id);
+    }
+
+    /// Adds a sandbox that runs already.
+    pub fn add_sandbox(&self, id: &str, template_id: &str) {
+        let sandbox = ScriptedSandbox::running(id, template_id);
+        self.shared.lock().sandboxes.push(sandbox);
     }
 
     /// Adds a template whose `agent.yaml` is `document`.

@@ -45,6 +45,7 @@ async fn set_up() -> (ScriptedPlatform, AgentRuntimeClient, SandboxSession) {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one table: a step for each variant")]
 async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
     let (platform, client, session) = set_up().await;
     let mut seen = BTreeSet::new();
@@ -189,8 +190,8 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         Reply::with_headers(429, &headers, "slow down"),
     );
     let error = client.list_sessions().await.unwrap_err();
-    let seven = Duration::from_secs(7);
-    assert!(matches!(&error, Error::RateLimit { retry_after: Some(after), .. } if *after == seven));
+    let asked = Duration::from_secs(7);
+    assert!(matches!(&error, Error::RateLimit { retry_after: Some(after), .. } if *after == asked));
     expect(
         &error,
         Expected {

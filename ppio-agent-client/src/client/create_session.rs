@@ -46,12 +46,11 @@ impl CreateSession {
 
     /// How long the sandbox lives unless it is refreshed.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = Some(timeout);
@@ -60,12 +59,11 @@ impl CreateSession {
 
     /// How long the agent may take to become healthy, instead of what its template says.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").start_timeout(Duration::from_secs(5)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = Some(timeout);
@@ -74,14 +72,13 @@ impl CreateSession {
 
     /// All options at once, in place of those set so far.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let config = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
     /// let session = client.create_session("tmpl_1").config(config).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn config(mut self, config: SandboxConfig) -> Self {
         self.config = config;
@@ -90,11 +87,10 @@ impl CreateSession {
 
     /// An environment variable of everything in the sandbox.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").env("MODEL", "large").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.env_vars.insert(name.into(), value.into());
@@ -103,11 +99,10 @@ impl CreateSession {
 
     /// A fact to find the sandbox by.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").metadata("user", "42").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.metadata.insert(key.into(), value.into());
@@ -116,11 +111,10 @@ impl CreateSession {
 
     /// Whether the sandbox is paused instead of killed when its time is up.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").auto_pause(true).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn auto_pause(mut self, auto_pause: bool) -> Self {
         self.config.auto_pause = auto_pause;

@@ -42,11 +42,10 @@ impl InvokeAgentRuntime {
 
     /// The caller's own id for the session. Calls with the same id reach the same sandbox.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").runtime_session_id("user-42").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn runtime_session_id(mut self, id: impl Into<String>) -> Self {
         self.session_id = Some(id.into());
@@ -55,12 +54,11 @@ impl InvokeAgentRuntime {
 
     /// How long the invocation may take; making the sandbox has its own limits.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").timeout(Duration::from_secs(30)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -69,14 +67,13 @@ impl InvokeAgentRuntime {
 
     /// Options of the sandbox, if one is made for this call.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let sandbox = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").sandbox(sandbox).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn sandbox(mut self, config: SandboxConfig) -> Self {
         self.sandbox = config;
@@ -86,11 +83,11 @@ impl InvokeAgentRuntime {
     /// Passes on the trace that an incoming request belongs to: its `traceparent`, `tracestate`
     /// and `baggage`.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient, incoming: http::HeaderMap) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let incoming = http::HeaderMap::new();
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").trace_context(&incoming).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
         self.trace.clone_from(incoming);

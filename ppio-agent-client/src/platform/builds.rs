@@ -213,14 +213,14 @@ fn template(template_id: &str) -> Subject {
 impl ControlPlane {
     /// Makes a template, or a new build of the one with this name.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, NewTemplate};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::NewTemplate;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let ticket = platform
     ///     .create_template(&NewTemplate { name: "my-agent".into(), ..NewTemplate::default() })
     ///     .await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
         let call = Call::post("create template", "/v3/templates")
@@ -231,11 +231,11 @@ impl ControlPlane {
 
     /// Whether the files with this hash are there, and where to put them if not.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
         let path = format!("/templates/{}/files/{}", encode(template_id), encode(hash));
@@ -246,14 +246,14 @@ impl ControlPlane {
     /// Puts a `.tar.gz` where [`file_upload`](Self::file_upload) said. The API key is not sent
     /// there: such URLs carry their own signature.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
     /// if let Some(url) = upload.url.filter(|_| !upload.present) {
     ///     platform.upload_files(&url, b"the archive".to_vec()).await?;
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn upload_files(&self, url: &str, archive: impl Into<Bytes>) -> Result<(), Error> {
         let storage = Service {
@@ -267,13 +267,14 @@ impl ControlPlane {
 
     /// Starts the build that a ticket stands for.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{BuildTicket, ControlPlane, NewBuild};
-    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::NewBuild;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
     /// let build = NewBuild { from_image: Some("debian:stable".into()), ..NewBuild::default() };
     /// platform.start_build(&ticket.template_id, &ticket.build_id, &build).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn start_build(
         &self,
@@ -294,13 +295,14 @@ impl ControlPlane {
 
     /// How far a build is, and its log from line `logs_offset` on.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{BuildPhase, BuildTicket, ControlPlane};
-    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::BuildPhase;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
     /// let build = platform.build_status(&ticket.template_id, &ticket.build_id, 0).await?;
     /// println!("ready: {}", build.status == BuildPhase::Ready);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn build_status(
         &self,
@@ -317,16 +319,17 @@ impl ControlPlane {
 
     /// How far a build is, and the part of its log that is asked for.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{BuildLogQuery, BuildTicket, ControlPlane};
-    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::BuildLogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
     /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
     /// let build = platform.build_status_with(&ticket.template_id, &ticket.build_id, &errors).await?;
     /// for line in build.log_entries {
     ///     println!("{}", line.message);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn build_status_with(
         &self,

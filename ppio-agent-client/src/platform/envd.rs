@@ -102,11 +102,11 @@ impl Envd {
 
     /// Whether the sandbox runs: `false` if the edge says that it does not.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// assert!(envd.is_running().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_running(&self) -> Result<bool, Error> {
         // 502 is the answer here, not a failure to try again for.

@@ -103,14 +103,14 @@ impl From<LegacyLine> for LogEntry {
 impl ControlPlane {
     /// A sandbox's log.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::LogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for entry in platform.sandbox_logs("sb_1", &LogQuery::default()).await? {
     ///     println!("{} {}", entry.timestamp, entry.message);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_logs(
         &self,
@@ -130,12 +130,12 @@ impl ControlPlane {
 
     /// A sandbox's log, by the older call: only `start` and `limit` of the query are used.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::LogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let log = platform.sandbox_logs_v1("sb_1", &LogQuery::default()).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_logs_v1(
         &self,
@@ -156,13 +156,13 @@ impl ControlPlane {
 
     /// What a sandbox used between two times, in seconds since the Unix epoch.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for metric in platform.sandbox_metrics("sb_1", None, None).await? {
     ///     println!("{} % of {} processors", metric.cpu_used_pct, metric.cpu_count);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_metrics(
         &self,

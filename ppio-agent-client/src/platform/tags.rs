@@ -25,11 +25,11 @@ pub struct TemplateTag {
 impl ControlPlane {
     /// Gives the build that `target` (`name:tag`) stands for more tags.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.assign_tags("my-agent:v2", &["stable"]).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn assign_tags(&self, target: &str, tags: &[&str]) -> Result<(), Error> {
         let call = Call::post("assign tags", "/templates/tags")
@@ -41,11 +41,11 @@ impl ControlPlane {
 
     /// Takes tags away from the template of this name.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.remove_tags("my-agent", &["stable"]).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn remove_tags(&self, name: &str, tags: &[&str]) -> Result<(), Error> {
         let call = Call::new("remove tags", Method::DELETE, "/templates/tags")
@@ -56,13 +56,13 @@ impl ControlPlane {
 
     /// The tags of a template.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for tag in platform.list_tags("tmpl_1").await? {
     ///     println!("{} stands for {}", tag.tag, tag.build_id);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
         let call = Call::get(

@@ -20,13 +20,13 @@ enum TemplateList {
 impl ControlPlane {
     /// All templates, with the texts stored with them.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for template in platform.list_templates(None).await? {
     ///     println!("{} {:?}", template.template_id, template.names);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_templates(&self, team_id: Option<&str>) -> Result<Vec<Template>, Error> {
         let call = Call::get("list templates", "/templates")
@@ -39,11 +39,11 @@ impl ControlPlane {
 
     /// One template with its builds, from all pages.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// println!("{} builds", platform.get_template("tmpl_1").await?.builds.len());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<Template, Error> {
         let operation = "get template";
@@ -77,11 +77,11 @@ impl ControlPlane {
 
     /// The template that an alias stands for.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// println!("{}", platform.resolve_alias("my-agent").await?.template_id);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
         let path = format!("/templates/aliases/{}", encode(alias));
@@ -92,11 +92,11 @@ impl ControlPlane {
 
     /// Deletes a template. `false` if it was gone already.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.delete_template("tmpl_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
         let call = Call::delete(

@@ -25,12 +25,12 @@ impl SandboxSession {
     /// [`Error::Invocation`] if the agent failed, [`Error::SessionNotFound`] if the sandbox is
     /// gone, [`Error::Network`] and [`Error::Timeout`].
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let answer = session.invoke("what is the time?").await?;
     /// println!("{:?} in {} s", answer.result, answer.duration);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke<R: Serialize>(&self, request: R) -> Invoke<Envelope> {
         Invoke::in_session(self.clone(), &request)
@@ -41,16 +41,16 @@ impl SandboxSession {
     /// # Errors
     /// Those of `invoke`, and [`Error::Runtime`] if the result does not fit the type.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// #[derive(serde::Deserialize)]
     /// struct Reply {
-    ///     text: String,
+    ///     prompt: String,
     /// }
     /// let reply = session.invoke_as::<Reply>("what is the time?").await?;
-    /// println!("{}", reply.text);
-    /// # Ok(())
-    /// # }
+    /// println!("{}", reply.prompt);
+    /// # Ok(()) });
     /// ```
     pub fn invoke_as<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -62,14 +62,14 @@ impl SandboxSession {
     /// [`invoke`](Self::invoke), with the answer item by item. An agent that answers in one piece
     /// makes a stream of one item.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let mut story = session.invoke_stream("tell me a story").await?;
     /// while let Some(item) = story.next().await {
     ///     println!("{}", item?);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_stream<R: Serialize>(&self, request: R) -> Invoke<Streamed> {
         Invoke::in_session(self.clone(), &request)
@@ -78,18 +78,18 @@ impl SandboxSession {
     /// [`invoke`](Self::invoke), and let the agent decide: a value or a stream, by the content type
     /// of its answer.
     ///
-    /// ```no_run
+    /// ```
     /// use ppio_agent_client::Answer;
     ///
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// match session.invoke_auto("hello").await? {
     ///     Answer::Value(answer) => println!("{:?}", answer.result),
     ///     Answer::Stream(mut items) => while let Some(item) = items.next().await {
     ///         println!("{}", item?);
     ///     },
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_auto<R: Serialize>(&self, request: R) -> Invoke<Auto> {
         Invoke::in_session(self.clone(), &request)
@@ -101,11 +101,11 @@ impl SandboxSession {
     /// [`Error::Invocation`] if it answers that it is not well, [`Error::Network`] if it does not
     /// answer.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{:?}", session.ping().await?.status);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn ping(&self) -> Result<PingResponse, Error> {
         self.open()?;

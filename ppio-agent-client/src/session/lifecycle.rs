@@ -18,11 +18,11 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
     /// cannot.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.pause().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn pause(&self) -> Result<(), Error> {
         self.open()?;
@@ -42,11 +42,11 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
     /// cannot, or the agent does not come back.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.resume().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resume(&self) -> Result<(), Error> {
         self.open()?;
@@ -69,11 +69,11 @@ impl SandboxSession {
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.refresh().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn refresh(&self) -> Result<(), Error> {
         self.open()?;
@@ -91,11 +91,11 @@ impl SandboxSession {
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.set_timeout(std::time::Duration::from_secs(3600)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn set_timeout(&self, timeout: Duration) -> Result<(), Error> {
         self.open()?;
@@ -111,11 +111,11 @@ impl SandboxSession {
     /// What the session is doing now: the platform is asked about the sandbox, and the agent
     /// about itself.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.get_status().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_status(&self) -> Result<SessionStatus, Error> {
         if self.is_closed() {
@@ -148,11 +148,11 @@ impl SandboxSession {
 
     /// Whether the sandbox runs and its agent is healthy, now.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(session.is_active().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_active(&self) -> Result<bool, Error> {
         Ok(self.get_status().await? == SessionStatus::Active)
@@ -160,11 +160,11 @@ impl SandboxSession {
 
     /// Whether the sandbox is paused, now. One that is gone is not.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(!session.is_paused().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_paused(&self) -> Result<bool, Error> {
         match self.info().await {
@@ -176,11 +176,11 @@ impl SandboxSession {
 
     /// All the platform knows about the sandbox, now.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("ends at {:?}", session.info().await?.end_at);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn info(&self) -> Result<SandboxInfo, Error> {
         self.open()?;
@@ -195,14 +195,14 @@ impl SandboxSession {
 
     /// The sandbox's log.
     ///
-    /// ```no_run
+    /// ```
     /// # use ppio_agent_client::platform::LogQuery;
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// for entry in session.logs(&LogQuery::default()).await? {
     ///     println!("{}", entry.message);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn logs(&self, query: &LogQuery) -> Result<Vec<LogEntry>, Error> {
         let logs = self
@@ -217,13 +217,13 @@ impl SandboxSession {
     /// What the sandbox used between two times, in seconds since the Unix epoch; `None` stands for as
     /// far as the platform remembers.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// for metric in session.metrics(None, None).await? {
     ///     println!("{} of {} bytes", metric.mem_used, metric.mem_total);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn metrics(
         &self,
@@ -244,11 +244,11 @@ impl SandboxSession {
     /// [`Error::SandboxOperation`] (or [`Error::Authentication`], …) if the platform cannot be
     /// made to; the sandbox then lives until its time is up, or `close` succeeds.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.close().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close(&self) -> Result<(), Error> {
         if self.is_closed() {

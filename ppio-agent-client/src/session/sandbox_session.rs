@@ -152,10 +152,11 @@ impl SandboxSession {
 
     /// The sandbox's id, which is the session's.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.sandbox_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn sandbox_id(&self) -> &str {
         self.core.sandbox_id()
@@ -163,10 +164,11 @@ impl SandboxSession {
 
     /// The session's id, which is the sandbox's.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert_eq!(session.session_id(), session.sandbox_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn session_id(&self) -> &str {
         self.core.sandbox_id()
@@ -174,10 +176,11 @@ impl SandboxSession {
 
     /// The template the sandbox was made from.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.template_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn template_id(&self) -> &str {
         &self.core.template_id
@@ -185,10 +188,11 @@ impl SandboxSession {
 
     /// Where the agent listens: scheme and host.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(session.host_url().starts_with("http"));
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn host_url(&self) -> &str {
         &self.core.agent.base
@@ -197,10 +201,11 @@ impl SandboxSession {
     /// How long the sandbox has existed, as far as the platform tells: a session found again is as old
     /// as its sandbox, by this machine's clock.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{} s old", session.age().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn age(&self) -> Duration {
         self.core
@@ -212,10 +217,11 @@ impl SandboxSession {
     /// With [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) set, ports have no URLs of
     /// their own and this is the URL they share.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("open {} in a browser", session.port_url(3000));
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn port_url(&self, port: u16) -> String {
         let core = &self.core;
@@ -224,10 +230,11 @@ impl SandboxSession {
 
     /// How long ago the agent was last called through this session.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("idle for {} s", session.idle().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn idle(&self) -> Duration {
         self.core.lock().last_activity.elapsed()
@@ -235,10 +242,11 @@ impl SandboxSession {
 
     /// How long the sandbox lives after being made, refreshed or resumed.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{} s", session.timeout().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(&self) -> Duration {
         self.core.lock().timeout
@@ -250,11 +258,11 @@ impl SandboxSession {
     /// daemon's token, because platforms tell it of one sandbox at a time:
     /// [`get_session`](crate::AgentRuntimeClient::get_session) asks for it.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let log = session.envd().read_file("/app/agent.log").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn envd(&self) -> Envd {
         let core = &self.core;
@@ -265,10 +273,11 @@ impl SandboxSession {
 
     /// Lets the sandbox live on when the handles are dropped, until its time is up.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let id = session.detach(); // for another process to find with `get_session`
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn detach(self) -> String {
         self.core.lock().owned = false;

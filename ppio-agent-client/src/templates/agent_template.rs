@@ -61,14 +61,13 @@ impl AgentTemplate {
     /// # Errors
     /// [`Error::Validation`] if what it holds breaks the rules of `agent.yaml`.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let template = client.get_template("tmpl_1").await?;
     /// if let Some(config) = template.agent_config()? {
     ///     println!("{} by {}", config.metadata.name, config.metadata.author);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn agent_config(&self) -> Result<Option<AgentConfig>, Error> {
         AgentConfig::from_template_metadata(&self.metadata).map_err(|error| {

@@ -74,13 +74,14 @@ impl DirectoryEvents {
 
     /// The next change; `None` once the directory is not watched any more. Cancel safe.
     ///
-    /// ```no_run
-    /// # async fn run(mut events: ppio_agent_client::platform::DirectoryEvents) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// # let mut events = envd.watch_dir("/app", false).await?;
     /// while let Some(event) = events.next().await? {
     ///     println!("{:?} {}", event.kind, event.name);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Result<Option<DirectoryEvent>, Error> {
         while let Some(message) = self.messages.next::<Message>().await? {

@@ -24,11 +24,11 @@ pub struct Entry {
 impl Envd {
     /// A file's contents, read whole into memory.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let hosts = envd.read_file("/etc/hosts").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn read_file(&self, path: &str) -> Result<Bytes, Error> {
         let call = Call::get("read file", "/files")
@@ -42,11 +42,11 @@ impl Envd {
 
     /// Writes a file, over an older one if there is one; directories on the way are made.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.write_file("/tmp/note.txt", "hello").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn write_file(
         &self,

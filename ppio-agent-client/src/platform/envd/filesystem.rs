@@ -91,11 +91,11 @@ impl Envd {
     /// # Errors
     /// [`Error::SandboxOperation`] with status 404 if there is nothing.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// println!("{} bytes", envd.stat("/etc/hosts").await?.size);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn stat(&self, path: &str) -> Result<FileInfo, Error> {
         let request = json!({ "path": path });
@@ -108,11 +108,11 @@ impl Envd {
 
     /// Whether anything stands at `path`.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// assert!(envd.exists("/etc/hosts").await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn exists(&self, path: &str) -> Result<bool, Error> {
         match self.stat(path).await {
@@ -125,13 +125,13 @@ impl Envd {
     /// What is in a directory, and in those below it down to `depth` levels; one level is the
     /// directory's own entries.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// for entry in envd.list_dir("/app", 1).await? {
     ///     println!("{} {}", entry.permissions, entry.path);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_dir(&self, path: &str, depth: u32) -> Result<Vec<FileInfo>, Error> {
         let request = json!({ "path": path, "depth": depth.max(1) });
@@ -144,11 +144,11 @@ impl Envd {
 
     /// Makes a directory, and those on the way to it. `false` if it is there already.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.make_dir("/app/data").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn make_dir(&self, path: &str) -> Result<bool, Error> {
         let request = json!({ "path": path });
@@ -165,11 +165,11 @@ impl Envd {
 
     /// Moves a file or directory, and returns the facts about it at its new place.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.rename("/app/new.txt", "/app/old.txt").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn rename(&self, from: &str, to: &str) -> Result<FileInfo, Error> {
         let request = json!({ "source": from, "destination": to });
@@ -185,11 +185,11 @@ impl Envd {
     /// # Errors
     /// [`Error::SandboxOperation`] with status 404 if there is nothing to remove.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.remove("/app/old.txt").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn remove(&self, path: &str) -> Result<(), Error> {
         let request = json!({ "path": path });
@@ -203,14 +203,14 @@ impl Envd {
     /// Watches a directory, and with `recursive` all below it. Returns once the watch is set up, so
     /// that no change after it is missed.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let mut events = envd.watch_dir("/app/out", false).await?;
     /// while let Some(event) = events.next().await? {
     ///     println!("{:?} {}", event.kind, event.name);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn watch_dir(&self, path: &str, recursive: bool) -> Result<DirectoryEvents, Error> {
         let request = json!({ "path": path, "recursive": recursive });

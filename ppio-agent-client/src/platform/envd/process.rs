@@ -135,13 +135,13 @@ pub struct ProcessInfo {
 impl Envd {
     /// Starts a process and listens to it. It runs on when the events are dropped.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Command, Envd};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::Command;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let output = envd.start(&Command::shell("echo hello")).await?.output().await?;
     /// assert_eq!(output.stdout_text(), "hello\n");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn start(&self, command: &Command) -> Result<ProcessEvents, Error> {
         let mut request = json!({
@@ -159,12 +159,12 @@ impl Envd {
 
     /// Listens to a process that runs already.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let mut events = envd.connect(&ProcessSelector::Pid(42)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn connect(&self, process: &ProcessSelector) -> Result<ProcessEvents, Error> {
         let request = json!({ "process": process });
@@ -175,13 +175,13 @@ impl Envd {
 
     /// The processes that run.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// for process in envd.list_processes().await? {
     ///     println!("{}", process.pid);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_processes(&self) -> Result<Vec<ProcessInfo>, Error> {
         #[derive(Deserialize)]
@@ -199,12 +199,12 @@ impl Envd {
 
     /// Sends a signal to a process.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector, Signal};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::{ProcessSelector, Signal};
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.send_signal(&ProcessSelector::Pid(42), Signal::Term).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn send_signal(
         &self,
@@ -219,12 +219,12 @@ impl Envd {
     /// Writes to the standard input of a process that was started with it open. Not repeated
     /// when it may have arrived.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.send_stdin(&ProcessSelector::Pid(42), b"yes\n").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn send_stdin(&self, process: &ProcessSelector, input: &[u8]) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "stdin": STANDARD.encode(input) } });
@@ -235,12 +235,12 @@ impl Envd {
 
     /// Ends the standard input of a process, as a pipe's end would.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.close_stdin(&ProcessSelector::Pid(42)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close_stdin(&self, process: &ProcessSelector) -> Result<(), Error> {
         let request = json!({ "process": process });
@@ -251,12 +251,12 @@ impl Envd {
     /// Types on the terminal of a process that was started with one. Not repeated when it may have
     /// arrived.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.send_terminal(&ProcessSelector::Pid(42), b"ls\n").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn send_terminal(
         &self,
@@ -271,13 +271,13 @@ impl Envd {
 
     /// Gives the terminal of a process another size.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector, TerminalSize};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::{ProcessSelector, TerminalSize};
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let size = TerminalSize { columns: 120, rows: 40 };
     /// envd.resize_terminal(&ProcessSelector::Pid(42), size).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resize_terminal(
         &self,

@@ -113,16 +113,17 @@ impl ProcessEvents {
 
     /// The next event; `None` after the last one. Cancel safe: dropping the future loses nothing.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ProcessEvent, ProcessEvents};
-    /// # async fn run(mut events: ProcessEvents) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessEvent;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// # let mut events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
     /// while let Some(event) = events.next().await? {
     ///     if let ProcessEvent::Stdout(bytes) = event {
     ///         print!("{}", String::from_utf8_lossy(&bytes));
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Result<Option<ProcessEvent>, Error> {
         while let Some(message) = self.messages.next::<Message>().await? {
@@ -135,12 +136,13 @@ impl ProcessEvents {
 
     /// Waits until the process ends, and returns all it said since it was started or joined.
     ///
-    /// ```no_run
-    /// # async fn run(events: ppio_agent_client::platform::ProcessEvents) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// # let events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
     /// let output = events.output().await?;
     /// println!("exit code {}", output.status.exit_code);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn output(mut self) -> Result<Output, Error> {
         let mut output = Output::default();
