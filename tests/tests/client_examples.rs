@@ -121,6 +121,15 @@ async fn basic() {
     );
     assert_eq!(local.platform.sandbox_count(), 0, "it waited for the end");
 
+    // The variables of the E2B packages lead there as well.
+    let e2b: BTreeMap<_, _> = variables
+        .iter()
+        .filter(|(name, _)| name.starts_with("E2B_"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let said = succeed("client-basic", &e2b, &["hello", "Bob"]).await;
+    assert!(said.contains("Hello, Bob!"), "{said}");
+
     let mut command = example("client-basic").await;
     command.envs(&variables).arg("nobody");
     let ran = run(command).await;

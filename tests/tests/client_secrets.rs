@@ -63,7 +63,10 @@ impl Paper {
 }
 
 #[tokio::test]
-#[allow(clippy::too_many_lines, reason = "one log, and all that may write to it")]
+#[allow(
+    clippy::too_many_lines,
+    reason = "one log, and all that may write to it"
+)]
 async fn keys_and_tokens_are_never_printed() {
     let paper = Paper::default();
     // Global, so that tasks on any thread are heard, and hyper and rustls with them.
