@@ -12,7 +12,7 @@ use ppio_agent_client::platform::{LogQuery, SandboxFilter, SandboxState};
 use ppio_agent_client::{
     AgentConfig, Answer, Error, InvocationRequest, SandboxConfig, SessionStatus, TemplateFilter,
 };
-use ppio_sandbox_local::TemplateSpec;
+use ppio_sandbox_local::{IsolationKind, TemplateSpec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -526,5 +526,66 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
         pause += Duration::from_millis(1);
     }
     client.close().await.unwrap();
+    local.stop().await;
+}
+
+/// Needs nothing but Python itself.
+const PYTHON_AGENT: &str = r#"
+import http.server, json, os
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer({"status": "ok"})
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.answer({"python": request["prompt"], "in": os.getcwd()})
+
+port = int(os.environ.get("PPIO_AGENT_PORT", "8080"))
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Agent).serve_forever()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_agent_is_started_in_its_sandbox() {
+    let local = Local::start().await;
+    // `/app` is a place that only bubblewrap can give an agent.
+    if local.platform.isolation() != IsolationKind::Bubblewrap {
+        eprintln!("skipped: bubblewrap does not work here (on Debian: apt-get install bubblewrap)");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("agent.py"), PYTHON_AGENT).unwrap();
+    let document = |entrypoint: &str| -> AgentConfig {
+        serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Agent",
+            "metadata": {"name": "python", "version": "1", "author": "a@b.cn"},
+            "spec": {"entrypoint": entrypoint},
+        }))
+        .unwrap()
+    };
+    let spec = |name: &str| TemplateSpec::new(name).directory(directory.path());
+    let python = local.template(spec("python").config(document("agent.py")));
+    let python = python.await;
+    let client = local.client();
+    let answer = client.invoke_agent(&python, "hi").await.unwrap();
+    assert_eq!(answer.result, Some(json!({"python": "hi", "in": "/app"})));
+
+    // What goes wrong in there is told, at once and not after the start timeout.
+    std::fs::write(directory.path().join("broken.py"), "import nothing_like_it").unwrap();
+    let broken = local.template(spec("broken").config(document("broken.py")));
+    let broken = broken.await;
+    let error = client.create_session(&broken).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("exit code 1") && text.contains("nothing_like_it"),
+        "{text}"
+    );
     local.stop().await;
 }
