@@ -5,6 +5,7 @@
 
 mod agent_process;
 mod capture;
+mod documentation;
 mod example_binary;
 mod interop;
 mod local_platform;
@@ -12,6 +13,7 @@ pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
+pub use documentation::{envd, example, ticket};
 pub use example_binary::build as example_binary;
 pub use interop::{agent_client_interpreter, node_modules, python_interpreter};
 pub use local_platform::{Keeping, RawAnswer, TestPlatform, processes_marked, raw_request, until};
