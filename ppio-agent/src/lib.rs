@@ -125,6 +125,8 @@ pub use body::{Body, BodyEnd, Request, Response};
 pub use config::RuntimeConfig;
 pub use context::{AgentRuntimeContext, RequestContext};
 pub use error::{BoxError, Error};
+/// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
+pub use http;
 pub use middleware::{IntoResponse, Next};
 pub use ping::IntoPing;
 /// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the
