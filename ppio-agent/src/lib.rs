@@ -113,6 +113,7 @@ mod record;
 mod reply;
 mod request_id;
 mod run;
+mod scoped_body;
 mod server;
 mod service;
 mod settings;
