@@ -73,8 +73,8 @@ fn line(item: &Item) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use ppio::json;
     use ppio::testing::TestAgent;
-    use ppio::{Value, json};
 
     use super::*;
 
@@ -116,11 +116,9 @@ mod tests {
             "customer": { "name": "Ada" },
             "items": [{ "name": "tea", "quantity": 0, "price_cents": 350 }],
         });
-        let reply = agent.invoke(&order).await;
-        assert_eq!(reply.status(), 422);
-        let body: Value = reply.json().await;
-        assert_eq!(body["error_type"], "ValidationError");
-        let text = body["error"].as_str().unwrap();
+        let error = agent.invoke(&order).await.error().await;
+        assert_eq!(error.status(), 422);
+        let text = error.message();
         assert!(text.ends_with("(at `items[0].quantity`)"), "{text}");
     }
 
@@ -128,8 +126,8 @@ mod tests {
     async fn an_order_of_nothing_has_an_error_of_its_own() {
         let agent = TestAgent::annotated().unwrap();
         let order = json!({ "customer": { "name": "Ada" }, "items": [] });
-        let reply = agent.invoke(&order).await;
-        assert_eq!(reply.status(), 400);
-        assert_eq!(reply.json::<Value>().await["error_type"], "EmptyOrder");
+        let error = agent.invoke(&order).await.error().await;
+        assert_eq!(error.status(), 400);
+        assert_eq!(error.error_type(), "EmptyOrder");
     }
 }
