@@ -8,6 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::AgentProcess;
@@ -45,6 +46,26 @@ pub async fn invoke_with(
     headers.push(("content-type", "application/json"));
     let body = request.to_string();
     send(agent, "POST", "/invocations", &headers, body).await
+}
+
+/// Begins an invocation whose answer nobody reads. Its caller leaves when the socket is dropped.
+///
+/// # Panics
+///
+/// The agent does not accept it.
+pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
+    let body = request.to_string();
+    let head = format!(
+        "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let begun = async {
+        let mut socket = TcpStream::connect(agent.addr()).await?;
+        socket.write_all((head + &body).as_bytes()).await?;
+        std::io::Result::Ok(socket)
+    };
+    let socket = within("a connection", begun).await;
+    socket.expect("the agent reads")
 }
 
 /// Asks for a path.

@@ -68,16 +68,11 @@ async fn running(agent: &AgentProcess) -> u64 {
     count.unwrap().parse().unwrap()
 }
 
-/// Does `work` while the agent sleeps.
-async fn during_a_nap<R>(agent: &AgentProcess, work: impl Future<Output = R>) -> R {
-    let begun = async {
-        until("one that runs", async || running(agent).await == 1).await;
-        work.await
-    };
-    tokio::select! {
-        done = begun => done,
-        _ = nap(agent, 60_000) => panic!("a nap of a minute is over"),
-    }
+/// A nap that is not over within the test, once it has begun.
+async fn begin_nap(agent: &AgentProcess) -> tokio::net::TcpStream {
+    let socket = call::begin(agent, &json!({ "ms": 60_000 })).await;
+    until("a nap", async || running(agent).await == 1).await;
+    socket
 }
 
 #[tokio::test]
@@ -161,10 +156,8 @@ async fn enable_middleware() {
 #[tokio::test]
 async fn max_concurrency() {
     let agent = agent(SLEEPING, "MAX_CONCURRENCY", "1");
-    during_a_nap(&agent, async {
-        nap(&agent, 0).await.error(503, "Overloaded").await;
-    })
-    .await;
+    let _first = begin_nap(&agent).await;
+    nap(&agent, 0).await.error(503, "Overloaded").await;
 }
 
 #[tokio::test]
@@ -184,18 +177,14 @@ async fn heartbeat() {
 
 #[tokio::test]
 async fn shutdown_grace() {
-    let agent = agent(SLEEPING, "SHUTDOWN_GRACE", SOON);
-    let elapsed = during_a_nap(&agent, async {
-        let started = Instant::now();
-        agent.terminate();
-        let cut = "grace of 0.2 s is over";
-        until("the cut", async || agent.stderr().contains(cut)).await;
-        started.elapsed()
-    })
-    .await;
-    assert!(in_time(elapsed), "{elapsed:?}");
-    let mut agent = agent;
+    let mut agent = agent(SLEEPING, "SHUTDOWN_GRACE", SOON);
+    let _nap = begin_nap(&agent).await;
+    let started = Instant::now();
+    agent.terminate();
     assert!(agent.wait(SLACK).success());
+    let elapsed = started.elapsed();
+    assert!(in_time(elapsed), "{elapsed:?}");
+    assert!(agent.stderr().contains("grace of 0.2 s is over"));
 }
 
 #[tokio::test]
