@@ -4,6 +4,7 @@
 //! Everything here is for tests and panics with an explanation when it cannot do what it was asked.
 
 mod agent_process;
+pub mod call;
 mod capture;
 mod documentation;
 mod example_binary;
