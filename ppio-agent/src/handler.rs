@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::json::Style;
 use crate::outlet::{Outlet, Place};
 use crate::payload;
 use crate::reply::{IntoReply, Outcome};
+use crate::request_schema::Schema;
 
 /// An entrypoint of any shape. Shared by all connections, hence the `Arc`; called through a
 /// pointer once a request, which is nothing beside parsing one.
@@ -23,11 +24,34 @@ pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
 
 /// One invocation on its way into the author's function.
 pub struct Call {
-    pub(crate) body: Bytes,
+    pub(crate) input: Input,
     pub(crate) context: RequestContext,
     pub(crate) style: Style,
     pub(crate) span: Span,
     pub(crate) started: Instant,
+}
+
+/// What an entrypoint is called with.
+pub(crate) enum Input {
+    /// The body of a request.
+    Body(Bytes),
+    /// Nothing: only what the request should look like is asked for. The place for the answer keeps
+    /// the macro's expansion, and whatever implements [`Entrypoint`], free of a second function.
+    Question(Arc<OnceLock<Schema>>),
+}
+
+/// Asks an entrypoint what it takes. None of the author's code runs but the request's `Deserialize`.
+pub(crate) fn request_schema(handler: &Handler) -> Option<Schema> {
+    let answer = Arc::default();
+    // Ends in the error below, before the function is called.
+    let _ = handler(Call {
+        input: Input::Question(Arc::clone(&answer)),
+        context: RequestContext::new(),
+        style: Style::Envelope,
+        span: Span::none(),
+        started: Instant::now(),
+    });
+    Arc::into_inner(answer)?.into_inner()
 }
 
 /// A started invocation: a future and the place where it is polled first.
@@ -45,6 +69,9 @@ pub struct Job {
 pub trait AgentRequest: Sized + Send + 'static {
     #[doc(hidden)]
     fn parse(body: &[u8]) -> Result<Self, Error>;
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "the schema is for the runtime alone")]
+    fn schema() -> Schema;
 }
 
 #[diagnostic::do_not_recommend]
@@ -52,12 +79,24 @@ impl<T: DeserializeOwned + Send + 'static> AgentRequest for T {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         payload::parse(body)
     }
+
+    #[expect(private_interfaces, reason = "see the trait")]
+    fn schema() -> Schema {
+        Schema::of::<T>()
+    }
 }
 
 impl Call {
     /// Parses the body into the author's type.
     pub fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
-        let request = T::parse(&self.body)?;
+        let body = match &self.input {
+            Input::Body(body) => body,
+            Input::Question(answer) => {
+                answer.get_or_init(T::schema);
+                return Err(Error::internal("there is no request, only a question"));
+            }
+        };
+        let request = T::parse(body)?;
         if let Some(seconds) = context::requested_timeout(&request as &dyn Any) {
             // Longer than the limit is no wish that can be granted; the context ignores it.
             let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));

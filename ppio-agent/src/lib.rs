@@ -13,7 +13,8 @@
 //!
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
 //! - `GET /ping`: the health check that platforms ask for;
-//! - `GET /metrics`: counters for Prometheus; `GET /`: what this service is.
+//! - `GET /metrics`: counters for Prometheus; `GET /`: what this service is, and to a browser in
+//!   debug mode a page to try it.
 //!
 //! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container: they call
 //! the same routes, and a caller with AgentCore's headers gets the bare value it expects instead of
@@ -99,6 +100,7 @@ mod handler;
 mod head;
 mod header_names;
 mod healthcheck;
+mod index;
 mod invoke;
 mod json;
 mod logging;
@@ -108,10 +110,12 @@ mod outlet;
 mod parts;
 mod payload;
 mod ping;
+mod playground;
 pub(crate) mod probe;
 mod record;
 mod reply;
 mod request_id;
+mod request_schema;
 mod run;
 mod scoped_body;
 mod server;
