@@ -139,7 +139,7 @@ fn generate(
             let __outlet = #outlet;
             let __reply = {
                 let #bind_output = (#name(__request #pass_context) #await_,);
-                let __kind = (&&#private::probe::Probe::of(&#output)).future();
+                let __kind = (&&#private::probe::Probe::of(&#output)).probe_future();
                 let #bind_borrowed = (&#output,);
                 __kind.check(#borrowed);
                 __kind.then(#output, &__outlet, #answer)
@@ -190,8 +190,8 @@ fn answer(arguments: &Arguments, function: &Function) -> TokenStream {
     let (bind_answer, answer) = output.variable("__answer");
     let (bind_error, error) = output.variable("__error");
     let split = quote! {
-        let __split = (&&#probe::Probe::of(&#answer)).result().split(#answer);
-        let #bind_error = ((&&&&#probe::error_of(&__split)).error(),);
+        let __split = (&&#probe::Probe::of(&#answer)).probe_result().split(#answer);
+        let #bind_error = ((&&&&#probe::error_of(&__split)).probe_error(),);
         let #bind_answer = match __split {
             ::core::result::Result::Ok(__answer) => __answer,
             ::core::result::Result::Err((__failure,)) => return #fail(#error, __failure),
@@ -202,12 +202,12 @@ fn answer(arguments: &Arguments, function: &Function) -> TokenStream {
             // Twice, because the error of a `Result` in a `Result` is an error as well.
             #split
             #split
-            let __shape = (&&&&#probe::Probe::of(&#answer)).reply();
+            let __shape = (&&&&#probe::Probe::of(&#answer)).probe_reply();
             let __shape = __shape.shape(#answer, &__outlet);
             let #bind_answer = (#probe::item_of(&__shape),);
-            let #bind_error = ((&&&&(&&#answer).item_error()).error(),);
-            let __writer = (&&#answer).item().writer(#answer, #error);
-            __shape.reply(__writer)
+            let #bind_error = ((&&&&(&&#answer).probe_item_error()).probe_error(),);
+            let __writer = (&&#answer).probe_item().writer(#answer, #error);
+            #probe::reply(__shape, __writer)
         }
     }
 }

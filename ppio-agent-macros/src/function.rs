@@ -13,7 +13,7 @@ pub(crate) struct Function {
     pub(crate) attributes: Vec<syn::Attribute>,
     visibility: Visibility,
     pub(crate) signature: Signature,
-    body: Group,
+    body: TokenTree,
 }
 
 impl Parse for Function {
@@ -22,8 +22,18 @@ impl Parse for Function {
             attributes: input.call(syn::Attribute::parse_outer)?,
             visibility: input.parse()?,
             signature: input.parse()?,
-            body: input.parse()?,
+            body: body(input)?,
         })
+    }
+}
+
+/// One group of tokens. Where a `macro_rules!` made the function, the braces may stand in the
+/// invisible parentheses of its `$body:block`.
+fn body(input: ParseStream<'_>) -> syn::Result<TokenTree> {
+    let mut tokens = input.parse::<TokenStream>()?.into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(body @ TokenTree::Group(_)), None) => Ok(body),
+        _ => Err(input.error("expected a body")),
     }
 }
 

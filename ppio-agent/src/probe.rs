@@ -42,7 +42,7 @@ pub mod prelude {
         BoxedErrorProbe as _, DisplayProbe as _, ErrorProbe as _, FutureProbe as _,
         InfallibleProbe as _, ItemProbe as _, IteratorProbe as _, LocalErrorProbe as _,
         PlainItemProbe as _, PlainProbe as _, ReplyProbe as _, ResponseProbe as _,
-        ResultProbe as _, Shape as _, StreamProbe as _,
+        ResultProbe as _, StreamProbe as _,
     };
 }
 
@@ -75,7 +75,7 @@ pub fn item_of<S: Shape>(_: &S) -> Probe<S::Item> {
 /// Probes for a future.
 pub trait FutureProbe {
     /// What to do with the value.
-    fn future(&self) -> IsFuture {
+    fn probe_future(&self) -> IsFuture {
         IsFuture
     }
 }
@@ -85,7 +85,7 @@ impl<F: Future> FutureProbe for &Probe<F> {}
 /// The other case of [`FutureProbe`].
 pub trait PlainProbe {
     /// What to do with the value.
-    fn future(&self) -> IsPlain {
+    fn probe_future(&self) -> IsPlain {
         IsPlain
     }
 }
@@ -143,7 +143,7 @@ pub type Split<T, E> = Result<(T,), (E,)>;
 /// Probes for a `Result`.
 pub trait ResultProbe {
     /// What to do with the value.
-    fn result(&self) -> IsResult {
+    fn probe_result(&self) -> IsResult {
         IsResult
     }
 }
@@ -153,7 +153,7 @@ impl<T, E> ResultProbe for &Probe<Result<T, E>> {}
 /// The other case of [`ResultProbe`].
 pub trait InfallibleProbe {
     /// What to do with the value.
-    fn result(&self) -> IsInfallible {
+    fn probe_result(&self) -> IsInfallible {
         IsInfallible
     }
 }
@@ -186,7 +186,7 @@ impl IsInfallible {
 /// Probes for errors that can be boxed: `std` errors, `String`, `anyhow::Error`, `ppio::Error`.
 pub trait ErrorProbe {
     /// How the error is converted.
-    fn error(&self) -> IsBoxable {
+    fn probe_error(&self) -> IsBoxable {
         IsBoxable
     }
 }
@@ -196,7 +196,7 @@ impl<E: Into<BoxError>> ErrorProbe for &&&Probe<E> {}
 /// Probes for errors in a box that cannot cross threads.
 pub trait BoxedErrorProbe {
     /// How the error is converted.
-    fn error(&self) -> IsBoxed {
+    fn probe_error(&self) -> IsBoxed {
         IsBoxed
     }
 }
@@ -207,7 +207,7 @@ impl BoxedErrorProbe for &&Probe<Box<dyn StdError + Send>> {}
 /// Probes for other errors that cannot cross threads.
 pub trait LocalErrorProbe {
     /// How the error is converted.
-    fn error(&self) -> IsLocal {
+    fn probe_error(&self) -> IsLocal {
         IsLocal
     }
 }
@@ -217,7 +217,7 @@ impl<E: StdError + 'static> LocalErrorProbe for &Probe<E> {}
 /// The last case of [`ErrorProbe`]: whatever can be displayed.
 pub trait DisplayProbe {
     /// How the error is converted.
-    fn error(&self) -> IsDisplay {
+    fn probe_error(&self) -> IsDisplay {
         IsDisplay
     }
 }
@@ -300,7 +300,7 @@ fn type_name<E>() -> &'static str {
 /// Probes for a response.
 pub trait ResponseProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsResponse {
+    fn probe_reply(&self) -> IsResponse {
         IsResponse
     }
 }
@@ -310,7 +310,7 @@ impl ResponseProbe for &&&Probe<Response> {}
 /// Probes for a stream.
 pub trait StreamProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsStream {
+    fn probe_reply(&self) -> IsStream {
         IsStream
     }
 }
@@ -320,7 +320,7 @@ impl<S: Stream> StreamProbe for &&Probe<S> {}
 /// Probes for an iterator.
 pub trait IteratorProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsIterator {
+    fn probe_reply(&self) -> IsIterator {
         IsIterator
     }
 }
@@ -330,7 +330,7 @@ impl<I: Iterator> IteratorProbe for &Probe<I> {}
 /// The last case of [`ResponseProbe`]: a value.
 pub trait ReplyProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsValue {
+    fn probe_reply(&self) -> IsValue {
         IsValue
     }
 }
@@ -397,11 +397,11 @@ impl IsValue {
 pub trait Shape: Sized {
     /// What it is made of; `()` for an answer in one piece.
     type Item;
+}
 
-    /// The answer with what writes its items.
-    fn reply(self, writer: ItemWriter<Self::Item>) -> Reply<Self> {
-        Reply::Shape(self, writer)
-    }
+/// The answer with what writes its items.
+pub fn reply<S: Shape>(shape: S, writer: ItemWriter<S::Item>) -> Reply<S> {
+    Reply::Shape(shape, writer)
 }
 
 /// An answer in one piece.
@@ -471,11 +471,11 @@ pub trait ItemProbe {
     /// The type of the items' errors.
     type Error;
     /// What to do with an item.
-    fn item(&self) -> ResultItem {
+    fn probe_item(&self) -> ResultItem {
         ResultItem
     }
     /// Asks about the items' errors.
-    fn item_error(&self) -> Probe<Self::Error> {
+    fn probe_item_error(&self) -> Probe<Self::Error> {
         Probe::new()
     }
 }
@@ -487,11 +487,11 @@ impl<T, E> ItemProbe for &Probe<Result<T, E>> {
 /// The other case of [`ItemProbe`].
 pub trait PlainItemProbe {
     /// What to do with an item.
-    fn item(&self) -> PlainItem {
+    fn probe_item(&self) -> PlainItem {
         PlainItem
     }
     /// Plain items have no errors.
-    fn item_error(&self) -> Probe<Infallible> {
+    fn probe_item_error(&self) -> Probe<Infallible> {
         Probe::new()
     }
 }
