@@ -57,7 +57,7 @@ async fn send(app: AgentRuntimeApp, request: String) -> Answer {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     };
-    let (_, answer) = tokio::time::timeout(PATIENCE, async { tokio::try_join!(serve, ask) })
+    let ((), answer) = tokio::time::timeout(PATIENCE, async { tokio::try_join!(serve, ask) })
         .await
         .unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
         .expect("an answer");

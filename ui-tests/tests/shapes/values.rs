@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use ppio::{Error, InvocationResponse, Response, Value, json};
+use ppio::{Error, PingResponse, PingStatus, Response, Value, json};
 use serde::{Serialize, Serializer};
 
 use crate::answer::{Expected, teapot};
@@ -76,14 +76,8 @@ agents! { |request, who|
     cow: [Cow<'static, str>] { Cow::Owned(request) } => Expected::Value(json!("hi"));
     array_of_results: [[Result<String, String>; 2]] { [Ok(request), Err(who)] }
         => Expected::Value(json!([{ "Ok": "hi" }, { "Err": who }]));
-    envelope: [InvocationResponse] {
-        drop(request);
-        InvocationResponse { error: Some(who), ..serde::Deserialize::deserialize(json!({
-            "result": null, "status": "error", "duration": 0.0, "metadata": {}, "error": null,
-        })).unwrap() }
-    } => Expected::Value(json!({
-        "result": null, "status": "error", "duration": 0.0, "metadata": {}, "error": who,
-    }));
+    health: [PingResponse] { drop(request); PingResponse::new(PingStatus::Healthy) }
+        => Expected::Value(json!(PingResponse::new(PingStatus::Healthy)));
     not_send: [Local] { Local(Rc::from(request + &who)) }
         => Expected::Value(json!(format!("hi{who}")));
 
