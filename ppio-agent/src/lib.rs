@@ -204,14 +204,16 @@ pub use start_error::StartError;
 pub mod __private {
     pub use inventory;
 
-    pub use crate::handler::{Call, Job, context_for};
-    pub use crate::middleware::Middleware;
+    pub use crate::handler::{
+        Call, Job, context, on_blocking_thread, on_worker, pass_context, request,
+    };
+    pub use crate::middleware::{Middleware, into_response, middleware, pass_next, pass_request};
     pub use crate::outlet::Outlet;
     pub use crate::parts::{EntrypointPart, MiddlewarePart, PingPart, Place};
-    pub use crate::ping::PingHandler;
+    pub use crate::ping::{PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker};
     /// The probes, under a name that the expansion imports.
     pub mod probe {
         pub use crate::probe::*;
     }
-    pub use crate::reply::Outcome;
+    pub use crate::probe::fail;
 }
