@@ -1,0 +1,9 @@
+//! `agent invoke`.
+
+use crate::arguments::InvokeArguments;
+use crate::failure::{Failure, Fault};
+use crate::terminal::Terminal;
+
+pub(crate) async fn run(_arguments: InvokeArguments, _terminal: &Terminal) -> Result<(), Failure> {
+    Err(Failure::new(Fault::System, "being written"))
+}

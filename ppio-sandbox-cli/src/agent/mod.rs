@@ -1,0 +1,12 @@
+//! The commands about an agent, one file each.
+
+pub(crate) mod configure;
+pub(crate) mod delete;
+pub(crate) mod deploy;
+pub(crate) mod dev;
+pub(crate) mod init;
+pub(crate) mod invoke;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod status;
+pub(crate) mod stop;

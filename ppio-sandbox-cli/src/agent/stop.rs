@@ -1,0 +1,9 @@
+//! `agent stop`.
+
+use crate::arguments::StopArguments;
+use crate::failure::{Failure, Fault};
+use crate::terminal::Terminal;
+
+pub(crate) async fn run(_arguments: StopArguments, _terminal: &Terminal) -> Result<(), Failure> {
+    Err(Failure::new(Fault::System, "being written"))
+}

@@ -1,0 +1,74 @@
+//! How a command ends badly.
+
+use std::error::Error as StdError;
+
+/// Whose fault it was; scripts read it from the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The agent answered with an error, crashed, or does not compile: exit code 1.
+    Agent,
+    /// The command line, agent.yaml or the project is wrong: exit code 2, as clap's.
+    Usage,
+    /// The platform refused, failed or is not there: exit code 3.
+    Platform,
+    /// This machine: a file that cannot be written, a program that is missing: exit code 4.
+    System,
+    /// Ctrl-C: exit code 130, as shells have it.
+    Interrupted,
+}
+
+impl Fault {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Agent => 1,
+            Self::Usage => 2,
+            Self::Platform => 3,
+            Self::System => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What failed, why, and what to do next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    pub(crate) what: String,
+    pub(crate) why: Vec<String>,
+    pub(crate) next: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(fault: Fault, what: impl Into<String>) -> Self {
+        Self {
+            fault,
+            what: what.into(),
+            why: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// An error of this machine.
+    pub(crate) fn system(what: impl Into<String>, why: impl StdError) -> Self {
+        Self::new(Fault::System, what).because(&why)
+    }
+
+    /// Adds an error and what caused it, outermost first.
+    pub(crate) fn because(mut self, error: &dyn StdError) -> Self {
+        let mut error = Some(error);
+        while let Some(cause) = error {
+            let text = cause.to_string();
+            if self.why.last().is_none_or(|last| !last.contains(&text)) {
+                self.why.push(text);
+            }
+            error = cause.source();
+        }
+        self
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn next(mut self, remedy: impl Into<String>) -> Self {
+        self.next = Some(remedy.into());
+        self
+    }
+}

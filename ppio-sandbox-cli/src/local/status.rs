@@ -1,0 +1,8 @@
+//! `local status`.
+
+use crate::failure::{Failure, Fault};
+use crate::terminal::Terminal;
+
+pub(crate) async fn run(_terminal: &Terminal) -> Result<(), Failure> {
+    Err(Failure::new(Fault::System, "being written"))
+}
