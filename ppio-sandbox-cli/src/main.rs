@@ -5,8 +5,10 @@
 
 mod agent;
 mod arguments;
+mod compile;
 mod failure;
 mod local;
+mod project;
 mod terminal;
 
 use std::process::ExitCode;
