@@ -6,12 +6,14 @@
 
 mod agent;
 mod arguments;
+mod compile;
 mod completions;
 mod doctor;
 mod failure;
 mod interruption;
 mod local;
 mod manual;
+mod project;
 mod terminal;
 
 use std::process::ExitCode;
