@@ -13,8 +13,10 @@ mod failure;
 mod interruption;
 mod local;
 mod manual;
+mod platform_choice;
 mod project;
 mod terminal;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ use crate::terminal::Terminal;
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
     let terminal = Terminal::new(&arguments.output);
+    warnings::print_to(&terminal);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return terminal.fail(&Failure::system("cannot start", error)),
