@@ -15,6 +15,7 @@ mod local;
 mod manual;
 mod platform_choice;
 mod project;
+mod table;
 mod terminal;
 mod warnings;
 
