@@ -6,6 +6,7 @@
 mod agent;
 mod arguments;
 mod compile;
+mod edit;
 mod failure;
 mod local;
 mod project;
