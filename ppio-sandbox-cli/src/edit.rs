@@ -66,6 +66,11 @@ pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     }
 }
 
+/// A text as agent.yaml holds it: with quotes where it needs them.
+pub(crate) fn scalar(text: &str) -> String {
+    written(&Scalar::Text(text.to_owned())).to_yaml_string()
+}
+
 fn apply_one(text: &str, change: &Change) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
     let entangled = || EditError::Entangled {

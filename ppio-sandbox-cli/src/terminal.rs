@@ -151,7 +151,8 @@ impl Terminal {
         ))
     }
 
-    fn talks(&self) -> bool {
+    /// Whether anything but results and failures is printed.
+    pub(crate) fn talks(&self) -> bool {
         !self.quiet && self.format == Format::Text
     }
 
@@ -163,6 +164,7 @@ impl Terminal {
             (_, Format::Json) => {
                 let mut document = serde_json::json!({
                     "error": failure.what,
+                    "code": failure.code,
                     "causes": failure.why,
                     "help": failure.next,
                     "exit_code": code,
