@@ -6,15 +6,19 @@
 
 mod agent;
 mod arguments;
+mod author;
 mod compile;
 mod completions;
 mod doctor;
+mod edit;
 mod failure;
 mod interruption;
 mod local;
 mod manual;
 mod platform_choice;
 mod project;
+mod question;
+mod scaffold;
 mod table;
 mod terminal;
 mod warnings;
