@@ -55,9 +55,6 @@ pub(super) async fn print(
     match answer {
         Answer::Value(response) => {
             outcome.duration = asked.elapsed().as_secs_f64();
-            if let Some(id) = response.request_id() {
-                id.clone_into(&mut outcome.request_id);
-            }
             let result = response.result.unwrap_or(Value::Null);
             match terminal.format() {
                 Format::Json => terminal.json_piece(&OneAnswer {
@@ -68,7 +65,6 @@ pub(super) async fn print(
             }
         }
         Answer::Stream(stream) => {
-            stream.request_id().clone_into(&mut outcome.request_id);
             let mut items = Items::new(terminal);
             let printed = items.print(stream, asked).await;
             // Whatever is said next begins on a line of its own.

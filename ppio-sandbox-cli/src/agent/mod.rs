@@ -14,3 +14,8 @@ mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 mod target;
+
+/// An id that nothing else has.
+fn unique() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}

@@ -28,7 +28,7 @@ pub(super) async fn session(
     platform: &Platform,
     lifetime: Duration,
 ) -> Result<SandboxSession, Failure> {
-    let mark = format!("{}-{}", std::process::id(), nanoseconds());
+    let mark = super::unique();
     let tail = Mutex::new(Vec::new());
     let create = platform
         .client()
@@ -153,10 +153,4 @@ async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>
     let mut entries: Vec<LogEntry> = control_plane.sandbox_logs(sandbox_id, &query).await?;
     entries.reverse();
     Ok(entries.into_iter().map(|entry| entry.message).collect())
-}
-
-fn nanoseconds() -> u128 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos())
 }
