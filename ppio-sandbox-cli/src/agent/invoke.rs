@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ppio_agent_client::platform::SandboxState;
 use ppio_agent_client::{Error, NetworkErrorKind, SandboxSession};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Outcome, Stopped};
 use super::target::{self, Target};
@@ -22,6 +22,8 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(300);
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long it may take to end a session that nobody needs any more.
 const CLEAN_UP: Duration = Duration::from_secs(15);
+/// How long nothing is said about that.
+const SILENCE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), Failure> {
     let request = unless_interrupted(request::read(&arguments)).await?;
@@ -53,7 +55,16 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
 
 /// Ends what was made and not kept, and waits for what goes on in the background.
 async fn close(platform: &Platform, terminal: &Terminal) -> Result<(), Failure> {
-    let problem = match timeout(CLEAN_UP, platform.client().close()).await {
+    let closing = timeout(CLEAN_UP, platform.client().close());
+    let mut closing = std::pin::pin!(closing);
+    let closed = tokio::select! {
+        closed = &mut closing => closed,
+        () = sleep(SILENCE) => {
+            terminal.note("closing the session, Ctrl-C again leaves it to its time");
+            closing.await
+        }
+    };
+    let problem = match closed {
         Ok(Ok(())) => return Ok(()),
         // A platform that has ended has ended its sandboxes.
         _ if platform.has_ended() => return Ok(()),
