@@ -15,6 +15,10 @@ pub(crate) enum Fault {
     System,
     /// Ctrl-C: exit code 130, as shells have it.
     Interrupted,
+    /// SIGTERM or SIGHUP: exit code 143.
+    Terminated,
+    /// Nobody reads the output any more, as in `… | head`: no error at all, exit code 0.
+    Unread,
 }
 
 impl Fault {
@@ -25,6 +29,8 @@ impl Fault {
             Self::Platform => 3,
             Self::System => 4,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::Unread => 0,
         }
     }
 }
@@ -35,6 +41,7 @@ pub(crate) struct Failure {
     pub(crate) fault: Fault,
     pub(crate) what: String,
     pub(crate) why: Vec<String>,
+    pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) next: Option<String>,
 }
 
@@ -44,6 +51,7 @@ impl Failure {
             fault,
             what: what.into(),
             why: Vec::new(),
+            facts: Vec::new(),
             next: None,
         }
     }
@@ -58,11 +66,24 @@ impl Failure {
         let mut error = Some(error);
         while let Some(cause) = error {
             let text = cause.to_string();
+            // Many errors quote their cause already.
             if self.why.last().is_none_or(|last| !last.contains(&text)) {
                 self.why.push(text);
             }
             error = cause.source();
         }
+        self
+    }
+
+    /// Adds a reason in words.
+    pub(crate) fn reason(mut self, why: impl Into<String>) -> Self {
+        self.why.push(why.into());
+        self
+    }
+
+    /// Adds something to look the failure up by, such as a request id. Scripts read it under its name.
+    pub(crate) fn fact(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.facts.push((name, value.into()));
         self
     }
 

@@ -1,24 +1,31 @@
 //! The only place that prints: results to standard output, everything else to standard error.
 
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::arguments::OutputArguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 const NOTE: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// How often a spinner moves.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What a result looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For a person.
+    /// For a person
     Text,
-    /// One JSON document, or one per line.
+    /// For a program
     Json,
 }
 
@@ -31,13 +38,8 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn new(arguments: &OutputArguments) -> Self {
-        let format = if arguments.json {
-            Format::Json
-        } else {
-            Format::Text
-        };
         Self {
-            format,
+            format: arguments.format,
             quiet: arguments.quiet,
         }
     }
@@ -46,10 +48,10 @@ impl Terminal {
         self.format
     }
 
-    /// A result: the JSON form with `--json`, the text otherwise.
+    /// A result: the JSON form with `--output json`, the text otherwise.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let line = match self.format {
-            Format::Json => serde_json::to_string(value).unwrap_or_default(),
+            Format::Json => json_line(value),
             Format::Text => text(),
         };
         self.line(&line);
@@ -62,31 +64,169 @@ impl Terminal {
         let _ = writeln!(anstream::stdout(), "{line}");
     }
 
-    /// What a person wants to know on the way; not with `--quiet` or `--json`.
+    /// A part of a result that comes bit by bit, shown at once.
+    ///
+    /// # Errors
+    /// [`Fault::Unread`] when nobody reads any more: time to stop.
+    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    pub(crate) fn piece(&self, text: &str) -> Result<(), Failure> {
+        // The agent's bytes, not ours: whatever stands in them goes through.
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::new(Fault::Unread, "nobody reads the output"),
+            _ => Failure::system("cannot write to standard output", error),
+        })
+    }
+
+    /// [`piece`](Self::piece), as one line of JSON.
+    pub(crate) fn json_piece(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.piece(&format!("{}\n", json_line(value)))
+    }
+
+    /// What a person wants to know on the way; not with `--quiet` or JSON output.
     pub(crate) fn note(&self, text: &str) {
-        if !self.quiet && self.format == Format::Text {
+        if self.talks() {
             let _ = writeln!(anstream::stderr(), "{NOTE}{text}{NOTE:#}");
         }
     }
 
+    /// What a person should know although the command goes on; not with `--quiet` or JSON output.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.talks() {
+            let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
+        }
+    }
+
+    /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
+    pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
+        let bar = self.drawn(ProgressBar::new_spinner());
+        bar.set_message(text.into());
+        bar.enable_steady_tick(TICK);
+        Progress(bar)
+    }
+
+    /// Something that takes a while, counted in bytes. Drawn only on a terminal; gone when it is dropped.
+    #[allow(dead_code, reason = "for `agent deploy`")]
+    pub(crate) fn bytes(&self, total: u64, text: impl Into<String>) -> Progress {
+        let bar = self.drawn(ProgressBar::new(total));
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
+        {
+            bar.set_style(style);
+        }
+        bar.set_message(text.into());
+        Progress(bar)
+    }
+
+    fn drawn(&self, bar: ProgressBar) -> ProgressBar {
+        // Indicatif itself draws nothing where standard error is no terminal.
+        if !self.talks() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar
+    }
+
+    /// Whether there is a person to ask: both to see the question and to type the answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.format == Format::Text && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a question whose answer is no unless the person says yes.
+    pub(crate) async fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        let _ = write!(anstream::stderr(), "{question} [y/N] ");
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = answer
+            .await
+            .map_err(|error| Failure::system("cannot read the answer", error))?
+            .map_err(|error| Failure::system("cannot read the answer", error))?;
+        Ok(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
+    }
+
+    fn talks(&self) -> bool {
+        !self.quiet && self.format == Format::Text
+    }
+
     /// Prints a failure and tells the exit code.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
-        let mut stderr = anstream::stderr();
         let code = failure.fault.exit_code();
-        if self.format == Format::Json {
-            let document = serde_json::json!({
-                "error": failure.what, "causes": failure.why, "next": failure.next, "code": code,
-            });
-            let _ = writeln!(stderr, "{document}");
-            return ExitCode::from(code);
-        }
-        let _ = writeln!(stderr, "{ERROR}error:{ERROR:#} {}", failure.what);
-        for cause in &failure.why {
-            let _ = writeln!(stderr, "  {cause}");
-        }
-        if let Some(next) = &failure.next {
-            let _ = writeln!(stderr, "{HINT}help:{HINT:#} {next}");
+        match (failure.fault, self.format) {
+            (Fault::Unread, _) => {}
+            (_, Format::Json) => {
+                let mut document = serde_json::json!({
+                    "error": failure.what,
+                    "causes": failure.why,
+                    "help": failure.next,
+                    "exit_code": code,
+                });
+                for (name, value) in &failure.facts {
+                    document[name] = value.as_str().into();
+                }
+                let _ = writeln!(anstream::stderr(), "{document}");
+            }
+            (Fault::Interrupted | Fault::Terminated, Format::Text) => self.note(&failure.what),
+            (_, Format::Text) => explain(failure),
         }
         ExitCode::from(code)
+    }
+}
+
+fn explain(failure: &Failure) {
+    let mut text = format!("{ERROR}error:{ERROR:#} {}\n", failure.what);
+    let facts = failure
+        .facts
+        .iter()
+        .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")));
+    for detail in failure.why.iter().cloned().chain(facts) {
+        for line in detail.lines() {
+            text += &format!("  {line}\n");
+        }
+    }
+    if let Some(next) = &failure.next {
+        text += &format!("{HINT}help:{HINT:#} {next}\n");
+    }
+    let _ = write!(anstream::stderr(), "{text}");
+}
+
+fn json_line(value: &impl Serialize) -> String {
+    // Nothing that is printed has maps with keys other than texts, the only thing that fails here.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Something under way, drawn while this lives.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Says what is done now.
+    #[allow(dead_code, reason = "for `agent deploy`")]
+    pub(crate) fn tell(&self, text: impl Into<String>) {
+        self.0.set_message(text.into());
+    }
+
+    /// So much more is done.
+    #[allow(dead_code, reason = "for `agent deploy`")]
+    pub(crate) fn advance(&self, by: u64) {
+        self.0.inc(by);
+    }
+
+    /// Prints without getting into the drawing's way.
+    #[allow(dead_code, reason = "for `agent deploy`")]
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }

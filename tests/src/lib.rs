@@ -12,4 +12,4 @@ mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
 pub use example_binary::build as example_binary;
-pub use interop::{node_modules, python_interpreter};
+pub use interop::{agent_client_interpreter, node_modules, python_interpreter};
