@@ -12,6 +12,7 @@ mod doctor;
 mod failure;
 mod interruption;
 mod local;
+mod log_line;
 mod manual;
 mod project;
 mod terminal;

@@ -30,7 +30,7 @@ pub(crate) enum Format {
 }
 
 /// Prints; colours go out only where the stream is a terminal and `NO_COLOR` is not set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Terminal {
     format: Format,
     quiet: bool,
@@ -151,7 +151,8 @@ impl Terminal {
         ))
     }
 
-    fn talks(&self) -> bool {
+    /// Whether a person is told what happens on the way.
+    pub(crate) fn talks(&self) -> bool {
         !self.quiet && self.format == Format::Text
     }
 
