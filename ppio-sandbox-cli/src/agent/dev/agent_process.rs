@@ -31,6 +31,9 @@ const SLOW: Duration = Duration::from_secs(10);
 /// How long what the agent wrote last may take to be read after its end.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
 
+/// What the runtime logs when it is asked to end, which only a person who asked it should read.
+const FAREWELL: &str = "shutting down; a second signal cuts what still runs";
+
 #[derive(Debug)]
 pub(super) struct AgentProcess {
     group: ProcessGroup,
@@ -108,7 +111,7 @@ impl AgentProcess {
             while let Ok(Some(line)) = lines.next_segment().await {
                 let line = String::from_utf8_lossy(&line);
                 let line = line.trim_end_matches('\r');
-                if line == greeting {
+                if line == greeting || line.contains(FAREWELL) {
                     continue;
                 }
                 console.agent(line);

@@ -403,16 +403,20 @@ async fn unless_changed<T>(
     }
 }
 
-/// Whether only an author writes the file, and no agent.
+/// Whether only an author writes the file: no agent, and not cargo, which writes Cargo.lock.
 fn is_source(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("rs")) || is_about_packages(path) || python::matters(path)
+    matches!(extension, Some("rs"))
+        || python::matters(path)
+        || is_one_of(path, &["Cargo.toml", "agent.yaml", "agent.yml"])
 }
 
 fn is_about_packages(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    matches!(
-        name,
-        Some("Cargo.toml" | "Cargo.lock" | "agent.yaml" | "agent.yml")
-    )
+    is_one_of(path, &["Cargo.toml", "Cargo.lock"])
+}
+
+fn is_one_of(path: &Path, names: &[&str]) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| names.contains(&name))
 }
