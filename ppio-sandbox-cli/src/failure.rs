@@ -33,12 +33,25 @@ impl Fault {
             Self::Unread => 0,
         }
     }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Usage => "usage",
+            Self::Platform => "platform",
+            Self::System => "system",
+            Self::Interrupted | Self::Terminated => "interrupted",
+            Self::Unread => "unread",
+        }
+    }
 }
 
 /// What failed, why, and what to do next.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) fault: Fault,
+    /// The kind of failure, for programs.
+    pub(crate) code: &'static str,
     pub(crate) what: String,
     pub(crate) why: Vec<String>,
     pub(crate) facts: Vec<(&'static str, String)>,
@@ -49,6 +62,7 @@ impl Failure {
     pub(crate) fn new(fault: Fault, what: impl Into<String>) -> Self {
         Self {
             fault,
+            code: fault.code(),
             what: what.into(),
             why: Vec::new(),
             facts: Vec::new(),

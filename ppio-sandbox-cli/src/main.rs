@@ -6,16 +6,23 @@
 
 mod agent;
 mod arguments;
+mod author;
 mod compile;
 mod completions;
 mod doctor;
+mod edit;
 mod failure;
 mod interruption;
 mod local;
 mod log_line;
 mod manual;
+mod platform_choice;
 mod project;
+mod question;
+mod scaffold;
+mod table;
 mod terminal;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -27,6 +34,7 @@ use crate::terminal::Terminal;
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
     let terminal = Terminal::new(&arguments.output);
+    warnings::print_to(&terminal);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return terminal.fail(&Failure::system("cannot start", error)),

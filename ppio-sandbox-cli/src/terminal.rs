@@ -48,13 +48,15 @@ impl Terminal {
         self.format
     }
 
-    /// A result: the JSON form with `--output json`, the text otherwise.
+    /// A result: the JSON form with `--output json`, the text otherwise, or nothing where the text is empty.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let line = match self.format {
             Format::Json => json_line(value),
             Format::Text => text(),
         };
-        self.line(&line);
+        if !line.is_empty() {
+            self.line(&line);
+        }
     }
 
     /// A line of a result, as it is.
@@ -151,7 +153,7 @@ impl Terminal {
         ))
     }
 
-    /// Whether a person is told what happens on the way.
+    /// Whether anything but results and failures is printed.
     pub(crate) fn talks(&self) -> bool {
         !self.quiet && self.format == Format::Text
     }
@@ -164,6 +166,7 @@ impl Terminal {
             (_, Format::Json) => {
                 let mut document = serde_json::json!({
                     "error": failure.what,
+                    "code": failure.code,
                     "causes": failure.why,
                     "help": failure.next,
                     "exit_code": code,
