@@ -54,6 +54,16 @@ impl Platform {
         Ok(platform)
     }
 
+    /// Whether the flags and the environment mean the platform on this machine.
+    pub(crate) fn is_meant_to_be_local(arguments: &PlatformArguments) -> bool {
+        arguments.local || !(arguments.remote || KEYS.into_iter().any(is_set))
+    }
+
+    /// The one that runs on this machine; where none does, it is started.
+    pub(crate) async fn started(terminal: &Terminal) -> Result<Self, Failure> {
+        Self::at(local::running_or_started(terminal).await?)
+    }
+
     /// The one that runs on this machine.
     fn local() -> Result<Self, Failure> {
         Self::at(local::needed()?)
