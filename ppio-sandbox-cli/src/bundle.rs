@@ -80,7 +80,8 @@ impl Bundle {
     pub(crate) fn entry(&mut self, project: &Path, path: &str) -> Result<(), Failure> {
         let outside = || {
             let what = format!("spec.files: {path:?} is not a path inside the project");
-            Failure::new(Fault::Usage, what).next("write it relative to agent.yaml and without `..`")
+            Failure::new(Fault::Usage, what)
+                .next("write it relative to agent.yaml and without `..`")
         };
         let mut clean = PathBuf::new();
         for part in Path::new(path).components() {
@@ -280,10 +281,17 @@ mod tests {
         bundle.folder(project.path()).unwrap();
         assert_eq!(paths(&bundle), [".dockerignore", "agent.py", "data/a.txt"]);
 
-        fs::write(project.path().join(".dockerignore"), "data\n!data/b.tmp\n!.env").unwrap();
+        fs::write(
+            project.path().join(".dockerignore"),
+            "data\n!data/b.tmp\n!.env",
+        )
+        .unwrap();
         let mut bundle = Bundle::default();
         bundle.folder(project.path()).unwrap();
-        assert_eq!(paths(&bundle), [".dockerignore", ".env", "agent.py", "data/b.tmp"]);
+        assert_eq!(
+            paths(&bundle),
+            [".dockerignore", ".env", "agent.py", "data/b.tmp"]
+        );
     }
 
     #[test]
@@ -335,7 +343,14 @@ mod tests {
                 (path, entry.header().mode().unwrap())
             })
             .collect();
-        let expected = [("app/a/b.txt", 0o644), ("app/agent.yaml", 0o644), ("app/run", 0o755)];
-        assert_eq!(entries, expected.map(|(path, mode)| (path.to_owned(), mode)));
+        let expected = [
+            ("app/a/b.txt", 0o644),
+            ("app/agent.yaml", 0o644),
+            ("app/run", 0o755),
+        ];
+        assert_eq!(
+            entries,
+            expected.map(|(path, mode)| (path.to_owned(), mode))
+        );
     }
 }

@@ -30,7 +30,11 @@ impl DockerIgnore {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
             // A comment only at the very start, as Docker has it.
-            let line = if line.starts_with('#') { "" } else { line.trim() };
+            let line = if line.starts_with('#') {
+                ""
+            } else {
+                line.trim()
+            };
             let (keeps, glob) = match line.strip_prefix('!') {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line),
@@ -76,13 +80,29 @@ mod tests {
     #[test]
     fn the_last_pattern_that_matches_decides() {
         for (text, out, kept) in [
-            ("*/temp*", &["a/temp", "a/temporary.txt", "a/temp/b"][..], &["temp", "a/b/temp"][..]),
+            (
+                "*/temp*",
+                &["a/temp", "a/temporary.txt", "a/temp/b"][..],
+                &["temp", "a/b/temp"][..],
+            ),
             ("*/*/temp*", &["a/b/temp.md"], &["a/temp"]),
             ("temp?", &["tempa"], &["temp", "a/tempa"]),
             ("**/*.pyc", &["a.pyc", "a/b/c.pyc"], &["a.py"]),
-            ("# no\n *.md \n!README.md", &["a.md"], &["README.md", "a/b.md"]),
-            ("*.md\n!README*.md\nREADME-secret.md", &["README-secret.md", "a.md"], &["README-1.md"]),
-            ("docs\n!docs/api", &["docs/a", "docs/b/c"], &["docs/api/a", "docs/api"]),
+            (
+                "# no\n *.md \n!README.md",
+                &["a.md"],
+                &["README.md", "a/b.md"],
+            ),
+            (
+                "*.md\n!README*.md\nREADME-secret.md",
+                &["README-secret.md", "a.md"],
+                &["README-1.md"],
+            ),
+            (
+                "docs\n!docs/api",
+                &["docs/a", "docs/b/c"],
+                &["docs/api/a", "docs/api"],
+            ),
             ("!docs/api\ndocs", &["docs/api/a"], &["doc"]),
             ("/target/", &["target", "target/debug/a"], &["a/target"]),
             ("./a\r\nb\r\n", &["a", "b/c"], &["c"]),

@@ -53,6 +53,28 @@ pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError>
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
 }
 
+/// Takes away a key and all that is under it. A text without it stays as it is.
+pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
+    let before = read(text).map_err(EditError::Unreadable)?;
+    let wanted = without(before.clone(), path);
+    if wanted == before {
+        return Ok(text.to_owned());
+    }
+    let (mark, body) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(body) => (&text[..BYTE_ORDER_MARK.len_utf8()], body),
+        None => ("", text),
+    };
+    let after = cut(body, path).map(|body| format!("{mark}{body}"));
+    after
+        .filter(|after| {
+            let says_it = read(after).is_ok_and(|after| after == wanted);
+            says_it && comments(text) == comments(after)
+        })
+        .ok_or_else(|| EditError::Entangled {
+            path: path.join("."),
+        })
+}
+
 /// The text or number at a path, as text; `None` where there is nothing, or nothing of that kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;
@@ -121,6 +143,36 @@ fn with(mut document: Value, change: &Change) -> Option<Value> {
         Scalar::Number(number) => (*number).into(),
     };
     Some(document)
+}
+
+/// What the document should say once the key is gone.
+fn without(mut document: Value, path: &[&str]) -> Value {
+    if let Some((last, sections)) = path.split_last() {
+        let section = sections
+            .iter()
+            .try_fold(&mut document, |section, key| section.get_mut(*key));
+        if let Some(section) = section.and_then(Value::as_mapping_mut) {
+            section.remove(*last);
+        }
+    }
+    document
+}
+
+fn cut(text: &str, path: &[&str]) -> Option<String> {
+    let file = YamlFile::from_str(text).ok()?;
+    let document = file.document()?;
+    let (last, sections) = path.split_last()?;
+    match sections.split_first() {
+        None => drop(document.remove(*last)?),
+        Some((first, deeper)) => {
+            let mut section = document.get_mapping(*first)?;
+            for key in deeper {
+                section = section.get_mapping(*key)?;
+            }
+            section.remove(*last)?;
+        }
+    }
+    Some(file.to_string())
 }
 
 fn edited(text: &str, change: &Change) -> Option<String> {

@@ -40,33 +40,33 @@ impl Platform {
         arguments: &PlatformArguments,
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
-        if arguments.local {
-            return Self::local();
+        let platform = Self::named_by(arguments)?;
+        if platform.is_local() && !arguments.local {
+            terminal.note(&format!(
+                "no PPIO_API_KEY is set, using {}",
+                platform.name()
+            ));
         }
-        if arguments.remote || KEYS.into_iter().any(is_set) {
-            return Self::remote();
-        }
-        let platform = Self::local()?;
-        terminal.note(&format!(
-            "no PPIO_API_KEY is set, using {}",
-            platform.name()
-        ));
         Ok(platform)
     }
 
     /// Whether the flags and the environment mean the platform on this machine.
     pub(crate) fn is_meant_to_be_local(arguments: &PlatformArguments) -> bool {
-        arguments.local || !(arguments.remote || KEYS.into_iter().any(is_set))
+        arguments.local || !(arguments.remote || key().is_some())
     }
 
-    /// The one that runs on this machine; where none does, it is started.
+    /// The one on this machine; where none runs, it is started.
     pub(crate) async fn started(terminal: &Terminal) -> Result<Self, Failure> {
         Self::at(local::running_or_started(terminal).await?)
     }
 
-    /// The one that runs on this machine.
-    fn local() -> Result<Self, Failure> {
-        Self::at(local::needed()?)
+    /// [`choose`](Self::choose), without a word.
+    pub(crate) fn named_by(arguments: &PlatformArguments) -> Result<Self, Failure> {
+        if Self::is_meant_to_be_local(arguments) {
+            Self::at(local::needed()?)
+        } else {
+            Self::remote()
+        }
     }
 
     /// This one on this machine.
@@ -95,7 +95,7 @@ impl Platform {
     }
 
     fn remote() -> Result<Self, Failure> {
-        let Some(key) = KEYS.into_iter().find(|name| is_set(name)) else {
+        let Some(key) = key() else {
             return Err(Failure::new(
                 Fault::Usage,
                 "no API key: PPIO_API_KEY is not set",
@@ -198,7 +198,7 @@ impl Platform {
                         "`ppio-sandbox-cli local status` tells whether it runs".to_owned()
                     }
                     Place::Remote { .. } => {
-                        "check the network, PPIO_API_URL and PPIO_DOMAIN; `ppio-sandbox-cli doctor` tests them".to_owned()
+                        "check the network, PPIO_API_URL and PPIO_DOMAIN".to_owned()
                     }
                 })
             }
@@ -253,6 +253,7 @@ fn value_of(name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-fn is_set(name: &str) -> bool {
-    value_of(name).is_some()
+/// The variable that holds the key.
+pub(crate) fn key() -> Option<&'static str> {
+    KEYS.into_iter().find(|name| value_of(name).is_some())
 }

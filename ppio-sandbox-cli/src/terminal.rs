@@ -48,13 +48,15 @@ impl Terminal {
         self.format
     }
 
-    /// A result: the JSON form with `--output json`, the text otherwise.
+    /// A result: the JSON form with `--output json`, the text otherwise, or nothing where the text is empty.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let line = match self.format {
             Format::Json => json_line(value),
             Format::Text => text(),
         };
-        self.line(&line);
+        if !line.is_empty() {
+            self.line(&line);
+        }
     }
 
     /// A line of a result, as it is.

@@ -11,5 +11,5 @@ pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
-pub use example_binary::build as example_binary;
+pub use example_binary::{build as example_binary, build_agent as agent_binary};
 pub use interop::{agent_client_interpreter, node_modules, python_interpreter};

@@ -209,6 +209,27 @@ fn blank() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn a_key_goes_and_nothing_else() {
+    let text = "# top\nspec:\n  entrypoint: a.py # why\n  sandbox:\n    template_id: t1\n    region: x\n\nstatus:\n  phase: deployed\n  template_id: t1\n";
+    let without_status = remove(text, &["status"]).unwrap();
+    assert_eq!(
+        without_status.trim_end(),
+        "# top\nspec:\n  entrypoint: a.py # why\n  sandbox:\n    template_id: t1\n    region: x"
+    );
+    let without_id = remove(&without_status, &["spec", "sandbox", "template_id"]).unwrap();
+    assert_eq!(
+        without_id.trim_end(),
+        "# top\nspec:\n  entrypoint: a.py # why\n  sandbox:\n    region: x"
+    );
+    assert_eq!(remove(text, &["status", "build_id"]).unwrap(), text);
+    let commented = "status: # mine\n  phase: deployed\nspec:\n  entrypoint: a.py\n";
+    assert!(matches!(
+        remove(commented, &["status"]),
+        Err(EditError::Entangled { .. })
+    ));
+}
+
 fn scalar() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z][a-z0-9-]{0,8}",
