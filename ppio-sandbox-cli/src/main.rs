@@ -7,8 +7,11 @@
 mod agent;
 mod arguments;
 mod author;
+mod bundle;
 mod compile;
 mod completions;
+mod deployment;
+mod docker_ignore;
 mod doctor;
 mod edit;
 mod failure;
@@ -21,6 +24,7 @@ mod project;
 mod question;
 mod scaffold;
 mod table;
+mod target;
 mod terminal;
 mod warnings;
 
