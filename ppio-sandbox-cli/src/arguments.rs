@@ -258,12 +258,29 @@ pub(crate) struct DevArguments {
     pub(crate) release: bool,
 }
 
+const DEPLOY_HELP: &str = "\
+A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python
+project is sent whole, without what .dockerignore leaves out, and its requirements.txt is installed.
+
+The template is called after the agent, and this build of it after the version: my-agent:1.0.0.
+
+Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml
+as it was; a build that the platform has begun by then it brings to its end.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = DEPLOY_HELP)]
 pub(crate) struct DeployArguments {
     #[command(flatten)]
     pub(crate) project: ProjectArguments,
     #[command(flatten)]
     pub(crate) platform: PlatformArguments,
+    /// Set a variable for the agent, from this environment where no value is given; it can be read by whoever may use the
+    /// template
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = not_empty)]
+    pub(crate) env: Vec<String>,
+    /// Build for this target, or for this machine with `host`; a static one where it is installed if left out
+    #[arg(long, value_name = "TRIPLE", value_parser = not_empty)]
+    pub(crate) target: Option<String>,
 }
 
 /// Which agent.
@@ -357,7 +374,7 @@ pub(crate) struct DeleteArguments {
     pub(crate) yes: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct UpArguments {
     /// Go on in the background
     #[arg(long, short)]

@@ -7,19 +7,24 @@
 mod agent;
 mod arguments;
 mod author;
+mod bundle;
 mod compile;
 mod completions;
+mod deployment;
+mod docker_ignore;
 mod doctor;
 mod edit;
 mod failure;
 mod interruption;
 mod local;
+mod log_line;
 mod manual;
 mod platform_choice;
 mod project;
 mod question;
 mod scaffold;
 mod table;
+mod target;
 mod terminal;
 mod warnings;
 

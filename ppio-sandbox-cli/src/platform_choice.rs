@@ -50,12 +50,22 @@ impl Platform {
         Ok(platform)
     }
 
+    /// Whether the flags and the environment mean the platform on this machine.
+    pub(crate) fn is_meant_to_be_local(arguments: &PlatformArguments) -> bool {
+        arguments.local || !(arguments.remote || key().is_some())
+    }
+
+    /// The one on this machine; where none runs, it is started.
+    pub(crate) async fn started(terminal: &Terminal) -> Result<Self, Failure> {
+        Self::at(local::running_or_started(terminal).await?)
+    }
+
     /// [`choose`](Self::choose), without a word.
     pub(crate) fn named_by(arguments: &PlatformArguments) -> Result<Self, Failure> {
-        if !arguments.local && (arguments.remote || key().is_some()) {
-            Self::remote()
-        } else {
+        if Self::is_meant_to_be_local(arguments) {
             Self::at(local::needed()?)
+        } else {
+            Self::remote()
         }
     }
 

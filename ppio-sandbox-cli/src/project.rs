@@ -48,14 +48,14 @@ impl AgentFile {
                     "start a project with `ppio-sandbox-cli agent init --name my-agent`, or name its folder with `--project`",
                 )
             })?;
-        let text = fs::read_to_string(&path).map_err(|error| {
-            let what = format!("cannot read {}", path.display());
-            match error.kind() {
-                io::ErrorKind::InvalidData => Failure::new(Fault::Usage, what).because(&error),
-                _ => Failure::system(what, error),
-            }
-        })?;
+        let text = read(&path)?;
         Ok(Self { path, text })
+    }
+
+    /// Reads it again: others may have written it.
+    pub(crate) fn reload(&mut self) -> Result<(), Failure> {
+        self.text = read(&self.path)?;
+        Ok(())
     }
 
     /// The folder it stands in: the project's.
@@ -164,6 +164,16 @@ fn excerpt(text: &str, line: usize, column: usize) -> Option<String> {
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
     Some(format!("{number} | {source}\n  {gutter} | {before}^"))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| {
+        let what = format!("cannot read {}", path.display());
+        match error.kind() {
+            io::ErrorKind::InvalidData => Failure::new(Fault::Usage, what).because(&error),
+            _ => Failure::system(what, error),
+        }
+    })
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {

@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
 
+use crate::arguments::UpArguments;
 use crate::failure::{Failure, Fault};
+use crate::terminal::Terminal;
 
 pub(crate) use interpreter::Interpreter;
 
@@ -37,4 +39,18 @@ pub(crate) fn needed() -> Result<RunningPlatform, Failure> {
             "start it with `ppio-sandbox-cli local up --detach`; with PPIO_API_KEY set, agents go to the cloud instead",
         )
     })
+}
+
+/// The platform that runs in that home; where none does, it is started in the background, and a note says so.
+pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, Failure> {
+    let home = home()?;
+    if let Some(running) = LocalPlatform::running_at(&home) {
+        return Ok(running);
+    }
+    let running = background::start(&home, &UpArguments::default(), terminal).await?;
+    terminal.note(&format!(
+        "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
+        running.url()
+    ));
+    Ok(running)
 }
