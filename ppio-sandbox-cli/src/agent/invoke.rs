@@ -14,7 +14,7 @@ use crate::arguments::InvokeArguments;
 use crate::failure::{Failure, Fault};
 use crate::interruption::unless_interrupted;
 use crate::platform_choice::Platform;
-use crate::terminal::Terminal;
+use crate::terminal::{Progress, Terminal};
 
 /// A new session lives at least this long: long enough for another call in a kept one.
 const SHORTEST_LIFE: Duration = Duration::from_secs(300);
@@ -94,7 +94,7 @@ impl Call<'_> {
                 let lifetime = SHORTEST_LIFE.max(self.arguments.timeout.saturating_add(MARGIN));
                 start::session(target, self.platform, lifetime).await?
             }
-            None => self.existing_session().await?,
+            None => self.existing_session(&progress).await?,
         };
         progress.tell("waiting for the answer");
         let request_id = super::unique();
@@ -139,7 +139,7 @@ impl Call<'_> {
     }
 
     /// The session that was named, with a whole life before it.
-    async fn existing_session(&self) -> Result<SandboxSession, Failure> {
+    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, Failure> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
         let session = target::session(id, self.platform).await?;
         let failed = |error: Error| {
@@ -147,7 +147,7 @@ impl Call<'_> {
                 .failure(format!("cannot use session {id}"), &error)
         };
         if session.info().await.map_err(failed)?.state == SandboxState::Paused {
-            self.terminal.note("the session is paused, resuming it");
+            progress.aside(|| self.terminal.note("the session is paused, resuming it"));
             session.resume().await.map_err(failed)?;
         } else {
             session.refresh().await.map_err(failed)?;
