@@ -92,8 +92,7 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
     let progress = terminal.spinner("trying things out");
     let (toolchain, isolation, python, platform) = tokio::join!(
         machine::toolchain(),
-        // A whole platform, too large to be moved about.
-        Box::pin(machine::isolation()),
+        machine::isolation(),
         machine::python(),
         platform::checks(&arguments.platform)
     );
