@@ -162,6 +162,7 @@ impl LocalPlatformBuilder {
             address,
             pid: std::process::id(),
             tls: self.tls,
+            isolation: kind.to_string(),
         };
         let announcement = Announcement::write(shared.home.path(), &state)?;
         Ok(LocalPlatform {

@@ -54,6 +54,14 @@ impl Home {
         if !take(&lock).map_err(Error::home(&lock_path))? {
             return Err(Error::HomeInUse { path });
         }
+        // One that was killed left it; whoever sees it beside our lock would take it for ours.
+        let left_behind = state_path(&path);
+        match fs::remove_file(&left_behind) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::home(left_behind)(error));
+            }
+            _ => {}
+        }
         let all_runs = path.join("run");
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
         forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;

@@ -28,6 +28,7 @@ pub(crate) struct State {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
     pub(crate) tls: bool,
+    pub(crate) isolation: String,
 }
 
 impl LocalPlatform {
@@ -74,6 +75,11 @@ impl RunningPlatform {
     /// Whether its port speaks TLS too.
     pub fn tls(&self) -> bool {
         self.state.tls
+    }
+
+    /// How its sandboxes are kept apart, as [`IsolationKind`](crate::IsolationKind) prints it.
+    pub fn isolation(&self) -> &str {
+        &self.state.isolation
     }
 
     /// The directory that holds its templates and its key.
@@ -160,6 +166,7 @@ mod tests {
         assert_eq!(found.api_key(), platform.api_key());
         assert_eq!(found.environment(), platform.environment());
         assert!(found.tls() && found.is_running());
+        assert_eq!(found.isolation(), "process group");
         assert!(!format!("{found:?}").contains(platform.api_key()));
         let file = home::state_path(platform.home());
         let mode = fs::metadata(&file).unwrap().permissions().mode();
@@ -173,6 +180,11 @@ mod tests {
         assert!(
             LocalPlatform::running_at(home.path()).is_none(),
             "a file without a platform counts for nothing"
+        );
+        let _starting = home::Home::open(home.path()).unwrap();
+        assert!(
+            LocalPlatform::running_at(home.path()).is_none(),
+            "nor does one from before a start that is under way"
         );
     }
 }

@@ -201,6 +201,8 @@ async fn pass(time: Duration) {
 
 #[tokio::test]
 async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forgotten() {
+    const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
+
     let platform = ScriptedPlatform::start().await;
     platform.add_template(
         "tmpl1",
@@ -215,7 +217,6 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
         };
         call.runtime_session_id(session).sandbox(sandbox).await
     };
-    const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
     ask("used").await.unwrap();
     ask("used").await.unwrap();
     assert_eq!(platform.count(REFRESH), 0, "there is time enough");

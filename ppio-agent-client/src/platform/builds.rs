@@ -1,6 +1,7 @@
 //! The control plane's calls that build templates.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -10,7 +11,10 @@ use super::call::{Call, Service, Subject, encode};
 use super::control_plane::ControlPlane;
 use super::sandbox::null_is_empty;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::{Deadline, Repeat};
+
+/// The slowest network that an upload is given the time for, in bytes a second.
+const SLOWEST_UPLOAD: u64 = 100_000;
 
 /// A template to be made; its contents come with [`NewBuild`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -244,7 +248,8 @@ impl ControlPlane {
     }
 
     /// Puts a `.tar.gz` where [`file_upload`](Self::file_upload) said. The API key is not sent
-    /// there: such URLs carry their own signature.
+    /// there: such URLs carry their own signature. It may take longer than other calls: as long as
+    /// it needs at 100 kB/s.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -261,8 +266,11 @@ impl ControlPlane {
             headers: http::HeaderMap::new(),
             ..self.service.clone()
         };
+        let archive = archive.into();
+        let transfer = Duration::from_secs(archive.len() as u64 / SLOWEST_UPLOAD);
         let call = Call::new("upload files", Method::PUT, url).bytes("application/gzip", archive);
-        storage.send(call).await.map(drop)
+        let deadline = Deadline::after(self.service.timeout + transfer);
+        storage.send_by(call, deadline).await.map(drop)
     }
 
     /// Starts the build that a ticket stands for.
