@@ -113,6 +113,7 @@ mod record;
 mod reply;
 mod request_id;
 mod run;
+mod scoped_body;
 mod server;
 mod service;
 mod settings;
@@ -125,6 +126,8 @@ pub use body::{Body, BodyEnd, Request, Response};
 pub use config::RuntimeConfig;
 pub use context::{AgentRuntimeContext, RequestContext};
 pub use error::{BoxError, Error};
+/// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
+pub use http;
 pub use middleware::{IntoResponse, Next};
 pub use ping::IntoPing;
 /// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the

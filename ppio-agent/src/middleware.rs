@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::body::{Request, Response};
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Chain, Error};
 use crate::probe::{ConvertError as _, IsBoxable};
 use crate::service::{Exchange, answer_endpoint};
 
@@ -177,10 +177,26 @@ impl Next {
             Some(middleware) => {
                 let run = Arc::clone(&middleware.run);
                 self.position += 1;
-                run(request, self).await
+                let result = run(request, self).await;
+                if let Err(error) = &result {
+                    note(error);
+                }
+                result
             }
             None => answer_endpoint(&self.exchange, request).await,
         }
+    }
+}
+
+/// Logs what middleware failed with; what the endpoint fails with is in its record.
+fn note(error: &Error) {
+    let (status, error_type) = (error.status(), error.error_type());
+    let (error, status) = (Chain(error), status.as_u16());
+    if status >= 500 {
+        tracing::error!(%error, error_type, status, "middleware failed");
+    } else {
+        // What callers get wrong must not be able to fill the log.
+        tracing::debug!(%error, error_type, status, "middleware refused");
     }
 }
 

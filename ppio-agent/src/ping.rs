@@ -121,7 +121,10 @@ impl PingHandler {
     async fn check(&self) -> Result<PingResponse, String> {
         match self {
             // In a task of its own a panic is an error to look at.
-            Self::Async(ping) => settle(tokio::spawn(ping())).await,
+            Self::Async(ping) => {
+                let ping = Arc::clone(ping);
+                settle(tokio::spawn(async move { ping().await })).await
+            }
             Self::Blocking(ping, threads) => {
                 let permit = Arc::clone(threads).acquire_owned().await;
                 let ping = Arc::clone(ping);
