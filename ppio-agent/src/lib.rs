@@ -37,7 +37,8 @@
 //! | a `Result` of any of these | the same, or an error |
 //!
 //! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is anything
-//! that can be displayed, and a 500; [`Error`] chooses its status.
+//! that can be displayed, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as well.
+//! A `Result` in a `Result` fails with the error of either.
 //!
 //! The function is `async` or not. A plain function and an iterator run on blocking threads and
 //! never stall the service; an iterator holds its thread only while it produces.

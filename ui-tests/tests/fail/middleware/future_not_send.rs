@@ -4,9 +4,9 @@ use ppio::{Next, Request, Response};
 
 #[ppio::middleware]
 async fn middleware(request: Request, next: Next) -> Response {
-    let path = Rc::new(request.uri().path().to_owned());
+    let count = Rc::new(1_u8);
     let response = next.run(request).await;
-    println!("{path}");
+    println!("{count}");
     response
 }
 
