@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const INVOKE: &str = "agent POST /invocations";
+const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct City {
@@ -215,7 +216,6 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
         };
         call.runtime_session_id(session).sandbox(sandbox).await
     };
-    const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
     ask("used").await.unwrap();
     ask("used").await.unwrap();
     assert_eq!(platform.count(REFRESH), 0, "there is time enough");
