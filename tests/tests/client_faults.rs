@@ -11,6 +11,9 @@ use tokio::net::TcpListener;
 
 const INVOKE: &str = "agent POST /invocations";
 
+/// What a busy machine may add to a time; nothing that is tested here would end so soon by itself.
+const SLACK: Duration = Duration::from_secs(10);
+
 /// A session whose every call opens a connection of its own.
 async fn fresh_connections(platform: &ScriptedPlatform) -> SandboxSession {
     let config = ClientConfig {
@@ -209,7 +212,7 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
         }
         other => panic!("{other}"),
     }
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < SLACK);
 
     platform.always("GET /v2/sandboxes", Reply::error(429, "slow down"));
     let error = client.list_sessions().await.unwrap_err();
@@ -328,7 +331,7 @@ async fn one_deadline_covers_all_attempts() {
     platform.always("GET /v2/sandboxes", slow_failure);
     let started = Instant::now();
     client.list_sessions().await.unwrap_err();
-    assert!(started.elapsed() < limit * 2, "{:?}", started.elapsed());
+    assert!(started.elapsed() < limit + SLACK, "{:?}", started.elapsed());
     assert!(platform.count("GET /v2/sandboxes") >= 2);
 }
 
@@ -350,7 +353,7 @@ async fn what_stalls_times_out_wherever_it_stalls() {
         let started = Instant::now();
         let error = session.invoke("hi").timeout(limit).await.unwrap_err();
         let within = started.elapsed();
-        assert!(within >= limit && within < limit * 4, "{within:?}");
+        assert!(within >= limit && within < limit + SLACK, "{within:?}");
         match error {
             Error::Timeout { limit: told, .. } => assert_eq!(told, limit),
             // The status alone says enough.

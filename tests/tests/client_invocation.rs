@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const INVOKE: &str = "agent POST /invocations";
+const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct City {

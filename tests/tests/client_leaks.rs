@@ -125,12 +125,18 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
             if step != "envd POST /process.Process/Start" {
                 platform.always("envd POST /process.Process/Start", started().hang());
             }
+            if step == "GET /templates" {
+                // An agent that is healthy would not wait for its template.
+                platform.always("agent GET /ping", Reply::error(502, "not yet"));
+            }
             platform.script(step, reply);
             let creating = tokio::spawn(client.create_session("tmpl_py").into_future());
             platform
                 .until("the step is reached", |platform| platform.count(step) > 0)
                 .await;
             creating.abort();
+            // Had it finished, its session would live in the handle.
+            drop(creating);
             platform.until_nothing_lives().await;
             client.close().await.unwrap();
             assert_eq!(platform.count("POST /sandboxes"), 1, "{step}");

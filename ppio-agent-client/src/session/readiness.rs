@@ -70,7 +70,10 @@ impl SandboxSession {
             let launch = launch.unwrap_or_else(|error| {
                 // An agent that starts by itself needs no template to become healthy.
                 tracing::warn!(template_id = self.template_id(), %error, "cannot look up the template");
-                last.set(error);
+                // That it took too long says less than what the agent's port says.
+                if !matches!(error, Error::Timeout { .. }) {
+                    last.set(error);
+                }
                 Launch::of(None)
             });
             let limit = start_timeout.unwrap_or(launch.start_timeout);
