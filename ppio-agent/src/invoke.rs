@@ -16,7 +16,7 @@ use crate::drive::{Drive, panicked};
 use crate::error::Error;
 use crate::event_stream::EventStreamBody;
 use crate::failure::Failure;
-use crate::handler::Call;
+use crate::handler::{Call, Input};
 use crate::header_names::X_ACCEL_BUFFERING;
 use crate::json;
 use crate::payload;
@@ -76,7 +76,7 @@ fn start(exchange: &Exchange, body: Bytes, context: RequestContext) -> Result<Dr
         outer.set_body(body.clone());
     }
     let call = Call {
-        body,
+        input: Input::Body(body),
         context,
         style: exchange.style,
         span: exchange.span.clone(),

@@ -21,16 +21,78 @@ pub trait IntoResponse {
     fn into_response(self) -> Result<Response, Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Response {
     fn into_response(self) -> Result<Response, Error> {
         Ok(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
     fn into_response(self) -> Result<Response, Error> {
-        self.map_err(|error| IsBoxable.convert(error))
+        self.map_err(IsBoxable::convert)
     }
+}
+
+/// Registers an annotated function.
+pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
+where
+    F: Fn(Request, Next) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Middleware::new(middleware, order, all)
+}
+
+/// The response of an annotated function.
+pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
+    answer.into_response()
+}
+
+/// The first parameter of middleware, under whatever name its author knows the type.
+#[diagnostic::on_unimplemented(
+    message = "the first parameter of middleware is the request, not `{Self}`",
+    label = "not a request",
+    note = "help: write `ppio::Request`"
+)]
+pub trait PassRequest {
+    #[doc(hidden)]
+    fn pass(request: Request) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassRequest for Request {
+    fn pass(request: Request) -> Self {
+        request
+    }
+}
+
+/// The request as the author's function takes it.
+pub fn pass_request<T: PassRequest>(request: Request) -> T {
+    T::pass(request)
+}
+
+/// The second parameter of middleware, under whatever name its author knows the type.
+#[diagnostic::on_unimplemented(
+    message = "the second parameter of middleware is the rest of the way, not `{Self}`",
+    label = "not the rest of the way",
+    note = "help: write `ppio::Next`"
+)]
+pub trait PassNext {
+    #[doc(hidden)]
+    fn pass(next: Next) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassNext for Next {
+    fn pass(next: Next) -> Self {
+        next
+    }
+}
+
+/// The rest of the way as the author's function takes it.
+pub fn pass_next<T: PassNext>(next: Next) -> T {
+    T::pass(next)
 }
 
 type MiddlewareFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;

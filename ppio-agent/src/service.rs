@@ -23,6 +23,7 @@ use crate::error::{BoxError, Error};
 use crate::failure::Failure;
 use crate::head::Head;
 use crate::header_names::X_REQUEST_ID;
+use crate::index;
 use crate::invoke::invoke;
 use crate::json::{self, Style};
 use crate::logging;
@@ -257,28 +258,13 @@ pub(crate) async fn answer_endpoint(
             let busy = agent.tasks.running() > 0;
             Ok(ping::answer(agent.ping.as_ref(), busy, &agent.last_change).await)
         }
-        Route::Index => Ok(index(agent)),
+        Route::Index => Ok(index::answer(agent, request.headers())),
         Route::Metrics => Ok(metrics(agent)),
         Route::Unknown => Err(Failure::NoRoute {
             path: request.uri().path().chars().take(200).collect(),
         }
         .into()),
     }
-}
-
-fn index(agent: &Agent) -> Response {
-    let mut endpoints = serde_json::json!({ "invocations": "/invocations", "ping": "/ping" });
-    if agent.settings.enable_metrics {
-        endpoints["metrics"] = "/metrics".into();
-    }
-    let body = serde_json::json!({
-        "service": "PPIO Agent Runtime",
-        "version": env!("CARGO_PKG_VERSION"),
-        "status": "running",
-        "timestamp": ping::timestamp(std::time::SystemTime::now()),
-        "endpoints": endpoints,
-    });
-    json::response(StatusCode::OK, json::to_bytes(&body))
 }
 
 fn metrics(agent: &Agent) -> Response {
