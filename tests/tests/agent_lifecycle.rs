@@ -133,6 +133,7 @@ fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
 /// A server that accepts and says nothing is not well either, and does not hang the check.
 #[test]
 fn a_healthcheck_has_a_deadline() {
+    let hello = example_binary("hello");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
     let started = Instant::now();
@@ -140,7 +141,7 @@ fn a_healthcheck_has_a_deadline() {
         ("PPIO_AGENT_HOST", "127.0.0.1"),
         ("PPIO_AGENT_PORT", &*port),
     ];
-    let hung = healthcheck(&example_binary("hello"), &variables);
+    let hung = healthcheck(&hello, &variables);
     assert_eq!(hung.status.code(), Some(1));
     assert!(started.elapsed() < SLACK);
 }

@@ -202,8 +202,6 @@ async fn pass(time: Duration) {
 
 #[tokio::test]
 async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forgotten() {
-    const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
-
     let platform = ScriptedPlatform::start().await;
     platform.add_template(
         "tmpl1",
