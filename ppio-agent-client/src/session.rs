@@ -1,6 +1,7 @@
 //! Sessions: one sandbox each, with an agent in it.
 
 mod config;
+mod core;
 mod invoke;
 mod lifecycle;
 mod readiness;
@@ -12,5 +13,5 @@ pub use config::SandboxConfig;
 pub use sandbox_session::SandboxSession;
 pub use status::SessionStatus;
 
+pub(crate) use self::core::{PORT_KEY, SessionCore, TIMEOUT_KEY};
 pub(crate) use registry::Registry;
-pub(crate) use sandbox_session::{PORT_KEY, SessionCore, TIMEOUT_KEY};
