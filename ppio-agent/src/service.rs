@@ -30,6 +30,7 @@ use crate::logging;
 use crate::middleware::Next;
 use crate::ping;
 use crate::request_id::RequestId;
+use crate::scoped_body::ScopedBody;
 
 /// One request and its response.
 #[derive(Clone)]
@@ -98,7 +99,7 @@ pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
         exchange.options(request.headers(), origin.as_ref())
     } else {
         // Boxed to keep the future of the usual request small; see `invoke`.
-        let result = Box::pin(exchange.caught(exchange.dispatch(request))).await;
+        let result = Box::pin(exchange.dispatch(request)).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
     };
     let headers = response.headers_mut();
@@ -166,33 +167,46 @@ impl Exchange {
             request_id: self.request_id.clone(),
             headers: request.headers().clone(),
             extensions: http::Extensions::new(),
-            body: Bytes::new(),
             deadline: self.deadline,
             tasks: self.agent.tasks.clone(),
         });
         let next = Next::new(self.clone(), Arc::clone(chain));
-        let run = AgentRuntimeContext::scope(context, next.run(request));
+        let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
+        let run = self.caught(&context, run.instrument(self.span.clone()));
         let deadline = tokio::time::Instant::from_std(self.deadline);
-        tokio::time::timeout_at(deadline, run.instrument(self.span.clone()))
-            .await
-            .map_err(|_| Failure::TimedOut(self.agent.settings.timeout).into())
+        let response = tokio::time::timeout_at(deadline, run).await.map_err(|_| {
+            let failure = Failure::TimedOut(self.agent.settings.timeout);
+            logging::about(&context, &self.span, || {
+                tracing::error!(error = %failure, "middleware failed");
+            });
+            failure
+        })??;
+        Ok(response.map(|body| self.scoped(body, context)))
     }
 
-    /// Makes a panic on the way (in middleware, say) an error.
-    async fn caught<F>(&self, future: F) -> Result<Response, Error>
+    /// The body, in the context of its request where it needs one.
+    pub(crate) fn scoped(&self, body: Body, context: RequestContext) -> Body {
+        if body.runs_on() {
+            Body::new(ScopedBody::new(body, context, self.span.clone()))
+        } else {
+            body
+        }
+    }
+
+    /// Makes a panic in middleware an error.
+    async fn caught<F>(&self, context: &RequestContext, future: F) -> Result<Response, Error>
     where
-        F: Future<Output = Result<Response, Error>>,
+        F: Future<Output = Response>,
     {
         let mut future = pin!(future);
         poll_fn(|cx| {
             // The future is dropped after a panic, so nothing sees a broken state.
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => poll,
+                Ok(poll) => poll.map(Ok),
                 Err(panic) => {
                     let error = panicked(panic.as_ref());
-                    let context = RequestContext::named(self.request_id.clone());
-                    logging::about(&context, &self.span, || {
-                        tracing::error!(%error, "panic outside of the handler");
+                    logging::about(context, &self.span, || {
+                        tracing::error!(%error, "middleware failed");
                     });
                     Poll::Ready(Err(error))
                 }

@@ -12,6 +12,7 @@ use crate::isolation::{self, CgroupParent, StandIns, Watchdog};
 use crate::key::ApiKey;
 use crate::listener::{self, Front};
 use crate::platform::LocalPlatform;
+use crate::running::{Announcement, State};
 use crate::sandbox::Registry;
 use crate::shared::Shared;
 use crate::template::{Builder, TemplateStore, Uploads};
@@ -29,6 +30,7 @@ pub struct LocalPlatformBuilder {
     tls: bool,
     isolation: Option<IsolationKind>,
     exposed: Vec<PathBuf>,
+    cgroups: bool,
     sandbox_limit: usize,
 }
 
@@ -40,6 +42,7 @@ impl Default for LocalPlatformBuilder {
             tls: false,
             isolation: None,
             exposed: Vec::new(),
+            cgroups: true,
             sandbox_limit: DEFAULT_SANDBOX_LIMIT,
         }
     }
@@ -80,6 +83,13 @@ impl LocalPlatformBuilder {
         self
     }
 
+    /// Whether sandboxes get cgroups where this machine lets us make them. Default: yes. Without
+    /// them pausing, killing and limits go by signals and resource limits.
+    pub fn cgroups(mut self, cgroups: bool) -> Self {
+        self.cgroups = cgroups;
+        self
+    }
+
     /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
     pub fn sandbox_limit(mut self, limit: usize) -> Self {
         self.sandbox_limit = limit;
@@ -94,7 +104,10 @@ impl LocalPlatformBuilder {
     /// the port is taken, [`Error::Isolation`] when the isolation asked for does not work here,
     /// and others for a home that cannot be used.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
-        let home = Home::open(&self.home_path()?)?;
+        let home = match &self.home {
+            Some(home) => Home::open(home)?,
+            None => Home::open(&LocalPlatform::default_home()?)?,
+        };
         let key = ApiKey::load_or_create(&home.key())?;
         let stand_ins = StandIns::write(home.stand_ins())?;
         let templates = Arc::new(TemplateStore::open(home.templates())?);
@@ -113,7 +126,7 @@ impl LocalPlatformBuilder {
             .map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
 
-        let cgroup = CgroupParent::create();
+        let cgroup = self.cgroups.then(CgroupParent::create).flatten();
         // Before the first sandbox, the trial one included.
         let watchdog = Watchdog::start(&home.run(), cgroup.as_ref()).map_err(Error::Watchdog)?;
         let exposed = self.exposed_paths()?;
@@ -143,23 +156,24 @@ impl LocalPlatformBuilder {
             closing: closed,
         };
         let server = tokio::spawn(listener::serve(listener, front));
-        Ok(LocalPlatform::running(
-            shared, kind, self.tls, closing, server, watchdog,
-        ))
-    }
-
-    fn home_path(&self) -> Result<PathBuf, Error> {
-        if let Some(home) = &self.home {
-            return Ok(home.clone());
-        }
-        let variable = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
+        // Last: what others find here answers.
+        let state = State {
+            url: format!("http://{address}"),
+            address,
+            pid: std::process::id(),
+            tls: self.tls,
+            isolation: kind.to_string(),
         };
-        variable("PPIO_LOCAL_HOME")
-            .or_else(|| variable("HOME").map(|home| home.join(".ppio").join("local")))
-            .ok_or(Error::NoHome)
+        let announcement = Announcement::write(shared.home.path(), &state)?;
+        Ok(LocalPlatform {
+            shared,
+            isolation: kind,
+            tls: self.tls,
+            closing,
+            server,
+            announcement: Some(announcement),
+            watchdog: Some(watchdog),
+        })
     }
 
     fn exposed_paths(&self) -> Result<Vec<PathBuf>, Error> {

@@ -1,25 +1,34 @@
-//! The variables that point existing SDKs at this platform.
+//! The variables that point existing SDKs at a platform.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use crate::shared::Shared;
+use crate::home;
+use crate::key::ApiKey;
+use crate::shared;
 use crate::tls;
 
-pub(crate) fn variables(shared: &Shared, tls: bool) -> BTreeMap<String, String> {
-    let url = format!("http://{}", shared.address);
+pub(crate) fn variables(
+    address: SocketAddr,
+    key: &ApiKey,
+    home: &Path,
+    tls: bool,
+) -> BTreeMap<String, String> {
+    let url = format!("http://{address}");
     let mut variables = BTreeMap::new();
     for family in ["PPIO", "E2B"] {
         let mut set =
             |name: &str, value: String| variables.insert(format!("{family}_{name}"), value);
-        set("API_KEY", shared.key.reveal().to_owned());
-        set("ACCESS_TOKEN", shared.key.reveal().to_owned());
-        set("DOMAIN", shared.domain());
+        set("API_KEY", key.reveal().to_owned());
+        set("ACCESS_TOKEN", key.reveal().to_owned());
+        set("DOMAIN", shared::domain(address));
         set("API_URL", url.clone());
         // Calls of the daemon come here too and are told apart by their headers.
         set("SANDBOX_URL", url.clone());
     }
     if tls {
-        let authority = tls::certificate_path(&shared.home.certificates())
+        let authority = tls::certificate_path(&home::certificates_path(home))
             .display()
             .to_string();
         // Python reads the first, requests the second, Node the third, curl the last.

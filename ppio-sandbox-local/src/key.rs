@@ -13,18 +13,23 @@ use crate::identity;
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
+    /// Reads the key of a home, where there is one.
+    pub(crate) fn load(path: &Path) -> io::Result<Option<Self>> {
+        match fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => Ok(None),
+            Ok(text) => Ok(Some(Self(text.trim().to_owned()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the key of this home, or makes one that only the owner can read.
     pub(crate) fn load_or_create(path: &Path) -> Result<Self, Error> {
-        match fs::read_to_string(path) {
-            Ok(text) if !text.trim().is_empty() => {
-                // A key copied by hand may have lost its protection.
-                fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-                    .map_err(Error::home(path))?;
-                return Ok(Self(text.trim().to_owned()));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::home(path)(error)),
+        if let Some(key) = Self::load(path).map_err(Error::home(path))? {
+            // A key copied by hand may have lost its protection.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+                .map_err(Error::home(path))?;
+            return Ok(key);
         }
         // Older E2B clients insist on `e2b_` and hexadecimal digits; every other client takes any text.
         let key = format!("e2b_{}", identity::secret());

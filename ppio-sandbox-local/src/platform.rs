@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::isolation::{self, Watchdog};
+use crate::running::Announcement;
 use crate::shared::Shared;
 use crate::{Error, IsolationKind, LocalPlatformBuilder, environment};
 
@@ -32,12 +33,13 @@ use crate::{Error, IsolationKind, LocalPlatformBuilder, environment};
 #[derive(Debug)]
 pub struct LocalPlatform {
     pub(crate) shared: Arc<Shared>,
-    isolation: IsolationKind,
-    tls: bool,
-    closing: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    pub(crate) isolation: IsolationKind,
+    pub(crate) tls: bool,
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) server: JoinHandle<()>,
+    pub(crate) announcement: Option<Announcement>,
     // Dropping it closes its pipe, at which it ends what is left.
-    watchdog: Option<Watchdog>,
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 impl LocalPlatform {
@@ -53,24 +55,6 @@ impl LocalPlatform {
     /// Settings other than the default ones.
     pub fn builder() -> LocalPlatformBuilder {
         LocalPlatformBuilder::default()
-    }
-
-    pub(crate) fn running(
-        shared: Arc<Shared>,
-        isolation: IsolationKind,
-        tls: bool,
-        closing: watch::Sender<bool>,
-        server: JoinHandle<()>,
-        watchdog: Watchdog,
-    ) -> Self {
-        Self {
-            shared,
-            isolation,
-            tls,
-            closing,
-            server,
-            watchdog: Some(watchdog),
-        }
     }
 
     /// The loopback address it listens on.
@@ -113,7 +97,7 @@ impl LocalPlatform {
     /// They cover `ppio-sandbox` and its agent client (`PPIO_*`), the E2B SDKs (`E2B_*`) and, in
     /// TLS mode, the proxy and the certificates that clients with fixed `https://` addresses need.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        environment::variables(&self.shared, self.tls)
+        environment::variables(self.shared.address, &self.shared.key, self.home(), self.tls)
     }
 
     /// Ends builds and sandboxes, then the server. Returns when no process and no file of a
@@ -123,6 +107,8 @@ impl LocalPlatform {
     ///
     /// [`Error::Home`] when the files of a sandbox could not be removed.
     pub async fn shutdown(mut self) -> Result<(), Error> {
+        // Nobody shall find it any more.
+        self.announcement.take();
         self.shared.builder.close().await;
         let run = self.shared.home.run();
         let ended = self.shared.sandboxes.close().await;

@@ -22,6 +22,11 @@ pub(crate) struct Shared {
 impl Shared {
     /// The domain under which sandboxes are reached, as in `{port}-{id}.{domain}`.
     pub(crate) fn domain(&self) -> String {
-        format!("localhost:{}", self.address.port())
+        domain(self.address)
     }
+}
+
+/// The domain of a platform that listens on `address`.
+pub(crate) fn domain(address: SocketAddr) -> String {
+    format!("localhost:{}", address.port())
 }

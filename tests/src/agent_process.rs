@@ -223,6 +223,22 @@ impl AgentLauncher {
         panic!("other processes took {PORT_ATTEMPTS} free ports in a row");
     }
 
+    /// Starts the agent and waits until it accepts connections, for an agent that is not healthy.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started, ends early, or does not listen in time.
+    pub fn listening(mut self) -> AgentProcess {
+        let mut agent = self.launch();
+        let deadline = Instant::now() + self.ready_within;
+        while TcpStream::connect(agent.address).is_err() {
+            assert!(agent.is_running(), "the agent ended at once");
+            assert!(Instant::now() < deadline, "the agent does not listen");
+            thread::sleep(POLL);
+        }
+        agent
+    }
+
     /// Starts the agent without waiting for it, for an agent that is expected to refuse to start.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! Builds an example of this workspace and says where its binary is.
+//! Builds an example or a test agent of this workspace and says where its binary is.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,25 +7,34 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// The examples that this test process has built already.
+/// The binaries that this test process has built already.
 static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 
 /// The binary of the workspace package `package`, built first if need be.
-///
+pub fn build(package: &str) -> PathBuf {
+    build_from(package, package)
+}
+
+/// The agent `name` of the folder `tests/agents`, built first if need be. Tests of this package have
+/// `CARGO_BIN_EXE_*`.
+pub fn build_agent(name: &str) -> PathBuf {
+    build_from(env!("CARGO_PKG_NAME"), name)
+}
+
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo knows whether there is anything
 /// to do and serializes builds of several test processes itself.
-pub fn build(package: &str) -> PathBuf {
+fn build_from(package: &str, name: &str) -> PathBuf {
     // A failed build panics in one test; the others shall say the same and not that a lock is poisoned.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
-    if let Some(binary) = built.get(package) {
+    if let Some(binary) = built.get(name) {
         return binary.clone();
     }
 
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--package", package])
+        .args(["build", "--quiet", "--package", package, "--bin", name])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null());
@@ -37,13 +46,13 @@ pub fn build(package: &str) -> PathBuf {
         .unwrap_or_else(|error| panic!("cannot start cargo to build `{package}`: {error}"));
     assert!(
         output.status.success(),
-        "`cargo build --package {package}` failed ({}):\n{}",
+        "`cargo build --package {package} --bin {name}` failed ({}):\n{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    let binary = executable(package, &String::from_utf8_lossy(&output.stdout))
-        .unwrap_or_else(|| panic!("the package `{package}` has no binary of that name"));
-    built.insert(package.to_owned(), binary.clone());
+    let binary = executable(name, &String::from_utf8_lossy(&output.stdout))
+        .unwrap_or_else(|| panic!("the package `{package}` has no binary `{name}`"));
+    built.insert(name.to_owned(), binary.clone());
     binary
 }
 

@@ -8,6 +8,12 @@ pub fn python_interpreter() -> Option<PathBuf> {
     variable("PPIO_INTEROP_PYTHON")
 }
 
+/// A Python interpreter that has `tests/interop/agent-client-requirements.txt` installed, or `None`
+/// after saying why the calling test does nothing.
+pub fn agent_client_interpreter() -> Option<PathBuf> {
+    variable("PPIO_INTEROP_AGENT_CLIENT_PYTHON")
+}
+
 /// The `node_modules` folder that has `tests/interop/package.json` installed, or `None` after saying
 /// why the calling test does nothing.
 pub fn node_modules() -> Option<PathBuf> {

@@ -10,6 +10,8 @@ use crate::{Failure, workspace};
 
 /// Tells a test which Python interpreter has the packages.
 pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
+/// Tells a test which Python interpreter has the published agent client.
+pub(crate) const AGENT_CLIENT_PYTHON: &str = "PPIO_INTEROP_AGENT_CLIENT_PYTHON";
 /// Tells a test which `node_modules` folder has the packages.
 pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
 /// Tells a test where Chromium is.
@@ -31,6 +33,7 @@ const BROWSERS: [&str; 4] = [
 /// What was fetched and found, as paths to hand to a test.
 pub(crate) struct Packages {
     pub(crate) python: PathBuf,
+    pub(crate) agent_client_python: PathBuf,
     pub(crate) node_modules: PathBuf,
     pub(crate) browser: PathBuf,
 }
@@ -64,10 +67,11 @@ fn browser() -> Result<PathBuf, Failure> {
         })
 }
 
-/// Fetches both sets of packages, unless they are there already.
+/// Fetches every set of packages, unless they are there already.
 pub(crate) fn fetch() -> Result<Packages, Failure> {
     Ok(Packages {
         python: python()?,
+        agent_client_python: agent_client_python()?,
         node_modules: node_modules()?,
         browser: browser()?,
     })
@@ -75,8 +79,17 @@ pub(crate) fn fetch() -> Result<Packages, Failure> {
 
 /// The interpreter of a virtual environment that has `tests/interop/requirements.txt` installed.
 pub(crate) fn python() -> Result<PathBuf, Failure> {
-    let requirements = workspace::root().join("tests/interop/requirements.txt");
-    let environment = workspace::target().join("interop/python");
+    virtual_environment("requirements.txt", "python")
+}
+
+/// The interpreter of a virtual environment that has an `AgentRuntimeClient` able to create sessions.
+pub(crate) fn agent_client_python() -> Result<PathBuf, Failure> {
+    virtual_environment("agent-client-requirements.txt", "agent-client-python")
+}
+
+fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Failure> {
+    let requirements = workspace::root().join("tests/interop").join(requirements);
+    let environment = workspace::target().join("interop").join(folder);
     let python = environment.join("bin/python");
     let stamp = Stamp::new(&requirements, &environment)?;
     if stamp.is_current() && python.exists() {

@@ -52,6 +52,7 @@ fn workspace_tests() -> Result<(), Failure> {
     // Interoperation tests run by themselves afterwards; here they would run a second time.
     let rust_only = |step: Step| {
         step.without_env(interop::PYTHON)
+            .without_env(interop::AGENT_CLIENT_PYTHON)
             .without_env(interop::NODE_MODULES)
             .without_env(interop::BROWSER)
     };
@@ -72,6 +73,7 @@ fn interoperation_tests() -> Result<(), Failure> {
         .args(["test", "--package", "integration-tests"])
         .args(["--test", "*_interop"])
         .env(interop::PYTHON, packages.python)
+        .env(interop::AGENT_CLIENT_PYTHON, packages.agent_client_python)
         .env(interop::NODE_MODULES, packages.node_modules)
         .env(interop::BROWSER, packages.browser)
         .run()

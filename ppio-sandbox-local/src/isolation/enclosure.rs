@@ -1,5 +1,6 @@
 //! One live sandbox as the operating system sees it: a directory, its processes, its limits.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,16 +12,19 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use super::cgroup::{Cgroup, CgroupParent};
-use super::{Init, Isolation, Run, strays};
+use super::{Init, Isolation, Run, processors, strays};
 
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
 pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
+
+/// Where a sandbox's process groups are written down, each as the leader's line of `/proc`.
+pub(crate) const GROUPS: &str = "groups";
 
 /// Puts a process under the sandbox's control *before* it runs anything: it writes down its
 /// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
 /// does once the platform or the sandbox is gone.
 const ENTER: &str = r#"
-echo "$$" >> "$1/groups" || exit 126
+read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
 if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
 shift 3
@@ -43,6 +47,8 @@ pub(crate) struct Place {
     directory: PathBuf,
     cgroup: Option<Cgroup>,
     limits: Limits,
+    /// The processors it may run on, where its cgroup does not limit its share.
+    processors: Option<String>,
 }
 
 impl Place {
@@ -64,12 +70,17 @@ impl Place {
         } else {
             self.limits.memory_bytes / 1024
         };
+        let pinned = self
+            .processors
+            .iter()
+            .flat_map(|processors| ["taskset", "--cpu-list", processors].map(OsString::from));
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", ENTER, "ppio-enter"])
             .arg(&self.directory)
             .arg(cgroup)
             .arg(data_kib.to_string())
+            .args(pinned)
             .args(arguments)
             .env_clear()
             .env(MARK, &self.directory)
@@ -97,7 +108,7 @@ impl Enclosure {
         cgroup: Option<&CgroupParent>,
         limits: Limits,
     ) -> io::Result<Self> {
-        fs::write(directory.join("groups"), "")?;
+        fs::write(directory.join(GROUPS), "")?;
         let name = directory
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -105,10 +116,15 @@ impl Enclosure {
         let cgroup = cgroup
             .map(|parent| parent.child(&name, limits))
             .transpose()?;
+        let shared_fairly = cgroup.as_ref().is_some_and(Cgroup::limits_processors);
+        let processors = (!shared_fairly && which::which("taskset").is_ok())
+            .then(|| processors::choose(limits.cpu_count))
+            .flatten();
         let place = Place {
             directory,
             cgroup,
             limits,
+            processors,
         };
         match isolation.start(&place).await {
             Ok(started) => {
@@ -155,10 +171,16 @@ impl Enclosure {
 
     /// The processes of the sandbox right now.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
-        match &self.place.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => strays::of(&self.place.directory),
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.pids();
         }
+        let mut processes = strays::of(&self.place.directory)?;
+        if let Some(init) = &self.init {
+            processes.extend(strays::in_namespace_of(init.pid)?);
+            processes.sort_unstable();
+            processes.dedup();
+        }
+        Ok(processes)
     }
 
     /// Stops every process where it stands. Memory is kept.

@@ -7,6 +7,8 @@ mod bubblewrap;
 mod cgroup;
 mod enclosure;
 mod process_group;
+mod processors;
+mod spawning;
 mod stand_ins;
 mod strays;
 mod watchdog;
@@ -17,12 +19,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 
 pub(crate) use bubblewrap::Bubblewrap;
 pub(crate) use cgroup::CgroupParent;
 pub(crate) use enclosure::{Enclosure, Limits};
 pub(crate) use process_group::ProcessGroup;
+pub(crate) use spawning::{settle, spawn};
 pub(crate) use stand_ins::StandIns;
 pub(crate) use strays::sweep;
 pub(crate) use watchdog::Watchdog;
@@ -118,7 +122,7 @@ pub(crate) async fn choose(
     stand_ins: &StandIns,
     cgroup: Option<&CgroupParent>,
 ) -> Result<Arc<dyn Isolation>, Error> {
-    let process_group = || Arc::new(ProcessGroup::new(stand_ins.clone()));
+    let process_group = || Arc::new(ProcessGroup::new(exposed, stand_ins.clone()));
     if wanted == Some(IsolationKind::ProcessGroup) {
         return Ok(process_group());
     }
@@ -141,6 +145,17 @@ pub(crate) async fn choose(
     }
 }
 
+/// The PATH of a sandbox: stand-ins first, then what was exposed to it, then the rest.
+fn search_path(stand_ins: &Path, exposed: &[PathBuf], rest: &str) -> String {
+    let mut path = stand_ins.display().to_string();
+    for programs in exposed.iter().map(|path| path.join("bin")) {
+        if programs.is_dir() {
+            path = format!("{path}:{}", programs.display());
+        }
+    }
+    format!("{path}:{rest}")
+}
+
 /// Runs one command in a throw-away sandbox: being installed does not mean being allowed.
 async fn try_out(
     isolation: Arc<dyn Isolation>,
@@ -159,7 +174,12 @@ async fn try_out(
             directory: "/".into(),
             ..Run::default()
         };
-        let output = enclosure.command(&run).output().await;
+        let mut command = enclosure.command(&run);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = match spawn(&mut command) {
+            Ok(child) => child.wait_with_output().await,
+            Err(error) => Err(error),
+        };
         enclosure.kill().await?;
         output
     }

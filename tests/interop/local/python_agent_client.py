@@ -4,19 +4,48 @@
 
 Each agent greets the prompt: as a value `{"message": "Hello, Ada!"}`, or word by word. The platform, in
 TLS mode, is found through the variables that it prints. Exits non-zero on the first difference.
+
+Of the two published lines of the package, 1.x reaches everything under `https://...{domain}`, and 2.x reaches
+the control plane and the daemon by the URLs in its variables.
 """
 
 import asyncio
+import importlib.metadata
 import json
+import socket
 import sys
 import time
 
 from ppio_sandbox.agent_runtime import AgentRuntimeClient
+from ppio_sandbox.core.api import AsyncApiClient
 
 
 def expect(condition, what):
     if not condition:
         raise AssertionError(what)
+
+
+def resolve_localhost():
+    """Gives names below `localhost` the loopback address (RFC 6761), which not every system does."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *arguments, **options):
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        return resolve("127.0.0.1" if name.endswith(".localhost") else host, *arguments, **options)
+
+    socket.getaddrinfo = getaddrinfo
+
+
+def give_api_client(client):
+    """Gives the template manager of 2.1.0 the API client that it fails to make for itself.
+
+    It passes a `limits` argument that its API client no longer takes, and so can neither list templates
+    nor create a session by itself, on any platform.
+    """
+    manager = client.template_manager
+    manager._client = AsyncApiClient(
+        manager.connection_config, require_api_key=False, require_access_token=True
+    )
 
 
 async def invoke_value(client, template):
@@ -41,10 +70,14 @@ async def invoke_stream(client, template):
 
 
 async def main():
+    resolve_localhost()
     async with AgentRuntimeClient() as client:
+        if importlib.metadata.version("ppio-sandbox") == "2.1.0":
+            give_api_client(client)
         for argument in sys.argv[1:]:
             kind, template = argument.split(":", 1)
-            known = [item.template_id for item in await client.list_templates()]
+            # The client caches this list and later reads from it how to start an agent.
+            known = [item.template_id for item in await client.list_templates(with_metadata=True)]
             expect(template in known, f"templates {known}")
             call = invoke_value if kind == "value" else invoke_stream
             seconds = await asyncio.wait_for(call(client, template), timeout=60)

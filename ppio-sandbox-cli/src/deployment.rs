@@ -1,0 +1,401 @@
+//! From a packed project to a template that sessions are made from.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ppio_agent_client::platform::{
+    BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket, NewBuild, NewTemplate, StepKind,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::bundle::{self, Archive};
+use crate::failure::{Failure, Fault};
+use crate::platform_choice::Platform;
+use crate::terminal::{Progress, Terminal};
+
+/// What every template of an agent begins with: the platform's own, which has a shell and Python.
+const BASE: &str = "base";
+/// The tag that a name without one means.
+const DEFAULT_TAG: &str = "default";
+/// Where the agent lives in its sandboxes.
+pub(crate) const HOME: &str = "/app";
+/// A build may take this long.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+/// Between two looks at a build, growing from the first to the second.
+const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How many lines of a failed build are shown again.
+const LAST_LINES: usize = 15;
+
+/// What is deployed.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    /// The agent's name, which is the template's.
+    pub(crate) name: String,
+    /// The agent's version, which is the build's tag.
+    pub(crate) version: String,
+    pub(crate) cpu_count: Option<u32>,
+    pub(crate) memory_mb: Option<u64>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) launch: Launch,
+    pub(crate) archive: Archive,
+}
+
+/// How the agent starts in a sandbox.
+#[derive(Debug)]
+pub(crate) enum Launch {
+    /// With the sandbox: a program in [`HOME`].
+    Program(String),
+    /// By the caller, as clients do with Python agents.
+    Python { file: String, requirements: bool },
+}
+
+impl Deployment {
+    /// Makes the template, or the next build of it. Nothing runs on the platform before [`build`](Self::build).
+    pub(crate) async fn announce(&self, platform: &Platform) -> Result<BuildTicket, Failure> {
+        let template = NewTemplate {
+            name: format!("{}:{}", self.name, self.tag()),
+            tags: vec![DEFAULT_TAG.to_owned()],
+            cpu_count: self.cpu_count,
+            memory_mb: self.memory_mb,
+            // The protocol does not say which of the two calls takes it, so both carry it.
+            metadata: self.metadata.clone(),
+        };
+        let ticket = platform.client().platform().create_template(&template);
+        ticket.await.map_err(|error| {
+            platform.failure(format!("cannot make the template {}", self.name), &error)
+        })
+    }
+
+    /// Sends the files, starts the build and follows it to its end.
+    pub(crate) async fn build(
+        &self,
+        ticket: &BuildTicket,
+        platform: &Platform,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        self.upload(ticket, platform, terminal).await?;
+        let steps = self.steps();
+        let build = NewBuild {
+            from_template: Some(BASE.to_owned()),
+            steps: steps.clone(),
+            start_cmd: self.launch.start_command(),
+            ready_cmd: self.launch.ready_command(),
+            metadata: self.metadata.clone(),
+            ..NewBuild::default()
+        };
+        let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
+        platform
+            .client()
+            .platform()
+            .start_build(template_id, build_id, &build)
+            .await
+            .map_err(|error| platform.failure("cannot start the build", &error))?;
+        self.follow(ticket, &steps, platform, terminal).await
+    }
+
+    /// The version as a tag, whose alphabet is smaller: `1.0.0+7` becomes `1.0.0-7`.
+    pub(crate) fn tag(&self) -> String {
+        let version = self.version.chars();
+        let tag: String = version
+            .map(|c| match c {
+                c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') => c,
+                _ => '-',
+            })
+            .take(128)
+            .collect();
+        if tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            tag
+        } else {
+            format!("v{tag}").chars().take(128).collect()
+        }
+    }
+
+    pub(crate) fn tags(&self) -> [String; 2] {
+        [self.tag(), DEFAULT_TAG.to_owned()]
+    }
+
+    async fn upload(
+        &self,
+        ticket: &BuildTicket,
+        platform: &Platform,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        let failed = |error| platform.failure("cannot upload the project's files", &error);
+        let control = platform.client().platform();
+        let upload = control
+            .file_upload(&ticket.template_id, &self.archive.hash)
+            .await
+            .map_err(failed)?;
+        let size = size(self.archive.bytes.len());
+        let Some(url) = upload.url.filter(|_| !upload.present) else {
+            terminal.note(&format!("the platform has these files already ({size})"));
+            return Ok(());
+        };
+        let progress = terminal.spinner(format!("uploading {size}"));
+        let sent = control
+            .upload_files(&url, self.archive.bytes.clone())
+            .await
+            .map_err(failed);
+        drop(progress);
+        sent?;
+        let files = self.archive.files;
+        let word = if files == 1 { "file" } else { "files" };
+        terminal.note(&format!("uploaded {files} {word} ({size})"));
+        Ok(())
+    }
+
+    fn steps(&self) -> Vec<BuildStep> {
+        let mut steps = vec![
+            step(StepKind::Workdir, [HOME]),
+            BuildStep {
+                files_hash: Some(self.archive.hash.clone()),
+                ..step(StepKind::Copy, [bundle::ROOT, HOME])
+            },
+        ];
+        let variables: Vec<_> = self
+            .variables
+            .iter()
+            .flat_map(|(name, value)| [name.as_str(), value])
+            .collect();
+        if !variables.is_empty() {
+            steps.push(step(StepKind::Env, variables));
+        }
+        steps.extend(self.launch.steps());
+        steps
+    }
+
+    /// Prints the build's log as it comes, until the build is over.
+    async fn follow(
+        &self,
+        ticket: &BuildTicket,
+        steps: &[BuildStep],
+        platform: &Platform,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
+        let progress = terminal.spinner(format!("building {}", self.name));
+        let mut log = Log::default();
+        let mut pause = POLL.0;
+        loop {
+            let status = platform
+                .client()
+                .platform()
+                .build_status(&ticket.template_id, &ticket.build_id, log.seen)
+                .await
+                .map_err(|error| platform.failure("cannot follow the build", &error))?;
+            let quiet = !log.print(&status, &progress, terminal);
+            match &status.status {
+                // What did not fit into one answer comes with the next.
+                _ if !quiet => {}
+                BuildPhase::Ready => return Ok(()),
+                BuildPhase::Error => return Err(self.failed(status.reason, steps, &log)),
+                _ if platform.has_ended() => {
+                    let what = "the local platform was stopped during the build";
+                    return Err(Failure::new(Fault::Platform, what).next("deploy again"));
+                }
+                _ if started.elapsed() > LIMIT => {
+                    let what = format!("the build is not ready after {} min", LIMIT.as_secs() / 60);
+                    return Err(Failure::new(Fault::Platform, what)
+                        .fact("build_id", &ticket.build_id)
+                        .next("deploy again; if that does not help, ask the platform's support"));
+                }
+                _ => {}
+            }
+            pause = if quiet {
+                (pause * 2).min(POLL.1)
+            } else {
+                POLL.0
+            };
+            sleep(pause).await;
+        }
+    }
+
+    fn failed(&self, reason: Option<BuildReason>, steps: &[BuildStep], log: &Log) -> Failure {
+        let reason = reason.unwrap_or_default();
+        let number = reason.step.as_deref().and_then(|step| step.parse().ok());
+        let step = number.and_then(|number: usize| steps.get(number.checked_sub(1)?));
+        let what = match (step, number, reason.step) {
+            (Some(step), Some(number), _) => format!(
+                "the build of {} failed in step {number} of {}: {}",
+                self.name,
+                steps.len(),
+                described(step)
+            ),
+            (_, _, Some(step)) => format!("the build of {} failed in step {step}", self.name),
+            _ => format!("the build of {} failed", self.name),
+        };
+        let mut failure = Failure::new(Fault::Agent, what);
+        if !reason.message.is_empty() {
+            failure = failure.reason(reason.message);
+        }
+        if !log.last.is_empty() {
+            let lines: Vec<_> = log.last.iter().map(|line| format!("| {line}")).collect();
+            failure = failure.reason(format!("last lines of the build:\n{}", lines.join("\n")));
+        }
+        failure.next("correct the cause and deploy again; the deployment before this one, if there was one, is untouched")
+    }
+}
+
+impl Launch {
+    fn steps(&self) -> Vec<BuildStep> {
+        let Self::Python { file, requirements } = self else {
+            return Vec::new();
+        };
+        let mut steps = Vec::new();
+        if *requirements {
+            // Beside the agent, where Python looks first: that holds for every user and without any variable. Nothing
+            // is fetched when all is there already.
+            steps.push(step(
+                StepKind::Run,
+                [
+                    "python -m pip install --quiet --dry-run --no-index -r requirements.txt >/dev/null 2>&1 || \
+                     python -m pip install --disable-pip-version-check --no-cache-dir --target /app -r requirements.txt",
+                    "root",
+                ],
+            ));
+        }
+        // A mistake shows now and not when the first caller waits.
+        let check = format!("python -c 'compile(open(\"{file}\").read(), \"{file}\", \"exec\")'");
+        steps.push(step(StepKind::Run, [check.as_str()]));
+        steps
+    }
+
+    fn start_command(&self) -> Option<String> {
+        match self {
+            Self::Program(name) => Some(format!("cd {HOME} && exec ./{name}")),
+            Self::Python { .. } => None,
+        }
+    }
+
+    /// Succeeds once `/ping` answers 200. Agents without the attribute macros know no `--healthcheck`, so it is the
+    /// second choice.
+    fn ready_command(&self) -> Option<String> {
+        let Self::Program(name) = self else {
+            return None;
+        };
+        let ask = r#"exec 3<>/dev/tcp/127.0.0.1/${PPIO_AGENT_PORT:-8080} && printf "GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" >&3 && read -r -t 5 _ status _ <&3 && [ "$status" = 200 ]"#;
+        Some(format!(
+            "if command -v bash >/dev/null; then bash -c '{ask}' 2>/dev/null; else {HOME}/{name} --healthcheck; fi"
+        ))
+    }
+}
+
+/// The log of a build as far as it was read.
+#[derive(Debug, Default)]
+struct Log {
+    seen: u64,
+    last: VecDeque<String>,
+}
+
+impl Log {
+    /// Prints what is new; tells whether anything was.
+    fn print(&mut self, status: &BuildStatus, progress: &Progress, terminal: &Terminal) -> bool {
+        // Older platforms have plain lines only.
+        let lines: Vec<&str> = if status.log_entries.is_empty() {
+            status.logs.iter().map(String::as_str).collect()
+        } else {
+            status
+                .log_entries
+                .iter()
+                .map(|entry| entry.message.as_str())
+                .collect()
+        };
+        self.seen += lines.len() as u64;
+        for line in &lines {
+            let line = line.trim_end();
+            progress.aside(|| terminal.note(&format!("  {line}")));
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.to_owned());
+        }
+        !lines.is_empty()
+    }
+}
+
+fn step<S: Into<String>>(kind: StepKind, args: impl IntoIterator<Item = S>) -> BuildStep {
+    BuildStep {
+        kind,
+        args: args.into_iter().map(Into::into).collect(),
+        files_hash: None,
+        force: None,
+    }
+}
+
+/// A step as a Dockerfile has it, the values of variables left out.
+fn described(step: &BuildStep) -> String {
+    let argument = |place: usize| step.args.get(place).map_or("", String::as_str);
+    match step.kind {
+        StepKind::Copy => format!("COPY {} {}", argument(0), argument(1)),
+        StepKind::Run => format!("RUN {}", argument(0)),
+        StepKind::Env => {
+            let names: Vec<_> = step.args.iter().step_by(2).map(String::as_str).collect();
+            format!("ENV {}", names.join(" "))
+        }
+        StepKind::Workdir => format!("WORKDIR {}", argument(0)),
+        StepKind::User => format!("USER {}", argument(0)),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(version: &str) -> Deployment {
+        Deployment {
+            name: "a".into(),
+            version: version.into(),
+            cpu_count: None,
+            memory_mb: None,
+            metadata: BTreeMap::new(),
+            variables: vec![("KEY".into(), "secret".into())],
+            launch: Launch::Program("a".into()),
+            archive: Archive {
+                hash: "0".into(),
+                bytes: Vec::new(),
+                files: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn versions_become_tags() {
+        for (version, tag) in [
+            ("1.0.0", "1.0.0"),
+            ("1.0.0+build 7", "1.0.0-build-7"),
+            ("-rc", "v-rc"),
+            ("日", "v-"),
+        ] {
+            assert_eq!(deployment(version).tag(), tag);
+        }
+        assert_eq!(deployment(&"9".repeat(500)).tag().len(), 128);
+    }
+
+    #[test]
+    fn a_failure_names_the_step_and_no_values() {
+        let deployment = deployment("1");
+        let steps = deployment.steps();
+        let reason = BuildReason {
+            message: "no room".into(),
+            step: Some("3".into()),
+        };
+        let failure = deployment.failed(Some(reason), &steps, &Log::default());
+        assert_eq!(
+            failure.what,
+            "the build of a failed in step 3 of 3: ENV KEY"
+        );
+        assert_eq!(
+            (failure.fault, failure.why),
+            (Fault::Agent, vec!["no room".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! `.dockerignore`: what of a project stays at home, read as Docker reads it.
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// Patterns in their order; the last one that matches decides.
+#[derive(Debug, Default)]
+pub(crate) struct DockerIgnore {
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    matcher: GlobMatcher,
+    keeps: bool,
+}
+
+/// A line that is no pattern.
+#[derive(Debug, thiserror::Error)]
+#[error(".dockerignore:{line}: {source}")]
+pub(crate) struct PatternError {
+    line: usize,
+    source: globset::Error,
+}
+
+impl DockerIgnore {
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
+        let mut patterns = Vec::new();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (index, line) in text.lines().enumerate() {
+            // A comment only at the very start, as Docker has it.
+            let line = if line.starts_with('#') {
+                ""
+            } else {
+                line.trim()
+            };
+            let (keeps, glob) = match line.strip_prefix('!') {
+                Some(rest) => (true, rest.trim()),
+                None => (false, line),
+            };
+            // Patterns start at the project: a leading slash, `./` and a last slash say nothing more.
+            let glob = glob.trim_start_matches("./").trim_matches('/');
+            if glob.is_empty() || glob == "." {
+                continue;
+            }
+            let glob = GlobBuilder::new(glob).literal_separator(true).build();
+            let matcher = glob
+                .map_err(|source| PatternError {
+                    line: index + 1,
+                    source,
+                })?
+                .compile_matcher();
+            patterns.push(Pattern { matcher, keeps });
+        }
+        Ok(Self { patterns })
+    }
+
+    /// Whether a path, relative to the project, stays at home. A pattern that matches a folder is about all in it.
+    pub(crate) fn leaves_out(&self, path: &Path) -> bool {
+        let deciding = self.patterns.iter().rev().find(|pattern| {
+            path.ancestors()
+                .filter(|part| !part.as_os_str().is_empty())
+                .any(|part| pattern.matcher.is_match(part))
+        });
+        deciding.is_some_and(|pattern| !pattern.keeps)
+    }
+
+    /// Whether something inside a folder that is left out could be kept all the same.
+    pub(crate) fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.keeps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cases from Docker's documentation of the file, and the ones that other ignore files answer differently.
+    #[test]
+    fn the_last_pattern_that_matches_decides() {
+        for (text, out, kept) in [
+            (
+                "*/temp*",
+                &["a/temp", "a/temporary.txt", "a/temp/b"][..],
+                &["temp", "a/b/temp"][..],
+            ),
+            ("*/*/temp*", &["a/b/temp.md"], &["a/temp"]),
+            ("temp?", &["tempa"], &["temp", "a/tempa"]),
+            ("**/*.pyc", &["a.pyc", "a/b/c.pyc"], &["a.py"]),
+            (
+                "# no\n *.md \n!README.md",
+                &["a.md"],
+                &["README.md", "a/b.md"],
+            ),
+            (
+                "*.md\n!README*.md\nREADME-secret.md",
+                &["README-secret.md", "a.md"],
+                &["README-1.md"],
+            ),
+            (
+                "docs\n!docs/api",
+                &["docs/a", "docs/b/c"],
+                &["docs/api/a", "docs/api"],
+            ),
+            ("!docs/api\ndocs", &["docs/api/a"], &["doc"]),
+            ("/target/", &["target", "target/debug/a"], &["a/target"]),
+            ("./a\r\nb\r\n", &["a", "b/c"], &["c"]),
+            ("*\n!src", &["a", "b/c"], &["src/x/y"]),
+            ("", &[], &["a"]),
+        ] {
+            let ignore = DockerIgnore::parse(text).unwrap();
+            for path in out {
+                assert!(ignore.leaves_out(Path::new(path)), "{text:?} {path}");
+            }
+            for path in kept {
+                assert!(!ignore.leaves_out(Path::new(path)), "{text:?} {path}");
+            }
+        }
+        let error = DockerIgnore::parse("a\n[").unwrap_err().to_string();
+        assert!(error.starts_with(".dockerignore:2: "), "{error}");
+    }
+}

@@ -1,0 +1,49 @@
+//! `local env`.
+
+use crate::arguments::{EnvArguments, EnvSyntax};
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<(), Failure> {
+    let variables = super::needed()?.environment();
+    terminal.result(&variables, || {
+        let lines: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| arguments.shell.line(name, value))
+            .collect();
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+impl EnvSyntax {
+    fn line(self, name: &str, value: &str) -> String {
+        match self {
+            // The only character that means something between single quotes is the single quote.
+            Self::Sh => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+            Self::Fish => {
+                let value = value.replace('\\', r"\\").replace('\'', r"\'");
+                format!("set -gx {name} '{value}';")
+            }
+            Self::Dotenv => format!("{name}={value}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_out_of_the_shell_as_they_went_in() {
+        let value = r#"it's $HOME `x` \ "y""#;
+        let script = format!("{}; printf %s \"$V\"", EnvSyntax::Sh.line("V", value));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        assert_eq!(EnvSyntax::Fish.line("V", r"a\'b"), r"set -gx V 'a\\\'b';");
+        assert_eq!(EnvSyntax::Dotenv.line("V", "a b"), "V=a b");
+    }
+}

@@ -1,0 +1,81 @@
+//! `local status`.
+
+use ppio_agent_client::platform::{SandboxFilter, SandboxState};
+use serde::Serialize;
+
+use crate::arguments::LocalStatusArguments;
+use crate::failure::Failure;
+use crate::platform_choice::Platform;
+use crate::terminal::{Format, Terminal};
+
+#[derive(Debug, Serialize)]
+struct Status {
+    running: bool,
+    url: String,
+    home: String,
+    isolation: String,
+    tls: bool,
+    pid: u32,
+    templates: usize,
+    sandboxes: Sandboxes,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Sandboxes {
+    running: usize,
+    paused: usize,
+}
+
+pub(crate) async fn run(
+    _arguments: LocalStatusArguments,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let running = super::needed();
+    if running.is_err() && terminal.format() == Format::Json {
+        let home = super::home()?;
+        terminal.result(
+            &serde_json::json!({ "running": false, "home": home }),
+            String::new,
+        );
+    }
+    let running = running?;
+    let mut status = Status {
+        running: true,
+        url: running.url().to_owned(),
+        home: running.home().display().to_string(),
+        isolation: running.isolation().to_owned(),
+        tls: running.tls(),
+        pid: running.pid(),
+        templates: 0,
+        sandboxes: Sandboxes::default(),
+    };
+    let platform = Platform::at(running)?;
+    let control_plane = platform.client().platform();
+    let all = SandboxFilter::default();
+    let (templates, sandboxes) = tokio::try_join!(
+        control_plane.list_templates(None),
+        control_plane.list_sandboxes(&all)
+    )
+    .map_err(|error| platform.failure("the local platform does not answer as it should", &error))?;
+    status.templates = templates.len();
+    for sandbox in &sandboxes {
+        match sandbox.state {
+            SandboxState::Paused => status.sandboxes.paused += 1,
+            _ => status.sandboxes.running += 1,
+        }
+    }
+    terminal.result(&status, || {
+        format!(
+            "url        {}\nhome       {}\nisolation  {}\ntls        {}\npid        {}\ntemplates  {}\nsandboxes  {} running, {} paused",
+            status.url,
+            status.home,
+            status.isolation,
+            if status.tls { "yes" } else { "no" },
+            status.pid,
+            status.templates,
+            status.sandboxes.running,
+            status.sandboxes.paused,
+        )
+    });
+    Ok(())
+}

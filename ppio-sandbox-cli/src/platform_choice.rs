@@ -1,0 +1,259 @@
+//! Which platform a command talks to, and what its errors mean for the person at the keyboard.
+
+use std::time::Duration;
+
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind};
+use ppio_sandbox_local::RunningPlatform;
+
+use crate::arguments::PlatformArguments;
+use crate::failure::{Failure, Fault};
+use crate::local;
+use crate::terminal::Terminal;
+
+/// The keys that the client reads, in its order.
+const KEYS: [&str; 2] = ["PPIO_API_KEY", "E2B_API_KEY"];
+/// How long one call of the control plane may take.
+const CALL: Duration = Duration::from_secs(60);
+
+/// A platform to talk to.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    client: AgentRuntimeClient,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Found by its home.
+    Local(RunningPlatform),
+    /// Whatever the environment names.
+    Remote {
+        address: Option<String>,
+        key: &'static str,
+    },
+}
+
+impl Platform {
+    /// The platform that the flags name; without a flag the environment's where it holds a key, else the local one,
+    /// and a note says so.
+    pub(crate) fn choose(
+        arguments: &PlatformArguments,
+        terminal: &Terminal,
+    ) -> Result<Self, Failure> {
+        let platform = Self::named_by(arguments)?;
+        if platform.is_local() && !arguments.local {
+            terminal.note(&format!(
+                "no PPIO_API_KEY is set, using {}",
+                platform.name()
+            ));
+        }
+        Ok(platform)
+    }
+
+    /// Whether the flags and the environment mean the platform on this machine.
+    pub(crate) fn is_meant_to_be_local(arguments: &PlatformArguments) -> bool {
+        arguments.local || !(arguments.remote || key().is_some())
+    }
+
+    /// The one on this machine; where none runs, it is started.
+    pub(crate) async fn started(terminal: &Terminal) -> Result<Self, Failure> {
+        Self::at(local::running_or_started(terminal).await?)
+    }
+
+    /// [`choose`](Self::choose), without a word.
+    pub(crate) fn named_by(arguments: &PlatformArguments) -> Result<Self, Failure> {
+        if Self::is_meant_to_be_local(arguments) {
+            Self::at(local::needed()?)
+        } else {
+            Self::remote()
+        }
+    }
+
+    /// This one on this machine.
+    pub(crate) fn at(running: RunningPlatform) -> Result<Self, Failure> {
+        let variables = running.environment();
+        let variable = |name: &str| variables.get(name).cloned();
+        let config = ClientConfig {
+            base_url: Some(running.url().to_owned()),
+            domain: variable("PPIO_DOMAIN"),
+            sandbox_url: variable("PPIO_SANDBOX_URL"),
+            debug: Some(false),
+            timeout: CALL,
+            ..ClientConfig::default()
+        };
+        let client = AgentRuntimeClient::builder()
+            .config(config)
+            .api_key(running.api_key())
+            // Else the environment's would go out.
+            .access_token(running.api_key())
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self {
+            client,
+            place: Place::Local(running),
+        })
+    }
+
+    fn remote() -> Result<Self, Failure> {
+        let Some(key) = key() else {
+            return Err(Failure::new(
+                Fault::Usage,
+                "no API key: PPIO_API_KEY is not set",
+            )
+            .next("set PPIO_API_KEY to your key, or use the platform on this machine with `--local`"));
+        };
+        let config = ClientConfig {
+            timeout: CALL,
+            ..ClientConfig::default()
+        };
+        let client = AgentRuntimeClient::builder()
+            .config(config)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        let address = ["API_URL", "DOMAIN"].into_iter().find_map(|name| {
+            ["PPIO", "E2B"]
+                .into_iter()
+                .find_map(|family| value_of(&format!("{family}_{name}")))
+        });
+        Ok(Self {
+            client,
+            place: Place::Remote { address, key },
+        })
+    }
+
+    pub(crate) fn client(&self) -> &AgentRuntimeClient {
+        &self.client
+    }
+
+    /// Whether it was found on this machine by its home.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.place, Place::Local(_))
+    }
+
+    /// Whether a local platform has ended meanwhile, and everything on it.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.place {
+            Place::Local(running) => !running.is_running(),
+            Place::Remote { .. } => false,
+        }
+    }
+
+    /// What to call it in a sentence.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Local(running) => format!("the local platform at {}", running.url()),
+            Place::Remote {
+                address: Some(address),
+                ..
+            } => format!("the platform at {address}"),
+            Place::Remote { address: None, .. } => "the PPIO cloud".to_owned(),
+        }
+    }
+
+    /// What failed, as the client's error tells it: whose fault, why, and what to do.
+    pub(crate) fn failure(&self, what: impl Into<String>, error: &Error) -> Failure {
+        let mut failure = Failure::new(fault_of(error), what).because(error);
+        failure.code = error.code();
+        if let Error::Invocation {
+            error_type,
+            request_id,
+            ..
+        } = error
+        {
+            if let Some(error_type) = error_type {
+                failure = failure.fact("error_type", error_type);
+            }
+            if let Some(id) = request_id {
+                failure = failure.fact("request_id", id);
+            }
+        }
+        match self.remedy(error) {
+            Some(remedy) => failure.next(remedy),
+            None => failure,
+        }
+    }
+
+    fn remedy(&self, error: &Error) -> Option<String> {
+        match error {
+            Error::Authentication { .. } => Some(match &self.place {
+                Place::Local(running) => format!(
+                    "the key in {} is not the one that it was started with; restart it with `ppio-sandbox-cli local down` and `local up`",
+                    running.home().display()
+                ),
+                Place::Remote { key, .. } => format!(
+                    "check {key}: it must be a key of {}; `--local` uses the platform on this machine",
+                    self.name()
+                ),
+            }),
+            Error::TemplateNotFound { .. } => Some(format!(
+                "`ppio-sandbox-cli agent list` shows the agents of this platform; deploy with `agent deploy`, or name the other platform with `{}`",
+                if self.is_local() { "--remote" } else { "--local" }
+            )),
+            Error::SessionNotFound { .. } => Some(
+                "`ppio-sandbox-cli agent status` shows the open sessions; `agent invoke --keep` opens one".to_owned(),
+            ),
+            Error::Network { source, .. } if source.kind() == NetworkErrorKind::Connect => {
+                Some(match &self.place {
+                    Place::Local(_) => {
+                        "`ppio-sandbox-cli local status` tells whether it runs".to_owned()
+                    }
+                    Place::Remote { .. } => {
+                        "check the network, PPIO_API_URL and PPIO_DOMAIN".to_owned()
+                    }
+                })
+            }
+            Error::RateLimit { retry_after, .. } => Some(match retry_after {
+                Some(wait) => format!("try again in {} s", wait.as_secs().max(1)),
+                None => "wait a moment and try again".to_owned(),
+            }),
+            Error::QuotaExceeded { .. } => Some(
+                "close sessions with `ppio-sandbox-cli agent stop`, or ask for a larger quota".to_owned(),
+            ),
+            Error::SandboxCreation { source, .. } | Error::SandboxOperation { source, .. } => {
+                self.remedy(source)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn unusable(error: &Error) -> Failure {
+    Failure::new(Fault::Usage, "the settings of the platform cannot be used")
+        .because(error)
+        .next("correct the variable, or unset it")
+}
+
+fn fault_of(error: &Error) -> Fault {
+    match error {
+        Error::Validation { .. } => Fault::Usage,
+        Error::Invocation { .. } | Error::StreamIdle { .. } => Fault::Agent,
+        // A sandbox that came about and was of no use: its agent did not start.
+        Error::SandboxCreation {
+            sandbox_id: Some(_),
+            source,
+            ..
+        } if matches!(
+            **source,
+            Error::Runtime { .. } | Error::Timeout { .. } | Error::Invocation { .. }
+        ) =>
+        {
+            Fault::Agent
+        }
+        Error::SandboxCreation { source, .. } | Error::SandboxOperation { source, .. } => {
+            fault_of(source)
+        }
+        _ => Fault::Platform,
+    }
+}
+
+fn value_of(name: &str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
+}
+
+/// The variable that holds the key.
+pub(crate) fn key() -> Option<&'static str> {
+    KEYS.into_iter().find(|name| value_of(name).is_some())
+}

@@ -1,0 +1,209 @@
+//! The only place that prints: results to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Serialize;
+
+use crate::arguments::OutputArguments;
+use crate::failure::{Failure, Fault};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+const NOTE: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// How often a spinner moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a result looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person
+    Text,
+    /// For a program
+    Json,
+}
+
+/// Prints; colours go out only where the stream is a terminal and `NO_COLOR` is not set.
+#[derive(Debug, Clone)]
+pub(crate) struct Terminal {
+    format: Format,
+    quiet: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(arguments: &OutputArguments) -> Self {
+        Self {
+            format: arguments.format,
+            quiet: arguments.quiet,
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// A result: the JSON form with `--output json`, the text otherwise, or nothing where the text is empty.
+    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        let line = match self.format {
+            Format::Json => json_line(value),
+            Format::Text => text(),
+        };
+        if !line.is_empty() {
+            self.line(&line);
+        }
+    }
+
+    /// A line of a result, as it is.
+    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    pub(crate) fn line(&self, line: &str) {
+        // A reader that left early (`| head`) is no error of ours.
+        let _ = writeln!(anstream::stdout(), "{line}");
+    }
+
+    /// A part of a result that comes bit by bit, shown at once.
+    ///
+    /// # Errors
+    /// [`Fault::Unread`] when nobody reads any more: time to stop.
+    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    pub(crate) fn piece(&self, text: &str) -> Result<(), Failure> {
+        // The agent's bytes, not ours: whatever stands in them goes through.
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::new(Fault::Unread, "nobody reads the output"),
+            _ => Failure::system("cannot write to standard output", error),
+        })
+    }
+
+    /// [`piece`](Self::piece), as one line of JSON.
+    pub(crate) fn json_piece(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.piece(&format!("{}\n", json_line(value)))
+    }
+
+    /// What a person wants to know on the way; not with `--quiet` or JSON output.
+    pub(crate) fn note(&self, text: &str) {
+        if self.talks() {
+            let _ = writeln!(anstream::stderr(), "{NOTE}{text}{NOTE:#}");
+        }
+    }
+
+    /// What a person should know although the command goes on; not with `--quiet` or JSON output.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.talks() {
+            let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
+        }
+    }
+
+    /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
+    pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
+        let bar = ProgressBar::new_spinner();
+        // Indicatif itself draws nothing where standard error is no terminal.
+        if !self.talks() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.set_message(text.into());
+        bar.enable_steady_tick(TICK);
+        Progress(bar)
+    }
+
+    /// Whether there is a person to ask: both to see the question and to type the answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.format == Format::Text && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a question whose answer is no unless the person says yes.
+    pub(crate) async fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        let _ = write!(anstream::stderr(), "{question} [y/N] ");
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = answer
+            .await
+            .map_err(|error| Failure::system("cannot read the answer", error))?
+            .map_err(|error| Failure::system("cannot read the answer", error))?;
+        Ok(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
+    }
+
+    /// Whether anything but results and failures is printed.
+    pub(crate) fn talks(&self) -> bool {
+        !self.quiet && self.format == Format::Text
+    }
+
+    /// Prints a failure and tells the exit code.
+    pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
+        let code = failure.fault.exit_code();
+        match (failure.fault, self.format) {
+            (Fault::Unread, _) => {}
+            (_, Format::Json) => {
+                let mut document = serde_json::json!({
+                    "error": failure.what,
+                    "code": failure.code,
+                    "causes": failure.why,
+                    "help": failure.next,
+                    "exit_code": code,
+                });
+                for (name, value) in &failure.facts {
+                    document[name] = value.as_str().into();
+                }
+                let _ = writeln!(anstream::stderr(), "{document}");
+            }
+            (Fault::Interrupted | Fault::Terminated, Format::Text) => self.note(&failure.what),
+            (_, Format::Text) => explain(failure),
+        }
+        ExitCode::from(code)
+    }
+}
+
+fn explain(failure: &Failure) {
+    let mut lines = vec![format!("{ERROR}error:{ERROR:#} {}", failure.what)];
+    let facts = failure
+        .facts
+        .iter()
+        .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")));
+    for detail in failure.why.iter().cloned().chain(facts) {
+        lines.extend(detail.lines().map(|line| format!("  {line}")));
+    }
+    if let Some(next) = &failure.next {
+        lines.push(format!("{HINT}help:{HINT:#} {next}"));
+    }
+    let _ = writeln!(anstream::stderr(), "{}", lines.join("\n"));
+}
+
+fn json_line(value: &impl Serialize) -> String {
+    // Nothing that is printed has maps with keys other than texts, the only thing that fails here.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Something under way, drawn while this lives.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Says what is done now.
+    pub(crate) fn tell(&self, text: impl Into<String>) {
+        self.0.set_message(text.into());
+    }
+
+    /// Prints without getting into the drawing's way.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,44 @@
+//! {{name}}: an answer item by item.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+
+/// A request that does not fit is answered with the field that is wrong.
+#[derive(serde::Deserialize)]
+struct Request {
+    prompt: String,
+}
+
+/// Every item goes out as soon as it is there. A caller that goes away ends the stream.
+#[ppio::entrypoint]
+async fn agent(request: Request) -> impl Stream<Item = String> {
+    let words: Vec<String> = request
+        .prompt
+        .split_inclusive(' ')
+        .map(str::to_owned)
+        .collect();
+    stream::iter(words).then(|word| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        word
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ppio::json;
+    use ppio::testing::TestAgent;
+
+    #[tokio::test]
+    async fn it_streams_word_by_word() {
+        let agent = TestAgent::annotated().unwrap();
+        let reply = agent.invoke(&json!({ "prompt": "one two" })).await;
+        assert_eq!(reply.items::<String>().await, ["one ", "two"]);
+    }
+
+    #[tokio::test]
+    async fn it_wants_a_prompt() {
+        let agent = TestAgent::annotated().unwrap();
+        assert_eq!(agent.invoke(&json!({})).await.status(), 422);
+    }
+}
