@@ -85,7 +85,7 @@ fn a_slip_in_a_manifest_is_found() {
 }
 
 #[test]
-fn the_dockerfile_is_clean() {
+fn the_dockerfiles_are_clean() {
     let Some(python) = python_interpreter() else {
         return;
     };
@@ -103,8 +103,15 @@ fn the_dockerfile_is_clean() {
         let output = process.wait_with_output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let dockerfile = fs::read_to_string(workspace().join("deploy/Dockerfile")).unwrap();
+    let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
+    let dockerfile = read("deploy/Dockerfile");
     assert_eq!(hadolint(&dockerfile), "");
+    // Those of new projects have gaps for names.
+    for template in ["rust", "python"] {
+        let path = format!("ppio-sandbox-cli/templates/{template}/Dockerfile");
+        let filled = read(&path).replace("{{", "").replace("}}", "");
+        assert_eq!(hadolint(&filled), "", "{path}");
+    }
     let named = dockerfile.replace("USER 65532:65532", "USER nonroot");
     assert!(hadolint(&named).contains("DL3066"), "the check can fail");
 }
