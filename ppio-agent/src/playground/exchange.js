@@ -34,7 +34,7 @@ async function exchange(request, headers, signal, changed) {
     record.state = signal.aborted ? 'cancelled' : 'failed';
     if (!signal.aborted) {
       record.fault = record.status === undefined
-        ? 'No answer: the agent cannot be reached, or it closed the connection. What you typed is still here; send it again when the light is green.'
+        ? 'The agent cannot be reached, or it closed the connection. What you typed is still here; send it again when the light is green.'
         : 'The connection broke before the answer was complete.';
       if (error.name !== 'TypeError') record.fault = error.message;
     }

@@ -204,7 +204,7 @@ function laidOutOr(text) {
 }
 
 /** The request as a line for a shell. */
-function curl() {
+function shellLine() {
   const quoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
   const headers = $('headers').value.split('\n').filter((line) => line.trim()).map((line) => ` -H ${quoted(line.trim())}`);
   const url = new URL('invocations', document.baseURI).href;
@@ -213,7 +213,7 @@ function curl() {
 
 $('send').addEventListener('click', send);
 $('cancel').addEventListener('click', () => running?.abort());
-$('curl').addEventListener('click', () => copy(curl(), $('curl')));
+$('curl').addEventListener('click', () => copy(shellLine(), $('curl')));
 $('copy').addEventListener('click', () => copy(copyText(), $('copy')));
 $('clear').addEventListener('click', () => { past = []; save(); $('send').focus(); });
 addEventListener('keydown', (event) => {
