@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use cargo_metadata::{Message, Metadata, TargetKind};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Fault};
@@ -27,6 +27,26 @@ impl Build {
     /// Cargo writes to standard error by itself, so its errors look as they always do. When the future is dropped,
     /// cargo and everything it started are ended.
     pub(crate) async fn run(&self, project: &Project) -> Result<PathBuf, Failure> {
+        let built = self.cargo_build(project, None).await?;
+        Ok(built.executable)
+    }
+
+    /// [`run`](Self::run) for who keeps cargo's words: `hear` gets them piece by piece, `columns` wide and in colour if
+    /// they are for a terminal.
+    pub(crate) async fn run_heard(
+        &self,
+        project: &Project,
+        columns: Option<u16>,
+        hear: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Built, Failure> {
+        self.cargo_build(project, Some((columns, hear))).await
+    }
+
+    async fn cargo_build(
+        &self,
+        project: &Project,
+        listener: Option<(Option<u16>, &mut (dyn FnMut(&[u8]) + Send))>,
+    ) -> Result<Built, Failure> {
         let program = Program::find(project).await?;
         let mut command = cargo(project.folder());
         command
@@ -42,9 +62,19 @@ impl Build {
         if self.quiet {
             command.arg("--quiet");
         }
+        if let Some((columns, _)) = &listener {
+            command.stderr(Stdio::piped());
+            look_like_a_terminal(&mut command, *columns);
+        }
         let mut cargo = Group::spawn(command)?;
-        let executable = executable(&mut cargo, &program)
-            .await
+        let stderr = cargo.child.stderr.take();
+        let heard = async {
+            match (stderr, listener) {
+                (Some(stderr), Some((_, hear))) => pass_on(stderr, hear).await,
+                _ => Ok(()),
+            }
+        };
+        let (built, ()) = tokio::try_join!(built(&mut cargo, &program), heard)
             .map_err(|error| Failure::system("cannot read what cargo says", error))?;
         let status = cargo.wait().await?;
         if !status.success() {
@@ -52,11 +82,64 @@ impl Build {
             return Err(Failure::new(Fault::Agent, what)
                 .next("cargo's errors are above; correct them and try again"));
         }
-        executable.ok_or_else(|| {
+        built.ok_or_else(|| {
             let what = format!("cargo built no program from {}", program.root.display());
             Failure::new(Fault::Usage, what)
         })
     }
+}
+
+/// What came out of a build.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) executable: PathBuf,
+    /// It was there already, and nothing it is made of has changed.
+    pub(crate) is_fresh: bool,
+}
+
+/// Cargo's settings for what it finds out itself where its standard error is a terminal.
+fn look_like_a_terminal(command: &mut Command, columns: Option<u16>) {
+    let Some(columns) = columns else { return };
+    let columns = columns.to_string();
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = if no_colour { "never" } else { "always" };
+    for (name, value) in [
+        ("CARGO_TERM_COLOR", colour),
+        ("CARGO_TERM_PROGRESS_WHEN", "always"),
+        ("CARGO_TERM_PROGRESS_WIDTH", &columns),
+    ] {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+}
+
+async fn pass_on(
+    mut pipe: impl AsyncRead + Unpin,
+    hear: &mut (dyn FnMut(&[u8]) + Send),
+) -> std::io::Result<()> {
+    let mut part = [0; 4096];
+    loop {
+        match pipe.read(&mut part).await? {
+            0 => return Ok(()),
+            length => hear(&part[..length]),
+        }
+    }
+}
+
+/// The folders of the packages that a build of the project reads its sources from, as far as they are on this machine
+/// and no registry's: the project's own and what it depends on by path.
+///
+/// Asks no network, so a project whose dependencies were never fetched is an error.
+pub(crate) async fn source_folders(project: &Project) -> Result<Vec<PathBuf>, Failure> {
+    let metadata = metadata(project.folder(), &["--offline"]).await?;
+    let local = metadata
+        .packages
+        .into_iter()
+        .filter(|package| package.source.is_none());
+    Ok(local
+        .filter_map(|package| Some(package.manifest_path.parent()?.to_owned().into()))
+        .collect())
 }
 
 /// A binary target of the project.
@@ -87,7 +170,7 @@ impl Program {
                 .because(&error)
                 .next("write the file, or correct `spec.entrypoint` in agent.yaml")
         })?;
-        let metadata = metadata(project.folder()).await?;
+        let metadata = metadata(project.folder(), &["--no-deps"]).await?;
         let mut others = Vec::new();
         for package in metadata.packages {
             for target in package.targets {
@@ -130,10 +213,11 @@ impl Program {
 }
 
 /// What cargo knows about the project's packages.
-async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
+async fn metadata(folder: &Path, options: &[&str]) -> Result<Metadata, Failure> {
     let mut command = cargo(folder);
     command
-        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .args(["metadata", "--format-version", "1"])
+        .args(options)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let output = Group::spawn(command)?.output().await?;
@@ -148,7 +232,7 @@ async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
 }
 
 /// Reads cargo's messages to their end and picks the program from them.
-async fn executable(cargo: &mut Group, program: &Program) -> std::io::Result<Option<PathBuf>> {
+async fn built(cargo: &mut Group, program: &Program) -> std::io::Result<Option<Built>> {
     let Some(stdout) = cargo.child.stdout.take() else {
         return Ok(None);
     };
@@ -160,7 +244,11 @@ async fn executable(cargo: &mut Group, program: &Program) -> std::io::Result<Opt
             && artifact.target.name == program.name
             && artifact.target.kind.contains(&TargetKind::Bin)
         {
-            found = artifact.executable.map(PathBuf::from);
+            let is_fresh = artifact.fresh;
+            found = artifact.executable.map(|path| Built {
+                executable: path.into(),
+                is_fresh,
+            });
         }
     }
     Ok(found)
@@ -198,7 +286,6 @@ impl Group {
     }
 
     async fn output(mut self) -> Result<std::process::Output, Failure> {
-        use tokio::io::AsyncReadExt as _;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
         let read = async {

@@ -18,6 +18,7 @@ mod failure;
 mod fields;
 mod interruption;
 mod local;
+mod log_line;
 mod manual;
 mod platform_choice;
 mod project;

@@ -30,7 +30,7 @@ pub(crate) enum Format {
 }
 
 /// Prints; colours go out only where the stream is a terminal and `NO_COLOR` is not set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Terminal {
     format: Format,
     quiet: bool,

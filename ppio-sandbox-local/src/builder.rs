@@ -30,6 +30,7 @@ pub struct LocalPlatformBuilder {
     tls: bool,
     isolation: Option<IsolationKind>,
     exposed: Vec<PathBuf>,
+    cgroups: bool,
     sandbox_limit: usize,
 }
 
@@ -41,6 +42,7 @@ impl Default for LocalPlatformBuilder {
             tls: false,
             isolation: None,
             exposed: Vec::new(),
+            cgroups: true,
             sandbox_limit: DEFAULT_SANDBOX_LIMIT,
         }
     }
@@ -81,6 +83,13 @@ impl LocalPlatformBuilder {
         self
     }
 
+    /// Whether sandboxes get cgroups where this machine lets us make them. Default: yes. Without
+    /// them pausing, killing and limits go by signals and resource limits.
+    pub fn cgroups(mut self, cgroups: bool) -> Self {
+        self.cgroups = cgroups;
+        self
+    }
+
     /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
     pub fn sandbox_limit(mut self, limit: usize) -> Self {
         self.sandbox_limit = limit;
@@ -117,7 +126,7 @@ impl LocalPlatformBuilder {
             .map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
 
-        let cgroup = CgroupParent::create();
+        let cgroup = self.cgroups.then(CgroupParent::create).flatten();
         // Before the first sandbox, the trial one included.
         let watchdog = Watchdog::start(&home.run(), cgroup.as_ref()).map_err(Error::Watchdog)?;
         let exposed = self.exposed_paths()?;

@@ -3,6 +3,7 @@
 //! ```text
 //! home/key            the API key, mode 0600
 //! home/lock           held while a platform runs
+//! home/boot           which start of this machine `run` is of
 //! home/platform.json  where the running platform is, mode 0600
 //! home/ca/            the local certificate authority (TLS mode)
 //! home/stand-ins/     small programs that sandboxes expect on their PATH
@@ -53,8 +54,17 @@ impl Home {
         if !take(&lock).map_err(Error::home(&lock_path))? {
             return Err(Error::HomeInUse { path });
         }
+        // One that was killed left it; whoever sees it beside our lock would take it for ours.
+        let left_behind = state_path(&path);
+        match fs::remove_file(&left_behind) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::home(left_behind)(error));
+            }
+            _ => {}
+        }
         let all_runs = path.join("run");
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
+        forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
         isolation::sweep(&all_runs).map_err(Error::home(&all_runs))?;
         let run = all_runs.join(identity::short_id('r'));
         let home = Self {
@@ -91,6 +101,21 @@ impl Home {
     pub(crate) fn stand_ins(&self) -> PathBuf {
         self.path.join("stand-ins")
     }
+}
+
+/// Removes what was left by platforms before this machine was started. None of their processes
+/// lives, and the process numbers in their files are others' now.
+fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
+    let Ok(current) = fs::read("/proc/sys/kernel/random/boot_id") else {
+        return Ok(());
+    };
+    let path = home.join("boot");
+    if fs::read(&path).is_ok_and(|last| last == current) {
+        return Ok(());
+    }
+    fs::remove_dir_all(all_runs)?;
+    fs::create_dir(all_runs)?;
+    fs::write(path, current)
 }
 
 /// Takes the lock, trying again for a moment: whoever asks [`is_locked`] holds it for an instant.

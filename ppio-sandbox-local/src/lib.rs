@@ -18,6 +18,7 @@ mod edge;
 mod envd;
 mod environment;
 mod error;
+mod forward;
 mod home;
 mod identity;
 mod isolation;
@@ -36,6 +37,7 @@ mod tunnel;
 
 pub use builder::LocalPlatformBuilder;
 pub use error::Error;
+pub use forward::forward;
 pub use isolation::IsolationKind;
 pub use platform::LocalPlatform;
 pub use running::RunningPlatform;

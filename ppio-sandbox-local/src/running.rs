@@ -181,5 +181,10 @@ mod tests {
             LocalPlatform::running_at(home.path()).is_none(),
             "a file without a platform counts for nothing"
         );
+        let _starting = home::Home::open(home.path()).unwrap();
+        assert!(
+            LocalPlatform::running_at(home.path()).is_none(),
+            "nor does one from before a start that is under way"
+        );
     }
 }

@@ -7,9 +7,11 @@ mod agent_process;
 mod capture;
 mod example_binary;
 mod interop;
+mod local_platform;
 pub mod scripted_platform;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
 pub use example_binary::{build as example_binary, build_agent as agent_binary};
 pub use interop::{agent_client_interpreter, node_modules, python_interpreter};
+pub use local_platform::{Keeping, RawAnswer, TestPlatform, processes_marked, raw_request, until};

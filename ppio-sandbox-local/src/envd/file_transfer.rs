@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::api_error::ApiError;
 use crate::confined_path::{ConfinedPath, LastLink, PathError, confine};
 use crate::identity;
+use crate::isolation;
 use crate::parameters::Parameters;
 use crate::sandbox::{Sandbox, user_environment};
 
@@ -199,7 +200,10 @@ async fn store(
     drop(file);
     tokio::fs::rename(&aside.0, &path.host)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    // It may be a program that the caller runs next.
+    let _ = tokio::task::spawn_blocking(isolation::settle).await;
+    Ok(())
 }
 
 /// A file that is removed unless it was renamed away.

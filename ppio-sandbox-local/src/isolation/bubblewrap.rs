@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use super::enclosure::Place;
 use super::{
     DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, OWN_SYSTEM, Run, StandIns,
-    WRITABLE_SYSTEM,
+    WRITABLE_SYSTEM, spawn,
 };
 
 /// The parts of the host's system that a sandbox sees, read-only. Everything else is hidden.
@@ -156,12 +156,12 @@ impl Isolation for Bubblewrap {
             arguments.extend(["--info-fd", "3"].map(OsString::from));
             arguments.extend(self.arguments(&root));
             arguments.extend(["--", "/bin/sh", "-c", INIT].map(OsString::from));
-            let mut child = place
-                .command(arguments)
+            let mut command = place.command(arguments);
+            command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()?;
+                .stderr(Stdio::piped());
+            let mut child = spawn(&mut command)?;
             match tokio::time::timeout(START_DEADLINE, read_pid(&mut child)).await {
                 Ok(Ok(pid)) => Ok(Some((Init { pid }, child))),
                 Ok(Err(error)) => Err(error),

@@ -16,11 +16,14 @@ use super::{Init, Isolation, Run, strays};
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
 pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
 
+/// Where a sandbox's process groups are written down, each as the leader's line of `/proc`.
+pub(crate) const GROUPS: &str = "groups";
+
 /// Puts a process under the sandbox's control *before* it runs anything: it writes down its
 /// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
 /// does once the platform or the sandbox is gone.
 const ENTER: &str = r#"
-echo "$$" >> "$1/groups" || exit 126
+read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
 if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
 shift 3
@@ -97,7 +100,7 @@ impl Enclosure {
         cgroup: Option<&CgroupParent>,
         limits: Limits,
     ) -> io::Result<Self> {
-        fs::write(directory.join("groups"), "")?;
+        fs::write(directory.join(GROUPS), "")?;
         let name = directory
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -155,10 +158,16 @@ impl Enclosure {
 
     /// The processes of the sandbox right now.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
-        match &self.place.cgroup {
-            Some(cgroup) => cgroup.pids(),
-            None => strays::of(&self.place.directory),
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.pids();
         }
+        let mut processes = strays::of(&self.place.directory)?;
+        if let Some(init) = &self.init {
+            processes.extend(strays::in_namespace_of(init.pid)?);
+            processes.sort_unstable();
+            processes.dedup();
+        }
+        Ok(processes)
     }
 
     /// Stops every process where it stands. Memory is kept.

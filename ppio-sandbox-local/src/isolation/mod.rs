@@ -7,6 +7,7 @@ mod bubblewrap;
 mod cgroup;
 mod enclosure;
 mod process_group;
+mod spawning;
 mod stand_ins;
 mod strays;
 mod watchdog;
@@ -17,12 +18,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 
 pub(crate) use bubblewrap::Bubblewrap;
 pub(crate) use cgroup::CgroupParent;
 pub(crate) use enclosure::{Enclosure, Limits};
 pub(crate) use process_group::ProcessGroup;
+pub(crate) use spawning::{settle, spawn};
 pub(crate) use stand_ins::StandIns;
 pub(crate) use strays::sweep;
 pub(crate) use watchdog::Watchdog;
@@ -159,7 +162,12 @@ async fn try_out(
             directory: "/".into(),
             ..Run::default()
         };
-        let output = enclosure.command(&run).output().await;
+        let mut command = enclosure.command(&run);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = match spawn(&mut command) {
+            Ok(child) => child.wait_with_output().await,
+            Err(error) => Err(error),
+        };
         enclosure.kill().await?;
         output
     }

@@ -44,6 +44,9 @@ impl Isolation for ProcessGroup {
             "TMPDIR".into(),
             on_host("/tmp").to_string_lossy().into_owned(),
         );
+        environment
+            .entry("BASH_ENV".into())
+            .or_insert_with(|| self.stand_ins.bash_env().to_string_lossy().into_owned());
         let own_path = environment
             .get("PATH")
             .map(String::as_str)

@@ -43,6 +43,16 @@ unset script
 if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; fi
 "#;
 
+/// Read by every `bash` of a sandbox that is a process group: clients start agents with `cd /app`,
+/// and what is at `/app` for them lies below the sandbox's directory.
+const BASH_ENV: &str = r#"cd() {
+  case "${1-}" in
+    /*) [ -d "$PPIO_LOCAL_SANDBOX/root$1" ] && set -- "$PPIO_LOCAL_SANDBOX/root$1" ;;
+  esac
+  builtin cd "$@"
+}
+"#;
+
 /// The directory of stand-ins on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct StandIns {
@@ -52,7 +62,12 @@ pub(crate) struct StandIns {
 impl StandIns {
     /// Writes them, again at every start: the texts may have changed since the last one.
     pub(crate) fn write(directory: PathBuf) -> Result<Self, Error> {
-        for (name, text) in [("sudo", SUDO), ("python", PYTHON), ("profile", PROFILE)] {
+        for (name, text) in [
+            ("sudo", SUDO),
+            ("python", PYTHON),
+            ("profile", PROFILE),
+            ("bash-env", BASH_ENV),
+        ] {
             let path = directory.join(name);
             fs::write(&path, text).map_err(Error::home(&path))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
@@ -67,5 +82,9 @@ impl StandIns {
 
     pub(crate) fn profile(&self) -> PathBuf {
         self.directory.join("profile")
+    }
+
+    pub(crate) fn bash_env(&self) -> PathBuf {
+        self.directory.join("bash-env")
     }
 }

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use super::CgroupParent;
 use super::enclosure::MARK;
+use super::{CgroupParent, spawn};
 
 /// Reads a pipe that closes when the platform is gone. A word on it means that everything was
 /// cleaned up in order. Moving the directory away first makes sandboxes that are just starting
@@ -30,6 +30,16 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
       rmdir "$child" 2>/dev/null || busy=1
     done
   fi
+  cat "$dead"/*/groups 2>/dev/null | while read -r group; do
+    pid=${group%% *}
+    # The number of a group that died out is given to new ones: same leader, or none.
+    if read -r leader 2>/dev/null < "/proc/$pid/stat"; then
+      set -- ${group##*) }; started=${20}
+      set -- ${leader##*) }
+      [ "${20}" = "$started" ] || continue
+    fi
+    kill -9 -- "-$pid" 2>/dev/null
+  done
   for environment in $(grep -lzs "^$mark=$run/" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${environment#/proc/}
     kill -9 "${pid%/environ}" 2>/dev/null && busy=1
@@ -48,7 +58,8 @@ pub(crate) struct Watchdog {
 
 impl Watchdog {
     pub(crate) fn start(run_directory: &Path, cgroup: Option<&CgroupParent>) -> io::Result<Self> {
-        let process = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .args(["-c", SCRIPT, "ppio-watchdog"])
             .arg(run_directory)
             .arg(cgroup.map_or(Path::new(""), CgroupParent::path))
@@ -57,8 +68,8 @@ impl Watchdog {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // Out of the terminal's group: Ctrl-C is for the platform, which then ends in order.
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let process = spawn(&mut command)?;
         Ok(Self { process })
     }
 

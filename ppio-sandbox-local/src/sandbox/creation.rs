@@ -17,7 +17,9 @@ use super::{
 };
 use crate::confined_path::USER_HOME;
 use crate::identity;
-use crate::isolation::{DEFAULT_PATH, Enclosure, Limits, OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM};
+use crate::isolation::{
+    self, DEFAULT_PATH, Enclosure, Limits, OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM,
+};
 use crate::template::{TemplateImage, copy_tree};
 
 /// How long a template's start command may take until its ready command succeeds.
@@ -130,7 +132,9 @@ impl Registry {
             if let Some(source) = source {
                 copy_tree(&source, &root)?;
             }
-            prepare_root(&root)
+            prepare_root(&root)?;
+            isolation::settle();
+            Ok(())
         });
         copied
             .await

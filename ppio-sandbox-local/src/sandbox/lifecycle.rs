@@ -58,6 +58,8 @@ impl Sandbox {
         // Traffic is refused first, so that no request is caught in the middle.
         self.life.send_modify(|life| life.phase = Phase::Paused);
         if let Err(error) = self.enclosure.freeze().await {
+            // Some may stand already.
+            let _ = self.enclosure.thaw().await;
             self.life.send_modify(|life| life.phase = Phase::Running);
             return Err(ChangeError::Processes(error));
         }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::logs::{Level, LineCutter, Logs};
 use super::terminal::Terminal;
+use crate::isolation;
 
 /// How long output is still awaited after a process ended while a child of it holds the pipe.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -104,7 +105,7 @@ impl Process {
             Streams::Pipes { stdin } => {
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
                 command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
-                let mut child = command.spawn()?;
+                let mut child = isolation::spawn(&mut command)?;
                 let input = child.stdin.take().map(|stdin| Box::new(stdin) as Input);
                 let mut outputs: Vec<(Channel, Output)> = Vec::new();
                 if let Some(stdout) = child.stdout.take() {
@@ -117,7 +118,7 @@ impl Process {
             }
             Streams::Terminal(terminal) => {
                 terminal.attach(&mut command)?;
-                let child = command.spawn()?;
+                let child = isolation::spawn(&mut command)?;
                 let input: Input = Box::new(terminal.stream()?);
                 let output: Output = Box::new(terminal.stream()?);
                 (

@@ -13,7 +13,7 @@ use super::record::Recipe;
 use super::uploads::archive_path;
 use crate::confined_path::{LastLink, confine};
 use crate::identity;
-use crate::isolation::{DEFAULT_PATH, Enclosure, Run};
+use crate::isolation::{self, DEFAULT_PATH, Enclosure, Run};
 use crate::sandbox::{Level, LineCutter, user_environment};
 
 /// One command of a build may take this long.
@@ -140,6 +140,8 @@ impl Workshop {
             Step::User { name } => self.recipe.user = Some(name.clone()),
             Step::Run { .. } => {}
         }
+        // The next step may run what this one wrote.
+        isolation::settle();
         Ok(())
     }
 
@@ -183,11 +185,11 @@ impl Workshop {
             environment,
             directory: self.base(),
         };
-        let mut child = enclosure
-            .command(&run)
+        let mut command = enclosure.command(&run);
+        command
             .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        let mut child = isolation::spawn(&mut command)?;
         let output = child.stdout.take();
         let finished = tokio::time::timeout(RUN_DEADLINE, async {
             if let Some(output) = output {

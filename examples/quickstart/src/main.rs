@@ -1,0 +1,78 @@
+//! The whole loop on this machine, without an account: `cargo run -p quickstart`.
+//!
+//! Builds three of the examples, starts the local platform inside this process, makes a template of each agent,
+//! and calls them through sessions as a backend would. Nothing is left behind, also after Ctrl-C.
+
+mod agents;
+mod templates;
+mod tour;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use ppio_sandbox_local::LocalPlatform;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Any error, with the text that a person reads.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Outcome<ExitCode> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let interrupted = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(interrupted);
+
+    let binaries = tokio::select! {
+        built = agents::build(&["hello", "stream", "counter"]) => built?,
+        () = &mut interrupted => return Ok(stopped()),
+    };
+
+    // A home of its own, so that the platform of the command line is not disturbed.
+    let home = tempfile::tempdir()?;
+    let platform = LocalPlatform::builder().home(home.path()).start().await?;
+    println!(
+        "platform    {} ({} isolation)",
+        platform.url(),
+        platform.isolation()
+    );
+    let toured = tokio::select! {
+        toured = tour::take(&platform, &binaries) => Some(toured),
+        () = &mut interrupted => None,
+    };
+    // Whatever happened: ends every sandbox and removes its files.
+    platform.shutdown().await?;
+    home.close()?;
+    match toured {
+        Some(toured) => toured.map(|()| ExitCode::SUCCESS),
+        None => Ok(stopped()),
+    }
+}
+
+/// What a shell expects of a program that ended by Ctrl-C.
+fn stopped() -> ExitCode {
+    println!("\nstopped: nothing is left behind");
+    ExitCode::from(130)
+}

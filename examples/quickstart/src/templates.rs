@@ -1,0 +1,64 @@
+//! A template of each agent: what sandboxes are made from.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use ppio_sandbox_local::{BuiltTemplate, LocalPlatform, TemplateSpec};
+
+use crate::Outcome;
+
+/// Builds a template of each program, all at once, with a bar for each.
+pub(crate) async fn build(
+    platform: &LocalPlatform,
+    programs: &[PathBuf],
+) -> Outcome<Vec<BuiltTemplate>> {
+    let started = Instant::now();
+    let bars = MultiProgress::new();
+    let style = ProgressStyle::with_template("{prefix:>10}  [{bar:20}] {msg}")?;
+    let builds = programs.iter().map(|program| {
+        let name = program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let bar = bars.add(ProgressBar::new(1));
+        bar.set_style(style.clone());
+        bar.set_prefix(name.clone());
+        async move {
+            let spec = TemplateSpec::new(name).binary(program);
+            platform
+                .build_template_with(spec, |line| show(&bar, line))
+                .await
+        }
+    });
+    let templates = try_join_all(builds).await?;
+    bars.clear()?;
+    let names: Vec<_> = templates
+        .iter()
+        .map(|template| format!("{} ({})", template.name, template.id))
+        .collect();
+    println!(
+        "templates   {} built in {:.1} s",
+        names.join(", "),
+        started.elapsed().as_secs_f64()
+    );
+    Ok(templates)
+}
+
+/// Moves a bar by the `[2/5]` that a build puts before each step.
+fn show(bar: &ProgressBar, line: &str) {
+    let step = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .and_then(|(numbers, step)| Some((numbers.split_once('/')?, step)));
+    match step {
+        Some(((done, all), step)) => {
+            bar.set_length(all.parse().unwrap_or(1));
+            bar.set_position(done.parse().unwrap_or(0));
+            bar.set_message(step.to_owned());
+        }
+        None => bar.set_message(line.to_owned()),
+    }
+}

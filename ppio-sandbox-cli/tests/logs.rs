@@ -1,0 +1,184 @@
+//! `agent logs`.
+
+mod support;
+
+use std::io::Read as _;
+
+use ppio_sandbox_local::TemplateSpec;
+use rustix::process::Signal;
+use support::{Sandbox, config, on_runtime, scripted, send, until};
+
+/// Opens a session that stays, and asks its agent for so many items.
+fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
+    let request = serde_json::json!({ "items": vec!["x"; items] }).to_string();
+    let mut command = sandbox.command(["agent", "invoke", "--output", "json", "--json", &request]);
+    command = match session {
+        Some(id) => command.args(["--session", id]),
+        None => command.args(["--template-id", "agent", "--keep"]),
+    };
+    let lines = command.run().code(0).json_lines();
+    let end = &lines.last().expect("an end")["end"];
+    end["session_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn the_newest_session_is_shown_or_the_one_that_is_named() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let project = sandbox.project("agent", &sandbox.template("agent"));
+    let none = sandbox
+        .command(["agent", "logs"])
+        .in_folder(&project)
+        .run()
+        .code(3);
+    none.says("agent has no open session").says("--keep");
+
+    let old = ask(&sandbox, None, 3);
+    let new = ask(&sandbox, None, 5);
+    let done = sandbox
+        .command(["agent", "logs"])
+        .in_folder(&project)
+        .run()
+        .code(0);
+    assert!(done.stdout.contains("asked for 5 items\n"), "{done:?}");
+    assert!(!done.stdout.contains("asked for 3 items"), "{done:?}");
+    done.says("2 sessions are open, showing the newest one")
+        .says(&new);
+
+    let done = sandbox
+        .run(["agent", "logs", "--session", &old, "--json"])
+        .code(0);
+    let lines = done.json_lines();
+    let line = lines
+        .iter()
+        .find(|line| line["message"] == "asked for 3 items");
+    let line = line.expect("the agent's line");
+    assert!(line["timestamp"].is_string() && line["fields"]["stream"] == "stderr");
+    assert_eq!(done.stderr, "");
+    // Looking at a session does not end it.
+    assert_eq!(sandbox.sandboxes().len(), 2);
+
+    sandbox
+        .run(["agent", "logs", "--session", "nobody"])
+        .code(3)
+        .says("\"nobody\" not found");
+}
+
+#[test]
+fn following_goes_on_until_the_session_ends() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let id = ask(&sandbox, None, 1);
+    let following = sandbox
+        .command(["agent", "logs", "--follow", "--session", &id])
+        .spawn();
+    until("what was there is shown", || {
+        following.stdout().contains("asked for 1 items")
+    });
+    for items in 2..5 {
+        ask(&sandbox, Some(&id), items);
+        let line = format!("asked for {items} items");
+        until("what comes is shown", || following.stdout().contains(&line));
+    }
+    sandbox.run(["agent", "stop", "--session", &id]).code(0);
+    let done = following.wait().code(0);
+    // Each line once.
+    assert_eq!(done.stdout.matches("asked for").count(), 4, "{done:?}");
+    done.says("the session has ended");
+}
+
+#[test]
+fn following_ends_with_ctrl_c_and_with_the_platform() {
+    let mut sandbox = Sandbox::with([scripted("agent")]);
+    let id = ask(&sandbox, None, 1);
+    let follow = ["agent", "logs", "-f", "--session", &id];
+    let following = sandbox.command(follow).spawn();
+    until("it follows", || following.stdout().contains("asked"));
+    following.interrupt();
+    following.wait().code(130);
+    assert_eq!(sandbox.sandboxes(), [id.as_str()]);
+
+    let following = sandbox.command(follow).spawn();
+    until("it follows", || following.stdout().contains("asked"));
+    send(sandbox.running().expect("it runs").pid(), Signal::KILL);
+    following
+        .wait()
+        .code(3)
+        .says("the local platform has stopped");
+    sandbox.up();
+}
+
+#[test]
+fn following_survives_a_platform_that_does_not_answer_for_a_while() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let id = ask(&sandbox, None, 1);
+    let relay = support::Relay::to(sandbox.running().expect("it runs").url());
+    let following = sandbox
+        .command(["agent", "logs", "-f", "--session", &id])
+        .env("PPIO_API_KEY", sandbox.key())
+        .env("PPIO_API_URL", relay.url())
+        .spawn();
+    until("it follows", || following.stdout().contains("asked for 1"));
+    relay.close();
+    until("it notices", || {
+        following.stderr().contains("the connection is lost")
+    });
+    ask(&sandbox, Some(&id), 2);
+    relay.open();
+    until("what came meanwhile is shown", || {
+        following.stdout().contains("asked for 2")
+    });
+    following.interrupt();
+    let done = following.wait().code(130);
+    assert_eq!(done.stdout.matches("asked for 1").count(), 1);
+    done.says("the connection is back");
+}
+
+#[test]
+fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
+    let writes = TemplateSpec::new("writer")
+        .start_command("seq 1 2500; exec sleep 86400")
+        .config(config("writer"));
+    let sandbox = Sandbox::with([writes]);
+    let id = on_runtime(async {
+        let new = ppio_agent_client::platform::NewSandbox::new(
+            "writer",
+            std::time::Duration::from_secs(600),
+        );
+        let made = sandbox
+            .client()
+            .platform()
+            .create_sandbox(&new)
+            .await
+            .expect("made");
+        made.sandbox_id
+    });
+    until("all is written", || {
+        let done = sandbox.run(["agent", "logs", "--session", &id]).code(0);
+        done.stdout
+            .lines()
+            .eq((1..=2500).map(|number| number.to_string()))
+    });
+
+    let mut child = sandbox
+        .command(["agent", "logs", "--follow", "--session", &id])
+        .spawn_unread();
+    let mut start = [0; 2];
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_exact(&mut start).expect("a start");
+    assert_eq!(&start, b"1\n");
+    drop(stdout);
+    // More than a pipe holds has to come before anybody can notice.
+    on_runtime(async {
+        let session = sandbox
+            .client()
+            .get_session(&id)
+            .await
+            .expect("asked")
+            .expect("there");
+        let line = "for i in $(seq 1 20); do head -c 8000 /dev/zero | tr '\\0' x; echo; done; exec sleep 86400";
+        let command = ppio_agent_client::platform::Command::shell(line);
+        session.envd().start(&command).await.expect("started");
+        session.detach();
+    });
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
