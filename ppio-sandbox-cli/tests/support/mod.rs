@@ -144,6 +144,8 @@ impl Sandbox {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            // Where the toolchain comes from rustup, looking at it must never install one.
+            .env("RUSTUP_AUTO_INSTALL", "0")
             .env("PPIO_LOCAL_HOME", self.home())
             .current_dir(self.folder.path());
         Invocation {
