@@ -10,7 +10,8 @@ use crate::secret::Secret;
 #[derive(Debug, Clone)]
 pub struct AuthManager {
     api_key: Secret,
-    access_token: Option<Secret>,
+    /// What must not be told beside the key: the access token, the tokens of sandboxes.
+    also_hidden: Vec<Secret>,
     bearer: HeaderValue,
     key_header: HeaderValue,
     token_bearer: HeaderValue,
@@ -47,7 +48,7 @@ impl AuthManager {
             token_bearer: bearer.clone(),
             bearer,
             key_header,
-            access_token: None,
+            also_hidden: Vec::new(),
             api_key,
         })
     }
@@ -81,7 +82,7 @@ impl AuthManager {
                 message: "the access token holds characters that no token has".into(),
             };
             auth.token_bearer = token.header("Bearer ").ok_or_else(malformed)?;
-            auth.access_token = Some(token);
+            auth.also_hidden.push(token);
         }
         Ok(auth)
     }
@@ -131,13 +132,17 @@ impl AuthManager {
         self.token_bearer.clone()
     }
 
-    /// `text` without the key and the token, should a server have quoted them.
+    /// The same, with one more thing that errors must not tell.
+    pub(crate) fn hiding(mut self, secret: &Secret) -> Self {
+        self.also_hidden.push(secret.clone());
+        self
+    }
+
+    /// `text` without the key and the tokens, should a server have quoted them.
     pub(crate) fn redact(&self, text: String) -> String {
         let text = self.api_key.redact(text);
-        match &self.access_token {
-            Some(token) => token.redact(text),
-            None => text,
-        }
+        let tokens = self.also_hidden.iter();
+        tokens.fold(text, |text, token| token.redact(text))
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use builder::ClientBuilder;
 pub use create_session::CreateSession;
@@ -25,7 +26,7 @@ pub(crate) use self::reclaim::unique;
 use self::runtime_sessions::RuntimeSessions;
 use crate::auth::AuthManager;
 use crate::error::Error;
-use crate::invocation::{Envelope, Invoke, Streamed};
+use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
 use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
 use crate::secret::Secret;
 use crate::session::SandboxSession;
@@ -105,16 +106,15 @@ impl AgentRuntimeClient {
     /// [`Error::TemplateNotFound`], [`Error::Authentication`], [`Error::RateLimit`],
     /// [`Error::QuotaExceeded`], and [`Error::SandboxCreation`] for everything else.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let session = client
     ///     .create_session("tmpl_1")
     ///     .timeout(Duration::from_secs(1800))
     ///     .env("MODEL", "large")
     ///     .await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn create_session(&self, template_id: impl Into<String>) -> CreateSession {
         CreateSession::new(Arc::clone(&self.core), template_id.into())
@@ -125,13 +125,12 @@ impl AgentRuntimeClient {
     /// A session that this client did not make is not ended when its handle is dropped, only by
     /// [`close`](SandboxSession::close).
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// if let Some(session) = client.get_session("sb_1").await? {
     ///     println!("{:?}", session.get_status().await?);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_session(&self, sandbox_id: &str) -> Result<Option<SandboxSession>, Error> {
         match self.core.platform.get_sandbox(sandbox_id).await {
@@ -143,13 +142,12 @@ impl AgentRuntimeClient {
 
     /// All sessions of the account, running and paused, whoever made them.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// for session in client.list_sessions().await? {
     ///     println!("{}", session.sandbox_id());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_sessions(&self) -> Result<Vec<SandboxSession>, Error> {
         let all = self
@@ -168,11 +166,10 @@ impl AgentRuntimeClient {
     /// # Errors
     /// [`Error::SessionNotFound`] if the platform does not know it.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.close_session("sb_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close_session(&self, sandbox_id: &str) -> Result<(), Error> {
         let was_there = self.core.platform.kill_sandbox(sandbox_id).await?;
@@ -189,11 +186,10 @@ impl AgentRuntimeClient {
     /// Ends every session that this client made and that is still open, all at once, and tells the
     /// first failure.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.close_all_sessions().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close_all_sessions(&self) -> Result<(), Error> {
         self.runtime_sessions.clear();
@@ -203,11 +199,10 @@ impl AgentRuntimeClient {
     /// [`close_all_sessions`](Self::close_all_sessions), and waits for what still goes on in the
     /// background. To be called before the process ends.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.close().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close(&self) -> Result<(), Error> {
         let outcome = self.close_all_sessions().await;
@@ -217,12 +212,11 @@ impl AgentRuntimeClient {
 
     /// The agent templates that the filter lets through.
     ///
-    /// ```no_run
+    /// ```
     /// # use ppio_agent_client::TemplateFilter;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let agents = client.list_templates(&TemplateFilter::new().tag("ai")).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_templates(
         &self,
@@ -233,11 +227,10 @@ impl AgentRuntimeClient {
 
     /// The template with this id, alias or name.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// println!("{}", client.get_template("tmpl_1").await?.name);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
         self.core.templates.get_template(template_id).await
@@ -247,12 +240,11 @@ impl AgentRuntimeClient {
     /// with [`session`](Invoke::session). `request` is anything that serializes: text becomes
     /// `{"prompt": text}`, everything else goes as it is.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let answer = client.invoke_agent("tmpl_1", "what is the time?").await?;
     /// println!("{:?} in {} s", answer.result, answer.duration);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_agent<R: Serialize>(
         &self,
@@ -265,14 +257,13 @@ impl AgentRuntimeClient {
     /// [`invoke_agent`](Self::invoke_agent), with the answer item by item. The session ends with
     /// the stream.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let mut story = client.invoke_agent_stream("tmpl_1", "tell me a story").await?;
     /// while let Some(item) = story.next().await {
     ///     println!("{}", item?);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_agent_stream<R: Serialize>(
         &self,
@@ -282,19 +273,61 @@ impl AgentRuntimeClient {
         Invoke::in_new_session(self.create_session(template_id), &request)
     }
 
-    /// Asks an agent the way Amazon Bedrock `AgentCore` is asked: by agent id or ARN, with bytes, in
-    /// a session whose id the caller chooses. Each such id has one sandbox for the life of this
-    /// client. Bytes that are a JSON object go as they are, any other text is a prompt.
+    /// [`invoke_agent`](Self::invoke_agent), with the agent's result read as the caller's own type.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// #[derive(serde::Deserialize)]
+    /// struct Reply {
+    ///     prompt: String,
+    /// }
+    /// let reply = client.invoke_agent_as::<Reply>("tmpl_1", "what is the time?").await?;
+    /// println!("{}", reply.prompt);
+    /// # Ok(()) });
+    /// ```
+    pub fn invoke_agent_as<T: DeserializeOwned + Send + 'static>(
+        &self,
+        template_id: impl Into<String>,
+        request: impl Serialize,
+    ) -> Invoke<Typed<T>> {
+        Invoke::in_new_session(self.create_session(template_id), &request)
+    }
+
+    /// [`invoke_agent`](Self::invoke_agent), and let the agent decide: a value or a stream. The
+    /// session ends with the stream.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// use ppio_agent_client::Answer;
+    ///
+    /// match client.invoke_agent_auto("tmpl_1", "hello").await? {
+    ///     Answer::Value(answer) => println!("{:?}", answer.result),
+    ///     Answer::Stream(mut items) => while let Some(item) = items.next().await {
+    ///         println!("{}", item?);
+    ///     },
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub fn invoke_agent_auto<R: Serialize>(
+        &self,
+        template_id: impl Into<String>,
+        request: R,
+    ) -> Invoke<Auto> {
+        Invoke::in_new_session(self.create_session(template_id), &request)
+    }
+
+    /// Asks an agent the way Amazon Bedrock `AgentCore` is asked: by agent id or ARN, with bytes, in
+    /// a session whose id the caller chooses. Each such id has one sandbox, which is prolonged while it
+    /// is asked and replaced once it has expired. Bytes that are a JSON object go as they are, any other text is a prompt.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let answer = client
     ///     .invoke_agent_runtime("my_agent-tmpl1", r#"{"prompt": "hi"}"#)
     ///     .runtime_session_id("user-42")
     ///     .await?;
     /// println!("{}", answer.runtime_session_id);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_agent_runtime(
         &self,
@@ -328,11 +361,10 @@ impl AgentRuntimeClient {
 
     /// The control plane, for what sessions do not cover.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.platform().delete_template("tmpl_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn platform(&self) -> &ControlPlane {
         &self.core.platform
@@ -341,11 +373,11 @@ impl AgentRuntimeClient {
     /// The daemon in a sandbox that was made through [`platform`](Self::platform); sessions have
     /// [`envd`](SandboxSession::envd).
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::Sandbox;
-    /// # fn run(client: ppio_agent_client::AgentRuntimeClient, sandbox: Sandbox) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let sandbox = client.platform().create_sandbox(&ppio_agent_client::platform::NewSandbox::new("base", std::time::Duration::from_secs(60))).await?;
     /// let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn envd(&self, address: &SandboxAddress, access_token: Option<&Secret>) -> Envd {
         self.core.envd(address, access_token)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 pub use network::{NetworkError, NetworkErrorKind};
 
+use crate::auth::AuthManager;
+
 /// What a call to an agent or to the platform can fail with.
 ///
 /// ```
@@ -214,7 +216,7 @@ impl Error {
             Self::Invocation { status, .. } | Self::Runtime { status, .. } => *status == Some(503),
             // What a failed creation made is killed, so another try does nothing twice.
             Self::SandboxCreation { source, .. } => match &**source {
-                Self::Network { .. } => true,
+                Self::Network { .. } | Self::Timeout { .. } => true,
                 Self::Runtime { status, .. } => status.is_some_and(|status| status >= 500),
                 other => other.is_retryable(),
             },
@@ -227,6 +229,39 @@ impl Error {
             | Self::StreamIdle { .. }
             | Self::QuotaExceeded { .. } => false,
         }
+    }
+
+    /// The same error with every secret in its texts blotted out: agents and servers have been seen
+    /// to quote what they were sent.
+    pub(crate) fn redacted(mut self, auth: &AuthManager) -> Self {
+        let hide = |text: &mut String| *text = auth.redact(std::mem::take(text));
+        match &mut self {
+            Self::Validation { message, .. }
+            | Self::Runtime { message, .. }
+            | Self::Authentication { message, .. }
+            | Self::RateLimit { message, .. }
+            | Self::QuotaExceeded { message } => hide(message),
+            Self::Invocation {
+                message,
+                error_type,
+                request_id,
+                ..
+            } => {
+                hide(message);
+                error_type.iter_mut().chain(request_id).for_each(hide);
+            }
+            Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
+                let inner = std::mem::replace(&mut **source, Self::malformed("", ""));
+                **source = inner.redacted(auth);
+            }
+            // Made of what this library was given, and of what the system says.
+            Self::TemplateNotFound { .. }
+            | Self::SessionNotFound { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::StreamIdle { .. } => {}
+        }
+        self
     }
 
     pub(crate) fn validation(field: impl Into<String>, message: impl Into<String>) -> Self {
@@ -309,6 +344,16 @@ mod tests {
         assert!(error.is_retryable());
         assert_eq!(error.code(), "sandbox_creation");
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn secrets_are_blotted_out_however_deep_they_stand() {
+        let auth = AuthManager::new("sk-deep-1").expect("well formed");
+        let error = Error::malformed("pause", "who is sk-deep-1?")
+            .during("pause", "sb")
+            .redacted(&auth);
+        assert!(!format!("{error} {error:?}").contains("sk-deep-1"));
+        assert!(error.to_string().contains("who is ***?"), "{error}");
     }
 
     #[test]

@@ -34,6 +34,44 @@
 //! | limits, addresses | [`ClientConfig`], [`SandboxConfig`] |
 //! | the control plane and the daemon in each sandbox, for any E2B-compatible platform | [`platform`] |
 //!
+//! A Tokio runtime with I/O and time enabled has to be there; any kind will do.
+//!
+//! # Retries
+//! What is known to be safe is tried again, up to [`max_retries`](ClientConfig::max_retries) times, after
+//! pauses that double and are drawn at random, so that clients that failed together do not come back
+//! together. A `Retry-After` is believed, in seconds and as a date.
+//!
+//! | call | tried again after |
+//! | --- | --- |
+//! | reads, and what has the same effect done twice (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
+//! | making a sandbox, a template, a build | connections that could not be made, 429, 503: nothing was done |
+//! | invocations, a process's input | connections that could not be made, or were closed before a byte was written |
+//!
+//! So an invocation that may have reached the agent is never sent twice; whether to ask again is for the
+//! caller to know. [`Error::is_retryable`] tells what can be tried again without doing anything twice.
+//!
+//! # Deadlines
+//! Every call has one deadline for all its attempts and the pauses between them:
+//! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). A pause that would outlast it is
+//! not begun; the failure at hand is told instead. For a stream the deadline is that of its beginning;
+//! after that, silence is limited ([`ClientConfig::stream_idle_timeout`]), and heartbeats are no silence.
+//! Connecting has a limit of its own within all that, and so has an agent's start
+//! ([`SandboxConfig::start_timeout`], the template's own limit, or 60 s).
+//!
+//! # Cancellation
+//! Dropping a future, a stream or a session at any point is safe and leaves nothing running:
+//!
+//! - [`CreateSession`]: a sandbox that is being made is ended as soon as it exists, even one that was
+//!   made behind a connection that broke.
+//! - [`Invoke`] and [`InvocationStream`]: the connection is closed, by which the agent learns to stop. A
+//!   session that was made for the call is ended.
+//! - [`SandboxSession`]: when the last handle is dropped, the sandbox that this client made is ended in
+//!   the background ([`detach`](SandboxSession::detach) lets it live on). Sessions that were found again
+//!   belong to whoever made them.
+//!
+//! What goes on in the background ends with the process, so wait for it with
+//! [`AgentRuntimeClient::close`] before.
+//!
 //! # Environment
 //! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL` and
 //! `PPIO_DEBUG`, and the same names with `E2B_` where those are not set. `HTTPS_PROXY`,
@@ -63,9 +101,9 @@ pub use invocation::{
 };
 pub use secret::Secret;
 pub use session::{SandboxConfig, SandboxSession, SessionStatus};
-pub use templates::{AgentTemplate, TemplateFilter, TemplateManager};
+pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
 
 pub use ppio_agent_protocol::{
-    AgentConfig, AgentId, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse,
-    PingStatus,
+    AgentConfig, AgentId, CpuLimit, InvocationRequest, InvocationResponse, InvocationStatus,
+    MemoryLimit, PingResponse, PingStatus,
 };

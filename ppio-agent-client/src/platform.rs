@@ -34,16 +34,18 @@ mod template;
 mod templates;
 
 pub use builds::{BuildLog, BuildPhase, BuildReason, BuildStatus, BuildStep, NewBuild, StepKind};
-pub use builds::{BuildTicket, FileUpload, NewTemplate};
+pub use builds::{BuildLogQuery, BuildTicket, FileUpload, NewTemplate};
 pub use control_plane::ControlPlane;
 pub use endpoints::SandboxAddress;
 pub use envd::{
-    Command, Entry, Envd, ExitStatus, Output, ProcessEvent, ProcessEvents, ProcessInfo,
-    ProcessSelector, Signal,
+    ChangeKind, Command, DirectoryEvent, DirectoryEvents, Entry, Envd, ExitStatus, FileInfo,
+    FileKind, Output, ProcessEvent, ProcessEvents, ProcessInfo, ProcessSelector, Signal,
+    TerminalSize,
 };
 pub use observation::{LogEntry, LogQuery, SandboxMetric};
 pub use sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, VolumeMount};
 pub use sandboxes::SandboxFilter;
+pub use tags::TemplateTag;
 pub use template::{Template, TemplateAlias, TemplateBuild};
 
 pub(crate) use call::{Call, Service, json};

@@ -13,4 +13,4 @@ pub use sandbox_session::SandboxSession;
 pub use status::SessionStatus;
 
 pub(crate) use registry::Registry;
-pub(crate) use sandbox_session::{SessionCore, TIMEOUT_KEY};
+pub(crate) use sandbox_session::{PORT_KEY, SessionCore, TIMEOUT_KEY};

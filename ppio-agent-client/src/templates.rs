@@ -3,11 +3,13 @@
 mod agent_template;
 mod filter;
 mod launch;
+mod launches;
 
-pub use agent_template::AgentTemplate;
+pub use agent_template::{AgentTemplate, RuntimeInfo};
 pub use filter::TemplateFilter;
 
-pub(crate) use launch::Launch;
+pub(crate) use launch::{Launch, START_TIMEOUT};
+pub(crate) use launches::Launches;
 
 use crate::error::Error;
 use crate::platform::{ControlPlane, Template};
@@ -25,12 +27,11 @@ impl TemplateManager {
 
     /// The templates that the filter lets through.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::{AgentRuntimeClient, TemplateFilter};
-    /// # async fn run(client: AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::TemplateFilter;
+    /// # integration_tests::example(async |client| {
     /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_templates(
         &self,
@@ -48,29 +49,37 @@ impl TemplateManager {
     /// # Errors
     /// [`Error::TemplateNotFound`] if there is none.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let template = client.templates().get_template("tmpl_1").await?;
     /// println!("{} {}", template.name, template.version);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
-        let found = self.find(template_id).await?;
-        found
-            .map(AgentTemplate::from)
-            .ok_or_else(|| Error::TemplateNotFound {
-                template: template_id.to_owned(),
-            })
+        // The list alone carries the texts stored with templates, the single template its builds.
+        let (found, single) = tokio::join!(
+            self.find(template_id),
+            self.platform.get_template(template_id)
+        );
+        let mut template = found?.ok_or_else(|| Error::TemplateNotFound {
+            template: template_id.to_owned(),
+        })?;
+        match single {
+            Ok(single) if single.template_id == template.template_id => {
+                template.builds = single.builds;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(template_id, %error, "cannot look at the builds"),
+        }
+        Ok(template.into())
     }
 
     /// Whether there is a template with this id, alias or name.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// assert!(client.templates().template_exists("tmpl_1").await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn template_exists(&self, template_id: &str) -> Result<bool, Error> {
         Ok(self.find(template_id).await?.is_some())

@@ -1,12 +1,12 @@
 //! The arguments of the attributes.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, LitInt, Path, Token};
+use syn::{Expr, ExprLit, ExprUnary, Lit, Path, Token, UnOp};
 
-use crate::errors::{Errors, with_help};
+use crate::errors::{Errors, wrong_at};
 
 /// What may stand in an attribute's parentheses.
 pub(crate) struct Attribute {
@@ -56,6 +56,37 @@ impl Arguments {
             .as_ref()
             .map_or_else(|| quote!(::ppio), |path| quote!(#path))
     }
+
+    /// `ppio::__private::name`, in the place of the code between two spans: a complaint of `rustc`
+    /// about this path looks like one about that code.
+    pub(crate) fn private_at(&self, name: &str, (first, last): (Span, Span)) -> TokenStream {
+        let krate = match &self.krate {
+            None => quote_spanned!(first=> ::ppio),
+            Some(path) => quote!(#path)
+                .into_iter()
+                .map(|mut token| {
+                    // It still means what it means where the author wrote it.
+                    token.set_span(token.span().located_at(first));
+                    token
+                })
+                .collect(),
+        };
+        let name = Ident::new(name, last);
+        quote_spanned!(first=> #krate::__private::#name)
+    }
+
+    /// The call of such a function, in the same place.
+    pub(crate) fn call_at(
+        &self,
+        name: &str,
+        ends: (Span, Span),
+        arguments: TokenStream,
+    ) -> TokenStream {
+        let function = self.private_at(name, ends);
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+        arguments.set_span(ends.1);
+        quote!(#function #arguments)
+    }
 }
 
 impl Attribute {
@@ -65,7 +96,10 @@ impl Attribute {
         let parser = |input: ParseStream<'_>| {
             let mut seen: Vec<Ident> = Vec::new();
             while !input.is_empty() {
-                let name = Ident::parse_any(input)?;
+                let name = Ident::parse_any(input).map_err(|error| {
+                    let wrong = format!("`{}` takes arguments by name", self.name);
+                    wrong_at(error.span(), &wrong, &self.has())
+                })?;
                 self.parse_one(&name, input, &mut arguments, errors)?;
                 if seen.contains(&name) {
                     errors.at(
@@ -75,8 +109,12 @@ impl Attribute {
                     );
                 }
                 seen.push(name);
-                if !input.is_empty() {
-                    input.parse::<Token![,]>()?;
+                if !input.is_empty() && input.parse::<Option<Token![,]>>()?.is_none() {
+                    return Err(wrong_at(
+                        input.span(),
+                        "arguments are separated by commas",
+                        "write a `,` before this",
+                    ));
                 }
             }
             Ok(())
@@ -85,6 +123,10 @@ impl Attribute {
             errors.push(error);
         }
         arguments
+    }
+
+    fn has(&self) -> String {
+        format!("it has `{}`", self.allowed.join("`, `"))
     }
 
     fn parse_one(
@@ -100,63 +142,79 @@ impl Attribute {
             .iter()
             .any(|allowed| allowed.split(' ').next() == Some(&text));
         if !known {
-            let allowed = self.allowed.join("`, `");
-            errors.at(
-                name,
-                &format!("`{}` has no argument `{text}`", self.name),
-                &format!("it has `{allowed}`"),
-            );
+            let wrong = format!("`{}` has no argument `{text}`", self.name);
+            errors.at(name, &wrong, &self.has());
             // Read past the value, to find further mistakes behind it.
-            if input.parse::<Option<Token![=]>>()?.is_some() {
-                input.parse::<Expr>()?;
+            return skip_value(input);
+        }
+        let example = match text.as_str() {
+            "all" => {
+                if input.peek(Token![=]) {
+                    errors.at(name, "`all` has no value", "write `all`, or leave it out");
+                    skip_value(input)?;
+                }
+                arguments.all = true;
+                return Ok(());
             }
+            "config" => "RuntimeConfig::new()",
+            "order" => "10",
+            _ => "my::path::to::ppio",
+        };
+        if input.parse::<Option<Token![=]>>()?.is_none() {
+            let wrong = format!("`{name}` needs a value");
+            errors.at(name, &wrong, &format!("write `{name} = {example}`"));
             return Ok(());
         }
         match text.as_str() {
-            "all" => arguments.all = true,
-            "config" => {
-                value_follows(name, input, "RuntimeConfig::new()")?;
-                arguments.config = Some(input.parse()?);
-            }
+            "config" => arguments.config = Some(input.parse()?),
             "order" => {
-                value_follows(name, input, "10")?;
-                arguments.order = Some(integer(input)?);
+                arguments.order = integer(&input.parse()?, errors);
             }
-            _ => {
-                value_follows(name, input, "my::path::ppio")?;
-                arguments.krate = Some(Path::parse_mod_style(input)?);
-            }
+            _ => match Path::parse_mod_style(input) {
+                Ok(path) => arguments.krate = Some(path),
+                Err(error) => {
+                    let help = format!("write `{name} = {example}`, without quotes");
+                    errors.push(wrong_at(error.span(), "`crate` is a path", &help));
+                    input.parse::<Expr>()?;
+                }
+            },
         }
         Ok(())
     }
 }
 
-fn value_follows(name: &Ident, input: ParseStream<'_>, example: &str) -> syn::Result<()> {
-    if input.parse::<Option<Token![=]>>()?.is_none() {
-        return Err(syn::Error::new_spanned(
-            name,
-            with_help(
-                &format!("`{name}` needs a value"),
-                &format!("write `{name} = {example}`"),
-            ),
-        ));
+fn skip_value(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.parse::<Option<Token![=]>>()?.is_some() {
+        input.parse::<Expr>()?;
     }
     Ok(())
 }
 
-fn integer(input: ParseStream<'_>) -> syn::Result<i32> {
-    let minus = input.parse::<Option<Token![-]>>()?;
-    let literal: LitInt = input.parse().map_err(|error| {
-        syn::Error::new(
-            error.span(),
-            with_help(
-                "`order` is an integer",
-                "write `order = 10` or `order = -1`",
-            ),
-        )
-    })?;
-    let sign = if minus.is_some() { "-" } else { "" };
-    format!("{sign}{}", literal.base10_digits())
-        .parse()
-        .map_err(|error| syn::Error::new_spanned(literal, error))
+fn integer(value: &Expr, errors: &mut Errors) -> Option<i32> {
+    let parsed = match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(literal),
+            ..
+        }) => literal.base10_parse().ok(),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => match &**expr {
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(literal),
+                ..
+            }) => format!("-{}", literal.base10_digits()).parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    if parsed.is_none() {
+        errors.at(
+            value,
+            "`order` is a whole number of 32 bits",
+            "write one such as `order = 10` or `order = -1`",
+        );
+    }
+    parsed
 }

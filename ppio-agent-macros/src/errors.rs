@@ -1,6 +1,6 @@
 //! Collects every mistake of one function, so that its author sees them all at once.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::Error;
 
@@ -30,7 +30,12 @@ impl Errors {
     }
 }
 
+/// A mistake at a place, and what to write instead.
+pub(crate) fn wrong_at(span: Span, wrong: &str, help: &str) -> Error {
+    Error::new(span, with_help(wrong, help))
+}
+
 /// `rustc` gives procedural macros one message on stable; this is how it looks like two.
-pub(crate) fn with_help(wrong: &str, help: &str) -> String {
+fn with_help(wrong: &str, help: &str) -> String {
     format!("{wrong}\n\n  = help: {help}")
 }

@@ -22,7 +22,7 @@ use proc_macro::TokenStream;
 /// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
 #[proc_macro_attribute]
 pub fn entrypoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    entrypoint::expand(arguments.into(), item.into()).into()
+    entrypoint::expand(arguments.into(), &item.into()).into()
 }
 
 /// Makes a function the agent's health check.
@@ -32,7 +32,7 @@ pub fn entrypoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
 #[proc_macro_attribute]
 pub fn ping(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    ping::expand(arguments.into(), item.into()).into()
+    ping::expand(arguments.into(), &item.into()).into()
 }
 
 /// Wraps a function around `/invocations`, or around every route.
@@ -44,5 +44,5 @@ pub fn ping(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
 #[proc_macro_attribute]
 pub fn middleware(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    middleware::expand(arguments.into(), item.into()).into()
+    middleware::expand(arguments.into(), &item.into()).into()
 }

@@ -1,69 +1,106 @@
 //! `#[ppio::middleware]`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::spanned::Spanned as _;
+use quote::quote;
+use syn::Type;
+use syn::ext::IdentExt as _;
 
-use crate::attr;
+use crate::attr::{self, Arguments};
 use crate::errors::Errors;
-use crate::function;
+use crate::function::{self, Function, ends};
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let arguments = attr::MIDDLEWARE.parse(arguments, &mut errors);
-    let Some(function) = function::parse(&attr::MIDDLEWARE, &item, &mut errors) else {
+    let Some(function) = Function::parse(attr::MIDDLEWARE.name, item, &mut errors) else {
         return function::with_errors(errors, item);
     };
-    function::check(&attr::MIDDLEWARE, &function, &mut errors);
-    let signature = &function.sig;
-    if signature.asyncness.is_none() {
+    function.check(attr::MIDDLEWARE.name, &mut errors);
+    check(&function, &mut errors);
+    if errors.is_empty() {
+        generate(&arguments, &function)
+    } else {
+        function::with_errors(errors, function.kept())
+    }
+}
+
+fn check(function: &Function, errors: &mut Errors) {
+    if !function.is_async() {
         errors.at(
-            signature.fn_token,
+            function.signature.fn_token,
             "middleware waits for the rest of the way, so it is asynchronous",
             "write `async fn`",
         );
     }
-    let parameters = function::parameters(&function);
-    if parameters.len() != 2 && signature.receiver().is_none() {
-        let help = "write `(request: ppio::Request, next: ppio::Next)`";
-        let wrong = "middleware takes the request and the rest of the way";
-        if parameters.is_empty() {
-            errors.at(&signature.ident, wrong, help);
-        } else {
-            errors.at(&signature.inputs, wrong, help);
+    let parameters = function.parameters();
+    match &parameters[..] {
+        // With a `self` the two are all there, or seen once that is gone.
+        _ if function.is_method() => {}
+        [] => errors.at(
+            function.name(),
+            "middleware takes the request and the rest of the way, but this function takes nothing",
+            "write `(request: ppio::Request, next: ppio::Next)`",
+        ),
+        [only] => errors.at(
+            only,
+            "middleware takes two parameters: the request and the rest of the way",
+            "write `(request: ppio::Request, next: ppio::Next)`",
+        ),
+        [request, next, rest @ ..] => {
+            for parameter in [request, next] {
+                if let Type::Reference(reference) = parameter {
+                    errors.at(
+                        reference.and_token,
+                        "middleware owns the request and the rest of the way",
+                        "remove the `&`",
+                    );
+                }
+            }
+            for more in rest {
+                errors.at(
+                    more,
+                    "middleware takes the request and the rest of the way, nothing else",
+                    "remove this; the context is `ppio::AgentRuntimeContext::current()`",
+                );
+            }
         }
     }
-    if !errors.is_empty() {
-        return function::with_errors(errors, function);
-    }
+}
 
+fn generate(arguments: &Arguments, function: &Function) -> TokenStream {
     let krate = arguments.krate();
     let private = quote!(#krate::__private);
-    let name = &signature.ident;
+    let name = function.name();
     let (order, all) = (arguments.order(), arguments.all());
-    // Each parameter's type is compared at its own token.
-    let checks = parameters
-        .iter()
-        .zip(["Request", "Next"])
-        .map(|(ty, wanted)| {
-            let wanted = syn::Ident::new(wanted, ty.span());
-            quote_spanned!(ty.span()=> let _: fn(#krate::#wanted) -> #ty = |it| it;)
-        });
-    let make = quote_spanned! {function::output_span(&function)=>
-        #private::Middleware::new(#name, #order, #all)
+    // Each parameter's type is compared where it stands.
+    let (request, next) = (function.variable("__request"), function.variable("__next"));
+    let pass = function
+        .parameters()
+        .into_iter()
+        .zip([("pass_request", &request), ("pass_next", &next)])
+        .map(|(ty, (pass, value))| arguments.call_at(pass, ends(ty), quote!(#value)));
+    let output = function.output();
+    let (bind, answer) = output.variable("__answer");
+    let into_response = arguments.call_at("into_response", output.ends(), answer);
+    let run = function.callback(
+        &[&request, &next],
+        quote! {
+            let #bind = (#name(#(#pass),*).await,);
+            #into_response
+        },
+    );
+    let at = (name.span(), name.span());
+    let middleware = arguments.call_at("middleware", at, quote!(#run, #order, #all));
+    let place = function.place(&krate);
+    let part = quote! {
+        #private::inventory::submit! {
+            #private::MiddlewarePart {
+                middleware: || #middleware,
+                place: #place,
+            }
+        }
     };
-    let place = function::place(&krate, name);
-    quote! {
-        #function
-
-        const _: () = {
-            fn middleware() -> #private::Middleware {
-                #(#checks)*
-                #make
-            }
-            #private::inventory::submit! {
-                #private::MiddlewarePart { middleware, place: #place }
-            }
-        };
-    }
+    // There may be any number of these.
+    let constant = format!("__PPIO_MIDDLEWARE_{}", name.unraw());
+    function::beside(function, &part, &constant)
 }

@@ -1,61 +1,66 @@
 //! `#[ppio::ping]`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 use syn::ReturnType;
 
-use crate::attr;
+use crate::attr::{self, Arguments};
 use crate::errors::Errors;
-use crate::function;
+use crate::function::{self, Function};
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let arguments = attr::PING.parse(arguments, &mut errors);
-    let Some(function) = function::parse(&attr::PING, &item, &mut errors) else {
+    let Some(function) = Function::parse(attr::PING.name, item, &mut errors) else {
         return function::with_errors(errors, item);
     };
-    function::check(&attr::PING, &function, &mut errors);
-    let signature = &function.sig;
-    if !function::parameters(&function).is_empty() {
+    function.check(attr::PING.name, &mut errors);
+    check(&function, &mut errors);
+    if errors.is_empty() {
+        generate(&arguments, &function)
+    } else {
+        function::with_errors(errors, function.kept())
+    }
+}
+
+fn check(function: &Function, errors: &mut Errors) {
+    for parameter in function.parameters() {
         errors.at(
-            &signature.inputs,
+            parameter,
             "the ping takes nothing: it is asked about the whole service",
-            "remove the parameters",
+            "remove the parameter",
         );
     }
-    if matches!(signature.output, ReturnType::Default) {
+    if matches!(function.signature.output, ReturnType::Default) {
         errors.at(
-            &signature.ident,
+            function.name(),
             "the ping returns the health status, but this function returns nothing",
             "write `-> ppio::PingStatus`",
         );
     }
-    if !errors.is_empty() {
-        return function::with_errors(errors, function);
-    }
+}
 
+fn generate(arguments: &Arguments, function: &Function) -> TokenStream {
     let krate = arguments.krate();
     let private = quote!(#krate::__private);
-    let name = &signature.ident;
-    let handler = if signature.asyncness.is_some() {
-        quote!(on_worker)
+    let name = function.name();
+    let output = function.output();
+    let (bind, answer) = output.variable("__answer");
+    let into_ping = arguments.call_at("into_ping", output.ends(), answer);
+    // What the future keeps that is not `Send` is reported at the function's name.
+    let at = (name.span(), name.span());
+    let handler = if function.is_async() {
+        let check = function.callback(&[], quote!(let #bind = (#name().await,); #into_ping));
+        arguments.call_at("ping_on_worker", at, check)
     } else {
-        quote!(on_blocking_thread)
+        let check = quote!(|| { let #bind = (#name(),); #into_ping });
+        arguments.call_at("ping_on_blocking_thread", at, check)
     };
-    let handler = quote_spanned! {function::output_span(&function)=>
-        #private::PingHandler::#handler(#name)
+    let place = function.place(&krate);
+    let part = quote! {
+        #private::inventory::submit! {
+            #private::PingPart { ping: || #handler, place: #place }
+        }
     };
-    let place = function::place(&krate, name);
-    quote! {
-        #function
-
-        const _: () = {
-            fn ping() -> #private::PingHandler {
-                #handler
-            }
-            #private::inventory::submit! {
-                #private::PingPart { ping, place: #place }
-            }
-        };
-    }
+    function::beside(function, &part, "A_SERVICE_HAS_ONE_PING_REMOVE_THE_OTHER")
 }

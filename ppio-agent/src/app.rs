@@ -57,8 +57,43 @@ impl AgentRuntimeApp {
         Self::annotated_where(|_| true)
     }
 
-    /// The same for the annotated functions at some places only.
-    pub(crate) fn annotated_where(belongs: impl Fn(&Place) -> bool) -> Result<Self, StartError> {
+    /// The app that the annotated functions in one module and the modules in it describe.
+    ///
+    /// A program has one agent; a test that makes several, each in a module of its own, chooses
+    /// one of them here.
+    ///
+    /// ```
+    /// mod polite {
+    ///     #[ppio::entrypoint]
+    ///     async fn agent(name: String) -> String {
+    ///         format!("Good evening, {name}.")
+    ///     }
+    /// }
+    ///
+    /// mod rude {
+    ///     #[ppio::entrypoint]
+    ///     async fn agent(name: String) -> String {
+    ///         format!("What do you want, {name}?")
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), ppio::StartError> {
+    /// use ppio::AgentRuntimeApp;
+    /// use ppio::testing::TestAgent;
+    ///
+    /// let app = AgentRuntimeApp::annotated_in(concat!(module_path!(), "::polite"))?;
+    /// let reply = TestAgent::new(app).invoke("Ann").await;
+    /// assert_eq!(reply.value::<String>().await, "Good evening, Ann.");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`annotated`](Self::annotated).
+    pub fn annotated_in(module: &str) -> Result<Self, StartError> {
+        Self::annotated_where(|place| place.is_in(module))
+    }
+
+    fn annotated_where(belongs: impl Fn(&Place) -> bool) -> Result<Self, StartError> {
         let parts = Parts::collect(belongs)?;
         let start = parts.entrypoint.start;
         let config = parts.entrypoint.config.map(|config| config());

@@ -143,6 +143,11 @@ impl Body {
         Self::new(Limited::new(Box::pin(body), limit, deadline))
     }
 
+    /// Whether code of an author's runs when this is polled: after the response was returned.
+    pub(crate) fn runs_on(&self) -> bool {
+        matches!(self.0, Inner::Boxed(_)) && !self.is_end_stream()
+    }
+
     pub(crate) fn events(body: EventStreamBody) -> Self {
         Self(Inner::Events(Box::pin(body)))
     }

@@ -81,7 +81,7 @@ impl RuntimeConfig {
         self
     }
 
-    /// Debug mode: more log lines.
+    /// Debug mode: more log lines, and a page to try the agent at `/`.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = Some(debug);
         self

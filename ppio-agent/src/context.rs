@@ -39,7 +39,8 @@ struct Inner {
     request_id: RequestId,
     /// Most handlers never ask for the session, so it is looked for only then.
     session_id: OnceLock<Option<String>>,
-    body: Bytes,
+    /// Unset until it is read, which middleware's part of the log begins before.
+    body: OnceLock<Bytes>,
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
@@ -60,7 +61,7 @@ impl RequestContext {
         Self(Arc::new(Inner {
             request_id,
             session_id: OnceLock::new(),
-            body: Bytes::new(),
+            body: OnceLock::new(),
             headers: HeaderMap::new(),
             extensions: Extensions::new(),
             deadline: None,
@@ -98,14 +99,17 @@ impl RequestContext {
     /// The session the request belongs to: AgentCore's session header, otherwise the body's
     /// `sandbox_id`.
     pub fn session_id(&self) -> Option<&str> {
-        let Inner { headers, body, .. } = &*self.0;
-        self.0
-            .session_id
-            .get_or_init(|| match session_header(headers) {
-                Some(id) => Some(id.to_owned()),
-                None => sandbox_id_in(body),
-            })
-            .as_deref()
+        let inner = &*self.0;
+        if let Some(known) = inner.session_id.get() {
+            return known.as_deref();
+        }
+        let id = match (session_header(&inner.headers), inner.body.get()) {
+            (Some(id), _) => Some(id.to_owned()),
+            (None, Some(body)) => sandbox_id_in(body),
+            // The body may still tell; nothing is kept until then.
+            (None, None) => return None,
+        };
+        inner.session_id.get_or_init(|| id).as_deref()
     }
 
     /// The same as [`session_id`](Self::session_id): on PPIO a session is a sandbox.
@@ -140,6 +144,11 @@ impl RequestContext {
     /// so a long loop asks here and returns.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Notes the body once it is read. Only the first one counts.
+    pub(crate) fn set_body(&self, body: Bytes) {
+        self.0.body.get_or_init(|| body);
     }
 
     pub(crate) fn tasks(&self) -> Option<&Tasks> {
@@ -179,7 +188,6 @@ pub(crate) struct Parts {
     pub(crate) request_id: RequestId,
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
-    pub(crate) body: Bytes,
     pub(crate) deadline: Instant,
     pub(crate) tasks: Tasks,
 }
@@ -189,7 +197,7 @@ impl From<Parts> for RequestContext {
         Self(Arc::new(Inner {
             request_id: parts.request_id,
             session_id: OnceLock::new(),
-            body: parts.body,
+            body: OnceLock::new(),
             headers: parts.headers,
             extensions: parts.extensions,
             deadline: Some(parts.deadline),

@@ -137,6 +137,13 @@ impl Error {
             }
         }
     }
+
+    /// The same for an error that cannot cross threads: its chain is kept as text.
+    pub(crate) fn from_local(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
+        Self::internal(error.to_string())
+            .with_type(error_type)
+            .with_source(Chain(error).to_string())
+    }
 }
 
 /// The error types that a status implies when the author names none.

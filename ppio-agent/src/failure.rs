@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     Panicked(String),
     #[error("the answer cannot be written as JSON: {0}")]
     NotSerializable(String),
+    #[error("the body of the agent's response broke off")]
+    ResponseCut,
     #[error("the agent is shutting down; try again")]
     Draining,
     #[error("the agent is already handling {limit} requests; try again")]
@@ -65,7 +67,9 @@ impl Failure {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson { .. } | Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Panicked(_) | Self::NotSerializable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Panicked(_) | Self::NotSerializable(_) | Self::ResponseCut => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Draining | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut(_) | Self::StreamStalled(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -84,6 +88,7 @@ impl Failure {
             Self::DoesNotFit { .. } => "ValidationError",
             Self::Panicked(_) => "Panic",
             Self::NotSerializable(_) => "SerializationError",
+            Self::ResponseCut => "ResponseCut",
             Self::Draining => "Draining",
             Self::Overloaded { .. } => "Overloaded",
             Self::TimedOut(_) | Self::StreamStalled(_) => "Timeout",

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::json::Style;
 use crate::outlet::{Outlet, Place};
 use crate::payload;
 use crate::reply::{IntoReply, Outcome};
+use crate::request_schema::Schema;
 
 /// An entrypoint of any shape. Shared by all connections, hence the `Arc`; called through a
 /// pointer once a request, which is nothing beside parsing one.
@@ -23,11 +24,34 @@ pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
 
 /// One invocation on its way into the author's function.
 pub struct Call {
-    pub(crate) body: Bytes,
+    pub(crate) input: Input,
     pub(crate) context: RequestContext,
     pub(crate) style: Style,
     pub(crate) span: Span,
     pub(crate) started: Instant,
+}
+
+/// What an entrypoint is called with.
+pub(crate) enum Input {
+    /// The body of a request.
+    Body(Bytes),
+    /// Nothing: only what the request should look like is asked for. The place for the answer keeps
+    /// the macro's expansion, and whatever implements [`Entrypoint`], free of a second function.
+    Question(Arc<OnceLock<Schema>>),
+}
+
+/// Asks an entrypoint what it takes. None of the author's code runs but the request's `Deserialize`.
+pub(crate) fn request_schema(handler: &Handler) -> Option<Schema> {
+    let answer = Arc::default();
+    // Ends in the error below, before the function is called.
+    let _ = handler(Call {
+        input: Input::Question(Arc::clone(&answer)),
+        context: RequestContext::new(),
+        style: Style::Envelope,
+        span: Span::none(),
+        started: Instant::now(),
+    });
+    Arc::into_inner(answer)?.into_inner()
 }
 
 /// A started invocation: a future and the place where it is polled first.
@@ -42,22 +66,47 @@ pub struct Job {
     label = "this cannot be read from JSON",
     note = "help: add `#[derive(serde::Deserialize)]` to it, or take `ppio::Value`"
 )]
-pub trait AgentRequest: Sized + Send + 'static {
+pub trait AgentRequest: Sized + 'static {
     #[doc(hidden)]
     fn parse(body: &[u8]) -> Result<Self, Error>;
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "the schema is for the runtime alone")]
+    fn schema() -> Schema;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: DeserializeOwned + Send + 'static> AgentRequest for T {
+impl<T: DeserializeOwned + 'static> AgentRequest for T {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         payload::parse(body)
     }
+
+    #[expect(private_interfaces, reason = "see the trait")]
+    fn schema() -> Schema {
+        Schema::of::<T>()
+    }
 }
 
+/// A request that can move to the thread where the author's function runs.
+#[diagnostic::on_unimplemented(
+    message = "an agent cannot receive `{Self}`, because it is not `Send`",
+    label = "this cannot move between threads",
+    note = "help: keep an `Arc` in it where there is an `Rc`"
+)]
+pub trait SendRequest: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> SendRequest for T {}
+
 impl Call {
-    /// Parses the body into the author's type.
-    pub fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
-        let request = T::parse(&self.body)?;
+    fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
+        let body = match &self.input {
+            Input::Body(body) => body,
+            Input::Question(answer) => {
+                answer.get_or_init(T::schema);
+                return Err(Error::internal("there is no request, only a question"));
+            }
+        };
+        let request = T::parse(body)?;
         if let Some(seconds) = context::requested_timeout(&request as &dyn Any) {
             // Longer than the limit is no wish that can be granted; the context ignores it.
             let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
@@ -70,8 +119,7 @@ impl Call {
         self.context.clone()
     }
 
-    /// Runs an `async` function: on the async workers.
-    pub fn on_worker<F, R>(self, run: F) -> Job
+    fn on_worker<F, R>(self, run: F) -> Job
     where
         F: FnOnce(Outlet) -> R,
         R: Future<Output = Outcome> + Send + 'static,
@@ -79,8 +127,7 @@ impl Call {
         self.start(Place::Worker, run)
     }
 
-    /// Runs a plain function: on a blocking thread.
-    pub fn on_blocking_thread<F, R>(self, run: F) -> Job
+    fn on_blocking_thread<F, R>(self, run: F) -> Job
     where
         F: FnOnce(Outlet) -> R,
         R: Future<Output = Outcome> + Send + 'static,
@@ -106,26 +153,62 @@ impl Call {
     }
 }
 
+/// Parses the body into the type of the author's first parameter.
+pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Error> {
+    call.request()
+}
+
+/// The context, for an author who wants it.
+pub fn context(call: &Call) -> RequestContext {
+    call.context()
+}
+
+/// Runs an `async` function: on the async workers.
+pub fn on_worker<F, R>(call: Call, run: F) -> Job
+where
+    F: FnOnce(Outlet) -> R,
+    R: Future<Output = Outcome> + Send + 'static,
+{
+    call.on_worker(run)
+}
+
+/// Runs a plain function: on a blocking thread.
+pub fn on_blocking_thread<F, R>(call: Call, run: F) -> Job
+where
+    F: FnOnce(Outlet) -> R,
+    R: Future<Output = Outcome> + Send + 'static,
+{
+    call.on_blocking_thread(run)
+}
+
 /// The second parameter of an entrypoint, under whatever name its author knows the type.
 #[diagnostic::on_unimplemented(
-    message = "the second parameter of the entrypoint is the context, not `{Self}`",
+    message = "the second parameter of an entrypoint is the context, not `{Self}`",
     label = "not a context",
     note = "help: write `ppio::RequestContext` or `&ppio::RequestContext`"
 )]
-pub trait FromCall: Sized {
+pub trait PassContext<'a> {
     #[doc(hidden)]
-    fn from_call(call: &Call) -> Self;
+    fn pass(context: &'a RequestContext) -> Self;
 }
 
-impl FromCall for RequestContext {
-    fn from_call(call: &Call) -> Self {
-        call.context()
+#[diagnostic::do_not_recommend]
+impl<'a> PassContext<'a> for RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context.clone()
     }
 }
 
-/// The context for the author's function.
-pub fn context_for<C: FromCall>(call: &Call) -> C {
-    C::from_call(call)
+#[diagnostic::do_not_recommend]
+impl<'a> PassContext<'a> for &'a RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context
+    }
+}
+
+/// The context as the author's function takes it.
+pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
+    C::pass(context)
 }
 
 /// A closure or function that can be an entrypoint without the macro: it takes the request and
@@ -152,7 +235,7 @@ pub struct Blocking<T>(T);
 impl<F, T, R> Entrypoint<Async<(T,)>> for F
 where
     F: Fn(T) -> R + Send + Sync + 'static,
-    T: AgentRequest,
+    T: AgentRequest + Send,
     R: Future<Output: IntoReply> + Send + 'static,
 {
     fn start(&self, mut call: Call) -> Result<Job, Error> {
@@ -164,7 +247,7 @@ where
 impl<F, T, R> Entrypoint<Async<(T, RequestContext)>> for F
 where
     F: Fn(T, RequestContext) -> R + Send + Sync + 'static,
-    T: AgentRequest,
+    T: AgentRequest + Send,
     R: Future<Output: IntoReply> + Send + 'static,
 {
     fn start(&self, mut call: Call) -> Result<Job, Error> {
@@ -176,7 +259,7 @@ where
 impl<F, T, R> Entrypoint<Blocking<(T,)>> for F
 where
     F: Fn(T) -> R + Clone + Send + Sync + 'static,
-    T: AgentRequest,
+    T: AgentRequest + Send,
     R: IntoReply + Send + 'static,
 {
     fn start(&self, mut call: Call) -> Result<Job, Error> {
@@ -192,7 +275,7 @@ where
 impl<F, T, R> Entrypoint<Blocking<(T, RequestContext)>> for F
 where
     F: Fn(T, RequestContext) -> R + Clone + Send + Sync + 'static,
-    T: AgentRequest,
+    T: AgentRequest + Send,
     R: IntoReply + Send + 'static,
 {
     fn start(&self, mut call: Call) -> Result<Job, Error> {

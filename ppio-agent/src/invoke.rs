@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
-use crate::body::{Body, Request, Response};
-use crate::context::{Parts, RequestContext};
+use crate::body::{Body, BodyEnd, Request, Response};
+use crate::context::{AgentRuntimeContext, Parts, RequestContext};
 use crate::drive::{Drive, panicked};
 use crate::error::Error;
 use crate::event_stream::EventStreamBody;
 use crate::failure::Failure;
-use crate::handler::Call;
+use crate::handler::{Call, Input};
 use crate::header_names::X_ACCEL_BUFFERING;
 use crate::json;
 use crate::payload;
@@ -29,13 +29,20 @@ use crate::service::Exchange;
 /// Every byte of this future is copied when hyper takes it, several times. So the steps are plain
 /// functions, and what is seldom needed (waiting for a handler, with a timer) is boxed.
 pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Response, Error> {
-    let mut record = Record::begin(exchange)?;
     let (parts, body) = request.into_parts();
-    let body = match payload::read(&parts.headers, body).await {
+    let context = RequestContext::from(Parts {
+        request_id: exchange.request_id.clone(),
+        headers: parts.headers,
+        extensions: parts.extensions,
+        deadline: exchange.deadline,
+        tasks: exchange.agent.tasks.clone(),
+    });
+    let mut record = Record::begin(exchange, context)?;
+    let body = match payload::read(record.context().headers(), body).await {
         Ok(body) => body,
         Err(error) => return Err(record.failed(error)),
     };
-    let mut drive = match start(exchange, parts, body, &mut record) {
+    let mut drive = match start(exchange, body, record.context().clone()) {
         Ok(drive) => drive,
         Err(error) => return Err(record.failed(error)),
     };
@@ -46,7 +53,7 @@ pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Resp
         Poll::Pending => match Box::pin(wait(
             &mut drive,
             exchange.started,
-            record.deadline(exchange),
+            record.context().deadline().unwrap_or(exchange.deadline),
         ))
         .await
         {
@@ -58,25 +65,18 @@ pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Resp
 }
 
 /// Calls the author's function.
-fn start(
-    exchange: &Exchange,
-    parts: http::request::Parts,
-    body: Bytes,
-    record: &mut Record,
-) -> Result<Drive, Error> {
+fn start(exchange: &Exchange, body: Bytes, context: RequestContext) -> Result<Drive, Error> {
     let agent = &exchange.agent;
-    let context = RequestContext::from(Parts {
-        request_id: exchange.request_id.clone(),
-        headers: parts.headers,
-        extensions: parts.extensions,
-        body: body.clone(),
-        deadline: exchange.deadline,
-        tasks: agent.tasks.clone(),
-    });
+    context.set_body(body.clone());
     exchange.note_session(&context);
-    record.set_context(context.clone());
+    if !agent.chains.invocations.is_empty()
+        && let Some(outer) = AgentRuntimeContext::current()
+    {
+        // Middleware has a context of its own, which does not know yet what the body says.
+        outer.set_body(body.clone());
+    }
     let call = Call {
-        body,
+        input: Input::Body(body),
         context,
         style: exchange.style,
         span: exchange.span.clone(),
@@ -122,13 +122,27 @@ fn answer(
             let body = json::finish(value, exchange.style, duration, id);
             Ok(json::response(StatusCode::OK, body))
         }
-        Some(Outcome::Response(response)) => {
-            record.succeeded(0);
-            Ok(*response)
-        }
+        Some(Outcome::Response(response)) => Ok(own_response(exchange, *response, record)),
         Some(Outcome::Failed(error)) if !drive.outlet().is_streaming() => Err(record.failed(error)),
         outcome => Ok(stream(exchange, drive, outcome, record)),
     }
+}
+
+/// A response of the author's own. The invocation goes on as long as its body does.
+fn own_response(exchange: &Exchange, response: Response, mut record: Record) -> Response {
+    if !response.body().runs_on() {
+        record.succeeded(0);
+        return response;
+    }
+    let context = record.context().clone();
+    response.map(|body| {
+        let body = body.on_end(move |end| match end {
+            BodyEnd::Complete => record.succeeded(0),
+            BodyEnd::Failed => record.stream_failed(&Failure::ResponseCut.into(), 0),
+            BodyEnd::Dropped => drop(record),
+        });
+        exchange.scoped(body, context)
+    })
 }
 
 fn stream(exchange: &Exchange, drive: Drive, outcome: Option<Outcome>, record: Record) -> Response {

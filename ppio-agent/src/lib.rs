@@ -13,7 +13,8 @@
 //!
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
 //! - `GET /ping`: the health check that platforms ask for;
-//! - `GET /metrics`: counters for Prometheus; `GET /`: what this service is.
+//! - `GET /metrics`: counters for Prometheus; `GET /`: what this service is, and to a browser in
+//!   debug mode a page to try it.
 //!
 //! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container: they call
 //! the same routes, and a caller with AgentCore's headers gets the bare value it expects instead of
@@ -36,7 +37,8 @@
 //! | a `Result` of any of these | the same, or an error |
 //!
 //! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is anything
-//! that can be displayed, and a 500; [`Error`] chooses its status.
+//! that can be displayed, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as well.
+//! A `Result` in a `Result` fails with the error of either.
 //!
 //! The function is `async` or not. A plain function and an iterator run on blocking threads and
 //! never stall the service; an iterator holds its thread only while it produces.
@@ -99,6 +101,7 @@ mod handler;
 mod head;
 mod header_names;
 mod healthcheck;
+mod index;
 mod invoke;
 mod json;
 mod logging;
@@ -108,11 +111,14 @@ mod outlet;
 mod parts;
 mod payload;
 mod ping;
+mod playground;
 pub(crate) mod probe;
 mod record;
 mod reply;
 mod request_id;
+mod request_schema;
 mod run;
+mod scoped_body;
 mod server;
 mod service;
 mod settings;
@@ -125,6 +131,8 @@ pub use body::{Body, BodyEnd, Request, Response};
 pub use config::RuntimeConfig;
 pub use context::{AgentRuntimeContext, RequestContext};
 pub use error::{BoxError, Error};
+/// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
+pub use http;
 pub use middleware::{IntoResponse, Next};
 pub use ping::IntoPing;
 /// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the
@@ -197,14 +205,16 @@ pub use start_error::StartError;
 pub mod __private {
     pub use inventory;
 
-    pub use crate::handler::{Call, Job, context_for};
-    pub use crate::middleware::Middleware;
+    pub use crate::handler::{
+        Call, Job, context, on_blocking_thread, on_worker, pass_context, request,
+    };
+    pub use crate::middleware::{Middleware, into_response, middleware, pass_next, pass_request};
     pub use crate::outlet::Outlet;
     pub use crate::parts::{EntrypointPart, MiddlewarePart, PingPart, Place};
-    pub use crate::ping::PingHandler;
+    pub use crate::ping::{PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker};
     /// The probes, under a name that the expansion imports.
     pub mod probe {
         pub use crate::probe::*;
     }
-    pub use crate::reply::Outcome;
+    pub use crate::probe::fail;
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::body::{Request, Response};
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Chain, Error};
 use crate::probe::{ConvertError as _, IsBoxable};
 use crate::service::{Exchange, answer_endpoint};
 
@@ -21,16 +21,78 @@ pub trait IntoResponse {
     fn into_response(self) -> Result<Response, Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Response {
     fn into_response(self) -> Result<Response, Error> {
         Ok(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
     fn into_response(self) -> Result<Response, Error> {
-        self.map_err(|error| IsBoxable.convert(error))
+        self.map_err(IsBoxable::convert)
     }
+}
+
+/// Registers an annotated function.
+pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
+where
+    F: Fn(Request, Next) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Middleware::new(middleware, order, all)
+}
+
+/// The response of an annotated function.
+pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
+    answer.into_response()
+}
+
+/// The first parameter of middleware, under whatever name its author knows the type.
+#[diagnostic::on_unimplemented(
+    message = "the first parameter of middleware is the request, not `{Self}`",
+    label = "not a request",
+    note = "help: write `ppio::Request`"
+)]
+pub trait PassRequest {
+    #[doc(hidden)]
+    fn pass(request: Request) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassRequest for Request {
+    fn pass(request: Request) -> Self {
+        request
+    }
+}
+
+/// The request as the author's function takes it.
+pub fn pass_request<T: PassRequest>(request: Request) -> T {
+    T::pass(request)
+}
+
+/// The second parameter of middleware, under whatever name its author knows the type.
+#[diagnostic::on_unimplemented(
+    message = "the second parameter of middleware is the rest of the way, not `{Self}`",
+    label = "not the rest of the way",
+    note = "help: write `ppio::Next`"
+)]
+pub trait PassNext {
+    #[doc(hidden)]
+    fn pass(next: Next) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassNext for Next {
+    fn pass(next: Next) -> Self {
+        next
+    }
+}
+
+/// The rest of the way as the author's function takes it.
+pub fn pass_next<T: PassNext>(next: Next) -> T {
+    T::pass(next)
 }
 
 type MiddlewareFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
@@ -115,10 +177,26 @@ impl Next {
             Some(middleware) => {
                 let run = Arc::clone(&middleware.run);
                 self.position += 1;
-                run(request, self).await
+                let result = run(request, self).await;
+                if let Err(error) = &result {
+                    note(error);
+                }
+                result
             }
             None => answer_endpoint(&self.exchange, request).await,
         }
+    }
+}
+
+/// Logs what middleware failed with; what the endpoint fails with is in its record.
+fn note(error: &Error) {
+    let (status, error_type) = (error.status(), error.error_type());
+    let (error, status) = (Chain(error), status.as_u16());
+    if status >= 500 {
+        tracing::error!(%error, error_type, status, "middleware failed");
+    } else {
+        // What callers get wrong must not be able to fill the log.
+        tracing::debug!(%error, error_type, status, "middleware refused");
     }
 }
 

@@ -24,6 +24,15 @@ pub struct Place {
     pub function: &'static str,
 }
 
+impl Place {
+    /// Whether the function stands in the module or in a module inside of it.
+    pub(crate) fn is_in(&self, module: &str) -> bool {
+        self.module
+            .strip_prefix(module)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` at {}:{}", self.function, self.file, self.line)

@@ -24,35 +24,61 @@ const THREADS: usize = 8;
 #[diagnostic::on_unimplemented(
     message = "a ping cannot answer with `{Self}`",
     label = "not a health status",
-    note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these"
+    note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that can be displayed"
 )]
 pub trait IntoPing {
     /// The answer, or why there is none.
     fn into_ping(self) -> Result<PingResponse, String>;
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoPing for PingStatus {
     fn into_ping(self) -> Result<PingResponse, String> {
         Ok(self.into())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoPing for PingResponse {
     fn into_ping(self) -> Result<PingResponse, String> {
         Ok(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoPing for Value {
     fn into_ping(self) -> Result<PingResponse, String> {
         serde_json::from_value(self).map_err(|error| format!("not a health status: {error}"))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: IntoPing, E: Display> IntoPing for Result<T, E> {
     fn into_ping(self) -> Result<PingResponse, String> {
         self.map_err(|error| error.to_string())?.into_ping()
     }
+}
+
+/// The answer of an annotated function, or why there is none.
+pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
+    answer.into_ping()
+}
+
+/// Registers an annotated `async` function.
+pub fn ping_on_worker<F, R>(ping: F) -> PingHandler
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Result<PingResponse, String>> + Send + 'static,
+{
+    PingHandler::on_worker(ping)
+}
+
+/// Registers an annotated plain function.
+pub fn ping_on_blocking_thread<F>(ping: F) -> PingHandler
+where
+    F: Fn() -> Result<PingResponse, String> + Send + Sync + 'static,
+{
+    PingHandler::on_blocking_thread(ping)
 }
 
 type PingFuture = Pin<Box<dyn Future<Output = Result<PingResponse, String>> + Send>>;
@@ -95,7 +121,10 @@ impl PingHandler {
     async fn check(&self) -> Result<PingResponse, String> {
         match self {
             // In a task of its own a panic is an error to look at.
-            Self::Async(ping) => settle(tokio::spawn(ping())).await,
+            Self::Async(ping) => {
+                let ping = Arc::clone(ping);
+                settle(tokio::spawn(async move { ping().await })).await
+            }
             Self::Blocking(ping, threads) => {
                 let permit = Arc::clone(threads).acquire_owned().await;
                 let ping = Arc::clone(ping);

@@ -15,11 +15,17 @@
 //! 2. [`ResultProbe`]: a `Result` is split, [`ErrorProbe`] tells how its error becomes ours.
 //! 3. [`ReplyProbe`]: a response, a stream, an iterator, or else a value.
 //! 4. [`ItemProbe`]: items may be `Result`s as well.
+//!
+//! All but the first happen at once, in a closure: an answer that is only a value, and the error
+//! that is sent instead, need not be `Send`. The bounds sit on the markers' methods, so that what
+//! does not fit is one error of `rustc`, about the answer, in words of ours. Answers travel in
+//! tuples of one so that the expansion can say where `answer.0` stands, from its first token to its
+//! last.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
 
 use futures_core::Stream;
@@ -34,8 +40,9 @@ use crate::reply::{Outcome, send_iterator, send_stream};
 pub mod prelude {
     pub use super::{
         BoxedErrorProbe as _, DisplayProbe as _, ErrorProbe as _, FutureProbe as _,
-        InfallibleProbe as _, ItemProbe as _, IteratorProbe as _, PlainItemProbe as _,
-        PlainProbe as _, ReplyProbe as _, ResponseProbe as _, ResultProbe as _, StreamProbe as _,
+        InfallibleProbe as _, ItemProbe as _, IteratorProbe as _, LocalErrorProbe as _,
+        PlainItemProbe as _, PlainProbe as _, ReplyProbe as _, ResponseProbe as _,
+        ResultProbe as _, StreamProbe as _,
     };
 }
 
@@ -43,7 +50,7 @@ pub mod prelude {
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T> Probe<T> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
 
@@ -53,8 +60,8 @@ impl<T> Probe<T> {
     }
 }
 
-/// Asks about the error type of a `Result`.
-pub fn error_of<T, E>(_: &Result<T, E>) -> Probe<E> {
+/// Asks about the error type of a split answer.
+pub fn error_of<T, E>(_: &Split<T, E>) -> Probe<E> {
     Probe::new()
 }
 
@@ -68,7 +75,7 @@ pub fn item_of<S: Shape>(_: &S) -> Probe<S::Item> {
 /// Probes for a future.
 pub trait FutureProbe {
     /// What to do with the value.
-    fn future(&self) -> IsFuture {
+    fn probe_future(&self) -> IsFuture {
         IsFuture
     }
 }
@@ -78,40 +85,65 @@ impl<F: Future> FutureProbe for &Probe<F> {}
 /// The other case of [`FutureProbe`].
 pub trait PlainProbe {
     /// What to do with the value.
-    fn future(&self) -> IsPlain {
+    fn probe_future(&self) -> IsPlain {
         IsPlain
     }
 }
 
 impl<T> PlainProbe for Probe<T> {}
 
-/// A synchronous function returned a future.
+/// The function returned a future.
 pub struct IsFuture;
 
 /// Anything else.
 pub struct IsPlain;
 
+/// A future that an author's function returned.
+#[diagnostic::on_unimplemented(
+    message = "an agent cannot await `{Self}`, because it is not `Send`",
+    label = "this cannot move between threads, as it does while it is awaited",
+    note = "help: keep an `Arc` in it where there is an `Rc`; write a box as `Pin<Box<dyn Future<Output = ..> + Send>>`"
+)]
+pub trait AgentFuture: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Send> AgentFuture for F {}
+
 impl IsFuture {
-    /// Awaits the future where futures belong: on the async workers.
-    pub async fn resolve<F: Future>(self, future: F, outlet: &Outlet) -> F::Output {
+    /// Complains where the future cannot be awaited.
+    pub fn check<F: AgentFuture>(&self, _: &F) {}
+
+    /// Awaits the future where futures belong, on the async workers, and goes on with its output.
+    pub async fn then<F: Future, R>(
+        self,
+        future: F,
+        outlet: &Outlet,
+        next: impl FnOnce((F::Output,)) -> R,
+    ) -> R {
         outlet.move_to(Place::Worker).await;
-        future.await
+        next((future.await,))
     }
 }
 
 impl IsPlain {
-    /// There is nothing to wait for.
-    pub fn resolve<T>(self, value: T, _: &Outlet) -> std::future::Ready<T> {
-        std::future::ready(value)
+    /// There is nothing to complain about.
+    pub fn check<T>(&self, _: &T) {}
+
+    /// Goes on at once.
+    pub fn then<T, R>(self, value: T, _: &Outlet, next: impl FnOnce((T,)) -> R) -> Ready<R> {
+        ready(next((value,)))
     }
 }
 
 // 2. A result?
 
+/// An answer or an error.
+pub type Split<T, E> = Result<(T,), (E,)>;
+
 /// Probes for a `Result`.
 pub trait ResultProbe {
     /// What to do with the value.
-    fn result(&self) -> IsResult {
+    fn probe_result(&self) -> IsResult {
         IsResult
     }
 }
@@ -121,7 +153,7 @@ impl<T, E> ResultProbe for &Probe<Result<T, E>> {}
 /// The other case of [`ResultProbe`].
 pub trait InfallibleProbe {
     /// What to do with the value.
-    fn result(&self) -> IsInfallible {
+    fn probe_result(&self) -> IsInfallible {
         IsInfallible
     }
 }
@@ -136,42 +168,56 @@ pub struct IsInfallible;
 
 impl IsResult {
     /// The result as it is.
-    pub fn split<T, E>(self, result: Result<T, E>) -> Result<T, E> {
-        result
+    pub fn split<T, E>(self, result: Result<T, E>) -> Split<T, E> {
+        match result {
+            Ok(value) => Ok((value,)),
+            Err(error) => Err((error,)),
+        }
     }
 }
 
 impl IsInfallible {
     /// The value as a success.
-    pub fn split<T>(self, value: T) -> Result<T, Infallible> {
-        Ok(value)
+    pub fn split<T>(self, value: T) -> Split<T, Infallible> {
+        Ok((value,))
     }
 }
 
 /// Probes for errors that can be boxed: `std` errors, `String`, `anyhow::Error`, `ppio::Error`.
 pub trait ErrorProbe {
     /// How the error is converted.
-    fn error(&self) -> IsBoxable {
+    fn probe_error(&self) -> IsBoxable {
         IsBoxable
     }
 }
 
-impl<E: Into<BoxError>> ErrorProbe for &&Probe<E> {}
+impl<E: Into<BoxError>> ErrorProbe for &&&Probe<E> {}
 
-/// Probes for `Box<dyn Error>`, which cannot cross threads but has a chain.
+/// Probes for errors in a box that cannot cross threads.
 pub trait BoxedErrorProbe {
     /// How the error is converted.
-    fn error(&self) -> IsBoxed {
+    fn probe_error(&self) -> IsBoxed {
         IsBoxed
     }
 }
 
-impl BoxedErrorProbe for &Probe<Box<dyn StdError>> {}
+impl BoxedErrorProbe for &&Probe<Box<dyn StdError>> {}
+impl BoxedErrorProbe for &&Probe<Box<dyn StdError + Send>> {}
+
+/// Probes for other errors that cannot cross threads.
+pub trait LocalErrorProbe {
+    /// How the error is converted.
+    fn probe_error(&self) -> IsLocal {
+        IsLocal
+    }
+}
+
+impl<E: StdError + 'static> LocalErrorProbe for &Probe<E> {}
 
 /// The last case of [`ErrorProbe`]: whatever can be displayed.
 pub trait DisplayProbe {
     /// How the error is converted.
-    fn error(&self) -> IsDisplay {
+    fn probe_error(&self) -> IsDisplay {
         IsDisplay
     }
 }
@@ -179,15 +225,15 @@ pub trait DisplayProbe {
 impl<E> DisplayProbe for Probe<E> {}
 
 /// An error that keeps its chain.
-#[derive(Clone, Copy)]
 pub struct IsBoxable;
 
-/// An error whose chain is kept as text.
-#[derive(Clone, Copy)]
+/// A boxed error whose chain is kept as text.
 pub struct IsBoxed;
 
+/// An error whose chain is kept as text.
+pub struct IsLocal;
+
 /// An error that is only a text.
-#[derive(Clone, Copy)]
 pub struct IsDisplay;
 
 /// Makes an author's error ours.
@@ -198,33 +244,45 @@ pub struct IsDisplay;
 )]
 pub trait ConvertError<E> {
     /// Converts one error.
-    fn convert(self, error: E) -> Error;
+    fn convert(error: E) -> Error;
 }
 
 #[diagnostic::do_not_recommend]
 impl<E: Into<BoxError>> ConvertError<E> for IsBoxable {
-    fn convert(self, error: E) -> Error {
+    fn convert(error: E) -> Error {
         Error::from_author(type_name::<E>(), error.into())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl ConvertError<Box<dyn StdError>> for IsBoxed {
-    fn convert(self, error: Box<dyn StdError>) -> Error {
-        let chain = crate::error::Chain(error.as_ref()).to_string();
-        Error::internal(error.to_string()).with_source(chain)
+    fn convert(error: Box<dyn StdError>) -> Error {
+        match error.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(error) => Error::from_local("AgentError", error.as_ref()),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl ConvertError<Box<dyn StdError + Send>> for IsBoxed {
+    fn convert(error: Box<dyn StdError + Send>) -> Error {
+        Self::convert(error as Box<dyn StdError>)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: StdError + 'static> ConvertError<E> for IsLocal {
+    fn convert(error: E) -> Error {
+        Error::from_local(type_name::<E>(), &error)
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<E: Display> ConvertError<E> for IsDisplay {
-    fn convert(self, error: E) -> Error {
+    fn convert(error: E) -> Error {
         Error::internal(error.to_string()).with_type(type_name::<E>())
     }
-}
-
-/// The outcome of a function that returned an error.
-pub fn fail<E, K: ConvertError<E>>(kind: K, error: E) -> Outcome {
-    Outcome::Failed(kind.convert(error))
 }
 
 /// The last segment of a type's path, or `AgentError` for types that name no particular error.
@@ -242,7 +300,7 @@ fn type_name<E>() -> &'static str {
 /// Probes for a response.
 pub trait ResponseProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsResponse {
+    fn probe_reply(&self) -> IsResponse {
         IsResponse
     }
 }
@@ -252,7 +310,7 @@ impl ResponseProbe for &&&Probe<Response> {}
 /// Probes for a stream.
 pub trait StreamProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsStream {
+    fn probe_reply(&self) -> IsStream {
         IsStream
     }
 }
@@ -262,7 +320,7 @@ impl<S: Stream> StreamProbe for &&Probe<S> {}
 /// Probes for an iterator.
 pub trait IteratorProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsIterator {
+    fn probe_reply(&self) -> IsIterator {
         IsIterator
     }
 }
@@ -272,34 +330,12 @@ impl<I: Iterator> IteratorProbe for &Probe<I> {}
 /// The last case of [`ResponseProbe`]: a value.
 pub trait ReplyProbe {
     /// What to do with the value.
-    fn reply(&self) -> IsValue {
+    fn probe_reply(&self) -> IsValue {
         IsValue
     }
 }
 
 impl<T> ReplyProbe for Probe<T> {}
-
-/// A value that can be written as JSON.
-#[diagnostic::on_unimplemented(
-    message = "an agent cannot answer with `{Self}`",
-    label = "this cannot be written as JSON",
-    note = "help: add `#[derive(serde::Serialize)]` to it, or return a stream, an iterator or a `ppio::Response`"
-)]
-pub trait AgentValue {
-    #[doc(hidden)]
-    type Json: Serialize + ?Sized;
-    #[doc(hidden)]
-    fn json(&self) -> &Self::Json;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Serialize> AgentValue for T {
-    type Json = T;
-
-    fn json(&self) -> &T {
-        self
-    }
-}
 
 /// The marker of a response.
 pub struct IsResponse;
@@ -310,20 +346,70 @@ pub struct IsIterator;
 /// The marker of a value.
 pub struct IsValue;
 
-/// A reply whose kind is known.
-pub trait Shape {
-    /// What it is made of; `()` for a reply in one piece.
+/// A value that can be written as JSON.
+#[diagnostic::on_unimplemented(
+    message = "an agent cannot answer with `{Self}`",
+    label = "this cannot be written as JSON",
+    note = "help: add `#[derive(serde::Serialize)]` to it, or return a stream, an iterator or a `ppio::Response`"
+)]
+pub trait AgentValue: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> AgentValue for T {}
+
+/// Items that can be sent from any thread.
+#[diagnostic::on_unimplemented(
+    message = "an agent cannot stream from `{Self}`, because it is not `Send`",
+    label = "this cannot move between threads, as it does while its items are sent",
+    note = "help: keep an `Arc` in it where there is an `Rc`; write a box as `Box<dyn Iterator<Item = ..> + Send>` or `Pin<Box<dyn Stream<Item = ..> + Send>>`"
+)]
+pub trait AgentItems: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> AgentItems for T {}
+
+impl IsResponse {
+    /// Passes the response through untouched.
+    pub fn shape(self, response: Response, _: &Outlet) -> Whole {
+        Whole(Outcome::Response(Box::new(response)))
+    }
+}
+impl IsStream {
+    /// Keeps the stream.
+    pub fn shape<S: Stream + AgentItems>(self, stream: S, _: &Outlet) -> Streaming<S> {
+        Streaming(stream)
+    }
+}
+impl IsIterator {
+    /// Keeps the iterator.
+    pub fn shape<I: Iterator + AgentItems>(self, iterator: I, _: &Outlet) -> Iterating<I> {
+        Iterating(iterator)
+    }
+}
+impl IsValue {
+    /// Writes the value.
+    pub fn shape<T: AgentValue>(self, value: T, outlet: &Outlet) -> Whole {
+        Whole(Outcome::value(&value, outlet))
+    }
+}
+
+/// An answer whose kind is known.
+pub trait Shape: Sized {
+    /// What it is made of; `()` for an answer in one piece.
     type Item;
 }
 
-/// A response.
-pub struct Whole(Response);
+/// The answer with what writes its items.
+pub fn reply<S: Shape>(shape: S, writer: ItemWriter<S::Item>) -> Reply<S> {
+    Reply::Shape(shape, writer)
+}
+
+/// An answer in one piece.
+pub struct Whole(Outcome);
 /// A stream of items.
 pub struct Streaming<S>(S);
 /// An iterator of items.
 pub struct Iterating<I>(I);
-/// A value.
-pub struct Value<T>(T);
 
 impl Shape for Whole {
     type Item = ();
@@ -334,57 +420,47 @@ impl<S: Stream> Shape for Streaming<S> {
 impl<I: Iterator> Shape for Iterating<I> {
     type Item = I::Item;
 }
-impl<T> Shape for Value<T> {
-    type Item = ();
+
+/// What the author's function came to.
+pub enum Reply<S: Shape> {
+    /// An answer, and what writes its items.
+    Shape(S, ItemWriter<S::Item>),
+    /// An error.
+    Failed(Error),
 }
 
-impl IsResponse {
-    /// Gives the reply its shape.
-    pub fn shape(self, response: Response) -> Whole {
-        Whole(response)
-    }
-}
-impl IsStream {
-    /// Gives the reply its shape.
-    pub fn shape<S: Stream>(self, stream: S) -> Streaming<S> {
-        Streaming(stream)
-    }
-}
-impl IsIterator {
-    /// Gives the reply its shape.
-    pub fn shape<I: Iterator>(self, iterator: I) -> Iterating<I> {
-        Iterating(iterator)
-    }
-}
-impl IsValue {
-    /// Gives the reply its shape.
-    pub fn shape<T: AgentValue>(self, value: T) -> Value<T> {
-        Value(value)
-    }
+/// The reply of a function that returned an error.
+pub fn fail<E, K: ConvertError<E>, S: Shape>(_: K, error: E) -> Reply<S> {
+    Reply::Failed(K::convert(error))
 }
 
-impl Whole {
-    /// Passes the response through untouched.
-    pub fn deliver<W>(self, _: W, _: &Outlet) -> std::future::Ready<Outcome> {
-        std::future::ready(Outcome::Response(Box::new(self.0)))
+impl Reply<Whole> {
+    /// There is nothing left to do.
+    pub fn deliver(self, _: &Outlet) -> Ready<Outcome> {
+        ready(match self {
+            Self::Shape(Whole(outcome), _) => outcome,
+            Self::Failed(error) => Outcome::Failed(error),
+        })
     }
 }
-impl<S: Stream> Streaming<S> {
+impl<S: Stream> Reply<Streaming<S>> {
     /// Sends every item.
-    pub async fn deliver<W: WriteItem<S::Item>>(self, writer: W, outlet: &Outlet) -> Outcome {
-        send_stream(self.0, writer, outlet).await
+    pub async fn deliver(self, outlet: &Outlet) -> Outcome {
+        match self {
+            Self::Shape(Streaming(stream), writer) => send_stream(stream, writer, outlet).await,
+            Self::Failed(error) => Outcome::Failed(error),
+        }
     }
 }
-impl<I: Iterator> Iterating<I> {
+impl<I: Iterator> Reply<Iterating<I>> {
     /// Sends every item.
-    pub async fn deliver<W: WriteItem<I::Item>>(self, writer: W, outlet: &Outlet) -> Outcome {
-        send_iterator(self.0, writer, outlet).await
-    }
-}
-impl<T: AgentValue> Value<T> {
-    /// Writes the value.
-    pub fn deliver<W>(self, _: W, outlet: &Outlet) -> std::future::Ready<Outcome> {
-        std::future::ready(Outcome::value(self.0.json(), outlet))
+    pub async fn deliver(self, outlet: &Outlet) -> Outcome {
+        match self {
+            Self::Shape(Iterating(iterator), writer) => {
+                send_iterator(iterator, writer, outlet).await
+            }
+            Self::Failed(error) => Outcome::Failed(error),
+        }
     }
 }
 
@@ -395,11 +471,11 @@ pub trait ItemProbe {
     /// The type of the items' errors.
     type Error;
     /// What to do with an item.
-    fn item(&self) -> ResultItem {
+    fn probe_item(&self) -> ResultItem {
         ResultItem
     }
     /// Asks about the items' errors.
-    fn item_error(&self) -> Probe<Self::Error> {
+    fn probe_item_error(&self) -> Probe<Self::Error> {
         Probe::new()
     }
 }
@@ -411,11 +487,11 @@ impl<T, E> ItemProbe for &Probe<Result<T, E>> {
 /// The other case of [`ItemProbe`].
 pub trait PlainItemProbe {
     /// What to do with an item.
-    fn item(&self) -> PlainItem {
+    fn probe_item(&self) -> PlainItem {
         PlainItem
     }
     /// Plain items have no errors.
-    fn item_error(&self) -> Probe<Infallible> {
+    fn probe_item_error(&self) -> Probe<Infallible> {
         Probe::new()
     }
 }
@@ -423,54 +499,47 @@ pub trait PlainItemProbe {
 impl<T> PlainItemProbe for Probe<T> {}
 
 /// Items are values.
-#[derive(Clone, Copy)]
 pub struct PlainItem;
 /// Items are `Result`s of values.
-#[derive(Clone, Copy)]
 pub struct ResultItem;
 
-/// Writes items of a known kind, with errors of a known kind.
-pub struct ItemWriter<I, E> {
-    _item: I,
-    error: E,
-}
-
-impl<I, E> ItemWriter<I, E> {
-    /// Joins what the probes found.
-    pub fn new(item: I, error: E) -> Self {
-        Self { _item: item, error }
-    }
-}
-
-/// Writes one item to the outlet.
+/// An item that can be written as JSON.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot send `{I}` as an item",
+    message = "an agent cannot send `{Self}` as an item",
     label = "these items cannot be written as JSON",
-    note = "help: add `#[derive(serde::Serialize)]` to the item type"
+    note = "help: add `#[derive(serde::Serialize)]` to the type of the items"
 )]
-pub trait WriteItem<I> {
-    #[doc(hidden)]
-    #[expect(
-        private_interfaces,
-        reason = "the outlet's flow is for the runtime alone"
-    )]
-    fn write(&self, item: I, outlet: &Outlet) -> Result<Flow, Error>;
-}
+pub trait AgentItem: Serialize {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize, E> WriteItem<T> for ItemWriter<PlainItem, E> {
-    #[expect(private_interfaces, reason = "see the trait")]
-    fn write(&self, item: T, outlet: &Outlet) -> Result<Flow, Error> {
-        outlet.push(&item)
+impl<T: Serialize> AgentItem for T {}
+
+/// Writes items of one kind to the outlet.
+///
+/// A pointer, so that the type says nothing about what the items have to be: a mistake there is one
+/// error, where the writer is made.
+pub struct ItemWriter<I>(fn(I, &Outlet) -> Result<Flow, Error>);
+
+impl<I> ItemWriter<I> {
+    pub(crate) fn write(&self, item: I, outlet: &Outlet) -> Result<Flow, Error> {
+        (self.0)(item, outlet)
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<T: Serialize, E, K: ConvertError<E> + Copy> WriteItem<Result<T, E>>
-    for ItemWriter<ResultItem, K>
-{
-    #[expect(private_interfaces, reason = "see the trait")]
-    fn write(&self, item: Result<T, E>, outlet: &Outlet) -> Result<Flow, Error> {
-        outlet.push(&item.map_err(|error| self.error.convert(error))?)
+impl PlainItem {
+    /// What writes such items.
+    pub fn writer<T: AgentItem, K>(self, _: Probe<T>, _: K) -> ItemWriter<T> {
+        ItemWriter(|item, outlet| outlet.push(&item))
+    }
+}
+
+impl ResultItem {
+    /// What writes such items, and converts their errors.
+    pub fn writer<T: AgentItem, E, K: ConvertError<E>>(
+        self,
+        _: Probe<Result<T, E>>,
+        _: K,
+    ) -> ItemWriter<Result<T, E>> {
+        ItemWriter(|item, outlet| outlet.push(&item.map_err(K::convert)?))
     }
 }

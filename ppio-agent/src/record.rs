@@ -12,15 +12,14 @@ use crate::error::{Chain, Error};
 use crate::failure::Failure;
 use crate::logging;
 use crate::metrics::End;
-use crate::request_id::RequestId;
 use crate::service::Exchange;
 
 /// Holds one of the `max_concurrency` places until it is dropped. An invocation that is dropped
 /// before it ended was cancelled.
 pub(crate) struct Record {
     agent: Arc<Agent>,
-    request_id: RequestId,
-    context: Option<RequestContext>,
+    /// Learns when nobody waits any more.
+    context: RequestContext,
     span: Span,
     started: Instant,
     ended: bool,
@@ -28,14 +27,13 @@ pub(crate) struct Record {
 
 impl Record {
     /// Takes a place, or says why there is none.
-    pub(crate) fn begin(exchange: &Exchange) -> Result<Self, Failure> {
+    pub(crate) fn begin(exchange: &Exchange, context: RequestContext) -> Result<Self, Failure> {
         let agent = &exchange.agent;
         let before = agent.running.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the record gives the place back.
         let mut record = Self {
             agent: Arc::clone(agent),
-            context: None,
-            request_id: exchange.request_id.clone(),
+            context,
             span: exchange.span.clone(),
             started: exchange.started,
             ended: false,
@@ -58,16 +56,8 @@ impl Record {
         }
     }
 
-    /// The context that learns when nobody waits any more.
-    pub(crate) fn set_context(&mut self, context: RequestContext) {
-        self.context = Some(context);
-    }
-
-    /// When the answer is due.
-    pub(crate) fn deadline(&self, exchange: &Exchange) -> Instant {
-        let context = self.context.as_ref();
-        let deadline = context.and_then(RequestContext::deadline);
-        deadline.unwrap_or(exchange.deadline)
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     pub(crate) fn succeeded(&mut self, items: u64) {
@@ -122,12 +112,7 @@ impl Record {
     }
 
     fn log(&self, write: impl FnOnce()) {
-        if let Some(context) = &self.context {
-            logging::about(context, &self.span, write);
-        } else {
-            let context = RequestContext::named(self.request_id.clone());
-            logging::about(&context, &self.span, write);
-        }
+        logging::about(&self.context, &self.span, write);
     }
 
     fn end(&mut self, end: End, items: u64) {
@@ -145,9 +130,7 @@ impl Drop for Record {
         if !self.ended {
             self.cancelled(0);
         }
-        if let Some(context) = &self.context {
-            context.cancel();
-        }
+        self.context.cancel();
         self.agent.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

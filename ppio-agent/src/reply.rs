@@ -13,7 +13,7 @@ use crate::body::Response;
 use crate::error::{BoxError, Error};
 use crate::json;
 use crate::outlet::{Flow, Outlet, Place};
-use crate::probe::{ConvertError as _, IsBoxable, ItemWriter, ResultItem, WriteItem};
+use crate::probe::{ConvertError as _, IsBoxable, ItemWriter, Probe, ResultItem};
 
 /// How a handler ended.
 pub enum Outcome {
@@ -37,9 +37,9 @@ impl Outcome {
 }
 
 /// Sends the items of a stream, as fast as the client takes them.
-pub(crate) async fn send_stream<S: Stream, W: WriteItem<S::Item>>(
+pub(crate) async fn send_stream<S: Stream>(
     stream: S,
-    writer: W,
+    writer: ItemWriter<S::Item>,
     outlet: &Outlet,
 ) -> Outcome {
     outlet.move_to(Place::Worker).await;
@@ -61,9 +61,9 @@ pub(crate) async fn send_stream<S: Stream, W: WriteItem<S::Item>>(
 }
 
 /// Sends the items of an iterator, from blocking threads.
-pub(crate) async fn send_iterator<I: Iterator, W: WriteItem<I::Item>>(
+pub(crate) async fn send_iterator<I: Iterator>(
     mut iterator: I,
-    writer: W,
+    writer: ItemWriter<I::Item>,
     outlet: &Outlet,
 ) -> Outcome {
     outlet.move_to(Place::Blocking).await;
@@ -131,7 +131,7 @@ where
     E: Into<BoxError>,
 {
     async fn deliver(self, outlet: Outlet) -> Outcome {
-        send_stream(self.0, ItemWriter::new(ResultItem, IsBoxable), &outlet).await
+        send_stream(self.0, ResultItem.writer(Probe::new(), IsBoxable), &outlet).await
     }
 }
 
@@ -142,7 +142,7 @@ where
     E: Into<BoxError>,
 {
     async fn deliver(self, outlet: Outlet) -> Outcome {
-        send_iterator(self.0, ItemWriter::new(ResultItem, IsBoxable), &outlet).await
+        send_iterator(self.0, ResultItem.writer(Probe::new(), IsBoxable), &outlet).await
     }
 }
 
@@ -154,7 +154,7 @@ where
     async fn deliver(self, outlet: Outlet) -> Outcome {
         match self {
             Ok(reply) => reply.deliver(outlet).await,
-            Err(error) => Outcome::Failed(IsBoxable.convert(error)),
+            Err(error) => Outcome::Failed(IsBoxable::convert(error)),
         }
     }
 }

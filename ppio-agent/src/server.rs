@@ -1,7 +1,7 @@
 //! Binds, accepts, drains.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -227,7 +227,8 @@ pub(crate) fn run(app: AgentRuntimeApp) -> Result<(), StartError> {
     let runtime = builder.build().map_err(StartError::Runtime)?;
     let result = runtime.block_on(async {
         let server = app.bind().await?;
-        println!("listening on {}", server.url());
+        // The agent serves whether or not somebody reads this.
+        let _ = writeln!(io::stdout(), "listening on {}", server.url());
         server.serve().await
     });
     // Synchronous code that never returns must not keep the process.

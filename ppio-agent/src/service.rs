@@ -23,12 +23,14 @@ use crate::error::{BoxError, Error};
 use crate::failure::Failure;
 use crate::head::Head;
 use crate::header_names::X_REQUEST_ID;
+use crate::index;
 use crate::invoke::invoke;
 use crate::json::{self, Style};
 use crate::logging;
 use crate::middleware::Next;
 use crate::ping;
 use crate::request_id::RequestId;
+use crate::scoped_body::ScopedBody;
 
 /// One request and its response.
 #[derive(Clone)]
@@ -97,7 +99,7 @@ pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
         exchange.options(request.headers(), origin.as_ref())
     } else {
         // Boxed to keep the future of the usual request small; see `invoke`.
-        let result = Box::pin(exchange.caught(exchange.dispatch(request))).await;
+        let result = Box::pin(exchange.dispatch(request)).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
     };
     let headers = response.headers_mut();
@@ -165,33 +167,46 @@ impl Exchange {
             request_id: self.request_id.clone(),
             headers: request.headers().clone(),
             extensions: http::Extensions::new(),
-            body: Bytes::new(),
             deadline: self.deadline,
             tasks: self.agent.tasks.clone(),
         });
         let next = Next::new(self.clone(), Arc::clone(chain));
-        let run = AgentRuntimeContext::scope(context, next.run(request));
+        let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
+        let run = self.caught(&context, run.instrument(self.span.clone()));
         let deadline = tokio::time::Instant::from_std(self.deadline);
-        tokio::time::timeout_at(deadline, run.instrument(self.span.clone()))
-            .await
-            .map_err(|_| Failure::TimedOut(self.agent.settings.timeout).into())
+        let response = tokio::time::timeout_at(deadline, run).await.map_err(|_| {
+            let failure = Failure::TimedOut(self.agent.settings.timeout);
+            logging::about(&context, &self.span, || {
+                tracing::error!(error = %failure, "middleware failed");
+            });
+            failure
+        })??;
+        Ok(response.map(|body| self.scoped(body, context)))
     }
 
-    /// Makes a panic on the way (in middleware, say) an error.
-    async fn caught<F>(&self, future: F) -> Result<Response, Error>
+    /// The body, in the context of its request where it needs one.
+    pub(crate) fn scoped(&self, body: Body, context: RequestContext) -> Body {
+        if body.runs_on() {
+            Body::new(ScopedBody::new(body, context, self.span.clone()))
+        } else {
+            body
+        }
+    }
+
+    /// Makes a panic in middleware an error.
+    async fn caught<F>(&self, context: &RequestContext, future: F) -> Result<Response, Error>
     where
-        F: Future<Output = Result<Response, Error>>,
+        F: Future<Output = Response>,
     {
         let mut future = pin!(future);
         poll_fn(|cx| {
             // The future is dropped after a panic, so nothing sees a broken state.
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => poll,
+                Ok(poll) => poll.map(Ok),
                 Err(panic) => {
                     let error = panicked(panic.as_ref());
-                    let context = RequestContext::named(self.request_id.clone());
-                    logging::about(&context, &self.span, || {
-                        tracing::error!(%error, "panic outside of the handler");
+                    logging::about(context, &self.span, || {
+                        tracing::error!(%error, "middleware failed");
                     });
                     Poll::Ready(Err(error))
                 }
@@ -243,28 +258,13 @@ pub(crate) async fn answer_endpoint(
             let busy = agent.tasks.running() > 0;
             Ok(ping::answer(agent.ping.as_ref(), busy, &agent.last_change).await)
         }
-        Route::Index => Ok(index(agent)),
+        Route::Index => Ok(index::answer(agent, request.headers())),
         Route::Metrics => Ok(metrics(agent)),
         Route::Unknown => Err(Failure::NoRoute {
             path: request.uri().path().chars().take(200).collect(),
         }
         .into()),
     }
-}
-
-fn index(agent: &Agent) -> Response {
-    let mut endpoints = serde_json::json!({ "invocations": "/invocations", "ping": "/ping" });
-    if agent.settings.enable_metrics {
-        endpoints["metrics"] = "/metrics".into();
-    }
-    let body = serde_json::json!({
-        "service": "PPIO Agent Runtime",
-        "version": env!("CARGO_PKG_VERSION"),
-        "status": "running",
-        "timestamp": ping::timestamp(std::time::SystemTime::now()),
-        "endpoints": endpoints,
-    });
-    json::response(StatusCode::OK, json::to_bytes(&body))
 }
 
 fn metrics(agent: &Agent) -> Response {

@@ -12,9 +12,14 @@ use crate::cors::Cors;
 
 /// A configuration in which nothing is left open.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, not a state"
+)]
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) debug: bool,
     pub(crate) timeout: Duration,
     pub(crate) max_request_size: ByteSize,
     pub(crate) cors: Cors,
@@ -81,6 +86,7 @@ impl Settings {
             port: env
                 .read("PORT", "a port from 0 to 65535", config.port, parse)
                 .unwrap_or(headers::AGENT_PORT),
+            debug,
             timeout: env.seconds("TIMEOUT", config.timeout, 300),
             max_request_size: env
                 .read(

@@ -11,7 +11,7 @@ use crate::settings::ConfigError;
 pub enum StartError {
     /// The configuration is wrong; the text names every variable at fault.
     #[error("bad configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// There is nothing to serve.
     #[error("no entrypoint: annotate one function with `#[ppio::entrypoint]`")]
     NoEntrypoint,
@@ -48,4 +48,11 @@ pub enum StartError {
     /// The system refuses what a server needs: threads, signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+}
+
+// By hand: the text is in ours already, and as a source it would be said twice.
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
 }

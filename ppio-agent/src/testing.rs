@@ -30,6 +30,9 @@ use serde_json::Value;
 
 use crate::app::AgentRuntimeApp;
 use crate::body::Body;
+use crate::error::Error;
+use crate::head::Head;
+use crate::json::Style;
 use crate::service::AgentService;
 use crate::start_error::StartError;
 
@@ -127,11 +130,13 @@ impl TestRequest {
 
     /// Sends it and waits for the head of the answer.
     pub async fn send(self) -> TestReply {
+        let bare = Head::of(self.request.headers()).style == Style::Bare;
         let response = self.service.respond(self.request.map(Full::new)).await;
         let (head, body) = response.into_parts();
         TestReply {
             head,
             body,
+            bare,
             events: sse::Decoder::new(),
         }
     }
@@ -142,6 +147,8 @@ impl TestRequest {
 pub struct TestReply {
     head: http::response::Parts,
     body: Body,
+    /// The request asked for the value alone, so an answer has no envelope.
+    bare: bool,
     events: sse::Decoder,
 }
 
@@ -184,16 +191,36 @@ impl TestReply {
     /// # Panics
     /// When the answer is an error, a stream, or of another type.
     pub async fn value<T: DeserializeOwned>(self) -> T {
-        let status = self.status();
+        let (status, bare) = (self.status(), self.bare);
         let text = self.text().await;
         assert!(status.is_success(), "the agent answered {status}: {text}");
-        match read::<Value>(&text) {
-            Value::Object(mut envelope) if envelope.contains_key("result") => {
-                let result = envelope.remove("result").unwrap_or_default();
-                read(&result.to_string())
-            }
-            _ => read(&text),
+        if bare {
+            return read(&text);
         }
+        let mut envelope: Value = read(&text);
+        match envelope.get_mut("result") {
+            Some(result) => read(&result.take().to_string()),
+            // A response of the agent's own has no envelope.
+            None => read(&text),
+        }
+    }
+
+    /// The error that the agent answered, with its status, type and text.
+    ///
+    /// # Panics
+    /// When the answer is not an error.
+    pub async fn error(self) -> Error {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            error: String,
+            error_type: String,
+        }
+        let status = self.status();
+        let text = self.text().await;
+        let failed = status.is_client_error() || status.is_server_error();
+        assert!(failed, "not an error but {status}: {text}");
+        let Answer { error, error_type } = read(&text);
+        Error::new(status, error).with_type(error_type)
     }
 
     /// The next item of a stream, or `None` at its end. An error item is an item: an object with
@@ -251,48 +278,4 @@ fn read<T: DeserializeOwned>(text: &str) -> T {
         let expected = std::any::type_name::<T>();
         panic!("not a {expected}: {error} in {text}")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::stream;
-
-    use super::*;
-    use crate::{Error, EventStream, Events};
-
-    #[tokio::test]
-    async fn a_stream_is_read_item_by_item() {
-        let app = AgentRuntimeApp::builder()
-            .entrypoint(|count: u32| async move {
-                EventStream(stream::iter((0..count).map(Ok::<_, Error>)))
-            })
-            .build()
-            .unwrap();
-        let agent = TestAgent::new(app);
-        let mut reply = agent.invoke(&3).await;
-        assert_eq!(reply.next_item().await, Some(0));
-        assert_eq!(reply.items::<u32>().await, [1, 2]);
-    }
-
-    #[tokio::test]
-    async fn an_iterator_runs_on_blocking_threads_and_may_fail() {
-        let app = AgentRuntimeApp::builder()
-            .entrypoint(|_: Value| Events([Ok(1), Err("broken"), Ok(2)].into_iter()))
-            .build()
-            .unwrap();
-        let items: Vec<Value> = TestAgent::new(app).invoke(&()).await.items().await;
-        assert_eq!(items[0], 1);
-        assert_eq!(items[1]["error"], "broken");
-        assert_eq!(items.len(), 2);
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "not a stream but 422")]
-    async fn what_is_not_a_stream_is_shown() {
-        let app = AgentRuntimeApp::builder()
-            .entrypoint(|text: String| async move { text })
-            .build()
-            .unwrap();
-        TestAgent::new(app).invoke(&1).await.items::<Value>().await;
-    }
 }

@@ -62,6 +62,7 @@ impl AgentProcess {
         AgentLauncher {
             command,
             settings: Vec::new(),
+            address: None,
             ready_within: READY_WITHIN,
         }
     }
@@ -167,6 +168,8 @@ pub struct AgentLauncher {
     command: Command,
     /// What the test sets wins over the address that the launcher chooses.
     settings: Vec<(OsString, OsString)>,
+    /// Where it has to listen; otherwise on a free port.
+    address: Option<SocketAddr>,
     ready_within: Duration,
 }
 
@@ -180,6 +183,12 @@ impl AgentLauncher {
     /// Adds a command line argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    /// Starts it where another agent has listened, instead of on a free port.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -214,6 +223,22 @@ impl AgentLauncher {
         panic!("other processes took {PORT_ATTEMPTS} free ports in a row");
     }
 
+    /// Starts the agent and waits until it accepts connections, for an agent that is not healthy.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started, ends early, or does not listen in time.
+    pub fn listening(mut self) -> AgentProcess {
+        let mut agent = self.launch();
+        let deadline = Instant::now() + self.ready_within;
+        while TcpStream::connect(agent.address).is_err() {
+            assert!(agent.is_running(), "the agent ended at once");
+            assert!(Instant::now() < deadline, "the agent does not listen");
+            thread::sleep(POLL);
+        }
+        agent
+    }
+
     /// Starts the agent without waiting for it, for an agent that is expected to refuse to start.
     ///
     /// # Panics
@@ -224,7 +249,7 @@ impl AgentLauncher {
     }
 
     fn launch(&mut self) -> AgentProcess {
-        let address = free_address();
+        let address = self.address.unwrap_or_else(free_address);
         let mut process = self
             .command
             .env("PPIO_AGENT_HOST", address.ip().to_string())

@@ -20,6 +20,11 @@ pub fn node_modules() -> Option<PathBuf> {
     variable("PPIO_INTEROP_NODE_MODULES")
 }
 
+/// A Chromium, or `None` after saying why the calling test does nothing.
+pub fn browser() -> Option<PathBuf> {
+    variable("PPIO_INTEROP_BROWSER")
+}
+
 fn variable(name: &str) -> Option<PathBuf> {
     let value = std::env::var_os(name);
     if value.is_none() {

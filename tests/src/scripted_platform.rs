@@ -5,8 +5,10 @@
 //! says.
 
 mod behaviour;
+mod catalogue;
 mod client;
 mod connection;
+mod daemon;
 mod reply;
 mod request;
 
@@ -54,6 +56,8 @@ struct State {
     connections: usize,
     open_connections: usize,
     domain: String,
+    /// How many bytes are written at a time.
+    drip: Option<usize>,
 }
 
 impl Shared {
@@ -118,6 +122,11 @@ impl ScriptedPlatform {
         self.shared.lock().standing.insert(route.to_owned(), reply);
     }
 
+    /// Writes all replies in pieces of so many bytes, and lets everyone else go on between them.
+    pub fn drip(&self, piece: usize) {
+        self.shared.lock().drip = Some(piece);
+    }
+
     /// Resets the next connections without reading a byte from them.
     pub fn reset_connections(&self, count: usize) {
         self.shared.lock().resets = count;
@@ -164,6 +173,12 @@ impl ScriptedPlatform {
             .lock()
             .sandboxes
             .retain(|sandbox| sandbox.id != id);
+    }
+
+    /// Adds a sandbox that runs already.
+    pub fn add_sandbox(&self, id: &str, template_id: &str) {
+        let sandbox = ScriptedSandbox::running(id, template_id);
+        self.shared.lock().sandboxes.push(sandbox);
     }
 
     /// Adds a template whose `agent.yaml` is `document`.

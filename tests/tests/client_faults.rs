@@ -11,6 +11,9 @@ use tokio::net::TcpListener;
 
 const INVOKE: &str = "agent POST /invocations";
 
+/// What a busy machine may add to a time; nothing that is tested here would end so soon by itself.
+const SLACK: Duration = Duration::from_secs(10);
+
 /// A session whose every call opens a connection of its own.
 async fn fresh_connections(platform: &ScriptedPlatform) -> SandboxSession {
     let config = ClientConfig {
@@ -209,7 +212,7 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
         }
         other => panic!("{other}"),
     }
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < SLACK);
 
     platform.always("GET /v2/sandboxes", Reply::error(429, "slow down"));
     let error = client.list_sessions().await.unwrap_err();
@@ -221,6 +224,75 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
         }
     ));
     assert!(error.is_retryable());
+}
+
+#[tokio::test]
+async fn a_rate_limit_may_name_a_date() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    // Dates count in whole seconds, so this one is between one and two seconds away.
+    let then = std::time::SystemTime::now() + Duration::from_secs(2);
+    let date = httpdate::fmt_http_date(then);
+    let headers = [("retry-after", date.as_str())];
+    platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
+    let started = Instant::now();
+    client.list_sessions().await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(900), "{date}");
+    // A date in the past is no reason to wait.
+    let headers = [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
+    client.list_sessions().await.unwrap();
+    // A number that no clock can count is more than there is time for.
+    let headers = [("retry-after", "18446744073709551615")];
+    platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
+    let error = client.list_sessions().await.unwrap_err();
+    assert!(matches!(error, Error::RateLimit { .. }), "{error}");
+}
+
+/// Many invocations at once, over connections that break in every way at any time: each of them is
+/// heard at most once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections() {
+    const ASKED: usize = 300;
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    let ok = json!({"result": 1, "status": "success", "duration": 0}).to_string();
+    let cut = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    for round in 0..ASKED {
+        platform.script(
+            INVOKE,
+            match round % 6 {
+                // The answer, and an end that the next invocation may run into.
+                0 => Reply::body(200, "application/json", &ok).close(),
+                1 => Reply::body(200, "application/json", &ok).reset(),
+                2 => Reply::nothing().reset(),
+                3 => Reply::raw(cut).reset(),
+                4 => Reply::error(503, "draining").close(),
+                _ => Reply::body(200, "application/json", &ok),
+            },
+        );
+    }
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..ASKED {
+        if number % 20 == 0 {
+            platform.reset_connections(2);
+        }
+        let session = session.clone();
+        asking.spawn(async move { session.invoke(json!({ "number": number })).await.is_ok() });
+        if number % 8 == 7 {
+            asking.join_next().await;
+        }
+    }
+    asking.join_all().await;
+    let mut heard = std::collections::HashMap::new();
+    for request in platform.requests(INVOKE) {
+        let number = request.json()["number"].as_u64().expect("every one has it");
+        *heard.entry(number).or_insert(0) += 1;
+    }
+    assert!(heard.len() > ASKED / 2, "most were heard: {}", heard.len());
+    let twice: Vec<_> = heard.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "heard more than once: {twice:?}");
 }
 
 #[tokio::test]
@@ -259,7 +331,7 @@ async fn one_deadline_covers_all_attempts() {
     platform.always("GET /v2/sandboxes", slow_failure);
     let started = Instant::now();
     client.list_sessions().await.unwrap_err();
-    assert!(started.elapsed() < limit * 2, "{:?}", started.elapsed());
+    assert!(started.elapsed() < limit + SLACK, "{:?}", started.elapsed());
     assert!(platform.count("GET /v2/sandboxes") >= 2);
 }
 
@@ -281,7 +353,7 @@ async fn what_stalls_times_out_wherever_it_stalls() {
         let started = Instant::now();
         let error = session.invoke("hi").timeout(limit).await.unwrap_err();
         let within = started.elapsed();
-        assert!(within >= limit && within < limit * 4, "{within:?}");
+        assert!(within >= limit && within < limit + SLACK, "{within:?}");
         match error {
             Error::Timeout { limit: told, .. } => assert_eq!(told, limit),
             // The status alone says enough.

@@ -1,13 +1,15 @@
 //! Invocations: what is sent, and what the answer becomes.
 
 use std::future::IntoFuture as _;
+use std::time::Duration;
 
 use integration_tests::scripted_platform::{API_KEY, Reply, ScriptedPlatform, client_of};
-use ppio_agent_client::{Answer, Error, InvocationRequest};
+use ppio_agent_client::{Answer, Error, InvocationRequest, SandboxConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const INVOKE: &str = "agent POST /invocations";
+const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct City {
@@ -189,4 +191,59 @@ async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
     assert!(matches!(error, Error::Validation { .. }));
     drop(client);
     platform.until_nothing_lives().await;
+}
+
+/// Lets the clock of this test run ahead.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forgotten() {
+    const REFRESH: &str = "POST /sandboxes/{id}/refreshes";
+
+    let platform = ScriptedPlatform::start().await;
+    platform.add_template(
+        "tmpl1",
+        &integration_tests::scripted_platform::agent_document("a"),
+    );
+    let client = client_of(&platform);
+    let ask = async |session: &str| {
+        let call = client.invoke_agent_runtime("my_agent-tmpl1", "hi");
+        let sandbox = SandboxConfig {
+            timeout: Some(Duration::from_secs(100)),
+            ..SandboxConfig::default()
+        };
+        call.runtime_session_id(session).sandbox(sandbox).await
+    };
+    ask("used").await.unwrap();
+    ask("used").await.unwrap();
+    assert_eq!(platform.count(REFRESH), 0, "there is time enough");
+    pass(Duration::from_secs(60)).await;
+    ask("used").await.unwrap();
+    platform
+        .until("it is prolonged", |platform| platform.count(REFRESH) == 1)
+        .await;
+    assert_eq!(platform.requests(REFRESH)[0].json()["duration"], 100);
+    assert_eq!(platform.live().len(), 1);
+
+    // Its time has long been up, as far as this process knows: nothing is kept for it, and should
+    // somebody else have prolonged it, it is left to them.
+    pass(Duration::from_secs(200)).await;
+    ask("other").await.unwrap();
+    client.close().await.unwrap();
+    let live: Vec<_> = platform.live().into_iter().map(|left| left.id).collect();
+    assert_eq!(live, ["sb1"]);
+}
+
+#[tokio::test]
+async fn an_answer_without_envelope_still_tells_its_request() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    platform.script(INVOKE, Reply::json(200, &json!({"temperature": 21})));
+    let answer = session.invoke("hi").request_id("order-43").await.unwrap();
+    assert_eq!(answer.request_id(), Some("order-43"));
+    assert!(answer.duration > 0.0);
 }

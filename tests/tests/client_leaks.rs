@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use integration_tests::scripted_platform::{
     Reply, ScriptedPlatform, agent_document, client_of, client_with,
 };
@@ -53,8 +54,50 @@ async fn create_session_dropped_after_any_number_of_polls_leaves_nothing() {
     }
 }
 
-/// The future above hides the steps in its own task, so the interesting points in time are those of
-/// the platform: the caller leaves while each request is being answered, or half answered.
+/// The future above hides the steps in its own task. On one thread that task, the connections and the
+/// platform take turns; the caller leaves after any number of them, so at every point at which
+/// anything waits.
+#[tokio::test]
+async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
+    for template in ["tmpl_1", "tmpl_py"] {
+        for turns in 0.. {
+            let platform = ScriptedPlatform::start().await;
+            let client = client_of(&platform);
+            let mut document = agent_document("python");
+            document["spec"]["entrypoint"] = json!("agent.py");
+            platform.add_template("tmpl_py", &document);
+            platform.always("envd POST /process.Process/Start", started().hang());
+            if template == "tmpl_py" {
+                platform.script("agent GET /ping", Reply::error(502, "not yet"));
+            }
+            platform.drip(8);
+            let mut creating = client.create_session(template).into_future();
+            let mut outcome = None;
+            for _ in 0..=turns {
+                outcome = (&mut creating).now_or_never();
+                if outcome.is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(creating);
+            let finished = outcome.is_some();
+            drop(outcome.transpose().unwrap());
+            client.close().await.unwrap();
+            platform.until_nothing_lives().await;
+            let made = platform.count("POST /sandboxes");
+            assert!(made <= 1, "{made} after {turns} turns");
+            if finished {
+                assert!(turns > 40, "there are more points to leave at than {turns}");
+                eprintln!("{template}: left at {turns} points");
+                break;
+            }
+        }
+    }
+}
+
+/// The interesting points in time of the platform: the caller leaves while each request is being
+/// answered, or half answered.
 #[tokio::test]
 async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
     let steps = [
@@ -82,14 +125,20 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
             if step != "envd POST /process.Process/Start" {
                 platform.always("envd POST /process.Process/Start", started().hang());
             }
+            if step == "GET /templates" {
+                // An agent that is healthy would not wait for its template.
+                platform.always("agent GET /ping", Reply::error(502, "not yet"));
+            }
             platform.script(step, reply);
             let creating = tokio::spawn(client.create_session("tmpl_py").into_future());
             platform
                 .until("the step is reached", |platform| platform.count(step) > 0)
                 .await;
             creating.abort();
-            client.close().await.unwrap();
+            // Had it finished, its session would live in the handle.
+            drop(creating);
             platform.until_nothing_lives().await;
+            client.close().await.unwrap();
             assert_eq!(platform.count("POST /sandboxes"), 1, "{step}");
         }
     }

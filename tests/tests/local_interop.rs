@@ -10,7 +10,9 @@ use std::time::Duration;
 use integration_tests::{
     agent_client_interpreter, example_binary, node_modules, python_interpreter,
 };
-use ppio_sandbox_local::{IsolationKind, LocalPlatform, TemplateSpec};
+use ppio_agent_client::AgentRuntimeClient;
+use ppio_sandbox_local::{IsolationKind, LocalPlatform, LocalPlatformBuilder, TemplateSpec};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -29,8 +31,15 @@ struct Platform {
 impl Platform {
     /// A platform that shows its sandboxes the interpreter and its packages.
     async fn start(interpreter: Option<&Path>) -> Self {
+        Self::with(interpreter, |builder| builder).await
+    }
+
+    async fn with(
+        interpreter: Option<&Path>,
+        settings: impl FnOnce(LocalPlatformBuilder) -> LocalPlatformBuilder,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut builder = LocalPlatform::builder().home(home.path()).tls(true);
+        let mut builder = settings(LocalPlatform::builder().home(home.path()).tls(true));
         if let Some(interpreter) = interpreter {
             for prefix in prefixes(interpreter).await {
                 builder = builder.expose(prefix);
@@ -55,6 +64,17 @@ impl Platform {
             eprintln!("skipped: {remedy}");
         }
         isolates
+    }
+
+    /// The ids of templates of one agent on `ppio-sandbox` and one on `bedrock-agentcore`.
+    async fn python_agents(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for agent in ["ppio", "agentcore"] {
+            let spec = TemplateSpec::new(format!("{agent}-agent"))
+                .directory(interop_file("agents").join(agent));
+            ids.push(self.platform.build_template(spec).await.unwrap().id);
+        }
+        ids
     }
 
     async fn run(&self, program: &Path, script: &str, arguments: &[String]) {
@@ -186,15 +206,46 @@ async fn python_agent_client(client: Option<PathBuf>) {
             let template = platform.platform.build_template(agent).await.unwrap();
             arguments.push(format!("{kind}:{}", template.id));
         }
-        for agent in ["ppio", "agentcore"] {
-            let spec = TemplateSpec::new(format!("{agent}-agent"))
-                .directory(interop_file("agents").join(agent));
-            let template = platform.platform.build_template(spec).await.unwrap();
-            arguments.push(format!("value:{}", template.id));
+        for template in platform.python_agents().await {
+            arguments.push(format!("value:{template}"));
         }
         platform
             .run(&client, "python_agent_client.py", &arguments)
             .await;
     }
     platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_invokes_python_agents() {
+    let Some(interpreter) = python_interpreter() else {
+        return;
+    };
+    let _port = FIXED_PORT.lock().await;
+    // As a process group a sandbox has no `/app`, and the client's `cd /app` has to find it all the same.
+    for isolation in [None, Some(IsolationKind::ProcessGroup)] {
+        let platform = Platform::with(Some(&interpreter), |builder| match isolation {
+            Some(kind) => builder.isolation(kind),
+            None => builder,
+        })
+        .await;
+        let client = AgentRuntimeClient::builder()
+            .base_url(platform.platform.url())
+            .domain(platform.platform.domain())
+            .api_key(platform.platform.api_key())
+            .build()
+            .unwrap();
+        for template in platform.python_agents().await {
+            let session = client.create_session(&template).await.unwrap();
+            let invoking = session.invoke(json!({"prompt": "Ada"}));
+            let answer = invoking.await.unwrap();
+            assert_eq!(
+                answer.result,
+                Some(json!({"message": "Hello, Ada!"})),
+                "{isolation:?}"
+            );
+            session.close().await.unwrap();
+        }
+        platform.stop().await;
+    }
 }

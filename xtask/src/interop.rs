@@ -1,6 +1,7 @@
-//! The published Python and JavaScript packages that the interoperation tests run against,
-//! fetched into the target directory and kept until their list changes.
+//! What the interoperation tests run against: the published Python and JavaScript packages, fetched
+//! into the target directory and kept until their list changes, and the browser of this machine.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,19 +14,31 @@ pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
 pub(crate) const AGENT_CLIENT_PYTHON: &str = "PPIO_INTEROP_AGENT_CLIENT_PYTHON";
 /// Tells a test which `node_modules` folder has the packages.
 pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
+/// Tells a test where Chromium is.
+pub(crate) const BROWSER: &str = "PPIO_INTEROP_BROWSER";
 
 const PYTHON_REMEDY: &str = "install Python 3.10 or later with its venv module \
      (on Debian: apt-get install python3 python3-venv), or run with --no-interop";
 const NODE_REMEDY: &str = "install Node.js 20 or later with npm, or run with --no-interop";
+const BROWSER_REMEDY: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
+     name it in PPIO_INTEROP_BROWSER, or run with --no-interop";
+/// What Chromium and its kin are called.
+const BROWSERS: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
 
-/// What was fetched, as paths to hand to a test.
+/// What was fetched and found, as paths to hand to a test.
 pub(crate) struct Packages {
     pub(crate) python: PathBuf,
     pub(crate) agent_client_python: PathBuf,
     pub(crate) node_modules: PathBuf,
+    pub(crate) browser: PathBuf,
 }
 
-/// Fails with what to install when Python, Node or npm is missing.
+/// Fails with what to install when Python, Node, npm or the browser is missing.
 pub(crate) fn check_tools() -> Result<(), Failure> {
     for (tool, remedy) in [
         ("python3", PYTHON_REMEDY),
@@ -37,7 +50,21 @@ pub(crate) fn check_tools() -> Result<(), Failure> {
             .remedy(remedy)
             .output()?;
     }
-    Ok(())
+    browser().map(|_| ())
+}
+
+/// The browser that is named, or the first that is installed.
+fn browser() -> Result<PathBuf, Failure> {
+    if let Some(named) = env::var_os(BROWSER) {
+        return Ok(named.into());
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders)
+        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            format!("the interoperation tests: no browser is installed; {BROWSER_REMEDY}")
+        })
 }
 
 /// Fetches every set of packages, unless they are there already.
@@ -46,6 +73,7 @@ pub(crate) fn fetch() -> Result<Packages, Failure> {
         python: python()?,
         agent_client_python: agent_client_python()?,
         node_modules: node_modules()?,
+        browser: browser()?,
     })
 }
 

@@ -21,7 +21,7 @@ commands:
   crates                count the crates that a release build of `hello` pulls in
 
 options:
-  --no-interop          leave out the tests that need Python and Node
+  --no-interop          leave out the tests that need Python, Node and a browser
   --quick               fewer and shorter rounds: a look, not a measurement
 ";
 

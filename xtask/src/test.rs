@@ -11,7 +11,7 @@ use crate::{Failure, crates, interop};
 pub(crate) enum Interop {
     /// Fetch the packages and run the tests.
     Run,
-    /// Leave them out: no Python, Node or network is needed.
+    /// Leave them out: no Python, Node, browser or network is needed.
     Skip,
 }
 
@@ -54,6 +54,7 @@ fn workspace_tests() -> Result<(), Failure> {
         step.without_env(interop::PYTHON)
             .without_env(interop::AGENT_CLIENT_PYTHON)
             .without_env(interop::NODE_MODULES)
+            .without_env(interop::BROWSER)
     };
     if nextest_is_installed() {
         let nextest = Step::cargo("tests").args(["nextest", "run", "--workspace"]);
@@ -74,6 +75,7 @@ fn interoperation_tests() -> Result<(), Failure> {
         .env(interop::PYTHON, packages.python)
         .env(interop::AGENT_CLIENT_PYTHON, packages.agent_client_python)
         .env(interop::NODE_MODULES, packages.node_modules)
+        .env(interop::BROWSER, packages.browser)
         .run()
 }
 

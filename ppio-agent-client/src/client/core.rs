@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::platform::{ControlPlane, Endpoints, Envd, SandboxAddress, Service};
 use crate::secret::Secret;
 use crate::session::Registry;
-use crate::templates::TemplateManager;
+use crate::templates::{Launches, TemplateManager};
 use crate::transport::{Limits, RetryPolicy, Transport};
 
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct ClientCore {
     pub(crate) transport: Transport,
     pub(crate) platform: ControlPlane,
     pub(crate) templates: TemplateManager,
+    pub(crate) launches: Launches,
     pub(crate) sessions: Registry,
     pub(crate) background: Background,
 }
@@ -47,6 +48,7 @@ impl ClientCore {
         );
         Self {
             templates: TemplateManager::new(platform.clone()),
+            launches: Launches::default(),
             sessions: Registry::default(),
             background: Background::default(),
             config,

@@ -1,20 +1,21 @@
 //! Making a session: the sandbox, the agent in it, and no trace of either when it fails.
 
-use std::future::IntoFuture;
-use std::pin::Pin;
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ppio_agent_protocol::headers::AGENT_PORT;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::core::ClientCore;
 use super::reclaim::{CREATE_KEY, reclaim, unique};
 use crate::error::Error;
 use crate::platform::NewSandbox;
-use crate::session::{SandboxConfig, SandboxSession, TIMEOUT_KEY};
+use crate::session::{PORT_KEY, SandboxConfig, SandboxSession, TIMEOUT_KEY};
 use crate::templates::Launch;
 
 /// How long a failed creation waits for its sandbox to be ended before it reports. The ending goes
@@ -45,12 +46,11 @@ impl CreateSession {
 
     /// How long the sandbox lives unless it is refreshed.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = Some(timeout);
@@ -59,12 +59,11 @@ impl CreateSession {
 
     /// How long the agent may take to become healthy, instead of what its template says.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").start_timeout(Duration::from_secs(5)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = Some(timeout);
@@ -73,14 +72,13 @@ impl CreateSession {
 
     /// All options at once, in place of those set so far.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let config = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
     /// let session = client.create_session("tmpl_1").config(config).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn config(mut self, config: SandboxConfig) -> Self {
         self.config = config;
@@ -89,11 +87,10 @@ impl CreateSession {
 
     /// An environment variable of everything in the sandbox.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").env("MODEL", "large").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.env_vars.insert(name.into(), value.into());
@@ -102,11 +99,10 @@ impl CreateSession {
 
     /// A fact to find the sandbox by.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").metadata("user", "42").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.metadata.insert(key.into(), value.into());
@@ -115,11 +111,10 @@ impl CreateSession {
 
     /// Whether the sandbox is paused instead of killed when its time is up.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let session = client.create_session("tmpl_1").auto_pause(true).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn auto_pause(mut self, auto_pause: bool) -> Self {
         self.config.auto_pause = auto_pause;
@@ -137,6 +132,9 @@ impl CreateSession {
         let mut metadata = config.metadata;
         metadata.insert(CREATE_KEY.to_owned(), unique());
         metadata.insert(TIMEOUT_KEY.to_owned(), timeout.as_secs().to_string());
+        if let Some(port) = config.ports.first().filter(|port| **port != AGENT_PORT) {
+            metadata.insert(PORT_KEY.to_owned(), port.to_string());
+        }
         Ok(NewSandbox {
             auto_pause: config.auto_pause,
             env_vars: config.env_vars,
@@ -148,37 +146,39 @@ impl CreateSession {
         })
     }
 
-    /// Makes the sandbox and asks for the template meanwhile. Not to be cancelled: the request
-    /// may be under way, and then its answer must be heard.
-    async fn make(&self, request: NewSandbox) -> Result<(SandboxSession, Launch), Error> {
-        let core = &self.core;
-        let (made, template) = tokio::join!(
-            core.platform.create_sandbox(&request),
-            core.templates.find(&self.template_id),
-        );
-        let sandbox = match made {
-            Ok(sandbox) => sandbox,
+    /// Makes the sandbox. Not to be cancelled: the request may be under way, and then its answer
+    /// must be heard.
+    async fn make(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
+        match self.core.platform.create_sandbox(request).await {
+            // From here on dropping the session ends the sandbox.
+            Ok(sandbox) => Ok(SandboxSession::created(
+                &self.core,
+                sandbox,
+                request,
+                &self.config,
+            )),
             Err(error) => {
-                reclaim(core, &request, &error);
-                return Err(error.creating(&self.template_id, None));
+                reclaim(&self.core, request, &error);
+                Err(error.creating(&self.template_id, None))
             }
-        };
-        // From here on dropping the session ends the sandbox.
-        let session = SandboxSession::created(core, sandbox, request.timeout, request.auto_pause);
-        match template {
-            Ok(template) => {
-                let mut launch = Launch::of(template.as_ref());
-                if let Some(timeout) = self.config.start_timeout {
-                    launch.start_timeout = timeout;
-                }
-                Ok((session, launch))
-            }
-            Err(error) => Err(self.undo(session, error).await),
         }
+    }
+
+    /// Everything between a sandbox and a session: its size, its agent, its ports.
+    async fn prepare(
+        &self,
+        session: &SandboxSession,
+        lookup: impl Future<Output = Result<Launch, Error>>,
+    ) -> Result<(), Error> {
+        if self.config.asks_for_a_size() {
+            self.config.check_size(&session.info().await?)?;
+        }
+        session.launch(lookup, self.config.start_timeout).await
     }
 
     /// Ends the sandbox of a creation that failed, and tells why it failed.
     async fn undo(&self, session: SandboxSession, error: Error) -> Error {
+        tracing::debug!(sandbox_id = session.sandbox_id(), %error, "undoing a creation");
         if let Ok(Err(unclosed)) = timeout(CLEAN_UP, session.close()).await {
             tracing::warn!(error = %unclosed, "cannot end the sandbox of a failed creation yet");
         }
@@ -187,21 +187,43 @@ impl CreateSession {
 
     /// The whole creation, as a task that nobody's impatience can stop half-way.
     async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Outcome>) {
-        let started = Instant::now();
-        let outcome = match self.make(request).await {
-            Err(error) => Err(error),
-            Ok((session, launch)) => {
-                let launched = tokio::select! {
-                    launched = session.launch(&launch, started) => launched,
-                    // The caller is gone; dropping the session ends the sandbox.
-                    () = caller.closed() => return,
-                };
-                match launched {
-                    Ok(()) => Ok(session),
-                    Err(error) => Err(self.undo(session, error).await),
+        let outcome = {
+            let (core, template_id) = (&self.core, self.template_id.as_str());
+            let mut lookup = pin!(core.launches.find(&core.templates, template_id));
+            let mut making = pin!(self.make(&request));
+            let mut found = None;
+            // Neither needs the other, and a sandbox that is made does not wait for its template.
+            let made = loop {
+                tokio::select! {
+                    biased;
+                    made = &mut making => break made,
+                    launch = &mut lookup, if found.is_none() => found = Some(launch),
+                }
+            };
+            match made {
+                Err(error) => Err(error),
+                Ok(session) => {
+                    let lookup = async {
+                        match found {
+                            Some(launch) => launch,
+                            None => lookup.await,
+                        }
+                    };
+                    let prepared = tokio::select! {
+                        prepared = self.prepare(&session, lookup) => prepared,
+                        // The caller is gone; dropping the session ends the sandbox.
+                        () = caller.closed() => return,
+                    };
+                    match prepared {
+                        Ok(()) => Ok(session),
+                        Err(error) => Err(self.undo(session, error).await),
+                    }
                 }
             }
         };
+        if outcome.is_err() {
+            self.core.launches.forget(&self.template_id);
+        }
         // A caller that left meanwhile leaves a session that is dropped right here.
         drop(caller.send(outcome));
     }

@@ -1,5 +1,6 @@
 //! Asking an agent the way Amazon Bedrock `AgentCore` is asked.
 
+use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::time::Duration;
@@ -8,13 +9,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use ppio_agent_protocol::AgentId;
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::{AgentRuntimeAnswer, AgentRuntimeClient};
 use crate::error::Error;
-use crate::session::SandboxConfig;
+use crate::session::{SandboxConfig, SandboxSession};
 
 /// A call by agent id. Await it.
-#[derive(Debug)]
 #[must_use = "nothing is sent until this is awaited"]
 pub struct InvokeAgentRuntime {
     client: AgentRuntimeClient,
@@ -41,11 +42,10 @@ impl InvokeAgentRuntime {
 
     /// The caller's own id for the session. Calls with the same id reach the same sandbox.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").runtime_session_id("user-42").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn runtime_session_id(mut self, id: impl Into<String>) -> Self {
         self.session_id = Some(id.into());
@@ -54,12 +54,11 @@ impl InvokeAgentRuntime {
 
     /// How long the invocation may take; making the sandbox has its own limits.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").timeout(Duration::from_secs(30)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -68,14 +67,13 @@ impl InvokeAgentRuntime {
 
     /// Options of the sandbox, if one is made for this call.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let sandbox = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").sandbox(sandbox).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn sandbox(mut self, config: SandboxConfig) -> Self {
         self.sandbox = config;
@@ -85,11 +83,11 @@ impl InvokeAgentRuntime {
     /// Passes on the trace that an incoming request belongs to: its `traceparent`, `tracestate`
     /// and `baggage`.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient, incoming: http::HeaderMap) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let incoming = http::HeaderMap::new();
     /// client.invoke_agent_runtime("my_agent-tmpl1", "hi").trace_context(&incoming).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
         self.trace.clone_from(incoming);
@@ -117,6 +115,9 @@ impl InvokeAgentRuntime {
         let session_id = self
             .session_id
             .unwrap_or_else(|| session.session_id().to_owned());
+        if session.is_half_spent() {
+            prolong(&session);
+        }
         let mut invoke = session.invoke_auto(request).trace_context(&self.trace);
         if let Some(timeout) = self.timeout {
             invoke = invoke.timeout(timeout);
@@ -132,6 +133,16 @@ impl InvokeAgentRuntime {
             runtime_session_id: session_id,
         })
     }
+}
+
+/// A session that is talked to stays; its caller has no other way to say so.
+fn prolong(session: &SandboxSession) {
+    let (core, session) = (session.client(), session.clone());
+    core.background.spawn(&Handle::current(), async move {
+        if let Err(error) = session.refresh().await {
+            tracing::debug!(sandbox_id = session.sandbox_id(), %error, "cannot prolong a session");
+        }
+    });
 }
 
 /// JSON goes as it is, any other text is a prompt, and nothing is an empty object.
@@ -153,6 +164,18 @@ impl IntoFuture for InvokeAgentRuntime {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for InvokeAgentRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The payload and the trace's headers are the caller's business, not the log's.
+        f.debug_struct("InvokeAgentRuntime")
+            .field("agent_id", &self.agent_id)
+            .field("session_id", &self.session_id)
+            .field("timeout", &self.timeout)
+            .field("sandbox", &self.sandbox)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::create_session::CreateSession;
 use crate::error::Error;
+use crate::platform::SandboxState;
 use crate::session::SandboxSession;
 
 /// Made once, however many ask for it at the same time.
@@ -33,7 +34,11 @@ impl RuntimeSessions {
         {
             self.forget(template_id, session_id, &session);
         }
-        let slot = Arc::clone(self.lock().entry(key).or_default());
+        let slot = {
+            let mut sessions = self.lock();
+            forget_expired(&mut sessions);
+            Arc::clone(sessions.entry(key).or_default())
+        };
         let made = slot.get_or_try_init(|| create.into_future()).await;
         made.cloned()
     }
@@ -41,8 +46,9 @@ impl RuntimeSessions {
     /// Remembers a session under its own id.
     pub(super) fn keep(&self, template_id: &str, session: &SandboxSession) {
         let key = (template_id.to_owned(), session.session_id().to_owned());
-        self.lock()
-            .insert(key, Arc::new(OnceCell::new_with(Some(session.clone()))));
+        let mut sessions = self.lock();
+        forget_expired(&mut sessions);
+        sessions.insert(key, Arc::new(OnceCell::new_with(Some(session.clone()))));
     }
 
     /// Makes room for a new sandbox under this id, unless that has happened already.
@@ -65,6 +71,21 @@ impl RuntimeSessions {
     }
 }
 
+/// Drops the sessions whose time has long been up, and the places of those that were never made:
+/// callers choose the ids, so there is no end to them.
+fn forget_expired(sessions: &mut HashMap<Key, Slot>) {
+    sessions.retain(|_, slot| match slot.get() {
+        // Being made, if anyone else holds it.
+        None => Arc::strong_count(slot) > 1,
+        Some(session) if session.is_long_over() => {
+            // Should somebody else have prolonged it, it is somebody else's.
+            session.clone().detach();
+            false
+        }
+        Some(_) => true,
+    });
+}
+
 /// Asks the platform only if the session's time should be up; resumes what was paused then.
 async fn is_alive(session: &SandboxSession) -> Result<bool, Error> {
     if session.is_closed() {
@@ -73,9 +94,13 @@ async fn is_alive(session: &SandboxSession) -> Result<bool, Error> {
     if !session.should_have_expired() {
         return Ok(true);
     }
-    match session.is_paused().await {
-        Ok(true) => session.resume().await.map(|()| true),
-        Ok(false) => session.refresh().await.map(|()| true),
+    let revived = match session.info().await {
+        Ok(info) if info.state == SandboxState::Paused => session.resume().await,
+        Ok(_) => session.refresh().await,
+        Err(error) => Err(error),
+    };
+    match revived {
+        Ok(()) => Ok(true),
         Err(Error::SessionNotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }

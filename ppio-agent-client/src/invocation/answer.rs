@@ -3,7 +3,7 @@
 use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt as _;
 use ppio_agent_protocol::{InvocationResponse, sse};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::source::Source;
@@ -139,6 +139,8 @@ impl Exchange {
         if !is_envelope(&value) {
             let mut response = InvocationResponse::success(value);
             response.duration = started.elapsed().as_secs_f64();
+            let metadata = Map::from_iter([("request_id".to_owned(), request_id.into())]);
+            response.metadata = Some(metadata);
             return Ok(response);
         }
         let response: InvocationResponse<Value> = serde_json::from_value(value)

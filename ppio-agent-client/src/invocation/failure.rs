@@ -1,5 +1,7 @@
 //! What an agent's answer that is no success means.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
@@ -9,17 +11,25 @@ use crate::error::Error;
 use crate::platform::{SandboxState, fault_message};
 use crate::transport::retry_after;
 
+/// How long the platform may take to say what became of a sandbox; the answer at hand is told then.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// The error such an answer stands for. Where it may mean that the sandbox does not run, the
 /// platform is asked instead of guessing.
 pub(super) async fn explain(exchange: Exchange) -> Error {
     let status = exchange.response.status();
     let retry_after = retry_after(exchange.response.headers());
     let session = exchange.session.clone();
+    let deadline = exchange.deadline;
     let request_id = exchange.request_id.clone();
     // A body that breaks off adds nothing to a status that says enough.
     let body = exchange.body().await.unwrap_or_default();
     if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::NOT_FOUND) {
-        match session.info().await.map(|info| info.state) {
+        let asked = deadline
+            .at_most(LOOK)
+            .run("ask about", session.info())
+            .await;
+        match asked.and_then(|asked| asked).map(|info| info.state) {
             Err(gone @ Error::SessionNotFound { .. }) => return gone,
             Ok(SandboxState::Paused) => {
                 let paused = Error::Runtime {
@@ -37,10 +47,12 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
     let said = envelope
         .as_ref()
         .and_then(|envelope| envelope.error.clone());
-    let message = session.redact(said.or_else(|| fault_message(&body)).unwrap_or_else(|| {
-        let reason = status.canonical_reason().unwrap_or("no explanation");
-        reason.to_lowercase()
-    }));
+    let message = said
+        .or_else(|| fault_message(session.auth(), &body))
+        .unwrap_or_else(|| {
+            let reason = status.canonical_reason().unwrap_or("no explanation");
+            reason.to_lowercase()
+        });
     match status {
         StatusCode::UNAUTHORIZED => Error::Authentication {
             status: Some(status.as_u16()),

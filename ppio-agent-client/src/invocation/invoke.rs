@@ -69,12 +69,12 @@ impl<K> Invoke<K> {
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); for a stream, until it begins.
     /// Making a session for the call has its own limits.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let answer = session.invoke("hi").timeout(Duration::from_secs(10)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -83,11 +83,11 @@ impl<K> Invoke<K> {
 
     /// The id under which the agent logs the call, instead of a random one.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let answer = session.invoke("hi").request_id("order-42").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request_id = Some(id.into());
@@ -97,11 +97,12 @@ impl<K> Invoke<K> {
     /// Passes on the trace that an incoming request belongs to: its `traceparent`, `tracestate`
     /// and `baggage`.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession, incoming: http::HeaderMap) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// # let incoming = http::HeaderMap::new();
     /// let answer = session.invoke("hi").trace_context(&incoming).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
         for name in TRACE_HEADERS {
@@ -115,11 +116,10 @@ impl<K> Invoke<K> {
 
     /// Asks in the session with this id instead of a new one, and leaves it open afterwards.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let answer = client.invoke_agent("tmpl_1", "and then?").session("sb_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn session(mut self, sandbox_id: impl Into<String>) -> Self {
         let core = match &self.target {
@@ -133,14 +133,13 @@ impl<K> Invoke<K> {
 
     /// Options of the sandbox, if one is made for this call.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let sandbox = SandboxConfig { allow_internet_access: Some(false), ..SandboxConfig::default() };
     /// let answer = client.invoke_agent("tmpl_1", "hi").sandbox(sandbox).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn sandbox(mut self, config: SandboxConfig) -> Self {
         if let Target::New(create) = self.target {
@@ -162,8 +161,12 @@ impl<K: AnswerKind + 'static> Invoke<K> {
             Target::Session(session) => (session, false),
             Target::New(create) => (create.await?, true),
             Target::Sandbox(core, id) => {
-                let info = core.platform.get_sandbox(&id).await?;
-                (SandboxSession::attach(&core, info), false)
+                // One that is open here is known; the answer tells if it is gone meanwhile.
+                let session = match core.sessions.find(&id) {
+                    Some(open) => open,
+                    None => SandboxSession::attach(&core, core.platform.get_sandbox(&id).await?),
+                };
+                (session, false)
             }
         };
         let (method, path) = INVOCATION;
@@ -228,7 +231,8 @@ async fn ask<K: AnswerKind>(
             Err(failure::explain(exchange).await)
         }
     }
-    .await;
+    .await
+    .map_err(|error: Error| error.redacted(session.auth()));
     session.touch();
     tracing::debug!(elapsed = ?started.elapsed(), ok = outcome.is_ok(), "agent answered");
     outcome

@@ -40,13 +40,13 @@ impl InvocationStream {
 
     /// The next item; `None` after the last one. Cancel safe.
     ///
-    /// ```no_run
-    /// # async fn run(mut stream: ppio_agent_client::InvocationStream) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let mut stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
     /// while let Some(item) = stream.next().await {
     ///     println!("{}", item?);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Option<Result<Value, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
@@ -54,10 +54,11 @@ impl InvocationStream {
 
     /// The id under which the agent logs this call.
     ///
-    /// ```no_run
-    /// # fn run(stream: ppio_agent_client::InvocationStream) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
     /// println!("request {}", stream.request_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn request_id(&self) -> &str {
         &self.request_id
@@ -65,10 +66,11 @@ impl InvocationStream {
 
     /// The session it belongs to.
     ///
-    /// ```no_run
-    /// # fn run(stream: ppio_agent_client::InvocationStream) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
     /// println!("sandbox {}", stream.session().sandbox_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn session(&self) -> &SandboxSession {
         &self.session
@@ -84,13 +86,14 @@ impl InvocationStream {
             }),
             None => return Ok(item.value),
         };
-        Err(Error::Invocation {
+        let error = Error::Invocation {
             sandbox_id: self.session.sandbox_id().to_owned(),
             status: None,
             error_type: error.error_type,
             message: error.error,
             request_id: Some(error.request_id.unwrap_or_else(|| self.request_id.clone())),
-        })
+        };
+        Err(error.redacted(self.session.auth()))
     }
 }
 

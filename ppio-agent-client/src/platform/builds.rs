@@ -31,7 +31,8 @@ pub struct NewTemplate {
     /// Memory of its sandboxes, in mebibytes.
     #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
-    /// Texts stored with it, by key.
+    /// Texts stored with it, where the platform takes them here; an agent's configuration goes under
+    /// `agent_runtime`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -90,7 +91,7 @@ pub struct NewBuild {
     pub ready_cmd: Option<String>,
     /// Build everything anew, whatever is cached.
     pub force: bool,
-    /// Texts stored with the template once the build is ready, by key.
+    /// Texts stored with the template, where the platform takes them here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -143,6 +144,17 @@ pub struct BuildStatus {
     /// Why it failed.
     #[serde(default)]
     pub reason: Option<BuildReason>,
+}
+
+/// Which lines of a build's log to return.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BuildLogQuery {
+    /// From this line on.
+    pub offset: u64,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Of this level and above: `debug`, `info`, `warn`, `error`.
+    pub level: Option<String>,
 }
 
 /// The phases of a build.
@@ -205,14 +217,14 @@ fn template(template_id: &str) -> Subject {
 impl ControlPlane {
     /// Makes a template, or a new build of the one with this name.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, NewTemplate};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::NewTemplate;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let ticket = platform
     ///     .create_template(&NewTemplate { name: "my-agent".into(), ..NewTemplate::default() })
     ///     .await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
         let call = Call::post("create template", "/v3/templates")
@@ -223,11 +235,11 @@ impl ControlPlane {
 
     /// Whether the files with this hash are there, and where to put them if not.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
         let path = format!("/templates/{}/files/{}", encode(template_id), encode(hash));
@@ -239,14 +251,14 @@ impl ControlPlane {
     /// there: such URLs carry their own signature. It may take longer than other calls: as long as
     /// it needs at 100 kB/s.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
     /// if let Some(url) = upload.url.filter(|_| !upload.present) {
     ///     platform.upload_files(&url, b"the archive".to_vec()).await?;
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn upload_files(&self, url: &str, archive: impl Into<Bytes>) -> Result<(), Error> {
         let storage = Service {
@@ -263,13 +275,14 @@ impl ControlPlane {
 
     /// Starts the build that a ticket stands for.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{BuildTicket, ControlPlane, NewBuild};
-    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::NewBuild;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
     /// let build = NewBuild { from_image: Some("debian:stable".into()), ..NewBuild::default() };
     /// platform.start_build(&ticket.template_id, &ticket.build_id, &build).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn start_build(
         &self,
@@ -290,13 +303,14 @@ impl ControlPlane {
 
     /// How far a build is, and its log from line `logs_offset` on.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{BuildPhase, BuildTicket, ControlPlane};
-    /// # async fn run(platform: ControlPlane, ticket: BuildTicket) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::BuildPhase;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
     /// let build = platform.build_status(&ticket.template_id, &ticket.build_id, 0).await?;
     /// println!("ready: {}", build.status == BuildPhase::Ready);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn build_status(
         &self,
@@ -304,12 +318,41 @@ impl ControlPlane {
         build_id: &str,
         logs_offset: u64,
     ) -> Result<BuildStatus, Error> {
+        let query = BuildLogQuery {
+            offset: logs_offset,
+            ..BuildLogQuery::default()
+        };
+        self.build_status_with(template_id, build_id, &query).await
+    }
+
+    /// How far a build is, and the part of its log that is asked for.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::BuildLogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
+    /// let build = platform.build_status_with(&ticket.template_id, &ticket.build_id, &errors).await?;
+    /// for line in build.log_entries {
+    ///     println!("{}", line.message);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn build_status_with(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        query: &BuildLogQuery,
+    ) -> Result<BuildStatus, Error> {
         let (id, build_id) = (encode(template_id), encode(build_id));
         let call = Call::get(
             "get build status",
             format!("/templates/{id}/builds/{build_id}/status"),
         )
-        .query("logsOffset", logs_offset.to_string())
+        .query("logsOffset", query.offset.to_string())
+        .query_if("limit", query.limit)
+        .query_if("level", query.level.as_deref())
         .about(template(template_id));
         self.service.fetch(self.with_token(call)).await
     }

@@ -179,7 +179,16 @@ impl Service {
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let operation = call.operation;
         let response = self.send(call).await?;
-        json(operation, response.body())
+        self.read(operation, &response)
+    }
+
+    /// Reads the JSON of an answer.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        response: &Response<Bytes>,
+    ) -> Result<T, Error> {
+        json(operation, response.body()).map_err(|error| error.redacted(&self.auth))
     }
 
     /// Makes the call and returns the answer with its body unread, whatever its status.

@@ -117,6 +117,14 @@ fn base(field: &str, url: &str) -> Result<String, Error> {
     if uri.query().is_some() {
         return Err(invalid("must not have a query"));
     }
+    let has_credentials = uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'));
+    if has_credentials {
+        let message = "must not hold a user name or password, the API key is the only credential";
+        // Not quoted: what stands in it is a secret.
+        return Err(Error::validation(field, message));
+    }
     Ok(url.trim_end_matches('/').to_owned())
 }
 

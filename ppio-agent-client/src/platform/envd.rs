@@ -1,7 +1,10 @@
 //! envd, the daemon in every sandbox: health, files, processes.
 
+mod directory_events;
 mod envelope;
 mod files;
+mod filesystem;
+mod messages;
 mod process;
 mod process_events;
 mod rpc;
@@ -9,8 +12,10 @@ mod rpc;
 use http::{HeaderName, HeaderValue, header};
 use ppio_agent_protocol::headers;
 
+pub use directory_events::{ChangeKind, DirectoryEvent, DirectoryEvents};
 pub use files::Entry;
-pub use process::{Command, ProcessInfo, ProcessSelector, Signal};
+pub use filesystem::{FileInfo, FileKind};
+pub use process::{Command, ProcessInfo, ProcessSelector, Signal, TerminalSize};
 pub use process_events::{ExitStatus, Output, ProcessEvent, ProcessEvents};
 
 use super::call::{Call, Service};
@@ -24,7 +29,14 @@ pub struct Envd {
     service: Service,
     sandbox_id: String,
     idle: std::time::Duration,
+    /// Calls about files name their user in the query.
+    user: Option<String>,
+    /// Takes a file's bytes as they are; older daemons want a form.
+    raw_uploads: bool,
 }
+
+/// The first version that takes a file's bytes as they are.
+const RAW_UPLOADS: [u32; 3] = [0, 5, 7];
 
 impl Envd {
     pub(crate) fn new(
@@ -37,11 +49,38 @@ impl Envd {
             let name = HeaderName::from_static(headers::ACCESS_TOKEN);
             service.headers.insert(name, token);
         }
+        if let Some(token) = token {
+            service.auth = service.auth.hiding(token);
+        }
         Self {
             service,
             sandbox_id: address.sandbox_id.clone(),
             idle,
+            user: None,
+            raw_uploads: true,
         }
+    }
+
+    /// Speaks to a daemon of this version, which a [`Sandbox`](super::Sandbox) tells; the newest is
+    /// assumed otherwise. Sessions know it.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::{Envd, Sandbox};
+    /// fn daemon_of(client: &ppio_agent_client::AgentRuntimeClient, sandbox: &Sandbox) -> Envd {
+    ///     let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+    ///     envd.with_version(&sandbox.envd_version)
+    /// }
+    /// ```
+    pub fn with_version(mut self, version: &str) -> Self {
+        let parts: Option<Vec<u32>> = version
+            .trim_start_matches('v')
+            .split(['.', '-'])
+            .take(3)
+            .map(|part| part.parse().ok())
+            .collect();
+        // What is no version number tells nothing.
+        self.raw_uploads = parts.is_none_or(|parts| parts.as_slice() >= RAW_UPLOADS.as_slice());
+        self
     }
 
     /// Acts as this user of the sandbox; the platform's default user otherwise.
@@ -57,16 +96,17 @@ impl Envd {
         if let Ok(value) = HeaderValue::from_str(&format!("Basic {credentials}")) {
             self.service.headers.insert(header::AUTHORIZATION, value);
         }
+        self.user = Some(user.to_owned());
         self
     }
 
     /// Whether the sandbox runs: `false` if the edge says that it does not.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// assert!(envd.is_running().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_running(&self) -> Result<bool, Error> {
         // 502 is the answer here, not a failure to try again for.

@@ -20,10 +20,10 @@ pub(crate) fn of(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Error {
-    let message = auth.redact(message(body).unwrap_or_else(|| {
+    let message = message(auth, body).unwrap_or_else(|| {
         let reason = status.canonical_reason().unwrap_or("no explanation");
         reason.to_lowercase()
-    }));
+    });
     match (status, subject) {
         (StatusCode::UNAUTHORIZED, _) => Error::Authentication {
             status: Some(status.as_u16()),
@@ -48,8 +48,9 @@ pub(crate) fn of(
     }
 }
 
-/// The words in an error body: `{"code","message"}`, `{"error"}`, or short text.
-pub(crate) fn message(body: &[u8]) -> Option<String> {
+/// The words in an error body: `{"code","message"}`, `{"error"}`, or short text; without the secrets
+/// they may quote, of which cutting the text would leave a part that cannot be found any more.
+pub(crate) fn message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
             .into_iter()
@@ -60,7 +61,7 @@ pub(crate) fn message(body: &[u8]) -> Option<String> {
             })?,
         _ => String::from_utf8_lossy(body).trim().to_owned(),
     };
-    (!text.is_empty()).then(|| excerpt(&text))
+    (!text.is_empty()).then(|| excerpt(&auth.redact(text)))
 }
 
 fn excerpt(text: &str) -> String {
@@ -87,10 +88,14 @@ mod tests {
             (b"", None),
             (b"{}", None),
         ];
+        let auth = AuthManager::new("sk-123456").expect("well formed");
         for (body, expected) in table {
-            assert_eq!(message(body).as_deref(), expected);
+            assert_eq!(message(&auth, body).as_deref(), expected);
         }
-        let long = message("é".repeat(1000).as_bytes()).expect("text");
+        let long = message(&auth, "é".repeat(1000).as_bytes()).expect("text");
         assert_eq!(long.chars().count(), EXCERPT + 1);
+        let quoting = format!("{}sk-123456", "a".repeat(EXCERPT - 5));
+        let text = message(&auth, quoting.as_bytes()).expect("text");
+        assert!(!text.contains("sk-1"), "{text}");
     }
 }

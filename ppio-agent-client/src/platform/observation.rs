@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Which log entries to return. `Default` asks for what the platform shows by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogQuery {
-    /// Entries from this time on, in milliseconds since the Unix epoch.
+    /// Entries from this time on (backward: up to it), in milliseconds since the Unix epoch.
     pub start: Option<i64>,
     /// At most so many.
     pub limit: Option<u32>,
@@ -76,19 +76,41 @@ struct Logs {
 struct LegacyLogs {
     #[serde(rename = "logEntries", default, deserialize_with = "null_is_empty")]
     entries: Vec<LogEntry>,
+    /// All that the oldest platforms send.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    logs: Vec<LegacyLine>,
+}
+
+#[derive(Deserialize)]
+struct LegacyLine {
+    #[serde(default)]
+    timestamp: String,
+    #[serde(default)]
+    line: String,
+}
+
+impl From<LegacyLine> for LogEntry {
+    fn from(line: LegacyLine) -> Self {
+        Self {
+            timestamp: line.timestamp,
+            message: line.line,
+            level: String::new(),
+            fields: BTreeMap::new(),
+        }
+    }
 }
 
 impl ControlPlane {
     /// A sandbox's log.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::LogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for entry in platform.sandbox_logs("sb_1", &LogQuery::default()).await? {
     ///     println!("{} {}", entry.timestamp, entry.message);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_logs(
         &self,
@@ -108,12 +130,12 @@ impl ControlPlane {
 
     /// A sandbox's log, by the older call: only `start` and `limit` of the query are used.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, LogQuery};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::LogQuery;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let log = platform.sandbox_logs_v1("sb_1", &LogQuery::default()).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_logs_v1(
         &self,
@@ -125,18 +147,22 @@ impl ControlPlane {
             .query_if("start", query.start)
             .query_if("limit", query.limit)
             .about(Subject::Sandbox(sandbox_id.to_owned()));
-        Ok(self.service.fetch::<LegacyLogs>(call).await?.entries)
+        let LegacyLogs { entries, logs } = self.service.fetch(call).await?;
+        if entries.is_empty() {
+            return Ok(logs.into_iter().map(LogEntry::from).collect());
+        }
+        Ok(entries)
     }
 
     /// What a sandbox used between two times, in seconds since the Unix epoch.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for metric in platform.sandbox_metrics("sb_1", None, None).await? {
     ///     println!("{} % of {} processors", metric.cpu_used_pct, metric.cpu_count);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn sandbox_metrics(
         &self,

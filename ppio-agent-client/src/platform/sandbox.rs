@@ -1,16 +1,19 @@
 //! Sandboxes, as the control plane describes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::endpoints::SandboxAddress;
-use crate::secret::Secret;
+use crate::secret::{NamesOnly, Secret};
 
 /// A sandbox to be made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// Its `Debug` output tells the names of environment variables, not their values.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewSandbox {
     /// The template's id or alias.
@@ -66,6 +69,21 @@ impl NewSandbox {
             volume_mounts: Vec::new(),
             extra: Map::new(),
         }
+    }
+}
+
+impl fmt::Debug for NewSandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSandbox")
+            .field("template_id", &self.template_id)
+            .field("timeout", &self.timeout)
+            .field("auto_pause", &self.auto_pause)
+            .field("env_vars", &NamesOnly(&self.env_vars))
+            .field("metadata", &self.metadata)
+            .field("secure", &self.secure)
+            .field("allow_internet_access", &self.allow_internet_access)
+            .field("volume_mounts", &self.volume_mounts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -229,6 +247,9 @@ pub struct SandboxInfo {
     /// The facts given when it was made.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Whether it is paused instead of killed when its time is up, where the platform tells.
+    #[serde(rename = "lifecycle", default, deserialize_with = "pauses")]
+    pub pauses_at_its_end: bool,
     /// The version of the daemon in it.
     #[serde(default)]
     pub envd_version: Option<String>,
@@ -256,6 +277,12 @@ impl SandboxInfo {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
         self
     }
+}
+
+/// `{"onTimeout": "pause" | "kill"}`.
+fn pauses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let lifecycle = Value::deserialize(deserializer)?;
+    Ok(lifecycle["onTimeout"] == "pause")
 }
 
 pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>

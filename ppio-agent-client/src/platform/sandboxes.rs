@@ -7,7 +7,7 @@ use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{Call, Subject, encode, json};
+use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
@@ -45,13 +45,13 @@ impl ControlPlane {
     /// Makes a sandbox. Repeated only if the platform rejected the first try without doing
     /// anything; a broken connection is not, because the sandbox may exist.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # use ppio_agent_client::platform::{ControlPlane, NewSandbox};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::platform::NewSandbox;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let sandbox = platform.create_sandbox(&NewSandbox::new("base", Duration::from_secs(60))).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
         let call = Call::post("create sandbox", "/sandboxes")
@@ -64,11 +64,11 @@ impl ControlPlane {
 
     /// One sandbox, as it is now.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// println!("{:?}", platform.get_sandbox("sb_1").await?.state);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_sandbox(&self, sandbox_id: &str) -> Result<SandboxInfo, Error> {
         let call = Call::get("get sandbox", path(sandbox_id, "")).about(about(sandbox_id));
@@ -78,12 +78,12 @@ impl ControlPlane {
 
     /// All sandboxes that match, from all pages.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ControlPlane, SandboxFilter};
-    /// # async fn run(platform: ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::SandboxFilter;
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let all = platform.list_sandboxes(&SandboxFilter::default()).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<SandboxInfo>, Error> {
         let defaults = [SandboxState::Running, SandboxState::Paused];
@@ -104,7 +104,7 @@ impl ControlPlane {
                 .query_if("nextToken", token.as_ref());
             let response = self.service.send_by(call, deadline).await?;
             let next = next_token(&response);
-            let page: Vec<SandboxInfo> = json("list sandboxes", response.body())?;
+            let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
             // A token that does not move on would have us ask for ever.
             let over = next.is_none() || next == token;
             all.extend(
@@ -120,11 +120,11 @@ impl ControlPlane {
 
     /// The running sandboxes with all of these facts, by the older list that older platforms have.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let running = platform.list_running_sandboxes(&Default::default()).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_running_sandboxes(
         &self,
@@ -141,11 +141,11 @@ impl ControlPlane {
 
     /// Ends a sandbox. `false` if it was gone already.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let was_there = platform.kill_sandbox("sb_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn kill_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
         let call = Call::delete("kill sandbox", path(sandbox_id, ""))
@@ -160,11 +160,11 @@ impl ControlPlane {
 
     /// Sets the time a sandbox has left, counted from now.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.set_sandbox_timeout("sb_1", std::time::Duration::from_secs(600)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn set_sandbox_timeout(
         &self,
@@ -180,11 +180,11 @@ impl ControlPlane {
 
     /// Gives a sandbox at least this much time from now; never shortens what it has.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.refresh_sandbox("sb_1", std::time::Duration::from_secs(600)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn refresh_sandbox(&self, sandbox_id: &str, duration: Duration) -> Result<(), Error> {
         let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes"))
@@ -196,11 +196,11 @@ impl ControlPlane {
 
     /// Freezes a sandbox. `false` if it was paused already.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.pause_sandbox("sb_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
         // Twice is once: the second says 409, which is as good.
@@ -212,11 +212,11 @@ impl ControlPlane {
 
     /// Thaws a paused sandbox and gives it this much time. `None` if it was running already.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.resume_sandbox("sb_1", std::time::Duration::from_secs(600), false).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resume_sandbox(
         &self,
@@ -235,11 +235,11 @@ impl ControlPlane {
     /// Joins a sandbox: resumes it if it is paused, and gives it at least this much time. The
     /// answer holds its tokens.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// let sandbox = platform.connect_sandbox("sb_1", std::time::Duration::from_secs(60)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn connect_sandbox(
         &self,
@@ -255,7 +255,8 @@ impl ControlPlane {
     }
 }
 
-fn next_token<B>(response: &Response<B>) -> Option<String> {
+/// The cursor of a list's next page.
+pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
     let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
     (!token.is_empty()).then(|| token.to_owned())
 }

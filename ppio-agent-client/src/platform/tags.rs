@@ -1,21 +1,35 @@
 //! The control plane's calls about tags of templates.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
 use crate::error::Error;
 use crate::transport::Repeat;
 
+/// A tag, and the build it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TemplateTag {
+    /// The tag.
+    pub tag: String,
+    /// The build.
+    #[serde(rename = "buildID")]
+    pub build_id: String,
+    /// When it was given, RFC 3339.
+    pub created_at: Option<String>,
+}
+
 impl ControlPlane {
     /// Gives the build that `target` (`name:tag`) stands for more tags.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.assign_tags("my-agent:v2", &["stable"]).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn assign_tags(&self, target: &str, tags: &[&str]) -> Result<(), Error> {
         let call = Call::post("assign tags", "/templates/tags")
@@ -27,11 +41,11 @@ impl ControlPlane {
 
     /// Takes tags away from the template of this name.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.remove_tags("my-agent", &["stable"]).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn remove_tags(&self, name: &str, tags: &[&str]) -> Result<(), Error> {
         let call = Call::new("remove tags", Method::DELETE, "/templates/tags")
@@ -40,15 +54,17 @@ impl ControlPlane {
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// The tags of a template, as the platform describes them.
+    /// The tags of a template.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
-    /// println!("{:?}", platform.list_tags("tmpl_1").await?);
-    /// # Ok(())
-    /// # }
     /// ```
-    pub async fn list_tags(&self, template_id: &str) -> Result<Vec<Value>, Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// for tag in platform.list_tags("tmpl_1").await? {
+    ///     println!("{} stands for {}", tag.tag, tag.build_id);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
         let call = Call::get(
             "list tags",
             format!("/templates/{}/tags", encode(template_id)),

@@ -4,8 +4,10 @@ use serde::Deserialize;
 
 use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
+use super::sandboxes::next_token;
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
+use crate::transport::Deadline;
 
 /// Platforms differ in whether the list stands alone.
 #[derive(Deserialize)]
@@ -18,13 +20,13 @@ enum TemplateList {
 impl ControlPlane {
     /// All templates, with the texts stored with them.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// for template in platform.list_templates(None).await? {
     ///     println!("{} {:?}", template.template_id, template.names);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_templates(&self, team_id: Option<&str>) -> Result<Vec<Template>, Error> {
         let call = Call::get("list templates", "/templates")
@@ -35,30 +37,51 @@ impl ControlPlane {
         })
     }
 
-    /// One template with its builds.
+    /// One template with its builds, from all pages.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// println!("{} builds", platform.get_template("tmpl_1").await?.builds.len());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<Template, Error> {
-        let call = Call::get(
-            "get template",
-            format!("/templates/{}", encode(template_id)),
-        )
-        .about(Subject::Template(template_id.to_owned()));
-        self.service.fetch(self.with_token(call)).await
+        let operation = "get template";
+        let path = format!("/templates/{}", encode(template_id));
+        let deadline = Deadline::after(self.service.timeout);
+        let mut whole: Option<Template> = None;
+        let mut token: Option<String> = None;
+        loop {
+            let call = Call::get(operation, path.as_str())
+                .query_if("nextToken", token.as_ref())
+                .about(Subject::Template(template_id.to_owned()));
+            let call = self.with_token(call);
+            let response = self.service.send_by(call, deadline).await?;
+            let page: Template = self.service.read(operation, &response)?;
+            let next = next_token(&response);
+            // A token that does not move on would have us ask for ever.
+            let over = next.is_none() || next == token;
+            let template = match whole.take() {
+                None => page,
+                Some(mut template) => {
+                    template.builds.extend(page.builds);
+                    template
+                }
+            };
+            if over {
+                return Ok(template);
+            }
+            (whole, token) = (Some(template), next);
+        }
     }
 
     /// The template that an alias stands for.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// println!("{}", platform.resolve_alias("my-agent").await?.template_id);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
         let path = format!("/templates/aliases/{}", encode(alias));
@@ -69,11 +92,11 @@ impl ControlPlane {
 
     /// Deletes a template. `false` if it was gone already.
     ///
-    /// ```no_run
-    /// # async fn run(platform: ppio_agent_client::platform::ControlPlane) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
     /// platform.delete_template("tmpl_1").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
         let call = Call::delete(

@@ -8,12 +8,16 @@ use serde::de::DeserializeOwned;
 use super::SandboxSession;
 use crate::error::Error;
 use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
-use crate::platform::{Call, json};
+use crate::platform::Call;
 use crate::transport::{Deadline, Repeat, ResponseBody};
 
 impl SandboxSession {
     /// Asks the agent. `request` is anything that serializes: text becomes `{"prompt": text}`,
     /// everything else goes as it is. Await it, or set options first.
+    ///
+    /// The answer's `duration` is the agent's own count, or the time measured here where an agent
+    /// answers with the bare value, as `AgentCore`'s do (and those of this project, when they are told
+    /// their session).
     ///
     /// An invocation that may have reached the agent is never sent again.
     ///
@@ -21,12 +25,12 @@ impl SandboxSession {
     /// [`Error::Invocation`] if the agent failed, [`Error::SessionNotFound`] if the sandbox is
     /// gone, [`Error::Network`] and [`Error::Timeout`].
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let answer = session.invoke("what is the time?").await?;
     /// println!("{:?} in {} s", answer.result, answer.duration);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke<R: Serialize>(&self, request: R) -> Invoke<Envelope> {
         Invoke::in_session(self.clone(), &request)
@@ -37,16 +41,16 @@ impl SandboxSession {
     /// # Errors
     /// Those of `invoke`, and [`Error::Runtime`] if the result does not fit the type.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// #[derive(serde::Deserialize)]
     /// struct Reply {
-    ///     text: String,
+    ///     prompt: String,
     /// }
     /// let reply = session.invoke_as::<Reply>("what is the time?").await?;
-    /// println!("{}", reply.text);
-    /// # Ok(())
-    /// # }
+    /// println!("{}", reply.prompt);
+    /// # Ok(()) });
     /// ```
     pub fn invoke_as<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -58,14 +62,14 @@ impl SandboxSession {
     /// [`invoke`](Self::invoke), with the answer item by item. An agent that answers in one piece
     /// makes a stream of one item.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let mut story = session.invoke_stream("tell me a story").await?;
     /// while let Some(item) = story.next().await {
     ///     println!("{}", item?);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_stream<R: Serialize>(&self, request: R) -> Invoke<Streamed> {
         Invoke::in_session(self.clone(), &request)
@@ -74,18 +78,18 @@ impl SandboxSession {
     /// [`invoke`](Self::invoke), and let the agent decide: a value or a stream, by the content type
     /// of its answer.
     ///
-    /// ```no_run
+    /// ```
     /// use ppio_agent_client::Answer;
     ///
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// match session.invoke_auto("hello").await? {
     ///     Answer::Value(answer) => println!("{:?}", answer.result),
     ///     Answer::Stream(mut items) => while let Some(item) = items.next().await {
     ///         println!("{}", item?);
     ///     },
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn invoke_auto<R: Serialize>(&self, request: R) -> Invoke<Auto> {
         Invoke::in_session(self.clone(), &request)
@@ -97,11 +101,11 @@ impl SandboxSession {
     /// [`Error::Invocation`] if it answers that it is not well, [`Error::Network`] if it does not
     /// answer.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{:?}", session.ping().await?.status);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn ping(&self) -> Result<PingResponse, Error> {
         self.open()?;
@@ -128,7 +132,7 @@ impl SandboxSession {
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .repeat(repeat);
         match self.core.agent.send_by(call, deadline).await {
-            Ok(response) => json("ping agent", response.body()),
+            Ok(response) => self.core.agent.read("ping agent", &response),
             Err(Error::Runtime {
                 status, message, ..
             }) => Err(Error::Invocation {

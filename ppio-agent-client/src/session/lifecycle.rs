@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{SandboxSession, SessionStatus};
 use crate::error::Error;
-use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxState};
-use crate::templates::Launch;
+use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxMetric, SandboxState};
+use crate::templates::START_TIMEOUT;
 use crate::transport::{Deadline, Repeat};
 
 /// How long an agent may take to say how it is, when only its status is asked.
@@ -18,11 +18,11 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
     /// cannot.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.pause().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn pause(&self) -> Result<(), Error> {
         self.open()?;
@@ -42,11 +42,11 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
     /// cannot, or the agent does not come back.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.resume().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn resume(&self) -> Result<(), Error> {
         self.open()?;
@@ -58,8 +58,7 @@ impl SandboxSession {
         let was_paused = self.noticed(resumed, "resume")?.is_some();
         if was_paused {
             self.prolonged(timeout);
-            let deadline = Deadline::after(Launch::of(None).start_timeout);
-            let ready = self.until_healthy(deadline).await;
+            let ready = self.until_healthy_within(START_TIMEOUT).await;
             ready.map_err(|error| error.during("resume", id))?;
         }
         Ok(())
@@ -70,11 +69,11 @@ impl SandboxSession {
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.refresh().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn refresh(&self) -> Result<(), Error> {
         self.open()?;
@@ -92,11 +91,11 @@ impl SandboxSession {
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.set_timeout(std::time::Duration::from_secs(3600)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn set_timeout(&self, timeout: Duration) -> Result<(), Error> {
         self.open()?;
@@ -112,11 +111,11 @@ impl SandboxSession {
     /// What the session is doing now: the platform is asked about the sandbox, and the agent
     /// about itself.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.get_status().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn get_status(&self) -> Result<SessionStatus, Error> {
         if self.is_closed() {
@@ -149,35 +148,39 @@ impl SandboxSession {
 
     /// Whether the sandbox runs and its agent is healthy, now.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(session.is_active().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_active(&self) -> Result<bool, Error> {
         Ok(self.get_status().await? == SessionStatus::Active)
     }
 
-    /// Whether the sandbox is paused, now.
+    /// Whether the sandbox is paused, now. One that is gone is not.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(!session.is_paused().await?);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn is_paused(&self) -> Result<bool, Error> {
-        Ok(self.info().await?.state == SandboxState::Paused)
+        match self.info().await {
+            Ok(info) => Ok(info.state == SandboxState::Paused),
+            Err(Error::SessionNotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// All the platform knows about the sandbox, now.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("ends at {:?}", session.info().await?.end_at);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn info(&self) -> Result<SandboxInfo, Error> {
         self.open()?;
@@ -192,14 +195,14 @@ impl SandboxSession {
 
     /// The sandbox's log.
     ///
-    /// ```no_run
+    /// ```
     /// # use ppio_agent_client::platform::LogQuery;
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// for entry in session.logs(&LogQuery::default()).await? {
     ///     println!("{}", entry.message);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn logs(&self, query: &LogQuery) -> Result<Vec<LogEntry>, Error> {
         let logs = self
@@ -211,6 +214,29 @@ impl SandboxSession {
         logs.map_err(|error| error.during("read the log of", self.sandbox_id()))
     }
 
+    /// What the sandbox used between two times, in seconds since the Unix epoch; `None` stands for as
+    /// far as the platform remembers.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// for metric in session.metrics(None, None).await? {
+    ///     println!("{} of {} bytes", metric.mem_used, metric.mem_total);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn metrics(
+        &self,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<SandboxMetric>, Error> {
+        let platform = &self.core.client.platform;
+        let metrics = platform
+            .sandbox_metrics(self.sandbox_id(), start, end)
+            .await;
+        metrics.map_err(|error| error.during("read the metrics of", self.sandbox_id()))
+    }
+
     /// Ends the sandbox and the agent in it, and waits until the platform has said so. One that is
     /// gone already is as good as closed.
     ///
@@ -218,11 +244,11 @@ impl SandboxSession {
     /// [`Error::SandboxOperation`] (or [`Error::Authentication`], …) if the platform cannot be
     /// made to; the sandbox then lives until its time is up, or `close` succeeds.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// session.close().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn close(&self) -> Result<(), Error> {
         if self.is_closed() {

@@ -10,7 +10,7 @@ use super::{SandboxSession, SessionCore};
 pub(crate) struct Registry(Mutex<HashMap<String, Weak<SessionCore>>>);
 
 impl Registry {
-    pub(super) fn find(&self, sandbox_id: &str) -> Option<SandboxSession> {
+    pub(crate) fn find(&self, sandbox_id: &str) -> Option<SandboxSession> {
         let core = self.lock().get(sandbox_id)?.upgrade()?;
         Some(SandboxSession::of(core))
     }

@@ -9,14 +9,22 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::auth::AuthManager;
 use crate::client::ClientCore;
 use crate::error::Error;
-use crate::platform::{Envd, Sandbox, SandboxAddress, SandboxInfo, Service};
+use crate::platform::{Envd, NewSandbox, Sandbox, SandboxAddress, SandboxInfo, Service};
 use crate::secret::Secret;
+use crate::session::SandboxConfig;
 
 /// The key under which a sandbox's own timeout is kept with it, so that whoever finds the session
 /// again knows it.
 pub(crate) const TIMEOUT_KEY: &str = "ppio-client-timeout";
+
+/// The key under which the agent's port is kept with the sandbox, where it is not the usual one.
+pub(crate) const PORT_KEY: &str = "ppio-client-port";
+
+/// How long after its time a sandbox is given up.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
 ///
@@ -43,16 +51,21 @@ pub(crate) struct SessionCore {
     pub(super) client: Arc<ClientCore>,
     pub(super) address: SandboxAddress,
     template_id: String,
-    envd_token: Option<Secret>,
+    envd_version: String,
     pub(super) agent: Service,
+    /// The ports to wait for beside the agent's.
+    pub(super) other_ports: Vec<u16>,
     pub(super) auto_pause: bool,
-    created_at: Instant,
+    /// When the sandbox was made, by this process's clock; `None` if that was before it can tell.
+    created_at: Option<Instant>,
     /// Where the background is, for handles that are dropped outside of a runtime.
     runtime: Handle,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Lists do not tell it; looking at one sandbox may.
+    envd_token: Option<Secret>,
     owned: bool,
     closed: bool,
     timeout: Duration,
@@ -70,20 +83,30 @@ impl SandboxSession {
     pub(crate) fn created(
         client: &Arc<ClientCore>,
         sandbox: Sandbox,
-        timeout: Duration,
-        auto_pause: bool,
+        request: &NewSandbox,
+        config: &SandboxConfig,
     ) -> Self {
         let address = sandbox.address();
         let traffic = sandbox.traffic_access_token.as_ref();
+        let (agent_port, other_ports) = config
+            .ports
+            .split_first()
+            .map_or((headers::AGENT_PORT, &[][..]), |(agent, others)| {
+                (*agent, others)
+            });
         let core = SessionCore {
-            agent: agent_service(client, &address, traffic),
+            agent: agent_service(client, &address, agent_port, traffic),
             client: Arc::clone(client),
             template_id: sandbox.template_id,
-            envd_token: sandbox.envd_access_token,
-            auto_pause,
-            created_at: Instant::now(),
+            envd_version: sandbox.envd_version,
+            other_ports: other_ports.to_vec(),
+            auto_pause: request.auto_pause,
+            created_at: Some(Instant::now()),
             runtime: Handle::current(),
-            state: Mutex::new(State::new(Origin::Created, timeout)),
+            state: Mutex::new(State {
+                envd_token: sandbox.envd_access_token,
+                ..State::new(Origin::Created, request.timeout)
+            }),
             address,
         };
         Self::register(client, core)
@@ -92,23 +115,30 @@ impl SandboxSession {
     /// A session for a sandbox that exists: the one that is open already, or a new handle.
     pub(crate) fn attach(client: &Arc<ClientCore>, info: SandboxInfo) -> Self {
         if let Some(open) = client.sessions.find(&info.sandbox_id) {
+            if let Some(token) = info.envd_access_token {
+                open.core.lock().envd_token = Some(token);
+            }
             return open;
         }
         let address = info.address();
-        let own_timeout = info
-            .metadata
-            .get(TIMEOUT_KEY)
-            .and_then(|text| text.parse().ok());
-        let timeout = own_timeout.map_or(client.config.session_timeout, Duration::from_secs);
+        let kept = |key: &str| info.metadata.get(key)?.parse().ok();
+        let timeout = kept(TIMEOUT_KEY).map_or(client.config.session_timeout, Duration::from_secs);
+        let agent_port = kept(PORT_KEY)
+            .and_then(|port| u16::try_from(port).ok())
+            .unwrap_or(headers::AGENT_PORT);
         let core = SessionCore {
-            agent: agent_service(client, &address, None),
+            agent: agent_service(client, &address, agent_port, None),
             client: Arc::clone(client),
+            created_at: info.started_at.as_deref().and_then(instant_of),
             template_id: info.template_id,
-            envd_token: info.envd_access_token,
-            auto_pause: false,
-            created_at: Instant::now(),
+            envd_version: info.envd_version.unwrap_or_default(),
+            other_ports: Vec::new(),
+            auto_pause: info.pauses_at_its_end,
             runtime: Handle::current(),
-            state: Mutex::new(State::new(Origin::Attached, timeout)),
+            state: Mutex::new(State {
+                envd_token: info.envd_access_token,
+                ..State::new(Origin::Attached, timeout)
+            }),
             address,
         };
         Self::register(client, core)
@@ -122,10 +152,11 @@ impl SandboxSession {
 
     /// The sandbox's id, which is the session's.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.sandbox_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn sandbox_id(&self) -> &str {
         self.core.sandbox_id()
@@ -133,10 +164,11 @@ impl SandboxSession {
 
     /// The session's id, which is the sandbox's.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert_eq!(session.session_id(), session.sandbox_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn session_id(&self) -> &str {
         self.core.sandbox_id()
@@ -144,10 +176,11 @@ impl SandboxSession {
 
     /// The template the sandbox was made from.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.template_id());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn template_id(&self) -> &str {
         &self.core.template_id
@@ -155,32 +188,53 @@ impl SandboxSession {
 
     /// Where the agent listens: scheme and host.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// assert!(session.host_url().starts_with("http"));
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn host_url(&self) -> &str {
         &self.core.agent.base
     }
 
-    /// How long this handle has existed.
+    /// How long the sandbox has existed, as far as the platform tells: a session found again is as old
+    /// as its sandbox, by this machine's clock.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{} s old", session.age().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn age(&self) -> Duration {
-        self.core.created_at.elapsed()
+        self.core
+            .created_at
+            .map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
+    /// The URL (without path) of another port of the sandbox: of a page the agent serves, for example.
+    /// With [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) set, ports have no URLs of
+    /// their own and this is the URL they share.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// println!("open {} in a browser", session.port_url(3000));
+    /// # Ok(()) });
+    /// ```
+    pub fn port_url(&self, port: u16) -> String {
+        let core = &self.core;
+        core.client.port_of(&core.address, port).base
     }
 
     /// How long ago the agent was last called through this session.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("idle for {} s", session.idle().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn idle(&self) -> Duration {
         self.core.lock().last_activity.elapsed()
@@ -188,10 +242,11 @@ impl SandboxSession {
 
     /// How long the sandbox lives after being made, refreshed or resumed.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{} s", session.timeout().as_secs());
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn timeout(&self) -> Duration {
         self.core.lock().timeout
@@ -199,26 +254,30 @@ impl SandboxSession {
 
     /// The daemon in the sandbox: its files and processes.
     ///
-    /// A session found by [`get_session`](crate::AgentRuntimeClient::get_session) may lack the
-    /// daemon's token, where the platform does not tell it again.
+    /// A session found by [`list_sessions`](crate::AgentRuntimeClient::list_sessions) lacks the
+    /// daemon's token, because platforms tell it of one sandbox at a time:
+    /// [`get_session`](crate::AgentRuntimeClient::get_session) asks for it.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let log = session.envd().read_file("/app/agent.log").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn envd(&self) -> Envd {
         let core = &self.core;
-        core.client.envd(&core.address, core.envd_token.as_ref())
+        let token = core.lock().envd_token.clone();
+        let envd = core.client.envd(&core.address, token.as_ref());
+        envd.with_version(&core.envd_version)
     }
 
     /// Lets the sandbox live on when the handles are dropped, until its time is up.
     ///
-    /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
     /// let id = session.detach(); // for another process to find with `get_session`
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn detach(self) -> String {
         self.core.lock().owned = false;
@@ -229,6 +288,22 @@ impl SandboxSession {
     pub(crate) fn should_have_expired(&self) -> bool {
         let expires_at = self.core.lock().expires_at;
         expires_at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Whether less than half of its time is left, as far as this process knows.
+    pub(crate) fn is_half_spent(&self) -> bool {
+        let state = self.core.lock();
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        state
+            .expires_at
+            .is_some_and(|at| left(at) < state.timeout / 2)
+    }
+
+    /// Whether its time has been up for so long that nobody can be about to prolong it.
+    pub(crate) fn is_long_over(&self) -> bool {
+        let state = self.core.lock();
+        let over = |at: Instant| at.elapsed() > GRACE;
+        state.closed || !self.core.auto_pause && state.expires_at.is_some_and(over)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -261,8 +336,9 @@ impl SandboxSession {
         self.core.client.config.stream_idle_timeout
     }
 
-    pub(crate) fn redact(&self, text: String) -> String {
-        self.core.client.auth.redact(text)
+    /// What errors of this session must not tell.
+    pub(crate) fn auth(&self) -> &AuthManager {
+        &self.core.agent.auth
     }
 
     pub(crate) fn touch(&self) {
@@ -280,6 +356,7 @@ impl State {
     fn new(origin: Origin, timeout: Duration) -> Self {
         let now = Instant::now();
         Self {
+            envd_token: None,
             owned: origin == Origin::Created,
             closed: false,
             timeout,
@@ -349,9 +426,10 @@ impl fmt::Debug for SessionCore {
 fn agent_service(
     client: &ClientCore,
     address: &SandboxAddress,
+    port: u16,
     traffic_token: Option<&Secret>,
 ) -> Service {
-    let mut service = client.port_of(address, headers::AGENT_PORT);
+    let mut service = client.port_of(address, port);
     service.headers.extend(client.auth.auth_headers());
     if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
         let session = HeaderName::from_static(headers::AGENT_CORE_SESSION_ID);
@@ -361,6 +439,16 @@ fn agent_service(
         let name = HeaderName::from_static("e2b-traffic-access-token");
         service.headers.insert(name, token);
     }
+    if let Some(token) = traffic_token {
+        service.auth = service.auth.hiding(token);
+    }
     debug_assert!(service.headers.contains_key(header::AUTHORIZATION));
     service
+}
+
+/// A moment of the platform's clock by this process's; `None` if it lies in the future, or before
+/// what this process's clock can tell.
+fn instant_of(time: &str) -> Option<Instant> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    Instant::now().checked_sub(time.elapsed().ok()?)
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// What a session is doing, by the word of the platform and of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SessionStatus {
     /// The sandbox runs and its agent is healthy.

@@ -1,5 +1,7 @@
 //! A template that holds an agent.
 
+use std::time::Duration;
+
 use ppio_agent_protocol::AgentConfig;
 use serde_json::{Map, Value};
 
@@ -31,8 +33,26 @@ pub struct AgentTemplate {
     pub status: String,
     /// The disk of its sandboxes, in bytes.
     pub size: Option<u64>,
+    /// How long its current build took. Lists do not tell; one template that is asked for does.
+    pub build_time: Option<Duration>,
+    /// What the agent says it depends on (`spec.dependencies` of its document), if it says so.
+    pub dependencies: Vec<String>,
+    /// What its sandboxes are.
+    pub runtime_info: RuntimeInfo,
     /// Texts stored with it, as the platform keeps them.
     pub metadata: Map<String, Value>,
+}
+
+/// What the sandboxes of a template are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RuntimeInfo {
+    /// Processors.
+    pub cpu_count: Option<u32>,
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// The version of the daemon in them.
+    pub envd_version: Option<String>,
 }
 
 impl AgentTemplate {
@@ -41,14 +61,13 @@ impl AgentTemplate {
     /// # Errors
     /// [`Error::Validation`] if what it holds breaks the rules of `agent.yaml`.
     ///
-    /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
     /// let template = client.get_template("tmpl_1").await?;
     /// if let Some(config) = template.agent_config()? {
     ///     println!("{} by {}", config.metadata.name, config.metadata.author);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn agent_config(&self) -> Result<Option<AgentConfig>, Error> {
         AgentConfig::from_template_metadata(&self.metadata).map_err(|error| {
@@ -62,18 +81,16 @@ impl From<Template> for AgentTemplate {
     fn from(template: Template) -> Self {
         let document = document(&template.metadata).unwrap_or_default();
         let text = |path: &str| Some(document.pointer(path)?.as_str()?.to_owned());
+        let texts = |path: &str| -> Vec<String> {
+            let list = document.pointer(path).and_then(Value::as_array);
+            let texts = list.into_iter().flatten().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        };
+        let build_time = build_time(&template);
         let mut tags = template.tags;
-        for tag in document
-            .pointer("/metadata/tags")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(tag) = tag
-                .as_str()
-                .filter(|tag| !tags.iter().any(|known| known == tag))
-            {
-                tags.push(tag.to_owned());
+        for tag in texts("/metadata/tags") {
+            if !tags.contains(&tag) {
+                tags.push(tag);
             }
         }
         let own_name = || template.names.first().or(template.aliases.first()).cloned();
@@ -89,13 +106,31 @@ impl From<Template> for AgentTemplate {
             created_at: template.created_at,
             updated_at: template.updated_at,
             status: template.build_status.unwrap_or_default(),
-            size: template
-                .disk_size_mb
-                .map(|mebibytes| mebibytes.saturating_mul(1 << 20)),
+            size: template.disk_size_mb.map(bytes),
+            build_time,
+            dependencies: texts("/spec/dependencies"),
+            runtime_info: RuntimeInfo {
+                cpu_count: template.cpu_count,
+                memory: template.memory_mb.map(bytes),
+                envd_version: template.envd_version,
+            },
             metadata: template.metadata,
             template_id: template.template_id,
         }
     }
+}
+
+fn bytes(mebibytes: u64) -> u64 {
+    mebibytes.saturating_mul(1 << 20)
+}
+
+/// How long the build that sandboxes are made from took.
+fn build_time(template: &Template) -> Option<Duration> {
+    let mut builds = template.builds.iter();
+    let build = builds.find(|build| build.build_id == template.build_id)?;
+    let moment = |time: &Option<String>| humantime::parse_rfc3339(time.as_deref()?).ok();
+    let (began, ended) = (moment(&build.created_at)?, moment(&build.finished_at)?);
+    ended.duration_since(began).ok()
 }
 
 /// The agent's document, unchecked: a listing must not fail for one template with a bad e-mail
@@ -130,7 +165,7 @@ mod tests {
         let document = json!({
             "apiVersion": "v1", "kind": "Agent",
             "metadata": {"name": "chat", "version": "1.0", "author": "a@b.cn", "tags": ["ai", "stable"]},
-            "spec": {"entrypoint": "agent.py"},
+            "spec": {"entrypoint": "agent.py", "dependencies": ["torch"]},
         });
         for metadata in [
             json!({ "agent_runtime": document.to_string() }),
@@ -143,9 +178,25 @@ mod tests {
             );
             assert_eq!(template.tags, ["stable", "ai"]);
             assert_eq!(template.size, Some(512 << 20));
+            assert_eq!(template.dependencies, ["torch"]);
             let config = template.agent_config().expect("valid").expect("there");
             assert_eq!(config.metadata.name.as_str(), "chat");
         }
+    }
+
+    #[test]
+    fn the_build_time_is_that_of_the_current_build() {
+        let template: Template = serde_json::from_value(json!({
+            "templateID": "tmpl_1", "buildID": "b2", "cpuCount": 2, "memoryMB": 1024, "builds": [
+                {"buildID": "b1", "createdAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T01:00:00Z"},
+                {"buildID": "b2", "createdAt": "2026-01-02T00:00:00Z", "finishedAt": "2026-01-02T00:00:01.5Z"},
+            ],
+        }))
+        .expect("well formed");
+        let template = AgentTemplate::from(template);
+        assert_eq!(template.build_time, Some(Duration::from_millis(1500)));
+        assert_eq!(template.runtime_info.cpu_count, Some(2));
+        assert_eq!(template.runtime_info.memory, Some(1 << 30));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::agent_template::document;
 use crate::platform::Template;
 
 /// How long an agent may take to start where its template does not say.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a template's agent is started.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,11 +16,15 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
-        let now = Instant::now();
+        Self::since(Instant::now(), limit)
+    }
+
+    /// `limit` after `start`.
+    pub(crate) fn since(start: Instant, limit: Duration) -> Self {
         // `Duration::MAX` means "no limit"; thirty years do as well and can be added.
-        let at = now
+        let at = start
             .checked_add(limit)
-            .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600));
+            .unwrap_or_else(|| start + Duration::from_secs(30 * 365 * 24 * 3600));
         Self { at, limit }
     }
 
@@ -28,11 +32,6 @@ impl Deadline {
     pub(crate) fn at_most(self, limit: Duration) -> Self {
         let other = Self::after(limit);
         if other.at < self.at { other } else { self }
-    }
-
-    /// The time that was allowed.
-    pub(crate) fn limit(self) -> Duration {
-        self.limit
     }
 
     pub(crate) fn remaining(self) -> Duration {

@@ -24,6 +24,8 @@ use crate::error::{Error, NetworkErrorKind};
 /// A connection that is not ready by then is not worth waiting for: making a new one is quicker.
 const SETTLE: Duration = Duration::from_millis(100);
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How many connections, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -200,7 +202,11 @@ impl Pool {
         if self.limits.at_rest == 0 || connection.sender.is_closed() {
             return;
         }
-        let until = Instant::now() + self.limits.expiry;
+        let now = Instant::now();
+        // An expiry too far away to be counted is a year's: no server keeps a connection so long.
+        let until = now
+            .checked_add(self.limits.expiry)
+            .unwrap_or_else(|| now + YEAR);
         let mut at_rest = self.lock();
         while at_rest.connections.len() >= self.limits.at_rest {
             at_rest.connections.pop_front();

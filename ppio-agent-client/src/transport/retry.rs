@@ -45,7 +45,9 @@ impl RetryPolicy {
     fn pause(self, number: u32, asked: Option<Duration>) -> Duration {
         match asked {
             // A server that says when is believed; a little is added so that not all return at once.
-            Some(asked) => asked + self.delay.min(asked / 10).mul_f64(fastrand::f64()),
+            Some(asked) => {
+                asked.saturating_add(self.delay.min(asked / 10).mul_f64(fastrand::f64()))
+            }
             None => self.ceiling(number).mul_f64(fastrand::f64()),
         }
     }
@@ -272,6 +274,20 @@ mod tests {
         assert_eq!(outcome.expect("an answer").status(), 429);
         assert_eq!(tries.len(), 1);
         assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_no_clock_can_count_is_no_pause() {
+        for after in ["18446744073709551615", "1.8e19"] {
+            let header = after.to_owned();
+            let outcome = run(
+                POLICY,
+                Repeat::Safe,
+                Deadline::after(Duration::MAX),
+                || async { answer(429, Some(&header)) },
+            );
+            assert_eq!(outcome.await.expect("an answer").status(), 429);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::template_views;
 use super::templates::{find, store_error};
 use crate::api_error::ApiError;
 use crate::json_body::JsonBody;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, PathParameters};
 use crate::sandbox::Level;
 use crate::shared::Shared;
 use crate::template::{BuildRecord, BuildRequest, BuildStatus, NewBuild, Source, TemplateName};
@@ -104,7 +104,7 @@ pub(super) async fn request(
 
 pub(super) async fn start(
     State(shared): State<Arc<Shared>>,
-    Path((id, build_id)): Path<(String, String)>,
+    PathParameters((id, build_id)): PathParameters<(String, String)>,
     JsonBody(start): JsonBody<StartRequest>,
 ) -> Result<StatusCode, ApiError> {
     let record = find(&shared, &id)?;
@@ -139,7 +139,7 @@ pub(super) async fn start(
 
 pub(super) async fn status(
     State(shared): State<Arc<Shared>>,
-    Path((id, build_id)): Path<(String, String)>,
+    PathParameters((id, build_id)): PathParameters<(String, String)>,
     Parameters(query): Parameters<StatusQuery>,
 ) -> Result<Json<Value>, ApiError> {
     // The state first: logs read after it are at least as new.
@@ -171,7 +171,7 @@ pub(super) async fn status(
 
 pub(super) async fn logs(
     State(shared): State<Arc<Shared>>,
-    Path((id, build_id)): Path<(String, String)>,
+    PathParameters((id, build_id)): PathParameters<(String, String)>,
     Parameters(query): Parameters<StatusQuery>,
 ) -> Result<Json<Value>, ApiError> {
     find_build(&find(&shared, &id)?.builds, &build_id)?;

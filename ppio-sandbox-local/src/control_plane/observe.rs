@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::sandbox_views;
 use super::sandboxes::find;
 use crate::api_error::ApiError;
 use crate::clock::{from_unix_seconds, rfc3339, unix_millis};
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, PathParameters};
 use crate::sandbox::{Level, LogEntry};
 use crate::shared::Shared;
 
@@ -44,7 +44,7 @@ pub(super) struct ManyQuery {
 
 pub(super) async fn logs(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     Parameters(query): Parameters<LogQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entries = query.select(find(&shared, &id)?.logs.snapshot())?;
@@ -58,7 +58,7 @@ pub(super) async fn logs(
 
 pub(super) async fn logs_v2(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     Parameters(query): Parameters<LogQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entries = query.select(find(&shared, &id)?.logs.snapshot())?;
@@ -108,7 +108,7 @@ impl LogQuery {
 
 pub(super) async fn metrics(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     Parameters(query): Parameters<MetricQuery>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let sandbox = find(&shared, &id)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use super::{sandbox_views, unsupported};
 use crate::api_error::ApiError;
 use crate::identity::without_client_id;
 use crate::json_body::JsonBody;
+use crate::parameters::PathParameters;
 use crate::sandbox::{ChangeError, CreateError, NewSandbox, OnTimeout, Phase, Sandbox};
 use crate::shared::Shared;
 use crate::template::StoreError;
@@ -24,6 +25,8 @@ const DEFAULT_TIMEOUT: u64 = 15;
 const MAX_TIMEOUT: u64 = 86_400;
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
+/// In bytes, over all names and values. Linux gives one string 128 KiB.
+const MAX_ENVIRONMENT: usize = 96 * 1024;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,12 +130,7 @@ fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSan
         ));
     }
     let metadata = request.metadata.unwrap_or_default();
-    if metadata
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum::<usize>()
-        > MAX_METADATA
-    {
+    if size(&metadata) > MAX_METADATA {
         return Err(ApiError::bad_request(format!(
             "metadata is larger than {MAX_METADATA} bytes"
         )));
@@ -145,6 +143,11 @@ fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSan
     {
         return Err(ApiError::bad_request(format!(
             "{name:?} cannot be an environment variable"
+        )));
+    }
+    if size(&environment) > MAX_ENVIRONMENT {
+        return Err(ApiError::bad_request(format!(
+            "envVars are larger than {MAX_ENVIRONMENT} bytes"
         )));
     }
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
@@ -172,6 +175,13 @@ fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSan
     })
 }
 
+fn size(texts: &BTreeMap<String, String>) -> usize {
+    texts
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum()
+}
+
 fn create_error(error: &CreateError) -> ApiError {
     let status = match error {
         CreateError::TooMany { .. } | CreateError::NoPort => StatusCode::TOO_MANY_REQUESTS,
@@ -183,7 +193,7 @@ fn create_error(error: &CreateError) -> ApiError {
 
 pub(super) async fn detail(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<Json<Value>, ApiError> {
     let sandbox = find(&shared, &id)?;
     Ok(Json(sandbox_views::detail(&shared, &sandbox)))
@@ -191,7 +201,7 @@ pub(super) async fn detail(
 
 pub(super) async fn kill(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
     match shared.sandboxes.kill(without_client_id(&id)).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
@@ -204,7 +214,7 @@ pub(super) async fn kill(
 
 pub(super) async fn set_timeout(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     JsonBody(request): JsonBody<TimeoutRequest>,
 ) -> Result<StatusCode, ApiError> {
     let timeout = checked_timeout(request.timeout)?;
@@ -214,7 +224,7 @@ pub(super) async fn set_timeout(
 
 pub(super) async fn refresh(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     JsonBody(request): JsonBody<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
     let duration = checked_timeout(request.duration.unwrap_or(DEFAULT_TIMEOUT))?;
@@ -224,7 +234,7 @@ pub(super) async fn refresh(
 
 pub(super) async fn pause(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
     find(&shared, &id)?
         .pause()
@@ -235,7 +245,7 @@ pub(super) async fn pause(
 
 pub(super) async fn resume(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     JsonBody(request): JsonBody<ResumeRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
@@ -260,7 +270,7 @@ pub(super) async fn resume(
 /// Running: 200 and never less time than before. Paused: resumed, 201.
 pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     JsonBody(request): JsonBody<ResumeRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use super::templates::{find, store_error};
 use crate::api_error::ApiError;
 use crate::clock::rfc3339;
 use crate::json_body::JsonBody;
+use crate::parameters::PathParameters;
 use crate::shared::Shared;
 use crate::template::{BuildStatus, StoreError, TagRecord, TemplateName};
 
@@ -95,7 +96,7 @@ pub(super) async fn remove(
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let record = find(&shared, &id)?;
     let tags = record.tags.iter().map(|(tag, tagged)| {

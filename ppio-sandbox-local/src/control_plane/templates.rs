@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::template_views;
 use crate::api_error::ApiError;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, PathParameters};
 use crate::shared::Shared;
 use crate::template::{BuildStatus, StoreError, TemplateRecord};
 
@@ -51,7 +51,7 @@ pub(super) async fn list(
 
 pub(super) async fn detail(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     Parameters(query): Parameters<BuildsQuery>,
 ) -> Result<([(&'static str, String); 1], Json<Value>), ApiError> {
     let record = find(&shared, &id)?;
@@ -78,7 +78,7 @@ pub(super) async fn detail(
 
 pub(super) async fn by_alias(
     State(shared): State<Arc<Shared>>,
-    Path(alias): Path<String>,
+    PathParameters(alias): PathParameters<String>,
 ) -> Result<Json<Value>, ApiError> {
     let record = find(&shared, &alias)?;
     Ok(Json(json!({"templateID": record.id, "public": false})))
@@ -86,7 +86,7 @@ pub(super) async fn by_alias(
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
     let templates = Arc::clone(&shared.templates);
     match tokio::task::spawn_blocking(move || templates.delete(&id)).await {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::templates::find;
 use crate::api_error::ApiError;
+use crate::parameters::PathParameters;
 use crate::shared::Shared;
 use crate::template::{ArchiveError, UploadError, archive_path, is_hash};
 
 pub(super) async fn link(
     State(shared): State<Arc<Shared>>,
-    Path((id, hash)): Path<(String, String)>,
+    PathParameters((id, hash)): PathParameters<(String, String)>,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if !is_hash(&hash) {
@@ -42,7 +43,7 @@ pub(super) async fn link(
 
 pub(super) async fn store(
     State(shared): State<Arc<Shared>>,
-    Path(token): Path<String>,
+    PathParameters(token): PathParameters<String>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     shared

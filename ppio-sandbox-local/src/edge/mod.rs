@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower::ServiceExt as _;
 
+use crate::api_error::ApiError;
 use crate::envd;
 use crate::sandbox::{Phase, Sandbox};
 use crate::shared::Shared;
@@ -45,6 +46,10 @@ impl Edge {
                 return infallible(self.control_plane.clone().oneshot(request).await);
             }
             Target::Sandbox { id, port } => (id, port),
+            Target::NoPort => {
+                return ApiError::bad_request("the sandbox port header is not a port")
+                    .into_response();
+            }
         };
         let Some(sandbox) = self.shared.sandboxes.get(&id) else {
             return unavailable(

@@ -10,7 +10,12 @@ use crate::sandbox::Registry;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     ControlPlane,
-    Sandbox { id: String, port: u16 },
+    Sandbox {
+        id: String,
+        port: u16,
+    },
+    /// The header that names the port holds something else.
+    NoPort,
 }
 
 impl Target {
@@ -37,9 +42,11 @@ impl Target {
         };
         for family in ["ppio", "e2b"] {
             if let Some(id) = header(&format!("{family}-sandbox-id")) {
-                let port = header(&format!("{family}-sandbox-port"))
-                    .and_then(|port| port.parse().ok())
-                    .unwrap_or(envd::PORT);
+                let port = match header(&format!("{family}-sandbox-port")).map(str::parse) {
+                    None => envd::PORT,
+                    Some(Ok(port)) => port,
+                    Some(Err(_)) => return Self::NoPort,
+                };
                 // The Python SDK sends these headers with its `connect` to the control plane too.
                 if port == envd::PORT && !envd::serves(request.uri().path()) {
                     return Self::ControlPlane;

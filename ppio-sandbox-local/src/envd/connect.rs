@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
@@ -30,6 +31,8 @@ pub(super) enum Code {
     Internal,
     DeadlineExceeded,
     Unauthenticated,
+    /// Not a code of the protocol, which has none for what it answers with a bare status 415.
+    UnsupportedMediaType,
 }
 
 impl Code {
@@ -44,6 +47,7 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 }
@@ -86,7 +90,7 @@ pub(super) struct Call {
 
 impl Call {
     /// Checks the framing that the content type names.
-    pub(super) fn read(headers: HeaderMap, body: Bytes) -> Result<Self, ConnectError> {
+    fn read(headers: HeaderMap, body: Bytes) -> Result<Self, ConnectError> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -104,7 +108,7 @@ impl Call {
                 streaming: true,
             }),
             other => Err(ConnectError::new(
-                Code::Unimplemented,
+                Code::UnsupportedMediaType,
                 format!(
                     "content type {other:?} is not application/json or application/connect+json"
                 ),
@@ -147,6 +151,25 @@ impl Call {
 
     fn number(&self, header: &str) -> Option<u64> {
         self.headers.get(header)?.to_str().ok()?.parse().ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = ConnectError;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, ConnectError> {
+        let headers = std::mem::take(request.headers_mut());
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    Code::ResourceExhausted
+                } else {
+                    Code::InvalidArgument
+                };
+                ConnectError::new(code, rejection.body_text())
+            })?;
+        Self::read(headers, body)
     }
 }
 

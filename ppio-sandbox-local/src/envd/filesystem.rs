@@ -7,9 +7,6 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::Path;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +15,7 @@ use super::connect::{self, Call, Code, ConnectError};
 use super::entry::{describe, io_error, path_error};
 use super::{access, watch};
 use crate::confined_path::{ConfinedPath, LastLink, confine};
+use crate::parameters::PathParameters;
 use crate::sandbox::{Sandbox, user_environment};
 
 /// Of one listing.
@@ -45,14 +43,9 @@ struct ListRequest {
 
 pub(super) async fn call(
     Extension(sandbox): Extension<Arc<Sandbox>>,
-    Path(method): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    PathParameters(method): PathParameters<String>,
+    call: Call,
 ) -> Response {
-    let call = match Call::read(headers, body) {
-        Ok(call) => call,
-        Err(error) => return error.into_response(),
-    };
     let streaming = call.is_streaming();
     if method == "WatchDir" {
         return watch::stream(&sandbox, &call)

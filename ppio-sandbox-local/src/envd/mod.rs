@@ -36,6 +36,7 @@ pub(crate) fn router() -> Router {
         .route_layer(middleware::from_fn(access::require_token))
         .route("/health", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
 }
 
@@ -44,6 +45,13 @@ pub(crate) fn serves(path: &str) -> bool {
     ["/health", "/files"].contains(&path)
         || path.starts_with("/process.Process/")
         || path.starts_with("/filesystem.Filesystem/")
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} does not take {method}", uri.path()),
+    )
 }
 
 async fn unknown_route(method: Method, uri: Uri) -> ApiError {

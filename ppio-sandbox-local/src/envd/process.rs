@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::Path;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::connect::{self, Call, Code, ConnectError};
 use super::process_stream;
+use crate::parameters::PathParameters;
 use crate::sandbox::{Process, Sandbox};
 
 #[derive(Debug, Deserialize)]
@@ -66,14 +64,9 @@ pub(super) struct Size {
 
 pub(super) async fn call(
     Extension(sandbox): Extension<Arc<Sandbox>>,
-    Path(method): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    PathParameters(method): PathParameters<String>,
+    call: Call,
 ) -> Response {
-    let call = match Call::read(headers, body) {
-        Ok(call) => call,
-        Err(error) => return error.into_response(),
-    };
     let streaming = call.is_streaming();
     let answer = match method.as_str() {
         "Start" => process_stream::start(&sandbox, &call),

@@ -1,5 +1,6 @@
 //! The streams of the process service: what a process prints, until it ends.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -51,9 +52,21 @@ pub(super) fn start(sandbox: &Sandbox, call: &Call) -> Result<Response, ConnectE
     let (process, events) = sandbox
         .start_process(request.process, &user, request.tag, streams)
         .map_err(|error| {
-            let code = match error {
+            let code = match &error {
                 StartError::NoCommand | StartError::Malformed => Code::InvalidArgument,
                 StartError::TooMany => Code::ResourceExhausted,
+                // What was asked for cannot be run, or not from where it should be.
+                StartError::Spawn(source)
+                    if matches!(
+                        source.kind(),
+                        io::ErrorKind::ArgumentListTooLong
+                            | io::ErrorKind::NotFound
+                            | io::ErrorKind::NotADirectory
+                            | io::ErrorKind::PermissionDenied
+                    ) =>
+                {
+                    Code::InvalidArgument
+                }
                 StartError::Spawn(_) => Code::Internal,
             };
             ConnectError::new(code, error.to_string())

@@ -199,17 +199,8 @@ impl Isolation for Bubblewrap {
         ]);
         arguments.add(&run.arguments);
         let mut environment: BTreeMap<String, String> = run.environment.clone();
-        let mut path = STAND_INS.to_owned();
-        for exposed in self
-            .exposed
-            .iter()
-            .map(|path| path.join("bin"))
-            .filter(|path| path.is_dir())
-        {
-            path = format!("{path}:{}", exposed.display());
-        }
         let own = environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-        path = format!("{path}:{own}");
+        let path = super::search_path(Path::new(STAND_INS), &self.exposed, own);
         environment.insert("PATH".into(), path);
         Launch {
             arguments: arguments.0,

@@ -12,6 +12,8 @@ use crate::identity;
 
 /// How long the kernel may take to freeze or to end the processes of a cgroup.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Threads and processes of one sandbox, so that a runaway one does not take the machine with it.
+const MAX_TASKS: u32 = 4096;
 
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
@@ -91,11 +93,17 @@ impl Cgroup {
             let quota = u64::from(limits.cpu_count) * 100_000;
             let _ = fs::write(self.path.join("cpu.max"), format!("{quota} 100000"));
         }
+        let _ = fs::write(self.path.join("pids.max"), MAX_TASKS.to_string());
     }
 
     /// Whether the kernel enforces the memory limit here.
     pub(crate) fn limits_memory(&self) -> bool {
         self.path.join("memory.max").exists()
+    }
+
+    /// Whether the kernel enforces the limit on processor time here.
+    pub(crate) fn limits_processors(&self) -> bool {
+        self.path.join("cpu.max").exists()
     }
 
     pub(crate) fn pids(&self) -> io::Result<Vec<i32>> {

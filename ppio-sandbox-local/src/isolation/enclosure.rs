@@ -1,5 +1,6 @@
 //! One live sandbox as the operating system sees it: a directory, its processes, its limits.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use super::cgroup::{Cgroup, CgroupParent};
-use super::{Init, Isolation, Run, strays};
+use super::{Init, Isolation, Run, processors, strays};
 
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
 pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
@@ -46,6 +47,8 @@ pub(crate) struct Place {
     directory: PathBuf,
     cgroup: Option<Cgroup>,
     limits: Limits,
+    /// The processors it may run on, where its cgroup does not limit its share.
+    processors: Option<String>,
 }
 
 impl Place {
@@ -67,12 +70,17 @@ impl Place {
         } else {
             self.limits.memory_bytes / 1024
         };
+        let pinned = self
+            .processors
+            .iter()
+            .flat_map(|processors| ["taskset", "--cpu-list", processors].map(OsString::from));
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", ENTER, "ppio-enter"])
             .arg(&self.directory)
             .arg(cgroup)
             .arg(data_kib.to_string())
+            .args(pinned)
             .args(arguments)
             .env_clear()
             .env(MARK, &self.directory)
@@ -108,10 +116,15 @@ impl Enclosure {
         let cgroup = cgroup
             .map(|parent| parent.child(&name, limits))
             .transpose()?;
+        let shared_fairly = cgroup.as_ref().is_some_and(Cgroup::limits_processors);
+        let processors = (!shared_fairly && which::which("taskset").is_ok())
+            .then(|| processors::choose(limits.cpu_count))
+            .flatten();
         let place = Place {
             directory,
             cgroup,
             limits,
+            processors,
         };
         match isolation.start(&place).await {
             Ok(started) => {

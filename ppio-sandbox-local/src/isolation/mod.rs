@@ -7,6 +7,7 @@ mod bubblewrap;
 mod cgroup;
 mod enclosure;
 mod process_group;
+mod processors;
 mod spawning;
 mod stand_ins;
 mod strays;
@@ -121,7 +122,7 @@ pub(crate) async fn choose(
     stand_ins: &StandIns,
     cgroup: Option<&CgroupParent>,
 ) -> Result<Arc<dyn Isolation>, Error> {
-    let process_group = || Arc::new(ProcessGroup::new(stand_ins.clone()));
+    let process_group = || Arc::new(ProcessGroup::new(exposed, stand_ins.clone()));
     if wanted == Some(IsolationKind::ProcessGroup) {
         return Ok(process_group());
     }
@@ -142,6 +143,17 @@ pub(crate) async fn choose(
             Ok(process_group())
         }
     }
+}
+
+/// The PATH of a sandbox: stand-ins first, then what was exposed to it, then the rest.
+fn search_path(stand_ins: &Path, exposed: &[PathBuf], rest: &str) -> String {
+    let mut path = stand_ins.display().to_string();
+    for programs in exposed.iter().map(|path| path.join("bin")) {
+        if programs.is_dir() {
+            path = format!("{path}:{}", programs.display());
+        }
+    }
+    format!("{path}:{rest}")
 }
 
 /// Runs one command in a throw-away sandbox: being installed does not mean being allowed.

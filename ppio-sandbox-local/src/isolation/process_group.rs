@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::enclosure::Place;
 use super::{Init, InitFuture, Isolation, IsolationKind, Launch, Run, StandIns};
@@ -11,15 +11,17 @@ use crate::confined_path;
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
     stand_ins: StandIns,
+    exposed: Vec<PathBuf>,
     host_path: String,
 }
 
 impl ProcessGroup {
-    pub(crate) fn new(stand_ins: StandIns) -> Self {
+    pub(crate) fn new(exposed: &[PathBuf], stand_ins: StandIns) -> Self {
         // Nothing is hidden, so the programs the platform's user can run can be run here too.
         let host_path = std::env::var("PATH").unwrap_or_default();
         Self {
             stand_ins,
+            exposed: exposed.to_vec(),
             host_path,
         }
     }
@@ -51,11 +53,9 @@ impl Isolation for ProcessGroup {
             .get("PATH")
             .map(String::as_str)
             .unwrap_or_default();
-        let path = format!(
-            "{}:{}:{own_path}",
-            self.stand_ins.directory().display(),
-            self.host_path
-        );
+        let rest = format!("{}:{own_path}", self.host_path);
+        let path = super::search_path(self.stand_ins.directory(), &self.exposed, &rest);
+        environment.insert("PPIO_LOCAL_PATH".into(), path.clone());
         environment.insert("PATH".into(), path);
         // A program given by its place in the sandbox lies below the root on this machine.
         let inside = on_host(&run.program);

@@ -44,8 +44,10 @@ if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; f
 "#;
 
 /// Read by every `bash` of a sandbox that is a process group: clients start agents with `cd /app`,
-/// and what is at `/app` for them lies below the sandbox's directory.
-const BASH_ENV: &str = r#"cd() {
+/// and what is at `/app` for them lies below the sandbox's directory. Login shells read this
+/// machine's `/etc/profile` before, which forgets the PATH.
+const BASH_ENV: &str = r#"shopt -q login_shell && PATH=$PPIO_LOCAL_PATH
+cd() {
   case "${1-}" in
     /*) [ -d "$PPIO_LOCAL_SANDBOX/root$1" ] && set -- "$PPIO_LOCAL_SANDBOX/root$1" ;;
   esac

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::State;
 use super::reply::Reply;
 use super::request::Recorded;
+use super::{State, catalogue, daemon};
 
 /// A sandbox that lives.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,18 @@ pub struct ScriptedSandbox {
 }
 
 impl ScriptedSandbox {
+    pub(super) fn running(id: &str, template_id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            template_id: template_id.to_owned(),
+            paused: false,
+            timeout: 300,
+            prolonged: 0,
+            metadata: BTreeMap::new(),
+            env_vars: BTreeMap::new(),
+        }
+    }
+
     fn detail(&self, domain: &str) -> Value {
         json!({
             "sandboxID": self.id, "templateID": self.template_id, "clientID": "c",
@@ -67,6 +79,9 @@ pub(super) fn respond(state: &mut State, request: &Recorded) -> Reply {
     let domain = state.domain.clone();
     let body = request.json();
     let id = request.sandbox_id.clone().unwrap_or_default();
+    if let Some(reply) = catalogue::respond(state, request) {
+        return reply;
+    }
     if request.route.starts_with("agent ") || request.route.starts_with("envd ") {
         return match state.sandboxes.iter().find(|sandbox| sandbox.id == id) {
             Some(sandbox) if !sandbox.paused => inside(request, &body),
@@ -205,8 +220,7 @@ fn inside(request: &Recorded, body: &Value) -> Reply {
                 "metadata": { "request_id": request.header("x-request-id") },
             }),
         ),
-        "envd GET /health" => no_content(),
-        _ => Reply::error(404, "no such route"),
+        _ => daemon::respond(request),
     }
 }
 

@@ -66,19 +66,25 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             Some(reply) => reply,
             None => behaviour::respond(&mut shared.lock(), &request),
         };
-        if !write(&mut stream, reply).await {
+        let drip = shared.lock().drip;
+        if !write(&mut stream, reply, drip).await {
             return;
         }
     }
 }
 
 /// Plays a reply; `false` if the connection is over.
-async fn write(stream: &mut TcpStream, reply: Reply) -> bool {
+async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>) -> bool {
     for step in reply.steps {
         match step {
             Step::Write(bytes) => {
-                if stream.write_all(&bytes).await.is_err() {
-                    return false;
+                for piece in bytes.chunks(drip.unwrap_or(bytes.len()).max(1)) {
+                    if stream.write_all(piece).await.is_err() {
+                        return false;
+                    }
+                    if drip.is_some() {
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
             Step::Pause(pause) => {

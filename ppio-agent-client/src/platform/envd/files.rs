@@ -1,6 +1,7 @@
 //! Files in the sandbox.
 
 use bytes::Bytes;
+use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::super::call::Call;
@@ -23,14 +24,16 @@ pub struct Entry {
 impl Envd {
     /// A file's contents, read whole into memory.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let hosts = envd.read_file("/etc/hosts").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn read_file(&self, path: &str) -> Result<Bytes, Error> {
-        let call = Call::get("read file", "/files").query("path", path);
+        let call = Call::get("read file", "/files")
+            .query("path", path)
+            .query_if("username", self.user.as_deref());
         match self.service.send(call).await {
             Ok(response) => Ok(response.into_body()),
             Err(error) => Err(error.during("read a file of", &self.sandbox_id)),
@@ -39,11 +42,11 @@ impl Envd {
 
     /// Writes a file, over an older one if there is one; directories on the way are made.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.write_file("/tmp/note.txt", "hello").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn write_file(
         &self,
@@ -52,9 +55,33 @@ impl Envd {
     ) -> Result<Vec<Entry>, Error> {
         let call = Call::post("write file", "/files")
             .query("path", path)
-            .bytes("application/octet-stream", contents)
+            .query_if("username", self.user.as_deref())
             .repeat(Repeat::Safe);
+        let call = if self.raw_uploads {
+            call.bytes("application/octet-stream", contents)
+        } else {
+            // 128 bits of chance that no file holds.
+            let boundary = format!("{:032x}", fastrand::u128(..));
+            let body = form(&boundary, &contents.into());
+            let content_type = format!("multipart/form-data; boundary={boundary}");
+            let call = call.bytes("multipart/form-data", body);
+            match HeaderValue::from_str(&content_type) {
+                Ok(value) => call.header(header::CONTENT_TYPE, value),
+                // Digits are valid in every header.
+                Err(_) => call,
+            }
+        };
         let written = self.service.fetch(call).await;
         written.map_err(|error| error.during("write a file of", &self.sandbox_id))
     }
+}
+
+/// A form with one file in it.
+fn form(boundary: &str, contents: &[u8]) -> Bytes {
+    let head = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\
+         content-type: application/octet-stream\r\n\r\n"
+    );
+    let end = format!("\r\n--{boundary}--\r\n");
+    Bytes::from([head.as_bytes(), contents, end.as_bytes()].concat())
 }

@@ -1,25 +1,24 @@
 //! Processes in the sandbox.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::call::Subject;
-use super::super::fault;
 use super::super::sandbox::null_is_empty;
+use super::Envd;
 use super::process_events::ProcessEvents;
-use super::{Envd, envelope, rpc};
 use crate::error::Error;
-use crate::transport::{Chunks, Deadline, Repeat};
+use crate::secret::NamesOnly;
+use crate::transport::Repeat;
 
 /// A program to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+///
+/// Its `Debug` output tells the names of environment variables, not their values.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Command {
     /// The program.
     pub cmd: String,
@@ -32,6 +31,10 @@ pub struct Command {
     /// Keep its standard input open for [`Envd::send_stdin`].
     #[serde(skip)]
     pub stdin: bool,
+    /// Give it a terminal of this size instead of pipes, for programs that draw on one. Its output is
+    /// then all standard output, and its input goes through [`Envd::send_terminal`].
+    #[serde(skip)]
+    pub terminal: Option<TerminalSize>,
     /// A name to find it by.
     #[serde(skip)]
     pub tag: Option<String>,
@@ -50,6 +53,7 @@ impl Command {
             envs: BTreeMap::new(),
             cwd: None,
             stdin: false,
+            terminal: None,
             tag: None,
         }
     }
@@ -67,6 +71,30 @@ impl Command {
             ..Self::new("/bin/bash")
         }
     }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("cmd", &self.cmd)
+            .field("args", &self.args)
+            .field("envs", &NamesOnly(&self.envs))
+            .field("cwd", &self.cwd)
+            .field("stdin", &self.stdin)
+            .field("terminal", &self.terminal)
+            .field("tag", &self.tag)
+            .finish()
+    }
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TerminalSize {
+    /// Characters in a row.
+    #[serde(rename = "cols")]
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
 }
 
 /// Which process.
@@ -107,52 +135,53 @@ pub struct ProcessInfo {
 impl Envd {
     /// Starts a process and listens to it. It runs on when the events are dropped.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Command, Envd};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::Command;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let output = envd.start(&Command::shell("echo hello")).await?.output().await?;
     /// assert_eq!(output.stdout_text(), "hello\n");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn start(&self, command: &Command) -> Result<ProcessEvents, Error> {
-        let request = json!({
+        let mut request = json!({
             "process": command,
             "stdin": command.stdin,
             "tag": command.tag,
         });
-        self.events("start a process in", "/process.Process/Start", &request)
-            .await
+        if let Some(size) = command.terminal {
+            request["pty"] = json!({ "size": size });
+        }
+        let start = "start a process in";
+        let messages = self.stream(start, "/process.Process/Start", &request);
+        Ok(ProcessEvents::new(messages.await?))
     }
 
     /// Listens to a process that runs already.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// let mut events = envd.connect(&ProcessSelector::Pid(42)).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn connect(&self, process: &ProcessSelector) -> Result<ProcessEvents, Error> {
         let request = json!({ "process": process });
-        self.events(
-            "listen to a process in",
-            "/process.Process/Connect",
-            &request,
-        )
-        .await
+        let listen = "listen to a process in";
+        let messages = self.stream(listen, "/process.Process/Connect", &request);
+        Ok(ProcessEvents::new(messages.await?))
     }
 
     /// The processes that run.
     ///
-    /// ```no_run
-    /// # async fn run(envd: ppio_agent_client::platform::Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// for process in envd.list_processes().await? {
     ///     println!("{}", process.pid);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn list_processes(&self) -> Result<Vec<ProcessInfo>, Error> {
         #[derive(Deserialize)]
@@ -170,12 +199,12 @@ impl Envd {
 
     /// Sends a signal to a process.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector, Signal};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::{ProcessSelector, Signal};
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.send_signal(&ProcessSelector::Pid(42), Signal::Term).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn send_signal(
         &self,
@@ -183,89 +212,93 @@ impl Envd {
         signal: Signal,
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "signal": signal });
-        let _: Value = self
-            .unary(
-                "signal a process in",
-                "/process.Process/SendSignal",
-                &request,
-                Repeat::Safe,
-            )
-            .await?;
-        Ok(())
+        let send = "signal a process in";
+        self.tell(send, "SendSignal", &request, Repeat::Safe).await
     }
 
     /// Writes to the standard input of a process that was started with it open. Not repeated
     /// when it may have arrived.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{Envd, ProcessSelector};
-    /// # async fn run(envd: Envd) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
     /// envd.send_stdin(&ProcessSelector::Pid(42), b"yes\n").await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn send_stdin(&self, process: &ProcessSelector, input: &[u8]) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "stdin": STANDARD.encode(input) } });
-        let _: Value = self
-            .unary(
-                "write to a process in",
-                "/process.Process/SendInput",
-                &request,
-                Repeat::IfUnsent,
-            )
-            .await?;
+        let write = "write to a process in";
+        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+            .await
+    }
+
+    /// Ends the standard input of a process, as a pipe's end would.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// envd.close_stdin(&ProcessSelector::Pid(42)).await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn close_stdin(&self, process: &ProcessSelector) -> Result<(), Error> {
+        let request = json!({ "process": process });
+        let close = "end the input of a process in";
+        self.tell(close, "CloseStdin", &request, Repeat::Safe).await
+    }
+
+    /// Types on the terminal of a process that was started with one. Not repeated when it may have
+    /// arrived.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessSelector;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// envd.send_terminal(&ProcessSelector::Pid(42), b"ls\n").await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn send_terminal(
+        &self,
+        process: &ProcessSelector,
+        input: &[u8],
+    ) -> Result<(), Error> {
+        let request = json!({ "process": process, "input": { "pty": STANDARD.encode(input) } });
+        let write = "write to a process in";
+        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+            .await
+    }
+
+    /// Gives the terminal of a process another size.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::{ProcessSelector, TerminalSize};
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// let size = TerminalSize { columns: 120, rows: 40 };
+    /// envd.resize_terminal(&ProcessSelector::Pid(42), size).await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn resize_terminal(
+        &self,
+        process: &ProcessSelector,
+        size: TerminalSize,
+    ) -> Result<(), Error> {
+        let request = json!({ "process": process, "pty": { "size": size } });
+        let resize = "resize a terminal of";
+        self.tell(resize, "Update", &request, Repeat::Safe).await
+    }
+
+    /// A call whose answer says nothing.
+    async fn tell(
+        &self,
+        operation: &'static str,
+        method: &str,
+        request: &Value,
+        repeat: Repeat,
+    ) -> Result<(), Error> {
+        let procedure = format!("/process.Process/{method}");
+        let _: Value = self.unary(operation, &procedure, request, repeat).await?;
         Ok(())
     }
-
-    async fn events(
-        &self,
-        operation: &'static str,
-        procedure: &str,
-        request: &Value,
-    ) -> Result<ProcessEvents, Error> {
-        self.open_events(operation, procedure, request)
-            .await
-            .map_err(|error| error.during(operation, &self.sandbox_id))
-    }
-
-    async fn open_events(
-        &self,
-        operation: &'static str,
-        procedure: &str,
-        request: &Value,
-    ) -> Result<ProcessEvents, Error> {
-        let message = request.to_string();
-        let body = envelope::wrap(message.as_bytes())
-            .ok_or_else(|| Error::validation("request", "is larger than 4 GiB"))?;
-        let call = rpc::call(operation, procedure)
-            .bytes("application/connect+json", body)
-            .header(
-                HeaderName::from_static("keepalive-ping-interval"),
-                HeaderValue::from(keepalive_seconds(self.idle)),
-            );
-        let deadline = Deadline::after(self.service.timeout);
-        let response = self.service.open(call, deadline).await?;
-        let (head, body) = response.into_parts();
-        if head.status == StatusCode::OK {
-            return Ok(ProcessEvents::new(operation, Chunks::new(body, self.idle)));
-        }
-        let said = deadline.run(operation, body.collect()).await?;
-        let said = said
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
-        let auth = &self.service.auth;
-        Err(fault::of(
-            operation,
-            &Subject::Nothing,
-            auth,
-            head.status,
-            &head.headers,
-            &said,
-        ))
-    }
-}
-
-/// Often enough that a quiet process is not taken for a dead connection.
-fn keepalive_seconds(idle: Duration) -> u64 {
-    (idle.as_secs() / 2).clamp(1, 50)
 }

@@ -2,13 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::envelope::Unwrapper;
+use super::messages::Messages;
 use crate::error::Error;
-use crate::transport::Chunks;
 
 /// One thing a process did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +74,7 @@ impl Output {
 /// The events of one process. Dropping it stops listening; the process runs on.
 #[derive(Debug)]
 pub struct ProcessEvents {
-    operation: &'static str,
-    chunks: Chunks,
-    unwrapper: Unwrapper,
-    over: bool,
+    messages: Messages,
 }
 
 #[derive(Deserialize)]
@@ -112,66 +106,29 @@ struct Data {
     pty: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct End {
-    #[serde(default)]
-    error: Option<EndError>,
-}
-
-#[derive(Deserialize)]
-struct EndError {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
 impl ProcessEvents {
-    pub(super) fn new(operation: &'static str, chunks: Chunks) -> Self {
-        Self {
-            operation,
-            chunks,
-            unwrapper: Unwrapper::default(),
-            over: false,
-        }
+    pub(super) fn new(messages: Messages) -> Self {
+        Self { messages }
     }
 
     /// The next event; `None` after the last one. Cancel safe: dropping the future loses nothing.
     ///
-    /// ```no_run
-    /// # use ppio_agent_client::platform::{ProcessEvent, ProcessEvents};
-    /// # async fn run(mut events: ProcessEvents) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # use ppio_agent_client::platform::ProcessEvent;
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// # let mut events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
     /// while let Some(event) = events.next().await? {
     ///     if let ProcessEvent::Stdout(bytes) = event {
     ///         print!("{}", String::from_utf8_lossy(&bytes));
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Result<Option<ProcessEvent>, Error> {
-        let operation = self.operation;
-        while !self.over {
-            let envelope = self.unwrapper.next().map_err(|length| {
-                Error::malformed(operation, format!("an event of {length} bytes is no event"))
-            })?;
-            match envelope {
-                Some(envelope) if envelope.is_end => {
-                    self.over = true;
-                    return self.ended(&envelope.message).map(|()| None);
-                }
-                Some(envelope) => {
-                    if let Some(event) = self.event(&envelope.message)? {
-                        return Ok(Some(event));
-                    }
-                }
-                None => {
-                    let Some(bytes) = self.chunks.next().await? else {
-                        self.over = true;
-                        return Err(self.chunks.cut("the process's events ended without an end"));
-                    };
-                    self.unwrapper.push(&bytes);
-                }
+        while let Some(message) = self.messages.next::<Message>().await? {
+            if let Some(event) = self.event(message.event)? {
+                return Ok(Some(event));
             }
         }
         Ok(None)
@@ -179,12 +136,13 @@ impl ProcessEvents {
 
     /// Waits until the process ends, and returns all it said since it was started or joined.
     ///
-    /// ```no_run
-    /// # async fn run(events: ppio_agent_client::platform::ProcessEvents) -> Result<(), ppio_agent_client::Error> {
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// # let events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
     /// let output = events.output().await?;
     /// println!("exit code {}", output.status.exit_code);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub async fn output(mut self) -> Result<Output, Error> {
         let mut output = Output::default();
@@ -199,17 +157,15 @@ impl ProcessEvents {
         Ok(output)
     }
 
-    fn event(&self, message: &Bytes) -> Result<Option<ProcessEvent>, Error> {
-        let malformed = |error: &dyn std::fmt::Display| {
-            Error::malformed(
-                self.operation,
-                format!("an event is not as expected: {error}"),
-            )
+    fn event(&self, event: Event) -> Result<Option<ProcessEvent>, Error> {
+        let decode = |text: String| {
+            let malformed = |error| {
+                self.messages
+                    .malformed(format!("its output is no base64: {error}"))
+            };
+            STANDARD.decode(text).map_err(malformed)
         };
-        let message: Message =
-            serde_json::from_slice(message).map_err(|error| malformed(&error))?;
-        let decode = |text: String| STANDARD.decode(text).map_err(|error| malformed(&error));
-        let Event { start, data, end } = message.event;
+        let Event { start, data, end } = event;
         if let Some(Start { pid }) = start {
             return Ok(Some(ProcessEvent::Started { pid }));
         }
@@ -224,24 +180,6 @@ impl ProcessEvents {
             Some(text) => Ok(Some(ProcessEvent::Stderr(decode(text)?))),
             // A keepalive, or an event this version does not know.
             None => Ok(None),
-        }
-    }
-
-    fn ended(&self, message: &Bytes) -> Result<(), Error> {
-        let end = if message.is_empty() {
-            Ok(None)
-        } else {
-            serde_json::from_slice::<Value>(message).map(Some)
-        };
-        let end = end
-            .and_then(|end| end.map(serde_json::from_value::<End>).transpose())
-            .map_err(|error| Error::malformed(self.operation, error.to_string()))?;
-        match end.and_then(|end| end.error) {
-            None => Ok(()),
-            Some(EndError { code, message }) => Err(Error::malformed(
-                self.operation,
-                format!("{code}: {message}"),
-            )),
         }
     }
 }

@@ -1,18 +1,21 @@
-//! Unary calls of the Connect protocol, in its JSON form.
+//! Calls of the Connect protocol, in its JSON form: one question, then one answer or many.
 
-use http::{HeaderName, HeaderValue};
-use serde::Serialize;
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::super::call::Call;
-use super::Envd;
+use super::super::call::{Call, Subject};
+use super::super::fault;
+use super::messages::Messages;
+use super::{Envd, envelope};
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::{Chunks, Deadline, Repeat};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
 /// A call of `procedure`, marked as Connect's.
-pub(super) fn call(operation: &'static str, procedure: &str) -> Call {
+fn call(operation: &'static str, procedure: &str) -> Call {
     Call::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
 }
 
@@ -22,11 +25,63 @@ impl Envd {
         &self,
         operation: &'static str,
         procedure: &str,
-        request: &(impl Serialize + ?Sized),
+        request: &Value,
         repeat: Repeat,
     ) -> Result<T, Error> {
         let call = call(operation, procedure).json(request).repeat(repeat);
         let answer = self.service.fetch(call).await;
         answer.map_err(|error| error.during(operation, &self.sandbox_id))
     }
+
+    /// One question, many answers.
+    pub(super) async fn stream(
+        &self,
+        operation: &'static str,
+        procedure: &str,
+        request: &Value,
+    ) -> Result<Messages, Error> {
+        self.open(operation, procedure, request)
+            .await
+            .map_err(|error| error.during(operation, &self.sandbox_id))
+    }
+
+    async fn open(
+        &self,
+        operation: &'static str,
+        procedure: &str,
+        request: &Value,
+    ) -> Result<Messages, Error> {
+        let body = envelope::wrap(request.to_string().as_bytes())
+            .ok_or_else(|| Error::validation("request", "is larger than 4 GiB"))?;
+        let call = call(operation, procedure)
+            .bytes("application/connect+json", body)
+            .header(
+                HeaderName::from_static("keepalive-ping-interval"),
+                HeaderValue::from(keepalive_seconds(self.idle.as_secs())),
+            );
+        let deadline = Deadline::after(self.service.timeout);
+        let response = self.service.open(call, deadline).await?;
+        let (head, body) = response.into_parts();
+        if head.status == StatusCode::OK {
+            let chunks = Chunks::new(body, self.idle);
+            return Ok(Messages::new(operation, &self.sandbox_id, chunks));
+        }
+        let said = deadline.run(operation, body.collect()).await?;
+        let said = said
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        Err(fault::of(
+            operation,
+            &Subject::Nothing,
+            &self.service.auth,
+            head.status,
+            &head.headers,
+            &said,
+        ))
+    }
+}
+
+/// Often enough that a quiet stream is not taken for a dead connection.
+fn keepalive_seconds(idle: u64) -> u64 {
+    (idle / 2).clamp(1, 50)
 }

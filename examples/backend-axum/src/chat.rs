@@ -1,0 +1,77 @@
+//! `POST /chat`: a question from a browser, and the agent's answer item by item.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::{Stream, StreamExt as _, future, stream};
+use ppio_agent_client::{AgentRuntimeAnswer, Answer, Error, InvocationResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Backend;
+use crate::failure::Failure;
+
+#[derive(Deserialize)]
+pub(crate) struct Question {
+    prompt: String,
+    /// The browser's name for the conversation; a new one without it. A real backend takes it from the
+    /// user's login, or anybody could join any conversation.
+    conversation: Option<String>,
+}
+
+/// Streams what the agent says. The first event tells the conversation's id, the last how it ended.
+///
+/// A browser that leaves drops this stream, or this very future; that closes the connection to the
+/// agent, by which it learns to stop.
+pub(crate) async fn answer(
+    State(backend): State<Arc<Backend>>,
+    headers: HeaderMap,
+    Json(question): Json<Question>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    // The id names agent and template; the name is for people.
+    let agent = format!("chat-{}", backend.template);
+    let payload = json!({ "prompt": question.prompt }).to_string();
+    let mut call = backend
+        .client
+        .invoke_agent_runtime(agent, payload)
+        .trace_context(&headers);
+    if let Some(conversation) = question.conversation {
+        call = call.runtime_session_id(conversation);
+    }
+    let AgentRuntimeAnswer {
+        runtime_session_id,
+        answer,
+    } = call.await?;
+
+    let first = event("conversation", &json!({ "id": runtime_session_id }));
+    let items = match answer {
+        Answer::Stream(items) => items.map(said).left_stream(),
+        Answer::Value(InvocationResponse { result, .. }) => {
+            let item = Ok(result.unwrap_or_default());
+            stream::once(future::ready(said(item))).right_stream()
+        }
+    };
+    let last = stream::once(future::ready(event("end", &json!({}))));
+    // Whatever comes after an error is of no interest: a browser that got one has all there is.
+    let events = stream::once(future::ready(first)).chain(items).chain(last);
+    Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
+}
+
+/// An item of the agent's answer, or why there are no more, as the browser is told.
+fn said(item: Result<Value, Error>) -> Event {
+    match item {
+        Ok(item) => event("message", &item),
+        Err(error) => {
+            tracing::warn!(%error, code = error.code(), "an answer broke off");
+            event("error", &json!({ "error": error.code() }))
+        }
+    }
+}
+
+fn event(name: &str, data: &Value) -> Event {
+    Event::default().event(name).data(data.to_string())
+}

@@ -1,0 +1,49 @@
+//! What a browser is told when its question cannot be asked.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ppio_agent_client::Error;
+use serde_json::json;
+
+pub(crate) struct Failure(Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        // The texts are for us; of our key, our quota and our network the user need not know.
+        tracing::error!(%error, code = error.code(), "a question could not be asked");
+        let status = match &error {
+            Error::Validation { .. } => StatusCode::BAD_REQUEST,
+            Error::SessionNotFound { .. } => StatusCode::GONE,
+            Error::RateLimit { .. } | Error::QuotaExceeded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Error::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            // The agent's refusal of the question itself is worth passing on.
+            Error::Invocation {
+                status: Some(400 | 413 | 422),
+                ..
+            } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Invocation { .. } | Error::Network { .. } => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let body = Json(json!({ "error": error.code() }));
+        let mut response = (status, body).into_response();
+        if let Error::RateLimit {
+            retry_after: Some(after),
+            ..
+        } = error
+        {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}

@@ -1,0 +1,42 @@
+//! Synchronous code: a plain function that computes, and an iterator that computes on.
+//!
+//! Both run on blocking threads, so `/ping` and every other request are answered meanwhile. The
+//! iterator holds its thread only while it produces, and stops when its caller goes away.
+
+use ppio::Error;
+
+/// The square of the largest divisor that is looked for.
+const LARGEST: u64 = 1_000_000_000_000;
+
+#[derive(serde::Deserialize)]
+struct Range {
+    from: u64,
+    to: u64,
+}
+
+/// The primes of a range, one by one.
+#[ppio::entrypoint]
+fn agent(Range { from, to }: Range) -> Result<impl Iterator<Item = u64>, Error> {
+    if to > LARGEST {
+        let text = format!("`to` is at most {LARGEST}");
+        return Err(Error::bad_request(text).with_type("RangeTooLarge"));
+    }
+    // Takes a moment, and may: nobody else waits for it.
+    let divisors = primes_up_to(to.isqrt());
+    let is_prime = move |&number: &u64| {
+        let mut divisors = divisors.iter().take_while(|&&it| it * it <= number);
+        divisors.all(|divisor| number % divisor != 0)
+    };
+    Ok((from.max(2)..=to).filter(is_prime))
+}
+
+fn primes_up_to(limit: u64) -> Vec<u64> {
+    let mut primes: Vec<u64> = Vec::new();
+    for number in 2..=limit {
+        let mut smaller = primes.iter().take_while(|&&it| it * it <= number);
+        if smaller.all(|prime| number % prime != 0) {
+            primes.push(number);
+        }
+    }
+    primes
+}

@@ -1,0 +1,53 @@
+//! Asks a deployed agent one question.
+
+use std::env;
+use std::process::ExitCode;
+
+use ppio_agent_client::{AgentRuntimeClient, Error, InvocationRequest};
+
+const USAGE: &str = "\
+usage: client-basic <template> [question]
+
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
+PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
+the variables that lead to it.";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let template = arguments
+        .next()
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+    let Some(template) = template else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let question = arguments.next().unwrap_or_else(|| "Rust".to_owned());
+
+    match ask(&template, &question).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error {
+                // Nothing was sent: there is no key.
+                Error::Authentication { status: None, .. } => eprintln!("\n{USAGE}"),
+                // What can be tried again without asking twice has been tried; now it is up to you.
+                error if error.is_retryable() => eprintln!("it may work in a moment"),
+                _ => {}
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn ask(template: &str, question: &str) -> Result<(), Error> {
+    let client = AgentRuntimeClient::from_env()?;
+    // Any `Serialize` will do; this is the request that PPIO's agents agree on.
+    let request = InvocationRequest::prompt(question).with_user_id("example");
+    let answer = client.invoke_agent(template, request).await?;
+
+    println!("result: {}", answer.result.unwrap_or_default());
+    println!("took:   {:.3} s", answer.duration);
+    // Sandboxes are ended in the background; a process that is about to exit waits for that.
+    client.close().await
+}

@@ -1,0 +1,93 @@
+//! Asks many questions at once, each in a sandbox of its own, and never more than the account allows.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error};
+
+const USAGE: &str = "\
+usage: client-batch <template> [questions, 50 by default] [at once, 16 by default]
+
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
+PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
+the variables that lead to it.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let template = arguments
+        .next()
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+    let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
+    let (Some(template), Ok(questions), Ok(at_once @ 1..)) = (template, number(50), number(16))
+    else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+
+    // A session that is asked uses one connection, so there should be as many as there are sessions.
+    let config = ClientConfig {
+        max_connections: at_once.max(100),
+        max_keepalive_connections: at_once * 2,
+        ..ClientConfig::default()
+    };
+    let client = match AgentRuntimeClient::builder().config(config).build() {
+        Ok(client) => client,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let started = Instant::now();
+    // Nothing is spawned: dropping this stream would drop the calls, and end their sandboxes.
+    let outcomes: Vec<_> = stream::iter(0..questions)
+        .map(|number| ask(&client, &template, number))
+        .buffer_unordered(at_once)
+        .collect()
+        .await;
+    let all = started.elapsed();
+
+    let mut times = Vec::new();
+    let mut failures = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(time) => times.push(time),
+            Err(error) => {
+                failures += 1;
+                eprintln!("error: {error}");
+            }
+        }
+    }
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    println!(
+        "{} answered, {failures} failed, {all:.2?} in all",
+        times.len()
+    );
+    println!("one question, with its sandbox made and ended: {median:.2?} in the median");
+    match client.close().await {
+        Ok(()) if failures == 0 => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One question in a session of its own, which is ended whatever comes of it.
+async fn ask(
+    client: &AgentRuntimeClient,
+    template: &str,
+    number: usize,
+) -> Result<Duration, Error> {
+    let started = Instant::now();
+    let session = client.create_session(template).await?;
+    let asked = session.invoke(format!("number {number}")).await;
+    // `?` before this line would end the session too, but not wait for it.
+    session.close().await?;
+    asked.map(|_| started.elapsed())
+}

@@ -1,0 +1,87 @@
+//! The life of a session: made, asked, paused, resumed with its memory, prolonged, found again, closed.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ppio_agent_client::{AgentRuntimeClient, Error, SandboxSession, SessionStatus};
+
+const USAGE: &str = "\
+usage: client-lifecycle <template>
+
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
+PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
+the variables that lead to it.";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let template = env::args()
+        .nth(1)
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+    let Some(template) = template else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match live(&template).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if matches!(error, Error::Authentication { status: None, .. }) {
+                eprintln!("\n{USAGE}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn live(template: &str) -> Result<(), Error> {
+    let client = AgentRuntimeClient::from_env()?;
+    let session = client
+        .create_session(template)
+        .timeout(Duration::from_secs(1800))
+        .metadata("purpose", "example")
+        .await?;
+    println!("made {} at {}", session.sandbox_id(), session.host_url());
+    ask(&session, "start processing").await?;
+
+    // Paused, a sandbox costs no processor time and keeps its memory.
+    session.pause().await?;
+    println!("paused: {}", session.is_paused().await?);
+    match session.invoke("are you there?").await {
+        Err(error) => println!("asked while paused: {error}"),
+        Ok(_) => println!("asked while paused: the platform resumed it"),
+    }
+
+    // Back with its memory, and with its own half hour from now on.
+    session.resume().await?;
+    println!("status: {}", session.get_status().await?);
+    ask(&session, "go on").await?;
+
+    // Long work: give it its whole time again before it runs out.
+    session.refresh().await?;
+    println!(
+        "ends at {}",
+        session.info().await?.end_at.unwrap_or_default()
+    );
+
+    // Sessions are the platform's: any process with the key finds them by their id.
+    let elsewhere = AgentRuntimeClient::from_env()?;
+    if let Some(found) = elsewhere.get_session(session.sandbox_id()).await? {
+        ask(&found, "do you know me from elsewhere?").await?;
+    }
+
+    session.close().await?;
+    assert_eq!(session.get_status().await?, SessionStatus::Closed);
+    println!("closed after {:.1} s", session.age().as_secs_f64());
+
+    // To start over without what was remembered, make a new session instead of restarting one.
+    let fresh = client.create_session(template).await?;
+    ask(&fresh, "start over").await?;
+    client.close().await
+}
+
+async fn ask(session: &SandboxSession, prompt: &str) -> Result<(), Error> {
+    let answer = session.invoke(prompt).await?;
+    println!("{prompt:?} -> {}", answer.result.unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Prints an agent's answer while it is being made, and tells how it ended. Ctrl-C stops the agent.
+
+use std::env;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use ppio_agent_client::{AgentRuntimeClient, Error};
+use serde_json::Value;
+
+const USAGE: &str = "\
+usage: client-streaming <template> [prompt]
+
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
+PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
+the variables that lead to it.";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let template = arguments
+        .next()
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+    let Some(template) = template else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let prompt = arguments
+        .next()
+        .unwrap_or_else(|| "once upon a time there was a crab".to_owned());
+
+    let client = match AgentRuntimeClient::from_env() {
+        Ok(client) => client,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = tokio::select! {
+        told = tell(&client, &template, &prompt) => told,
+        // Dropping the stream closes its connection, by which the agent learns to stop.
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("\n(stopped)");
+            Ok(())
+        }
+    };
+    let closed = client.close().await;
+    if let Err(error) = outcome.and(closed) {
+        eprintln!("{}", how_it_ended(&error));
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+async fn tell(client: &AgentRuntimeClient, template: &str, prompt: &str) -> Result<(), Error> {
+    let mut items = client.invoke_agent_stream(template, prompt).await?;
+    while let Some(item) = items.next().await {
+        match item? {
+            Value::String(text) => print!("{text}"),
+            other => println!("{other}"),
+        }
+        let _ = io::stdout().flush();
+    }
+    println!("\n(the end)");
+    Ok(())
+}
+
+/// A stream that does not end well says why, and there are different things to do about it.
+fn how_it_ended(error: &Error) -> String {
+    match error {
+        Error::Invocation { message, .. } => format!("\nthe agent gave up: {message}"),
+        Error::StreamIdle { limit } => format!("\nnothing was heard for {limit:?}"),
+        Error::Network { source, .. } => format!("\nthe connection broke: {source}"),
+        other => format!("error: {other}"),
+    }
+}

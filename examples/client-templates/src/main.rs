@@ -1,0 +1,99 @@
+//! Lists the agents that are deployed, and tells all about one of them.
+
+use std::env;
+use std::process::ExitCode;
+
+use ppio_agent_client::{AgentRuntimeClient, AgentTemplate, Error, TemplateFilter};
+
+const USAGE: &str = "\
+usage: client-templates [--tag <tag>]... [--name <part of a name>]
+       client-templates <template>
+
+The first form lists the templates with all of these tags and this text in their names, the second
+tells about one of them. PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on
+this machine and prints the variables that lead to it.";
+
+enum Request {
+    List(TemplateFilter),
+    Tell(String),
+}
+
+fn request(mut arguments: impl Iterator<Item = String>) -> Option<Request> {
+    let mut filter = TemplateFilter::new();
+    while let Some(argument) = arguments.next() {
+        filter = match argument.as_str() {
+            "--tag" => filter.tag(arguments.next()?),
+            "--name" => filter.name(arguments.next()?),
+            option if option.starts_with('-') => return None,
+            _ => return Some(Request::Tell(argument)),
+        };
+    }
+    Some(Request::List(filter))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Some(request) = request(env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match answer(request).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if matches!(error, Error::Authentication { status: None, .. }) {
+                eprintln!("\n{USAGE}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn answer(request: Request) -> Result<(), Error> {
+    let client = AgentRuntimeClient::from_env()?;
+    match request {
+        Request::List(filter) => {
+            let templates = client.list_templates(&filter).await?;
+            println!("{} templates", templates.len());
+            for template in templates {
+                println!(
+                    "{}  {} {}  {}",
+                    template.template_id, template.name, template.version, template.status
+                );
+            }
+        }
+        Request::Tell(id) => tell(&client.get_template(&id).await?)?,
+    }
+    client.close().await
+}
+
+fn tell(template: &AgentTemplate) -> Result<(), Error> {
+    let line = |name: &str, value: Option<String>| {
+        println!("{name:<13}{}", value.unwrap_or_else(|| "-".to_owned()));
+    };
+    line("template", Some(template.template_id.clone()));
+    line("name", Some(template.name.clone()));
+    line("version", Some(template.version.clone()));
+    line("author", template.author.clone());
+    line("description", template.description.clone());
+    line("tags", Some(template.tags.join(", ")));
+    line("created", template.created_at.clone());
+    line("updated", template.updated_at.clone());
+    line(
+        "built in",
+        template.build_time.map(|time| format!("{time:.1?}")),
+    );
+    let memory = template.runtime_info.memory;
+    line("memory", memory.map(|bytes| format!("{} MiB", bytes >> 20)));
+    let processors = template.runtime_info.cpu_count;
+    line("processors", processors.map(|count| count.to_string()));
+    // The whole agent.yaml travels with the template.
+    match template.agent_config()? {
+        Some(config) => {
+            let entrypoint = config.spec.entrypoint.map(|file| file.to_string());
+            line("entrypoint", entrypoint);
+        }
+        None => println!("holds no agent, or one that says nothing of itself"),
+    }
+    Ok(())
+}

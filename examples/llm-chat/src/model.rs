@@ -1,0 +1,169 @@
+//! The model behind the agent, and what can go wrong with it.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
+
+use async_openai::Client;
+use async_openai::config::OpenAIConfig;
+use async_openai::error::OpenAIError;
+use futures_util::{Stream, StreamExt as _, stream};
+use ppio::http::StatusCode;
+use ppio::{Error, Value, json};
+use serde::{Deserialize, Serialize};
+
+/// One message of a conversation.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Message {
+    role: Role,
+    content: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+impl Message {
+    pub(crate) fn from_user(content: String) -> Self {
+        Self {
+            role: Role::User,
+            content,
+        }
+    }
+}
+
+/// A model at an endpoint.
+pub(crate) struct Model {
+    client: Client<OpenAIConfig>,
+    name: String,
+}
+
+/// What of a chunk matters here. Endpoints differ in the rest, so the rest is not read.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    /// How endpoints tell that they failed after they began.
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    delta: Delta,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Delta {
+    content: Option<String>,
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, OpenAIError>> + Send>>;
+
+impl Model {
+    /// The model that the environment names; made once, so that connections are kept.
+    pub(crate) fn get() -> Result<&'static Self, Error> {
+        static MODEL: LazyLock<Result<Model, String>> = LazyLock::new(Model::from_env);
+        let model = MODEL.as_ref();
+        model.map_err(|missing| failure(missing.clone()).with_type("NotConfigured"))
+    }
+
+    fn from_env() -> Result<Self, String> {
+        let variable = |name: &str, example: &str| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            value.ok_or_else(|| format!("set {name}, for example to {example}"))
+        };
+        let config = OpenAIConfig::new()
+            .with_api_base(variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?)
+            .with_api_key(variable("OPENAI_API_KEY", "any text for a local server")?);
+        let name = variable("OPENAI_MODEL", "gpt-4o-mini")?;
+        // An error says that a provider is there already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().build();
+        let http = http.map_err(|error| format!("install ca-certificates: {error:?}"))?;
+        Ok(Self {
+            client: Client::build(http, config),
+            name,
+        })
+    }
+
+    /// The model's next message, in the pieces in which it comes.
+    pub(crate) async fn answer(
+        &self,
+        messages: Vec<Message>,
+    ) -> Result<impl Stream<Item = Result<String, Error>> + use<>, Error> {
+        let request = json!({ "model": self.name, "messages": messages, "stream": true });
+        let chunks: Chunks = self
+            .client
+            .chat()
+            .create_stream_byot(request)
+            .await
+            .map_err(failed)?;
+        Ok(stream::try_unfold((chunks, false), next_text))
+    }
+}
+
+/// The next piece of text; and at the end of the chunks, whether that was the end of the answer.
+async fn next_text(
+    (mut chunks, mut finished): (Chunks, bool),
+) -> Result<Option<(String, (Chunks, bool))>, Error> {
+    while let Some(chunk) = chunks.next().await {
+        let Chunk { choices, error } = chunk.map_err(failed)?;
+        if let Some(error) = error {
+            return Err(failure("the model failed in mid-answer").with_source(error.to_string()));
+        }
+        // A chunk without a choice carries statistics.
+        let Some(choice) = choices.into_iter().next() else {
+            continue;
+        };
+        finished |= choice.finish_reason.is_some();
+        if let Some(text) = choice.delta.content.filter(|text| !text.is_empty()) {
+            return Ok(Some((text, (chunks, finished))));
+        }
+    }
+    if finished {
+        Ok(None)
+    } else {
+        Err(failure("the model's answer broke off"))
+    }
+}
+
+/// What the agent's caller is told. The endpoint's own words go to the log, as the source.
+fn failed(error: OpenAIError) -> Error {
+    let told = match &error {
+        OpenAIError::ApiError(answer) => match answer.status_code {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                failure("the model's endpoint refuses the key; check OPENAI_API_KEY")
+            }
+            StatusCode::NOT_FOUND => failure(
+                "the model's endpoint knows no such model; check OPENAI_MODEL and OPENAI_BASE_URL",
+            ),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Error::too_many_requests("the model is over its limits; try again later")
+            }
+            // The conversation is at fault: too long, say. Its author needs to know.
+            StatusCode::BAD_REQUEST => Error::bad_request(format!(
+                "the model refuses the conversation: {}",
+                answer.api_error.message
+            )),
+            status => failure(format!("the model's endpoint answered {status}")),
+        },
+        OpenAIError::Reqwest(error) if error.is_connect() => {
+            failure("the model's endpoint cannot be reached; check OPENAI_BASE_URL")
+        }
+        OpenAIError::StreamError(_) | OpenAIError::Reqwest(_) => {
+            failure("the model's answer broke off")
+        }
+        _ => failure("the model's endpoint does not speak OpenAI's protocol"),
+    };
+    told.with_source(error)
+}
+
+/// 502: the agent is well, what it relies on is not.
+fn failure(text: impl Into<String>) -> Error {
+    Error::new(StatusCode::BAD_GATEWAY, text).with_type("ModelError")
+}

@@ -1,0 +1,117 @@
+//! The messages of a Connect stream, and how it ended.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::envelope::Unwrapper;
+use crate::error::Error;
+use crate::transport::Chunks;
+
+/// What a stream says, message by message.
+#[derive(Debug)]
+pub(super) struct Messages {
+    operation: &'static str,
+    sandbox_id: String,
+    chunks: Chunks,
+    unwrapper: Unwrapper,
+    over: bool,
+}
+
+/// The message that ends a stream.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct End {
+    error: Option<EndError>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct EndError {
+    code: String,
+    message: String,
+}
+
+impl Messages {
+    pub(super) fn new(operation: &'static str, sandbox_id: &str, chunks: Chunks) -> Self {
+        Self {
+            operation,
+            sandbox_id: sandbox_id.to_owned(),
+            chunks,
+            unwrapper: Unwrapper::default(),
+            over: false,
+        }
+    }
+
+    /// The next message; `None` after a proper end. Cancel safe.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+        let outcome = self.read().await;
+        if !matches!(outcome, Ok(Some(_))) {
+            self.over = true;
+        }
+        outcome.map_err(|error| error.during(self.operation, &self.sandbox_id))
+    }
+
+    async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+        while !self.over {
+            let envelope = self.unwrapper.next().map_err(|length| {
+                self.malformed(format!("a message of {length} bytes is no message"))
+            })?;
+            match envelope {
+                Some(envelope) if envelope.is_end => {
+                    return self.ended(&envelope.message).map(|()| None);
+                }
+                Some(envelope) => return self.parse(&envelope.message).map(Some),
+                None => match self.chunks.next().await? {
+                    Some(bytes) => self.unwrapper.push(&bytes),
+                    None => return Err(self.chunks.cut("the stream ended without saying so")),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, message: &Bytes) -> Result<T, Error> {
+        serde_json::from_slice(message)
+            .map_err(|error| self.malformed(format!("a message is not as expected: {error}")))
+    }
+
+    /// The error of a message that breaks the protocol.
+    pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
+        Error::malformed(self.operation, message)
+    }
+
+    fn ended(&self, message: &Bytes) -> Result<(), Error> {
+        let end = if message.is_empty() {
+            End::default()
+        } else {
+            self.parse(message)?
+        };
+        match end.error {
+            None => Ok(()),
+            Some(EndError { code, message }) => Err(Error::Runtime {
+                operation: self.operation.to_owned(),
+                status: status(&code),
+                message: format!("{message} ({code})"),
+            }),
+        }
+    }
+}
+
+/// The HTTP status that a unary call would have answered with, by the protocol's table of codes.
+fn status(code: &str) -> Option<u16> {
+    Some(match code {
+        "invalid_argument" | "failed_precondition" | "out_of_range" => 400,
+        "unauthenticated" => 401,
+        "permission_denied" => 403,
+        "not_found" => 404,
+        "already_exists" | "aborted" => 409,
+        "resource_exhausted" => 429,
+        "canceled" => 499,
+        "unimplemented" => 501,
+        "unavailable" => 503,
+        "deadline_exceeded" => 504,
+        "unknown" | "internal" | "data_loss" => 500,
+        _ => return None,
+    })
+}

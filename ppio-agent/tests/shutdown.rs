@@ -1,0 +1,236 @@
+//! A shutdown lets what runs finish, and ends.
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use ppio::{AgentRuntimeApp, EventStream, RuntimeConfig, StartError, Value};
+use support::{PATIENCE, TestServer, config, get, invocation, within};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// A grace that ends in a test.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// An agent whose answers wait for permits of `gate`.
+fn gated(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp, StartError> {
+    let gate = Arc::clone(gate);
+    AgentRuntimeApp::builder()
+        .config(config)
+        .entrypoint(move |request: Value| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.expect("an open gate").forget();
+                request
+            }
+        })
+        .build()
+}
+
+async fn running(server: &TestServer, count: u64) {
+    within("running invocations", async {
+        while server.metric("invocations_running").await < count {}
+    })
+    .await;
+}
+
+/// Waits until nobody listens any more.
+async fn closed(server: &TestServer) {
+    within("the end of listening", async {
+        while TcpStream::connect(server.address).await.is_ok() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_runs_may_finish_and_nothing_new_begins() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut server = TestServer::start(gated(config(), &gate)).await;
+    let mut idle = server.connect().await;
+    idle.write(get("/ping")).await;
+    assert_eq!(idle.answer().await.status, 200);
+    let mut busy = server.connect().await;
+    busy.write(invocation("1")).await;
+    running(&server, 1).await;
+
+    server.begin_shutdown();
+    closed(&server).await;
+    idle.assert_closed().await;
+    gate.add_permits(1);
+    let answer = busy.answer().await;
+    assert_eq!(answer.result(), 1);
+    // So that its client opens another connection, to another instance.
+    assert_eq!(answer.header("connection"), Some("close"));
+    busy.assert_closed().await;
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_stream_may_finish() {
+    let gate = Arc::new(Semaphore::new(1));
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint({
+            let gate = Arc::clone(&gate);
+            move |_: Value| {
+                let gate = Arc::clone(&gate);
+                async {
+                    EventStream(stream::iter(0..3).then(move |number| {
+                        let gate = Arc::clone(&gate);
+                        async move {
+                            gate.acquire().await.expect("an open gate").forget();
+                            Ok::<_, Infallible>(number)
+                        }
+                    }))
+                }
+            }
+        })
+        .build();
+    let mut server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    connection.write(invocation("1")).await;
+    connection.head().await;
+    assert_eq!(connection.events().await, Some(vec![Value::from(0)]));
+    server.begin_shutdown();
+    closed(&server).await;
+    gate.add_permits(2);
+    let mut rest = Vec::new();
+    while let Some(events) = connection.events().await {
+        rest.extend(events);
+    }
+    assert_eq!(rest, [1, 2]);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn what_is_not_done_when_the_grace_is_over_is_cut() {
+    let gate = Arc::new(Semaphore::new(0));
+    let app = gated(config().shutdown_grace(GRACE), &gate);
+    let mut server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    connection.write(invocation("1")).await;
+    running(&server, 1).await;
+    let started = Instant::now();
+    server.begin_shutdown();
+    // No answer, and no half of one.
+    connection.assert_closed().await;
+    server.ended().await;
+    assert!((GRACE..PATIENCE).contains(&started.elapsed()));
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_with_the_shutdown_is_told_to_come_back() {
+    let gate = Arc::new(Semaphore::new(1));
+    let mut server = TestServer::start(gated(config(), &gate)).await;
+    let mut connection = server.connect().await;
+    let request = invocation("1");
+    let (first, rest) = request.split_at(30);
+    connection.write(first).await;
+    // The server has begun to read: a ping on a later connection is answered.
+    server.assert_alive().await;
+    server.begin_shutdown();
+    closed(&server).await;
+    connection.write(rest).await;
+    let answer = connection.answer().await;
+    let text = answer.error(503, "Draining");
+    assert_eq!(text, "the agent is shutting down; try again");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    connection.assert_closed().await;
+    server.ended().await;
+}
+
+/// An agent that answers at once and works on behind it.
+fn working(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp, StartError> {
+    let gate = Arc::clone(gate);
+    AgentRuntimeApp::builder()
+        .config(config)
+        .entrypoint(move |what: String| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let task = ppio::task::spawn("work", async move {
+                    gate.acquire().await.expect("an open gate").forget();
+                    assert!(what != "panic", "boom");
+                });
+                task.id().to_string()
+            }
+        })
+        .build()
+}
+
+#[tokio::test]
+async fn while_work_goes_on_behind_an_answer_the_agent_is_busy() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = TestServer::start(working(config(), &gate)).await;
+    let status = async || {
+        let ping = server.send(get("/ping")).await;
+        assert_eq!(ping.status, 200);
+        ping.json()["status"].as_str().map(str::to_owned)
+    };
+    assert_eq!(status().await.as_deref(), Some("Healthy"));
+    for what in ["\"work\"", "\"panic\""] {
+        server.invoke(what).await.result();
+    }
+    assert_eq!(status().await.as_deref(), Some("HealthyBusy"));
+    assert_eq!(server.metric("background_tasks").await, 2);
+    // Both ways to end count as an end.
+    gate.add_permits(2);
+    within("the end of the work", async {
+        while status().await.as_deref() != Some("Healthy") {}
+    })
+    .await;
+    assert_eq!(server.metric("background_tasks").await, 0);
+}
+
+#[tokio::test]
+async fn work_behind_an_answer_may_finish() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut server = TestServer::start(working(config(), &gate)).await;
+    server.invoke("\"work\"").await.result();
+    server.begin_shutdown();
+    closed(&server).await;
+    assert_eq!(gate.available_permits(), 0);
+    gate.add_permits(1);
+    server.ended().await;
+    assert_eq!(gate.available_permits(), 0, "the work took its permit");
+}
+
+#[tokio::test]
+async fn work_that_does_not_finish_does_not_keep_the_server() {
+    let gate = Arc::new(Semaphore::new(0));
+    let app = working(config().shutdown_grace(GRACE), &gate);
+    let mut server = TestServer::start(app).await;
+    server.invoke("\"work\"").await.result();
+    let started = Instant::now();
+    server.begin_shutdown();
+    server.ended().await;
+    assert!((GRACE..PATIENCE).contains(&started.elapsed()));
+}
+
+#[tokio::test]
+async fn the_port_is_free_again_at_once() {
+    let gate = Arc::new(Semaphore::new(9));
+    let mut server = TestServer::start(gated(config(), &gate)).await;
+    let port = server.address.port();
+    // Connections that the server closes first linger in the system.
+    let mut kept = server.connect().await;
+    kept.write(invocation("1")).await;
+    assert_eq!(kept.answer().await.result(), 1);
+    server.begin_shutdown();
+    kept.assert_closed().await;
+    server.ended().await;
+    let again = TestServer::start(gated(config().port(port), &gate)).await;
+    assert_eq!(again.invoke("2").await.result(), 2);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = TestServer::start(gated(config(), &gate)).await;
+    let second = gated(config().port(server.address.port()), &gate).expect("an app");
+    let error = second.bind().await.expect_err("a port in use").to_string();
+    assert!(error.contains(&server.address.to_string()), "{error}");
+    assert!(error.contains("PPIO_AGENT_PORT"), "{error}");
+}

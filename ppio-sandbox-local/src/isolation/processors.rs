@@ -1,0 +1,26 @@
+//! Which processors a sandbox runs on, where no cgroup limits its share of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+/// Sandboxes take turns, so that they do not all share the first processors.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// The processors for a sandbox that may use `count`, as `taskset` takes them. `None` when it may
+/// use all there are.
+pub(super) fn choose(count: u32) -> Option<String> {
+    let available = sched_getaffinity(None).ok()?;
+    let available: Vec<_> = (0..CpuSet::MAX_CPU)
+        .filter(|processor| available.is_set(*processor))
+        .collect();
+    let count = count as usize;
+    if count == 0 || count >= available.len() {
+        return None;
+    }
+    let first = NEXT.fetch_add(count, Ordering::Relaxed);
+    let chosen: Vec<_> = (first..first + count)
+        .map(|place| available[place % available.len()].to_string())
+        .collect();
+    Some(chosen.join(","))
+}

@@ -1,0 +1,246 @@
+//! Sandboxes of the local platform, however they are kept apart: kill, pause, limits, timeouts.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use integration_tests::{Keeping, TestPlatform, until};
+use ppio_agent_client::platform::{Command, Envd, NewSandbox, Sandbox};
+use ppio_agent_client::{AgentRuntimeClient, Error, SessionStatus};
+use ppio_sandbox_local::TemplateSpec;
+use serde_json::json;
+
+const LIFE: Duration = Duration::from_secs(120);
+
+/// A sandbox without an agent, and its daemon.
+async fn create(client: &AgentRuntimeClient, template: &str) -> (Sandbox, Envd) {
+    let sandbox = client
+        .platform()
+        .create_sandbox(&NewSandbox::new(template, LIFE))
+        .await
+        .unwrap();
+    let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+    (sandbox, envd)
+}
+
+/// What a shell command in the sandbox printed.
+async fn shell(envd: &Envd, line: &str) -> String {
+    let process = envd.start(&Command::shell(line)).await.unwrap();
+    let output = process.output().await.unwrap();
+    format!("{}{}", output.stdout_text(), output.stderr_text())
+}
+
+/// Processes with this text on their command line.
+fn running(text: &str) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|entry| {
+            fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
+                line.split(|byte| *byte == 0)
+                    .any(|part| part == text.as_bytes())
+            })
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Where the files of a sandbox are on this machine.
+fn root_of(platform: &TestPlatform, sandbox: &Sandbox) -> PathBuf {
+    let run = fs::read_dir(platform.platform.home().join("run")).unwrap();
+    let run = run.flatten().next().unwrap().path();
+    run.join(&sandbox.sandbox_id).join("root")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_ends_processes_that_hide() {
+    for (number, keeping) in Keeping::all().await.into_iter().enumerate() {
+        let platform = TestPlatform::start(keeping).await;
+        let client = platform.client();
+        let (sandbox, envd) = create(&client, "base").await;
+        // No other program sleeps for as long.
+        let seconds = format!("31{number}{}", std::process::id());
+        let line = format!(
+            "sleep {seconds} & setsid sleep {seconds} & env -i sleep {seconds} & \
+             sh -c 'setsid env -i sleep {seconds} & wait' & \
+             sh -c 'trap \"\" TERM INT HUP; sleep {seconds}; true' & echo started"
+        );
+        assert_eq!(shell(&envd, &line).await, "started\n");
+        until("five sleepers", || {
+            (running(&seconds).len() == 5).then_some(())
+        })
+        .await;
+
+        assert!(
+            client
+                .platform()
+                .kill_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap()
+        );
+        assert_eq!(running(&seconds), [0; 0], "{keeping:?}");
+        assert!(!root_of(&platform, &sandbox).exists());
+        platform.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_stops_processes_that_hide() {
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let client = platform.client();
+        let (sandbox, envd) = create(&client, "base").await;
+        let ticking = "while :; do echo x >> \"$0\"; sleep 0.01; done";
+        let line = format!(
+            "cd ~; sh -c '{ticking}' seen & env -i PATH=\"$PATH\" sh -c '{ticking}' hidden & echo started"
+        );
+        assert_eq!(shell(&envd, &line).await, "started\n");
+        let home = root_of(&platform, &sandbox).join("home/user");
+        let size = |name: &str| fs::metadata(home.join(name)).map_or(0, |file| file.len());
+        let sizes = || (size("seen"), size("hidden"));
+        let grown =
+            |before: (u64, u64)| (sizes().0 > before.0 && sizes().1 > before.1).then_some(());
+        until("ticks", || grown((0, 0))).await;
+
+        let platform_api = client.platform();
+        assert!(
+            platform_api
+                .pause_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap()
+        );
+        let before = sizes();
+        // Long enough for ten ticks of each.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(sizes(), before, "{keeping:?}");
+        let path = format!("/sandboxes/{}/pause", sandbox.sandbox_id);
+        assert_eq!(platform.request("POST", &path, &[], b"").await.status, 409);
+        for port in ["49983", "8080"] {
+            let host = format!("{port}-{}.localhost", sandbox.sandbox_id);
+            let answer = platform
+                .request("GET", "/health", &[("host", &host)], b"")
+                .await;
+            assert_eq!((answer.status, &answer.json()["code"]), (502, &json!(502)));
+            assert!(
+                answer.json()["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("paused")
+            );
+        }
+
+        let again = platform_api
+            .connect_sandbox(&sandbox.sandbox_id, LIFE)
+            .await;
+        again.unwrap();
+        until("ticks after the pause", || grown(before)).await;
+        platform_api
+            .pause_sandbox(&sandbox.sandbox_id)
+            .await
+            .unwrap();
+        // Also a sandbox that stands still can be killed.
+        assert!(
+            platform_api
+                .kill_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap()
+        );
+        platform.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_the_template_hold() {
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let client = platform.client();
+        let small = TemplateSpec::new("small").memory_mb(64).cpu_count(1);
+        let large = TemplateSpec::new("large").memory_mb(1024).cpu_count(64);
+        for (spec, fits) in [(small, false), (large, true)] {
+            let template = platform.platform.build_template(spec).await.unwrap();
+            let (sandbox, envd) = create(&client, &template.id).await;
+            // `tail` keeps in memory what it is to print at the end.
+            let line = "head -c 200000000 /dev/zero | tail -c 200000000 | wc -c";
+            let kept = shell(&envd, line).await.contains("200000000");
+            assert_eq!(kept, fits, "{keeping:?}");
+            let processors: usize = shell(&envd, "nproc").await.trim().parse().unwrap();
+            let all = std::thread::available_parallelism().unwrap().get();
+            // A cgroup limits the time on all processors, and then each of them can be used.
+            let by_cgroup = keeping.cgroups && cgroups_limit_processors();
+            let expected = if fits || by_cgroup { all } else { 1 };
+            assert_eq!(processors, expected, "{keeping:?}");
+            client
+                .platform()
+                .kill_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap();
+        }
+        platform.stop().await;
+    }
+}
+
+fn cgroups_limit_processors() -> bool {
+    fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control")
+        .is_ok_and(|controllers| controllers.split_whitespace().any(|name| name == "cpu"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_kills_or_pauses_and_can_be_moved() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let client = platform.client();
+    let api = client.platform();
+    let second = Duration::from_secs(1);
+
+    let killed = api
+        .create_sandbox(&NewSandbox::new("base", second))
+        .await
+        .unwrap();
+    let mut auto_pause = NewSandbox::new("base", second);
+    auto_pause.auto_pause = true;
+    let paused = api.create_sandbox(&auto_pause).await.unwrap();
+    let kept = api
+        .create_sandbox(&NewSandbox::new("base", second))
+        .await
+        .unwrap();
+    api.set_sandbox_timeout(&kept.sandbox_id, LIFE)
+        .await
+        .unwrap();
+    // A refresh and a connect never shorten.
+    let set = api.get_sandbox(&kept.sandbox_id).await.unwrap().end_at;
+    api.refresh_sandbox(&kept.sandbox_id, second).await.unwrap();
+    api.connect_sandbox(&kept.sandbox_id, second).await.unwrap();
+    assert_eq!(api.get_sandbox(&kept.sandbox_id).await.unwrap().end_at, set);
+
+    until("the end of a sandbox", || {
+        (platform.platform.sandbox_count() == 2).then_some(())
+    })
+    .await;
+    let gone = api.get_sandbox(&killed.sandbox_id).await;
+    assert!(
+        matches!(gone, Err(Error::SessionNotFound { .. })),
+        "{gone:?}"
+    );
+    let host = format!("8080-{}.localhost", killed.sandbox_id);
+    let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
+    assert_eq!((answer.status, &answer.json()["code"]), (502, &json!(502)));
+
+    let session = client
+        .get_session(&paused.sandbox_id)
+        .await
+        .unwrap()
+        .unwrap();
+    let deadline = tokio::time::Instant::now() + LIFE;
+    while session.get_status().await.unwrap() != SessionStatus::Paused {
+        assert!(tokio::time::Instant::now() < deadline, "it is not paused");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let envd = client.envd(&paused.address(), paused.envd_access_token.as_ref());
+    api.connect_sandbox(&paused.sandbox_id, LIFE).await.unwrap();
+    assert_eq!(shell(&envd, "echo awake").await, "awake\n");
+
+    for sandbox in [&paused, &kept] {
+        assert!(api.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
+    }
+    platform.stop().await;
+}

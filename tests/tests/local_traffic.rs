@@ -1,0 +1,311 @@
+//! Traffic into sandboxes of the local platform: how it is routed, and that it passes as it is.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::time::{Duration, Instant};
+
+use integration_tests::{TestPlatform, until};
+use ppio_agent_client::platform::{LogQuery, NewSandbox};
+use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const LIFE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_of_naming_a_sandbox_leads_to_it() {
+    let platform = TestPlatform::with(|builder| builder.tls(true)).await;
+    let template = platform.agent("hello").await;
+    let client = platform.client();
+    let (other, wanted) = (
+        client.create_session(&template).await.unwrap(),
+        client.create_session(&template).await.unwrap(),
+    );
+    let id = wanted.sandbox_id();
+    let with_client = format!("{id}-local");
+    for headers in [
+        vec![("host", format!("8080-{id}.localhost"))],
+        vec![(
+            "host",
+            format!(
+                "8080-{with_client}.localhost:{}",
+                platform.platform.address().port()
+            ),
+        )],
+        vec![("host", format!("8080-{id}.sandbox.ppio.cn"))],
+        vec![
+            ("ppio-sandbox-id", id.to_owned()),
+            ("ppio-sandbox-port", "8080".to_owned()),
+        ],
+        vec![
+            ("E2b-Sandbox-Id", with_client.clone()),
+            ("E2b-Sandbox-Port", "8080".to_owned()),
+        ],
+    ] {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = platform
+            .request_without_key("POST", "/invocations", &headers, br#"{"prompt":"Ada"}"#)
+            .await;
+        assert_eq!(
+            answer.json()["result"],
+            json!({"message": "Hello, Ada!"}),
+            "{headers:?}"
+        );
+    }
+
+    // Calls of the daemon that carry a token and nothing else.
+    let mut written = Vec::new();
+    for session in [&other, &wanted] {
+        let connected = client
+            .platform()
+            .connect_sandbox(session.sandbox_id(), LIFE)
+            .await
+            .unwrap();
+        let token = connected.envd_access_token.unwrap();
+        let headers = [("x-access-token", token.expose())];
+        let name = session.sandbox_id();
+        let answer = platform
+            .request_without_key("POST", "/files?path=whose", &headers, name.as_bytes())
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        written.push(session.envd().read_file("whose").await.unwrap());
+    }
+    assert_eq!(written, [other.sandbox_id(), wanted.sandbox_id()]);
+
+    // A port on which nothing listens, or another sandbox does, is closed.
+    for port in [1, 9] {
+        let host = format!("{port}-{id}.localhost");
+        let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
+        assert_eq!((answer.status, &answer.json()["code"]), (502, &json!(502)));
+    }
+    client.close().await.unwrap();
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgraded_connections_pass_both_ways() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let server = TemplateSpec::new("upgrading").binary(env!("CARGO_BIN_EXE_upgrading-server"));
+    let template = platform.platform.build_template(server).await.unwrap();
+    let client = platform.client();
+    let sandbox = client
+        .platform()
+        .create_sandbox(&NewSandbox::new(&template.id, LIFE))
+        .await
+        .unwrap();
+
+    let mut stream = TcpStream::connect(platform.platform.address())
+        .await
+        .unwrap();
+    let head = format!(
+        "GET /ws HTTP/1.1\r\nhost: 8080-{}.localhost\r\nconnection: keep-alive, Upgrade\r\n\
+         upgrade: websocket\r\nsec-websocket-key: x\r\n\r\n",
+        sandbox.sandbox_id
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    assert!(answer.contains("upgrade: websocket"), "{answer}");
+    for message in [&b"ping"[..], &[0xff; 1000]] {
+        stream.write_all(message).await.unwrap();
+        let mut echo = vec![0; message.len()];
+        stream.read_exact(&mut echo).await.unwrap();
+        assert_eq!(echo, message);
+    }
+    // Without the wish for it the server says so, and that passes too.
+    let host = format!("8080-{}.localhost", sandbox.sandbox_id);
+    assert_eq!(
+        platform
+            .request("GET", "/ws", &[("host", &host)], b"")
+            .await
+            .status,
+        426
+    );
+
+    // With the sandbox goes the connection.
+    assert!(
+        client
+            .platform()
+            .kill_sandbox(&sandbox.sandbox_id)
+            .await
+            .unwrap()
+    );
+    assert!(matches!(stream.read(&mut [0]).await, Ok(0) | Err(_)));
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_not_held_back() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let template = platform.agent("stream").await;
+    let client = platform.client();
+    let session = client.create_session(&template).await.unwrap();
+    let mut words = session.invoke_stream("one two three").await.unwrap();
+    let mut arrivals = Vec::new();
+    while let Some(word) = words.next().await {
+        word.unwrap();
+        arrivals.push(Instant::now());
+    }
+    // The agent pauses for 300 ms before each word; held back, they would arrive together.
+    assert_eq!(arrivals.len(), 3);
+    for pair in arrivals.windows(2) {
+        assert!(
+            pair[1] - pair[0] > Duration::from_millis(100),
+            "{arrivals:?}"
+        );
+    }
+    client.close().await.unwrap();
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_is_observed() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let template = platform.agent("hello").await;
+    let client = platform.client();
+    let session = client
+        .create_session(&template)
+        .metadata("user", "a b&c")
+        .await
+        .unwrap();
+    let logs = session.logs(&LogQuery::default()).await.unwrap();
+    assert!(
+        logs.iter()
+            .any(|entry| entry.message.contains("listening on")),
+        "{logs:?}"
+    );
+
+    let id = session.sandbox_id();
+    let v1 = platform
+        .request("GET", &format!("/sandboxes/{id}/logs?limit=1"), &[], b"")
+        .await
+        .json();
+    assert_eq!(v1["logs"].as_array().unwrap().len(), 1);
+    assert_eq!(v1["logs"][0]["line"], v1["logEntries"][0]["message"]);
+    for (query, expected) in [
+        ("search=listening", 1),
+        ("search=nothing", 0),
+        ("level=error", 0),
+        ("direction=backward&limit=1", 1),
+        ("start=99999999999999", 0),
+        ("cursor=0&search=listening", 1),
+    ] {
+        let path = format!("/v2/sandboxes/{id}/logs?{query}");
+        let found = platform.request("GET", &path, &[], b"").await.json();
+        assert_eq!(
+            found["logs"].as_array().unwrap().len(),
+            expected,
+            "{query}: {found}"
+        );
+    }
+
+    let metrics = client
+        .platform()
+        .sandbox_metrics(id, None, None)
+        .await
+        .unwrap();
+    let sample = metrics.last().unwrap();
+    assert!(sample.mem_used > 0 && sample.disk_used > 0, "{sample:?}");
+    assert_eq!(sample.mem_total, 1024 * 1024 * 1024);
+    for (query, expected) in [("user%3Da%2Bb%2526c", 1), ("user%3Dother", 0)] {
+        let path = format!("/v2/sandboxes?state=running&metadata={query}");
+        let found = platform.request("GET", &path, &[], b"").await.json();
+        assert_eq!(
+            found.as_array().unwrap().len(),
+            expected,
+            "{query}: {found}"
+        );
+    }
+    // In pages of one.
+    let second = client.create_session(&template).await.unwrap();
+    let first_page = platform
+        .request("GET", "/v2/sandboxes?limit=1", &[], b"")
+        .await;
+    let token = first_page
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-next-token: "))
+        .unwrap();
+    let path = format!("/v2/sandboxes?limit=1&nextToken={token}");
+    let second_page = platform.request("GET", &path, &[], b"").await;
+    assert!(!second_page.head.contains("x-next-token"));
+    assert_eq!(first_page.json()[0]["sandboxID"], id);
+    assert_eq!(second_page.json()[0]["sandboxID"], second.sandbox_id());
+    client.close().await.unwrap();
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_have_versions_and_survive_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let builder = LocalPlatform::builder().home(home.path());
+    let version = |tag: &str| {
+        TemplateSpec::new(format!("greeter:{tag}")).run(format!("echo {tag} > version"))
+    };
+    let platform = builder.clone().start().await.unwrap();
+    let first = platform.build_template(version("v1")).await.unwrap();
+    let second = platform.build_template(version("v2")).await.unwrap();
+    assert_eq!(first.id, second.id);
+    let failed = TemplateSpec::new("failing").run("exit 3");
+    assert!(platform.build_template(failed).await.is_err());
+    let key = platform.api_key().to_owned();
+    platform.shutdown().await.unwrap();
+
+    let platform = builder.start().await.unwrap();
+    assert_eq!(platform.api_key(), key);
+    let client = ppio_agent_client::AgentRuntimeClient::builder()
+        .base_url(platform.url())
+        .domain(platform.domain())
+        .api_key(key.as_str())
+        .build()
+        .unwrap();
+    let api = client.platform();
+    let names: Vec<_> = api.list_templates(None).await.unwrap();
+    let names: Vec<_> = names
+        .iter()
+        .map(|template| template.template_id.as_str())
+        .collect();
+    assert_eq!(names, ["base", &first.id], "what failed is not listed");
+    assert_eq!(
+        api.resolve_alias("greeter").await.unwrap().template_id,
+        first.id
+    );
+    api.assign_tags("greeter:v1", &["stable"]).await.unwrap();
+    for (reference, version) in [
+        ("greeter:v1", "v1\n"),
+        ("greeter:v2", "v2\n"),
+        ("greeter:stable", "v1\n"),
+    ] {
+        let sandbox = api
+            .create_sandbox(&NewSandbox::new(reference, LIFE))
+            .await
+            .unwrap();
+        let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+        assert_eq!(
+            envd.read_file("/app/version").await.unwrap(),
+            version,
+            "{reference}"
+        );
+        api.kill_sandbox(&sandbox.sandbox_id).await.unwrap();
+    }
+    api.remove_tags("greeter", &["stable"]).await.unwrap();
+    assert!(
+        api.create_sandbox(&NewSandbox::new("greeter:stable", LIFE))
+            .await
+            .is_err()
+    );
+    assert!(api.delete_template(&first.id).await.unwrap());
+    until("the files of a deleted template", || {
+        (!home.path().join("templates").join(&first.id).exists()).then_some(())
+    })
+    .await;
+    platform.shutdown().await.unwrap();
+}

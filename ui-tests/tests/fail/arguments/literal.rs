@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint("agent")]
+async fn agent(request: Value) -> Value {
+    request
+}

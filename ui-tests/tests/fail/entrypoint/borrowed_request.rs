@@ -1,0 +1,4 @@
+#[ppio::entrypoint]
+async fn agent(request: &str) -> String {
+    request.to_owned()
+}

@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint]
+const fn agent(request: Value) -> Value {
+    request
+}

@@ -1,0 +1,4 @@
+#[ppio::entrypoint]
+extern "C" fn agent(request: u32) -> u32 {
+    request
+}

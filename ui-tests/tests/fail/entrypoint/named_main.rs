@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint]
+async fn main(request: Value) -> Value {
+    request
+}

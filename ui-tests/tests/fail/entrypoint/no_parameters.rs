@@ -1,0 +1,4 @@
+#[ppio::entrypoint]
+async fn agent() -> String {
+    "hello".to_owned()
+}

@@ -1,0 +1,2 @@
+#[ppio::entrypoint]
+const AGENT: fn(ppio::Value) -> ppio::Value = |request| request;

@@ -1,0 +1,6 @@
+#[ppio::entrypoint]
+mod agent {
+    pub fn agent(request: ppio::Value) -> ppio::Value {
+        request
+    }
+}

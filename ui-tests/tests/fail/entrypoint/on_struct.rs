@@ -1,0 +1,5 @@
+#[ppio::entrypoint]
+#[derive(serde::Deserialize)]
+pub struct Agent {
+    pub prompt: String,
+}

@@ -1,0 +1,6 @@
+use ppio::{RequestContext, Value};
+
+#[ppio::entrypoint]
+async fn agent(_context: RequestContext, request: Value) -> Value {
+    request
+}

@@ -1,0 +1,8 @@
+struct Question {
+    prompt: String,
+}
+
+#[ppio::entrypoint]
+async fn agent(question: Question) -> String {
+    question.prompt
+}

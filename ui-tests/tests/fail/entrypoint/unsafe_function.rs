@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint]
+unsafe fn agent(request: Value) -> Value {
+    request
+}

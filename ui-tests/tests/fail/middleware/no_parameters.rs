@@ -1,0 +1,8 @@
+use ppio::Response;
+
+#[ppio::middleware]
+async fn middleware() -> Response {
+    unimplemented!()
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[ppio::middleware]
+mod layers {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[ppio::ping]
+fn health<T: ppio::IntoPing + Default>() -> T {
+    T::default()
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[ppio::ping]
+struct Health;
+
+fn main() {}

@@ -1,0 +1,12 @@
+use ppio::PingStatus;
+
+struct Agent;
+
+impl Agent {
+    #[ppio::ping]
+    fn health(&self) -> PingStatus {
+        PingStatus::Healthy
+    }
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[ppio::ping]
+fn health() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[ppio::ping]
+fn health() -> bool {
+    true
+}
+
+fn main() {}

@@ -1,0 +1,113 @@
+//! The arguments of the attributes.
+
+use crate::answer::Expected;
+use crate::served::{get, invoke};
+
+/// An application's own facade, through which its authors know `ppio`.
+mod facade {
+    pub(crate) mod agents {
+        pub(crate) use ppio as runtime;
+    }
+}
+
+mod renamed {
+    use super::facade::agents::runtime::{Next, PingStatus, Request, Response, Value};
+    use super::{Expected, get, invoke};
+
+    /// Shadows the crate, as where it is not a dependency.
+    #[allow(dead_code)]
+    mod ppio {}
+
+    #[::ppio::entrypoint(crate = super::facade::agents::runtime)]
+    async fn agent(request: Value) -> Value {
+        request
+    }
+
+    #[::ppio::ping(crate = crate::arguments::facade::agents::runtime)]
+    fn health() -> PingStatus {
+        PingStatus::HealthyBusy
+    }
+
+    #[::ppio::middleware(order = 1, crate = super::facade::agents::runtime, all)]
+    async fn layer(request: Request, next: Next) -> Response {
+        let mut response = next.run(request).await;
+        let value = hyper::header::HeaderValue::from_static("yes");
+        response.headers_mut().insert("x-layer", value);
+        response
+    }
+
+    #[tokio::test]
+    async fn all_three_work() {
+        let answer = invoke(module_path!(), "1").await;
+        answer.assert(&Expected::Value(1.into()));
+        let ping = get(module_path!(), "/ping").await;
+        assert_eq!(ping.json()["status"], "HealthyBusy");
+        assert!(ping.has("x-layer: yes"));
+    }
+}
+
+mod config {
+    use ppio::{ByteSize, RuntimeConfig, Value};
+
+    use super::{get, invoke};
+
+    fn small() -> RuntimeConfig {
+        RuntimeConfig::new().max_request_size(ByteSize::new(8))
+    }
+
+    #[ppio::entrypoint(config = small().enable_metrics(false))]
+    fn agent(request: Value) -> Value {
+        request
+    }
+
+    #[tokio::test]
+    async fn is_in_force() {
+        assert_eq!(invoke(module_path!(), "12345678").await.status, 200);
+        assert_eq!(invoke(module_path!(), "123456789").await.status, 413);
+        assert_eq!(get(module_path!(), "/metrics").await.status, 404);
+    }
+}
+
+mod config_block {
+    use ppio::{RuntimeConfig, Value};
+
+    #[ppio::entrypoint(config = {
+        let require = true;
+        RuntimeConfig::new().require_ping(require)
+    },)]
+    fn agent(request: Value) -> Value {
+        request
+    }
+
+    #[test]
+    fn a_required_ping_is_missed() {
+        let error = ppio::AgentRuntimeApp::annotated_in(module_path!()).unwrap_err();
+        assert!(error.to_string().starts_with("`agent` at "), "{error}");
+    }
+}
+
+mod two_entrypoints {
+    mod first {
+        #[ppio::entrypoint]
+        fn agent(request: ppio::Value) -> ppio::Value {
+            request
+        }
+    }
+
+    mod second {
+        #[ppio::entrypoint]
+        fn other(request: ppio::Value) -> ppio::Value {
+            request
+        }
+    }
+
+    #[test]
+    fn do_not_start_and_are_both_named() {
+        let error = ppio::AgentRuntimeApp::annotated_in(module_path!()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("`agent` at ") && text.contains("`other` at "),
+            "{text}"
+        );
+    }
+}

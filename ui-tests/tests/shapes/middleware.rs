@@ -1,0 +1,121 @@
+//! Middleware: its order, its routes, what it may return.
+
+use ppio::{Error, Next, Request, Response, Value};
+
+use crate::answer::{Answer, teapot};
+use crate::served::{get, invoke};
+
+/// Appends a name to the header that shows who was there.
+fn mark(mut response: Response, name: &'static str) -> Response {
+    let value = hyper::header::HeaderValue::from_static(name);
+    response.headers_mut().append("x-seen", value);
+    response
+}
+
+/// Who was there, innermost first.
+fn seen(answer: &Answer) -> Vec<&'static str> {
+    answer
+        .values("x-seen")
+        .map(|name| NAMES.into_iter().find(|it| *it == name).expect("a name"))
+        .collect()
+}
+
+const NAMES: [&str; 5] = ["first", "second", "third", "last", "everywhere"];
+
+mod order {
+    use super::{Next, Request, Response, Value, get, invoke, mark, seen};
+
+    #[ppio::entrypoint]
+    fn agent(request: Value) -> Value {
+        request
+    }
+
+    #[ppio::middleware(order = 2147483647)]
+    async fn last(request: Request, next: Next) -> Response {
+        mark(next.run(request).await, "last")
+    }
+
+    #[ppio::middleware]
+    async fn second(request: Request, next: Next) -> Response {
+        mark(next.run(request).await, "second")
+    }
+
+    #[ppio::middleware(order = 0)]
+    async fn third(request: Request, next: Next) -> Response {
+        mark(next.run(request).await, "third")
+    }
+
+    #[ppio::middleware(order = -10)]
+    async fn first(request: Request, next: Next) -> Response {
+        mark(next.run(request).await, "first")
+    }
+
+    #[ppio::middleware(all, order = -2147483648)]
+    async fn everywhere(request: Request, next: Next) -> Response {
+        mark(next.run(request).await, "everywhere")
+    }
+
+    #[tokio::test]
+    async fn the_lowest_is_outermost_and_ties_go_in_source_order() {
+        let answer = invoke(module_path!(), "1").await;
+        assert_eq!(
+            seen(&answer),
+            ["last", "third", "second", "first", "everywhere"]
+        );
+    }
+
+    #[tokio::test]
+    async fn only_all_wraps_every_route() {
+        for path in ["/ping", "/", "/metrics", "/nowhere"] {
+            assert_eq!(
+                seen(&get(module_path!(), path).await),
+                ["everywhere"],
+                "{path}"
+            );
+        }
+    }
+}
+
+/// One middleware of each row around an agent that answers with its request.
+macro_rules! layers {
+    ($($name:ident: [$($output:tt)+] |$request:ident, $next:ident| $body:block
+        => $status:literal, $text:literal;)+) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[ppio::entrypoint]
+            fn agent(request: Value) -> Value {
+                request
+            }
+
+            #[ppio::middleware]
+            async fn layer($request: Request, $next: Next) -> $($output)+ $body
+
+            #[tokio::test]
+            async fn answers() {
+                let answer = invoke(module_path!(), "[1]").await;
+                assert_eq!(answer.status, $status);
+                assert!(answer.body.contains($text), "{}", answer.body);
+            }
+        }
+    )+};
+}
+
+type Answered<T = Response> = Result<T, Error>;
+
+layers! {
+    response: [Response] |request, next| { next.run(request).await } => 200, "[1]";
+    in_result: [Result<Response, Error>] |request, next| { Ok(next.run(request).await) }
+        => 200, "[1]";
+    alias: [Answered] |request, next| { Ok(next.run(request).await) } => 200, "[1]";
+    opaque: [impl ppio::IntoResponse] |request, next| { next.run(request).await } => 200, "[1]";
+    short_circuit: [Response] |_request, _next| { teapot("short".to_owned()) } => 418, "short";
+    refuses: [Answered] |_request, _next| { Err(Error::unauthorized("who are you")) }
+        => 401, "who are you";
+    refuses_with_a_box: [Result<Response, Box<dyn std::error::Error + Send + Sync>>]
+        |_request, _next| { Err(Error::forbidden("not you"))? } => 403, "not you";
+    refuses_with_anything: [anyhow::Result<Response>] |_request, _next| {
+        Err(anyhow::anyhow!("broken"))
+    } => 500, "broken";
+}
