@@ -92,6 +92,11 @@ fn remove_one(text: &str, before: &Value, path: &[&str]) -> Result<String, EditE
         })
 }
 
+/// Whether it is YAML at all, whatever it says.
+pub(crate) fn is_readable(text: &str) -> bool {
+    read(text).is_ok()
+}
+
 /// The text or number at a path, as text; `None` where there is nothing, or nothing of that kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;

@@ -7,6 +7,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use support::Sandbox;
 
+/// `doctor` with the toolchain of this machine, which rustup finds by the home and by its variables.
+fn doctor(sandbox: &Sandbox) -> support::Invocation {
+    let variables = ["HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_HOME"];
+    let set = variables
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let command = sandbox.command(["doctor"]);
+    set.fold(command, |command, (name, value)| command.env(name, value))
+}
+
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().expect("a list");
     let found = checks.iter().find(|check| check["name"] == name);
@@ -16,15 +26,7 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn a_machine_that_builds_this_test_has_a_toolchain() {
     let mut sandbox = Sandbox::new();
-    // Rustup's and pyenv's programs find their settings by the home.
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let doctor = |sandbox: &Sandbox| {
-        sandbox
-            .command(["doctor", "--json"])
-            .env("HOME", &home)
-            .run()
-    };
-    let report = doctor(&sandbox).code(0).json();
+    let report = doctor(&sandbox).arg("--json").run().code(0).json();
     assert_eq!(report["ok"], true);
     for name in ["cargo", "rustc"] {
         assert_eq!(check(&report, name)["status"], "ok");
@@ -39,9 +41,9 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
     );
 
     sandbox.up();
-    let report = doctor(&sandbox).code(0).json();
+    let report = doctor(&sandbox).arg("--json").run().code(0).json();
     assert_eq!(check(&report, "platform")["status"], "ok");
-    let text = sandbox.command(["doctor"]).env("HOME", &home).run().code(0);
+    let text = doctor(&sandbox).run().code(0);
     assert!(text.stdout.contains("ok    cargo "), "{text:?}");
 }
 
@@ -111,17 +113,15 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
 #[test]
 fn a_platform_that_is_named_must_answer_and_take_the_key() {
     let mut sandbox = Sandbox::new();
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let doctor = || sandbox.command(["doctor", "--json"]).env("HOME", &home);
-    let down = doctor().arg("--local").run().code(3);
+    let down = doctor(&sandbox).args(["--json", "--local"]).run().code(3);
     let report: Value = serde_json::from_str(&down.stdout).expect("JSON");
     assert_eq!(check(&report, "platform")["status"], "fail");
-    doctor().arg("--remote").run().code(2);
+    doctor(&sandbox).arg("--remote").run().code(2);
 
     sandbox.up();
     let url = sandbox.running().expect("it runs").url().to_owned();
-    let doctor = sandbox.command(["doctor", "--json"]).env("HOME", &home);
-    let wrong = doctor
+    let wrong = doctor(&sandbox)
+        .arg("--json")
         .env("PPIO_API_KEY", "wrong")
         .env("PPIO_API_URL", &url)
         .run()

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod cargo_project;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -142,6 +144,8 @@ impl Sandbox {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            // Where the toolchain comes from rustup, looking at it must never install one.
+            .env("RUSTUP_AUTO_INSTALL", "0")
             .env("PPIO_LOCAL_HOME", self.home())
             .current_dir(self.folder.path());
         Invocation {
@@ -300,47 +304,32 @@ impl Invocation {
         })
     }
 
-    fn on_a_terminal(mut self, user: impl FnOnce(&mut std::fs::File, &Reader)) -> String {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
-        let keys = keys.expect("a pseudo-terminal");
-        grantpt(&keys).expect("granted");
-        unlockpt(&keys).expect("unlocked");
-        let name = ptsname(&keys, Vec::new()).expect("a name");
-        // `setsid` makes the terminal the command's own, so that Ctrl-C typed on it is a signal.
-        let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(self.command.get_program())
-            .args(self.command.get_args())
-            .env_clear()
-            .envs(
-                self.command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-        if let Some(folder) = self.command.get_current_dir() {
-            command.current_dir(folder);
-        }
-        self.command = command;
-        let side = || {
-            std::fs::File::options()
-                .read(true)
-                .write(true)
-                .open(name.to_str().expect("UTF-8"))
-                .expect("the terminal")
+    fn on_a_terminal(self, user: impl FnOnce(&mut dyn std::io::Write, &Reader)) -> String {
+        use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+        let size = PtySize {
+            rows: 40,
+            cols: 200,
+            ..PtySize::default()
         };
-        let mut child = self
-            .command
-            .stdin(side())
-            .stdout(side())
-            .stderr(side())
-            .spawn()
+        let terminal = native_pty_system().openpty(size).expect("a terminal");
+        // The terminal becomes the command's own, so that Ctrl-C typed on it is a signal.
+        let mut command = CommandBuilder::new(self.command.get_program());
+        command.args(self.command.get_args());
+        command.env_clear();
+        for (name, value) in self.command.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.cwd(folder);
+        }
+        let mut child = terminal
+            .slave
+            .spawn_command(command)
             .expect("the command starts");
-        // The command's side is closed with the command, which ends the reader.
-        drop(self);
-        let mut keys = std::fs::File::from(keys);
-        let screen = Reader::start(keys.try_clone().expect("a second handle"));
+        // Its side is closed with the command then, which ends the reader.
+        drop(terminal.slave);
+        let screen = Reader::start(terminal.master.try_clone_reader().expect("a screen"));
+        let mut keys = terminal.master.take_writer().expect("a keyboard");
         user(&mut keys, &screen);
         until("the command ends", || {
             child.try_wait().expect("a child").is_some()
