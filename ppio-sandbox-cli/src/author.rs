@@ -20,7 +20,7 @@ pub(crate) async fn find(terminal: &Terminal) -> Result<AuthorEmail, Failure> {
             .reason("git has no `user.email` that is an e-mail address")
             .next("add `--author you@example.com`"));
     }
-    let answer = unless_interrupted(ask("Author's e-mail address", None, |text| {
+    let answer = unless_interrupted(ask("Author's e-mail address", None, true, |text| {
         text.parse::<AuthorEmail>()
             .map(drop)
             .map_err(|error| error.to_string())

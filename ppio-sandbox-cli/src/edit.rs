@@ -53,13 +53,30 @@ pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError>
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
 }
 
-/// Takes away a key and all that is under it. A text without it stays as it is.
+/// Takes away a key and all that is under it, and a section that would be left empty with it. A text without the key
+/// stays as it is.
 pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
-    let wanted = without(before.clone(), path);
-    if wanted == before {
+    let parts = |path: &[&str]| {
+        let value = path.iter().try_fold(&before, |value, key| value.get(key));
+        value.map(|value| value.as_mapping().map_or(0, serde_yaml::Mapping::len))
+    };
+    if parts(path).is_none() {
         return Ok(text.to_owned());
     }
+    // The outermost section that holds nothing else.
+    let emptied = (1..path.len())
+        .find(|&depth| (depth..path.len()).all(|depth| parts(&path[..depth]) == Some(1)))
+        .and_then(|depth| remove_one(text, &before, &path[..depth]).ok());
+    match emptied {
+        Some(after) => Ok(after),
+        // A comment keeps the section that it stands in.
+        None => remove_one(text, &before, path),
+    }
+}
+
+fn remove_one(text: &str, before: &Value, path: &[&str]) -> Result<String, EditError> {
+    let wanted = without(before.clone(), path);
     let (mark, body) = match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(body) => (&text[..BYTE_ORDER_MARK.len_utf8()], body),
         None => ("", text),
@@ -73,6 +90,11 @@ pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
         .ok_or_else(|| EditError::Entangled {
             path: path.join("."),
         })
+}
+
+/// Whether it is YAML at all, whatever it says.
+pub(crate) fn is_readable(text: &str) -> bool {
+    read(text).is_ok()
 }
 
 /// The text or number at a path, as text; `None` where there is nothing, or nothing of that kind.

@@ -15,6 +15,7 @@ mod docker_ignore;
 mod doctor;
 mod edit;
 mod failure;
+mod fields;
 mod interruption;
 mod local;
 mod log_line;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ppio_agent_protocol::{AgentConfig, ConfigError};
@@ -16,6 +17,8 @@ const FILE_NAMES: [&str; 2] = ["agent.yaml", "agent.yml"];
 pub(crate) struct AgentFile {
     path: PathBuf,
     text: String,
+    /// Whether it was there.
+    exists: bool,
 }
 
 /// A project whose agent.yaml is valid.
@@ -28,18 +31,8 @@ pub(crate) struct Project {
 impl AgentFile {
     /// Finds agent.yaml in `folder` or in the nearest folder above it, as cargo does with its manifest.
     pub(crate) fn find(folder: &Path) -> Result<Self, Failure> {
-        let start = folder.canonicalize().map_err(|error| {
-            Failure::new(
-                Fault::Usage,
-                format!("cannot open the folder {}", folder.display()),
-            )
-            .because(&error)
-        })?;
-        let path = start
-            .ancestors()
-            .flat_map(|folder| FILE_NAMES.map(|name| folder.join(name)))
-            .find(|path| path.is_file())
-            .ok_or_else(|| {
+        let start = opened(folder)?;
+        let path = at_or_above(&start).ok_or_else(|| {
                 let what = format!(
                     "no agent.yaml in {} or any folder above it",
                     start.display()
@@ -49,7 +42,37 @@ impl AgentFile {
                 )
             })?;
         let text = read(&path)?;
-        Ok(Self { path, text })
+        Ok(Self {
+            path,
+            text,
+            exists: true,
+        })
+    }
+
+    /// The same, or a new one with this text for the folder where there is none. It is not written yet.
+    pub(crate) fn find_or_new(folder: &Path, text: &str) -> Result<Self, Failure> {
+        let start = opened(folder)?;
+        if at_or_above(&start).is_some() {
+            return Self::find(folder);
+        }
+        Ok(Self {
+            path: start.join(FILE_NAMES[0]),
+            text: text.to_owned(),
+            exists: false,
+        })
+    }
+
+    /// What a reader of the disk sees.
+    pub(crate) fn on_disk(&self) -> &str {
+        if self.exists { &self.text } else { "" }
+    }
+
+    /// The same file, should it hold this text.
+    pub(crate) fn with_text(&self, text: String) -> Self {
+        Self {
+            text,
+            ..self.clone()
+        }
     }
 
     /// Reads it again: others may have written it.
@@ -93,6 +116,7 @@ impl AgentFile {
             Failure::system(format!("cannot write {}", self.path.display()), error)
         })?;
         self.text = text;
+        self.exists = true;
         Ok(())
     }
 
@@ -166,6 +190,20 @@ fn excerpt(text: &str, line: usize, column: usize) -> Option<String> {
     Some(format!("{number} | {source}\n  {gutter} | {before}^"))
 }
 
+fn opened(folder: &Path) -> Result<PathBuf, Failure> {
+    folder.canonicalize().map_err(|error| {
+        let what = format!("cannot open the folder {}", folder.display());
+        Failure::new(Fault::Usage, what).because(&error)
+    })
+}
+
+fn at_or_above(folder: &Path) -> Option<PathBuf> {
+    folder
+        .ancestors()
+        .flat_map(|folder| FILE_NAMES.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|error| {
         let what = format!("cannot read {}", path.display());
@@ -177,9 +215,18 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = path.canonicalize()?;
+    // One that is not there yet has neither links nor permissions.
+    let (path, permissions) = match path.canonicalize() {
+        Ok(path) => {
+            let permissions = fs::metadata(&path)?.permissions();
+            (path, permissions)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (path.to_owned(), fs::Permissions::from_mode(0o644))
+        }
+        Err(error) => return Err(error),
+    };
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let permissions = fs::metadata(&path)?.permissions();
     let mut file = tempfile::Builder::new()
         .prefix(".agent.yaml.")
         .tempfile_in(folder)?;
@@ -192,8 +239,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const VALID: &str = "metadata:\n  name: my-agent\n  version: \"1.0.0\"\n  author: a@example.com\nspec:\n  entrypoint: src/main.rs\n";

@@ -5,10 +5,12 @@ use dialoguer::theme::ColorfulTheme;
 
 use crate::failure::Failure;
 
-/// Asks until the answer passes the check. The start value is what Enter alone answers.
+/// Asks until the answer passes the check. The start value is what Enter alone answers; without one, and where an answer
+/// is not required, that answers nothing.
 pub(crate) async fn ask(
     question: impl Into<String>,
     start: Option<String>,
+    required: bool,
     check: fn(&str) -> Result<(), String>,
 ) -> Result<String, Failure> {
     let question = question.into();
@@ -17,8 +19,11 @@ pub(crate) async fn ask(
         let theme = ColorfulTheme::default();
         let mut input = Input::<String>::with_theme(&theme)
             .with_prompt(question)
-            .allow_empty(check("").is_ok())
-            .validate_with(|answer: &String| check(answer.trim()));
+            .allow_empty(!required)
+            .validate_with(|answer: &String| match answer.trim() {
+                "" if !required => Ok(()),
+                answer => check(answer),
+            });
         if let Some(start) = start {
             input = input.default(start);
         }

@@ -157,9 +157,7 @@ fn a_start_that_fails_says_why_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     for detach in [&["--detach"][..], &[]] {
         let command = sandbox.command(["local", "up", "--port", &port]);
-        let done = detach
-            .iter()
-            .fold(command, |command, flag| command.arg(flag));
+        let done = detach.iter().fold(command, support::Invocation::arg);
         let done = done.run().code(4);
         assert_eq!(done.stdout, "");
         done.says("error: the local platform")

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ppio_agent_client::platform::SandboxState;
 use ppio_agent_client::{Error, NetworkErrorKind, SandboxSession};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Outcome, Stopped};
 use super::target::{self, Target};
@@ -14,7 +14,7 @@ use crate::arguments::InvokeArguments;
 use crate::failure::{Failure, Fault};
 use crate::interruption::unless_interrupted;
 use crate::platform_choice::Platform;
-use crate::terminal::Terminal;
+use crate::terminal::{Progress, Terminal};
 
 /// A new session lives at least this long: long enough for another call in a kept one.
 const SHORTEST_LIFE: Duration = Duration::from_secs(300);
@@ -22,6 +22,8 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(300);
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long it may take to end a session that nobody needs any more.
 const CLEAN_UP: Duration = Duration::from_secs(15);
+/// How long nothing is said about that.
+const SILENCE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), Failure> {
     let request = unless_interrupted(request::read(&arguments)).await?;
@@ -53,7 +55,16 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
 
 /// Ends what was made and not kept, and waits for what goes on in the background.
 async fn close(platform: &Platform, terminal: &Terminal) -> Result<(), Failure> {
-    let problem = match timeout(CLEAN_UP, platform.client().close()).await {
+    let closing = timeout(CLEAN_UP, platform.client().close());
+    let mut closing = std::pin::pin!(closing);
+    let closed = tokio::select! {
+        closed = &mut closing => closed,
+        () = sleep(SILENCE) => {
+            terminal.note("closing the session, Ctrl-C again leaves it to its time");
+            closing.await
+        }
+    };
+    let problem = match closed {
         Ok(Ok(())) => return Ok(()),
         // A platform that has ended has ended its sandboxes.
         _ if platform.has_ended() => return Ok(()),
@@ -83,7 +94,7 @@ impl Call<'_> {
                 let lifetime = SHORTEST_LIFE.max(self.arguments.timeout.saturating_add(MARGIN));
                 start::session(target, self.platform, lifetime).await?
             }
-            None => self.existing_session().await?,
+            None => self.existing_session(&progress).await?,
         };
         progress.tell("waiting for the answer");
         let request_id = super::unique();
@@ -128,7 +139,7 @@ impl Call<'_> {
     }
 
     /// The session that was named, with a whole life before it.
-    async fn existing_session(&self) -> Result<SandboxSession, Failure> {
+    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, Failure> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
         let session = target::session(id, self.platform).await?;
         let failed = |error: Error| {
@@ -136,7 +147,7 @@ impl Call<'_> {
                 .failure(format!("cannot use session {id}"), &error)
         };
         if session.info().await.map_err(failed)?.state == SandboxState::Paused {
-            self.terminal.note("the session is paused, resuming it");
+            progress.aside(|| self.terminal.note("the session is paused, resuming it"));
             session.resume().await.map_err(failed)?;
         } else {
             session.refresh().await.map_err(failed)?;

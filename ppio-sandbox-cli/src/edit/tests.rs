@@ -223,6 +223,18 @@ fn a_key_goes_and_nothing_else() {
         "# top\nspec:\n  entrypoint: a.py # why\n  sandbox:\n    region: x"
     );
     assert_eq!(remove(text, &["status", "build_id"]).unwrap(), text);
+    let only = "spec:\n  entrypoint: a.py\n  sandbox:\n    template_id: t1\n";
+    assert_eq!(
+        remove(only, &["spec", "sandbox", "template_id"])
+            .unwrap()
+            .trim_end(),
+        "spec:\n  entrypoint: a.py"
+    );
+    let other = "spec:\n  sandbox:\n    region: x\n";
+    assert_eq!(
+        remove(other, &["spec", "sandbox", "template_id"]).unwrap(),
+        other
+    );
     let commented = "status: # mine\n  phase: deployed\nspec:\n  entrypoint: a.py\n";
     assert!(matches!(
         remove(commented, &["status"]),

@@ -148,7 +148,7 @@ impl Sandbox {
             .current_dir(self.folder.path());
         Invocation {
             command,
-            input: None,
+            stdin: Stdin::Nothing,
         }
     }
 
@@ -203,10 +203,18 @@ pub(crate) fn config(name: &str) -> AgentConfig {
     .expect("a valid configuration")
 }
 
+/// What a command reads.
+pub(crate) enum Stdin {
+    Nothing,
+    Text(String),
+    /// Something that does not come.
+    Open,
+}
+
 /// A command about to run.
 pub(crate) struct Invocation {
     command: Command,
-    input: Option<String>,
+    stdin: Stdin,
 }
 
 impl Invocation {
@@ -231,8 +239,12 @@ impl Invocation {
     }
 
     /// What it reads; nothing if not given.
-    pub(crate) fn input(mut self, text: &str) -> Self {
-        self.input = Some(text.to_owned());
+    pub(crate) fn input(self, text: &str) -> Self {
+        self.stdin(Stdin::Text(text.to_owned()))
+    }
+
+    pub(crate) fn stdin(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
         self
     }
 
@@ -240,23 +252,25 @@ impl Invocation {
     pub(crate) fn spawn(mut self) -> Running {
         let mut child = self
             .command
-            .stdin(if self.input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
+            .stdin(match self.stdin {
+                Stdin::Nothing => Stdio::null(),
+                Stdin::Text(_) | Stdin::Open => Stdio::piped(),
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command starts");
-        if let (Some(mut stdin), Some(text)) = (child.stdin.take(), &self.input) {
+        let mut stdin = child.stdin.take();
+        if let (Some(stream), Stdin::Text(text)) = (&mut stdin, &self.stdin) {
             // It need not read all of it.
-            let _ = stdin.write_all(text.as_bytes());
+            let _ = stream.write_all(text.as_bytes());
+            stdin = None;
         }
         Running {
             stdout: Reader::start(child.stdout.take().expect("piped")),
             stderr: Reader::start(child.stderr.take().expect("piped")),
             child,
+            _stdin: stdin,
         }
     }
 
@@ -274,6 +288,78 @@ impl Invocation {
     pub(crate) fn run(self) -> Done {
         self.spawn().wait()
     }
+
+    /// Runs it on a terminal of its own and returns what was to be seen there.
+    pub(crate) fn run_on_a_terminal(self) -> String {
+        self.on_a_terminal(|_, _| {})
+    }
+
+    /// [`run_on_a_terminal`](Self::run_on_a_terminal), typing an answer once the question is there.
+    pub(crate) fn answer(self, question: &str, answer: &str) -> String {
+        self.on_a_terminal(|keys, screen| {
+            until("the question is asked", || screen.text().contains(question));
+            keys.write_all(answer.as_bytes()).expect("typed");
+        })
+    }
+
+    fn on_a_terminal(mut self, user: impl FnOnce(&mut std::fs::File, &Reader)) -> String {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let keys = keys.expect("a pseudo-terminal");
+        grantpt(&keys).expect("granted");
+        unlockpt(&keys).expect("unlocked");
+        let name = ptsname(&keys, Vec::new()).expect("a name");
+        // `setsid` makes the terminal the command's own, so that Ctrl-C typed on it is a signal.
+        let mut command = Command::new("setsid");
+        command
+            .args(["--ctty", "--wait"])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear()
+            .envs(
+                self.command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        self.command = command;
+        let side = || {
+            std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open(name.to_str().expect("UTF-8"))
+                .expect("the terminal")
+        };
+        let mut child = self
+            .command
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
+            .expect("the command starts");
+        // The command's side is closed with the command, which ends the reader.
+        drop(self);
+        let mut keys = std::fs::File::from(keys);
+        let screen = Reader::start(keys.try_clone().expect("a second handle"));
+        user(&mut keys, &screen);
+        until("the command ends", || {
+            child.try_wait().expect("a child").is_some()
+        });
+        let text = std::sync::Arc::clone(&screen.text);
+        let _ = screen.thread.join();
+        let bytes = text.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+}
+
+/// Whether a process has a handler for a signal.
+pub(crate) fn catches(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
 }
 
 /// Passes connections on, while it is open.
@@ -368,6 +454,8 @@ pub(crate) struct Running {
     child: Child,
     stdout: Reader,
     stderr: Reader,
+    /// Open for as long as this is.
+    _stdin: Option<std::process::ChildStdin>,
 }
 
 impl Running {

@@ -1,0 +1,218 @@
+//! What is printed where: streams, colours, quiet, JSON, and no secrets.
+
+mod support;
+
+use std::io::Read as _;
+
+use support::{Sandbox, agent, scripted, until};
+
+/// What only the key's owner may see does not stand in what every other command prints.
+#[test]
+fn the_key_is_handed_out_by_two_commands_only() {
+    let hello = integration_tests::example_binary("hello");
+    let failing = integration_tests::agent_binary("failing-agent");
+    let sandbox = Sandbox::with([agent("agent", &hello), agent("failing", &failing)]);
+    let key = sandbox.key();
+    let project = sandbox.project("agent", &sandbox.template("agent"));
+    let kept = sandbox
+        .command(["agent", "invoke", "--input", "x", "--keep"])
+        .in_folder(&project);
+    kept.run().code(0);
+    for arguments in [
+        &["local", "status"][..],
+        &["agent", "list"],
+        &["agent", "invoke", "--input", "x"],
+        &[
+            "agent",
+            "invoke",
+            "--template-id",
+            "failing",
+            "--json",
+            r#"{"fail": "x"}"#,
+        ],
+        &["agent", "status"],
+        &["agent", "logs"],
+        &["doctor"],
+        &["agent", "stop"],
+        &["agent", "delete", "--yes"],
+        &["local", "down"],
+    ] {
+        for output in ["text", "json"] {
+            let command = sandbox
+                .command(arguments.iter().copied())
+                .in_folder(&project);
+            let done = command.args(["--output", output]).run();
+            assert!(!done.stdout.contains(&key), "{arguments:?}: {done:?}");
+            assert!(!done.stderr.contains(&key), "{arguments:?}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn help_does_not_show_what_the_environment_holds() {
+    let sandbox = Sandbox::new();
+    let help = sandbox
+        .command(["agent", "invoke", "--help"])
+        .env("PPIO_API_KEY", "secret-of-mine");
+    let done = help.run().code(0);
+    assert!(!done.stdout.contains("secret-of-mine"));
+    for expected in ["--json [<FILE>]", "Exit codes", "Examples:", "--session"] {
+        let root = sandbox.run(["--help"]).code(0).stdout;
+        assert!(
+            done.stdout.contains(expected) || root.contains(expected),
+            "no {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let done = sandbox
+        .run([
+            "agent",
+            "invoke",
+            "--template-id",
+            "agent",
+            "--input",
+            "two words",
+            "--quiet",
+        ])
+        .code(0);
+    assert_eq!(
+        (done.stdout.as_str(), done.stderr.as_str()),
+        ("two words\n", "")
+    );
+    let done = sandbox
+        .run(["-q", "agent", "status", "--template-id", "nobody"])
+        .code(3);
+    assert!(done.stderr.starts_with("error: "), "{done:?}");
+}
+
+#[test]
+fn json_is_asked_for_in_three_ways_wherever_it_stands() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    for arguments in [
+        &["agent", "list", "--json"][..],
+        &["--json", "agent", "list"],
+        &["agent", "--json", "list"],
+        &["agent", "list", "-o", "json"],
+        &["--output", "json", "agent", "list"],
+    ] {
+        let done = sandbox.run(arguments.iter().copied()).code(0);
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("[]\n", ""));
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_without_no_color() {
+    let sandbox = Sandbox::new();
+    let command = || sandbox.command(["agent", "list"]);
+    let colours = |text: &str| text.contains("\u{1b}[");
+
+    assert!(!colours(&command().run().code(3).stderr));
+    let seen = command().env("TERM", "xterm").run_on_a_terminal();
+    assert!(colours(&seen) && seen.contains("error:"), "{seen:?}");
+    let seen = command()
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1")
+        .run_on_a_terminal();
+    assert!(!colours(&seen) && seen.contains("error: "), "{seen:?}");
+}
+
+#[test]
+fn a_terminal_is_asked_before_an_agent_is_deleted() {
+    let hello = integration_tests::example_binary("hello");
+    let sandbox = Sandbox::with([agent("agent", &hello)]);
+    let delete = || {
+        let command = sandbox.command(["agent", "delete", "--template-id", "agent"]);
+        command.env("TERM", "xterm").env("NO_COLOR", "1")
+    };
+    for answer in ["\n", "n\n", "what?\n"] {
+        let seen = delete().answer("[y/N]", answer);
+        assert!(seen.contains("delete agent (template "), "{seen:?}");
+        assert!(seen.contains("nothing was deleted"), "{seen:?}");
+    }
+    // Ctrl-C at the question.
+    let seen = delete().answer("[y/N]", "\u{3}");
+    assert!(!seen.contains("deleted agent"), "{seen:?}");
+    assert!(!sandbox.template("agent").is_empty());
+
+    let seen = delete().answer("[y/N]", "y\n");
+    assert!(seen.contains("deleted agent (template "), "{seen:?}");
+    let left = sandbox.run(["agent", "list", "--json"]).code(0).json();
+    assert_eq!(left, serde_json::json!([]));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_call_and_its_session() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let request = serde_json::json!({"items": vec!["word "; 10_000], "pause_ms": 5}).to_string();
+    let mut child = sandbox
+        .command([
+            "agent",
+            "invoke",
+            "--template-id",
+            "agent",
+            "--json",
+            &request,
+        ])
+        .spawn_unread();
+    let mut start = [0; 5];
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_exact(&mut start).expect("a start");
+    drop(stdout);
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    until("the session is closed", || sandbox.sandboxes().is_empty());
+}
+
+#[test]
+fn completions_and_manual_know_every_command() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let done = sandbox.run(["completions", shell]).code(0);
+        for word in ["invoke", "doctor", "completions", "detach", "template-id"] {
+            assert!(done.stdout.contains(word), "no {word} for {shell}");
+        }
+    }
+    // What bash makes of it, rather than how it looks.
+    let script = sandbox.run(["completions", "bash"]).code(0).stdout;
+    let ask = format!(
+        "{script}\nCOMP_WORDS=(ppio-sandbox-cli agent inv); COMP_CWORD=2\n\
+         words=($(complete -p ppio-sandbox-cli)); for ((i = 0; i < ${{#words[@]}}; i++)); do\n\
+         [ \"${{words[i]}}\" = -F ] && complete=${{words[i + 1]}}; done\n\
+         $complete ppio-sandbox-cli inv agent; echo \"${{COMPREPLY[*]}}\""
+    );
+    let bash = std::process::Command::new("bash")
+        .args(["-c", &ask])
+        .output();
+    let bash = bash.expect("a bash");
+    assert_eq!(
+        String::from_utf8_lossy(&bash.stdout),
+        "invoke\n",
+        "{bash:?}"
+    );
+
+    let page = sandbox.run(["man"]).code(0).stdout;
+    assert!(page.contains(".TH ppio-sandbox-cli 1"), "{page}");
+    let folder = sandbox.path("man");
+    let done = sandbox.command(["man"]).arg(&folder).run().code(0);
+    done.says("wrote ");
+    for page in [
+        "ppio-sandbox-cli.1",
+        "ppio-sandbox-cli-agent-invoke.1",
+        "ppio-sandbox-cli-local-up.1",
+    ] {
+        let text = std::fs::read_to_string(folder.join(page)).expect(page);
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    let hidden =
+        std::fs::read_to_string(folder.join("ppio-sandbox-cli-local-up.1")).expect("a page");
+    assert!(!hidden.contains("in\\-background"), "{hidden}");
+    sandbox
+        .run(["man", "/proc/nobody"])
+        .code(4)
+        .says("cannot write the manual");
+}
