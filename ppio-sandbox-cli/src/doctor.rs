@@ -68,15 +68,17 @@ impl Check {
             Status::Warn => ("warn", AnsiColor::Yellow.on_default()),
             Status::Fail => ("fail", AnsiColor::Red.on_default().bold()),
         };
-        let mut text = format!(
+        let line = format!(
             "{style}{word:<4}{style:#}  {:<10}  {}",
             self.name, self.message
         );
-        if let Some(help) = &self.help {
-            let dim = Style::new().dimmed();
-            text += &format!("\n{:18}{dim}help: {help}{dim:#}", "");
+        match &self.help {
+            Some(help) => {
+                let dim = Style::new().dimmed();
+                format!("{line}\n{:18}{dim}help: {help}{dim:#}", "")
+            }
+            None => line,
         }
-        text
     }
 }
 

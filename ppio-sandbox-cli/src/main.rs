@@ -68,7 +68,10 @@ async fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
             }
             LocalCommand::Env(arguments) => local::env::run(arguments, terminal).await,
         },
-        Command::Doctor(arguments) => unless_interrupted(doctor::run(arguments, terminal)).await,
+        Command::Doctor(arguments) => {
+            // Holds a whole platform for a moment, too large to be moved about.
+            unless_interrupted(Box::pin(doctor::run(arguments, terminal))).await
+        }
         Command::Completions(arguments) => completions::run(&arguments, terminal),
         Command::Man(arguments) => manual::run(&arguments, terminal),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::arguments::OutputArguments;
@@ -104,31 +104,14 @@ impl Terminal {
 
     /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
     pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
-        let bar = self.drawn(ProgressBar::new_spinner());
-        bar.set_message(text.into());
-        bar.enable_steady_tick(TICK);
-        Progress(bar)
-    }
-
-    /// Something that takes a while, counted in bytes. Drawn only on a terminal; gone when it is dropped.
-    #[allow(dead_code, reason = "for `agent deploy`")]
-    pub(crate) fn bytes(&self, total: u64, text: impl Into<String>) -> Progress {
-        let bar = self.drawn(ProgressBar::new(total));
-        if let Ok(style) =
-            ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
-        {
-            bar.set_style(style);
-        }
-        bar.set_message(text.into());
-        Progress(bar)
-    }
-
-    fn drawn(&self, bar: ProgressBar) -> ProgressBar {
+        let bar = ProgressBar::new_spinner();
         // Indicatif itself draws nothing where standard error is no terminal.
         if !self.talks() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        bar
+        bar.set_message(text.into());
+        bar.enable_steady_tick(TICK);
+        Progress(bar)
     }
 
     /// Whether there is a person to ask: both to see the question and to type the answer.
@@ -184,20 +167,18 @@ impl Terminal {
 }
 
 fn explain(failure: &Failure) {
-    let mut text = format!("{ERROR}error:{ERROR:#} {}\n", failure.what);
+    let mut lines = vec![format!("{ERROR}error:{ERROR:#} {}", failure.what)];
     let facts = failure
         .facts
         .iter()
         .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")));
     for detail in failure.why.iter().cloned().chain(facts) {
-        for line in detail.lines() {
-            text += &format!("  {line}\n");
-        }
+        lines.extend(detail.lines().map(|line| format!("  {line}")));
     }
     if let Some(next) = &failure.next {
-        text += &format!("{HINT}help:{HINT:#} {next}\n");
+        lines.push(format!("{HINT}help:{HINT:#} {next}"));
     }
-    let _ = write!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", lines.join("\n"));
 }
 
 fn json_line(value: &impl Serialize) -> String {
@@ -211,19 +192,11 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// Says what is done now.
-    #[allow(dead_code, reason = "for `agent deploy`")]
     pub(crate) fn tell(&self, text: impl Into<String>) {
         self.0.set_message(text.into());
     }
 
-    /// So much more is done.
-    #[allow(dead_code, reason = "for `agent deploy`")]
-    pub(crate) fn advance(&self, by: u64) {
-        self.0.inc(by);
-    }
-
     /// Prints without getting into the drawing's way.
-    #[allow(dead_code, reason = "for `agent deploy`")]
     pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)
     }
