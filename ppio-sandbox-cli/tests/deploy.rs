@@ -1,0 +1,352 @@
+//! `agent deploy`: a project becomes a template of a real local platform, and agent.yaml tells of it.
+
+#[path = "support/scaffold.rs"]
+mod scaffold;
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use ppio_agent_client::AgentRuntimeClient;
+use scaffold::{agent_yaml, command, project, python_project};
+use serde_json::{Value, json};
+use support::{Sandbox, on_runtime, until};
+
+/// Asks the agent of a template one thing, past the command.
+fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
+    let client: AgentRuntimeClient = sandbox.client();
+    on_runtime(async {
+        let answer = client.invoke_agent(template, request).await;
+        answer.expect("the agent answers")
+    })
+}
+
+fn phase(folder: &Path) -> Option<String> {
+    let text = agent_yaml(folder);
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("phase: "));
+    line.map(str::to_owned)
+}
+
+#[test]
+fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
+    let sandbox = Sandbox::new();
+    let folder = project(&sandbox, "my-hello", "hello");
+    let before = agent_yaml(&folder);
+
+    let done = command(
+        &sandbox,
+        &folder,
+        &["agent", "deploy", "--env", "GREETING=x"],
+    )
+    .run()
+    .code(0)
+    .says("started the local platform at http://127.0.0.1:")
+    .says("COPY app /app")
+    .says("ENV GREETING");
+    let template = sandbox.template("my-hello");
+    let line = format!("agent invoke --template-id {template} --input");
+    assert!(done.stdout.contains(&line), "{}", done.stdout);
+    assert_eq!(
+        ask(&sandbox, &template, json!({ "prompt": "Ada" })),
+        json!({ "message": "Hello, Ada!" })
+    );
+
+    // agent.yaml: what was there is there, and the deployment behind it.
+    let after = agent_yaml(&folder);
+    for kept in before.lines() {
+        assert!(
+            after.lines().any(|line| line == kept),
+            "lost {kept:?} in {after}"
+        );
+    }
+    assert_eq!(phase(&folder).as_deref(), Some("deployed"));
+    let id = format!("template_id: {template}");
+    assert_eq!(after.matches(&id).count(), 2, "{after}");
+    assert!(after.contains("last_deployed: \"20"), "{after}");
+
+    // The document on the platform starts nothing from outside, and tells where the program belongs.
+    let document = on_runtime(async {
+        let template = sandbox.client().get_template("my-hello").await;
+        template.expect("the template is there").config
+    });
+    let document = document.expect("the template holds an agent");
+    assert_eq!(document.metadata.name.as_str(), "my-hello");
+    assert!(document.spec.entrypoint.is_none() && document.status.is_none());
+    assert_eq!(
+        document.spec.runtime.unwrap().timeout.unwrap().as_secs(),
+        60
+    );
+
+    // Again, under another version: the same template, and the same files need not travel.
+    let again = command(
+        &sandbox,
+        &folder,
+        &["agent", "configure", "--agent-version", "0.2.0+b"],
+    );
+    again.run().code(0);
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+        .run()
+        .code(0)
+        .json();
+    assert_eq!(document["template_id"], template.as_str());
+    assert_eq!(document["tags"], json!(["0.2.0-b", "default"]));
+    for tag in ["0.1.0", "0.2.0-b"] {
+        let tagged = format!("{template}:{tag}");
+        ask(&sandbox, &tagged, json!({ "prompt": "again" }));
+    }
+}
+
+#[test]
+fn stream_is_deployed_with_the_files_that_it_lists() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = project(&sandbox, "my-stream", "stream");
+    fs::create_dir_all(folder.join("prompts")).unwrap();
+    fs::write(folder.join("prompts/a.txt"), "one two").unwrap();
+    let text = agent_yaml(&folder).replace("spec:\n", "spec:\n  files: [prompts]\n");
+    fs::write(folder.join("agent.yaml"), text).unwrap();
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--local", "--json"])
+        .run()
+        .code(0)
+        .json();
+    let template = document["template_id"].as_str().unwrap();
+    let items = on_runtime(async {
+        let client = sandbox.client();
+        let session = client.create_session(template).await.expect("a session");
+        let file = session.envd().read_file("/app/prompts/a.txt").await;
+        assert_eq!(file.expect("the file is there"), "one two".as_bytes());
+        let mut stream = session.invoke_stream("one two").await.expect("a stream");
+        let mut items = Vec::new();
+        while let Some(item) = stream.next().await {
+            items.push(item.expect("an item"));
+        }
+        drop(stream);
+        session.close().await.expect("the session closes");
+        items
+    });
+    assert_eq!(items, [json!("one "), json!("two")]);
+    assert!(
+        document["invoke"]
+            .as_str()
+            .unwrap()
+            .contains("invoke --local --template-id")
+    );
+}
+
+/// An agent in plain Python, so that nothing has to be installed.
+const PYTHON: &str = r#"
+import json, os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Agent(BaseHTTPRequestHandler):
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.answer({"status": "Healthy"})
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.answer({"result": [request["prompt"], open("data.txt").read()], "status": "success"})
+
+port = int(os.environ.get("PPIO_AGENT_PORT", "8080"))
+HTTPServer(("127.0.0.1", port), Agent).serve_forever()
+"#;
+
+#[test]
+fn a_python_project_is_deployed_whole() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    fs::write(folder.join("agent.py"), PYTHON).unwrap();
+    fs::write(folder.join("data.txt"), "data").unwrap();
+    // Something that every Python with pip has: nothing is fetched for it.
+    fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+        .run()
+        .code(0)
+        .json();
+    let template = document["template_id"].as_str().unwrap();
+    let answer = ask(&sandbox, template, json!({ "prompt": "Ada" }));
+    assert_eq!(answer, json!(["Ada", "data"]));
+    assert_eq!(phase(&folder).as_deref(), Some("deployed"));
+}
+
+#[test]
+fn a_build_that_fails_shows_its_step_and_its_last_lines() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    fs::write(folder.join("agent.py"), "def agent(:\n").unwrap();
+    fs::remove_file(folder.join("requirements.txt")).unwrap();
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(1)
+        .says("error: the build of my-python failed in step 3 of 3: RUN python -c ")
+        .says("| SyntaxError: ")
+        .says("help: correct the cause and deploy again");
+    assert_eq!(phase(&folder).as_deref(), Some("failed"));
+    // Corrected, it goes.
+    fs::write(folder.join("agent.py"), PYTHON).unwrap();
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0);
+    assert_eq!(phase(&folder).as_deref(), Some("deployed"));
+}
+
+#[test]
+fn a_compile_error_is_shown_as_cargo_shows_it_and_nothing_is_deployed() {
+    let sandbox = Sandbox::new();
+    let folder = project(&sandbox, "my-broken", "hello");
+    let main = folder.join("src/main.rs");
+    let text = fs::read_to_string(&main).unwrap();
+    fs::write(&main, text.replace("Value {", "Valu {")).unwrap();
+    let before = agent_yaml(&folder);
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(1)
+        .says("error[E0425]: cannot find type `Valu` in this scope\n --> src/main.rs:7:36")
+        .says("error: my-broken does not compile");
+    assert_eq!(agent_yaml(&folder), before);
+    assert!(
+        sandbox.running().is_none(),
+        "a platform was started for nothing"
+    );
+}
+
+#[test]
+fn mistakes_in_the_project_are_told_before_anything_is_done() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(["agent", "deploy"])
+        .code(2)
+        .says("no agent.yaml in")
+        .says("agent init");
+    let folder = python_project(&sandbox, "a");
+    let good = agent_yaml(&folder);
+    for (text, says) in [
+        (
+            good.replace("name: a", "name: A b"),
+            "agent.yaml:4:9: metadata.name: ",
+        ),
+        (good.replace("spec:", "spec: ["), "agent.yaml:"),
+        (
+            good.replace("agent.py", "other.py"),
+            "the entrypoint other.py is not there",
+        ),
+        (
+            good.replace("metadata:", "metadata: &m")
+                .replace("spec:\n", "status: *m\n\nspec:\n"),
+            "agent.yaml",
+        ),
+    ] {
+        fs::write(folder.join("agent.yaml"), &text).unwrap();
+        command(&sandbox, &folder, &["agent", "deploy"])
+            .run()
+            .code(2)
+            .says(says);
+        assert_eq!(agent_yaml(&folder), text);
+    }
+    fs::write(folder.join("agent.yaml"), &good).unwrap();
+    for (arguments, code, says) in [
+        (
+            &["--env", "NOT_SET"][..],
+            2,
+            "--env: NOT_SET is not set here",
+        ),
+        (&["--env", "1=2"], 2, "--env: \"1\" cannot be a variable"),
+        (&["--remote"], 2, "PPIO_API_KEY"),
+    ] {
+        let all = [&["agent", "deploy"], arguments].concat();
+        command(&sandbox, &folder, &all).run().code(code).says(says);
+    }
+    assert_eq!(agent_yaml(&folder), good);
+    assert!(sandbox.running().is_none());
+}
+
+#[test]
+fn a_wrong_key_leaves_agent_yaml_alone() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "a");
+    let before = agent_yaml(&folder);
+    let url = sandbox.running().unwrap().url().to_owned();
+    command(&sandbox, &folder, &["agent", "deploy", "--remote"])
+        .env("PPIO_API_URL", url)
+        .env("PPIO_API_KEY", "wrong")
+        .run()
+        .code(3)
+        .says("authentication failed");
+    assert_eq!(agent_yaml(&folder), before);
+}
+
+/// The processes whose command line holds this text.
+fn processes_with(text: &str) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        String::from_utf8_lossy(&line).contains(text).then_some(pid)
+    })
+    .collect()
+}
+
+#[test]
+fn ctrl_c_while_cargo_runs_ends_all_of_it() {
+    let sandbox = Sandbox::new();
+    let folder = project(&sandbox, "my-slow", "hello");
+    let before = agent_yaml(&folder);
+    let mark = format!("slow-{}", std::process::id());
+    // A build script that never ends, with a child that tells this test's from others.
+    let script = format!(
+        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"sleep 600; : {mark}\"]).status().unwrap(); }}\n"
+    );
+    fs::write(folder.join("build.rs"), script).unwrap();
+    let deploying = command(&sandbox, &folder, &["agent", "deploy"]).spawn();
+    until("the build script runs", || {
+        !processes_with(&mark).is_empty()
+    });
+    deploying.interrupt();
+    deploying.wait().code(130);
+    until("cargo and its children have ended", || {
+        processes_with(&mark).is_empty()
+    });
+    assert_eq!(agent_yaml(&folder), before);
+    assert!(sandbox.running().is_none());
+}
+
+#[test]
+fn ctrl_c_while_the_platform_builds_leaves_agent_yaml_as_it_was() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-slow");
+    fs::remove_file(folder.join("requirements.txt")).unwrap();
+    fs::write(folder.join("agent.py"), "pass\n").unwrap();
+    // A Python that never gets to its work.
+    fs::create_dir_all(folder.join("site")).unwrap();
+    fs::write(
+        folder.join("site/sitecustomize.py"),
+        "import time\ntime.sleep(600)\n",
+    )
+    .unwrap();
+    let before = agent_yaml(&folder);
+    let deploying = command(
+        &sandbox,
+        &folder,
+        &["agent", "deploy", "--env", "PYTHONPATH=/app/site"],
+    )
+    .spawn();
+    until("the platform builds", || {
+        phase(&folder).as_deref() == Some("building") && deploying.stderr().contains("RUN python")
+    });
+    deploying.interrupt();
+    deploying.wait().code(130);
+    assert_eq!(agent_yaml(&folder), before);
+}
