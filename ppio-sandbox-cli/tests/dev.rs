@@ -96,12 +96,25 @@ fn ask(address: &str, request: &str) -> String {
 }
 
 fn open(address: &str, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the front listens");
     let (line, body) = request.split_once('\n').unwrap_or((request, ""));
+    send_request(address, line, "accept: */*", body)
+}
+
+/// The page that a browser opens.
+fn page(address: &str) -> String {
+    let mut page = String::new();
+    send_request(address, "GET /", "accept: text/html,*/*", "")
+        .read_to_string(&mut page)
+        .expect("a page");
+    page
+}
+
+fn send_request(address: &str, line: &str, header: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the front listens");
     let length = body.len();
     write!(
         stream,
-        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .expect("sent");
     stream
@@ -222,13 +235,12 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     };
     let address = format!("127.0.0.1:{port}");
     until("the front listens", || TcpStream::connect(&address).is_ok());
-    let page = "GET / HTTP/1.1\r\naccept: text/html,*/*\r\nx: y";
-    let building = ask(&address, page);
+    let building = page(&address);
     assert!(building.starts_with("HTTP/1.1 503 "), "{building}");
     assert!(building.contains("<title>Building…</title>"), "{building}");
     dev.says("broken does not compile; waiting for a change");
 
-    let broken = ask(&address, page);
+    let broken = page(&address);
     assert!(broken.contains("broken does not compile"), "{broken}");
     assert!(broken.contains("async fn &lt;agent&gt;"), "{broken}");
     assert!(!broken.contains('\u{1b}'), "{broken}");
@@ -298,7 +310,7 @@ fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
     dev.says("no such <model>\n");
     dev.says("error: my-agent ended at its start (exit status: 7)\nwaiting for a change\n");
     let address = format!("127.0.0.1:{port}");
-    let page = ask(&address, "GET / HTTP/1.1\r\naccept: text/html\r\nx: y");
+    let page = page(&address);
     assert!(page.contains("no such &lt;model&gt;"), "{page}");
 
     fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");

@@ -51,12 +51,19 @@ pub(crate) fn with_cargo(command: Invocation) -> Invocation {
     let or_at_home = |name: &str, folder: &str| {
         std::env::var_os(name).map_or_else(|| home.join(folder), PathBuf::from)
     };
+    let toolchain = std::env::var_os("RUSTUP_TOOLCHAIN");
+    let command = match toolchain {
+        Some(toolchain) => command.env("RUSTUP_TOOLCHAIN", toolchain),
+        None => command,
+    };
     command
+        // No test changes the toolchains of whoever runs it.
+        .env("RUSTUP_AUTO_INSTALL", "0")
         .env("CARGO_HOME", or_at_home("CARGO_HOME", ".cargo"))
         .env("RUSTUP_HOME", or_at_home("RUSTUP_HOME", ".rustup"))
         .env(
             "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects"),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/scaffold"),
         )
 }
 

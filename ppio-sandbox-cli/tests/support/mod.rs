@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod cargo_project;
+pub(crate) mod snapshot;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write as _};
@@ -17,8 +18,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No command of a test may take longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// No command of a test may take longer; some build a project with all it depends on.
+const DEADLINE: Duration = Duration::from_secs(400);
+/// What fits on the terminal: everything.
+pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
+    ws_row: 200,
+    ws_col: 110,
+    ws_xpixel: 0,
+    ws_ypixel: 0,
+};
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
@@ -293,51 +301,75 @@ impl Invocation {
 
     /// Runs it on a terminal of its own and returns what was to be seen there.
     pub(crate) fn run_on_a_terminal(self) -> String {
-        self.on_a_terminal(|_, _| {})
+        self.at_a_terminal(|_, _| {}).0
     }
 
     /// [`run_on_a_terminal`](Self::run_on_a_terminal), typing an answer once the question is there.
     pub(crate) fn answer(self, question: &str, answer: &str) -> String {
-        self.on_a_terminal(|keys, screen| {
+        let user = |keys: &mut std::fs::File, screen: &Reader| {
             until("the question is asked", || screen.text().contains(question));
             keys.write_all(answer.as_bytes()).expect("typed");
-        })
+        };
+        self.at_a_terminal(user).0
     }
 
-    fn on_a_terminal(self, user: impl FnOnce(&mut dyn std::io::Write, &Reader)) -> String {
-        use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-        let size = PtySize {
-            rows: 40,
-            cols: 200,
-            ..PtySize::default()
-        };
-        let terminal = native_pty_system().openpty(size).expect("a terminal");
-        // The terminal becomes the command's own, so that Ctrl-C typed on it is a signal.
-        let mut command = CommandBuilder::new(self.command.get_program());
-        command.args(self.command.get_args());
-        command.env_clear();
-        for (name, value) in self.command.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
+    /// Runs it on a terminal of its own, where `user` sits. Returns what was written to the terminal, and the exit code.
+    pub(crate) fn at_a_terminal(
+        mut self,
+        user: impl FnOnce(&mut std::fs::File, &Reader),
+    ) -> (String, Option<i32>) {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let keys = keys.expect("a pseudo-terminal");
+        grantpt(&keys).expect("granted");
+        unlockpt(&keys).expect("unlocked");
+        rustix::termios::tcsetwinsize(&keys, SCREEN).expect("a size");
+        let name = ptsname(&keys, Vec::new()).expect("a name");
+        // `setsid` makes the terminal the command's own, so that Ctrl-C typed on it is a signal.
+        let mut command = Command::new("setsid");
+        command
+            .args(["--ctty", "--wait"])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear()
+            .envs(
+                self.command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
         if let Some(folder) = self.command.get_current_dir() {
-            command.cwd(folder);
+            command.current_dir(folder);
         }
-        let mut child = terminal
-            .slave
-            .spawn_command(command)
+        self.command = command;
+        let side = || {
+            std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open(name.to_str().expect("UTF-8"))
+                .expect("the terminal")
+        };
+        let mut child = self
+            .command
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
             .expect("the command starts");
-        // Its side is closed with the command then, which ends the reader.
-        drop(terminal.slave);
-        let screen = Reader::start(terminal.master.try_clone_reader().expect("a screen"));
-        let mut keys = terminal.master.take_writer().expect("a keyboard");
+        // The command's side is closed with the command, which ends the reader.
+        drop(self);
+        let mut keys = std::fs::File::from(keys);
+        let screen = Reader::start(keys.try_clone().expect("a second handle"));
         user(&mut keys, &screen);
+        let mut status = None;
         until("the command ends", || {
-            child.try_wait().expect("a child").is_some()
+            status = child.try_wait().expect("a child");
+            status.is_some()
         });
         let text = std::sync::Arc::clone(&screen.text);
         let _ = screen.thread.join();
         let bytes = text.lock().expect("no panic").clone();
-        String::from_utf8(bytes).expect("UTF-8")
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        (text, status.and_then(|status| status.code()))
     }
 }
 
@@ -411,7 +443,7 @@ impl Relay {
 }
 
 /// Reads all that comes, in a thread of its own.
-struct Reader {
+pub(crate) struct Reader {
     text: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
     thread: JoinHandle<()>,
 }
@@ -431,7 +463,7 @@ impl Reader {
         Self { text, thread }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
     }
 }

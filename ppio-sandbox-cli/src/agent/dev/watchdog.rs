@@ -24,13 +24,15 @@ while read -r sign group; do
   esac
 done
 for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
-for round in 1 2 3; do
-  found=
+round=0
+while [ "$round" -lt 200 ]; do
+  round=$((round + 1)) found=
   for environment in $(grep -lzs "^$mark\$" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${environment#/proc/}
     kill -s KILL "${pid%/environ}" 2>/dev/null && found=1
   done
   [ -n "$found" ] || break
+  sleep 0.01
 done
 "#;
 

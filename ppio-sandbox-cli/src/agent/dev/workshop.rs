@@ -124,15 +124,15 @@ impl Workshop {
         // Other files are written by agents too, which is nothing to talk about.
         let is_authors = changed.is_empty() || changed.iter().any(|path| is_source(path));
         if is_authors {
+            if self.current.is_none() {
+                self.front.show(Phase::Preparing);
+            }
             self.console.building(&self.names(changed));
-        }
-        if self.current.is_none() {
-            self.front.show(Phase::Preparing);
         }
         let project = match Project::open(&self.folder) {
             Ok(project) => project,
             Err(failure) => {
-                self.failed(&failure, String::new());
+                self.failed(&failure, "");
                 return Ok(None);
             }
         };
@@ -192,11 +192,11 @@ impl Workshop {
                 }
                 self.last_error.clone_from(&said);
                 if said.is_empty() {
-                    self.failed(&failure, said);
+                    self.failed(&failure, &said);
                 } else {
+                    self.show_failed(&failure, &said);
                     self.console
                         .uncompiled(&failure, &said, self.current.is_some());
-                    self.show_failed(&failure, said);
                 }
                 return Ok(None);
             }
@@ -233,7 +233,7 @@ impl Workshop {
         let mut process = match started.await {
             Ok(process) => process,
             Err(failure) => {
-                self.failed(&failure, String::new());
+                self.failed(&failure, "");
                 return Ok(None);
             }
         };
@@ -254,7 +254,7 @@ impl Workshop {
             Ok(Err(ended)) => {
                 let what = format!("{} ended at its start ({})", project.name(), ended.status);
                 let failure = self.explain(what, &ended);
-                self.failed(&failure, ended.last_words);
+                self.failed(&failure, &ended.last_words);
                 Ok(None)
             }
             Err(changed) => {
@@ -282,8 +282,8 @@ impl Workshop {
             self.is_behind = true;
             let what = format!("the agent ended ({})", ended.status);
             let failure = self.explain(what, &ended);
+            self.show_broken(&failure, &ended.last_words);
             self.console.ended(&failure, &ended.status.to_string());
-            self.show_broken(&failure, ended.last_words);
         }
     }
 
@@ -300,23 +300,26 @@ impl Workshop {
     }
 
     /// Tells why there is nothing new to serve. What served, serves on.
-    fn failed(&self, failure: &Failure, output: String) {
-        self.console
-            .failed(failure, &output, self.current.is_some());
+    fn failed(&self, failure: &Failure, output: &str) {
         self.show_failed(failure, output);
+        self.console.failed(failure, output, self.current.is_some());
     }
 
-    fn show_failed(&self, failure: &Failure, output: String) {
+    fn show_failed(&self, failure: &Failure, output: &str) {
         if self.current.is_none() {
             self.show_broken(failure, output);
         }
     }
 
-    fn show_broken(&self, failure: &Failure, output: String) {
-        let details = failure.why.join("\n");
+    fn show_broken(&self, failure: &Failure, output: &str) {
+        let output = if output.is_empty() {
+            failure.why.join("\n")
+        } else {
+            output.to_owned()
+        };
         self.front.show(Phase::Broken(Trouble {
             what: failure.what.clone(),
-            output: if output.is_empty() { details } else { output },
+            output,
         }));
     }
 
@@ -350,10 +353,11 @@ impl Workshop {
         });
     }
 
-    /// As the author knows the files.
+    /// What the author wrote, as the author knows it.
     fn names(&self, changed: &[PathBuf]) -> Vec<String> {
         changed
             .iter()
+            .filter(|path| is_source(path))
             .map(|path| path.strip_prefix(&self.folder).unwrap_or(path))
             .map(|path| path.display().to_string())
             .collect()

@@ -1,0 +1,234 @@
+//! From an empty folder to a deployed agent and back, without an account: once with a person at a real terminal, once
+//! without one. What each step shows is kept in `tests/snapshots/`.
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+
+use support::cargo_project::{pin_versions, with_cargo};
+use support::snapshot::{Transcript, screen};
+use support::{Invocation, Sandbox, until};
+
+/// Who walks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walker {
+    /// At a terminal.
+    Person,
+    /// With pipes.
+    Script,
+}
+
+struct Walk {
+    walker: Walker,
+    sandbox: Sandbox,
+    folder: PathBuf,
+    transcript: Transcript,
+}
+
+impl Walk {
+    fn new(walker: Walker) -> Self {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.path("empty");
+        std::fs::create_dir(&folder).expect("a folder");
+        let mut transcript = Transcript::default();
+        let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let checkout = checkout.canonicalize().expect("the workspace");
+        transcript.name(folder.display().to_string(), "<folder>");
+        transcript.name(checkout.display().to_string(), "<checkout>");
+        Self {
+            walker,
+            sandbox,
+            folder,
+            transcript,
+        }
+    }
+
+    fn command(&self, line: &str) -> Invocation {
+        let words = words(line);
+        let command = with_cargo(self.sandbox.command(words)).in_folder(&self.folder);
+        // What a terminal is called decides about colours.
+        command.env("TERM", "xterm-256color")
+    }
+
+    /// One step to its end. Returns what it showed.
+    #[track_caller]
+    fn step(&mut self, line: &str) -> String {
+        self.answered(line, None)
+    }
+
+    /// One step, at whose question a person answers; a script needs none asked.
+    #[track_caller]
+    fn answered(&mut self, line: &str, answer: Option<(&str, &str)>) -> String {
+        let command = self.command(line);
+        let (shown, code) = match self.walker {
+            Walker::Person => {
+                let (written, code) = command.at_a_terminal(|keys, seen| {
+                    if let Some((question, answer)) = answer {
+                        until("the question is asked", || seen.text().contains(question));
+                        keys.write_all(answer.as_bytes()).expect("typed");
+                    }
+                });
+                (screen(&written), code)
+            }
+            Walker::Script => {
+                let done = command.run().code(0);
+                (both(&done.stdout, &done.stderr), Some(0))
+            }
+        };
+        assert_eq!(code, Some(0), "{line}\n{shown}");
+        self.transcript
+            .step(&format!("ppio-sandbox-cli {line}"), &shown, code);
+        shown
+    }
+
+    /// `agent dev`, with one call and Ctrl-C.
+    #[track_caller]
+    fn develop(&mut self) {
+        let port = free_port();
+        let line = format!("agent dev --port {port}");
+        let command = self.command(&line);
+        let address = format!("127.0.0.1:{port}");
+        let (shown, code) = match self.walker {
+            Walker::Person => {
+                let (written, code) = command.at_a_terminal(|keys, seen| {
+                    until("it serves", || seen.text().contains("Ctrl-C ends it"));
+                    greet(&address);
+                    until("the call is logged", || seen.text().contains("request_id"));
+                    keys.write_all(b"\x03").expect("typed");
+                });
+                (screen(&written), code)
+            }
+            Walker::Script => {
+                let running = command.spawn();
+                until("it serves", || running.stdout().contains(" serves on "));
+                greet(&address);
+                until("the call is logged", || {
+                    running.stdout().contains("request_id")
+                });
+                running.interrupt();
+                let done = running.wait().code(0);
+                (both(&done.stdout, &done.stderr), Some(0))
+            }
+        };
+        assert_eq!(code, Some(0), "{shown}");
+        self.transcript
+            .step("ppio-sandbox-cli agent dev", &shown, code);
+        // Nothing listens there any more.
+        assert!(TcpStream::connect(&address).is_err());
+    }
+
+    #[track_caller]
+    fn enter(&mut self, project: &str) {
+        self.folder = self.sandbox.path("empty").join(project);
+        pin_versions(&self.folder);
+        self.transcript.step(&format!("cd {project}"), "", Some(0));
+    }
+}
+
+fn both(stdout: &str, stderr: &str) -> String {
+    match (stdout, stderr) {
+        ("", stderr) => format!("--- stderr\n{stderr}"),
+        (stdout, "") => format!("--- stdout\n{stdout}"),
+        (stdout, stderr) => format!("--- stderr\n{stderr}--- stdout\n{stdout}"),
+    }
+}
+
+/// The words of a line; `'a b'` is one.
+fn words(line: &str) -> Vec<String> {
+    line.split('\'')
+        .enumerate()
+        .flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+fn greet(address: &str) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let body = r#"{"prompt": "Ada"}"#;
+    write!(
+        stream,
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("Hello, Ada!"), "{answer}");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
+}
+
+/// The value behind `key: ` in agent.yaml.
+fn noted(walk: &Walk, key: &str) -> String {
+    let yaml = std::fs::read_to_string(walk.folder.join("agent.yaml")).expect("agent.yaml");
+    let line = yaml.lines().find_map(|line| line.trim().strip_prefix(key));
+    line.unwrap_or_else(|| panic!("no {key} in {yaml}"))
+        .trim()
+        .to_owned()
+}
+
+fn walk(walker: Walker) -> Transcript {
+    // Two agents of the same build folder need names of their own, in the two walks that run at once.
+    let (value, stream) = match walker {
+        Walker::Person => ("greeter", "teller"),
+        Walker::Script => ("robot", "printer"),
+    };
+    let mut walk = Walk::new(walker);
+    let author = "--author ada@example.com";
+    walk.step(&format!("agent init --name {value} {author}"));
+    walk.enter(value);
+    walk.develop();
+    walk.step("agent deploy --local");
+    let template = noted(&walk, "template_id:");
+    walk.transcript.name(template, "<template>");
+    let build = noted(&walk, "build_id:");
+    walk.transcript.name(build, "<build>");
+    walk.step("agent invoke --input Ada");
+    walk.step("agent invoke --input Ada --keep");
+    let session = walk.sandbox.sandboxes().pop().expect("the session is open");
+    walk.transcript.name(session, "<session>");
+    walk.step("agent logs");
+    walk.step("agent status");
+    walk.step("agent list");
+    walk.step("agent stop");
+    assert!(walk.sandbox.sandboxes().is_empty());
+    let yes = match walker {
+        Walker::Person => "",
+        Walker::Script => " --yes",
+    };
+    walk.answered(&format!("agent delete{yes}"), Some(("[y/N]", "y\n")));
+
+    walk.folder = walk.sandbox.path("empty");
+    walk.transcript.step("cd ..", "", Some(0));
+    walk.step(&format!(
+        "agent init --name {stream} --template stream {author}"
+    ));
+    walk.enter(stream);
+    walk.step("agent deploy --local");
+    let template = noted(&walk, "template_id:");
+    walk.transcript.name(template, "<template>");
+    let build = noted(&walk, "build_id:");
+    walk.transcript.name(build, "<build>");
+    let told = walk.step("agent invoke --input 'once upon a time'");
+    assert!(told.contains("once upon a time"), "{told}");
+    walk.answered(&format!("agent delete{yes}"), Some(("[y/N]", "y\n")));
+    walk.step("local down");
+    walk.transcript
+}
+
+#[test]
+fn a_person_at_a_terminal() {
+    walk(Walker::Person).compare("terminal.txt");
+}
+
+#[test]
+fn a_script() {
+    walk(Walker::Script).compare("script.txt");
+}
