@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// No command of a test may take longer.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// One that compiles may: other tests hold the compiler's lock meanwhile.
+const COMPILATION: Duration = Duration::from_secs(400);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
@@ -287,6 +289,11 @@ impl Invocation {
         self.spawn().wait()
     }
 
+    /// Runs it to its end, which takes as long as cargo does.
+    pub(crate) fn compile(self) -> Done {
+        self.spawn().wait_for_compilation()
+    }
+
     /// Runs it on a terminal of its own and returns what was to be seen there.
     pub(crate) fn run_on_a_terminal(self) -> String {
         self.on_a_terminal(|_, _| {})
@@ -479,8 +486,17 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Done {
-        let deadline = Instant::now() + DEADLINE;
+    pub(crate) fn wait(self) -> Done {
+        self.wait_for(DEADLINE)
+    }
+
+    /// Waits for the end of a command that compiles.
+    pub(crate) fn wait_for_compilation(self) -> Done {
+        self.wait_for(COMPILATION)
+    }
+
+    fn wait_for(mut self, limit: Duration) -> Done {
+        let deadline = Instant::now() + limit;
         let status = loop {
             match self.child.try_wait().expect("a child") {
                 Some(status) => break status,
