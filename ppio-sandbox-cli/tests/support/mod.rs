@@ -18,7 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No command of a test may take longer; some build a project with all it depends on.
+/// No command of a test may take longer. Some of them build a project with all it depends on, and other tests hold the
+/// compiler's lock meanwhile.
 const DEADLINE: Duration = Duration::from_secs(400);
 /// What fits on the terminal: everything.
 pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
