@@ -117,7 +117,7 @@ impl Bundle {
             .map_err(|error| Failure::system("cannot pack the project's files", error))?;
         let digest = Sha256::digest(&bytes);
         Ok(Archive {
-            hash: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: format!("{digest:x}"),
             bytes,
             files: self.files.len(),
         })

@@ -240,9 +240,9 @@ fn appended(text: &str, change: &Change) -> String {
     }
     for (depth, key) in change.path.iter().enumerate() {
         let indent = "  ".repeat(depth);
-        text.push_str(&format!("{indent}{key}:"));
+        text.extend([&indent, *key, ":"]);
         if depth + 1 == change.path.len() {
-            text.push_str(&format!(" {}", written(&change.value).to_yaml_string()));
+            text.extend([" ", &written(&change.value).to_yaml_string()]);
         }
         text.push_str(newline);
     }

@@ -262,7 +262,10 @@ fn basic_string(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => {
+                let escaped = format!("\\u{:04X}", u32::from(c));
+                quoted.push_str(&escaped);
+            }
             c => quoted.push(c),
         }
     }

@@ -56,11 +56,11 @@ fn tell(scaffold: &Scaffold, given: &Path, files: &[File], terminal: &Terminal) 
     terminal.result(&document, || {
         let mut text = format!("Made {} in {}:\n", scaffold.name.as_str(), given.display());
         for path in &paths {
-            text.push_str(&format!("  {}\n", path.display()));
+            text.extend(["  ", &path.display().to_string(), "\n"]);
         }
         text.push_str("\nNext:\n");
         if given != Path::new(".") {
-            text.push_str(&format!("  cd {}\n", shell_word(&given.to_string_lossy())));
+            text.extend(["  cd ", &shell_word(&given.to_string_lossy()), "\n"]);
         }
         text.push_str(if scaffold.entrypoint.is_python() {
             "  pip install -r requirements.txt\n"

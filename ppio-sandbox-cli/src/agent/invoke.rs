@@ -47,7 +47,8 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
                 Err(Failure::new(Fault::Agent, what).next("`--timeout SECONDS` allows more time"))
             })
     };
-    let outcome = unless_interrupted(within).await;
+    // Holds a whole call, too large to be moved about.
+    let outcome = unless_interrupted(Box::pin(within)).await;
     // However it ended: a session that was made for this call ends with it.
     let closed = unless_interrupted(close(&platform, terminal)).await;
     outcome.and(closed)
