@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the same agent on this framework, on raw hyper, on axum and on the Python package.
+//! `cargo xtask bench`: the same agent on this framework, on raw hyper, on axum and on the Python package; and a new
+//! session on the local platform through this project's client and through the Python one.
 //!
 //! Servers take turns within each round, in an order that is reversed from round to round, and a ratio is
 //! taken within a round: what disturbs the machine disturbs both sides.
@@ -26,11 +27,15 @@ const SETTLE: Duration = Duration::from_millis(300);
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
 const STREAM: [&str; 3] = ["raw-hyper", "axum", "ours-stream"];
 const PYTHON: &str = "python";
+const CLIENTS: [&str; 2] = ["ours", PYTHON];
+const FIRST_ANSWER: &str = "first answer";
 
 /// How many rounds of how long.
 pub(crate) struct Plan {
     rounds: usize,
     seconds: f64,
+    /// New sessions of each client in a round.
+    sessions: usize,
     /// Whether a missed bar fails the command.
     bars_count: bool,
 }
@@ -40,6 +45,7 @@ impl Plan {
         Self {
             rounds: 9,
             seconds: 2.0,
+            sessions: 10,
             bars_count: true,
         }
     }
@@ -48,6 +54,7 @@ impl Plan {
         Self {
             rounds: 3,
             seconds: 0.5,
+            sessions: 2,
             bars_count: false,
         }
     }
@@ -56,6 +63,7 @@ impl Plan {
 pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
     Step::cargo("release build")
         .args(["build", "--release", "--package", "ppio-benches"])
+        .args(["--package", "hello"])
         .run()?;
     let programs = Programs::find()?;
     println!(
@@ -68,6 +76,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
     let start = start_up(plan, &programs)?;
     let unary = load(plan, &programs, &UNARY, UNARY_CONNECTIONS, UNARY_BODY)?;
     let stream = load(plan, &programs, &STREAM, STREAM_CONNECTIONS, STREAM_BODY)?;
+    let sessions = first_answers(plan, &programs)?;
 
     let throughput = [
         ("per second", "responses_per_second"),
@@ -87,6 +96,13 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         &STREAM,
         &stream,
         &items,
+    );
+    let milliseconds = [("ms", FIRST_ANSWER)];
+    table(
+        "create_session to first answer, local platform",
+        &CLIENTS,
+        &sessions,
+        &milliseconds,
     );
 
     let rate = "responses_per_second";
@@ -110,6 +126,11 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
             ),
             Bar::at_most("start to first ping, ms", start.of("ours", "ms"), 5.0),
             Bar::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
+            Bar::at_most(
+                "create_session to first answer, ms",
+                sessions.of("ours", FIRST_ANSWER),
+                30.0,
+            ),
         ],
     )
 }
@@ -163,6 +184,32 @@ fn load(
         }
     }
     Ok(samples)
+}
+
+/// Makes sessions on one local platform with both clients in turn; one value a session.
+fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
+    let script = workspace::root().join("benches/python/first_answer.py");
+    let report = Step::new("new sessions", programs.path("first-answer"))
+        .args([
+            programs.path("hello"),
+            interop::agent_client_python()?,
+            script,
+        ])
+        .args([plan.rounds.to_string(), plan.sessions.to_string()])
+        .output()?;
+    let mut samples = Samples::default();
+    for line in report.lines() {
+        let (client, value) = number(line)?;
+        samples.add(client, FIRST_ANSWER, value);
+    }
+    Ok(samples)
+}
+
+/// A `name=value` line of a program that measures.
+fn number(line: &str) -> Result<(&str, f64), Failure> {
+    line.split_once('=')
+        .and_then(|(name, value)| Some((name, value.parse().ok()?)))
+        .ok_or_else(|| format!("the program that measures printed `{line}`"))
 }
 
 /// `names`, backwards in every second round.
@@ -223,10 +270,7 @@ impl Samples {
     /// Adds the `name=value` lines that the load program prints.
     fn add_report(&mut self, name: &str, report: &str) -> Result<(), Failure> {
         for line in report.lines() {
-            let (what, value) = line
-                .split_once('=')
-                .and_then(|(what, value)| Some((what, value.parse().ok()?)))
-                .ok_or_else(|| format!("the load program printed `{line}`"))?;
+            let (what, value) = number(line)?;
             self.add(name, what, value);
         }
         Ok(())
@@ -277,7 +321,7 @@ fn table(title: &str, names: &[&str], samples: &Samples, columns: &[(&str, &str)
 /// What a measured number has to reach.
 struct Bar {
     name: &'static str,
-    /// One value a round; their median is judged.
+    /// One value a round, or a session; their median is judged.
     values: Vec<f64>,
     bound: f64,
     sign: char,
@@ -312,7 +356,7 @@ fn judge(plan: &Plan, bars: &[Bar]) -> Result<(), Failure> {
         let lowest = bar.values.iter().copied().fold(f64::NAN, f64::min);
         let highest = bar.values.iter().copied().fold(f64::NAN, f64::max);
         println!(
-            "  {}  {:<44}{:>9.2}  {} {:<5}(rounds {lowest:.2} to {highest:.2})",
+            "  {}  {:<44}{:>9.2}  {} {:<5}({lowest:.2} to {highest:.2})",
             if bar.met { "pass" } else { "FAIL" },
             bar.name,
             median(&bar.values),
