@@ -169,8 +169,10 @@ fn free_port() -> u16 {
 fn noted(walk: &Walk, key: &str) -> String {
     let yaml = std::fs::read_to_string(walk.folder.join("agent.yaml")).expect("agent.yaml");
     let line = yaml.lines().find_map(|line| line.trim().strip_prefix(key));
+    // In quotes where it could be read as a number.
     line.unwrap_or_else(|| panic!("no {key} in {yaml}"))
         .trim()
+        .trim_matches(['"', '\''])
         .to_owned()
 }
 

@@ -25,7 +25,8 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
     };
     let progress = terminal.spinner("stopping the local platform and its sandboxes");
     send(&running, Signal::TERM)?;
-    if timeout(IN_ORDER, gone(&running)).await.is_err() {
+    let in_order = timeout(IN_ORDER, gone(&running)).await.is_ok();
+    if !in_order {
         send(&running, Signal::KILL)?;
         let killed = timeout(BY_FORCE, gone(&running)).await;
         killed.map_err(|_| {
@@ -35,7 +36,10 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
             );
             Failure::new(Fault::System, what)
         })?;
-        drop(progress);
+    }
+    // Before anything is printed into its line.
+    drop(progress);
+    if !in_order {
         terminal.warn(&format!(
             "it did not end within {} s and was killed, its sandboxes with it",
             IN_ORDER.as_secs()
