@@ -295,7 +295,7 @@ fn a_wrong_key_leaves_agent_yaml_alone() {
 
 /// The processes whose command line holds this text.
 fn processes_with(text: &str) -> Vec<u32> {
-    let all = fs::read_dir("/proc").unwrap().flatten();
+    let all = fs::read_dir("/proc").expect("there is /proc").flatten();
     all.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
