@@ -20,6 +20,8 @@ const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
+/// Sessions that each client makes in a round, of which every one is a sample.
+const SESSIONS: usize = 10;
 /// How long a server is left alone before its idle memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -112,6 +114,34 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
             Bar::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
         ],
     )
+}
+
+/// From a new session on the local platform to its first answer, by our client and the Python one.
+pub(crate) fn first_answer(plan: &Plan) -> Result<(), Failure> {
+    Step::cargo("release build")
+        .args(["build", "--release", "--package", "hello"])
+        .args(["--package", "ppio-benches", "--bin", "first-answer"])
+        .args(["--bin", "hello"])
+        .run()?;
+    let release = workspace::target().join("release");
+    let report = Step::new("sessions", release.join("first-answer"))
+        .args([release.join("hello"), interop::agent_client_python()?])
+        .args([workspace::root().join("benches/python/first_answer.py")])
+        .args([plan.rounds.to_string(), SESSIONS.to_string()])
+        .output()?;
+    let mut samples = Samples::default();
+    for line in report.lines() {
+        // `ours=12.3`: the client and its milliseconds.
+        let (client, milliseconds) = line
+            .split_once('=')
+            .and_then(|(client, text)| Some((client, text.parse().ok()?)))
+            .ok_or_else(|| format!("the program printed `{line}`"))?;
+        samples.add(client, "ms", milliseconds);
+    }
+    let title = "create_session to the first answer of a Rust agent";
+    table(title, &["ours", PYTHON], &samples, &[("median, ms", "ms")]);
+    let name = "create_session to first answer, ms";
+    judge(plan, &[Bar::at_most(name, samples.of("ours", "ms"), 30.0)])
 }
 
 const START_COLUMNS: [(&str, &str); 2] =

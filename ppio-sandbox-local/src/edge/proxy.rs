@@ -15,6 +15,11 @@ use crate::sandbox::{AGENT_PORT, Sandbox};
 /// A program that was just started gets this long to open its port, so that the first request
 /// after a start waits instead of failing.
 const START_GRACE: Duration = Duration::from_secs(5);
+/// Between two tries of a port that is not open yet.
+const DIAL_PAUSE: Duration = Duration::from_millis(1);
+/// Between two looks at the ports that the processes of a sandbox listen on; doubled each time.
+const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
+const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Headers that are for one connection only (RFC 9110, section 7.6.1), and those that were for us.
 const NOT_PASSED_ON: &[&str] = &[
@@ -55,28 +60,34 @@ pub(super) async fn forward(
 
 /// Connects to the real port, waiting for it to open while the sandbox is young.
 async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStream> {
-    let mut pause = Duration::from_millis(1);
+    // To try a closed port of this machine costs microseconds, to ask who listens on one does not.
+    let mut search = Instant::now();
+    let mut search_pause = FIRST_SEARCH_PAUSE;
     loop {
         if port == AGENT_PORT
             && let Some(stream) = dial(sandbox.real_port(port)).await
         {
             return Some(stream);
         }
-        // Also agents that do not know of `PPIO_AGENT_PORT` and open 8080 itself.
-        let owner = Arc::clone(sandbox);
-        let is_listener =
-            tokio::task::spawn_blocking(move || ports_of::listens(&owner, port)).await;
-        if is_listener.unwrap_or(false)
-            && let Some(stream) = dial(port).await
-        {
-            return Some(stream);
-        }
         let age = Instant::now().saturating_duration_since(sandbox.processes.last_start());
-        if age > START_GRACE || sandbox.processes.list().is_empty() {
+        let is_last = age > START_GRACE || sandbox.processes.list().is_empty();
+        if is_last || Instant::now() >= search {
+            // Also agents that do not know of `PPIO_AGENT_PORT` and open 8080 itself.
+            let owner = Arc::clone(sandbox);
+            let is_listener =
+                tokio::task::spawn_blocking(move || ports_of::listens(&owner, port)).await;
+            if is_listener.unwrap_or(false)
+                && let Some(stream) = dial(port).await
+            {
+                return Some(stream);
+            }
+            search = Instant::now() + search_pause;
+            search_pause = (search_pause * 2).min(LAST_SEARCH_PAUSE);
+        }
+        if is_last {
             return None;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
+        tokio::time::sleep(DIAL_PAUSE).await;
     }
 }
 

@@ -1,0 +1,74 @@
+//! From `create_session` to the first answer of an agent, by our client and by the published Python client, on one
+//! local platform. `cargo xtask bench` runs it; by hand:
+//!
+//! ```text
+//! first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS
+//! ```
+//!
+//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients take turns from round to round.
+
+use std::ffi::OsString;
+use std::time::Instant;
+
+use ppio_agent_client::AgentRuntimeClient;
+use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
+use serde_json::json;
+use tokio::process::Command;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [agent, python, script, rounds, sessions] = arguments.as_slice() else {
+        return Err("usage: first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS".into());
+    };
+    let number = |text: &OsString| text.to_string_lossy().parse::<u32>();
+    let (rounds, sessions) = (number(rounds)?, number(sessions)?);
+
+    let home = std::env::temp_dir().join(format!("first-answer-{}", std::process::id()));
+    let platform = LocalPlatform::builder()
+        .home(&home)
+        .tls(true)
+        .start()
+        .await?;
+    let spec = TemplateSpec::new("first-answer").binary(agent);
+    let template = platform.build_template(spec).await?;
+    for _ in 0..rounds {
+        ours(&platform, &template.id, sessions).await?;
+        let status = Command::new(python)
+            .arg(script)
+            .args([&template.id, &sessions.to_string()])
+            .envs(platform.environment())
+            .status()
+            .await?;
+        if !status.success() {
+            return Err(format!("the Python client failed: {status}").into());
+        }
+    }
+    platform.shutdown().await?;
+    std::fs::remove_dir_all(home)?;
+    Ok(())
+}
+
+async fn ours(platform: &LocalPlatform, template: &str, sessions: u32) -> Outcome<()> {
+    let client = AgentRuntimeClient::builder()
+        .base_url(platform.url())
+        .domain(platform.domain())
+        .api_key(platform.api_key())
+        .build()?;
+    // The first one fills the cache of templates, on both sides, and is not counted.
+    for number in 0..=sessions {
+        let started = Instant::now();
+        let session = client.create_session(template).await?;
+        let answer = session.invoke(json!({"prompt": "Ada"})).await?;
+        let elapsed = started.elapsed();
+        assert_eq!(answer.result, Some(json!({"message": "Hello, Ada!"})));
+        if number > 0 {
+            println!("ours={:.3}", elapsed.as_secs_f64() * 1e3);
+        }
+        session.close().await?;
+    }
+    client.close().await?;
+    Ok(())
+}
