@@ -97,13 +97,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         &stream,
         &items,
     );
-    let milliseconds = [("ms", FIRST_ANSWER)];
-    table(
-        "create_session to first answer, local platform",
-        &CLIENTS,
-        &sessions,
-        &milliseconds,
-    );
+    show(&sessions);
 
     let rate = "responses_per_second";
     judge(
@@ -126,13 +120,31 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
             ),
             Bar::at_most("start to first ping, ms", start.of("ours", "ms"), 5.0),
             Bar::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
-            Bar::at_most(
-                "create_session to first answer, ms",
-                sessions.of("ours", FIRST_ANSWER),
-                30.0,
-            ),
+            session_bar(&sessions),
         ],
     )
+}
+
+/// The local platform alone: a new session to its first answer, by both clients.
+pub(crate) fn platform(plan: &Plan) -> Result<(), Failure> {
+    Step::cargo("release build")
+        .args(["build", "--release", "--package", "hello"])
+        .args(["--package", "ppio-benches", "--bin", "first-answer"])
+        .args(["--bin", "hello"])
+        .run()?;
+    let sessions = first_answers(plan, &Programs::find()?)?;
+    show(&sessions);
+    judge(plan, &[session_bar(&sessions)])
+}
+
+fn show(sessions: &Samples) {
+    let title = "create_session to first answer, local platform";
+    table(title, &CLIENTS, sessions, &[("ms", FIRST_ANSWER)]);
+}
+
+fn session_bar(sessions: &Samples) -> Bar {
+    let samples = sessions.of("ours", FIRST_ANSWER);
+    Bar::at_most("create_session to first answer, ms", samples, 30.0)
 }
 
 const START_COLUMNS: [(&str, &str); 2] =

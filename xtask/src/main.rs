@@ -18,6 +18,8 @@ usage: cargo xtask <command>
 commands:
   test [--no-interop]   formatting, lints, docs, crate count, tests, interoperation tests
   bench [--quick]       compare with raw hyper, axum and the Python package
+  bench --part platform [--quick]
+                        only the local platform: from a new session to its first answer
   crates                count the crates that a release build of `hello` pulls in
 
 options:
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["test", "--no-interop"] => test::run(test::Interop::Skip),
         ["bench"] => bench::run(&bench::Plan::full()),
         ["bench", "--quick"] => bench::run(&bench::Plan::quick()),
+        ["bench", "--part", "platform"] => bench::platform(&bench::Plan::full()),
+        ["bench", "--part", "platform", "--quick"] => bench::platform(&bench::Plan::quick()),
         ["crates"] => crates::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
