@@ -188,8 +188,6 @@ fn walk(walker: Walker) -> Transcript {
     walk.step("agent deploy --local");
     let template = noted(&walk, "template_id:");
     walk.transcript.name(template, "<template>");
-    let build = noted(&walk, "build_id:");
-    walk.transcript.name(build, "<build>");
     walk.step("agent invoke --input Ada");
     walk.step("agent invoke --input Ada --keep");
     let session = walk.sandbox.sandboxes().pop().expect("the session is open");
@@ -214,8 +212,6 @@ fn walk(walker: Walker) -> Transcript {
     walk.step("agent deploy --local");
     let template = noted(&walk, "template_id:");
     walk.transcript.name(template, "<template>");
-    let build = noted(&walk, "build_id:");
-    walk.transcript.name(build, "<build>");
     let told = walk.step("agent invoke --input 'once upon a time'");
     assert!(told.contains("once upon a time"), "{told}");
     walk.answered(&format!("agent delete{yes}"), Some(("[y/N]", "y\n")));

@@ -40,6 +40,9 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
             "it did not end within {} s and was killed, its sandboxes with it",
             IN_ORDER.as_secs()
         ));
+    } else {
+        // What is drawn goes before the result stands in its line.
+        drop(progress);
     }
     terminal.result(
         &serde_json::json!({ "stopped": true, "url": running.url(), "pid": running.pid() }),

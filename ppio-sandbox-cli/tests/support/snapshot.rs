@@ -26,6 +26,7 @@ const RULES: &[(&str, &str)] = &[
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "<uuid>",
     ),
+    (r"\b[0-9a-f]{32}\b", "<id>"),
     (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:<port>"),
     (r"\d+ (seconds?|minutes?) ago", "<time> ago"),
     (r"\d+(\.\d+)? ?(B|KB|MB|KiB|MiB)\b", "<size>"),
