@@ -115,9 +115,8 @@ impl Bundle {
         let bytes = self
             .packed()
             .map_err(|error| Failure::system("cannot pack the project's files", error))?;
-        let digest = Sha256::digest(&bytes);
         Ok(Archive {
-            hash: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: format!("{:x}", Sha256::digest(&bytes)),
             bytes,
             files: self.files.len(),
         })

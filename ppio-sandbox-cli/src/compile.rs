@@ -37,7 +37,7 @@ impl Build {
         &self,
         project: &Project,
         columns: Option<u16>,
-        hear: &mut (dyn FnMut(&[u8]) + Send),
+        hear: Hear<'_>,
     ) -> Result<Built, Failure> {
         self.cargo_build(project, Some((columns, hear))).await
     }
@@ -45,7 +45,7 @@ impl Build {
     async fn cargo_build(
         &self,
         project: &Project,
-        listener: Option<(Option<u16>, &mut (dyn FnMut(&[u8]) + Send))>,
+        listener: Option<(Option<u16>, Hear<'_>)>,
     ) -> Result<Built, Failure> {
         let program = Program::find(project).await?;
         let mut command = cargo(project.folder());
@@ -89,6 +89,9 @@ impl Build {
     }
 }
 
+/// Gets what cargo says, piece by piece.
+type Hear<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
 /// What came out of a build.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -114,10 +117,7 @@ fn look_like_a_terminal(command: &mut Command, columns: Option<u16>) {
     }
 }
 
-async fn pass_on(
-    mut pipe: impl AsyncRead + Unpin,
-    hear: &mut (dyn FnMut(&[u8]) + Send),
-) -> std::io::Result<()> {
+async fn pass_on(mut pipe: impl AsyncRead + Unpin, hear: Hear<'_>) -> std::io::Result<()> {
     let mut part = [0; 4096];
     loop {
         match pipe.read(&mut part).await? {

@@ -342,7 +342,10 @@ fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => {
+            let tenths = bytes.div_ceil(104_858);
+            format!("{}.{} MiB", tenths / 10, tenths % 10)
+        }
     }
 }
 

@@ -240,9 +240,12 @@ fn appended(text: &str, change: &Change) -> String {
     }
     for (depth, key) in change.path.iter().enumerate() {
         let indent = "  ".repeat(depth);
-        text.push_str(&format!("{indent}{key}:"));
+        text += &indent;
+        text += key;
+        text += ":";
         if depth + 1 == change.path.len() {
-            text.push_str(&format!(" {}", written(&change.value).to_yaml_string()));
+            text += " ";
+            text += &written(&change.value).to_yaml_string();
         }
         text.push_str(newline);
     }

@@ -10,7 +10,7 @@ const TEXT: &str = "# by hand\nmetadata:\n  name: my-agent # stays\n  version: \
 
 fn sandbox(text: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.path("agent.yaml"), text).unwrap();
+    fs::write(sandbox.path("agent.yaml"), text).expect("agent.yaml is written");
     sandbox
 }
 

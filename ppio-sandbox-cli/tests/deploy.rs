@@ -17,7 +17,10 @@ fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
     let client: AgentRuntimeClient = sandbox.client();
     on_runtime(async {
         let answer = client.invoke_agent(template, request).await;
-        answer.expect("the agent answers")
+        answer
+            .expect("the agent answers")
+            .result
+            .unwrap_or_default()
     })
 }
 
@@ -69,9 +72,11 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     // The document on the platform starts nothing from outside, and tells where the program belongs.
     let document = on_runtime(async {
         let template = sandbox.client().get_template("my-hello").await;
-        template.expect("the template is there").config
+        template.expect("the template is there").agent_config()
     });
-    let document = document.expect("the template holds an agent");
+    let document = document
+        .expect("it is valid")
+        .expect("the template holds an agent");
     assert_eq!(document.metadata.name.as_str(), "my-hello");
     assert!(document.spec.entrypoint.is_none() && document.status.is_none());
     assert_eq!(
@@ -87,7 +92,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     );
     again.run().code(0);
     let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
-        .run()
+        .compile()
         .code(0)
         .json();
     assert_eq!(document["template_id"], template.as_str());
@@ -108,7 +113,7 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     let text = agent_yaml(&folder).replace("spec:\n", "spec:\n  files: [prompts]\n");
     fs::write(folder.join("agent.yaml"), text).unwrap();
     let document = command(&sandbox, &folder, &["agent", "deploy", "--local", "--json"])
-        .run()
+        .compile()
         .code(0)
         .json();
     let template = document["template_id"].as_str().unwrap();
@@ -154,7 +159,7 @@ class Agent(BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.answer({"result": [request["prompt"], open("data.txt").read()], "status": "success"})
+        self.answer({"result": [request["prompt"], open("data.txt").read()], "status": "success", "duration": 0.1, "metadata": {}, "error": None})
 
 port = int(os.environ.get("PPIO_AGENT_PORT", "8080"))
 HTTPServer(("127.0.0.1", port), Agent).serve_forever()
@@ -170,7 +175,7 @@ fn a_python_project_is_deployed_whole() {
     // Something that every Python with pip has: nothing is fetched for it.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
     let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
-        .run()
+        .compile()
         .code(0)
         .json();
     let template = document["template_id"].as_str().unwrap();
@@ -210,9 +215,10 @@ fn a_compile_error_is_shown_as_cargo_shows_it_and_nothing_is_deployed() {
     fs::write(&main, text.replace("Value {", "Valu {")).unwrap();
     let before = agent_yaml(&folder);
     command(&sandbox, &folder, &["agent", "deploy"])
-        .run()
+        .compile()
         .code(1)
-        .says("error[E0425]: cannot find type `Valu` in this scope\n --> src/main.rs:7:36")
+        .says("error[E0425]: cannot find type `Valu` in this scope")
+        .says("--> src/main.rs:7:35")
         .says("error: my-broken does not compile");
     assert_eq!(agent_yaml(&folder), before);
     assert!(
@@ -289,7 +295,7 @@ fn a_wrong_key_leaves_agent_yaml_alone() {
 
 /// The processes whose command line holds this text.
 fn processes_with(text: &str) -> Vec<u32> {
-    let all = fs::read_dir("/proc").unwrap().flatten();
+    let all = fs::read_dir("/proc").expect("there is /proc").flatten();
     all.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;

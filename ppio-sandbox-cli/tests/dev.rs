@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::cargo_project::CargoProject;
-use support::{Running, Sandbox, send, until};
+use support::{Running, Sandbox, send, until, until_compiled};
 
 /// An agent in Python without any package: it starts at once.
 const PYTHON_AGENT: &str = r#"
@@ -159,14 +159,14 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     assert!(ask(&address, request).contains("Welcome, Ada!"));
 
     project.edit("src/main.rs", "Welcome, {nobody}", "Good day, {name}");
-    until("the new answer is there", || {
+    until_compiled("the new answer is there", || {
         ask(&address, request).contains("Good day, Ada!")
     });
 
     // What the agent itself might write is no reason to start anew.
     project.write("notes.txt", "remembered");
     project.edit("src/main.rs", "Good day", "Good night");
-    until("the new answer is there", || {
+    until_compiled("the new answer is there", || {
         ask(&address, request).contains("Good night, Ada!")
     });
     assert!(!dev.said().contains("notes.txt"), "{}", dev.said());

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use support::cargo_project::{pin_versions, with_cargo};
 use support::snapshot::{Transcript, screen};
-use support::{Invocation, Sandbox, until};
+use support::{Invocation, Sandbox, until, until_compiled};
 
 /// Who walks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Walk {
                 (screen(&written), code)
             }
             Walker::Script => {
-                let done = command.run().code(0);
+                let done = command.compile().code(0);
                 (both(&done.stdout, &done.stderr), Some(0))
             }
         };
@@ -93,7 +93,7 @@ impl Walk {
         let (shown, code) = match self.walker {
             Walker::Person => {
                 let (written, code) = command.at_a_terminal(|keys, seen| {
-                    until("it serves", || seen.text().contains("Ctrl-C ends it"));
+                    until_compiled("it serves", || seen.text().contains("Ctrl-C ends it"));
                     greet(&address);
                     until("the call is logged", || seen.text().contains("request_id"));
                     keys.write_all(b"\x03").expect("typed");
@@ -102,7 +102,7 @@ impl Walk {
             }
             Walker::Script => {
                 let running = command.spawn();
-                until("it serves", || running.stdout().contains(" serves on "));
+                until_compiled("it serves", || running.stdout().contains(" serves on "));
                 greet(&address);
                 until("the call is logged", || {
                     running.stdout().contains("request_id")

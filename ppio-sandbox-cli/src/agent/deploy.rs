@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use ppio_agent_client::platform::BuildTicket;
-use ppio_agent_protocol::{AgentConfig, DeploymentPhase, TEMPLATE_METADATA_KEY};
+use ppio_agent_protocol::{AgentConfig, DeploymentPhase, Entrypoint, TEMPLATE_METADATA_KEY};
 use serde_json::{Value, json};
 
 use crate::arguments::{DeployArguments, PlatformArguments};
@@ -81,7 +81,7 @@ async fn prepare(
         .spec
         .entrypoint
         .as_ref()
-        .is_some_and(|entrypoint| entrypoint.is_python());
+        .is_some_and(Entrypoint::is_python);
     let (launch, archive, target) = if is_python {
         let (launch, archive) = python(project).await?;
         (launch, archive, None)
@@ -123,7 +123,7 @@ fn document(config: &AgentConfig) -> Result<String, Failure> {
         .spec
         .entrypoint
         .as_ref()
-        .is_some_and(|entrypoint| entrypoint.is_rust())
+        .is_some_and(Entrypoint::is_rust)
     {
         config.spec.entrypoint = None;
     }

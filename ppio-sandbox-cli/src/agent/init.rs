@@ -56,11 +56,15 @@ fn tell(scaffold: &Scaffold, given: &Path, files: &[File], terminal: &Terminal) 
     terminal.result(&document, || {
         let mut text = format!("Made {} in {}:\n", scaffold.name.as_str(), given.display());
         for path in &paths {
-            text.push_str(&format!("  {}\n", path.display()));
+            text += "  ";
+            text += &path.display().to_string();
+            text += "\n";
         }
         text.push_str("\nNext:\n");
         if given != Path::new(".") {
-            text.push_str(&format!("  cd {}\n", shell_word(&given.to_string_lossy())));
+            text += "  cd ";
+            text += &shell_word(&given.to_string_lossy());
+            text += "\n";
         }
         text.push_str(if scaffold.entrypoint.is_python() {
             "  pip install -r requirements.txt\n"

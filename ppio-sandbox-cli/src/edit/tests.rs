@@ -263,7 +263,8 @@ prop_compose! {
     ) -> String {
         let mut text = format!("{before}{name}:{heading}\n");
         for (key, (value, comment, after)) in present.iter().zip(&values) {
-            text.push_str(&format!("{}{key}: {value}{comment}\n{after}", " ".repeat(indent)));
+            let line = format!("{}{key}: {value}{comment}\n{after}", " ".repeat(indent));
+            text += &line;
         }
         text
     }

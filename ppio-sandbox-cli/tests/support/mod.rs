@@ -18,8 +18,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No command of a test may take longer; some build a project with all it depends on.
-const DEADLINE: Duration = Duration::from_secs(400);
+/// No command of a test may take longer.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// One that compiles may: other tests hold the compiler's lock meanwhile.
+const COMPILATION: Duration = Duration::from_secs(400);
 /// What fits on the terminal: everything.
 pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
     ws_row: 200,
@@ -30,8 +32,17 @@ pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_within(DEADLINE, what, holds);
+}
+
+/// [`until`], for what waits for cargo.
+pub(crate) fn until_compiled(what: &str, holds: impl FnMut() -> bool) {
+    until_within(COMPILATION, what, holds);
+}
+
+fn until_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::sleep(POLL);
@@ -297,6 +308,11 @@ impl Invocation {
         self.spawn().wait()
     }
 
+    /// Runs it to its end, which takes as long as cargo does.
+    pub(crate) fn compile(self) -> Done {
+        self.spawn().wait_for_compilation()
+    }
+
     /// Runs it on a terminal of its own and returns what was to be seen there.
     pub(crate) fn run_on_a_terminal(self) -> String {
         self.at_a_terminal(|_, _| {}).0
@@ -359,7 +375,7 @@ impl Invocation {
         let screen = Reader::start(keys.try_clone().expect("a second handle"));
         user(&mut keys, &screen);
         let mut status = None;
-        until("the command ends", || {
+        until_compiled("the command ends", || {
             status = child.try_wait().expect("a child");
             status.is_some()
         });
@@ -498,8 +514,17 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Done {
-        let deadline = Instant::now() + DEADLINE;
+    pub(crate) fn wait(self) -> Done {
+        self.wait_for(DEADLINE)
+    }
+
+    /// Waits for the end of a command that compiles.
+    pub(crate) fn wait_for_compilation(self) -> Done {
+        self.wait_for(COMPILATION)
+    }
+
+    fn wait_for(mut self, limit: Duration) -> Done {
+        let deadline = Instant::now() + limit;
         let status = loop {
             match self.child.try_wait().expect("a child") {
                 Some(status) => break status,

@@ -1,9 +1,11 @@
 //! Projects as `agent init` writes them, built cheaply: all tests share one target folder and the workspace's lock file,
 //! so that every dependency is compiled once.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::path::{Path, PathBuf};
 
-use super::{Invocation, Sandbox};
+use crate::support::{Invocation, Sandbox};
 
 /// Where all projects of tests are built.
 pub(crate) fn target() -> PathBuf {
@@ -62,7 +64,19 @@ pub(crate) fn command(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> I
         let value = std::env::var_os(name).unwrap_or_else(|| home.join(folder).into());
         command = command.env(name, value);
     }
-    command.env("CARGO", env!("CARGO"))
+    // The toolchain of this test itself, and never one that rustup's stand-ins go and fetch: interrupted commands would
+    // leave it half installed.
+    let cargo = Path::new(env!("CARGO"));
+    let tools = cargo.parent().expect("a folder").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)));
+    command
+        .env("CARGO", cargo)
+        .env("PATH", path.expect("a PATH"))
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        // What is tested here is not the optimiser.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
 }
 
 pub(crate) fn agent_yaml(folder: &Path) -> String {

@@ -45,7 +45,7 @@ impl Console {
     }
 
     /// How wide the terminal is that cargo's words go to, if they go to one.
-    pub(super) fn columns(&self) -> Option<u16> {
+    pub(super) fn columns() -> Option<u16> {
         let stderr = io::stderr();
         if !stderr.is_terminal() {
             return None;

@@ -30,6 +30,10 @@ const ANSWERS_MAY_HOLD_UP: Duration = Duration::from_secs(3);
 const END_MAY_TAKE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one is an option, the others are remembered from round to round, and all combinations occur"
+)]
 pub(super) struct Workshop {
     folder: PathBuf,
     release: bool,
@@ -161,14 +165,14 @@ impl Workshop {
         let was_behind = std::mem::replace(&mut self.is_behind, true);
         let mut transcript = Transcript::default();
         let built = {
-            let build = build(
+            let work = build(
                 project,
                 self.release,
                 &self.console,
                 is_authors,
                 &mut transcript,
             );
-            match unless_changed(&mut self.watch, build).await? {
+            match unless_changed(&mut self.watch, work).await? {
                 Ok(built) => built,
                 Err(changed) => return Ok(Some(changed)),
             }
@@ -382,7 +386,9 @@ async fn build(
             console.cargo(said);
         }
     };
-    build.run_heard(project, console.columns(), &mut hear).await
+    build
+        .run_heard(project, Console::columns(), &mut hear)
+        .await
 }
 
 /// Does the work, or gives it up for changes of what it is made of.
