@@ -7,6 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use support::Sandbox;
 
+/// `doctor` where rustup has nothing: the toolchain is the one that builds this test, and no stand-in for one.
+fn doctor(sandbox: &Sandbox) -> support::Invocation {
+    let empty = sandbox.path("no-rustup");
+    sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
+}
+
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().expect("a list");
     let found = checks.iter().find(|check| check["name"] == name);
@@ -43,7 +49,7 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
         .code(0)
         .json();
     assert_eq!(check(&report, "platform")["status"], "ok");
-    let text = sandbox.command(["doctor"]).run().code(0);
+    let text = doctor(&sandbox).run().code(0);
     assert!(text.stdout.contains("ok    cargo "), "{text:?}");
 }
 
@@ -120,7 +126,7 @@ fn a_platform_that_is_named_must_answer_and_take_the_key() {
         .code(3);
     let report: Value = serde_json::from_str(&down.stdout).expect("JSON");
     assert_eq!(check(&report, "platform")["status"], "fail");
-    sandbox.command(["doctor"]).arg("--remote").run().code(2);
+    doctor(&sandbox).arg("--remote").run().code(2);
 
     sandbox.up();
     let url = sandbox.running().expect("it runs").url().to_owned();

@@ -8,6 +8,7 @@ mod process;
 mod relay;
 pub(crate) mod scaffold;
 pub(crate) mod snapshot;
+pub(crate) mod stalling_platform;
 mod toolchain;
 
 use std::ffi::OsStr;
@@ -148,23 +149,6 @@ impl Sandbox {
         until("nothing is left running", || self.processes().is_empty());
     }
 
-    /// Everything below the home, hidden files too.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        let mut folders = vec![self.folder.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path.clone());
-                }
-                files.push(path);
-            }
-        }
-        files.sort();
-        files
-    }
-
     /// The id of the template with this name.
     pub(crate) fn template(&self, name: &str) -> String {
         on_runtime(async {
@@ -224,6 +208,23 @@ pub(crate) fn on_runtime<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new()
         .expect("a runtime")
         .block_on(future)
+}
+
+/// Everything below a folder by its path there, hidden files too.
+pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder").flatten() {
+            let path = entry.path();
+            found.push(path.strip_prefix(folder).expect("below").to_owned());
+            if entry.file_type().expect("a type").is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// A port that was free a moment ago.
