@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
-use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
+use rustix::termios::LocalModes;
 use serde_json::json;
 use support::scaffold::{agent_yaml, command, python_project};
 use support::stalling_platform::StallingPlatform;
@@ -170,18 +170,21 @@ const LINES: LocalModes = LocalModes::ICANON
 
 /// Gives up at a question for which keys are read one by one. Returns what was to be seen, and the exit code.
 fn give_up_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
-    use std::io::Write as _;
-    command.at_a_terminal(|keys, seen| {
-        let modes = || tcgetattr(&*keys).expect("a terminal").local_modes;
-        until("the question is asked", || seen.text().contains(question));
-        until("keys are read", || !modes().contains(LocalModes::ICANON));
-        let reader = tcgetpgrp(&*keys).expect("somebody is at the terminal");
+    command.at_a_terminal(|person| {
+        person.reads(question);
+        until("keys are read", || {
+            !person.modes().contains(LocalModes::ICANON)
+        });
         match given {
-            Given::Key => keys.write_all(b"\x03").expect("typed"),
-            Given::Signal(signal) => send(reader.as_raw_nonzero().get().unsigned_abs(), signal),
+            Given::Key => person.types("\x03"),
+            Given::Signal(signal) => {
+                let reader = person.reader().as_raw_nonzero().get();
+                send(reader.unsigned_abs(), signal);
+            }
         }
-        let modes = || tcgetattr(&*keys).expect("a terminal").local_modes;
-        until("the terminal is as it was", || modes().contains(LINES));
+        until("the terminal is as it was", || {
+            person.modes().contains(LINES)
+        });
     })
 }
 
@@ -258,10 +261,9 @@ fn at_a_question_of_configure() {
     }
     // The last one, with all that would be written on the screen.
     let with_author = configure().args(["--author", "a@example.com", "--description", "x"]);
-    let (seen, ended) = with_author.at_a_terminal(|keys, seen| {
-        use std::io::Write as _;
-        until("the question is asked", || seen.text().contains("[y/N]"));
-        keys.write_all(b"\x03").expect("typed");
+    let (seen, ended) = with_author.at_a_terminal(|person| {
+        person.reads("[y/N]");
+        person.types("\x03");
     });
     assert_eq!(ended, Some(130), "{seen}");
     untouched();

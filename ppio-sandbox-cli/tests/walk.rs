@@ -65,10 +65,10 @@ impl Walk {
         let command = self.command(line);
         let (shown, code) = match self.walker {
             Walker::Person => {
-                let (written, code) = command.at_a_terminal(|keys, seen| {
+                let (written, code) = command.at_a_terminal(|person| {
                     if let Some((question, answer)) = answer {
-                        until("the question is asked", || seen.text().contains(question));
-                        keys.write_all(answer.as_bytes()).expect("typed");
+                        person.reads(question);
+                        person.types(answer);
                     }
                 });
                 (screen(&written), code)
@@ -93,11 +93,11 @@ impl Walk {
         let address = format!("127.0.0.1:{port}");
         let (shown, code) = match self.walker {
             Walker::Person => {
-                let (written, code) = command.at_a_terminal(|keys, seen| {
-                    until("it serves", || seen.text().contains("Ctrl-C ends it"));
+                let (written, code) = command.at_a_terminal(|person| {
+                    person.reads("Ctrl-C ends it");
                     greet(&address);
-                    until("the call is logged", || seen.text().contains("request_id"));
-                    keys.write_all(b"\x03").expect("typed");
+                    person.reads("request_id");
+                    person.types("\x03");
                 });
                 (screen(&written), code)
             }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 
+use super::person::Person;
 use super::process::{Process, Reader, Running};
 use super::{Done, until};
 
@@ -109,23 +110,20 @@ impl Invocation {
 
     /// Runs it on a terminal of its own and returns what was to be seen there.
     pub(crate) fn run_on_a_terminal(self) -> String {
-        self.at_a_terminal(|_, _| {}).0
+        self.at_a_terminal(|_| {}).0
     }
 
     /// [`run_on_a_terminal`](Self::run_on_a_terminal), typing an answer once the question is there.
     pub(crate) fn answer(self, question: &str, answer: &str) -> String {
-        let user = |keys: &mut std::fs::File, screen: &Reader| {
-            until("the question is asked", || screen.text().contains(question));
-            keys.write_all(answer.as_bytes()).expect("typed");
+        let person = |person: &mut Person| {
+            person.reads(question);
+            person.types(answer);
         };
-        self.at_a_terminal(user).0
+        self.at_a_terminal(person).0
     }
 
-    /// Runs it on a terminal of its own, where `user` sits. Returns what was written to the terminal, and the exit code.
-    pub(crate) fn at_a_terminal(
-        mut self,
-        user: impl FnOnce(&mut std::fs::File, &Reader),
-    ) -> (String, Option<i32>) {
+    /// Runs it on a terminal of its own, where somebody sits. Returns what was written to the terminal, and the exit code.
+    pub(crate) fn at_a_terminal(mut self, acts: impl FnOnce(&mut Person)) -> (String, Option<i32>) {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
         let keys = keys.expect("a pseudo-terminal");
@@ -165,14 +163,15 @@ impl Invocation {
         let mut process = Process::of(child.expect("the command starts"));
         // The command's side is closed with the command, which ends the reader.
         drop(self);
-        let mut keys = std::fs::File::from(keys);
+        let keys = std::fs::File::from(keys);
         let screen = Reader::start(keys.try_clone().expect("a second handle"));
-        user(&mut keys, &screen);
+        let mut person = Person::at(keys, screen);
+        acts(&mut person);
         let mut status = None;
         until("the command ends", || {
             status = process.status();
             status.is_some()
         });
-        (screen.end(), status.and_then(|status| status.code()))
+        (person.leave(), status.and_then(|status| status.code()))
     }
 }

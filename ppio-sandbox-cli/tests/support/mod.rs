@@ -4,6 +4,7 @@
 
 pub(crate) mod dev;
 mod invocation;
+mod person;
 mod process;
 mod relay;
 pub(crate) mod scaffold;
@@ -23,6 +24,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub(crate) use invocation::{Invocation, SCREEN, Stdin};
+pub(crate) use person::Person;
 pub(crate) use process::{Done, Running, catches, is_alive, send};
 pub(crate) use relay::Relay;
 
