@@ -40,6 +40,36 @@ pub(crate) fn python_project(sandbox: &Sandbox, agent: &str) -> PathBuf {
     folder
 }
 
+/// An agent in Rust without any package: it is built at once. Tells for whom it was built.
+const RUST_AGENT: &str = r#"
+use std::io::{Read, Write};
+
+fn main() {
+    let port = std::env::var("PPIO_AGENT_PORT").unwrap();
+    let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    eprintln!("process {}", std::process::id());
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let text = if cfg!(debug_assertions) { "for its author" } else { "for everybody" };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+        let _ = write!(stream, "{head}{text}");
+    }
+}
+"#;
+
+/// A Rust project of this name, with [`RUST_AGENT`].
+pub(crate) fn rust_project(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let folder = sandbox.project(name, "");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).expect("written");
+    fs::create_dir(folder.join("src")).expect("a folder");
+    fs::write(folder.join("src/main.rs"), RUST_AGENT).expect("written");
+    folder
+}
+
 /// `agent dev` under way.
 pub(crate) struct Dev {
     pub(crate) running: Running,

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::thread;
+use std::time::Instant;
 
 use rustix::process::Pid;
 use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
 
 use super::process::Reader;
-use super::until;
+use super::{DEADLINE, POLL};
 
 pub(crate) struct Person {
     keys: File,
@@ -32,14 +34,16 @@ impl Person {
     /// Waits until this is to be read, behind what was read before.
     #[track_caller]
     pub(crate) fn reads(&mut self, text: &str) {
-        until(&format!("{text:?} is to be read"), || {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
             let seen = self.screen.text();
-            let found = seen[self.read..].find(text);
-            if let Some(place) = found {
+            if let Some(place) = seen[self.read..].find(text) {
                 self.read += place + text.len();
+                return;
             }
-            found.is_some()
-        });
+            assert!(Instant::now() < deadline, "no {text:?} in {seen}");
+            thread::sleep(POLL);
+        }
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
