@@ -3,12 +3,12 @@
 mod support;
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project};
+use support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
 use support::scaffold::{self, edit};
 use support::{Sandbox, free_port, is_alive, send, until};
 
@@ -330,4 +330,155 @@ fn programs_read_one_event_a_line() {
     let serving = events.iter().find(|event| event["event"] == "serving");
     let url = serving.expect("it serves")["url"].as_str().expect("a URL");
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+}
+
+#[test]
+fn release_builds_what_will_be_deployed() {
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "optimised");
+    let dev = ["agent", "dev", "--port", "0", "--release"];
+    let running = scaffold::command(&sandbox, &folder, &dev).spawn();
+    let dev = Dev { running };
+    assert!(ask(&dev.address(), "GET /").ends_with("for everybody"));
+    // And again after a change.
+    edit(&folder.join("src/main.rs"), "everybody", "the world");
+    dev.says("the new optimised serves");
+    assert!(ask(&dev.address(), "GET /").ends_with("for the world"));
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+#[test]
+fn an_agent_that_listens_elsewhere_is_told_where_and_what_to_do() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    let own_port = format!("port = {port}");
+    let agent = PYTHON_AGENT.replace("port = int(os.environ[\"PPIO_AGENT_PORT\"])", &own_port);
+    assert!(agent.contains(&own_port));
+    let folder = python_project(&sandbox, &agent);
+    let front = free_port();
+    let dev = ["agent", "dev", "--port", &front.to_string()];
+    let running = sandbox.command(dev).in_folder(&folder).spawn();
+    let dev = Dev { running };
+    dev.says("error: my-agent does not listen on port ");
+    dev.says(&format!("\n  it listens on port {port}\n"));
+    dev.says("help: let it take the port from PPIO_AGENT_PORT, and 8080 where that is not set\n");
+    // Whoever asks is told as well, and does not wait.
+    let address = format!("127.0.0.1:{front}");
+    let answer = ask(&address, "GET /");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("does not listen on port"), "{answer}");
+    let page = page(&address);
+    assert!(
+        page.contains(&format!("it listens on port {port}")),
+        "{page}"
+    );
+
+    fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
+    assert_eq!(dev.address(), address);
+    assert!(ask(&address, "GET /").ends_with("GREETING"));
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+#[test]
+fn an_agent_that_takes_long_to_listen_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let gate = sandbox.path("gate");
+    let wait = format!(
+        "import time\nwhile not os.path.exists({gate:?}):\n    time.sleep(0.01)\nserver = http"
+    );
+    let folder = python_project(&sandbox, &PYTHON_AGENT.replace("server = http", &wait));
+    let dev = Dev::start(&sandbox, &folder);
+    dev.says("the agent does not answer yet; it should listen on PPIO_AGENT_PORT, here ");
+    fs::write(gate, "").expect("written");
+    assert!(ask(&dev.address(), "GET /").ends_with("GREETING"));
+    assert!(!dev.said().contains("error"), "{}", dev.said());
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+/// Asks for a WebSocket, as a browser does.
+fn upgrade(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the front listens");
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
+    )
+    .expect("sent");
+    stream
+}
+
+/// Reads until this was read.
+fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut seen = String::new();
+    let mut byte = [0];
+    while !seen.ends_with(end) {
+        let count = stream.read(&mut byte).expect("an answer");
+        assert!(count > 0, "no {end:?} in {seen}");
+        seen.push(byte[0].into());
+    }
+    seen
+}
+
+#[test]
+fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
+    let sandbox = Sandbox::new();
+    // Says everything louder, once the protocol is changed.
+    let agent = PYTHON_AGENT.replace(
+        "    def log_message",
+        r#"
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.headers["upgrade"] != "websocket":
+            return self.answer("{}")
+        self.send_response(101)
+        self.send_header("connection", "upgrade")
+        self.send_header("upgrade", "websocket")
+        self.send_header("sec-websocket-accept", "for " + self.headers["sec-websocket-key"])
+        self.end_headers()
+        while part := self.connection.recv(100):
+            self.connection.sendall(part.upper())
+        print("the caller is gone", file=sys.stderr)
+
+    def log_message"#,
+    );
+    let agent = agent.replace(
+        "self.end_headers()\n        self.wfile",
+        "self.send_header('content-length', str(len(text)))\n        self.end_headers()\n        self.wfile",
+    );
+    let folder = python_project(&sandbox, &agent);
+    let dev = Dev::start(&sandbox, &folder);
+    let mut socket = upgrade(&dev.address());
+    let head = read_to(&mut socket, "\r\n\r\n").to_lowercase();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("upgrade: websocket\r\n"), "{head}");
+    assert!(
+        head.contains("sec-websocket-accept: for bm9uy2u=\r\n"),
+        "{head}"
+    );
+    for word in ["hello", "again"] {
+        socket.write_all(word.as_bytes()).expect("sent");
+        assert_eq!(
+            read_to(&mut socket, &word.to_uppercase()),
+            word.to_uppercase()
+        );
+    }
+    drop(socket);
+    dev.says("the caller is gone");
+
+    // One that cannot do this answers as it does.
+    fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
+    dev.says("the new my-agent serves");
+    let answer = read_to(&mut upgrade(&dev.address()), "GREETING");
+    assert!(answer.contains(" 200 OK\r\n"), "{answer}");
+
+    // And where there is none, that is the answer.
+    fs::write(folder.join("agent.py"), "import sys\nsys.exit(1)\n").expect("written");
+    dev.says("error: my-agent ended at its start");
+    let answer = read_to(&mut upgrade(&dev.address()), "}");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("my-agent ended at its start"), "{answer}");
+    dev.running.interrupt();
+    dev.running.wait().code(0);
 }
