@@ -356,8 +356,9 @@ fn while_the_platform_is_started_for_a_deployment() {
         until("the start has begun", || asked.exists());
         deploying.interrupt();
         deploying.wait().code(130).says("interrupted");
-        // Nobody was told of it, so nobody would stop it.
+        // Nobody was told of it, so nobody would stop it. It was not even waited for.
         assert!(sandbox.running().is_none());
+        assert!(!sandbox.home().join("key").exists());
         sandbox.nothing_is_left();
         assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
         fs::remove_file(&asked).expect("removed");
