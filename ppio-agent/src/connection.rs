@@ -4,23 +4,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::EXPECT;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Connection};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, SharedAgent};
 use crate::body::Body;
 use crate::service::respond;
 
-/// Serves the requests of one connection until it ends or is asked to.
+/// Serves the requests of one connection until it ends or a shutdown begins.
 ///
 /// When the client closes its side, hyper drops the response future or the response body, and with
 /// it the handler: that is how a client that goes away cancels its invocation.
-pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watcher) {
+pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
+    let agent = SharedAgent::new(agent);
     // Events go out when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -30,12 +29,11 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watche
     stream.set_write_timeout(Some(settings.write_timeout));
     let header_timeout: Duration = settings.header_timeout;
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let agent = Arc::clone(&agent);
+        let agent = agent.clone();
         async move {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
-            let asks_first = request.headers().contains_key(EXPECT);
-            let request = request.map(|body| Body::incoming(body, limit, deadline, asks_first));
+            let request = request.map(|body| Body::incoming(body, limit, deadline));
             Ok::<_, Infallible>(respond(agent, request).await)
         }
     });
@@ -43,7 +41,10 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watche
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    if let Err(error) = shutdown.watch(connection).await {
+    let served = agent
+        .draining
+        .watch(connection, Connection::graceful_shutdown);
+    if let Err(error) = served.await {
         // Bad heads, resets and timeouts are the clients' doing.
         tracing::debug!(%error, "connection ended early");
     }

@@ -93,6 +93,7 @@ mod config;
 mod connection;
 mod context;
 mod cors;
+mod draining;
 mod drive;
 mod error;
 mod event_stream;
