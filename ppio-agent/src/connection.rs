@@ -12,7 +12,12 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::agent::{Agent, SharedAgent};
 use crate::body::Body;
+use crate::pieces::{PIECE, Pieces};
 use crate::service::respond;
+
+/// How much of a connection is held in memory for each direction, in bytes. The head of a request has
+/// to fit; what is written ahead of a slow reader stays below this and one piece more.
+const BUFFER: usize = 2 * PIECE;
 
 /// Serves the requests of one connection until it ends or a shutdown begins.
 ///
@@ -34,12 +39,15 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
             let request = request.map(|body| Body::incoming(body, limit, deadline));
-            Ok::<_, Infallible>(respond(agent, request).await)
+            Ok::<_, Infallible>(respond(agent, request).await.map(Pieces::new))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        .max_buf_size(BUFFER)
+        // Copying into one buffer costs less than what several pieces cost hyper and the system.
+        .writev(false)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let served = agent
         .draining

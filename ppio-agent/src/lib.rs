@@ -111,6 +111,7 @@ mod middleware;
 mod outlet;
 mod parts;
 mod payload;
+mod pieces;
 mod ping;
 mod playground;
 pub(crate) mod probe;
