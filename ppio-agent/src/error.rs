@@ -129,7 +129,13 @@ impl Error {
 
     /// A failure of the author's own code: what it told the caller, else a 500 whose type is the
     /// Rust type's name.
-    pub(crate) fn from_author(
+    pub(crate) fn from_author(error_type: &'static str, error: BoxError) -> Self {
+        let told = Self::told_in(&*error);
+        Self::from_report(error_type, error, told)
+    }
+
+    /// The same for an error that hides in its box what it told the caller.
+    pub(crate) fn from_report(
         error_type: &'static str,
         error: BoxError,
         told: Option<Self>,

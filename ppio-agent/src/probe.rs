@@ -272,16 +272,14 @@ where
     fn convert(error: E) -> Error {
         // As a box it hides what it began with.
         let told = Error::told_in(&*error);
-        Error::from_author(type_name::<E>(), error.into(), told)
+        Error::from_report(type_name::<E>(), error.into(), told)
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<E: Into<BoxError>> ConvertError<E> for IsBoxable {
     fn convert(error: E) -> Error {
-        let error = error.into();
-        let told = Error::told_in(&*error);
-        Error::from_author(type_name::<E>(), error, told)
+        Error::from_author(type_name::<E>(), error.into())
     }
 }
 
