@@ -7,6 +7,7 @@ mod name;
 mod record;
 mod steps;
 mod store;
+mod stored;
 mod uploads;
 
 pub(crate) use archive::ArchiveError;

@@ -16,11 +16,15 @@ use std::time::SystemTime;
 use super::record::{
     BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
 };
+use super::stored;
 use crate::sandbox::disk_usage;
 use crate::{Error, clock, identity};
 
 /// The template that clients ask for when they name none: the host's system and nothing else.
 pub(crate) const BASE: &str = "base";
+
+/// The file in a template's directory that says what the template is.
+pub(super) const RECORD: &str = "template.json";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -73,22 +77,12 @@ pub(crate) struct TemplateStore {
 }
 
 impl TemplateStore {
-    /// Reads what is stored and removes what was left half-made.
+    /// Reads what is stored, as far as it can be used, and removes what was left half-made.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
-        let mut templates = HashMap::new();
-        for entry in fs::read_dir(&directory).map_err(Error::home(&directory))? {
-            let path = entry.map_err(Error::home(&directory))?.path();
-            let loaded = load(&path).map_err(Error::home(&path))?;
-            match loaded {
-                Some(record) => {
-                    templates.insert(record.id.clone(), record);
-                }
-                None => fs::remove_dir_all(&path).map_err(Error::home(&path))?,
-            }
-        }
+        let stored = stored::read(&directory)?;
         let store = Self {
             directory,
-            templates: Mutex::new(templates),
+            templates: Mutex::new(stored),
         };
         if store.find(BASE).is_none() {
             let record = base_template();
@@ -300,7 +294,7 @@ impl TemplateStore {
             return Err(StoreError::BuiltIn);
         }
         // Without its record a directory is removed at the next start, should this be cut short.
-        fs::remove_file(self.path(&record.id).join("template.json"))?;
+        fs::remove_file(self.path(&record.id).join(RECORD))?;
         self.lock().remove(&record.id);
         fs::remove_dir_all(self.path(&record.id))?;
         Ok(())
@@ -317,11 +311,11 @@ impl TemplateStore {
     fn save(&self, record: &TemplateRecord) -> io::Result<()> {
         let directory = self.path(&record.id);
         fs::create_dir_all(&directory)?;
-        let aside = directory.join("template.json.new");
+        let aside = directory.join(format!("{RECORD}.new"));
         let mut file = File::create(&aside)?;
         file.write_all(&serde_json::to_vec_pretty(record)?)?;
         file.sync_all()?;
-        fs::rename(aside, directory.join("template.json"))
+        fs::rename(aside, directory.join(RECORD))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, TemplateRecord>> {
@@ -329,42 +323,6 @@ impl TemplateStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads one template. `None` when nothing usable is there.
-fn load(directory: &Path) -> io::Result<Option<TemplateRecord>> {
-    let text = match fs::read(directory.join("template.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut record: TemplateRecord = serde_json::from_slice(&text)?;
-    for build in &mut record.builds {
-        if matches!(build.status, BuildStatus::Waiting | BuildStatus::Building) {
-            build.status = BuildStatus::Error;
-            build.failure = Some(Failure {
-                message: "the platform stopped during the build".into(),
-                step: None,
-            });
-        }
-    }
-    // A template that was never built is as good as not there.
-    if !record
-        .builds
-        .iter()
-        .any(|build| build.status == BuildStatus::Ready)
-    {
-        return Ok(None);
-    }
-    // Files that were in place already when the record was not yet.
-    for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
-        let entry = entry?;
-        let build = record.build(&entry.file_name().to_string_lossy());
-        if build.is_none_or(|build| build.status != BuildStatus::Ready) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(Some(record))
 }
 
 fn base_template() -> TemplateRecord {

@@ -1,0 +1,151 @@
+//! Templates of the local platform: what is stored, listed and deleted.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use integration_tests::raw_request;
+use ppio_sandbox_local::{BuiltTemplate, IsolationKind, LocalPlatform, TemplateSpec};
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What is logged on the test's own thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    /// Everything at `WARN` and above, taken out.
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+async fn start(home: &Path) -> LocalPlatform {
+    LocalPlatform::builder()
+        .home(home)
+        .isolation(IsolationKind::ProcessGroup)
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn build(platform: &LocalPlatform, name: &str) -> BuiltTemplate {
+    let spec = TemplateSpec::new(name);
+    platform.build_template(spec).await.unwrap()
+}
+
+async fn listed(platform: &LocalPlatform) -> Vec<String> {
+    let key = [("x-api-key", platform.api_key())];
+    let answer = raw_request(platform.address(), "GET", "/templates", &key, b"").await;
+    let answer: Value = answer.json();
+    let templates = answer.as_array().unwrap().iter();
+    templates
+        .map(|template| template["templateID"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
+    let log = Log::default();
+    let _heard = tracing::subscriber::set_default(
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .finish(),
+    );
+    let home = tempfile::tempdir().unwrap();
+    let platform = start(home.path()).await;
+    let good = build(&platform, "good").await;
+    let broken = build(&platform, "broken").await;
+    platform.shutdown().await.unwrap();
+    assert_eq!(log.take(), "", "a first start has nothing to warn of");
+
+    let record = home
+        .path()
+        .join("templates")
+        .join(&broken.id)
+        .join("template.json");
+    let whole = fs::read_to_string(&record).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut document: Value = serde_json::from_str(&whole).unwrap();
+        change(&mut document);
+        document.to_string().into_bytes()
+    };
+    for (content, why) in [
+        (whole[..whole.len() / 2].as_bytes().to_vec(), "EOF"),
+        (Vec::new(), "EOF"),
+        (b"[]".to_vec(), "invalid"),
+        (b"\xff\xfe".to_vec(), "expected value"),
+        (with(&|record| record["name"] = json!(5)), "invalid type"),
+        (
+            with(&|record| record["tags"] = json!(["v1"])),
+            "invalid type",
+        ),
+        (
+            with(&|record| record["created_at"] = json!("yesterday")),
+            "timestamp",
+        ),
+        (with(&|record| record["id"] = json!(good.id)), &good.id),
+        (
+            with(&|record| record["last_spawned_unix"] = json!(u64::MAX)),
+            "18446744073709551615",
+        ),
+        (with(&|record| record["name"] = json!("good")), "same name"),
+    ] {
+        fs::write(&record, &content).unwrap();
+        let platform = start(home.path()).await;
+        assert_eq!(listed(&platform).await, ["base", &good.id], "{why}");
+        let warned = log.take();
+        assert_eq!(warned.lines().count(), 1, "{warned}");
+        for part in ["WARN", &broken.id, why, "left out"] {
+            assert!(warned.contains(part), "{part}: {warned}");
+        }
+        platform.shutdown().await.unwrap();
+        assert_eq!(fs::read(&record).unwrap(), content, "{why}");
+    }
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    fs::write(home.path().join("templates/notes"), "").unwrap();
+    // The template that every platform has is made anew, and its old record set aside.
+    let base = home.path().join("templates/base");
+    fs::write(base.join("template.json"), "{").unwrap();
+    let platform = start(home.path()).await;
+    assert_eq!(listed(&platform).await, [&good.id, "base"]);
+    let warned = log.take();
+    assert_eq!(warned.lines().count(), 3, "{warned}");
+    assert_eq!(
+        fs::read(base.join("template.json.unreadable")).unwrap(),
+        b"{"
+    );
+    platform.shutdown().await.unwrap();
+
+    // Repaired, it is there again.
+    fs::remove_dir(&record).unwrap();
+    fs::write(&record, &whole).unwrap();
+    let platform = start(home.path()).await;
+    assert_eq!(listed(&platform).await, [&good.id, &broken.id, "base"]);
+    platform.shutdown().await.unwrap();
+}
