@@ -103,6 +103,13 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    /// Removes the directory of a start that failed. One with sandboxes in it is the watchdog's.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.run);
+    }
+}
+
 /// Removes what was left by platforms before this machine was started. None of their processes
 /// lives, and the process numbers in their files are others' now.
 fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
