@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use integration_tests::{Keeping, TestPlatform, until};
+use integration_tests::{Keeping, TestPlatform, processes_running as running, until};
 use ppio_agent_client::platform::{Command, Envd, NewSandbox, Sandbox};
 use ppio_agent_client::{AgentRuntimeClient, Error, SessionStatus};
 use ppio_sandbox_local::TemplateSpec;
@@ -30,20 +30,6 @@ async fn shell(envd: &Envd, line: &str) -> String {
     let process = envd.start(&Command::shell(line)).await.unwrap();
     let output = process.output().await.unwrap();
     format!("{}{}", output.stdout_text(), output.stderr_text())
-}
-
-/// Processes with this text on their command line.
-fn running(text: &str) -> Vec<i32> {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter(|entry| {
-            fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
-                line.split(|byte| *byte == 0)
-                    .any(|part| part == text.as_bytes())
-            })
-        })
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
 }
 
 /// Where the files of a sandbox are on this machine.

@@ -7,7 +7,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use integration_tests::raw_request;
+use futures_util::future::join_all;
+use integration_tests::{Keeping, TestPlatform, processes_running as running, raw_request, until};
 use ppio_sandbox_local::{BuiltTemplate, IsolationKind, LocalPlatform, TemplateSpec};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
@@ -95,7 +96,7 @@ async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
         document.to_string().into_bytes()
     };
     for (content, why) in [
-        (whole[..whole.len() / 2].as_bytes().to_vec(), "EOF"),
+        (whole.as_bytes()[..whole.len() / 2].to_vec(), "EOF"),
         (Vec::new(), "EOF"),
         (b"[]".to_vec(), "invalid"),
         (b"\xff\xfe".to_vec(), "expected value"),
@@ -148,4 +149,59 @@ async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
     let platform = start(home.path()).await;
     assert_eq!(listed(&platform).await, [&good.id, &broken.id, "base"]);
     platform.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_is_deleted_ends_its_builds() {
+    for (number, keeping) in Keeping::all().await.into_iter().enumerate() {
+        let platform = TestPlatform::start(keeping).await;
+        // No other program sleeps for as long.
+        let seconds = format!("32{number}{}", std::process::id());
+        let command = format!("sleep {seconds} & setsid sleep {seconds} & sleep {seconds}");
+        // As many as run at once, and one that waits for its turn.
+        let names: Vec<_> = (0..5).map(|number| format!("slow-{number}")).collect();
+        let specs = names
+            .iter()
+            .map(|name| TemplateSpec::new(name).run(&command));
+        let building = join_all(specs.map(|spec| platform.platform.build_template(spec)));
+        let deleting = async {
+            until("three sleepers of four builds each", || {
+                (running(&seconds).len() == 12).then_some(())
+            })
+            .await;
+            let id = |name: &str| format!("/templates/aliases/{name}");
+            let mut ids = Vec::new();
+            for name in &names {
+                let found = platform.request("GET", &id(name), &[], b"").await;
+                ids.push(found.json()["templateID"].as_str().unwrap().to_owned());
+            }
+            let path = format!("/templates/{}/files/abc", ids[0]);
+            let link = platform.request("GET", &path, &[], b"").await.json();
+            for (id, name) in ids.iter().zip(&names) {
+                let path = format!("/templates/{name}");
+                let deleted = platform.request("DELETE", &path, &[], b"").await;
+                assert_eq!(deleted.status, 204, "{deleted:?}");
+                let files = platform.platform.home().join("templates").join(id);
+                assert!(!files.exists(), "{keeping:?}: files of {name} are left");
+            }
+            assert_eq!(running(&seconds), [0; 0], "{keeping:?}");
+            assert_eq!(platform.directories(), [""; 0], "{keeping:?}");
+            let again = platform.request("DELETE", "/templates/slow-0", &[], b"");
+            assert_eq!(again.await.status, 404);
+
+            // A link that was given out before brings nothing back.
+            let link = link["url"].as_str().unwrap();
+            let path = &link[link.find("/uploads/").unwrap()..];
+            let late = platform.request_without_key("PUT", path, &[], b"late");
+            assert_eq!(late.await.status, 404);
+            let files = platform.platform.home().join("templates").join(&ids[0]);
+            assert!(!files.exists(), "an upload brings a template's files back");
+        };
+        let (built, ()) = tokio::join!(building, deleting);
+        for outcome in built {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("deleted"), "{error}");
+        }
+        platform.stop().await;
+    }
 }

@@ -54,6 +54,7 @@ pub(super) async fn store(
         .map_err(|error| {
             let status = match &error {
                 UploadError::NoLink => StatusCode::FORBIDDEN,
+                UploadError::NoTemplate => StatusCode::NOT_FOUND,
                 UploadError::TooLarge
                 | UploadError::Archive(ArchiveError::TooLarge(_) | ArchiveError::TooMany) => {
                     StatusCode::PAYLOAD_TOO_LARGE

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, watch};
 
 pub(crate) use creation::{CreateError, NewSandbox, prepare_root, user_environment};
 pub(crate) use directory_watch::{ChangeKind, DirectoryChange, DirectoryWatch, PolledWatches};
-pub(crate) use lifecycle::{ChangeError, Life, OnTimeout, Phase};
+pub(crate) use lifecycle::{ChangeError, Life, OnTimeout, Phase, remove_directory};
 pub(crate) use logs::{Level, LineCutter, LogEntry, Logs};
 pub(crate) use metrics::{Metrics, Sample, disk_usage};
 pub(crate) use ports::{Port, Ports};

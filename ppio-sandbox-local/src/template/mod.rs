@@ -3,6 +3,7 @@
 mod archive;
 mod build;
 mod copy_tree;
+mod job;
 mod name;
 mod record;
 mod steps;

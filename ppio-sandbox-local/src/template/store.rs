@@ -216,13 +216,14 @@ impl TemplateStore {
     ) -> Result<(), StoreError> {
         let disk_mb = disk_usage(files) / (1024 * 1024);
         let root = self.build_root(template_id, build_id);
-        fs::create_dir_all(self.path(template_id).join("builds"))?;
-        fs::rename(files, &root)?;
         self.change(template_id, |record| {
             let now = SystemTime::now();
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
+            // Only here, where no deletion can come between.
+            fs::create_dir_all(self.path(template_id).join("builds"))?;
+            fs::rename(files, &root)?;
             build.status = BuildStatus::Ready;
             build.updated_at = now;
             build.recipe = recipe;
@@ -286,18 +287,25 @@ impl TemplateStore {
         }
     }
 
-    pub(crate) fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
+    /// Takes a template out of what is stored and tells its id. Its files are the caller's to
+    /// remove; without their record they would go at the next start.
+    pub(crate) fn forget(&self, id_or_name: &str) -> Result<String, StoreError> {
         let record = self
             .find(id_or_name)
             .ok_or_else(|| StoreError::NoTemplate(id_or_name.to_owned()))?;
         if record.id == BASE {
             return Err(StoreError::BuiltIn);
         }
-        // Without its record a directory is removed at the next start, should this be cut short.
-        fs::remove_file(self.path(&record.id).join(RECORD))?;
-        self.lock().remove(&record.id);
-        fs::remove_dir_all(self.path(&record.id))?;
-        Ok(())
+        let mut templates = self.lock();
+        match fs::remove_file(self.path(&record.id).join(RECORD)) {
+            // Another call was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NoTemplate(id_or_name.to_owned()));
+            }
+            removed => removed?,
+        }
+        templates.remove(&record.id);
+        Ok(record.id)
     }
 
     pub(crate) fn path(&self, template_id: &str) -> PathBuf {
