@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use integration_tests::{Keeping, TestPlatform, processes_running as running, raw_request, until};
@@ -204,4 +205,82 @@ async fn a_template_that_is_deleted_ends_its_builds() {
         }
         platform.stop().await;
     }
+}
+
+/// Requests a build of "agent" whose metadata says `version`, and starts it with one command.
+async fn build_over_http(
+    platform: &TestPlatform,
+    version: &str,
+    command: &str,
+) -> (String, String) {
+    let new = json!({"name": format!("agent:{version}"), "metadata": {"version": version}});
+    let new = platform
+        .request("POST", "/v3/templates", &[], new.to_string().as_bytes())
+        .await;
+    assert_eq!(new.status, 202, "{new:?}");
+    let new = new.json();
+    let ids = [&new["templateID"], &new["buildID"]].map(|id| id.as_str().unwrap().to_owned());
+    let [template, build] = ids;
+    let path = format!("/v2/templates/{template}/builds/{build}");
+    let start = json!({"steps": [{"type": "RUN", "args": [command]}]});
+    let started = platform
+        .request("POST", &path, &[], start.to_string().as_bytes())
+        .await;
+    assert_eq!(started.status, 202, "{started:?}");
+    (template, build)
+}
+
+async fn end_of_build(platform: &TestPlatform, template: &str, build: &str) -> String {
+    let path = format!("/templates/{template}/builds/{build}/status");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = platform.request("GET", &path, &[], b"").await.json();
+        let status = answer["status"].as_str().unwrap().to_owned();
+        if !["waiting", "building"].contains(&status.as_str()) {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_build_that_succeeds_changes_its_template() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let mut template = String::new();
+    // What the template says of itself afterwards, and by which tags it can be asked for.
+    for (version, command, ends, expected, tags) in [
+        ("v1", "true", "ready", "v1", json!(["v1"])),
+        ("v2", "exit 3", "error", "v1", json!(["v1"])),
+        ("v3", "true", "ready", "v3", json!(["v1", "v3"])),
+    ] {
+        let build;
+        (template, build) = build_over_http(&platform, version, command).await;
+        assert_eq!(end_of_build(&platform, &template, &build).await, ends);
+        let listed = platform
+            .request("GET", "/templates?metadata=true", &[], b"")
+            .await
+            .json();
+        let listed = listed.as_array().unwrap().iter();
+        let found: Vec<_> = listed
+            .filter(|found| found["templateID"] == *template)
+            .collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["metadata"], json!({ "version": expected }));
+        assert_eq!(found[0]["tags"], tags);
+    }
+    // Requested and never started.
+    let new = br#"{"name": "agent", "metadata": {"version": "v4"}, "tags": ["v4"]}"#;
+    assert_eq!(
+        platform
+            .request("POST", "/v3/templates", &[], new)
+            .await
+            .status,
+        202
+    );
+    let path = format!("/templates/{template}");
+    let detail = platform.request("GET", &path, &[], b"").await.json();
+    assert_eq!(detail["metadata"], json!({"version": "v3"}));
+    assert_eq!(detail["tags"], json!(["v1", "v3"]));
+    platform.stop().await;
 }

@@ -137,11 +137,13 @@ impl Builder {
         &self,
         template_id: &str,
         build_id: &str,
-        request: BuildRequest,
+        mut request: BuildRequest,
     ) -> Result<(), StoreError> {
         // Held until the build is known here: a deletion finds either no template or the build.
         let mut running = lock(&self.running);
-        self.templates.begin(template_id, build_id)?;
+        let mut metadata = self.templates.begin(template_id, build_id)?;
+        metadata.append(&mut request.metadata);
+        request.metadata = metadata;
         let (stop, stopped) = watch::channel(false);
         let job = Job {
             templates: Arc::clone(&self.templates),

@@ -180,18 +180,23 @@ impl TemplateStore {
             created_at: now,
             updated_at: now,
             wanted_tags: new.tags,
+            wanted_metadata: new.metadata,
             disk_mb: 0,
             recipe: Recipe::default(),
             failure: None,
         });
-        record.metadata.extend(new.metadata);
         self.save(&record)?;
         templates.insert(record.id.clone(), record.clone());
         Ok((record, build_id))
     }
 
-    /// Marks a waiting build as building; only the first call succeeds.
-    pub(crate) fn begin(&self, template_id: &str, build_id: &str) -> Result<(), StoreError> {
+    /// Marks a waiting build as building; only the first call succeeds. Hands out the metadata that
+    /// the build was requested with, for [`TemplateStore::finish`].
+    pub(crate) fn begin(
+        &self,
+        template_id: &str,
+        build_id: &str,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
         self.change(template_id, |record| {
             let build = record
                 .build_mut(build_id)
@@ -201,7 +206,7 @@ impl TemplateStore {
             }
             build.status = BuildStatus::Building;
             build.updated_at = SystemTime::now();
-            Ok(())
+            Ok(std::mem::take(&mut build.wanted_metadata))
         })
     }
 
@@ -353,6 +358,7 @@ fn base_template() -> TemplateRecord {
             created_at: now,
             updated_at: now,
             wanted_tags: Vec::new(),
+            wanted_metadata: BTreeMap::new(),
             disk_mb: 0,
             recipe: Recipe::default(),
             failure: None,
