@@ -50,11 +50,12 @@ async fn a_kill_ends_processes_that_hide() {
         let line = format!(
             "sleep {seconds} & setsid sleep {seconds} & env -i sleep {seconds} & \
              sh -c 'setsid env -i sleep {seconds} & wait' & \
+             (setsid env -i sleep {seconds} >/dev/null 2>&1 &) ; \
              sh -c 'trap \"\" TERM INT HUP; sleep {seconds}; true' & echo started"
         );
         assert_eq!(shell(&envd, &line).await, "started\n");
-        until("five sleepers", || {
-            (running(&seconds).len() == 5).then_some(())
+        until("six sleepers", || {
+            (running(&seconds).len() == 6).then_some(())
         })
         .await;
 
@@ -79,15 +80,18 @@ async fn a_pause_stops_processes_that_hide() {
         let (sandbox, envd) = create(&client, "base").await;
         let ticking = "while :; do echo x >> \"$0\"; sleep 0.01; done";
         let line = format!(
-            "cd ~; sh -c '{ticking}' seen & env -i PATH=\"$PATH\" sh -c '{ticking}' hidden & echo started"
+            "cd ~; sh -c '{ticking}' seen & env -i PATH=\"$PATH\" sh -c '{ticking}' hidden & \
+             (setsid env -i PATH=\"$PATH\" sh -c '{ticking}' lost >/dev/null 2>&1 &) ; echo started"
         );
         assert_eq!(shell(&envd, &line).await, "started\n");
         let home = root_of(&platform, &sandbox).join("home/user");
         let size = |name: &str| fs::metadata(home.join(name)).map_or(0, |file| file.len());
-        let sizes = || (size("seen"), size("hidden"));
-        let grown =
-            |before: (u64, u64)| (sizes().0 > before.0 && sizes().1 > before.1).then_some(());
-        until("ticks", || grown((0, 0))).await;
+        let sizes = || ["seen", "hidden", "lost"].map(size);
+        let grown = |before: [u64; 3]| {
+            let mut pairs = sizes().into_iter().zip(before);
+            pairs.all(|(now, before)| now > before).then_some(())
+        };
+        until("ticks", || grown([0; 3])).await;
 
         let platform_api = client.platform();
         assert!(
