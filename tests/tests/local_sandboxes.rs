@@ -234,3 +234,73 @@ async fn a_timeout_kills_or_pauses_and_can_be_moved() {
     }
     platform.stop().await;
 }
+
+/// How often each call is tried while the links are swapped.
+const SWAPPED_CALLS: usize = 500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_links_lead_no_call_out_of_a_sandbox() {
+    // Freezing and killing have no part in this.
+    let all = Keeping::all().await.into_iter();
+    for keeping in all.filter(|keeping| !keeping.cgroups) {
+        let platform = TestPlatform::start(keeping).await;
+        let outside = tempfile::tempdir().unwrap();
+        let (secret, precious) = (
+            outside.path().join("secret"),
+            outside.path().join("precious"),
+        );
+        fs::write(&secret, "outside the sandbox").unwrap();
+        fs::create_dir(&precious).unwrap();
+        let spec = TemplateSpec::new("swapping")
+            .binary(env!("CARGO_BIN_EXE_swapping-links"))
+            .start_command(format!(
+                "exec ./swapping-links '{}'",
+                outside.path().display()
+            ));
+        let template = platform.platform.build_template(spec).await.unwrap();
+        let client = platform.client();
+        let (sandbox, envd) = create(&client, &template.id).await;
+        let ready = root_of(&platform, &sandbox).join("app/ready");
+        until("a program that swaps links", || {
+            ready.exists().then_some(())
+        })
+        .await;
+
+        // A call that meets the link is refused: in the sandbox it leads nowhere.
+        let mut read = 0;
+        for number in 0..SWAPPED_CALLS {
+            let planted = format!("/app/door/planted-{}", number % 5);
+            if let Ok(text) = envd.read_file("/app/door/secret").await {
+                assert_eq!(text, "inside", "{keeping:?}");
+                read += 1;
+            }
+            if let Ok(info) = envd.stat("/app/door/secret").await {
+                assert_eq!(info.size, 6, "{keeping:?}");
+            }
+            for info in envd.list_dir("/app/door", 2).await.unwrap_or_default() {
+                assert_ne!(info.name, "precious", "{keeping:?}");
+            }
+            let _ = envd.write_file(&planted, "planted").await;
+            let _ = envd.make_dir(&format!("{planted}-directory/below")).await;
+            let _ = envd.rename("/app/door/precious", &planted).await;
+            let _ = envd.rename(&planted, "/app/door/moved").await;
+            let _ = envd.remove("/app/door/precious").await;
+        }
+        assert!(read > 0, "{keeping:?}: no call came through");
+        assert_eq!(fs::read(&secret).unwrap(), b"outside the sandbox");
+        let mut left: Vec<_> = fs::read_dir(outside.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["precious", "secret"], "{keeping:?}");
+        assert!(
+            client
+                .platform()
+                .kill_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap()
+        );
+        platform.stop().await;
+    }
+}
