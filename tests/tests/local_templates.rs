@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use integration_tests::{Keeping, TestPlatform, processes_running as running, raw_request, until};
+use ppio_agent_client::platform::NewSandbox;
 use ppio_sandbox_local::{BuiltTemplate, IsolationKind, LocalPlatform, TemplateSpec};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
@@ -283,4 +284,59 @@ async fn only_a_build_that_succeeds_changes_its_template() {
     assert_eq!(detail["metadata"], json!({"version": "v3"}));
     assert_eq!(detail["tags"], json!(["v1", "v3"]));
     platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
+    let life = Duration::from_secs(120);
+    let files = tempfile::tempdir().unwrap();
+    fs::create_dir(files.path().join("sub")).unwrap();
+    fs::write(files.path().join("sub/planted"), "planted").unwrap();
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("agent.yaml"), "not of this sandbox").unwrap();
+        let (seconds, place) = (
+            format!("34{}", std::process::id()),
+            outside.path().display(),
+        );
+        // Commands run in /app.
+        let own = "../.ppio/system";
+        let touch = match keeping.isolation {
+            // This machine's own, that is.
+            IsolationKind::ProcessGroup => "true",
+            _ => "touch /var/tmp/planted",
+        };
+        let spec = TemplateSpec::new("linking")
+            .run(format!("ln -s '{place}' sub; ln -s '{place}/agent.yaml' agent.yaml"))
+            .run(format!("rm -rf ../home {own}/var/tmp; ln -s '{place}' ../home; ln -s '{place}' {own}/var/tmp"))
+            .run(format!("sleep {seconds} >/dev/null 2>&1 &"))
+            .directory(files.path())
+            .run(touch);
+        let mut log = Vec::new();
+        let built = platform
+            .platform
+            .build_template_with(spec, |line| log.push(line.to_owned()));
+        let template = built.await.unwrap();
+        assert_eq!(running(&seconds), [0; 0], "{keeping:?}");
+        assert!(
+            !log.iter()
+                .any(|line| line.contains("agent.yaml is left out")),
+            "{log:?}"
+        );
+
+        let client = platform.client();
+        let api = client.platform();
+        let new = NewSandbox::new(&template.id, life);
+        let sandbox = api.create_sandbox(&new).await.unwrap();
+        let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+        assert_eq!(envd.read_file("/app/sub/planted").await.unwrap(), "planted");
+        api.kill_sandbox(&sandbox.sandbox_id).await.unwrap();
+        let left: Vec<_> = fs::read_dir(outside.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["agent.yaml"], "{keeping:?}");
+        platform.stop().await;
+    }
 }

@@ -12,6 +12,7 @@ use super::copy_tree::copy_tree;
 use super::record::{Failure, Recipe};
 use super::steps::{Step, StepError, Workshop};
 use super::{StoreError, TemplateStore};
+use crate::confined_path::{LastLink, confine};
 use crate::isolation::{Enclosure, Limits};
 use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
 
@@ -126,6 +127,12 @@ impl Job {
                     outcome
                 }
                 step => {
+                    // As with the steps of a Dockerfile, nothing that a command left running sees
+                    // the next step, and nothing moves files under its hands.
+                    if let Some(enclosure) = enclosure.take() {
+                        let killed = enclosure.kill().await;
+                        killed.map_err(|error| Unfinished::general(&error))?;
+                    }
                     let step = step.clone();
                     // The workshop goes to a thread that may block on the disk, and comes back.
                     let applying = tokio::task::spawn_blocking(move || {
@@ -175,11 +182,11 @@ impl Job {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;
         }
-        let files = ["agent.yaml", "agent.yml"].map(|name| root.join("app").join(name));
-        let Some(text) = files
-            .iter()
-            .find_map(|file| std::fs::read_to_string(file).ok())
-        else {
+        let read = |name: &str| {
+            let file = confine(root, "/app", name, LastLink::Follow).ok()?.open();
+            std::io::read_to_string(file.ok()?).ok()
+        };
+        let Some(text) = ["agent.yaml", "agent.yml"].into_iter().find_map(read) else {
             return;
         };
         match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
@@ -248,6 +255,10 @@ impl Job {
             enclosure
         } else {
             let registry = &self.sandboxes;
+            // Earlier commands may have put links where the sandbox is mounted from.
+            if let Err(error) = prepare_root(&workshop.root) {
+                return Some(Err(error.into()));
+            }
             // Not to be cut short: half a sandbox is nobody's to end.
             let opened = Enclosure::open(
                 registry.isolation(),
