@@ -310,7 +310,7 @@ async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
         let spec = TemplateSpec::new("linking")
             .run(format!("ln -s '{place}' sub; ln -s '{place}/agent.yaml' agent.yaml"))
             .run(format!("rm -rf ../home {own}/var/tmp; ln -s '{place}' ../home; ln -s '{place}' {own}/var/tmp"))
-            .run(format!("sleep {seconds} >/dev/null 2>&1 &"))
+            .run(format!("sleep {seconds} & echo left"))
             .directory(files.path())
             .run(touch);
         let mut log = Vec::new();
@@ -319,6 +319,7 @@ async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
             .build_template_with(spec, |line| log.push(line.to_owned()));
         let template = built.await.unwrap();
         assert_eq!(running(&seconds), [0; 0], "{keeping:?}");
+        assert!(log.contains(&"left".to_owned()), "{log:?}");
         assert!(
             !log.iter()
                 .any(|line| line.contains("agent.yaml is left out")),

@@ -119,6 +119,7 @@ impl Builder {
     pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLog> {
         let mut logs = lock(&self.logs);
         if logs.len() >= MAX_LOGS
+            && !logs.contains_key(build_id)
             && let Some(oldest) = logs
                 .iter()
                 .min_by_key(|(_, (time, _))| *time)

@@ -19,6 +19,9 @@ use crate::sandbox::{Level, LineCutter, user_environment};
 /// One command of a build may take this long.
 const RUN_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
+/// How long output is still awaited after a command ended while a child of it holds the pipe.
+const DRAIN: Duration = Duration::from_millis(200);
+
 /// One step, checked.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -198,10 +201,23 @@ impl Workshop {
         let mut child = isolation::spawn(&mut command)?;
         let output = child.stdout.take();
         let finished = tokio::time::timeout(RUN_DEADLINE, async {
-            if let Some(output) = output {
-                self.log_lines(output).await?;
+            let Some(output) = output else {
+                return child.wait().await;
+            };
+            let mut lines = std::pin::pin!(self.log_lines(output));
+            tokio::select! {
+                read = &mut lines => {
+                    read?;
+                    child.wait().await
+                }
+                status = child.wait() => {
+                    // What it left running in the background may hold the pipe for ever.
+                    if let Ok(read) = tokio::time::timeout(DRAIN, lines).await {
+                        read?;
+                    }
+                    status
+                }
             }
-            child.wait().await
         });
         let status = finished.await.map_err(|_| StepError::TooLong)??;
         if status.success() {
