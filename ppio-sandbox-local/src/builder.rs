@@ -189,3 +189,38 @@ impl LocalPlatformBuilder {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_start_leaves_nothing_to_run_in() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let bare = LocalPlatform::builder;
+        // What is in the way of a file or directory of the home, by its name.
+        for (obstacle, builder) in [
+            ("key/x", bare()),
+            ("stand-ins", bare()),
+            ("ca", bare().tls(true)),
+            ("other", bare().port(port)),
+            // Found only when the watchdog runs already, which then clears up.
+            ("other", bare().expose("/nowhere")),
+        ] {
+            let home = tempfile::tempdir().unwrap();
+            let obstacle = home.path().join(obstacle);
+            fs::create_dir_all(obstacle.parent().unwrap()).unwrap();
+            fs::write(&obstacle, "").unwrap();
+            let error = builder.home(home.path()).start().await.unwrap_err();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while fs::read_dir(home.path().join("run")).unwrap().count() > 0 {
+                assert!(Instant::now() < deadline, "{error} leaves a directory");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}

@@ -65,7 +65,7 @@ impl Home {
         let all_runs = path.join("run");
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
         forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
-        isolation::sweep(&all_runs).map_err(Error::home(&all_runs))?;
+        isolation::sweep_all(&all_runs).map_err(Error::home(&all_runs))?;
         let run = all_runs.join(identity::short_id('r'));
         let home = Self {
             path,
@@ -100,6 +100,13 @@ impl Home {
 
     pub(crate) fn stand_ins(&self) -> PathBuf {
         self.path.join("stand-ins")
+    }
+}
+
+impl Drop for Home {
+    /// Removes the directory of a start that failed. One with sandboxes in it is the watchdog's.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.run);
     }
 }
 

@@ -21,6 +21,13 @@ pub(crate) fn build_id() -> String {
     Uuid::new_v4().to_string()
 }
 
+/// A number that no program comes by on its own: 61 random bits, always 19 decimal digits long and
+/// within what every shell can count to.
+pub(crate) fn rare_number() -> u64 {
+    let (random, _) = Uuid::new_v4().as_u64_pair();
+    (1 << 61) | (random >> 3)
+}
+
 /// 244 random bits as hexadecimal text.
 pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
@@ -47,6 +54,15 @@ mod tests {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         );
         assert_ne!(id, short_id('i'));
+    }
+
+    #[test]
+    fn rare_numbers_have_one_length() {
+        for _ in 0..100 {
+            let number = rare_number();
+            assert!((1 << 61..1 << 62).contains(&number), "{number}");
+            assert_eq!(number.to_string().len(), 19);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::uri::Scheme;
 use axum::http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -74,19 +75,21 @@ async fn connection(front: Arc<Front>, stream: TcpStream) {
         if let Some(tls) = &front.tls
             && let Ok(stream) = tls.accept(stream).await
         {
-            serve_http(&front, stream).await;
+            serve_http(&front, stream, Scheme::HTTPS).await;
         }
     } else {
-        serve_http(&front, stream).await;
+        serve_http(&front, stream, Scheme::HTTP).await;
     }
 }
 
-/// Serves HTTP/1.1 on a connection, upgrades included, until it ends.
-pub(crate) async fn serve_http<S>(front: &Arc<Front>, stream: S)
+/// Serves HTTP/1.1 on a connection, upgrades included, until it ends. Handlers find `scheme`, by
+/// which the caller reached the platform, among the extensions of their request.
+pub(crate) async fn serve_http<S>(front: &Arc<Front>, stream: S, scheme: Scheme)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(scheme.clone());
         let front = Arc::clone(front);
         async move {
             let response = if request.method() == Method::CONNECT {

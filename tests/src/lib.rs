@@ -17,4 +17,6 @@ pub use agent_process::{AgentLauncher, AgentProcess};
 pub use documentation::{envd, example, ticket};
 pub use example_binary::{build as example_binary, build_agent as agent_binary};
 pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
-pub use local_platform::{Keeping, RawAnswer, TestPlatform, processes_marked, raw_request, until};
+pub use local_platform::{
+    Keeping, RawAnswer, TestPlatform, processes_marked, processes_running, raw_request, until,
+};

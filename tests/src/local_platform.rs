@@ -276,6 +276,22 @@ pub fn processes_marked(directory: &Path) -> Vec<i32> {
         .collect()
 }
 
+/// Processes with this text as one argument on their command line.
+pub fn processes_running(argument: &str) -> Vec<i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
+                line.split(|byte| *byte == 0)
+                    .any(|part| part == argument.as_bytes())
+            })
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
 /// Waits until `condition` gives something.
 ///
 /// # Panics

@@ -7,10 +7,11 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use integration_tests::{RawAnswer, processes_marked, raw_request, until};
+use integration_tests::{RawAnswer, processes_marked, processes_running, raw_request, until};
 use ppio_sandbox_local::LocalPlatform;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -55,9 +56,16 @@ impl Process {
         }
     }
 
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Also when the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -187,4 +195,68 @@ async fn a_killed_platform_starts_again_consistent() {
     })
     .await;
     assert!(LocalPlatform::running_at(&home).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_hide_die_with_the_platform() {
+    for watched in [true, false] {
+        let home: TempDir = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let platform = Process::start(&home, false);
+        let caller = platform.caller();
+        // No other program sleeps for as long.
+        let seconds = format!("33{}{}", u8::from(watched), std::process::id());
+        let new = json!({"name": "hiding"});
+        let new = caller.call("POST", "/v3/templates", new).await.json();
+        let (template, build) = (
+            new["templateID"].as_str().unwrap(),
+            new["buildID"].as_str().unwrap(),
+        );
+        let hide = format!("(setsid env -i sleep {seconds} >/dev/null 2>&1 &); exec sleep 600");
+        let path = format!("/v2/templates/{template}/builds/{build}");
+        let started = caller.call("POST", &path, json!({ "startCmd": hide }));
+        assert_eq!(started.await.status, 202);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while caller
+            .call("GET", "/templates", Value::Null)
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len()
+            < 2
+        {
+            assert!(Instant::now() < deadline, "the template is not built");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        caller.create(template).await;
+        // At first it is still the program that clears the environment.
+        let sleeper = until("a process that hides", || {
+            let sleeper = *processes_running(&seconds).first()?;
+            (!processes_marked(&home).contains(&sleeper)).then_some(sleeper)
+        })
+        .await;
+
+        if !watched {
+            let run = fs::read_dir(home.join("run")).unwrap();
+            let run = run.flatten().next().unwrap().path();
+            let watchdogs = processes_running(run.to_str().unwrap());
+            assert_eq!(watchdogs.len(), 1);
+            let watchdog = Pid::from_raw(watchdogs[0]).unwrap();
+            kill_process(watchdog, Signal::KILL).unwrap();
+        }
+        platform.kill();
+        if !watched {
+            assert_eq!(processes_running(&seconds), [sleeper]);
+            Process::start(&home, false).kill();
+        }
+        until("the end of a process that hides", || {
+            processes_running(&seconds).is_empty().then_some(())
+        })
+        .await;
+        until("files that outlive the platform", || {
+            (fs::read_dir(home.join("run")).unwrap().count() == 0).then_some(())
+        })
+        .await;
+    }
 }

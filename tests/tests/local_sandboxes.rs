@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use integration_tests::{Keeping, TestPlatform, until};
+use integration_tests::{Keeping, TestPlatform, processes_running as running, until};
 use ppio_agent_client::platform::{Command, Envd, NewSandbox, Sandbox};
 use ppio_agent_client::{AgentRuntimeClient, Error, SessionStatus};
 use ppio_sandbox_local::TemplateSpec;
@@ -32,20 +32,6 @@ async fn shell(envd: &Envd, line: &str) -> String {
     format!("{}{}", output.stdout_text(), output.stderr_text())
 }
 
-/// Processes with this text on their command line.
-fn running(text: &str) -> Vec<i32> {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter(|entry| {
-            fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
-                line.split(|byte| *byte == 0)
-                    .any(|part| part == text.as_bytes())
-            })
-        })
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
 /// Where the files of a sandbox are on this machine.
 fn root_of(platform: &TestPlatform, sandbox: &Sandbox) -> PathBuf {
     let run = fs::read_dir(platform.platform.home().join("run")).unwrap();
@@ -64,11 +50,12 @@ async fn a_kill_ends_processes_that_hide() {
         let line = format!(
             "sleep {seconds} & setsid sleep {seconds} & env -i sleep {seconds} & \
              sh -c 'setsid env -i sleep {seconds} & wait' & \
+             (setsid env -i sleep {seconds} >/dev/null 2>&1 &) ; \
              sh -c 'trap \"\" TERM INT HUP; sleep {seconds}; true' & echo started"
         );
         assert_eq!(shell(&envd, &line).await, "started\n");
-        until("five sleepers", || {
-            (running(&seconds).len() == 5).then_some(())
+        until("six sleepers", || {
+            (running(&seconds).len() == 6).then_some(())
         })
         .await;
 
@@ -93,15 +80,18 @@ async fn a_pause_stops_processes_that_hide() {
         let (sandbox, envd) = create(&client, "base").await;
         let ticking = "while :; do echo x >> \"$0\"; sleep 0.01; done";
         let line = format!(
-            "cd ~; sh -c '{ticking}' seen & env -i PATH=\"$PATH\" sh -c '{ticking}' hidden & echo started"
+            "cd ~; sh -c '{ticking}' seen & env -i PATH=\"$PATH\" sh -c '{ticking}' hidden & \
+             (setsid env -i PATH=\"$PATH\" sh -c '{ticking}' lost >/dev/null 2>&1 &) ; echo started"
         );
         assert_eq!(shell(&envd, &line).await, "started\n");
         let home = root_of(&platform, &sandbox).join("home/user");
         let size = |name: &str| fs::metadata(home.join(name)).map_or(0, |file| file.len());
-        let sizes = || (size("seen"), size("hidden"));
-        let grown =
-            |before: (u64, u64)| (sizes().0 > before.0 && sizes().1 > before.1).then_some(());
-        until("ticks", || grown((0, 0))).await;
+        let sizes = || ["seen", "hidden", "lost"].map(size);
+        let grown = |before: [u64; 3]| {
+            let mut pairs = sizes().into_iter().zip(before);
+            pairs.all(|(now, before)| now > before).then_some(())
+        };
+        until("ticks", || grown([0; 3])).await;
 
         let platform_api = client.platform();
         assert!(
@@ -243,4 +233,74 @@ async fn a_timeout_kills_or_pauses_and_can_be_moved() {
         assert!(api.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
     }
     platform.stop().await;
+}
+
+/// How often each call is tried while the links are swapped.
+const SWAPPED_CALLS: usize = 500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_links_lead_no_call_out_of_a_sandbox() {
+    // Freezing and killing have no part in this.
+    let all = Keeping::all().await.into_iter();
+    for keeping in all.filter(|keeping| !keeping.cgroups) {
+        let platform = TestPlatform::start(keeping).await;
+        let outside = tempfile::tempdir().unwrap();
+        let (secret, precious) = (
+            outside.path().join("secret"),
+            outside.path().join("precious"),
+        );
+        fs::write(&secret, "outside the sandbox").unwrap();
+        fs::create_dir(&precious).unwrap();
+        let spec = TemplateSpec::new("swapping")
+            .binary(env!("CARGO_BIN_EXE_swapping-links"))
+            .start_command(format!(
+                "exec ./swapping-links '{}'",
+                outside.path().display()
+            ));
+        let template = platform.platform.build_template(spec).await.unwrap();
+        let client = platform.client();
+        let (sandbox, envd) = create(&client, &template.id).await;
+        let ready = root_of(&platform, &sandbox).join("app/ready");
+        until("a program that swaps links", || {
+            ready.exists().then_some(())
+        })
+        .await;
+
+        // A call that meets the link is refused: in the sandbox it leads nowhere.
+        let mut read = 0;
+        for number in 0..SWAPPED_CALLS {
+            let planted = format!("/app/door/planted-{}", number % 5);
+            if let Ok(text) = envd.read_file("/app/door/secret").await {
+                assert_eq!(text, "inside", "{keeping:?}");
+                read += 1;
+            }
+            if let Ok(info) = envd.stat("/app/door/secret").await {
+                assert_eq!(info.size, 6, "{keeping:?}");
+            }
+            for info in envd.list_dir("/app/door", 2).await.unwrap_or_default() {
+                assert_ne!(info.name, "precious", "{keeping:?}");
+            }
+            let _ = envd.write_file(&planted, "planted").await;
+            let _ = envd.make_dir(&format!("{planted}-directory/below")).await;
+            let _ = envd.rename("/app/door/precious", &planted).await;
+            let _ = envd.rename(&planted, "/app/door/moved").await;
+            let _ = envd.remove("/app/door/precious").await;
+        }
+        assert!(read > 0, "{keeping:?}: no call came through");
+        assert_eq!(fs::read(&secret).unwrap(), b"outside the sandbox");
+        let mut left: Vec<_> = fs::read_dir(outside.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["precious", "secret"], "{keeping:?}");
+        assert!(
+            client
+                .platform()
+                .kill_sandbox(&sandbox.sandbox_id)
+                .await
+                .unwrap()
+        );
+        platform.stop().await;
+    }
 }

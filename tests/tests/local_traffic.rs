@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::{TestPlatform, until};
+use integration_tests::{Keeping, TestPlatform, until};
 use ppio_agent_client::platform::{LogQuery, NewSandbox};
 use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const LIFE: Duration = Duration::from_secs(120);
 
@@ -308,4 +308,65 @@ async fn templates_have_versions_and_survive_a_restart() {
     })
     .await;
     platform.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sandboxes_that_insist_on_one_port_are_told_of_each_other() {
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        let server = TemplateSpec::new("insisting")
+            .binary(env!("CARGO_BIN_EXE_upgrading-server"))
+            .start_command(format!("PPIO_AGENT_PORT={port} exec ./upgrading-server"));
+        let template = platform.platform.build_template(server).await.unwrap();
+        let client = platform.client();
+        let api = client.platform();
+        let new = NewSandbox::new(&template.id, LIFE);
+        let ask = async |id: &str| {
+            let host = format!("{port}-{id}.localhost");
+            platform.request("GET", "/", &[("host", &host)], b"").await
+        };
+
+        // The port is still held here, outside all sandboxes.
+        let early = api.create_sandbox(&new).await.unwrap();
+        let refused = ask(&early.sandbox_id).await;
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert_eq!(refused.status, 502, "{message}");
+        assert!(
+            message.contains("a program outside all sandboxes"),
+            "{message}"
+        );
+        assert!(api.kill_sandbox(&early.sandbox_id).await.unwrap());
+        drop(free);
+
+        let first = api.create_sandbox(&new).await.unwrap();
+        assert_eq!(ask(&first.sandbox_id).await.status, 426, "{keeping:?}");
+        let second = api.create_sandbox(&new).await.unwrap();
+        for _ in 0..2 {
+            let refused = ask(&second.sandbox_id).await;
+            assert_eq!(refused.status, 502);
+            let refused = refused.json();
+            let message = refused["message"].as_str().unwrap();
+            let remedy = format!("kill sandbox {}", first.sandbox_id);
+            assert!(message.contains(&remedy), "{keeping:?}: {message}");
+            assert_eq!(refused["sandboxId"], second.sandbox_id);
+        }
+        let logs = api
+            .sandbox_logs(&second.sandbox_id, &LogQuery::default())
+            .await
+            .unwrap();
+        let told = logs
+            .iter()
+            .filter(|entry| entry.message.contains(&first.sandbox_id));
+        assert_eq!(told.count(), 1, "once is enough: {logs:?}");
+
+        // Doing as was said helps.
+        assert!(api.kill_sandbox(&first.sandbox_id).await.unwrap());
+        assert!(api.kill_sandbox(&second.sandbox_id).await.unwrap());
+        let third = api.create_sandbox(&new).await.unwrap();
+        assert_eq!(ask(&third.sandbox_id).await.status, 426, "{keeping:?}");
+        assert!(api.kill_sandbox(&third.sandbox_id).await.unwrap());
+        platform.stop().await;
+    }
 }

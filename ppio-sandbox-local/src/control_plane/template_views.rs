@@ -14,6 +14,7 @@ pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
         "buildID": current.map(|build| build.id.as_str()).unwrap_or_default(),
         "names": [record.name],
         "aliases": [record.name],
+        "tags": record.tags.keys().collect::<Vec<_>>(),
         "cpuCount": record.cpu_count,
         "memoryMB": record.memory_mb,
         "diskSizeMB": DISK_MB,

@@ -88,13 +88,12 @@ pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
-    let templates = Arc::clone(&shared.templates);
-    match tokio::task::spawn_blocking(move || templates.delete(&id)).await {
-        Ok(deleted) => deleted
-            .map(|()| StatusCode::NO_CONTENT)
-            .map_err(|error| store_error(&error)),
-        Err(_) => Err(ApiError::internal("the call was cut off")),
-    }
+    shared
+        .builder
+        .delete(&id)
+        .await
+        .map(|()| StatusCode::NO_CONTENT)
+        .map_err(|error| store_error(&error))
 }
 
 pub(super) fn find(shared: &Shared, id: &str) -> Result<TemplateRecord, ApiError> {

@@ -1,11 +1,13 @@
 //! Uploads of the files that COPY steps refer to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::templates::find;
@@ -17,6 +19,7 @@ use crate::template::{ArchiveError, UploadError, archive_path, is_hash};
 pub(super) async fn link(
     State(shared): State<Arc<Shared>>,
     PathParameters((id, hash)): PathParameters<(String, String)>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if !is_hash(&hash) {
@@ -27,18 +30,30 @@ pub(super) async fn link(
     let directory = shared.templates.path(&find(&shared, &id)?.id);
     let mut answer = json!({"present": archive_path(&directory, &hash).is_file()});
     if answer["present"] == false {
-        // Under the name by which the caller reaches us, which may be that of a tunnel.
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(str::to_owned);
-        let host = host.unwrap_or_else(|| shared.address.to_string());
-        answer["url"] = json!(format!(
-            "http://{host}/uploads/{}",
-            shared.uploads.link(&directory, &hash)
-        ));
+        let origin = origin(&headers, &scheme, shared.address);
+        let link = shared.uploads.link(&directory, &hash);
+        answer["url"] = json!(format!("{origin}/uploads/{link}"));
     }
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Where the caller reaches us, which may be the name of a tunnel or of a proxy that says so.
+fn origin(headers: &HeaderMap, scheme: &Scheme, address: SocketAddr) -> String {
+    let header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        // Every proxy on the way adds its own; the first is what the caller sees.
+        value.split(',').next().map(str::trim)
+    };
+    let scheme = header("x-forwarded-proto")
+        .filter(|scheme| ["http", "https"].contains(scheme))
+        .unwrap_or(scheme.as_str());
+    let host = header("x-forwarded-host")
+        .filter(|host| host.parse::<Authority>().is_ok())
+        .or_else(|| header("host"));
+    match host {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{address}"),
+    }
 }
 
 pub(super) async fn store(
@@ -54,6 +69,7 @@ pub(super) async fn store(
         .map_err(|error| {
             let status = match &error {
                 UploadError::NoLink => StatusCode::FORBIDDEN,
+                UploadError::NoTemplate => StatusCode::NOT_FOUND,
                 UploadError::TooLarge
                 | UploadError::Archive(ArchiveError::TooLarge(_) | ArchiveError::TooMany) => {
                     StatusCode::PAYLOAD_TOO_LARGE
@@ -68,4 +84,61 @@ pub(super) async fn store(
             };
             ApiError::new(status, error.to_string())
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_where_the_caller_comes_from() {
+        let address = "127.0.0.1:3000".parse().unwrap();
+        for (headers, scheme, expected) in [
+            (&[][..], Scheme::HTTP, "http://127.0.0.1:3000"),
+            (
+                &[("host", "localhost:3000")],
+                Scheme::HTTP,
+                "http://localhost:3000",
+            ),
+            (
+                &[("host", "api.localhost")],
+                Scheme::HTTPS,
+                "https://api.localhost",
+            ),
+            (
+                &[("host", "a.example"), ("x-forwarded-proto", "https")],
+                Scheme::HTTP,
+                "https://a.example",
+            ),
+            (
+                &[
+                    ("host", "127.0.0.1:3000"),
+                    ("x-forwarded-host", "a.example, b.internal"),
+                    ("x-forwarded-proto", "https, http"),
+                ],
+                Scheme::HTTP,
+                "https://a.example",
+            ),
+            (
+                &[("host", "a.example"), ("x-forwarded-proto", "http")],
+                Scheme::HTTPS,
+                "http://a.example",
+            ),
+            (
+                &[
+                    ("host", "a.example"),
+                    ("x-forwarded-proto", "gopher"),
+                    ("x-forwarded-host", "b c"),
+                ],
+                Scheme::HTTP,
+                "http://a.example",
+            ),
+        ] {
+            let map = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
+            assert_eq!(origin(&map, &scheme, address), expected, "{headers:?}");
+        }
+    }
 }

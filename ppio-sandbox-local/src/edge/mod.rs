@@ -1,6 +1,7 @@
 //! The front door: which requests are for the control plane, which for the daemon of a sandbox,
 //! and which for a port of a sandbox.
 
+mod port_conflict;
 mod ports_of;
 mod proxy;
 mod target;
@@ -18,7 +19,7 @@ use tower::ServiceExt as _;
 
 use crate::api_error::ApiError;
 use crate::envd;
-use crate::sandbox::{Phase, Sandbox};
+use crate::sandbox::Phase;
 use crate::shared::Shared;
 use target::Target;
 
@@ -81,7 +82,7 @@ impl Edge {
             request.extensions_mut().insert(Arc::clone(&sandbox));
             return infallible(self.envd.clone().oneshot(request).await);
         }
-        proxy::forward(&sandbox, port, request).await
+        proxy::forward(&sandbox, port, request, &self.shared.sandboxes).await
     }
 }
 
@@ -111,14 +112,6 @@ fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
         port,
     };
     (status, axum::Json(body)).into_response()
-}
-
-fn closed_port(sandbox: &Sandbox, port: u16) -> Response {
-    unavailable(
-        &sandbox.id,
-        Some(port),
-        &format!("the sandbox is running, but nothing in it listens on port {port}"),
-    )
 }
 
 /// Whether a host is one that this platform answers for.

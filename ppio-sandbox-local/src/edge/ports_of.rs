@@ -13,7 +13,11 @@ const LISTEN: &str = "0A";
 
 /// Whether a process of `sandbox` listens on `port`. Blocks on file system calls.
 pub(super) fn listens(sandbox: &Sandbox, port: u16) -> bool {
-    let sockets = listening_sockets(port);
+    holds(sandbox, &listening_sockets(port))
+}
+
+/// Whether a process of `sandbox` has one of these sockets open.
+pub(super) fn holds(sandbox: &Sandbox, sockets: &HashSet<String>) -> bool {
     if sockets.is_empty() {
         return false;
     }
@@ -39,7 +43,7 @@ fn socket_inode(target: &str) -> Option<&str> {
 }
 
 /// The inodes of the sockets that listen on `port`.
-fn listening_sockets(port: u16) -> HashSet<String> {
+pub(super) fn listening_sockets(port: u16) -> HashSet<String> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())

@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use tokio::net::TcpStream;
 
-use super::{closed_port, ports_of, unavailable};
-use crate::sandbox::{AGENT_PORT, Sandbox};
+use super::port_conflict::PortConflict;
+use super::{ports_of, unavailable};
+use crate::sandbox::{AGENT_PORT, Registry, Sandbox};
 
 /// A program that was just started gets this long to open its port, so that the first request
 /// after a start waits instead of failing.
@@ -32,9 +33,10 @@ pub(super) async fn forward(
     sandbox: &Arc<Sandbox>,
     port: u16,
     mut request: Request<Body>,
+    sandboxes: &Arc<Registry>,
 ) -> Response<Body> {
     let Some(stream) = connect(sandbox, port).await else {
-        return closed_port(sandbox, port);
+        return closed_port(sandbox, port, sandboxes).await;
     };
     for name in FOR_THE_EDGE {
         request.headers_mut().remove(*name);
@@ -47,6 +49,23 @@ pub(super) async fn forward(
             &format!("the sandbox did not answer: {error}"),
         ),
     }
+}
+
+async fn closed_port(
+    sandbox: &Arc<Sandbox>,
+    port: u16,
+    sandboxes: &Arc<Registry>,
+) -> Response<Body> {
+    let (closed, all) = (Arc::clone(sandbox), Arc::clone(sandboxes));
+    let conflict =
+        tokio::task::spawn_blocking(move || PortConflict::find(&closed, port, &all)).await;
+    let message = if let Ok(Some(conflict)) = conflict {
+        conflict.log(sandbox);
+        conflict.to_string()
+    } else {
+        format!("the sandbox is running, but nothing in it listens on port {port}")
+    };
+    unavailable(&sandbox.id, Some(port), &message)
 }
 
 /// Connects to the real port, waiting for it to open while the sandbox is young.

@@ -12,7 +12,7 @@ use crate::confined_path::{ConfinedPath, PathError};
 
 /// Describes a file; a symbolic link as what it points to, with its target named.
 pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
-    let metadata = fs::symlink_metadata(&path.host)?;
+    let metadata = path.metadata()?;
     let name = path
         .inside
         .file_name()
@@ -30,7 +30,7 @@ pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
         "modifiedTime": rfc3339(metadata.modified()?),
     });
     if metadata.is_symlink() {
-        entry["symlinkTarget"] = json!(fs::read_link(&path.host)?);
+        entry["symlinkTarget"] = json!(fs::read_link(path.place()?)?);
     }
     Ok(entry)
 }

@@ -41,13 +41,14 @@ pub(super) async fn download(
         .as_deref()
         .ok_or_else(|| ApiError::bad_request("path is required"))?;
     let path = locate(&sandbox, &query.username, path).await?;
-    let file = tokio::fs::File::open(&path.host)
-        .await
-        .map_err(|error| io_error("read", &path, &error))?;
-    let metadata = file
-        .metadata()
-        .await
-        .map_err(|error| io_error("read", &path, &error))?;
+    let failed = |error: io::Error| io_error("read", &path, &error);
+    let opened = path.clone();
+    let opened = blocking(move || {
+        let file = opened.open()?;
+        let metadata = file.metadata()?;
+        Ok((tokio::fs::File::from_std(file), metadata))
+    });
+    let (file, metadata) = opened.await.map_err(failed)?;
     if !metadata.is_file() {
         return Err(ApiError::bad_request(format!(
             "{} is not a file",
@@ -152,22 +153,17 @@ async fn store(
     gzip: bool,
 ) -> Result<(), ApiError> {
     let failed = |error: io::Error| io_error("write", path, &error);
-    if tokio::fs::metadata(&path.host)
-        .await
-        .is_ok_and(|metadata| metadata.is_dir())
-    {
-        return Err(ApiError::bad_request(format!(
-            "{} is a directory",
-            path.inside.display()
-        )));
-    }
-    let parent = path
-        .host
-        .parent()
-        .ok_or_else(|| ApiError::bad_request("path has no parent directory"))?;
-    tokio::fs::create_dir_all(parent).await.map_err(failed)?;
-    let aside = Aside(parent.join(format!(".upload-{}", identity::short_id('u'))));
-    let mut file = tokio::fs::File::create(&aside.0).await.map_err(failed)?;
+    let mut target = path.clone();
+    let opened = blocking(move || {
+        if target.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        target.make_parents()?;
+        let aside = target.beside(&format!(".upload-{}", identity::short_id('u')))?;
+        let file = aside.create()?;
+        Ok((target, Aside(aside), tokio::fs::File::from_std(file)))
+    });
+    let (target, aside, mut file) = opened.await.map_err(failed)?;
     let mut decoder = gzip.then(|| GzDecoder::new(Vec::new()));
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
@@ -191,27 +187,38 @@ async fn store(
             .map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
-    // What stood there keeps its permissions, a script stays executable.
-    if let Ok(old) = tokio::fs::metadata(&path.host).await {
-        file.set_permissions(old.permissions())
-            .await
-            .map_err(failed)?;
-    }
-    drop(file);
-    tokio::fs::rename(&aside.0, &path.host)
+    let file = file.into_std().await;
+    let placed = blocking(move || {
+        // What stood there keeps its permissions, a script stays executable.
+        if let Ok(old) = target.metadata()
+            && old.is_file()
+        {
+            file.set_permissions(old.permissions())?;
+        }
+        drop(file);
+        std::fs::rename(aside.0.place()?, target.place()?)?;
+        // It may be a program that the caller runs next.
+        isolation::settle();
+        Ok(())
+    });
+    placed.await.map_err(failed)
+}
+
+/// Runs calls of the file system, which may block for as long as the disk likes.
+async fn blocking<T: Send + 'static>(
+    calls: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(calls)
         .await
-        .map_err(failed)?;
-    // It may be a program that the caller runs next.
-    let _ = tokio::task::spawn_blocking(isolation::settle).await;
-    Ok(())
+        .map_err(io::Error::other)?
 }
 
 /// A file that is removed unless it was renamed away.
-struct Aside(std::path::PathBuf);
+struct Aside(ConfinedPath);
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = self.0.place().and_then(std::fs::remove_file);
     }
 }
 

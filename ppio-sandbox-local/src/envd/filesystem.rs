@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 use super::connect::{self, Call, Code, ConnectError};
 use super::entry::{describe, io_error, path_error};
 use super::{access, watch};
-use crate::confined_path::{ConfinedPath, LastLink, confine};
+use crate::confined_path::{ConfinedPath, LastLink, OpenDirectory, confine};
 use crate::parameters::PathParameters;
 use crate::sandbox::{Sandbox, user_environment};
 
 /// Of one listing.
 const MAX_ENTRIES: usize = 100_000;
+/// Of one listing: each costs a descriptor while it is read.
+const MAX_LEVELS: u32 = 256;
 
 #[derive(Debug, Deserialize)]
 struct PathRequest {
@@ -90,13 +92,13 @@ fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectE
         }
         "ListDir" => list(sandbox, call),
         "MakeDir" => {
-            let path = locate(
+            let mut path = locate(
                 sandbox,
                 call,
                 &call.message::<PathRequest>()?.path,
                 LastLink::Follow,
             )?;
-            make_directory(&path).map_err(|error| io_error("make", &path, &error))
+            make_directory(&mut path).map_err(|error| io_error("make", &path, &error))
         }
         "Move" => rename(sandbox, call),
         "Remove" => {
@@ -124,57 +126,58 @@ fn list(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let mut entries = Vec::new();
     // Proto3 leaves zero out; a listing of no level would be none.
-    collect(&path, request.depth.max(1), &mut entries)
+    OpenDirectory::open(&path)
+        .and_then(|directory| collect(&directory, 1, request.depth.max(1), &mut entries))
         .map_err(|error| io_error("list", &path, &error))?;
     Ok(json!({ "entries": entries }))
 }
 
-fn collect(directory: &ConfinedPath, depth: u32, entries: &mut Vec<Value>) -> io::Result<()> {
-    let mut names = fs::read_dir(&directory.host)?
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<io::Result<Vec<_>>>()?;
-    names.sort();
-    for name in names {
+fn collect(
+    directory: &OpenDirectory,
+    level: u32,
+    depth: u32,
+    entries: &mut Vec<Value>,
+) -> io::Result<()> {
+    if level > MAX_LEVELS {
+        return Err(io::Error::other(format!(
+            "more than {MAX_LEVELS} levels: list with less depth"
+        )));
+    }
+    for path in directory.entries()? {
         if entries.len() >= MAX_ENTRIES {
             return Err(io::Error::other(format!(
                 "more than {MAX_ENTRIES} entries: list with less depth"
             )));
         }
-        let path = ConfinedPath {
-            inside: directory.inside.join(&name),
-            host: directory.host.join(&name),
-        };
         match describe(&path) {
             Ok(entry) => entries.push(entry),
             // Removed since the directory was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         }
-        if depth > 1 && fs::symlink_metadata(&path.host).is_ok_and(|metadata| metadata.is_dir()) {
-            collect(&path, depth - 1, entries)?;
+        if level < depth && path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            // Since then it may have become something else, or nothing.
+            if let Ok(below) = OpenDirectory::open(&path) {
+                collect(&below, level + 1, depth, entries)?;
+            }
         }
     }
     Ok(())
 }
 
-fn make_directory(path: &ConfinedPath) -> io::Result<Value> {
-    if path.host.exists() {
-        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-    }
-    fs::create_dir_all(&path.host)?;
+fn make_directory(path: &mut ConfinedPath) -> io::Result<Value> {
+    path.make_directory()?;
     Ok(json!({ "entry": describe(path)? }))
 }
 
 fn rename(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
     let request: MoveRequest = call.message()?;
     let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
-    let destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
-    let moved = || {
-        fs::symlink_metadata(&source.host)?;
-        if let Some(parent) = destination.host.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::rename(&source.host, &destination.host)?;
+    let mut destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
+    let mut moved = || {
+        source.metadata()?;
+        destination.make_parents()?;
+        fs::rename(source.place()?, destination.place()?)?;
         describe(&destination)
     };
     moved()
@@ -189,9 +192,9 @@ fn remove(path: &ConfinedPath) -> io::Result<()> {
             "the root directory stays",
         ));
     }
-    if fs::symlink_metadata(&path.host)?.is_dir() {
-        fs::remove_dir_all(&path.host)
+    if path.metadata()?.is_dir() {
+        fs::remove_dir_all(path.place()?)
     } else {
-        fs::remove_file(&path.host)
+        fs::remove_file(path.place()?)
     }
 }

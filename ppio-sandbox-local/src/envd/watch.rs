@@ -1,5 +1,6 @@
 //! The directory watches of the filesystem service: streamed, or fetched by id.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::connect::{self, Call, Code, ConnectError};
+use super::entry::io_error;
 use super::filesystem::locate;
-use crate::confined_path::LastLink;
+use crate::confined_path::{LastLink, OpenDirectory};
 use crate::sandbox::{ChangeKind, DirectoryChange, DirectoryWatch, Sandbox};
 
 #[derive(Debug, Deserialize)]
@@ -57,22 +59,16 @@ fn unknown(id: &str) -> ConnectError {
 fn start(sandbox: &Sandbox, call: &Call) -> Result<DirectoryWatch, ConnectError> {
     let request: WatchRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
-    match std::fs::metadata(&path.host) {
-        Err(_) => {
-            return Err(ConnectError::not_found(format!(
-                "{} does not exist",
-                path.inside.display()
-            )));
+    let directory = OpenDirectory::open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            ConnectError::not_found(format!("{} does not exist", path.inside.display()))
         }
-        Ok(metadata) if !metadata.is_dir() => {
-            return Err(ConnectError::invalid(format!(
-                "{} is not a directory",
-                path.inside.display()
-            )));
+        io::ErrorKind::NotADirectory => {
+            ConnectError::invalid(format!("{} is not a directory", path.inside.display()))
         }
-        Ok(_) => {}
-    }
-    DirectoryWatch::start(&path.host, request.recursive).map_err(|error| {
+        _ => io_error("watch", &path, &error),
+    })?;
+    DirectoryWatch::start(directory, request.recursive).map_err(|error| {
         ConnectError::new(
             Code::Internal,
             format!("failed to watch {}: {error}", path.inside.display()),

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::cgroup::{Cgroup, CgroupParent};
 use super::{Init, Isolation, Run, processors, strays};
+use crate::identity;
 
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
 pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
@@ -20,14 +21,21 @@ pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
 /// Where a sandbox's process groups are written down, each as the leader's line of `/proc`.
 pub(crate) const GROUPS: &str = "groups";
 
+/// Where the number is written down that every process of a sandbox has as its limit of file locks.
+///
+/// Linux has not enforced that limit since 2.4 and still hands it on to children, whatever they
+/// do to their environment, session and parents.
+pub(crate) const LOCKS: &str = "locks";
+
 /// Puts a process under the sandbox's control *before* it runs anything: it writes down its
 /// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
-/// does once the platform or the sandbox is gone.
+/// does once the platform or the sandbox is gone. Shells do not agree on the letter for file locks.
 const ENTER: &str = r#"
 read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
 if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
-shift 3
+ulimit -w "$4" 2>/dev/null || ulimit -x "$4" 2>/dev/null
+shift 4
 exec "$@"
 "#;
 
@@ -47,6 +55,8 @@ pub(crate) struct Place {
     directory: PathBuf,
     cgroup: Option<Cgroup>,
     limits: Limits,
+    /// The number that is kept in [`LOCKS`].
+    locks: u64,
     /// The processors it may run on, where its cgroup does not limit its share.
     processors: Option<String>,
 }
@@ -80,6 +90,7 @@ impl Place {
             .arg(&self.directory)
             .arg(cgroup)
             .arg(data_kib.to_string())
+            .arg(self.locks.to_string())
             .args(pinned)
             .args(arguments)
             .env_clear()
@@ -109,6 +120,8 @@ impl Enclosure {
         limits: Limits,
     ) -> io::Result<Self> {
         fs::write(directory.join(GROUPS), "")?;
+        let locks = identity::rare_number();
+        fs::write(directory.join(LOCKS), format!("{locks}\n"))?;
         let name = directory
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -124,6 +137,7 @@ impl Enclosure {
             directory,
             cgroup,
             limits,
+            locks,
             processors,
         };
         match isolation.start(&place).await {

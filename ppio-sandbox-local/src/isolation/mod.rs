@@ -28,7 +28,7 @@ pub(crate) use enclosure::{Enclosure, Limits};
 pub(crate) use process_group::ProcessGroup;
 pub(crate) use spawning::{settle, spawn};
 pub(crate) use stand_ins::StandIns;
-pub(crate) use strays::sweep;
+pub(crate) use strays::{sweep, sweep_all};
 pub(crate) use watchdog::Watchdog;
 
 use crate::Error;
@@ -42,6 +42,11 @@ pub enum IsolationKind {
     Bubblewrap,
     /// A process group of the platform's user. It separates processes for pausing and killing, and
     /// **hides nothing**: run only code that you trust.
+    ///
+    /// Pausing and killing find every process that a sandbox started, also one that left its
+    /// process group, session and parent and cleared its environment. Without cgroups only one
+    /// that in addition sets its own limit of file locks (`RLIMIT_LOCKS`), which nothing does by
+    /// accident, outlives its sandbox.
     ProcessGroup,
 }
 

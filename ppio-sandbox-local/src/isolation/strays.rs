@@ -1,25 +1,32 @@
 //! Finding the processes of a sandbox without a cgroup, and of sandboxes whose platform is gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::enclosure::{GROUPS, MARK};
+use super::enclosure::{GROUPS, LOCKS, MARK};
 
-/// The processes that belong to `directory`, a sandbox's or one that holds those of sandboxes.
-///
-/// Three things tell: the mark in the environment that a process started with, which children
-/// carry into process groups and sessions of their own; the process group, for those that cleared
-/// their environment; and a parent that belongs.
+/// The processes that belong to the sandbox in `directory`.
 pub(crate) fn of(directory: &Path) -> io::Result<Vec<i32>> {
+    search(directory, &[directory.to_owned()])
+}
+
+/// The processes of all `sandboxes`, and those started for others below `directory`.
+///
+/// Four things tell: the mark in the environment that a process started with, which children carry
+/// into process groups and sessions of their own; the process group, for those that cleared their
+/// environment; a parent that belongs; and the limit of file locks, for those that got rid of all
+/// that.
+fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
     let mut mark = format!("{MARK}=").into_bytes();
     mark.extend_from_slice(directory.as_os_str().as_bytes());
-    let groups = groups_of(directory);
+    let groups = groups_of(sandboxes);
+    let locks = locks_of(sandboxes);
     let mut found = BTreeSet::new();
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let all = processes()?;
@@ -30,7 +37,10 @@ pub(crate) fn of(directory: &Path) -> io::Result<Vec<i32>> {
             all.get(&stat.group)
                 .is_none_or(|leader| leader.started == *started)
         });
-        if in_group || is_marked(*pid, &mark) {
+        if in_group
+            || is_marked(*pid, &mark)
+            || lock_limit(*pid).is_some_and(|limit| locks.contains(&limit))
+        {
             found.insert(*pid);
         }
     }
@@ -71,17 +81,34 @@ fn is_marked(pid: i32, mark: &[u8]) -> bool {
     })
 }
 
-/// The process groups started for `directory` or for a sandbox right below it, each with the time
-/// at which its leader started.
-fn groups_of(directory: &Path) -> HashMap<i32, u64> {
-    let below = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join(GROUPS));
-    std::iter::once(directory.join(GROUPS))
-        .chain(below)
-        .filter_map(|file| fs::read_to_string(file).ok())
+/// How many file locks a process may hold, where there is such a limit.
+fn lock_limit(pid: i32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    limits.lines().find_map(lock_limit_in)
+}
+
+fn lock_limit_in(line: &str) -> Option<u64> {
+    let hard = line
+        .strip_prefix("Max file locks")?
+        .split_ascii_whitespace()
+        .nth(1)?;
+    hard.parse().ok()
+}
+
+/// The limits of file locks that mark the processes of `sandboxes`.
+fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
+    sandboxes
+        .iter()
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(LOCKS)).ok())
+        .filter_map(|text| text.trim().parse().ok())
+        .collect()
+}
+
+/// The process groups started for `sandboxes`, each with the time at which its leader started.
+fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
+    sandboxes
+        .iter()
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(GROUPS)).ok())
         .flat_map(|text| {
             text.lines()
                 .filter_map(|line| {
@@ -143,19 +170,43 @@ pub(crate) fn signal(pids: &[i32], signal: Signal) {
     }
 }
 
-/// Ends what a platform that used `run_directory` left behind when even its watchdog was killed.
+/// Ends what is left of the sandboxes in `run_directory`, that of one platform, and removes it all.
 pub(crate) fn sweep(run_directory: &Path) -> io::Result<()> {
+    end(run_directory, &entries(run_directory)?);
+    remove_entries(run_directory)
+}
+
+/// Ends what platforms that are gone left below `all_runs` when even their watchdogs were killed.
+pub(crate) fn sweep_all(all_runs: &Path) -> io::Result<()> {
+    let mut sandboxes = Vec::new();
+    for run in entries(all_runs)? {
+        // Nobody's any more, or moved away by a watchdog that is at work there.
+        sandboxes.extend(entries(&run).unwrap_or_default());
+    }
+    end(all_runs, &sandboxes);
+    remove_entries(all_runs)
+}
+
+fn end(directory: &Path, sandboxes: &[PathBuf]) {
     let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let strays = of(run_directory)?;
-        if strays.is_empty() || Instant::now() >= deadline {
-            break;
-        }
+    while let Ok(strays) = search(directory, sandboxes)
+        && !strays.is_empty()
+        && Instant::now() < deadline
+    {
         signal(&strays, Signal::KILL);
         std::thread::sleep(Duration::from_millis(5));
     }
-    for entry in fs::read_dir(run_directory)? {
-        match fs::remove_dir_all(entry?.path()) {
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(directory)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect()
+}
+
+fn remove_entries(directory: &Path) -> io::Result<()> {
+    for entry in entries(directory)? {
+        match fs::remove_dir_all(entry) {
             // The watchdog of the platform that was killed may be removing the same files.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -179,5 +230,26 @@ mod tests {
         assert!(
             Stat::parse("42 (sh) Z 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777").is_none()
         );
+    }
+
+    #[test]
+    fn lock_limits_are_read() {
+        for (line, expected) in [
+            (
+                "Max file locks            unlimited            unlimited            locks     ",
+                None,
+            ),
+            (
+                "Max file locks            7                    2305843009213693952  locks     ",
+                Some(1 << 61),
+            ),
+            (
+                "Max pending signals       7                    7                    signals   ",
+                None,
+            ),
+            ("Max file locks", None),
+        ] {
+            assert_eq!(lock_limit_in(line), expected, "{line}");
+        }
     }
 }

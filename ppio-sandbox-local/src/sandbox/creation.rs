@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,13 +12,11 @@ use tokio::sync::{Mutex, watch};
 use super::lifecycle::remove_directory;
 use super::{
     AGENT_PORT, Life, Logs, Metrics, OnTimeout, Phase, ProcessConfig, ProcessTable, Registry,
-    Sandbox, StartError, Streams,
+    Sandbox, StartError, Streams, prepare_root,
 };
 use crate::confined_path::USER_HOME;
 use crate::identity;
-use crate::isolation::{
-    self, DEFAULT_PATH, Enclosure, Limits, OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM,
-};
+use crate::isolation::{self, DEFAULT_PATH, Enclosure, Limits};
 use crate::template::{TemplateImage, copy_tree};
 
 /// How long a template's start command may take until its ready command succeeds.
@@ -69,25 +66,6 @@ pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
     [("HOME", home.as_str()), ("USER", name), ("LOGNAME", name)]
         .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
         .into()
-}
-
-/// Makes the directories that every sandbox has.
-pub(crate) fn prepare_root(root: &Path) -> io::Result<()> {
-    for directory in ["app", "home/user", "root", "tmp", "var", "run"] {
-        fs::create_dir_all(root.join(directory))?;
-    }
-    for (place, kind) in WRITABLE_SYSTEM {
-        let own = root.join(OWN_SYSTEM).join(place);
-        match kind {
-            SystemPlace::Directory => fs::create_dir_all(own)?,
-            SystemPlace::File if own.exists() => {}
-            SystemPlace::File => {
-                fs::create_dir_all(own.parent().unwrap_or(root))?;
-                fs::write(own, "")?;
-            }
-        }
-    }
-    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
 }
 
 impl Registry {

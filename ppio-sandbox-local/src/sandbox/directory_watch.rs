@@ -8,6 +8,7 @@ use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use crate::confined_path::OpenDirectory;
 use crate::identity;
 
 /// Events that nobody fetches are dropped beyond this many.
@@ -36,35 +37,40 @@ pub(crate) struct DirectoryChange {
 pub(crate) struct DirectoryWatch {
     pub(crate) changes: mpsc::Receiver<DirectoryChange>,
     _watcher: RecommendedWatcher,
+    // The paths that the watcher uses start at its descriptor.
+    _directory: OpenDirectory,
 }
 
 impl DirectoryWatch {
-    /// Starts to watch `directory`, a path on this machine.
-    pub(crate) fn start(directory: &Path, recursive: bool) -> notify::Result<Self> {
+    /// Starts to watch `directory`. Links in it are not followed: here they would lead to other
+    /// places than in the sandbox.
+    pub(crate) fn start(directory: OpenDirectory, recursive: bool) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(BACKLOG);
-        let base = directory.to_owned();
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let Ok(event) = event else { return };
-                let Some(kind) = change_kind(event.kind) else {
-                    return;
-                };
-                for path in event.paths {
-                    if let Some(name) = relative(&base, &path) {
-                        // A full backlog means that nobody reads; the newest events are lost then.
-                        let _ = sender.try_send(DirectoryChange { name, kind });
-                    }
+        let base = directory.place();
+        let handler = move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            let Some(kind) = change_kind(event.kind) else {
+                return;
+            };
+            for path in event.paths {
+                if let Some(name) = relative(&base, &path) {
+                    // A full backlog means that nobody reads; the newest events are lost then.
+                    let _ = sender.try_send(DirectoryChange { name, kind });
                 }
-            })?;
+            }
+        };
+        let settings = notify::Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(handler, settings)?;
         let mode = if recursive {
             RecursiveMode::Recursive
         } else {
             RecursiveMode::NonRecursive
         };
-        watcher.watch(directory, mode)?;
+        watcher.watch(&directory.place(), mode)?;
         Ok(Self {
             changes,
             _watcher: watcher,
+            _directory: directory,
         })
     }
 }

@@ -181,8 +181,9 @@ impl Sandbox {
     }
 }
 
-/// Removes a sandbox's directory. Processes that were just killed may have been creating files.
-pub(super) async fn remove_directory(directory: &std::path::Path) -> io::Result<()> {
+/// Removes a directory with all that is in it. Processes that were just killed may have been
+/// creating files there.
+pub(crate) async fn remove_directory(directory: &std::path::Path) -> io::Result<()> {
     let mut attempts = 0;
     loop {
         match tokio::fs::remove_dir_all(directory).await {

@@ -65,6 +65,20 @@ impl Logs {
         entries.push_back(entry);
     }
 
+    /// Adds a line unless it is there already. Tells whether it was added.
+    pub(crate) fn push_once(&self, level: Level, message: &str) -> bool {
+        let said = self
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|entry| entry.message == message);
+        if !said {
+            self.push(level, message, &[]);
+        }
+        !said
+    }
+
     pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
         self.entries
             .lock()

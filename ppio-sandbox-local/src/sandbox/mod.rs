@@ -9,6 +9,7 @@ mod ports;
 mod process;
 mod process_table;
 mod registry;
+mod root;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -17,15 +18,16 @@ use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
 
-pub(crate) use creation::{CreateError, NewSandbox, prepare_root, user_environment};
+pub(crate) use creation::{CreateError, NewSandbox, user_environment};
 pub(crate) use directory_watch::{ChangeKind, DirectoryChange, DirectoryWatch, PolledWatches};
-pub(crate) use lifecycle::{ChangeError, Life, OnTimeout, Phase};
+pub(crate) use lifecycle::{ChangeError, Life, OnTimeout, Phase, remove_directory};
 pub(crate) use logs::{Level, LineCutter, LogEntry, Logs};
 pub(crate) use metrics::{Metrics, Sample, disk_usage};
 pub(crate) use ports::{Port, Ports};
 pub(crate) use process::{Process, ProcessConfig, ProcessEvent, Streams};
 pub(crate) use process_table::{ProcessTable, StartError};
 pub(crate) use registry::Registry;
+pub(crate) use root::prepare_root;
 pub(crate) use terminal::Terminal;
 
 use crate::isolation::Enclosure;

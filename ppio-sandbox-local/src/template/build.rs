@@ -1,20 +1,16 @@
 //! Builds: from a request to a finished template, one task each.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
-use tokio::sync::{Semaphore, watch};
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::copy_tree::copy_tree;
-use super::record::{Failure, Recipe};
-use super::steps::{StepError, Workshop};
+use super::job::{Job, Stop};
 use super::{StoreError, TemplateStore};
-use crate::isolation::{Enclosure, Limits};
-use crate::sandbox::{Level, LogEntry, Logs, Registry, prepare_root};
+use crate::sandbox::{Level, LogEntry, Logs, Registry, remove_directory};
 
 pub(crate) use super::steps::Step;
 
@@ -22,6 +18,8 @@ pub(crate) use super::steps::Step;
 const PARALLEL_BUILDS: usize = 4;
 /// Builds whose logs are remembered.
 const MAX_LOGS: usize = 1000;
+/// A deletion is answered after this long although files are left, which go on to be removed.
+const DELETE_ANSWER: Duration = Duration::from_secs(5);
 
 /// What a build starts from.
 #[derive(Debug, Clone)]
@@ -67,12 +65,30 @@ impl BuildLog {
     }
 }
 
-/// Tells followers that a build is over, also when its task is aborted.
+/// Tells followers that a build is over, also when its task panics.
 struct Ending(Arc<BuildLog>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.progress.send_modify(|progress| progress.over = true);
+    }
+}
+
+/// A build that was started and not yet found to be over.
+#[derive(Debug)]
+struct Running {
+    template_id: String,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it. Returns when its processes and files are gone.
+    async fn end(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "a build broke off");
+        }
     }
 }
 
@@ -82,7 +98,9 @@ pub(crate) struct Builder {
     sandboxes: Arc<Registry>,
     turns: Arc<Semaphore>,
     logs: Mutex<HashMap<String, (SystemTime, Arc<BuildLog>)>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    running: Mutex<Vec<Running>>,
+    /// Deleted templates whose builds and files take their time to go.
+    removals: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Builder {
@@ -92,14 +110,16 @@ impl Builder {
             sandboxes,
             turns: Arc::new(Semaphore::new(PARALLEL_BUILDS)),
             logs: Mutex::default(),
-            tasks: Mutex::default(),
+            running: Mutex::default(),
+            removals: Mutex::default(),
         }
     }
 
     /// The log of a build, made when there is none yet.
     pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLog> {
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = lock(&self.logs);
         if logs.len() >= MAX_LOGS
+            && !logs.contains_key(build_id)
             && let Some(oldest) = logs
                 .iter()
                 .min_by_key(|(_, (time, _))| *time)
@@ -118,235 +138,83 @@ impl Builder {
         &self,
         template_id: &str,
         build_id: &str,
-        request: BuildRequest,
+        mut request: BuildRequest,
     ) -> Result<(), StoreError> {
-        self.templates.begin(template_id, build_id)?;
+        // Held until the build is known here: a deletion finds either no template or the build.
+        let mut running = lock(&self.running);
+        let mut metadata = self.templates.begin(template_id, build_id)?;
+        metadata.append(&mut request.metadata);
+        request.metadata = metadata;
+        let (stop, stopped) = watch::channel(false);
         let job = Job {
             templates: Arc::clone(&self.templates),
             sandboxes: Arc::clone(&self.sandboxes),
             log: self.log(build_id),
             template_id: template_id.to_owned(),
             build_id: build_id.to_owned(),
+            stop: Stop(stopped),
         };
         let turns = Arc::clone(&self.turns);
         let ending = Ending(self.log(build_id));
         let task = tokio::spawn(async move {
             let _ending = ending;
-            let Ok(_turn) = turns.acquire().await else {
-                return;
+            let turn = tokio::select! {
+                turn = turns.acquire() => turn.ok(),
+                () = job.stop.wanted() => None,
             };
-            job.run(request).await;
+            match turn {
+                Some(_turn) => job.run(request).await,
+                None => job.stopped(),
+            }
         });
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task);
+        running.retain(|build| !build.task.is_finished());
+        running.push(Running {
+            template_id: template_id.to_owned(),
+            stop,
+            task,
+        });
         Ok(())
     }
 
-    /// Ends builds that run. What they made goes with the platform's run directory.
+    /// Deletes a template, and ends its builds. Files that take long to go are left to go after
+    /// this returns.
+    pub(crate) async fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
+        let template_id = self.templates.forget(id_or_name)?;
+        let of_template = |build: &mut Running| build.template_id == template_id;
+        let builds: Vec<_> = lock(&self.running).extract_if(.., of_template).collect();
+        let directory = self.templates.path(&template_id);
+        let (sender, removed) = oneshot::channel();
+        // A task of its own: a caller that goes away must not leave half of it.
+        let removal = tokio::spawn(async move {
+            join_all(builds.into_iter().map(Running::end)).await;
+            let outcome = remove_directory(&directory).await;
+            if let Err(Err(error)) = sender.send(outcome) {
+                tracing::warn!(%error, "failed to remove the files of a deleted template");
+            }
+        });
+        {
+            let mut removals = lock(&self.removals);
+            removals.retain(|removal| !removal.is_finished());
+            removals.push(removal);
+        }
+        match tokio::time::timeout(DELETE_ANSWER, removed).await {
+            Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
+            // It goes on; without its record the rest would be removed at the next start.
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends builds that run. Returns when what they made is gone.
     pub(crate) async fn close(&self) {
         self.turns.close();
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            task.abort();
-            let _ = task.await;
-        }
-    }
-}
-
-struct Job {
-    templates: Arc<TemplateStore>,
-    sandboxes: Arc<Registry>,
-    log: Arc<BuildLog>,
-    template_id: String,
-    build_id: String,
-}
-
-impl Job {
-    async fn run(&self, request: BuildRequest) {
-        let staging = self
-            .sandboxes
-            .run_directory()
-            .join(format!("build-{}", self.build_id));
-        let outcome = self.build(&staging, request).await;
-        if let Err(error) = tokio::fs::remove_dir_all(&staging).await {
-            tracing::warn!(%error, "failed to remove the directory of a build");
-        }
-        let stored = match outcome {
-            Ok(()) => {
-                self.log.push(Level::Info, "Build finished");
-                Ok(())
-            }
-            Err(failure) => {
-                self.log
-                    .push(Level::Error, format!("Build failed: {}", failure.message));
-                self.templates
-                    .fail(&self.template_id, &self.build_id, failure)
-            }
-        };
-        if let Err(error) = stored {
-            tracing::warn!(%error, "failed to store the outcome of a build");
+        let builds = std::mem::take(&mut *lock(&self.running));
+        let removals = std::mem::take(&mut *lock(&self.removals));
+        join_all(builds.into_iter().map(Running::end)).await;
+        for removal in removals {
+            let _ = removal.await;
         }
     }
 
-    async fn build(&self, staging: &Path, request: BuildRequest) -> Result<(), Failure> {
-        let general = |error: &dyn std::fmt::Display| Failure {
-            message: error.to_string(),
-            step: None,
-        };
-        let recipe = self.prepare(staging, &request.source).await?;
-        let mut workshop = Workshop {
-            root: staging.join("root"),
-            scratch: staging.to_owned(),
-            template_directory: self.templates.path(&self.template_id),
-            recipe,
-            log: Arc::clone(&self.log),
-        };
-        let mut enclosure = None;
-        let mut applied = Ok(());
-        for (index, step) in request.steps.iter().enumerate() {
-            self.log.push(
-                Level::Info,
-                format!("[{}/{}] {step}", index + 1, request.steps.len()),
-            );
-            let outcome = match step {
-                Step::Run { command, user } => {
-                    self.run_step(&workshop, &mut enclosure, staging, command, user.as_deref())
-                        .await
-                }
-                step => {
-                    let step = step.clone();
-                    // The workshop goes to a thread that may block on the disk, and comes back.
-                    let applying = tokio::task::spawn_blocking(move || {
-                        let outcome = workshop.apply(&step);
-                        (workshop, outcome)
-                    });
-                    let outcome;
-                    (workshop, outcome) = applying.await.map_err(|error| general(&error))?;
-                    outcome
-                }
-            };
-            if let Err(error) = outcome {
-                applied = Err(Failure {
-                    message: format!("{step}: {error}"),
-                    step: Some((index + 1).to_string()),
-                });
-                break;
-            }
-        }
-        if let Some(enclosure) = enclosure {
-            enclosure.kill().await.map_err(|error| general(&error))?;
-        }
-        applied?;
-        let mut recipe = workshop.recipe;
-        recipe.start_command = request.start_command.or(recipe.start_command);
-        recipe.ready_command = request.ready_command.or(recipe.ready_command);
-        let mut metadata = request.metadata;
-        self.read_agent_file(&staging.join("root"), &mut metadata);
-        self.templates
-            .finish(
-                &self.template_id,
-                &self.build_id,
-                &staging.join("root"),
-                recipe,
-                metadata,
-            )
-            .map_err(|error| general(&error))
-    }
-
-    /// Takes the configuration of an agent from its `agent.yaml`, unless the request brought one.
-    fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
-        if metadata.contains_key(TEMPLATE_METADATA_KEY) {
-            return;
-        }
-        let files = ["agent.yaml", "agent.yml"].map(|name| root.join("app").join(name));
-        let Some(text) = files
-            .iter()
-            .find_map(|file| std::fs::read_to_string(file).ok())
-        else {
-            return;
-        };
-        match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
-            Ok(document) => {
-                metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);
-            }
-            Err(error) => self
-                .log
-                .push(Level::Warn, format!("agent.yaml is left out: {error}")),
-        }
-    }
-
-    /// Lays out what the build starts from.
-    async fn prepare(&self, staging: &Path, source: &Source) -> Result<Recipe, Failure> {
-        let general = |error: &dyn std::fmt::Display| Failure {
-            message: error.to_string(),
-            step: None,
-        };
-        let (base, recipe) = match source {
-            Source::Host { image } => {
-                if let Some(image) = image {
-                    let message = format!(
-                        "The image {image} is not pulled: the system of this machine is used instead"
-                    );
-                    self.log.push(Level::Warn, message);
-                }
-                (None, Recipe::default())
-            }
-            Source::Template(reference) => {
-                let image = self
-                    .templates
-                    .image(reference)
-                    .map_err(|error| general(&error))?;
-                let recipe = Recipe {
-                    environment: image.environment,
-                    directory: image.directory,
-                    user: image.user,
-                    start_command: image.start_command,
-                    ready_command: image.ready_command,
-                };
-                (image.root, recipe)
-            }
-        };
-        let root = staging.join("root");
-        let prepared = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&root)?;
-            if let Some(base) = base {
-                copy_tree(&base, &root)?;
-            }
-            prepare_root(&root)
-        });
-        prepared
-            .await
-            .map_err(|error| general(&error))?
-            .map_err(|error| general(&error))?;
-        Ok(recipe)
-    }
-
-    async fn run_step(
-        &self,
-        workshop: &Workshop,
-        enclosure: &mut Option<Enclosure>,
-        staging: &Path,
-        command: &str,
-        user: Option<&str>,
-    ) -> Result<(), StepError> {
-        let enclosure = if let Some(enclosure) = enclosure {
-            enclosure
-        } else {
-            let registry = &self.sandboxes;
-            let opened = Enclosure::open(
-                registry.isolation(),
-                staging.to_owned(),
-                registry.cgroup(),
-                Limits::default(),
-            );
-            enclosure.insert(opened.await?)
-        };
-        workshop.run(enclosure, command, user).await
-    }
-}
-
-impl Builder {
     /// Hands on every line of a build's log until the build is over, however it ends.
     pub(crate) async fn finished(&self, build_id: &str, on_log: &mut impl FnMut(&str)) {
         let log = self.log(build_id);
@@ -363,4 +231,8 @@ impl Builder {
             }
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

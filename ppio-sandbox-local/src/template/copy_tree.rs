@@ -1,6 +1,6 @@
 //! Copies directories with modes and links; shares blocks where the file system can.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -20,7 +20,12 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(source)?;
     let kind = metadata.file_type();
     if kind.is_dir() {
-        if !target.is_dir() {
+        let old = fs::symlink_metadata(target);
+        if old.as_ref().is_ok_and(Metadata::is_symlink) {
+            // It leads elsewhere on this machine than in a sandbox.
+            fs::remove_file(target)?;
+        }
+        if !old.is_ok_and(|old| old.is_dir()) {
             fs::create_dir_all(target)?;
             fs::set_permissions(target, metadata.permissions())?;
         }
@@ -83,5 +88,20 @@ mod tests {
             fs::read_link(target.join("link")).unwrap(),
             Path::new("bin/tool")
         );
+    }
+
+    #[test]
+    fn links_in_the_way_are_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("a/sub")).unwrap();
+        fs::write(at("a/sub/file"), "new").unwrap();
+        for place in ["b", "outside"] {
+            fs::create_dir(at(place)).unwrap();
+        }
+        std::os::unix::fs::symlink(at("outside"), at("b/sub")).unwrap();
+        copy_tree(&at("a"), &at("b")).unwrap();
+        assert_eq!(fs::read(at("b/sub/file")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(at("outside")).unwrap().count(), 0);
     }
 }

@@ -3,10 +3,12 @@
 mod archive;
 mod build;
 mod copy_tree;
+mod job;
 mod name;
 mod record;
 mod steps;
 mod store;
+mod stored;
 mod uploads;
 
 pub(crate) use archive::ArchiveError;

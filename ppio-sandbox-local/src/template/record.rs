@@ -71,6 +71,9 @@ pub(crate) struct BuildRecord {
     pub(crate) updated_at: SystemTime,
     /// Given to the build once it is ready.
     pub(crate) wanted_tags: Vec<String>,
+    /// Given to the template once the build is ready.
+    #[serde(default)]
+    pub(crate) wanted_metadata: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) disk_mb: u64,
     #[serde(default)]

@@ -19,6 +19,9 @@ use crate::sandbox::{Level, LineCutter, user_environment};
 /// One command of a build may take this long.
 const RUN_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
+/// How long output is still awaited after a command ended while a child of it holds the pipe.
+const DRAIN: Duration = Duration::from_millis(200);
+
 /// One step, checked.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -133,8 +136,11 @@ impl Workshop {
                 self.recipe.environment.extend(variables.iter().cloned());
             }
             Step::Directory { path } => {
-                let directory = confine(&self.root, &self.base(), path, LastLink::Follow)?;
-                std::fs::create_dir_all(&directory.host)?;
+                let mut directory = confine(&self.root, &self.base(), path, LastLink::Follow)?;
+                match directory.make_directory() {
+                    Err(_) if directory.metadata().is_ok_and(|found| found.is_dir()) => {}
+                    made => made?,
+                }
                 self.recipe.directory = Some(directory.inside.to_string_lossy().into_owned());
             }
             Step::User { name } => self.recipe.user = Some(name.clone()),
@@ -147,21 +153,24 @@ impl Workshop {
 
     /// Copies a file to a file or into a directory, a directory's content into a directory.
     fn place(&self, source: &Path, target: &str, mode: Option<u32>) -> Result<(), StepError> {
-        let place = confine(&self.root, &self.base(), target, LastLink::Follow)?;
-        let mut host = place.host;
+        let confined = |target: &str| confine(&self.root, &self.base(), target, LastLink::Follow);
+        let mut place = confined(target)?;
         if source.is_dir() {
-            copy_tree(source, &host)?;
+            place.make_parents()?;
+            copy_tree(source, &place.place()?)?;
         } else {
-            if target.ends_with('/') || host.is_dir() {
-                host = host.join(source.file_name().unwrap_or_default());
+            if target.ends_with('/') || place.metadata().is_ok_and(|found| found.is_dir()) {
+                let name = source.file_name().unwrap_or_default().to_string_lossy();
+                place = confined(&format!("{target}/{name}"))?;
             }
-            if let Some(parent) = host.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            copy_entry(source, &host)?;
+            place.make_parents()?;
+            copy_entry(source, &place.place()?)?;
         }
-        if let Some(mode) = mode {
-            std::fs::set_permissions(&host, std::fs::Permissions::from_mode(mode))?;
+        if let Some(mode) = mode
+            && !place.metadata()?.is_symlink()
+        {
+            let placed = place.open()?;
+            placed.set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
         Ok(())
     }
@@ -192,10 +201,23 @@ impl Workshop {
         let mut child = isolation::spawn(&mut command)?;
         let output = child.stdout.take();
         let finished = tokio::time::timeout(RUN_DEADLINE, async {
-            if let Some(output) = output {
-                self.log_lines(output).await?;
+            let Some(output) = output else {
+                return child.wait().await;
+            };
+            let mut lines = std::pin::pin!(self.log_lines(output));
+            tokio::select! {
+                read = &mut lines => {
+                    read?;
+                    child.wait().await
+                }
+                status = child.wait() => {
+                    // What it left running in the background may hold the pipe for ever.
+                    if let Ok(read) = tokio::time::timeout(DRAIN, lines).await {
+                        read?;
+                    }
+                    status
+                }
             }
-            child.wait().await
         });
         let status = finished.await.map_err(|_| StepError::TooLong)??;
         if status.success() {

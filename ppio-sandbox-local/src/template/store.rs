@@ -16,11 +16,15 @@ use std::time::SystemTime;
 use super::record::{
     BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
 };
+use super::stored;
 use crate::sandbox::disk_usage;
 use crate::{Error, clock, identity};
 
 /// The template that clients ask for when they name none: the host's system and nothing else.
 pub(crate) const BASE: &str = "base";
+
+/// The file in a template's directory that says what the template is.
+pub(super) const RECORD: &str = "template.json";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -73,22 +77,12 @@ pub(crate) struct TemplateStore {
 }
 
 impl TemplateStore {
-    /// Reads what is stored and removes what was left half-made.
+    /// Reads what is stored, as far as it can be used, and removes what was left half-made.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
-        let mut templates = HashMap::new();
-        for entry in fs::read_dir(&directory).map_err(Error::home(&directory))? {
-            let path = entry.map_err(Error::home(&directory))?.path();
-            let loaded = load(&path).map_err(Error::home(&path))?;
-            match loaded {
-                Some(record) => {
-                    templates.insert(record.id.clone(), record);
-                }
-                None => fs::remove_dir_all(&path).map_err(Error::home(&path))?,
-            }
-        }
+        let stored = stored::read(&directory)?;
         let store = Self {
             directory,
-            templates: Mutex::new(templates),
+            templates: Mutex::new(stored),
         };
         if store.find(BASE).is_none() {
             let record = base_template();
@@ -186,18 +180,23 @@ impl TemplateStore {
             created_at: now,
             updated_at: now,
             wanted_tags: new.tags,
+            wanted_metadata: new.metadata,
             disk_mb: 0,
             recipe: Recipe::default(),
             failure: None,
         });
-        record.metadata.extend(new.metadata);
         self.save(&record)?;
         templates.insert(record.id.clone(), record.clone());
         Ok((record, build_id))
     }
 
-    /// Marks a waiting build as building; only the first call succeeds.
-    pub(crate) fn begin(&self, template_id: &str, build_id: &str) -> Result<(), StoreError> {
+    /// Marks a waiting build as building; only the first call succeeds. Hands out the metadata that
+    /// the build was requested with, for [`TemplateStore::finish`].
+    pub(crate) fn begin(
+        &self,
+        template_id: &str,
+        build_id: &str,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
         self.change(template_id, |record| {
             let build = record
                 .build_mut(build_id)
@@ -207,7 +206,7 @@ impl TemplateStore {
             }
             build.status = BuildStatus::Building;
             build.updated_at = SystemTime::now();
-            Ok(())
+            Ok(std::mem::take(&mut build.wanted_metadata))
         })
     }
 
@@ -222,13 +221,14 @@ impl TemplateStore {
     ) -> Result<(), StoreError> {
         let disk_mb = disk_usage(files) / (1024 * 1024);
         let root = self.build_root(template_id, build_id);
-        fs::create_dir_all(self.path(template_id).join("builds"))?;
-        fs::rename(files, &root)?;
         self.change(template_id, |record| {
             let now = SystemTime::now();
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
+            // Only here, where no deletion can come between.
+            fs::create_dir_all(self.path(template_id).join("builds"))?;
+            fs::rename(files, &root)?;
             build.status = BuildStatus::Ready;
             build.updated_at = now;
             build.recipe = recipe;
@@ -292,18 +292,25 @@ impl TemplateStore {
         }
     }
 
-    pub(crate) fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
+    /// Takes a template out of what is stored and tells its id. Its files are the caller's to
+    /// remove; without their record they would go at the next start.
+    pub(crate) fn forget(&self, id_or_name: &str) -> Result<String, StoreError> {
         let record = self
             .find(id_or_name)
             .ok_or_else(|| StoreError::NoTemplate(id_or_name.to_owned()))?;
         if record.id == BASE {
             return Err(StoreError::BuiltIn);
         }
-        // Without its record a directory is removed at the next start, should this be cut short.
-        fs::remove_file(self.path(&record.id).join("template.json"))?;
-        self.lock().remove(&record.id);
-        fs::remove_dir_all(self.path(&record.id))?;
-        Ok(())
+        let mut templates = self.lock();
+        match fs::remove_file(self.path(&record.id).join(RECORD)) {
+            // Another call was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NoTemplate(id_or_name.to_owned()));
+            }
+            removed => removed?,
+        }
+        templates.remove(&record.id);
+        Ok(record.id)
     }
 
     pub(crate) fn path(&self, template_id: &str) -> PathBuf {
@@ -317,11 +324,11 @@ impl TemplateStore {
     fn save(&self, record: &TemplateRecord) -> io::Result<()> {
         let directory = self.path(&record.id);
         fs::create_dir_all(&directory)?;
-        let aside = directory.join("template.json.new");
+        let aside = directory.join(format!("{RECORD}.new"));
         let mut file = File::create(&aside)?;
         file.write_all(&serde_json::to_vec_pretty(record)?)?;
         file.sync_all()?;
-        fs::rename(aside, directory.join("template.json"))
+        fs::rename(aside, directory.join(RECORD))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, TemplateRecord>> {
@@ -329,42 +336,6 @@ impl TemplateStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads one template. `None` when nothing usable is there.
-fn load(directory: &Path) -> io::Result<Option<TemplateRecord>> {
-    let text = match fs::read(directory.join("template.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut record: TemplateRecord = serde_json::from_slice(&text)?;
-    for build in &mut record.builds {
-        if matches!(build.status, BuildStatus::Waiting | BuildStatus::Building) {
-            build.status = BuildStatus::Error;
-            build.failure = Some(Failure {
-                message: "the platform stopped during the build".into(),
-                step: None,
-            });
-        }
-    }
-    // A template that was never built is as good as not there.
-    if !record
-        .builds
-        .iter()
-        .any(|build| build.status == BuildStatus::Ready)
-    {
-        return Ok(None);
-    }
-    // Files that were in place already when the record was not yet.
-    for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
-        let entry = entry?;
-        let build = record.build(&entry.file_name().to_string_lossy());
-        if build.is_none_or(|build| build.status != BuildStatus::Ready) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(Some(record))
 }
 
 fn base_template() -> TemplateRecord {
@@ -387,6 +358,7 @@ fn base_template() -> TemplateRecord {
             created_at: now,
             updated_at: now,
             wanted_tags: Vec::new(),
+            wanted_metadata: BTreeMap::new(),
             disk_mb: 0,
             recipe: Recipe::default(),
             failure: None,

@@ -21,6 +21,8 @@ const MAX_LINKS: usize = 10_000;
 pub(crate) enum UploadError {
     #[error("the upload link is not valid, or was used already")]
     NoLink,
+    #[error("the template that the upload is for was deleted")]
+    NoTemplate,
     #[error("the upload is larger than {MAX_UPLOAD} bytes")]
     TooLarge,
     #[error("the upload broke off: {0}")]
@@ -72,14 +74,18 @@ impl Uploads {
             .cloned();
         let target = target.ok_or(UploadError::NoLink)?;
         let directory = target.parent().ok_or(UploadError::NoLink)?;
-        tokio::fs::create_dir_all(directory).await?;
+        // Not the directory above: with its template it is gone for good.
+        match tokio::fs::create_dir(directory).await {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(gone(error)),
+            _ => {}
+        }
         let aside = Aside(directory.join(format!(".{}", identity::short_id('u'))));
-        receive(body, &aside.0).await?;
+        receive(body, tokio::fs::File::create(&aside.0).await.map_err(gone)?).await?;
         let checked = aside.0.clone();
         tokio::task::spawn_blocking(move || archive::inspect(&checked))
             .await
             .map_err(io::Error::other)??;
-        tokio::fs::rename(&aside.0, &target).await?;
+        tokio::fs::rename(&aside.0, &target).await.map_err(gone)?;
         self.links
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -88,8 +94,15 @@ impl Uploads {
     }
 }
 
-async fn receive(body: Body, path: &Path) -> Result<(), UploadError> {
-    let mut file = tokio::fs::File::create(path).await?;
+fn gone(error: io::Error) -> UploadError {
+    if error.kind() == io::ErrorKind::NotFound {
+        UploadError::NoTemplate
+    } else {
+        UploadError::Io(error)
+    }
+}
+
+async fn receive(body: Body, mut file: tokio::fs::File) -> Result<(), UploadError> {
     let mut size = 0;
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {

@@ -1,0 +1,279 @@
+//! One build at work: from what it starts from, step by step, to the files of a template.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
+use tokio::sync::watch;
+
+use super::build::{BuildLog, BuildRequest, Source};
+use super::copy_tree::copy_tree;
+use super::record::{Failure, Recipe};
+use super::steps::{Step, StepError, Workshop};
+use super::{StoreError, TemplateStore};
+use crate::confined_path::{LastLink, confine};
+use crate::isolation::{Enclosure, Limits};
+use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
+
+/// What a build works with.
+pub(super) struct Job {
+    pub(super) templates: Arc<TemplateStore>,
+    pub(super) sandboxes: Arc<Registry>,
+    pub(super) log: Arc<BuildLog>,
+    pub(super) template_id: String,
+    pub(super) build_id: String,
+    pub(super) stop: Stop,
+}
+
+/// Turns true, or loses its sender, when the build is to end before it is done.
+#[derive(Clone)]
+pub(super) struct Stop(pub(super) watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns once the build is to end.
+    pub(super) async fn wanted(&self) {
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+    }
+
+    fn is_wanted(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+/// Why a build made no template.
+enum Unfinished {
+    Failed(Failure),
+    Stopped,
+}
+
+impl Unfinished {
+    fn general(error: &dyn std::fmt::Display) -> Self {
+        Self::Failed(Failure {
+            message: error.to_string(),
+            step: None,
+        })
+    }
+}
+
+impl Job {
+    /// Builds, and stores what became of it. What was begun is gone when this returns.
+    pub(super) async fn run(&self, request: BuildRequest) {
+        let staging = self
+            .sandboxes
+            .run_directory()
+            .join(format!("build-{}", self.build_id));
+        let outcome = self.build(&staging, request).await;
+        if let Err(error) = remove_directory(&staging).await {
+            tracing::warn!(%error, "failed to remove the directory of a build");
+        }
+        match outcome {
+            Ok(()) => self.log.push(Level::Info, "Build finished"),
+            Err(Unfinished::Failed(failure)) => self.fail(failure),
+            Err(Unfinished::Stopped) => self.stopped(),
+        }
+    }
+
+    /// Stores that the build was ended before it was done.
+    pub(super) fn stopped(&self) {
+        self.fail(Failure {
+            message: "the build was stopped: the platform ended, or the template was deleted"
+                .into(),
+            step: None,
+        });
+    }
+
+    fn fail(&self, failure: Failure) {
+        let message = format!("Build failed: {}", failure.message);
+        self.log.push(Level::Error, message);
+        match self
+            .templates
+            .fail(&self.template_id, &self.build_id, failure)
+        {
+            // A template that was deleted has no builds that could fail.
+            Ok(()) | Err(StoreError::NoTemplate(_)) => {}
+            Err(error) => tracing::warn!(%error, "failed to store the outcome of a build"),
+        }
+    }
+
+    async fn build(&self, staging: &Path, request: BuildRequest) -> Result<(), Unfinished> {
+        let recipe = self.prepare(staging, &request.source).await?;
+        let mut workshop = Workshop {
+            root: staging.join("root"),
+            scratch: staging.to_owned(),
+            template_directory: self.templates.path(&self.template_id),
+            recipe,
+            log: Arc::clone(&self.log),
+        };
+        let mut enclosure = None;
+        let mut applied = Ok(());
+        for (index, step) in request.steps.iter().enumerate() {
+            if self.stop.is_wanted() {
+                applied = Err(Unfinished::Stopped);
+                break;
+            }
+            self.log.push(
+                Level::Info,
+                format!("[{}/{}] {step}", index + 1, request.steps.len()),
+            );
+            let outcome = match step {
+                Step::Run { command, user } => {
+                    let running =
+                        self.run_step(&workshop, &mut enclosure, staging, command, user.as_deref());
+                    let Some(outcome) = running.await else {
+                        applied = Err(Unfinished::Stopped);
+                        break;
+                    };
+                    outcome
+                }
+                step => {
+                    // As with the steps of a Dockerfile, nothing that a command left running sees
+                    // the next step, and nothing moves files under its hands.
+                    if let Some(enclosure) = enclosure.take() {
+                        let killed = enclosure.kill().await;
+                        killed.map_err(|error| Unfinished::general(&error))?;
+                    }
+                    let step = step.clone();
+                    // The workshop goes to a thread that may block on the disk, and comes back.
+                    let applying = tokio::task::spawn_blocking(move || {
+                        let outcome = workshop.apply(&step);
+                        (workshop, outcome)
+                    });
+                    let outcome;
+                    (workshop, outcome) = applying
+                        .await
+                        .map_err(|error| Unfinished::general(&error))?;
+                    outcome
+                }
+            };
+            if let Err(error) = outcome {
+                applied = Err(Unfinished::Failed(Failure {
+                    message: format!("{step}: {error}"),
+                    step: Some((index + 1).to_string()),
+                }));
+                break;
+            }
+        }
+        if let Some(enclosure) = enclosure {
+            enclosure
+                .kill()
+                .await
+                .map_err(|error| Unfinished::general(&error))?;
+        }
+        applied?;
+        let mut recipe = workshop.recipe;
+        recipe.start_command = request.start_command.or(recipe.start_command);
+        recipe.ready_command = request.ready_command.or(recipe.ready_command);
+        let mut metadata = request.metadata;
+        self.read_agent_file(&staging.join("root"), &mut metadata);
+        self.templates
+            .finish(
+                &self.template_id,
+                &self.build_id,
+                &staging.join("root"),
+                recipe,
+                metadata,
+            )
+            .map_err(|error| Unfinished::general(&error))
+    }
+
+    /// Takes the configuration of an agent from its `agent.yaml`, unless the request brought one.
+    fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
+        if metadata.contains_key(TEMPLATE_METADATA_KEY) {
+            return;
+        }
+        let read = |name: &str| {
+            let file = confine(root, "/app", name, LastLink::Follow).ok()?.open();
+            std::io::read_to_string(file.ok()?).ok()
+        };
+        let Some(text) = ["agent.yaml", "agent.yml"].into_iter().find_map(read) else {
+            return;
+        };
+        match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
+            Ok(document) => {
+                metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);
+            }
+            Err(error) => self
+                .log
+                .push(Level::Warn, format!("agent.yaml is left out: {error}")),
+        }
+    }
+
+    /// Lays out what the build starts from.
+    async fn prepare(&self, staging: &Path, source: &Source) -> Result<Recipe, Unfinished> {
+        let (base, recipe) = match source {
+            Source::Host { image } => {
+                if let Some(image) = image {
+                    let message = format!(
+                        "The image {image} is not pulled: the system of this machine is used instead"
+                    );
+                    self.log.push(Level::Warn, message);
+                }
+                (None, Recipe::default())
+            }
+            Source::Template(reference) => {
+                let image = self
+                    .templates
+                    .image(reference)
+                    .map_err(|error| Unfinished::general(&error))?;
+                let recipe = Recipe {
+                    environment: image.environment,
+                    directory: image.directory,
+                    user: image.user,
+                    start_command: image.start_command,
+                    ready_command: image.ready_command,
+                };
+                (image.root, recipe)
+            }
+        };
+        let root = staging.join("root");
+        let prepared = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&root)?;
+            if let Some(base) = base {
+                copy_tree(&base, &root)?;
+            }
+            prepare_root(&root)
+        });
+        prepared
+            .await
+            .map_err(|error| Unfinished::general(&error))?
+            .map_err(|error| Unfinished::general(&error))?;
+        Ok(recipe)
+    }
+
+    /// Runs a command in the sandbox of the build, which the first one opens. `None` when the build
+    /// is to end; whatever runs then ends with the sandbox.
+    async fn run_step(
+        &self,
+        workshop: &Workshop,
+        enclosure: &mut Option<Enclosure>,
+        staging: &Path,
+        command: &str,
+        user: Option<&str>,
+    ) -> Option<Result<(), StepError>> {
+        let enclosure = if let Some(enclosure) = enclosure {
+            enclosure
+        } else {
+            let registry = &self.sandboxes;
+            // Earlier commands may have put links where the sandbox is mounted from.
+            if let Err(error) = prepare_root(&workshop.root) {
+                return Some(Err(error.into()));
+            }
+            // Not to be cut short: half a sandbox is nobody's to end.
+            let opened = Enclosure::open(
+                registry.isolation(),
+                staging.to_owned(),
+                registry.cgroup(),
+                Limits::default(),
+            );
+            match opened.await {
+                Ok(opened) => enclosure.insert(opened),
+                Err(error) => return Some(Err(error.into())),
+            }
+        };
+        tokio::select! {
+            outcome = workshop.run(enclosure, command, user) => Some(outcome),
+            () = self.stop.wanted() => None,
+        }
+    }
+}
