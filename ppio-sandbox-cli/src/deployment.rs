@@ -127,21 +127,26 @@ impl Deployment {
             .file_upload(&ticket.template_id, &self.archive.hash)
             .await
             .map_err(failed)?;
-        let size = size(self.archive.bytes.len());
+        let bytes = &self.archive.bytes;
+        let files = match self.archive.files {
+            1 => "1 file".to_owned(),
+            count => format!("{count} files"),
+        };
+        let size = size(bytes.len());
         let Some(url) = upload.url.filter(|_| !upload.present) else {
-            terminal.note(&format!("the platform has these files already ({size})"));
+            terminal.note(&format!(
+                "reused {files} that the platform has from before ({size})"
+            ));
             return Ok(());
         };
-        let progress = terminal.spinner(format!("uploading {size}"));
+        let progress = terminal.transfer(format!("uploading {files}"), bytes.len() as u64);
         let sent = control
-            .upload_files(&url, self.archive.bytes.clone())
+            .upload_files_with_progress(&url, bytes.clone(), progress.meter())
             .await
             .map_err(failed);
         drop(progress);
         sent?;
-        let files = self.archive.files;
-        let word = if files == 1 { "file" } else { "files" };
-        terminal.note(&format!("uploaded {files} {word} ({size})"));
+        terminal.note(&format!("uploaded {files} ({size})"));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::arguments::OutputArguments;
@@ -17,6 +17,9 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 const NOTE: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
+/// How a transfer is drawn.
+const TRANSFER: &str =
+    "{msg} [{bar:24}] {binary_bytes} / {binary_total_bytes}, {binary_bytes_per_sec}";
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -104,12 +107,24 @@ impl Terminal {
 
     /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
     pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
-        let bar = ProgressBar::new_spinner();
+        self.drawn(ProgressBar::new_spinner(), text.into())
+    }
+
+    /// So many bytes on their way: how many are there, and how fast they go. Drawn as a [`spinner`](Self::spinner) is.
+    pub(crate) fn transfer(&self, text: impl Into<String>, bytes: u64) -> Progress {
+        let bar = ProgressBar::new(bytes);
+        if let Ok(style) = ProgressStyle::with_template(TRANSFER) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        self.drawn(bar, text.into())
+    }
+
+    fn drawn(&self, bar: ProgressBar, text: String) -> Progress {
         // Indicatif itself draws nothing where standard error is no terminal.
         if !self.talks() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        bar.set_message(text.into());
+        bar.set_message(text);
         bar.enable_steady_tick(TICK);
         Progress(bar)
     }
@@ -194,6 +209,12 @@ impl Progress {
     /// Says what is done now.
     pub(crate) fn tell(&self, text: impl Into<String>) {
         self.0.set_message(text.into());
+    }
+
+    /// Moves a [`transfer`](Terminal::transfer) to so many bytes.
+    pub(crate) fn meter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let bar = self.0.clone();
+        move |bytes| bar.set_position(bytes)
     }
 
     /// Prints without getting into the drawing's way.

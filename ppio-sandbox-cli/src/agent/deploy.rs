@@ -187,9 +187,13 @@ async fn packed(
     fill: impl FnOnce(&Path, &mut Bundle) -> Result<(), Failure> + Send + 'static,
 ) -> Result<Archive, Failure> {
     let folder = project.folder().to_owned();
-    // Without its history, which is different every time.
+    // Without where it was deployed before: the same project makes the same files.
     let mut config = project.config.clone();
     config.status = None;
+    if let Some(mut sandbox) = config.spec.sandbox.take() {
+        sandbox.template_id = None;
+        config.spec.sandbox = Some(sandbox).filter(|sandbox| !sandbox.extra.is_empty());
+    }
     let name = project.file.name();
     let packing = tokio::task::spawn_blocking(move || {
         let mut bundle = Bundle::default();
