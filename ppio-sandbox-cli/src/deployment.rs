@@ -1,14 +1,19 @@
 //! From a packed project to a template that sessions are made from.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ppio_agent_client::platform::{
-    BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket, NewBuild, NewTemplate, StepKind,
+    BuildLog, BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket, NewBuild, NewTemplate,
+    StepKind,
 };
-use tokio::time::{Instant, sleep};
+use serde_json::json;
+use tokio::time::{Instant, interval_at, sleep};
 
 use crate::bundle::{self, Archive};
+use crate::deploy_event::{DeployEvent, LogLine};
 use crate::failure::{Failure, Fault};
 use crate::platform_choice::Platform;
 use crate::terminal::{Progress, Terminal};
@@ -23,6 +28,8 @@ pub(crate) const HOME: &str = "/app";
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a build, growing from the first to the second.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How often a program is told how far an upload is.
+const REPORT: Duration = Duration::from_millis(500);
 /// How many lines of a failed build are shown again.
 const LAST_LINES: usize = 15;
 
@@ -91,6 +98,9 @@ impl Deployment {
             .start_build(template_id, build_id, &build)
             .await
             .map_err(|error| platform.failure("cannot start the build", &error))?;
+        terminal.event(&DeployEvent::Building {
+            steps: steps.iter().map(described).collect(),
+        });
         self.follow(ticket, &steps, platform, terminal).await
     }
 
@@ -127,25 +137,49 @@ impl Deployment {
             .file_upload(&ticket.template_id, &self.archive.hash)
             .await
             .map_err(failed)?;
-        let bytes = &self.archive.bytes;
-        let files = match self.archive.files {
+        let (archive, count) = (&self.archive.bytes, self.archive.files);
+        let bytes = archive.len() as u64;
+        let files = match count {
             1 => "1 file".to_owned(),
             count => format!("{count} files"),
         };
-        let size = size(bytes.len());
+        let uploaded = |reused| DeployEvent::Uploaded {
+            files: count,
+            bytes,
+            reused,
+        };
+        let size = size(archive.len());
         let Some(url) = upload.url.filter(|_| !upload.present) else {
+            terminal.event(&uploaded(true));
             terminal.note(&format!(
                 "reused {files} that the platform has from before ({size})"
             ));
             return Ok(());
         };
-        let progress = terminal.transfer(format!("uploading {files}"), bytes.len() as u64);
-        let sent = control
-            .upload_files_with_progress(&url, bytes.clone(), progress.meter())
-            .await
-            .map_err(failed);
+        let progress = terminal.transfer(format!("uploading {files}"), bytes);
+        let sent = Arc::new(AtomicU64::new(0));
+        let (bar, count_of_sent) = (progress.meter(), Arc::clone(&sent));
+        let meter = move |bytes| {
+            bar(bytes);
+            count_of_sent.store(bytes, Ordering::Relaxed);
+        };
+        let upload = control.upload_files_with_progress(&url, archive.clone(), meter);
+        let mut upload = std::pin::pin!(upload);
+        let mut reports = interval_at(Instant::now(), REPORT);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                _ = reports.tick() => terminal.event(&DeployEvent::Uploading {
+                    files: count,
+                    bytes,
+                    sent: sent.load(Ordering::Relaxed),
+                }),
+                outcome = &mut upload => break outcome,
+            }
+        };
         drop(progress);
-        sent?;
+        outcome.map_err(failed)?;
+        terminal.event(&uploaded(false));
         terminal.note(&format!("uploaded {files} ({size})"));
         Ok(())
     }
@@ -189,7 +223,7 @@ impl Deployment {
                 .build_status(&ticket.template_id, &ticket.build_id, log.seen)
                 .await
                 .map_err(|error| platform.failure("cannot follow the build", &error))?;
-            let quiet = !log.print(&status, &progress, terminal);
+            let quiet = !log.print(&status, steps, &progress, terminal);
             match &status.status {
                 // What did not fit into one answer comes with the next.
                 _ if !quiet => {}
@@ -234,8 +268,17 @@ impl Deployment {
         if !reason.message.is_empty() {
             failure = failure.reason(reason.message);
         }
+        if let Some(number) = number {
+            let command = step.map(described);
+            failure = failure.datum(
+                "step",
+                json!({ "step": number, "of": steps.len(), "command": command }),
+            );
+        }
+        failure = failure.datum("log", json!(log.last));
         if !log.last.is_empty() {
-            let lines: Vec<_> = log.last.iter().map(|line| format!("| {line}")).collect();
+            let lines = log.last.iter().map(|line| format!("| {}", line.message));
+            let lines: Vec<_> = lines.collect();
             failure = failure.reason(format!("last lines of the build:\n{}", lines.join("\n")));
         }
         failure.next("correct the cause and deploy again; the deployment before this one, if there was one, is untouched")
@@ -290,32 +333,65 @@ impl Launch {
 #[derive(Debug, Default)]
 struct Log {
     seen: u64,
-    last: VecDeque<String>,
+    /// The step that the last line belongs to.
+    step: Option<usize>,
+    last: VecDeque<LogLine>,
 }
 
 impl Log {
     /// Prints what is new; tells whether anything was.
-    fn print(&mut self, status: &BuildStatus, progress: &Progress, terminal: &Terminal) -> bool {
+    fn print(
+        &mut self,
+        status: &BuildStatus,
+        steps: &[BuildStep],
+        progress: &Progress,
+        terminal: &Terminal,
+    ) -> bool {
         // Older platforms have plain lines only.
-        let lines: Vec<&str> = if status.log_entries.is_empty() {
-            status.logs.iter().map(String::as_str).collect()
+        let lines: Vec<LogLine> = if status.log_entries.is_empty() {
+            status.logs.iter().map(|line| plain(line)).collect()
         } else {
-            status
-                .log_entries
-                .iter()
-                .map(|entry| entry.message.as_str())
-                .collect()
+            status.log_entries.iter().map(entry).collect()
         };
         self.seen += lines.len() as u64;
-        for line in &lines {
-            let line = line.trim_end();
-            progress.aside(|| terminal.note(&format!("  {line}")));
+        let any = !lines.is_empty();
+        for line in lines {
+            if let Some(number) = line.step
+                && self.step.replace(number) != Some(number)
+            {
+                let step = number.checked_sub(1).and_then(|place| steps.get(place));
+                let command = step.map(described).unwrap_or_default();
+                terminal.event(&DeployEvent::Step {
+                    step: number,
+                    command: &command,
+                });
+            }
+            terminal.event(&DeployEvent::Log(line.clone()));
+            progress.aside(|| terminal.note(&format!("  {}", line.message)));
             if self.last.len() == LAST_LINES {
                 self.last.pop_front();
             }
-            self.last.push_back(line.to_owned());
+            self.last.push_back(line);
         }
-        !lines.is_empty()
+        any
+    }
+}
+
+fn plain(line: &str) -> LogLine {
+    LogLine {
+        timestamp: String::new(),
+        level: String::new(),
+        step: None,
+        message: line.trim_end().to_owned(),
+    }
+}
+
+fn entry(entry: &BuildLog) -> LogLine {
+    LogLine {
+        timestamp: entry.timestamp.clone(),
+        level: entry.level.clone(),
+        step: entry.step.as_deref().and_then(|step| step.parse().ok()),
+        ..plain(&entry.message)
     }
 }
 

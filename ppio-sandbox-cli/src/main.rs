@@ -10,6 +10,7 @@ mod author;
 mod bundle;
 mod compile;
 mod completions;
+mod deploy_event;
 mod deployment;
 mod docker_ignore;
 mod doctor;

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::deploy_event::DeployEvent;
 use crate::failure::{Failure, Fault};
 use crate::terminal::Terminal;
 
@@ -48,10 +49,12 @@ impl Target {
         }
         let install = format!("install the static target with `rustup target add {musl}`");
         if is_linux && own == CLOUD {
-            terminal.warn(&format!(
+            let message = format!(
                 "the program is built for {} and needs its C library in the sandbox, in this version or a newer one; {install}",
                 compiler.host
-            ));
+            );
+            terminal.event(&DeployEvent::Warning { message: &message });
+            terminal.warn(&message);
             return Ok(Self(None));
         }
         let what = format!(

@@ -91,6 +91,14 @@ impl Terminal {
         self.piece(&format!("{}\n", json_line(value)))
     }
 
+    /// What happens on the way to a result, as a line of JSON for a program that follows it; not with `--quiet` or text
+    /// output.
+    pub(crate) fn event(&self, event: &impl Serialize) {
+        if self.format == Format::Json && !self.quiet {
+            self.line(&json_line(event));
+        }
+    }
+
     /// What a person wants to know on the way; not with `--quiet` or JSON output.
     pub(crate) fn note(&self, text: &str) {
         if self.talks() {
@@ -162,17 +170,7 @@ impl Terminal {
         match (failure.fault, self.format) {
             (Fault::Unread, _) => {}
             (_, Format::Json) => {
-                let mut document = serde_json::json!({
-                    "error": failure.what,
-                    "code": failure.code,
-                    "causes": failure.why,
-                    "help": failure.next,
-                    "exit_code": code,
-                });
-                for (name, value) in &failure.facts {
-                    document[name] = value.as_str().into();
-                }
-                let _ = writeln!(anstream::stderr(), "{document}");
+                let _ = writeln!(anstream::stderr(), "{}", failure.document());
             }
             (Fault::Interrupted | Fault::Terminated, Format::Text) => self.note(&failure.what),
             (_, Format::Text) => explain(failure),
@@ -183,10 +181,9 @@ impl Terminal {
 
 fn explain(failure: &Failure) {
     let mut lines = vec![format!("{ERROR}error:{ERROR:#} {}", failure.what)];
-    let facts = failure
-        .facts
-        .iter()
-        .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")));
+    let facts = failure.facts.iter().filter_map(|(name, value)| {
+        Some(format!("{}: {}", name.replace('_', " "), value.as_str()?))
+    });
     for detail in failure.why.iter().cloned().chain(facts) {
         lines.extend(detail.lines().map(|line| format!("  {line}")));
     }

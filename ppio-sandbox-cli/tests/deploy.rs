@@ -91,7 +91,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         &["agent", "configure", "--agent-version", "0.2.0+b"],
     );
     again.run().code(0);
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
         .code(0)
         .json();
@@ -112,10 +112,14 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     fs::write(folder.join("prompts/a.txt"), "one two").unwrap();
     let text = agent_yaml(&folder).replace("spec:\n", "spec:\n  files: [prompts]\n");
     fs::write(folder.join("agent.yaml"), text).unwrap();
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--local", "--json"])
-        .run()
-        .code(0)
-        .json();
+    let document = command(
+        &sandbox,
+        &folder,
+        &["agent", "deploy", "--local", "--json", "--quiet"],
+    )
+    .run()
+    .code(0)
+    .json();
     let template = document["template_id"].as_str().unwrap();
     let items = on_runtime(async {
         let client = sandbox.client();
@@ -174,7 +178,7 @@ fn a_python_project_is_deployed_whole() {
     fs::write(folder.join("data.txt"), "data").unwrap();
     // Something that every Python with pip has: nothing is fetched for it.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
         .code(0)
         .json();

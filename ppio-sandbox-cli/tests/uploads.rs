@@ -163,3 +163,42 @@ fn what_the_platform_has_is_reused_and_nothing_is_drawn_without_a_terminal() {
     assert!(!done.stderr.contains("uploaded"), "{done:?}");
     done.says("reused 7 files that the platform has from before (100 KiB)");
 }
+
+#[test]
+fn a_program_is_told_of_the_bytes_as_they_go() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = large_project(&sandbox, "my-large", SIZE);
+    let dam = Dam::before(sandbox.running().expect("it runs").url());
+    let url = format!("http://{}", dam.address);
+    let mut deploying = deploy(&sandbox, &folder, &url).arg("--json").spawn();
+    let told = |stdout: &str| -> Vec<(u64, u64)> {
+        let events = stdout.lines().filter_map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).ok()?;
+            (event["event"] == "uploading").then(|| {
+                let number = |name: &str| event[name].as_u64().expect("a number");
+                (number("sent"), number("bytes"))
+            })
+        });
+        events.collect()
+    };
+    until("some of it is sent", || {
+        let told = told(&deploying.stdout());
+        told.iter().any(|&(sent, all)| 0 < sent && sent < all) || deploying.has_ended()
+    });
+    assert!(!deploying.has_ended());
+    assert!(
+        told(&deploying.stdout())
+            .iter()
+            .all(|&(sent, all)| sent < all)
+    );
+    dam.open();
+    let done = deploying.wait().code(0);
+    let lines = done.json_lines();
+    let uploaded = lines.iter().find(|event| event["event"] == "uploaded");
+    let uploaded = uploaded.expect("its end is told");
+    assert_eq!(
+        (&uploaded["files"], &uploaded["reused"]),
+        (&7.into(), &false.into())
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -22,6 +23,9 @@ pub(crate) use super::steps::Step;
 const PARALLEL_BUILDS: usize = 4;
 /// Builds whose logs are remembered.
 const MAX_LOGS: usize = 1000;
+
+/// The field of a log line with the number of its step.
+pub(crate) const STEP: &str = "step";
 
 /// What a build starts from.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ pub(crate) struct BuildRequest {
 #[derive(Debug, Default)]
 pub(crate) struct BuildLog {
     lines: Logs,
+    /// The number of the step under way, 0 outside of all.
+    step: AtomicUsize,
     progress: watch::Sender<Progress>,
 }
 
@@ -57,13 +63,24 @@ struct Progress {
 }
 
 impl BuildLog {
+    /// Adds a line, which belongs to the step under way.
     pub(crate) fn push(&self, level: Level, message: impl Into<String>) {
-        self.lines.push(level, message, &[]);
+        match self.step.load(Ordering::Relaxed) {
+            0 => self.lines.push(level, message, &[]),
+            step => self
+                .lines
+                .push(level, message, &[(STEP, &step.to_string())]),
+        }
         self.progress.send_modify(|progress| progress.lines += 1);
     }
 
     pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
         self.lines.snapshot()
+    }
+
+    /// From now on lines belong to this step, counted from 1, or to none.
+    fn enter(&self, step: Option<usize>) {
+        self.step.store(step.unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -169,6 +186,7 @@ impl Job {
             .run_directory()
             .join(format!("build-{}", self.build_id));
         let outcome = self.build(&staging, request).await;
+        self.log.enter(None);
         if let Err(error) = tokio::fs::remove_dir_all(&staging).await {
             tracing::warn!(%error, "failed to remove the directory of a build");
         }
@@ -205,6 +223,7 @@ impl Job {
         let mut enclosure = None;
         let mut applied = Ok(());
         for (index, step) in request.steps.iter().enumerate() {
+            self.log.enter(Some(index + 1));
             self.log.push(
                 Level::Info,
                 format!("[{}/{}] {step}", index + 1, request.steps.len()),
