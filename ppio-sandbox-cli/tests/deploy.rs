@@ -46,6 +46,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .run()
     .code(0)
     .says("started the local platform at http://127.0.0.1:")
+    .says(", as no PPIO_API_KEY is set\n")
     .says("COPY app /app")
     .says("ENV GREETING");
     let template = sandbox.template("my-hello");

@@ -147,16 +147,27 @@ fn as_text(result: &Value) -> String {
 
 impl Outcome {
     /// The last word for a person.
-    pub(super) fn summary(&self) -> String {
-        let (seconds, request) = (self.duration, &self.request_id);
-        match (self.items, self.first_item) {
-            (Some(items @ 2..), Some(first)) => format!(
-                "{items} items in {seconds:.2} s, the first after {:.2} s, request {request}",
-                first.as_secs_f64()
-            ),
-            (Some(1), _) => format!("1 item in {seconds:.2} s, request {request}"),
-            (Some(items), _) => format!("{items} items in {seconds:.2} s, request {request}"),
-            (None, _) => format!("answered in {seconds:.2} s, request {request}"),
-        }
+    pub(super) fn summary(&self, platform: &str) -> String {
+        let came = match self.items {
+            None => "answered".to_owned(),
+            Some(1) => "1 item".to_owned(),
+            Some(items) => format!("{items} items"),
+        };
+        let first = match (self.items, self.first_item) {
+            (Some(2..), Some(first)) => {
+                format!(", the first after {}", time(first.as_secs_f64()))
+            }
+            _ => String::new(),
+        };
+        let (whole, request) = (time(self.duration), &self.request_id);
+        format!("{came} in {whole}{first}, on {platform}, request {request}")
+    }
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.2} s")
     }
 }

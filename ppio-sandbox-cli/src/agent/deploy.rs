@@ -47,13 +47,13 @@ async fn run_to_its_end(arguments: DeployArguments, terminal: &Terminal) -> Resu
     let remote = if local {
         None
     } else {
-        Some(Platform::choose(&arguments.platform, terminal)?)
+        Some(Platform::choose(&arguments.platform)?)
     };
     let prepared = prepare(&project, &arguments, local, variables, terminal);
     let deployment = unless_interrupted(prepared).await?;
     let platform = match remote {
         Some(platform) => platform,
-        None => Platform::started(terminal).await?,
+        None => Platform::started(&arguments.platform, terminal).await?,
     };
     let deployed = unless_interrupted(deploy(&deployment, &platform, &mut record, terminal)).await;
     match deployed {
@@ -292,10 +292,11 @@ async fn deploy(
     terminal: &Terminal,
 ) -> Result<BuildTicket, Failure> {
     terminal.note(&format!(
-        "deploying {} {} to {}",
+        "deploying {} {} to {}{}",
         deployment.name,
         deployment.version,
-        platform.name()
+        platform.name(),
+        platform.why()
     ));
     let ticket = deployment.announce(platform).await?;
     record.building(&ticket)?;

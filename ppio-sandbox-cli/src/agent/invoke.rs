@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
         Some(_) => None,
         None => Some(Target::of(&arguments.agent)?),
     };
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let call = Call {
         arguments: &arguments,
         target,
@@ -120,7 +120,8 @@ impl Call<'_> {
         };
         match printed {
             Ok(outcome) => {
-                self.terminal.note(&outcome.summary());
+                let place = self.platform.short_name();
+                self.terminal.note(&outcome.summary(&place));
                 self.keep(session);
                 Ok(())
             }

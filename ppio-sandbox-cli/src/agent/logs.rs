@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
         Some(_) => None,
         None => Some(Target::of(&arguments.agent)?),
     };
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let session = match (&arguments.session, &target) {
         (Some(id), _) => target::session(id, &platform).await?.detach(),
         (None, Some(target)) => newest_session(target, &platform, terminal).await?,
