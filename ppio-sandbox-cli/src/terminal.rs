@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -84,6 +86,15 @@ impl Terminal {
             io::ErrorKind::BrokenPipe => Failure::new(Fault::Unread, "nobody reads the output"),
             _ => Failure::system("cannot write to standard output", error),
         })
+    }
+
+    /// [`piece`](Self::piece), in colours where they are wanted.
+    pub(crate) fn styled_piece(&self, text: &str) -> Result<(), Failure> {
+        if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
+            self.piece(&strip_str(text).to_string())
+        } else {
+            self.piece(text)
+        }
     }
 
     /// [`piece`](Self::piece), as one line of JSON.

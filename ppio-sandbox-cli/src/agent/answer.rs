@@ -15,6 +15,7 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) items: Option<u64>,
     pub(super) session_id: String,
+    /// As the agent's log has it; [`print`] takes it from the answer.
     pub(super) request_id: String,
     /// In seconds, from the request to the end of the answer.
     pub(super) duration: f64,
@@ -55,6 +56,8 @@ pub(super) async fn print(
     match answer {
         Answer::Value(response) => {
             outcome.duration = asked.elapsed().as_secs_f64();
+            let request_id = response.request_id().unwrap_or_default();
+            request_id.clone_into(&mut outcome.request_id);
             let result = response.result.unwrap_or(Value::Null);
             match terminal.format() {
                 Format::Json => terminal.json_piece(&OneAnswer {
@@ -65,6 +68,7 @@ pub(super) async fn print(
             }
         }
         Answer::Stream(stream) => {
+            outcome.request_id = stream.request_id().to_owned();
             let mut items = Items::new(terminal);
             let printed = items.print(stream, asked).await;
             // Whatever is said next begins on a line of its own.
