@@ -24,6 +24,9 @@ const BASE: &str = "base";
 const DEFAULT_TAG: &str = "default";
 /// Where the agent lives in its sandboxes.
 pub(crate) const HOME: &str = "/app";
+/// Of an agent whose author says nothing about its log: a line for each invocation, which the runtime by itself does not
+/// write, for the sake of its speed. What the author says in code, with `PPIO_AGENT_LOG` or with `RUST_LOG` comes first.
+const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug");
 /// A build may take this long.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a build, growing from the first to the second.
@@ -192,11 +195,15 @@ impl Deployment {
                 ..step(StepKind::Copy, [bundle::ROOT, HOME])
             },
         ];
-        let variables: Vec<_> = self
+        let mut variables: Vec<_> = self
             .variables
             .iter()
             .flat_map(|(name, value)| [name.as_str(), value])
             .collect();
+        let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
+        if matches!(self.launch, Launch::Program(_)) && !is_set(DEFAULT_LOG.0) {
+            variables.splice(0..0, [DEFAULT_LOG.0, DEFAULT_LOG.1]);
+        }
         if !variables.is_empty() {
             steps.push(step(StepKind::Env, variables));
         }
@@ -466,6 +473,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_logs_its_invocations_unless_its_author_says_what_to_log() {
+        let variables = |deployment: &Deployment| {
+            let steps = deployment.steps();
+            let env = steps.iter().find(|step| step.kind == StepKind::Env);
+            env.map(|env| env.args.clone()).unwrap_or_default()
+        };
+        let mut deployment = deployment("1");
+        let by_itself = ["PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug", "KEY", "secret"];
+        assert_eq!(variables(&deployment), by_itself);
+        deployment.variables = vec![("PPIO_AGENT_DEFAULT_LOG".into(), "off".into())];
+        assert_eq!(variables(&deployment), ["PPIO_AGENT_DEFAULT_LOG", "off"]);
+        deployment.variables.clear();
+        deployment.launch = Launch::Python {
+            file: "agent.py".into(),
+            requirements: false,
+        };
+        assert_eq!(variables(&deployment), [""; 0]);
+    }
+
+    #[test]
     fn a_failure_names_the_step_and_no_values() {
         let deployment = deployment("1");
         let steps = deployment.steps();
@@ -476,7 +503,7 @@ mod tests {
         let failure = deployment.failed(Some(reason), &steps, &Log::default());
         assert_eq!(
             failure.what,
-            "the build of a failed in step 3 of 3: ENV KEY"
+            "the build of a failed in step 3 of 3: ENV PPIO_AGENT_DEFAULT_LOG KEY"
         );
         assert_eq!(
             (failure.fault, failure.why),

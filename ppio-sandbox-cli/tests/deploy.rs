@@ -48,7 +48,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .says("started the local platform at http://127.0.0.1:")
     .says(", as no PPIO_API_KEY is set\n")
     .says("COPY app /app")
-    .says("ENV GREETING");
+    .says("ENV PPIO_AGENT_DEFAULT_LOG GREETING\n");
     let template = sandbox.template("my-hello");
     let line = format!("agent invoke --template-id {template} --input");
     assert!(done.stdout.contains(&line), "{}", done.stdout);
@@ -56,6 +56,17 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         ask(&sandbox, &template, json!({ "prompt": "Ada" })),
         json!({ "message": "Hello, Ada!" })
     );
+
+    // Its log has a line for each call.
+    let invoke = ["agent", "invoke", "--input", "Ada", "--keep", "--json"];
+    let outcome = command(&sandbox, &folder, &invoke).run().code(0).json();
+    let id = outcome["request_id"].as_str().expect("an id");
+    until("the call is logged", || {
+        let done = command(&sandbox, &folder, &["agent", "logs"]).run().code(0);
+        let mut lines = done.stdout.lines();
+        lines.any(|line| line.contains("invocation finished duration_ms=") && line.contains(id))
+    });
+    command(&sandbox, &folder, &["agent", "stop"]).run().code(0);
 
     // agent.yaml: what was there is there, and the deployment behind it.
     let after = agent_yaml(&folder);
