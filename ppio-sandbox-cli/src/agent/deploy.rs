@@ -103,7 +103,14 @@ async fn prepare(
             Some(name) => Target::named(name),
             None => Target::find(project.folder(), local, terminal).await?,
         };
-        let (launch, archive) = rust(project, &target, terminal).await?;
+        let built = rust(project, &target, terminal).await;
+        let (launch, archive) = built.map_err(|failure| {
+            if arguments.target.is_none() {
+                or_for_the_host(failure, &target)
+            } else {
+                failure
+            }
+        })?;
         (launch, archive, Some(target))
     };
     let runtime = config.spec.runtime.as_ref();
@@ -164,6 +171,16 @@ async fn rust(
         bundle.program(&name, program)
     });
     Ok((launch, archive.await?))
+}
+
+/// The static target was our choice. C code in it wants a compiler that is not always there.
+fn or_for_the_host(mut failure: Failure, target: &Target) -> Failure {
+    if let (Fault::Agent, Some(triple), Some(next)) =
+        (failure.fault, target.triple(), &mut failure.next)
+    {
+        *next = format!("{next}, or with `--target host` if it is only {triple} that fails");
+    }
+    failure
 }
 
 async fn compiled(
