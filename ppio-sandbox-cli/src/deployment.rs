@@ -27,12 +27,22 @@ pub(crate) const HOME: &str = "/app";
 /// Of an agent whose author says nothing about its log: a line for each invocation, which the runtime by itself does not
 /// write, for the sake of its speed. What the author says in code, with `PPIO_AGENT_LOG` or with `RUST_LOG` comes first.
 const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug");
+/// Puts the packages beside the agent, where Python looks first: that holds for every user and without any variable.
+/// Asks no network when all is there already, which is when pip has nothing that it would install; what else is
+/// installed, and by whom, does not matter to the agent.
+const INSTALL: &str = "\
+    lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
+    case $lacks in *'Would install'*) false;; esac || \
+    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
 /// A build may take this long.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a build, growing from the first to the second.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often a program is told how far an upload is.
 const REPORT: Duration = Duration::from_millis(500);
+/// The most characters of a step that stand in a headline.
+const HEADLINE: usize = 80;
 /// How many lines of a failed build are shown again.
 const LAST_LINES: usize = 15;
 
@@ -266,14 +276,18 @@ impl Deployment {
                 "the build of {} failed in step {number} of {}: {}",
                 self.name,
                 steps.len(),
-                described(step)
+                shortened(described(step))
             ),
             (_, _, Some(step)) => format!("the build of {} failed in step {step}", self.name),
             _ => format!("the build of {} failed", self.name),
         };
         let mut failure = Failure::new(Fault::Agent, what);
-        if !reason.message.is_empty() {
-            failure = failure.reason(reason.message);
+        // Some platforms begin with the step, which is said already.
+        let said = step.map(|step| format!("{}: ", described(step)));
+        let message = said.and_then(|said| reason.message.strip_prefix(&said));
+        let message = message.unwrap_or(&reason.message);
+        if !message.is_empty() {
+            failure = failure.reason(message);
         }
         if let Some(number) = number {
             let command = step.map(described);
@@ -299,16 +313,7 @@ impl Launch {
         };
         let mut steps = Vec::new();
         if *requirements {
-            // Beside the agent, where Python looks first: that holds for every user and without any variable. Nothing
-            // is fetched when all is there already.
-            steps.push(step(
-                StepKind::Run,
-                [
-                    "python -m pip install --quiet --dry-run --no-index -r requirements.txt >/dev/null 2>&1 || \
-                     python -m pip install --disable-pip-version-check --no-cache-dir --target /app -r requirements.txt",
-                    "root",
-                ],
-            ));
+            steps.push(step(StepKind::Run, [INSTALL, "root"]));
         }
         // A mistake shows now and not when the first caller waits.
         let check = format!("python -c 'compile(open(\"{file}\").read(), \"{file}\", \"exec\")'");
@@ -426,6 +431,13 @@ fn described(step: &BuildStep) -> String {
     }
 }
 
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(HEADLINE) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
@@ -509,5 +521,25 @@ mod tests {
             (failure.fault, failure.why),
             (Fault::Agent, vec!["no room".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_long_step_is_told_once_and_not_whole() {
+        let mut deployment = deployment("1");
+        deployment.launch = Launch::Python {
+            file: "agent.py".into(),
+            requirements: true,
+        };
+        let steps = deployment.steps();
+        let reason = BuildReason {
+            message: format!("RUN {INSTALL}: the command ended with exit status: 1"),
+            step: Some("4".into()),
+        };
+        let failure = deployment.failed(Some(reason), &steps, &Log::default());
+        let (head, step) = failure.what.split_once(": ").expect("a headline");
+        assert_eq!(head, "the build of a failed in step 4 of 5");
+        assert!(step.starts_with("RUN lacks=") && step.ends_with('…'));
+        assert_eq!(step.chars().count(), HEADLINE + 1);
+        assert_eq!(failure.why, ["the command ended with exit status: 1"]);
     }
 }

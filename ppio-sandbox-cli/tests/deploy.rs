@@ -200,6 +200,46 @@ fn a_python_project_is_deployed_whole() {
     assert_eq!(phase(&folder).as_deref(), Some("deployed"));
 }
 
+/// Writes a wheel, which pip installs without asking any network.
+const WHEEL: &str = r#"
+import sys, zipfile
+files = {
+    "greeting.py": "WORD = 'Hi'\n",
+    "greeting-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n",
+    "greeting-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
+record = "greeting-1.0.dist-info/RECORD"
+files[record] = "".join(f"{name},,\n" for name in [*files, record])
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr(name, text)
+"#;
+
+#[test]
+fn a_package_that_the_platform_lacks_is_installed_beside_the_agent() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    let agent = PYTHON.replace("import json, os", "import json, os, greeting");
+    let agent = agent.replace("open(\"data.txt\").read()", "greeting.WORD");
+    fs::write(folder.join("agent.py"), agent).unwrap();
+    let wheel = "greeting-1.0-py3-none-any.whl";
+    let made = std::process::Command::new("python3")
+        .args(["-c", WHEEL, wheel])
+        .current_dir(&folder)
+        .status();
+    assert!(made.expect("a Python").success());
+    fs::write(folder.join("requirements.txt"), format!("./{wheel}\n")).unwrap();
+    let done = command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("Successfully installed greeting-1.0");
+    assert!(!done.stderr.contains("WARNING"), "{done:?}");
+    let template = sandbox.template("my-python");
+    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    assert_eq!(answer, json!(["Ada", "Hi"]));
+}
+
 #[test]
 fn a_build_that_fails_shows_its_step_and_its_last_lines() {
     let mut sandbox = Sandbox::new();
