@@ -1,8 +1,11 @@
 //! Everything that the requests of one app share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crate::blocking_pool::BlockingPool;
+use crate::draining::Draining;
 use crate::handler::Handler;
 use crate::metrics::Metrics;
 use crate::middleware::Chains;
@@ -20,10 +23,9 @@ pub(crate) struct Agent {
     pub(crate) tasks: Tasks,
     pub(crate) metrics: Metrics,
     pub(crate) last_change: LastChange,
-    /// Invocations at work, streams included.
-    pub(crate) running: AtomicUsize,
-    /// Set when a shutdown begins.
-    pub(crate) draining: AtomicBool,
+    pub(crate) draining: Draining,
+    /// The places of `max_concurrency` that are taken; not counted where there is no limit.
+    pub(crate) places: AtomicUsize,
 }
 
 impl Agent {
@@ -42,8 +44,30 @@ impl Agent {
             tasks: Tasks::default(),
             metrics: Metrics::new(),
             last_change: LastChange::new(),
-            running: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
+            draining: Draining::default(),
+            places: AtomicUsize::new(0),
         }
+    }
+}
+
+/// The agent as one connection shares it with its requests.
+///
+/// Every request takes it several times. A count that all connections share would travel between
+/// the cores each time; this one is the connection's own.
+#[derive(Clone)]
+#[expect(clippy::redundant_allocation, reason = "the second count is the point")]
+pub(crate) struct SharedAgent(Arc<Arc<Agent>>);
+
+impl SharedAgent {
+    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+        Self(Arc::new(agent))
+    }
+}
+
+impl Deref for SharedAgent {
+    type Target = Agent;
+
+    fn deref(&self) -> &Agent {
+        &self.0
     }
 }

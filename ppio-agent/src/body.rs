@@ -118,20 +118,21 @@ impl Body {
         })
     }
 
-    /// The body of a request that came over a connection. `asks_first` says that its sender waits
-    /// for `100 Continue`.
-    pub(crate) fn incoming(
-        body: Incoming,
-        limit: ByteSize,
-        deadline: Duration,
-        asks_first: bool,
-    ) -> Self {
+    /// The body of a request that came over a connection.
+    pub(crate) fn incoming(body: Incoming, limit: ByteSize, deadline: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
-        let mut limited = Limited::new(body, limit, deadline);
-        limited.asks_first = asks_first;
-        Self(Inner::Incoming(Box::new(limited)))
+        Self(Inner::Incoming(Box::new(Limited::new(
+            body, limit, deadline,
+        ))))
+    }
+
+    /// Notes that its sender waits for `100 Continue`, which the first read sends.
+    pub(crate) fn wait_to_be_asked(&mut self) {
+        if let Inner::Incoming(limited) = &mut self.0 {
+            limited.asks_first = true;
+        }
     }
 
     /// The body of a request that came in another way, under the same limits.

@@ -4,23 +4,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::EXPECT;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Connection};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, SharedAgent};
 use crate::body::Body;
+use crate::pieces::{PIECE, Pieces};
 use crate::service::respond;
 
-/// Serves the requests of one connection until it ends or is asked to.
+/// How much of a connection is held in memory for each direction, in bytes. The head of a request has
+/// to fit; what is written ahead of a slow reader stays below this and one piece more.
+const BUFFER: usize = 2 * PIECE;
+
+/// Serves the requests of one connection until it ends or a shutdown begins.
 ///
 /// When the client closes its side, hyper drops the response future or the response body, and with
 /// it the handler: that is how a client that goes away cancels its invocation.
-pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watcher) {
+pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
+    let agent = SharedAgent::new(agent);
     // Events go out when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -30,20 +34,25 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, shutdown: Watche
     stream.set_write_timeout(Some(settings.write_timeout));
     let header_timeout: Duration = settings.header_timeout;
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let agent = Arc::clone(&agent);
+        let agent = agent.clone();
         async move {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
-            let asks_first = request.headers().contains_key(EXPECT);
-            let request = request.map(|body| Body::incoming(body, limit, deadline, asks_first));
-            Ok::<_, Infallible>(respond(agent, request).await)
+            let request = request.map(|body| Body::incoming(body, limit, deadline));
+            Ok::<_, Infallible>(respond(agent, request).await.map(Pieces::new))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        .max_buf_size(BUFFER)
+        // Copying into one buffer costs less than what several pieces cost hyper and the system.
+        .writev(false)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    if let Err(error) = shutdown.watch(connection).await {
+    let served = agent
+        .draining
+        .watch(connection, Connection::graceful_shutdown);
+    if let Err(error) = served.await {
         // Bad heads, resets and timeouts are the clients' doing.
         tracing::debug!(%error, "connection ended early");
     }

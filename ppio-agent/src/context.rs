@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
+use crate::agent::SharedAgent;
 use crate::header_names::AGENT_CORE_SESSION_ID;
 use crate::request_id::RequestId;
 use crate::task::Tasks;
@@ -47,7 +48,7 @@ struct Inner {
     /// An earlier deadline that the caller asked for, known once the body is parsed.
     asked_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
-    tasks: Option<Tasks>,
+    agent: Option<SharedAgent>,
 }
 
 impl RequestContext {
@@ -67,7 +68,7 @@ impl RequestContext {
             deadline: None,
             asked_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            tasks: None,
+            agent: None,
         }))
     }
 
@@ -152,7 +153,7 @@ impl RequestContext {
     }
 
     pub(crate) fn tasks(&self) -> Option<&Tasks> {
-        self.0.tasks.as_ref()
+        self.0.agent.as_ref().map(|agent| &agent.tasks)
     }
 
     /// Brings the deadline forward; never puts it off.
@@ -176,7 +177,7 @@ impl RequestContext {
             deadline: shared.deadline,
             asked_deadline: shared.asked_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
-            tasks: shared.tasks.clone(),
+            agent: shared.agent.clone(),
         });
         change(&mut inner);
         Self(Arc::new(inner))
@@ -189,7 +190,7 @@ pub(crate) struct Parts {
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) deadline: Instant,
-    pub(crate) tasks: Tasks,
+    pub(crate) agent: SharedAgent,
 }
 
 impl From<Parts> for RequestContext {
@@ -203,7 +204,7 @@ impl From<Parts> for RequestContext {
             deadline: Some(parts.deadline),
             asked_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            tasks: Some(parts.tasks),
+            agent: Some(parts.agent),
         }))
     }
 }

@@ -15,9 +15,10 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use crate::blocking_pool::BlockingPool;
+use crate::agent::SharedAgent;
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::handler::Job;
 use crate::outlet::{Outlet, Place};
 use crate::reply::Outcome;
 
@@ -30,7 +31,7 @@ type Permit = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>
 pub(crate) struct Drive {
     stage: Stage,
     outlet: Outlet,
-    pool: BlockingPool,
+    agent: SharedAgent,
 }
 
 enum Stage {
@@ -49,11 +50,11 @@ enum TurnEnd {
 }
 
 impl Drive {
-    pub(crate) fn new(future: HandlerFuture, outlet: Outlet, pool: BlockingPool) -> Self {
+    pub(crate) fn new(job: Job, agent: SharedAgent) -> Self {
         Self {
-            stage: Stage::Parked(future),
-            outlet,
-            pool,
+            stage: Stage::Parked(job.future),
+            outlet: job.outlet,
+            agent,
         }
     }
 
@@ -99,9 +100,11 @@ impl Future for Drive {
                         return Poll::Pending;
                     }
                     Place::Blocking => {
-                        self.stage = match self.pool.try_acquire() {
+                        self.stage = match self.agent.pool.try_acquire() {
                             Some(permit) => self.start_turn(future, permit),
-                            None => Stage::Queued(future, Box::pin(self.pool.clone().acquire())),
+                            None => {
+                                Stage::Queued(future, Box::pin(self.agent.pool.clone().acquire()))
+                            }
                         };
                     }
                 },
@@ -141,8 +144,12 @@ impl Future for Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        self.outlet.close();
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        if matches!(stage, Stage::Done) {
+            // Nothing is left that could write.
+            return;
+        }
+        self.outlet.close();
         if let Stage::Parked(future) | Stage::Queued(future, _) = stage
             && self.outlet.place() == Place::Blocking
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -140,16 +140,15 @@ impl Call {
         F: FnOnce(Outlet) -> R,
         R: Future<Output = Outcome> + Send + 'static,
     {
-        let outlet = Outlet::new(self.style);
-        outlet.start_at(place);
-        let future = run(outlet.clone());
-        Job {
-            // The one allocation per request that the handler costs: its future has no other name.
-            future: Box::pin(
-                AgentRuntimeContext::scope(self.context, future).instrument(self.span),
-            ),
-            outlet,
-        }
+        let outlet = Outlet::new(self.style, place);
+        let future = AgentRuntimeContext::scope(self.context, run(outlet.clone()));
+        // The one allocation per request that the handler costs: its future has no other name.
+        let future: HandlerFuture = if self.span.is_none() {
+            Box::pin(future)
+        } else {
+            Box::pin(future.instrument(self.span))
+        };
+        Job { future, outlet }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the head of a request says of its caller.
 
-use http::header::ORIGIN;
+use http::header::{EXPECT, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 
 use crate::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, X_REQUEST_ID};
@@ -13,6 +13,8 @@ pub(crate) struct Head {
     pub(crate) style: Style,
     /// The page that a browser calls from.
     pub(crate) origin: Option<HeaderValue>,
+    /// Its sender waits for `100 Continue` before it sends the body.
+    pub(crate) asks_first: bool,
 }
 
 impl Head {
@@ -20,7 +22,7 @@ impl Head {
     /// comparing the few names that a request has.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let (mut ours, mut theirs, mut origin) = (None, None, None);
-        let mut agent_core = false;
+        let (mut agent_core, mut asks_first) = (false, false);
         for (name, value) in headers {
             if name == ORIGIN {
                 origin.get_or_insert(value);
@@ -31,6 +33,8 @@ impl Head {
                 agent_core = true;
             } else if name == AGENT_CORE_SESSION_ID {
                 agent_core = true;
+            } else if name == EXPECT {
+                asks_first = true;
             }
         }
         Self {
@@ -42,6 +46,7 @@ impl Head {
                 Style::Envelope
             },
             origin: origin.cloned(),
+            asks_first,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Resp
         headers: parts.headers,
         extensions: parts.extensions,
         deadline: exchange.deadline,
-        tasks: exchange.agent.tasks.clone(),
+        agent: exchange.agent.clone(),
     });
     let mut record = Record::begin(exchange, context)?;
     let body = match payload::read(record.context().headers(), body).await {
@@ -85,7 +85,7 @@ fn start(exchange: &Exchange, body: Bytes, context: RequestContext) -> Result<Dr
     // Nothing of the call is used again after a panic in the author's `Deserialize`.
     let job = catch_unwind(AssertUnwindSafe(|| (agent.handler)(call)))
         .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
-    Ok(Drive::new(job.future, job.outlet, agent.pool.clone()))
+    Ok(Drive::new(job, agent.clone()))
 }
 
 /// Runs the handler until it is done or has begun a stream (`None`).
@@ -116,8 +116,7 @@ fn answer(
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            record.succeeded(0);
-            let duration = exchange.started.elapsed();
+            let duration = record.succeeded(0);
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.style, duration, id);
             Ok(json::response(StatusCode::OK, body))
@@ -137,7 +136,9 @@ fn own_response(exchange: &Exchange, response: Response, mut record: Record) -> 
     let context = record.context().clone();
     response.map(|body| {
         let body = body.on_end(move |end| match end {
-            BodyEnd::Complete => record.succeeded(0),
+            BodyEnd::Complete => {
+                record.succeeded(0);
+            }
             BodyEnd::Failed => record.stream_failed(&Failure::ResponseCut.into(), 0),
             BodyEnd::Dropped => drop(record),
         });

@@ -60,7 +60,7 @@ struct State {
 }
 
 impl Outlet {
-    pub(crate) fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style, place: Place) -> Self {
         Self {
             shared: Arc::new(Mutex::new(State {
                 buffer: Vec::new(),
@@ -68,7 +68,7 @@ impl Outlet {
                 items: 0,
                 streaming: false,
                 closed: false,
-                place: Place::Worker,
+                place,
                 slice_end: None,
                 reader: None,
             })),
@@ -85,11 +85,6 @@ impl Outlet {
     /// lies behind `complete`.
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets where a handler starts, before it is polled.
-    pub(crate) fn start_at(&self, place: Place) {
-        self.state().place = place;
     }
 
     /// Continues the calling handler in the given place.

@@ -1,12 +1,11 @@
 //! One invocation from its beginning to its end: counted, measured and logged once.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{Level, Span};
 
-use crate::agent::Agent;
+use crate::agent::SharedAgent;
 use crate::context::RequestContext;
 use crate::error::{Chain, Error};
 use crate::failure::Failure;
@@ -17,7 +16,7 @@ use crate::service::Exchange;
 /// Holds one of the `max_concurrency` places until it is dropped. An invocation that is dropped
 /// before it ended was cancelled.
 pub(crate) struct Record {
-    agent: Arc<Agent>,
+    agent: SharedAgent,
     /// Learns when nobody waits any more.
     context: RequestContext,
     span: Span,
@@ -29,22 +28,22 @@ impl Record {
     /// Takes a place, or says why there is none.
     pub(crate) fn begin(exchange: &Exchange, context: RequestContext) -> Result<Self, Failure> {
         let agent = &exchange.agent;
-        let before = agent.running.fetch_add(1, Ordering::Relaxed);
+        agent.metrics.began();
+        let limit = agent.settings.max_concurrency;
+        let taken = limit.map(|_| agent.places.fetch_add(1, Ordering::Relaxed));
         // From here on dropping the record gives the place back.
         let mut record = Self {
-            agent: Arc::clone(agent),
+            agent: agent.clone(),
             context,
             span: exchange.span.clone(),
             started: exchange.started,
             ended: false,
         };
-        let refused = if agent.draining.load(Ordering::Relaxed) {
+        let refused = if agent.draining.has_begun() {
             Some(Failure::Draining)
         } else {
-            agent
-                .settings
-                .max_concurrency
-                .filter(|&limit| before >= limit)
+            limit
+                .filter(|&limit| taken.is_some_and(|taken| taken >= limit))
                 .map(|limit| Failure::Overloaded { limit })
         };
         match refused {
@@ -60,12 +59,14 @@ impl Record {
         &self.context
     }
 
-    pub(crate) fn succeeded(&mut self, items: u64) {
-        self.end(End::Success, items);
+    /// Tells how long it took.
+    pub(crate) fn succeeded(&mut self, items: u64) -> Duration {
+        let duration = self.end(End::Success, items);
         if tracing::enabled!(Level::DEBUG) {
             let duration_ms = self.milliseconds();
             self.log(|| tracing::debug!(duration_ms, items, "invocation finished"));
         }
+        duration
     }
 
     /// Passes the error on.
@@ -115,9 +116,11 @@ impl Record {
         logging::about(&self.context, &self.span, write);
     }
 
-    fn end(&mut self, end: End, items: u64) {
+    fn end(&mut self, end: End, items: u64) -> Duration {
         self.ended = true;
-        self.agent.metrics.ended(end, self.started.elapsed(), items);
+        let duration = self.started.elapsed();
+        self.agent.metrics.ended(end, duration, items);
+        duration
     }
 
     fn milliseconds(&self) -> u64 {
@@ -131,6 +134,8 @@ impl Drop for Record {
             self.cancelled(0);
         }
         self.context.cancel();
-        self.agent.running.fetch_sub(1, Ordering::Relaxed);
+        if self.agent.settings.max_concurrency.is_some() {
+            self.agent.places.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

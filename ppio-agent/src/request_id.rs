@@ -1,13 +1,19 @@
 //! The name of one request, in its answer and on every log line.
 
 use http::HeaderValue;
+use uuid::fmt::Hyphenated;
 
 /// A longer id is not one; it is somebody's attempt to fill the log.
 const MAX_LENGTH: usize = 128;
 
-/// A request id, kept as the header value that every response carries.
+/// A request id. A new one is kept as its text, and becomes a header value once, in the answer.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestId(HeaderValue);
+pub(crate) enum RequestId {
+    /// The caller's.
+    Given(HeaderValue),
+    /// A UUID.
+    New([u8; Hyphenated::LENGTH]),
+}
 
 impl RequestId {
     /// The first of the caller's ids that is usable, otherwise a new one.
@@ -16,24 +22,33 @@ impl RequestId {
             .into_iter()
             .flatten()
             .find(|value| usable(value))
-            .map_or_else(Self::random, |value| Self(value.clone()))
+            .map_or_else(Self::random, |value| Self::Given(value.clone()))
     }
 
     /// A random (version 4) UUID. It names a request and guards nothing, so a fast generator will
     /// do.
     pub(crate) fn random() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let mut buffer = uuid::Uuid::encode_buffer();
-        let text = id.hyphenated().encode_lower(&mut buffer);
-        Self(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown")))
+        let mut text = [0; Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut text);
+        Self::New(text)
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        let text = match self {
+            Self::Given(value) => value.as_bytes(),
+            Self::New(text) => text,
+        };
+        // Always the text: both are ASCII.
+        std::str::from_utf8(text).unwrap_or_default()
     }
 
-    pub(crate) fn header_value(&self) -> &HeaderValue {
-        &self.0
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        match self {
+            Self::Given(value) => value.clone(),
+            Self::New(text) => HeaderValue::from_bytes(text)
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        }
     }
 }
 

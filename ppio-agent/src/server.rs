@@ -4,10 +4,8 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -100,7 +98,6 @@ impl AgentRuntimeServer {
         let mut connections = Connections {
             agent,
             tasks: JoinSet::new(),
-            graceful: GracefulShutdown::new(),
         };
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -124,7 +121,6 @@ impl AgentRuntimeServer {
 struct Connections {
     agent: Arc<Agent>,
     tasks: JoinSet<()>,
-    graceful: GracefulShutdown,
 }
 
 impl Connections {
@@ -132,17 +128,16 @@ impl Connections {
         // Takes the finished ones out, so that the set holds what is open.
         while self.tasks.try_join_next().is_some() {}
         let agent = Arc::clone(&self.agent);
-        let watcher = self.graceful.watcher();
-        self.tasks.spawn(connection::serve(stream, agent, watcher));
+        self.tasks.spawn(connection::serve(stream, agent));
     }
 
     /// Lets everything finish within the grace, then cuts. `cut` ends the grace early.
     async fn drain(mut self, cut: impl Future<Output = ()>) {
-        self.agent.draining.store(true, Ordering::Relaxed);
+        self.agent.draining.begin();
         let grace = self.agent.settings.shutdown_grace;
         let deadline = Instant::now() + grace;
         let finish = async {
-            self.graceful.shutdown().await;
+            while self.tasks.join_next().await.is_some() {}
             let left = deadline.saturating_duration_since(Instant::now());
             self.agent.tasks.wait_idle(left).await;
         };
@@ -150,7 +145,7 @@ impl Connections {
             finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
             () = cut => false,
         };
-        let running = self.agent.running.load(Ordering::Relaxed);
+        let running = self.agent.metrics.running();
         let tasks = self.agent.tasks.running();
         if !finished || tasks > 0 {
             tracing::warn!(

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use tracing::{Instrument as _, Span};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, SharedAgent};
 use crate::body::{Body, Request, Response};
 use crate::context::{AgentRuntimeContext, Parts, RequestContext};
 use crate::cors::Cors;
@@ -35,7 +35,7 @@ use crate::scoped_body::ScopedBody;
 /// One request and its response.
 #[derive(Clone)]
 pub(crate) struct Exchange {
-    pub(crate) agent: Arc<Agent>,
+    pub(crate) agent: SharedAgent,
     pub(crate) request_id: RequestId,
     pub(crate) span: Span,
     pub(crate) started: Instant,
@@ -85,12 +85,16 @@ impl Route {
 }
 
 /// Answers any request. Never fails: what goes wrong is a response.
-pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
+pub(crate) async fn respond(agent: SharedAgent, mut request: Request) -> Response {
     let Head {
         request_id,
         style,
         origin,
+        asks_first,
     } = Head::of(request.headers());
+    if asks_first {
+        request.body_mut().wait_to_be_asked();
+    }
     let exchange = Exchange::begin(agent, &request, request_id, style);
     let mut response = if exchange.is_plain_invocation(&request) {
         let result = invoke(&exchange, request).await;
@@ -104,12 +108,12 @@ pub(crate) async fn respond(agent: Arc<Agent>, request: Request) -> Response {
     };
     let headers = response.headers_mut();
     exchange.agent.settings.cors.apply(origin.as_ref(), headers);
-    headers.insert(X_REQUEST_ID, exchange.request_id.header_value().clone());
+    headers.insert(X_REQUEST_ID, exchange.request_id.header_value());
     response
 }
 
 impl Exchange {
-    fn begin(agent: Arc<Agent>, request: &Request, request_id: RequestId, style: Style) -> Self {
+    fn begin(agent: SharedAgent, request: &Request, request_id: RequestId, style: Style) -> Self {
         let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
         let span = if route == Route::Invocations {
             logging::invocation_span(&request_id, request.headers())
@@ -168,7 +172,7 @@ impl Exchange {
             headers: request.headers().clone(),
             extensions: http::Extensions::new(),
             deadline: self.deadline,
-            tasks: self.agent.tasks.clone(),
+            agent: self.agent.clone(),
         });
         let next = Next::new(self.clone(), Arc::clone(chain));
         let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
@@ -268,8 +272,7 @@ pub(crate) async fn answer_endpoint(
 }
 
 fn metrics(agent: &Agent) -> Response {
-    let running = agent.running.load(std::sync::atomic::Ordering::Relaxed);
-    let page = agent.metrics.render(running, agent.tasks.running());
+    let page = agent.metrics.render(agent.tasks.running());
     let mut response = Response::new(Body::from(page));
     response.headers_mut().insert(
         CONTENT_TYPE,
@@ -292,12 +295,14 @@ fn metrics(agent: &Agent) -> Response {
 /// ```
 #[derive(Clone)]
 pub struct AgentService {
-    agent: Arc<Agent>,
+    agent: SharedAgent,
 }
 
 impl AgentService {
     pub(crate) fn new(agent: Arc<Agent>) -> Self {
-        Self { agent }
+        Self {
+            agent: SharedAgent::new(agent),
+        }
     }
 
     /// Answers one request.
@@ -309,7 +314,7 @@ impl AgentService {
         let settings = &self.agent.settings;
         let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
         let request = request.map(|body| Body::limited(body, limit, deadline));
-        respond(Arc::clone(&self.agent), request).await
+        respond(self.agent.clone(), request).await
     }
 }
 

@@ -16,11 +16,13 @@ use crate::step::Step;
 use crate::{Failure, interop, workspace};
 
 /// Worker threads of every Rust server, and of the load program.
-const WORKER_THREADS: usize = 2;
+const WORKER_THREADS: u32 = 2;
 const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
+/// Starts of each server in a round. A start takes so little that what else the machine does shows in most of them.
+const STARTS: usize = 5;
 /// How long a server is left alone before its idle memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -29,6 +31,13 @@ const STREAM: [&str; 3] = ["raw-hyper", "axum", "ours-stream"];
 const PYTHON: &str = "python";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
+/// Whole responses of one run, as the load program counts them.
+const RESPONSES: &str = "responses";
+/// What a response costs the server, in microseconds on a core.
+const CPU: &str = "cpu";
+/// Responses a second if all threads of the server had cores of their own. Here they share them with the load program, which
+/// holds back a server more the less a response costs it.
+const CAPACITY: &str = "capacity";
 
 /// How many rounds of how long.
 pub(crate) struct Plan {
@@ -82,6 +91,8 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         ("per second", "responses_per_second"),
         ("p50 µs", "p50_us"),
         ("p99 µs", "p99_us"),
+        ("server µs", CPU),
+        ("on cores of its own", CAPACITY),
     ];
     let items = [("items per second", "items_per_second")];
     table("start-up and idle memory", &UNARY, &start, &START_COLUMNS);
@@ -147,15 +158,20 @@ fn session_bar(sessions: &Samples) -> Bar {
     Bar::at_most("create_session to first answer, ms", samples, 30.0)
 }
 
-const START_COLUMNS: [(&str, &str); 2] =
-    [("start to first ping, ms", "ms"), ("idle memory, MB", "mb")];
+const START_COLUMNS: [(&str, &str); 2] = [("first ping, ms", "ms"), ("idle memory, MB", "mb")];
 
-/// Starts each server once a round, alone.
+/// Starts each server some times a round, alone; the last one is left alone and its memory read.
 fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
     for round in 0..plan.rounds {
         for name in turns(&UNARY, round) {
-            let server = programs.start(name)?;
+            let mut server = programs.start(name)?;
+            for _ in 1..STARTS {
+                samples.add(name, "ms", server.start_up.as_secs_f64() * 1e3);
+                // The old one first: two do not run at once.
+                drop(server);
+                server = programs.start(name)?;
+            }
             thread::sleep(SETTLE);
             #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^52 bytes")]
             let megabytes = server.resident_memory()? as f64 / 1e6;
@@ -185,13 +201,19 @@ fn load(
             let Some(server) = servers.get(name) else {
                 continue;
             };
+            let before = server.cpu_time()?;
             let report = Step::new(&format!("load on {name}"), programs.path("load"))
                 .args([server.address.to_string(), connections.to_string()])
                 .args([plan.seconds.to_string(), body.to_owned()])
                 .env("TOKIO_WORKER_THREADS", WORKER_THREADS.to_string())
                 .output()?;
+            let spent = server.cpu_time()?.saturating_sub(before);
             if round > 0 {
                 samples.add_report(name, &report)?;
+                let responses = samples.last(name, RESPONSES);
+                let cost = spent.as_secs_f64() * 1e6 / responses;
+                samples.add(name, CPU, cost);
+                samples.add(name, CAPACITY, threads(name) * 1e6 / cost);
             }
         }
     }
@@ -222,6 +244,15 @@ fn number(line: &str) -> Result<(&str, f64), Failure> {
     line.split_once('=')
         .and_then(|(name, value)| Some((name, value.parse().ok()?)))
         .ok_or_else(|| format!("the program that measures printed `{line}`"))
+}
+
+/// How many threads of a server answer.
+fn threads(name: &str) -> f64 {
+    if name == PYTHON {
+        1.0
+    } else {
+        f64::from(WORKER_THREADS)
+    }
 }
 
 /// `names`, backwards in every second round.
@@ -288,6 +319,11 @@ impl Samples {
         Ok(())
     }
 
+    /// What was added last; not a number when nothing was.
+    fn last(&self, name: &str, what: &str) -> f64 {
+        self.of(name, what).last().copied().unwrap_or(f64::NAN)
+    }
+
     fn of(&self, name: &str, what: &str) -> &[f64] {
         self.0
             .get(&(name.to_owned(), what.to_owned()))
@@ -320,12 +356,12 @@ fn median(values: &[f64]) -> f64 {
 
 fn table(title: &str, names: &[&str], samples: &Samples, columns: &[(&str, &str)]) {
     println!("\n{title}");
-    let heads = columns.iter().map(|(head, _)| format!("{head:>26}"));
+    let heads = columns.iter().map(|(head, _)| format!("{head:>20}"));
     println!("  {:<12}{}", "", heads.collect::<String>());
     for name in names {
         let cells = columns
             .iter()
-            .map(|(_, what)| format!("{:>26.1}", samples.median(name, what)));
+            .map(|(_, what)| format!("{:>20.1}", samples.median(name, what)));
         println!("  {name:<12}{}", cells.collect::<String>());
     }
 }

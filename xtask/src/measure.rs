@@ -26,7 +26,7 @@ impl Server {
     pub(crate) fn start(
         mut command: Command,
         log: &Path,
-        worker_threads: usize,
+        worker_threads: u32,
     ) -> Result<Self, Failure> {
         let address = free_address()?;
         let output = File::create(log)
@@ -78,6 +78,26 @@ impl Server {
             .and_then(|kibibytes| kibibytes.parse::<u64>().ok())
             .map(|kibibytes| kibibytes * 1024)
             .ok_or_else(|| format!("{path} has no VmRSS line"))
+    }
+
+    /// The time that its threads have had a core for, of those that still run.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, Failure> {
+        let threads = format!("/proc/{}/task", self.process.id());
+        let read = || -> std::io::Result<u64> {
+            let mut nanoseconds = 0;
+            for thread in fs::read_dir(&threads)? {
+                let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+                let on_core = text
+                    .split(' ')
+                    .next()
+                    .and_then(|field| field.parse::<u64>().ok());
+                nanoseconds += on_core.ok_or(std::io::ErrorKind::InvalidData)?;
+            }
+            Ok(nanoseconds)
+        };
+        read().map(Duration::from_nanos).map_err(|error| {
+            format!("time on a core is read from /proc (Linux only): {threads}: {error}")
+        })
     }
 }
 
