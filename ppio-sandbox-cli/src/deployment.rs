@@ -10,7 +10,7 @@ use ppio_agent_client::platform::{
     StepKind,
 };
 use serde_json::json;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::bundle::{self, Archive};
 use crate::deploy_event::{DeployEvent, LogLine};
@@ -178,16 +178,14 @@ impl Deployment {
         };
         let upload = control.upload_files_with_progress(&url, archive.clone(), meter);
         let mut upload = std::pin::pin!(upload);
-        let mut reports = interval_at(Instant::now(), REPORT);
         let outcome = loop {
-            tokio::select! {
-                biased;
-                _ = reports.tick() => terminal.event(&DeployEvent::Uploading {
-                    files: count,
-                    bytes,
-                    sent: sent.load(Ordering::Relaxed),
-                }),
-                outcome = &mut upload => break outcome,
+            terminal.event(&DeployEvent::Uploading {
+                files: count,
+                bytes,
+                sent: sent.load(Ordering::Relaxed),
+            });
+            if let Ok(outcome) = timeout(REPORT, &mut upload).await {
+                break outcome;
             }
         };
         drop(progress);

@@ -15,7 +15,7 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) items: Option<u64>,
     pub(super) session_id: String,
-    /// As the agent's log has it; [`print`] takes it from the answer.
+    /// As the agent's log has it; [`print()`] takes it from the answer.
     pub(super) request_id: String,
     /// In seconds, from the request to the end of the answer.
     pub(super) duration: f64,
