@@ -259,17 +259,17 @@ pub(crate) struct DevArguments {
 }
 
 const DEPLOY_HELP: &str = "\
-A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python
+A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python \
 project is sent whole, without what .dockerignore leaves out, and its requirements.txt is installed.
 
 The template is called after the agent, and this build of it after the version: my-agent:1.0.0.
 
-Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml
+Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml \
 as it was; a build that the platform has begun by then it brings to its end.
 
-With JSON output, what happens is a line of standard output as soon as it happens, `event` says what:
+With JSON output, each thing that happens is a line of standard output at once:
   {\"event\": \"compiling\", \"target\": …}
-  {\"event\": \"compiler\", \"level\": …, \"message\": …}         a message of the compiler
+  {\"event\": \"compiler\", \"level\": …, \"message\": …}  as the compiler says it
   {\"event\": \"compiled\", \"duration\": …}
   {\"event\": \"warning\", \"message\": …}
   {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
@@ -279,7 +279,7 @@ With JSON output, what happens is a line of standard output as soon as it happen
   {\"event\": \"step\", \"step\": …, \"command\": …}
   {\"event\": \"log\", \"timestamp\": …, \"level\": …, \"step\": …, \"message\": …}
 The last line is the result, and the only one with `--quiet`:
-  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, \"tags\": […], \"platform\": …, \"invoke\": …}
+  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, …}
 or, when it failed,
   {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": […], …}
 which stands on standard error, too. Programs should ignore events and fields that they do not know.

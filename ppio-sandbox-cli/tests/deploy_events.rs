@@ -21,6 +21,16 @@ fn names(events: &[Value]) -> Vec<&str> {
     names
 }
 
+/// Each event stands in the help.
+#[track_caller]
+fn documented(sandbox: &Sandbox, events: &[Value]) {
+    let help = sandbox.run(["agent", "deploy", "--help"]).code(0).stdout;
+    for name in names(events) {
+        let shown = format!("{{\"event\": \"{name}\"");
+        assert!(help.contains(&shown), "no {name} in {help}");
+    }
+}
+
 /// A Python project whose build runs this file in Python's own start.
 fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
     let folder = python_project(sandbox, "my-python");
@@ -88,6 +98,7 @@ fn a_log_line_comes_while_its_step_runs() {
             "deployed",
         ]
     );
+    documented(&sandbox, &events);
     let template = sandbox.template("my-python");
     let first = &events[0];
     assert_eq!(first["name"], "my-python");
@@ -158,6 +169,7 @@ fn what_the_compiler_says_is_told_and_standard_error_stays_one_document() {
     let done = deploy().run().code(1);
     let events = done.json_lines();
     assert_eq!(names(&events), ["compiling", "compiler", "failed"]);
+    documented(&sandbox, &events);
     let error = events
         .iter()
         .find(|event| event["level"] == "error")
