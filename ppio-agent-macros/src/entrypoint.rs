@@ -191,7 +191,7 @@ fn answer(arguments: &Arguments, function: &Function) -> TokenStream {
     let (bind_error, error) = output.variable("__error");
     let split = quote! {
         let __split = (&&#probe::Probe::of(&#answer)).probe_result().split(#answer);
-        let #bind_error = ((&&&&#probe::error_of(&__split)).probe_error(),);
+        let #bind_error = ((&&&&&#probe::error_of(&__split)).probe_error(),);
         let #bind_answer = match __split {
             ::core::result::Result::Ok(__answer) => __answer,
             ::core::result::Result::Err((__failure,)) => return #fail(#error, __failure),
@@ -205,7 +205,7 @@ fn answer(arguments: &Arguments, function: &Function) -> TokenStream {
             let __shape = (&&&&#probe::Probe::of(&#answer)).probe_reply();
             let __shape = __shape.shape(#answer, &__outlet);
             let #bind_answer = (#probe::item_of(&__shape),);
-            let #bind_error = ((&&&&(&&#answer).probe_item_error()).probe_error(),);
+            let #bind_error = ((&&&&&(&&#answer).probe_item_error()).probe_error(),);
             let __writer = (&&#answer).probe_item().writer(#answer, #error);
             #probe::reply(__shape, __writer)
         }

@@ -30,7 +30,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The caller sees the message and the type; the chain of sources goes to the log only.
+/// The caller sees the message and the type; the chain of sources goes to the log only. It still
+/// counts as the source of another error, `anyhow`'s with context for example: then the caller is
+/// told what this says, and the log has what was put around it.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -125,23 +127,39 @@ impl Error {
         self.0.failure.as_ref()
     }
 
-    /// A failure of the author's own code: a 500 whose type is the Rust type's name.
+    /// A failure of the author's own code: what it told the caller, else a 500 whose type is the
+    /// Rust type's name.
     pub(crate) fn from_author(error_type: &'static str, error: BoxError) -> Self {
+        let told = Self::told_in(&*error);
+        Self::from_report(error_type, error, told)
+    }
+
+    /// The same for an error that hides in its box what it told the caller.
+    pub(crate) fn from_report(
+        error_type: &'static str,
+        error: BoxError,
+        told: Option<Self>,
+    ) -> Self {
         match error.downcast::<Self>() {
             Ok(own) => *own,
-            Err(error) => {
-                let text = error.to_string();
-                Self::internal(text)
-                    .with_type(error_type)
-                    .with_source(error)
-            }
+            Err(error) => told
+                .unwrap_or_else(|| Self::internal(error.to_string()).with_type(error_type))
+                .with_source(error),
         }
+    }
+
+    /// What the first error of ours in a chain says to the caller. What was put around it is for
+    /// the log.
+    pub(crate) fn told_in(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let own = error.downcast_ref::<Self>();
+        own.map(|own| Self::new(own.status(), own.message()).with_type(own.0.error_type.clone()))
+            .or_else(|| Self::told_in(error.source()?))
     }
 
     /// The same for an error that cannot cross threads: its chain is kept as text.
     pub(crate) fn from_local(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
-        Self::internal(error.to_string())
-            .with_type(error_type)
+        Self::told_in(error)
+            .unwrap_or_else(|| Self::internal(error.to_string()).with_type(error_type))
             .with_source(Chain(error).to_string())
     }
 }

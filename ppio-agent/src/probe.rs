@@ -27,6 +27,7 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use futures_core::Stream;
 use serde::Serialize;
@@ -41,8 +42,8 @@ pub mod prelude {
     pub use super::{
         BoxedErrorProbe as _, DisplayProbe as _, ErrorProbe as _, FutureProbe as _,
         InfallibleProbe as _, ItemProbe as _, IteratorProbe as _, LocalErrorProbe as _,
-        PlainItemProbe as _, PlainProbe as _, ReplyProbe as _, ResponseProbe as _,
-        ResultProbe as _, StreamProbe as _,
+        PlainItemProbe as _, PlainProbe as _, ReplyProbe as _, ReportProbe as _,
+        ResponseProbe as _, ResultProbe as _, StreamProbe as _,
     };
 }
 
@@ -183,7 +184,20 @@ impl IsInfallible {
     }
 }
 
-/// Probes for errors that can be boxed: `std` errors, `String`, `anyhow::Error`, `ppio::Error`.
+/// Probes for errors around errors that show what is inside: `anyhow::Error`, `eyre::Report`.
+pub trait ReportProbe {
+    /// How the error is converted.
+    fn probe_error(&self) -> IsReport {
+        IsReport
+    }
+}
+
+impl<E> ReportProbe for &&&&Probe<E> where
+    E: Deref<Target = dyn StdError + Send + Sync> + Into<BoxError>
+{
+}
+
+/// Probes for errors that can be boxed: `std` errors, `String`, `ppio::Error`.
 pub trait ErrorProbe {
     /// How the error is converted.
     fn probe_error(&self) -> IsBoxable {
@@ -224,6 +238,9 @@ pub trait DisplayProbe {
 
 impl<E> DisplayProbe for Probe<E> {}
 
+/// An error whose chain begins inside of it.
+pub struct IsReport;
+
 /// An error that keeps its chain.
 pub struct IsBoxable;
 
@@ -245,6 +262,18 @@ pub struct IsDisplay;
 pub trait ConvertError<E> {
     /// Converts one error.
     fn convert(error: E) -> Error;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E> ConvertError<E> for IsReport
+where
+    E: Deref<Target = dyn StdError + Send + Sync> + Into<BoxError>,
+{
+    fn convert(error: E) -> Error {
+        // As a box it hides what it began with.
+        let told = Error::told_in(&*error);
+        Error::from_report(type_name::<E>(), error.into(), told)
+    }
 }
 
 #[diagnostic::do_not_recommend]

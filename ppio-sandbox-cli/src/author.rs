@@ -6,7 +6,6 @@ use ppio_agent_protocol::AuthorEmail;
 use tokio::process::Command;
 
 use crate::failure::{Failure, Fault};
-use crate::interruption::unless_interrupted;
 use crate::question::ask;
 use crate::terminal::Terminal;
 
@@ -20,11 +19,11 @@ pub(crate) async fn find(terminal: &Terminal) -> Result<AuthorEmail, Failure> {
             .reason("git has no `user.email` that is an e-mail address")
             .next("add `--author you@example.com`"));
     }
-    let answer = unless_interrupted(ask("Author's e-mail address", None, true, |text| {
+    let answer = ask("Author's e-mail address", None, true, |text| {
         text.parse::<AuthorEmail>()
             .map(drop)
             .map_err(|error| error.to_string())
-    }));
+    });
     let answer = answer.await?;
     answer
         .parse()

@@ -81,7 +81,10 @@ async fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
 
 async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        AgentCommand::Init(arguments) => agent::init::run(arguments, terminal).await,
+        AgentCommand::Init(arguments) => {
+            // Its files are written in one go, during which it cannot be dropped.
+            unless_interrupted(agent::init::run(arguments, terminal)).await
+        }
         AgentCommand::Configure(arguments) => agent::configure::run(arguments, terminal).await,
         AgentCommand::Dev(arguments) => agent::dev::run(arguments, terminal).await,
         AgentCommand::Deploy(arguments) => agent::deploy::run(arguments, terminal).await,

@@ -1,10 +1,11 @@
-//! `agent configure`, without a terminal.
+//! `agent configure`, with flags and with a person at a terminal.
 
 mod support;
 
 use std::fs;
 
-use support::Sandbox;
+use support::snapshot::screen;
+use support::{Sandbox, everything_in};
 
 const TEXT: &str = "# by hand\nmetadata:\n  name: my-agent # stays\n  version: \"1.0.0\"\n\nspec:\n  entrypoint: src/main.rs\n";
 
@@ -105,5 +106,130 @@ fn a_project_without_agent_yaml_gets_one() {
     assert_eq!(
         text,
         "apiVersion: v1\nkind: Agent\nmetadata:\n  name: new\n  version: \"1.0\"\n  author: a@example.com\nspec:\n  entrypoint: agent.py\n"
+    );
+}
+
+/// Wrong in one place and lacking in others, with everything a person leaves in a file.
+const BY_HAND: &str = r#"# Ours, by hand.
+kind: Agent
+spec:
+    # Where it starts.
+    entrypoint: src/main.rs   # the usual place
+    runtime:
+        timeout: 90000 # too long
+        # memory_limit: 1Gi
+    x-team: blue
+metadata:
+    version: "1.0.0"
+    name: 'my-agent'
+"#;
+
+/// What a person sees and types, in turns.
+const TALK: [(&str, &str); 9] = [
+    ("Author's e-mail address", "nobody\r"),
+    ("\"nobody\" is not an e-mail address", ""),
+    ("Author's e-mail address", "ada@example.com\r"),
+    // Need not be answered.
+    ("Description (Enter for none)", "\r"),
+    ("Seconds that a start may take", "soon\r"),
+    ("a whole number of seconds is wanted", ""),
+    ("Seconds that a start may take", "90\r"),
+    ("Memory, as in 512Mi", "512Mi\r"),
+    ("Processors, as in 1 or 500m", "\r"),
+];
+
+/// Goes through the talk and a last question. Returns what stood on the screen at the end, and the exit code.
+fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
+    let configure = sandbox.command(["agent", "configure"]);
+    let configure = configure
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("TERM", "xterm-256color");
+    let (written, code) = configure.at_a_terminal(|person| {
+        for (question, answer) in TALK.into_iter().chain([("agent.yaml? [y/N]", last)]) {
+            person.reads(question);
+            person.types(answer);
+        }
+    });
+    (screen(&written), code)
+}
+
+#[test]
+fn a_person_is_asked_for_what_is_missing_or_wrong_and_shown_what_changes() {
+    let sandbox = sandbox(BY_HAND);
+    let (seen, code) = talk(&sandbox, "y\r");
+    assert_eq!(code, Some(0), "{seen}");
+    // What is there and right is not asked for.
+    for question in ["Name", "Version", "File with the entrypoint"] {
+        assert!(!seen.contains(question), "{seen}");
+    }
+    let difference = [
+        "-         timeout: 90000 # too long",
+        "+         timeout: 90 # too long",
+        r#"+         memory_limit: "512Mi""#,
+        "+     author: ada@example.com",
+    ];
+    for line in difference {
+        assert!(seen.contains(line), "no {line:?} in {seen}");
+    }
+    let expected = BY_HAND
+        .replace(
+            "90000 # too long\n",
+            "90 # too long\n        memory_limit: \"512Mi\"\n",
+        )
+        .replace("'my-agent'\n", "'my-agent'\n    author: ada@example.com\n");
+    let written = fs::read_to_string(sandbox.path("agent.yaml")).expect("agent.yaml");
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn a_person_who_says_no_gets_the_file_as_it_was() {
+    let sandbox = sandbox(BY_HAND);
+    for answer in ["n\r", "\r"] {
+        let (seen, code) = talk(&sandbox, answer);
+        assert_eq!(code, Some(2), "{seen}");
+        assert!(seen.contains("nothing was written"), "{seen}");
+        let text = fs::read_to_string(sandbox.path("agent.yaml")).expect("agent.yaml");
+        assert_eq!(text, BY_HAND);
+        assert_eq!(
+            everything_in(&sandbox.path("")),
+            [std::path::Path::new("agent.yaml")]
+        );
+    }
+}
+
+#[test]
+fn a_new_file_starts_with_what_the_folder_tells() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("My_Agent");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("app.py"), "").expect("written");
+    fs::write(
+        sandbox.path(".gitconfig"),
+        "[user]\n\temail = git@example.com\n",
+    )
+    .expect("written");
+    let configure = sandbox.command(["agent", "configure"]).in_folder(&folder);
+    let (seen, code) = configure.at_a_terminal(|person| {
+        for question in [
+            "Name",
+            "Version",
+            "Author's",
+            "Description",
+            "File with",
+            "Seconds",
+            "Memory",
+            "Processors",
+        ] {
+            person.reads(question);
+            person.types("\r");
+        }
+        person.reads("[y/N]");
+        person.types("yes\r");
+    });
+    assert_eq!(code, Some(0), "{seen}");
+    let text = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");
+    assert_eq!(
+        text,
+        "apiVersion: v1\nkind: Agent\nmetadata:\n  name: my-agent\n  version: \"0.1.0\"\n  author: git@example.com\nspec:\n  entrypoint: app.py\n"
     );
 }

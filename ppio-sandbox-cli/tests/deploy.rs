@@ -1,15 +1,13 @@
 //! `agent deploy`: a project becomes a template of a real local platform, and agent.yaml tells of it.
 
-#[path = "support/scaffold.rs"]
-mod scaffold;
 mod support;
 
 use std::fs;
 use std::path::Path;
 
 use ppio_agent_client::AgentRuntimeClient;
-use scaffold::{agent_yaml, command, project, python_project};
 use serde_json::{Value, json};
+use support::scaffold::{agent_yaml, command, project, python_project};
 use support::{Sandbox, on_runtime, until};
 
 /// Asks the agent of a template one thing, past the command.

@@ -5,132 +5,19 @@ mod support;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::cargo_project::CargoProject;
-use support::{Running, Sandbox, send, until};
-
-/// An agent in Python without any package: it starts at once.
-const PYTHON_AGENT: &str = r#"
-import http.server, json, os, sys
-
-class Agent(http.server.BaseHTTPRequestHandler):
-    def answer(self, text):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def do_GET(self):
-        self.answer("GREETING" if self.path != "/ping" else "{}")
-
-    def log_message(self, *words):
-        pass
-
-port = int(os.environ["PPIO_AGENT_PORT"])
-server = http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent)
-print("debug", os.environ["PPIO_AGENT_DEBUG"], "process", os.getpid(), file=sys.stderr)
-server.serve_forever()
-"#;
-
-fn python_project(sandbox: &Sandbox, agent: &str) -> PathBuf {
-    let folder = sandbox.project("my-agent", "");
-    let yaml = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");
-    let yaml = yaml.replace("src/main.rs", "agent.py");
-    fs::write(folder.join("agent.yaml"), yaml).expect("written");
-    fs::write(folder.join("agent.py"), agent).expect("written");
-    folder
-}
-
-/// `agent dev` under way.
-struct Dev {
-    running: Running,
-}
-
-impl Dev {
-    fn start(sandbox: &Sandbox, folder: &Path) -> Self {
-        let command = sandbox.command(["agent", "dev", "--port", "0"]);
-        let running = command.in_folder(folder).spawn();
-        Self { running }
-    }
-
-    /// Waits for words of the command or of the agent.
-    fn says(&self, words: &str) {
-        let deadline = Instant::now() + Duration::from_secs(300);
-        while !self.said().contains(words) {
-            assert!(Instant::now() < deadline, "no {words:?} in {}", self.said());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn said(&self) -> String {
-        format!("{}{}", self.running.stdout(), self.running.stderr())
-    }
-
-    fn address(&self) -> String {
-        self.says(" serves on http://");
-        let said = self.said();
-        let (_, rest) = said.split_once("http://").expect("a URL");
-        let (address, _) = rest.split_once('/').expect("a URL with a path");
-        address.to_owned()
-    }
-
-    /// The process of the agent that was started last.
-    fn agent(&self) -> u32 {
-        let said = self.said();
-        let (_, id) = said.rsplit_once("process ").expect("the agent tells");
-        let id = id.lines().next().expect("a line");
-        id.parse().expect("a process id")
-    }
-}
-
-/// Sends a request and reads the answer to its end.
-fn ask(address: &str, request: &str) -> String {
-    let mut answer = String::new();
-    open(address, request)
-        .read_to_string(&mut answer)
-        .expect("an answer");
-    answer
-}
-
-fn open(address: &str, request: &str) -> TcpStream {
-    let (line, body) = request.split_once('\n').unwrap_or((request, ""));
-    send_request(address, line, "accept: */*", body)
-}
-
-/// The page that a browser opens.
-fn page(address: &str) -> String {
-    let mut page = String::new();
-    send_request(address, "GET /", "accept: text/html,*/*", "")
-        .read_to_string(&mut page)
-        .expect("a page");
-    page
-}
-
-fn send_request(address: &str, line: &str, header: &str, body: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the front listens");
-    let length = body.len();
-    write!(
-        stream,
-        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .expect("sent");
-    stream
-}
-
-fn is_alive(process: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/stat"));
-    status.is_ok_and(|status| !status.contains(") Z "))
-}
+use support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
+use support::scaffold::{self, edit};
+use support::{Sandbox, free_port, is_alive, send, until};
 
 #[test]
 fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
-    let project = CargoProject::start("edited", "hello");
-    let mut dev = Dev {
-        running: project.command(["agent", "dev", "--port", "0"]).spawn(),
-    };
+    let sandbox = Sandbox::new();
+    let folder = scaffold::project(&sandbox, "edited", "hello");
+    let main = folder.join("src/main.rs");
+    let mut dev = Dev::build(&sandbox, &folder, 0);
     let address = dev.address();
     let request = "POST /invocations\n{\"prompt\": \"Ada\"}";
     assert!(ask(&address, request).contains("Hello, Ada!"));
@@ -139,7 +26,7 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     dev.says("request_id=");
 
     // The agent answers all the while, first as it was, then as it is now.
-    project.edit("src/main.rs", "Hello, {name}", "Welcome, {name}");
+    edit(&main, "Hello, {name}", "Welcome, {name}");
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let answer = ask(&address, request);
@@ -153,19 +40,19 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     dev.says("src/main.rs changed");
     dev.says("the new edited serves");
 
-    project.edit("src/main.rs", "Welcome, {name}", "Welcome, {nobody}");
+    edit(&main, "Welcome, {name}", "Welcome, {nobody}");
     dev.says("error[E0425]: cannot find value `nobody` in this scope");
     dev.says("edited does not compile; the agent from before serves on; waiting for a change");
     assert!(ask(&address, request).contains("Welcome, Ada!"));
 
-    project.edit("src/main.rs", "Welcome, {nobody}", "Good day, {name}");
+    edit(&main, "Welcome, {nobody}", "Good day, {name}");
     until("the new answer is there", || {
         ask(&address, request).contains("Good day, Ada!")
     });
 
     // What the agent itself might write is no reason to start anew.
-    project.write("notes.txt", "remembered");
-    project.edit("src/main.rs", "Good day", "Good night");
+    fs::write(folder.join("notes.txt"), "remembered").expect("written");
+    edit(&main, "Good day", "Good night");
     until("the new answer is there", || {
         ask(&address, request).contains("Good night, Ada!")
     });
@@ -178,9 +65,11 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
 
 #[test]
 fn a_stream_comes_as_it_is_made_and_ends_well_though_a_new_agent_serves() {
-    let project = CargoProject::start("streaming", "stream");
-    project.write(
-        "src/main.rs",
+    let sandbox = Sandbox::new();
+    let folder = scaffold::project(&sandbox, "streaming", "stream");
+    let main = folder.join("src/main.rs");
+    fs::write(
+        &main,
         r#"
 #[ppio::entrypoint]
 fn agent(gate: String) -> impl Iterator<Item = String> {
@@ -193,12 +82,11 @@ fn agent(gate: String) -> impl Iterator<Item = String> {
     std::iter::once("first".to_owned()).chain(last)
 }
 "#,
-    );
-    let dev = Dev {
-        running: project.command(["agent", "dev", "--port", "0"]).spawn(),
-    };
+    )
+    .expect("written");
+    let dev = Dev::build(&sandbox, &folder, 0);
     let address = dev.address();
-    let gate = project.folder().join("target").join("gate");
+    let gate = folder.join("target").join("gate");
     let request = format!("POST /invocations\n{:?}", gate.display().to_string());
 
     let mut stream = open(&address, &request);
@@ -210,7 +98,7 @@ fn agent(gate: String) -> impl Iterator<Item = String> {
         answer.extend_from_slice(&part[..length]);
     }
 
-    project.edit("src/main.rs", "last of the old", "last of the new");
+    edit(&main, "last of the old", "last of the new");
     dev.says("the new streaming serves");
     fs::create_dir_all(gate.parent().expect("a folder")).expect("made");
     fs::write(&gate, "").expect("written");
@@ -225,14 +113,12 @@ fn agent(gate: String) -> impl Iterator<Item = String> {
 
 #[test]
 fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_again() {
-    let project = CargoProject::start("broken", "hello");
-    project.edit("src/main.rs", "async fn agent", "async fn <agent>");
+    let sandbox = Sandbox::new();
+    let folder = scaffold::project(&sandbox, "broken", "hello");
+    let main = folder.join("src/main.rs");
+    edit(&main, "async fn agent", "async fn <agent>");
     let port = free_port();
-    let dev = Dev {
-        running: project
-            .command(["agent", "dev", "--port", &port.to_string()])
-            .spawn(),
-    };
+    let dev = Dev::build(&sandbox, &folder, port);
     let address = format!("127.0.0.1:{port}");
     until("the front listens", || TcpStream::connect(&address).is_ok());
     let building = page(&address);
@@ -256,7 +142,7 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
         "{answer}"
     );
 
-    project.edit("src/main.rs", "async fn <agent>", "async fn agent");
+    edit(&main, "async fn <agent>", "async fn agent");
     let mut heard = String::new();
     { news }.read_to_string(&mut heard).expect("news");
     assert!(heard.starts_with("HTTP/1.1 204 "), "{heard}");
@@ -387,21 +273,30 @@ fn an_agent_that_does_not_want_to_end_is_killed() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
-        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nserver.serve_forever()",
+        "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('not now', file=sys.stderr))\nserver.serve_forever()",
     );
     let folder = python_project(&sandbox, &agent);
     let dev = Dev::start(&sandbox, &folder);
     dev.address();
     let agent = dev.agent();
-    // The second time without any patience.
     dev.running.interrupt();
-    until("it begins to end", || {
-        thread::sleep(Duration::from_millis(100));
-        true
-    });
+    dev.says("not now");
+    // The second time without any patience.
     dev.running.interrupt();
     dev.running.wait().code(0);
     assert!(!is_alive(agent));
+}
+
+#[test]
+fn a_test_that_fails_leaves_no_agent_behind() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, PYTHON_AGENT);
+    let dev = Dev::start(&sandbox, &folder);
+    dev.address();
+    let (command, agent) = (dev.running.pid(), dev.agent());
+    assert!(is_alive(command) && is_alive(agent));
+    drop(dev);
+    assert!(!is_alive(command) && !is_alive(agent));
 }
 
 #[test]
@@ -437,7 +332,153 @@ fn programs_read_one_event_a_line() {
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
+#[test]
+fn release_builds_what_will_be_deployed() {
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "optimised");
+    let dev = ["agent", "dev", "--port", "0", "--release"];
+    let running = scaffold::command(&sandbox, &folder, &dev).spawn();
+    let dev = Dev { running };
+    assert!(ask(&dev.address(), "GET /").ends_with("for everybody"));
+    // And again after a change.
+    edit(&folder.join("src/main.rs"), "everybody", "the world");
+    dev.says("the new optimised serves");
+    assert!(ask(&dev.address(), "GET /").ends_with("for the world"));
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+#[test]
+fn an_agent_that_listens_elsewhere_is_told_where_and_what_to_do() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    let own_port = format!("port = {port}");
+    let agent = PYTHON_AGENT.replace("port = int(os.environ[\"PPIO_AGENT_PORT\"])", &own_port);
+    assert!(agent.contains(&own_port));
+    let folder = python_project(&sandbox, &agent);
+    let front = free_port();
+    let dev = ["agent", "dev", "--port", &front.to_string()];
+    let running = sandbox.command(dev).in_folder(&folder).spawn();
+    let dev = Dev { running };
+    dev.says("error: my-agent does not listen on port ");
+    dev.says(&format!("\n  it listens on port {port}\n"));
+    dev.says("help: let it take the port from PPIO_AGENT_PORT, and 8080 where that is not set\n");
+    // Whoever asks is told as well, and does not wait.
+    let address = format!("127.0.0.1:{front}");
+    let answer = ask(&address, "GET /");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("does not listen on port"), "{answer}");
+    let page = page(&address);
+    assert!(
+        page.contains(&format!("it listens on port {port}")),
+        "{page}"
+    );
+
+    fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
+    assert_eq!(dev.address(), address);
+    assert!(ask(&address, "GET /").ends_with("GREETING"));
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+#[test]
+fn an_agent_that_takes_long_to_listen_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let gate = sandbox.path("gate");
+    let wait = format!(
+        "import time\nwhile not os.path.exists({gate:?}):\n    time.sleep(0.01)\nserver = http"
+    );
+    let folder = python_project(&sandbox, &PYTHON_AGENT.replace("server = http", &wait));
+    let dev = Dev::start(&sandbox, &folder);
+    dev.says("the agent does not answer yet; it should listen on PPIO_AGENT_PORT, here ");
+    fs::write(gate, "").expect("written");
+    assert!(ask(&dev.address(), "GET /").ends_with("GREETING"));
+    assert!(!dev.said().contains("error"), "{}", dev.said());
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+}
+
+/// Asks for a WebSocket, as a browser does.
+fn upgrade(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the front listens");
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
+    )
+    .expect("sent");
+    stream
+}
+
+/// Reads until this was read.
+fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut seen = String::new();
+    let mut byte = [0];
+    while !seen.ends_with(end) {
+        let count = stream.read(&mut byte).expect("an answer");
+        assert!(count > 0, "no {end:?} in {seen}");
+        seen.push(byte[0].into());
+    }
+    seen
+}
+
+#[test]
+fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
+    let sandbox = Sandbox::new();
+    // Says everything louder, once the protocol is changed.
+    let agent = PYTHON_AGENT.replace(
+        "    def log_message",
+        r#"
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.headers["upgrade"] != "websocket":
+            return self.answer("{}")
+        self.send_response(101)
+        self.send_header("connection", "upgrade")
+        self.send_header("upgrade", "websocket")
+        self.send_header("sec-websocket-accept", "for " + self.headers["sec-websocket-key"])
+        self.end_headers()
+        while part := self.connection.recv(100):
+            self.connection.sendall(part.upper())
+        print("the caller is gone", file=sys.stderr)
+
+    def log_message"#,
+    );
+    let agent = agent.replace(
+        "self.end_headers()\n        self.wfile",
+        "self.send_header('content-length', str(len(text)))\n        self.end_headers()\n        self.wfile",
+    );
+    let folder = python_project(&sandbox, &agent);
+    let dev = Dev::start(&sandbox, &folder);
+    let mut socket = upgrade(&dev.address());
+    let head = read_to(&mut socket, "\r\n\r\n").to_lowercase();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("upgrade: websocket\r\n"), "{head}");
+    assert!(
+        head.contains("sec-websocket-accept: for bm9uy2u=\r\n"),
+        "{head}"
+    );
+    for word in ["hello", "again"] {
+        socket.write_all(word.as_bytes()).expect("sent");
+        assert_eq!(
+            read_to(&mut socket, &word.to_uppercase()),
+            word.to_uppercase()
+        );
+    }
+    drop(socket);
+    dev.says("the caller is gone");
+
+    // One that cannot do this answers as it does.
+    fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
+    dev.says("the new my-agent serves");
+    let answer = read_to(&mut upgrade(&dev.address()), "GREETING");
+    assert!(answer.contains(" 200 OK\r\n"), "{answer}");
+
+    // And where there is none, that is the answer.
+    fs::write(folder.join("agent.py"), "import sys\nsys.exit(1)\n").expect("written");
+    dev.says("error: my-agent ended at its start");
+    let answer = read_to(&mut upgrade(&dev.address()), "}");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("my-agent ended at its start"), "{answer}");
+    dev.running.interrupt();
+    dev.running.wait().code(0);
 }

@@ -7,14 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use support::Sandbox;
 
-/// `doctor` with the toolchain of this machine, which rustup finds by the home and by its variables.
+/// `doctor` where rustup has nothing: the toolchain is the one that builds this test, and no stand-in for one.
 fn doctor(sandbox: &Sandbox) -> support::Invocation {
-    let variables = ["HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_HOME"];
-    let set = variables
-        .into_iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let command = sandbox.command(["doctor"]);
-    set.fold(command, |command, (name, value)| command.env(name, value))
+    let empty = sandbox.path("no-rustup");
+    sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
 }
 
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -26,7 +22,12 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn a_machine_that_builds_this_test_has_a_toolchain() {
     let mut sandbox = Sandbox::new();
-    let report = doctor(&sandbox).arg("--json").run().code(0).json();
+    let report = sandbox
+        .command(["doctor"])
+        .arg("--json")
+        .run()
+        .code(0)
+        .json();
     assert_eq!(report["ok"], true);
     for name in ["cargo", "rustc"] {
         assert_eq!(check(&report, name)["status"], "ok");
@@ -41,7 +42,12 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
     );
 
     sandbox.up();
-    let report = doctor(&sandbox).arg("--json").run().code(0).json();
+    let report = sandbox
+        .command(["doctor"])
+        .arg("--json")
+        .run()
+        .code(0)
+        .json();
     assert_eq!(check(&report, "platform")["status"], "ok");
     let text = doctor(&sandbox).run().code(0);
     assert!(text.stdout.contains("ok    cargo "), "{text:?}");
@@ -113,14 +119,19 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
 #[test]
 fn a_platform_that_is_named_must_answer_and_take_the_key() {
     let mut sandbox = Sandbox::new();
-    let down = doctor(&sandbox).args(["--json", "--local"]).run().code(3);
+    let down = sandbox
+        .command(["doctor"])
+        .args(["--json", "--local"])
+        .run()
+        .code(3);
     let report: Value = serde_json::from_str(&down.stdout).expect("JSON");
     assert_eq!(check(&report, "platform")["status"], "fail");
     doctor(&sandbox).arg("--remote").run().code(2);
 
     sandbox.up();
     let url = sandbox.running().expect("it runs").url().to_owned();
-    let wrong = doctor(&sandbox)
+    let wrong = sandbox
+        .command(["doctor"])
         .arg("--json")
         .env("PPIO_API_KEY", "wrong")
         .env("PPIO_API_URL", &url)

@@ -1,13 +1,11 @@
 //! `agent init`: what it writes, that it compiles, and what it refuses.
 
-#[path = "support/scaffold.rs"]
-mod scaffold;
 mod support;
 
 use std::fs;
 use std::process::Command;
 
-use support::Sandbox;
+use support::{Sandbox, scaffold};
 
 /// Compiles a fresh project and runs the tests that came with it.
 fn builds_and_passes_its_own_tests(template: &str) {

@@ -2,10 +2,17 @@
 
 mod support;
 
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
+use rustix::termios::LocalModes;
 use serde_json::json;
-use support::{Sandbox, Stdin, config, scripted, send, until};
+use support::scaffold::{agent_yaml, command, python_project};
+use support::stalling_platform::StallingPlatform;
+use support::{Invocation, Sandbox, Stdin, config, everything_in, scripted, send, until};
 
 /// An agent that never answers a ping.
 fn never_ready(name: &str) -> TemplateSpec {
@@ -140,4 +147,245 @@ fn in_a_session_that_was_open_before_it_stays_open() {
     asking.interrupt();
     asking.wait().code(130);
     assert_eq!(sandbox.sandboxes(), ids);
+}
+
+/// How a person or a system ends a question.
+#[derive(Debug, Clone, Copy)]
+enum Given {
+    Key,
+    Signal(Signal),
+}
+
+/// Every way to end a question, and the exit code for it.
+const GIVEN: [(Given, i32); 3] = [
+    (Given::Key, 130),
+    (Given::Signal(Signal::INT), 130),
+    (Given::Signal(Signal::TERM), 143),
+];
+
+/// The modes of a terminal at which a person types lines.
+const LINES: LocalModes = LocalModes::ICANON
+    .union(LocalModes::ECHO)
+    .union(LocalModes::ISIG);
+
+/// Gives up at a question for which keys are read one by one. Returns what was to be seen, and the exit code.
+fn give_up_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
+    command.at_a_terminal(|person| {
+        person.reads(question);
+        until("keys are read", || {
+            !person.modes().contains(LocalModes::ICANON)
+        });
+        match given {
+            Given::Key => person.types("\x03"),
+            Given::Signal(signal) => {
+                let reader = person.reader().as_raw_nonzero().get();
+                send(reader.unsigned_abs(), signal);
+            }
+        }
+        until("the terminal is as it was", || {
+            person.modes().contains(LINES)
+        });
+    })
+}
+
+#[test]
+fn at_the_question_of_init() {
+    for (given, code) in GIVEN {
+        let sandbox = Sandbox::new();
+        let init = sandbox
+            .command(["agent", "init", "--name", "my-agent"])
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        let (seen, ended) = give_up_at("e-mail address", init, given);
+        assert_eq!(ended, Some(code), "{given:?}: {seen}");
+        assert!(!seen.contains("error"), "{seen}");
+        assert_eq!(everything_in(&sandbox.path("")), Vec::<PathBuf>::new());
+        sandbox.nothing_is_left();
+    }
+}
+
+#[test]
+fn while_init_writes_there_is_the_whole_project_or_nothing() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.path("place");
+    fs::create_dir(&place).expect("a folder");
+    let init = |name: &str| {
+        let command = sandbox.command(["agent", "init", "--name", name]);
+        let command = command.args(["--author", "a@example.com"]);
+        command.in_folder(&place).spawn()
+    };
+    init("whole").wait().code(0);
+    let whole = everything_in(&place.join("whole"));
+    let entries = || fs::read_dir(&place).expect("a folder").count();
+    // In the midst of it or a little later, as it happens.
+    for round in 0..40 {
+        let name = format!("agent-{round}");
+        let mut writing = init(&name);
+        while entries() == 1 && !writing.has_ended() {}
+        writing.interrupt();
+        let done = writing.wait();
+        let folder = place.join(&name);
+        if folder.exists() {
+            done.code(0);
+            assert_eq!(everything_in(&folder), whole);
+            fs::remove_dir_all(folder).expect("removed");
+        } else {
+            done.code(130);
+        }
+        assert_eq!(entries(), 1, "{:?}", everything_in(&place));
+    }
+}
+
+/// A project that lacks its author, as its owner wrote it.
+const WITHOUT_AUTHOR: &str = "# by hand\nmetadata:\n  name: my-agent # stays\n  version: \"1.0.0\"\nspec:\n  entrypoint: src/main.rs\n  runtime: {timeout: 60, memory_limit: 512Mi, cpu_limit: \"1\"}\n";
+
+#[test]
+fn at_a_question_of_configure() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("project");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("agent.yaml"), WITHOUT_AUTHOR).expect("written");
+    let untouched = || {
+        assert_eq!(agent_yaml(&folder), WITHOUT_AUTHOR);
+        assert_eq!(everything_in(&folder), [Path::new("agent.yaml")]);
+        sandbox.nothing_is_left();
+    };
+    let configure = || {
+        let command = sandbox.command(["agent", "configure"]).in_folder(&folder);
+        command.env("GIT_CONFIG_NOSYSTEM", "1")
+    };
+    for (given, code) in GIVEN {
+        let (seen, ended) = give_up_at("e-mail address", configure(), given);
+        assert_eq!(ended, Some(code), "{given:?}: {seen}");
+        assert!(!seen.contains("error"), "{seen}");
+        untouched();
+    }
+    // The last one, with all that would be written on the screen.
+    let with_author = configure().args(["--author", "a@example.com", "--description", "x"]);
+    let (seen, ended) = with_author.at_a_terminal(|person| {
+        person.reads("[y/N]");
+        person.types("\x03");
+    });
+    assert_eq!(ended, Some(130), "{seen}");
+    untouched();
+}
+
+/// A project in Python that needs nothing installed.
+fn small_project(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let folder = python_project(sandbox, name);
+    fs::remove_file(folder.join("requirements.txt")).expect("removed");
+    fs::write(folder.join("agent.py"), "pass\n").expect("written");
+    folder
+}
+
+#[test]
+fn while_the_files_are_packed() {
+    let sandbox = Sandbox::new();
+    let folder = small_project(&sandbox, "my-agent");
+    // A file that is opened and never read to its end, since nobody writes one.
+    let endless = folder.join(".dockerignore");
+    fs::remove_file(&endless).expect("removed");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &endless, kind, mode, 0).expect("a pipe with a name");
+    let before = (agent_yaml(&folder), everything_in(&folder));
+
+    let deploying = command(&sandbox, &folder, &["agent", "deploy", "--local"]).spawn();
+    let mut writer = None;
+    until("the files are packed", || {
+        // Can be opened once there is a reader.
+        let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let opened = File::options()
+            .write(true)
+            .custom_flags(no_wait)
+            .open(&endless);
+        writer = opened.ok();
+        writer.is_some()
+    });
+    deploying.interrupt();
+    deploying.wait().code(130).says("interrupted");
+    assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
+    assert!(sandbox.running().is_none());
+    sandbox.nothing_is_left();
+}
+
+#[test]
+fn while_the_files_are_uploaded() {
+    let sandbox = Sandbox::new();
+    let folder = small_project(&sandbox, "my-agent");
+    // More than the connection's two ends hold, and nothing that packing makes smaller.
+    let mut noise = fastrand::Rng::with_seed(5);
+    let noise: Vec<u8> = std::iter::repeat_with(|| noise.u8(..))
+        .take(24 << 20)
+        .collect();
+    fs::write(folder.join("noise"), noise).expect("written");
+    let before = (agent_yaml(&folder), everything_in(&folder));
+    let platform = StallingPlatform::start();
+    let deploying = command(&sandbox, &folder, &["agent", "deploy", "--remote"])
+        .env("PPIO_API_URL", platform.url())
+        .env("PPIO_API_KEY", "any")
+        .spawn();
+    let upload = platform.upload();
+    // What it tells meanwhile is taken back.
+    assert!(agent_yaml(&folder).contains("phase: building"));
+    deploying.interrupt();
+    deploying.wait().code(130).says("interrupted");
+    assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
+    assert!(upload.missing() > 0);
+    sandbox.nothing_is_left();
+}
+
+#[test]
+fn while_the_platform_is_started_for_a_deployment() {
+    let sandbox = Sandbox::new();
+    let folder = small_project(&sandbox, "my-agent");
+    let before = (agent_yaml(&folder), everything_in(&folder));
+    // A Python that never says where it lives holds the start up.
+    let programs = sandbox.path("programs");
+    fs::create_dir(&programs).expect("a folder");
+    let asked = sandbox.path("asked");
+    let script = format!("#!/bin/sh\ntouch '{}'\nexec sleep 86400\n", asked.display());
+    fs::write(programs.join("python3"), script).expect("a program");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(programs.join("python3"), executable).expect("executable");
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+
+    for flag in [&["--local"][..], &[]] {
+        let arguments = [&["agent", "deploy"], flag].concat();
+        let deploying = command(&sandbox, &folder, &arguments);
+        let deploying = deploying.env("PATH", &path).spawn();
+        until("the start has begun", || asked.exists());
+        deploying.interrupt();
+        deploying.wait().code(130).says("interrupted");
+        // Nobody was told of it, so nobody would stop it. It was not even waited for.
+        assert!(sandbox.running().is_none());
+        assert!(!sandbox.home().join("key").exists());
+        sandbox.nothing_is_left();
+        assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
+        fs::remove_file(&asked).expect("removed");
+    }
+}
+
+#[test]
+fn a_platform_that_was_started_for_a_deployment_runs_on() {
+    let sandbox = Sandbox::new();
+    let folder = small_project(&sandbox, "my-agent");
+    // A Python that never gets to its work.
+    fs::create_dir(folder.join("site")).expect("a folder");
+    let wait = "import time\ntime.sleep(86400)\n";
+    fs::write(folder.join("site/sitecustomize.py"), wait).expect("written");
+    let before = (agent_yaml(&folder), everything_in(&folder));
+    let slow = ["agent", "deploy", "--env", "PYTHONPATH=/app/site"];
+    let deploying = command(&sandbox, &folder, &slow).spawn();
+    until("the platform builds", || {
+        deploying.stderr().contains("RUN python")
+    });
+    deploying.interrupt();
+    let done = deploying.wait().code(130);
+    done.says("started the local platform at ")
+        .says("`ppio-sandbox-cli local down` stops it");
+    assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
+    // As after any other deployment; the next one need not start it.
+    assert!(sandbox.running().is_some());
+    sandbox.run(["local", "down"]).code(0);
+    sandbox.nothing_is_left();
 }

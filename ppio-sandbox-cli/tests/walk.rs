@@ -4,12 +4,12 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
-use support::cargo_project::{pin_versions, with_cargo};
+use support::scaffold::{self, pin_versions};
 use support::snapshot::{Transcript, screen};
-use support::{Invocation, Sandbox, until};
+use support::{Invocation, Sandbox, free_port, until};
 
 /// Who walks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,8 @@ impl Walk {
 
     fn command(&self, line: &str) -> Invocation {
         let words = words(line);
-        let command = with_cargo(self.sandbox.command(words)).in_folder(&self.folder);
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let command = scaffold::command(&self.sandbox, &self.folder, &words);
         // What a terminal is called decides about colours.
         command.env("TERM", "xterm-256color")
     }
@@ -64,10 +65,10 @@ impl Walk {
         let command = self.command(line);
         let (shown, code) = match self.walker {
             Walker::Person => {
-                let (written, code) = command.at_a_terminal(|keys, seen| {
+                let (written, code) = command.at_a_terminal(|person| {
                     if let Some((question, answer)) = answer {
-                        until("the question is asked", || seen.text().contains(question));
-                        keys.write_all(answer.as_bytes()).expect("typed");
+                        person.reads(question);
+                        person.types(answer);
                     }
                 });
                 (screen(&written), code)
@@ -92,11 +93,11 @@ impl Walk {
         let address = format!("127.0.0.1:{port}");
         let (shown, code) = match self.walker {
             Walker::Person => {
-                let (written, code) = command.at_a_terminal(|keys, seen| {
-                    until("it serves", || seen.text().contains("Ctrl-C ends it"));
+                let (written, code) = command.at_a_terminal(|person| {
+                    person.reads("Ctrl-C ends it");
                     greet(&address);
-                    until("the call is logged", || seen.text().contains("request_id"));
-                    keys.write_all(b"\x03").expect("typed");
+                    person.reads("request_id");
+                    person.types("\x03");
                 });
                 (screen(&written), code)
             }
@@ -158,11 +159,6 @@ fn greet(address: &str) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.contains("Hello, Ada!"), "{answer}");
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
 }
 
 /// The value behind `key: ` in agent.yaml.

@@ -42,6 +42,9 @@ pub(crate) fn needed() -> Result<RunningPlatform, Failure> {
 }
 
 /// The platform that runs in that home; where none does, it is started in the background, and a note says so.
+///
+/// Interrupted during its start, it is ended again: nobody would know of it. Once the note is printed it runs until
+/// `local down`, whatever becomes of the command that started it.
 pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, Failure> {
     let home = home()?;
     if let Some(running) = LocalPlatform::running_at(&home) {

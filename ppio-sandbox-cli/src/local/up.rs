@@ -25,11 +25,15 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
 
     // Before the start, so that nothing that asks it to end is lost.
     let mut interruptions = Interruptions::listen()?;
-    let platform = builder(&home, &arguments)
-        .await
-        .start()
-        .await
-        .map_err(|error| refused(&error))?;
+    let builder = tokio::select! {
+        biased;
+        // Nothing is there yet that would have to end in order.
+        fault = interruptions.next() => {
+            return Err(Failure::new(fault, "the local platform has not started"));
+        }
+        builder = builder(&home, &arguments) => builder,
+    };
+    let platform = builder.start().await.map_err(|error| refused(&error))?;
     if let Some(running) = LocalPlatform::running_at(&home).filter(|_| !arguments.in_background) {
         report::print(&running, terminal);
     }

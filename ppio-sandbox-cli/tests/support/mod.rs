@@ -1,33 +1,36 @@
 //! The command as a process of its own, and a local platform for it in a home that goes with the test.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
-pub(crate) mod cargo_project;
+pub(crate) mod dev;
+mod invocation;
+mod person;
+mod process;
+mod relay;
+pub(crate) mod scaffold;
 pub(crate) mod snapshot;
+pub(crate) mod stalling_platform;
+mod toolchain;
 
 use std::ffi::OsStr;
-use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ppio_agent_client::{AgentConfig, AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform, TemplateSpec};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use rustix::process::Signal;
 use tempfile::TempDir;
+
+pub(crate) use invocation::{Invocation, SCREEN, Stdin};
+pub(crate) use person::Person;
+pub(crate) use process::{Done, Running, catches, is_alive, send};
+pub(crate) use relay::Relay;
 
 /// No command of a test may take longer. Some of them build a project with all it depends on, and other tests hold the
 /// compiler's lock meanwhile.
 const DEADLINE: Duration = Duration::from_secs(400);
-/// What fits on the terminal: everything.
-pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
-    ws_row: 200,
-    ws_col: 110,
-    ws_xpixel: 0,
-    ws_ypixel: 0,
-};
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
@@ -123,6 +126,31 @@ impl Sandbox {
         })
     }
 
+    /// The processes that have anything to do with this home: by how they were called, where they are, or what their
+    /// environment says. Each with how it was called.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let folder = self.folder.path().display().to_string();
+        let all = std::fs::read_dir("/proc").expect("a Linux").flatten();
+        let all = all.map(|entry| entry.path());
+        all.filter_map(|process| {
+            // Unreadable: another user's, or gone.
+            let command = std::fs::read(process.join("cmdline")).ok()?;
+            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+            let place = std::fs::read_link(process.join("cwd")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            let is_ours = command.contains(&folder)
+                || String::from_utf8_lossy(&environment).contains(&folder)
+                || place.starts_with(self.folder.path());
+            is_ours.then_some(command)
+        })
+        .collect()
+    }
+
+    /// Nothing that a command started goes on after it.
+    pub(crate) fn nothing_is_left(&self) {
+        until("nothing is left running", || self.processes().is_empty());
+    }
+
     /// The id of the template with this name.
     pub(crate) fn template(&self, name: &str) -> String {
         on_runtime(async {
@@ -142,7 +170,7 @@ impl Sandbox {
         folder
     }
 
-    /// Prepares the command with these arguments. Its environment holds nothing of the test's but PATH.
+    /// Prepares the command with these arguments. Its environment holds nothing of the test's but where programs are.
     pub(crate) fn command<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -151,16 +179,11 @@ impl Sandbox {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(toolchain::variables())
             .env("HOME", self.folder.path())
-            // Where the toolchain comes from rustup, looking at it must never install one.
-            .env("RUSTUP_AUTO_INSTALL", "0")
             .env("PPIO_LOCAL_HOME", self.home())
             .current_dir(self.folder.path());
-        Invocation {
-            command,
-            stdin: Stdin::Nothing,
-        }
+        Invocation::of(command)
     }
 
     /// Runs the command with these arguments to its end.
@@ -189,10 +212,27 @@ pub(crate) fn on_runtime<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Sends a signal, to a process that may have ended.
-pub(crate) fn send(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let _ = kill_process(pid.expect("a process id"), signal);
+/// Everything below a folder by its path there, hidden files too.
+pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder").flatten() {
+            let path = entry.path();
+            found.push(path.strip_prefix(folder).expect("below").to_owned());
+            if entry.file_type().expect("a type").is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
 }
 
 /// A template with an agent's configuration, of the scripted agent.
@@ -212,373 +252,4 @@ pub(crate) fn config(name: &str) -> AgentConfig {
             "spec": {{"entrypoint": "src/main.rs", "runtime": {{"timeout": 20}}}}}}"#
     ))
     .expect("a valid configuration")
-}
-
-/// What a command reads.
-pub(crate) enum Stdin {
-    Nothing,
-    Text(String),
-    /// Something that does not come.
-    Open,
-}
-
-/// A command about to run.
-pub(crate) struct Invocation {
-    command: Command,
-    stdin: Stdin,
-}
-
-impl Invocation {
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.command.arg(argument);
-        self
-    }
-
-    pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.command.args(arguments);
-        self
-    }
-
-    pub(crate) fn in_folder(mut self, folder: impl AsRef<Path>) -> Self {
-        self.command.current_dir(folder);
-        self
-    }
-
-    /// What it reads; nothing if not given.
-    pub(crate) fn input(self, text: &str) -> Self {
-        self.stdin(Stdin::Text(text.to_owned()))
-    }
-
-    pub(crate) fn stdin(mut self, stdin: Stdin) -> Self {
-        self.stdin = stdin;
-        self
-    }
-
-    /// Starts it.
-    pub(crate) fn spawn(mut self) -> Running {
-        let mut child = self
-            .command
-            .stdin(match self.stdin {
-                Stdin::Nothing => Stdio::null(),
-                Stdin::Text(_) | Stdin::Open => Stdio::piped(),
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let mut stdin = child.stdin.take();
-        if let (Some(stream), Stdin::Text(text)) = (&mut stdin, &self.stdin) {
-            // It need not read all of it.
-            let _ = stream.write_all(text.as_bytes());
-            stdin = None;
-        }
-        Running {
-            stdout: Reader::start(child.stdout.take().expect("piped")),
-            stderr: Reader::start(child.stderr.take().expect("piped")),
-            child,
-            _stdin: stdin,
-        }
-    }
-
-    /// Starts it with nobody but the caller reading what it prints.
-    pub(crate) fn spawn_unread(mut self) -> Child {
-        self.command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the command starts")
-    }
-
-    /// Runs it to its end.
-    pub(crate) fn run(self) -> Done {
-        self.spawn().wait()
-    }
-
-    /// Runs it on a terminal of its own and returns what was to be seen there.
-    pub(crate) fn run_on_a_terminal(self) -> String {
-        self.at_a_terminal(|_, _| {}).0
-    }
-
-    /// [`run_on_a_terminal`](Self::run_on_a_terminal), typing an answer once the question is there.
-    pub(crate) fn answer(self, question: &str, answer: &str) -> String {
-        let user = |keys: &mut std::fs::File, screen: &Reader| {
-            until("the question is asked", || screen.text().contains(question));
-            keys.write_all(answer.as_bytes()).expect("typed");
-        };
-        self.at_a_terminal(user).0
-    }
-
-    /// Runs it on a terminal of its own, where `user` sits. Returns what was written to the terminal, and the exit code.
-    pub(crate) fn at_a_terminal(
-        mut self,
-        user: impl FnOnce(&mut std::fs::File, &Reader),
-    ) -> (String, Option<i32>) {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
-        let keys = keys.expect("a pseudo-terminal");
-        grantpt(&keys).expect("granted");
-        unlockpt(&keys).expect("unlocked");
-        rustix::termios::tcsetwinsize(&keys, SCREEN).expect("a size");
-        let name = ptsname(&keys, Vec::new()).expect("a name");
-        // `setsid` makes the terminal the command's own, so that Ctrl-C typed on it is a signal.
-        let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(self.command.get_program())
-            .args(self.command.get_args())
-            .env_clear()
-            .envs(
-                self.command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-        if let Some(folder) = self.command.get_current_dir() {
-            command.current_dir(folder);
-        }
-        self.command = command;
-        let side = || {
-            std::fs::File::options()
-                .read(true)
-                .write(true)
-                .open(name.to_str().expect("UTF-8"))
-                .expect("the terminal")
-        };
-        let mut child = self
-            .command
-            .stdin(side())
-            .stdout(side())
-            .stderr(side())
-            .spawn()
-            .expect("the command starts");
-        // The command's side is closed with the command, which ends the reader.
-        drop(self);
-        let mut keys = std::fs::File::from(keys);
-        let screen = Reader::start(keys.try_clone().expect("a second handle"));
-        user(&mut keys, &screen);
-        let mut status = None;
-        until("the command ends", || {
-            status = child.try_wait().expect("a child");
-            status.is_some()
-        });
-        let text = std::sync::Arc::clone(&screen.text);
-        let _ = screen.thread.join();
-        let bytes = text.lock().expect("no panic").clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        (text, status.and_then(|status| status.code()))
-    }
-}
-
-/// Whether a process has a handler for a signal.
-pub(crate) fn catches(pid: u32, signal: Signal) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
-}
-
-/// Passes connections on, while it is open.
-pub(crate) struct Relay {
-    address: std::net::SocketAddr,
-    gate: std::sync::Arc<std::sync::Mutex<Gate>>,
-}
-
-#[derive(Default)]
-struct Gate {
-    is_closed: bool,
-    connections: Vec<std::net::TcpStream>,
-}
-
-impl Relay {
-    pub(crate) fn to(url: &str) -> Self {
-        use std::net::{TcpListener, TcpStream};
-        let target = url.trim_start_matches("http://").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let gate = std::sync::Arc::new(std::sync::Mutex::new(Gate::default()));
-        let seen = std::sync::Arc::clone(&gate);
-        thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let mut gate = seen.lock().expect("no panic");
-                let Ok(far) = TcpStream::connect(&target) else {
-                    continue;
-                };
-                if gate.is_closed {
-                    continue;
-                }
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let mut from = from.try_clone().expect("a socket");
-                    let mut to = to.try_clone().expect("a socket");
-                    thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
-                gate.connections.extend([near, far]);
-            }
-        });
-        Self { address, gate }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Cuts every connection, and each new one at once.
-    pub(crate) fn close(&self) {
-        let mut gate = self.gate.lock().expect("no panic");
-        gate.is_closed = true;
-        for connection in gate.connections.drain(..) {
-            let _ = connection.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    pub(crate) fn open(&self) {
-        self.gate.lock().expect("no panic").is_closed = false;
-    }
-}
-
-/// Reads all that comes, in a thread of its own.
-pub(crate) struct Reader {
-    text: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
-    thread: JoinHandle<()>,
-}
-
-impl Reader {
-    fn start(mut stream: impl Read + Send + 'static) -> Self {
-        let text = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let sink = std::sync::Arc::clone(&text);
-        let thread = thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                sink.lock()
-                    .expect("no panic")
-                    .extend_from_slice(&buffer[..count]);
-            }
-        });
-        Self { text, thread }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
-    }
-}
-
-/// A command that runs.
-pub(crate) struct Running {
-    child: Child,
-    stdout: Reader,
-    stderr: Reader,
-    /// Open for as long as this is.
-    _stdin: Option<std::process::ChildStdin>,
-}
-
-impl Running {
-    pub(crate) fn stdout(&self) -> String {
-        self.stdout.text()
-    }
-
-    pub(crate) fn stderr(&self) -> String {
-        self.stderr.text()
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// As Ctrl-C does.
-    pub(crate) fn interrupt(&self) {
-        send(self.pid(), Signal::INT);
-    }
-
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_some()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Done {
-        let deadline = Instant::now() + DEADLINE;
-        let status = loop {
-            match self.child.try_wait().expect("a child") {
-                Some(status) => break status,
-                None if Instant::now() < deadline => thread::sleep(POLL),
-                None => {
-                    let _ = self.child.kill();
-                    panic!(
-                        "the command did not end\n--- stdout\n{}\n--- stderr\n{}",
-                        self.stdout(),
-                        self.stderr()
-                    );
-                }
-            }
-        };
-        let _ = self.stdout.thread.join();
-        let _ = self.stderr.thread.join();
-        let text = |bytes: &std::sync::Mutex<Vec<u8>>| {
-            String::from_utf8(bytes.lock().expect("no panic").clone()).expect("UTF-8")
-        };
-        Done {
-            status,
-            stdout: text(&self.stdout.text),
-            stderr: text(&self.stderr.text),
-        }
-    }
-}
-
-/// A command that has ended.
-#[derive(Debug)]
-pub(crate) struct Done {
-    status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Done {
-    /// The exit code; a panic with all that was printed if it is another one.
-    #[track_caller]
-    pub(crate) fn code(self, expected: i32) -> Self {
-        assert_eq!(
-            self.status.code(),
-            Some(expected),
-            "{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        );
-        self
-    }
-
-    /// Standard output as one JSON document on one line.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
-        serde_json::from_str(&self.stdout).expect("standard output is JSON")
-    }
-
-    /// Standard output as JSON lines.
-    #[track_caller]
-    pub(crate) fn json_lines(&self) -> Vec<Value> {
-        let lines = self.stdout.lines();
-        lines
-            .map(|line| serde_json::from_str(line).expect("each line is JSON"))
-            .collect()
-    }
-
-    /// Standard error as the one document that a failure is with JSON output.
-    #[track_caller]
-    pub(crate) fn failure(&self) -> Value {
-        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
-        serde_json::from_str(&self.stderr).expect("standard error is JSON")
-    }
-
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "no {text:?} in {}", self.stderr);
-        self
-    }
 }

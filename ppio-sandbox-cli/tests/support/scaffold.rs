@@ -1,11 +1,11 @@
 //! Projects as `agent init` writes them, built cheaply: all tests share one target folder and the workspace's lock file,
-//! so that every dependency is compiled once.
+//! so that every dependency is compiled once. Programs of one name share a place there, so each project of a test that
+//! builds has a name of its own.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Invocation, Sandbox};
+use super::{Invocation, Sandbox};
 
 /// Where all projects of tests are built.
 pub(crate) fn target() -> PathBuf {
@@ -18,67 +18,46 @@ pub(crate) fn target() -> PathBuf {
 
 /// A project of this template below the sandbox's folder.
 pub(crate) fn project(sandbox: &Sandbox, name: &str, template: &str) -> PathBuf {
-    let arguments = [
-        "agent",
-        "init",
-        "--name",
-        name,
-        "--template",
-        template,
-        "--author",
-        "a@example.com",
-    ];
-    sandbox.command(arguments).run().code(0);
+    let init = ["agent", "init", "--name", name, "--template", template];
+    let init = sandbox.command(init).args(["--author", "a@example.com"]);
+    init.run().code(0);
     let folder = sandbox.path(name);
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
-    std::fs::copy(lock, folder.join("Cargo.lock")).expect("the lock file");
+    pin_versions(&folder);
     folder
 }
 
 /// A Python project below the sandbox's folder.
 pub(crate) fn python_project(sandbox: &Sandbox, name: &str) -> PathBuf {
-    let arguments = [
-        "agent",
-        "init",
-        "--name",
-        name,
-        "--entrypoint",
-        "agent.py",
-        "--author",
-        "a@example.com",
-    ];
-    sandbox.command(arguments).run().code(0);
+    let init = ["agent", "init", "--name", name, "--entrypoint", "agent.py"];
+    let init = sandbox.command(init).args(["--author", "a@example.com"]);
+    init.run().code(0);
     sandbox.path(name)
 }
 
-/// The command, in a project, with what cargo needs to find its toolchain and its registry.
+/// The versions of this workspace, which are fetched already.
+pub(crate) fn pin_versions(folder: &Path) {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    fs::copy(lock, folder.join("Cargo.lock")).expect("the lock file");
+}
+
+/// The command, in a project that cargo may build.
 pub(crate) fn command(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Invocation {
-    let mut command = sandbox
+    sandbox
         .command(arguments)
         .in_folder(folder)
-        .env("CARGO_TARGET_DIR", target());
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        let value = std::env::var_os(name).unwrap_or_else(|| home.join(folder).into());
-        command = command.env(name, value);
-    }
-    // The toolchain of this test itself, and never one that rustup's stand-ins go and fetch: interrupted commands would
-    // leave it half installed.
-    let cargo = Path::new(env!("CARGO"));
-    let tools = cargo.parent().expect("a folder").to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)));
-    command
-        .env("CARGO", cargo)
-        .env("PATH", path.expect("a PATH"))
-        .env("RUSTUP_AUTO_INSTALL", "0")
+        .env("CARGO_TARGET_DIR", target())
         // What is tested here is not the optimiser.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
 }
 
 pub(crate) fn agent_yaml(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml")
+    fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml")
+}
+
+/// Replaces a text in a file of a project, wherever it stands.
+pub(crate) fn edit(file: &Path, old: &str, new: &str) {
+    let text = fs::read_to_string(file).expect("the file");
+    assert!(text.contains(old), "no {old:?} in {text}");
+    fs::write(file, text.replace(old, new)).expect("written");
 }

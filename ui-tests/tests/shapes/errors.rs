@@ -15,6 +15,11 @@ type Failing<T> = Result<T, Refused>;
 #[error("refused")]
 struct Refused;
 
+/// An error with one of ours as its source.
+#[derive(Debug, thiserror::Error)]
+#[error("around it")]
+struct Around(#[from] Error);
+
 /// An error that cannot leave its thread.
 #[derive(Debug, thiserror::Error)]
 #[error("stayed home with {0}")]
@@ -42,6 +47,15 @@ agents! { |request, who|
         => Expected::Error(404, "NotFound", "hi is gone");
     from_anyhow: [anyhow::Result<Value>] { Err(anyhow::anyhow!("{request} no")) }
         => Expected::Error(500, "AgentError", "hi no");
+    // Whatever is put around a status, it still counts.
+    status_in_anyhow: [anyhow::Result<Value>] { Err(Error::not_found(request + " is gone"))? }
+        => Expected::Error(404, "NotFound", "hi is gone");
+    status_with_context: [anyhow::Result<Value>] {
+        use anyhow::Context as _;
+        Err(Error::not_found(request + " is gone")).context("cannot find it").context("no answer")
+    } => Expected::Error(404, "NotFound", "hi is gone");
+    status_as_a_source: [Result<Value, Around>] { Err(Around(Error::not_found(request + " is gone"))) }
+        => Expected::Error(404, "NotFound", "hi is gone");
     boxed: [Result<Value, Box<dyn StdError>>] { Err((request + " no").into()) }
         => Expected::Error(500, "AgentError", "hi no");
     boxed_send: [Result<Value, Box<dyn StdError + Send>>] { drop(request); Err(Box::new(Refused)) }

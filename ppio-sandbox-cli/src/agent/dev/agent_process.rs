@@ -1,6 +1,8 @@
 //! One process of the agent, from its start to its end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::future::pending;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -9,14 +11,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::console::Console;
 use super::front::{Drained, Route};
+use super::listening;
 use super::process_group::ProcessGroup;
 use super::watchdog::{MARK, Watchdog};
 use crate::failure::Failure;
@@ -28,6 +32,8 @@ const PING_DEADLINE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// When to say that the agent is slow, or listens elsewhere.
 const SLOW: Duration = Duration::from_secs(10);
+/// How often it is looked where a slow agent listens.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long what the agent wrote last may take to be read after its end.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -124,14 +130,25 @@ impl AgentProcess {
         });
     }
 
-    /// Waits until the agent serves, or has ended.
-    pub(super) async fn serving(&mut self) -> Result<Route, Ended> {
+    /// The port that it was told to listen on.
+    pub(super) fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// Waits until the agent serves, or has ended. `elsewhere` gets the ports that it listens on instead, if it does
+    /// for a while; that need not be the end of it.
+    pub(super) async fn serving(
+        &mut self,
+        elsewhere: impl FnOnce(&BTreeSet<u16>),
+    ) -> Result<Route, Ended> {
         let ports = self.ports.clone();
         let console = Arc::clone(&self.console);
+        let group = self.group.id();
         let port = tokio::select! {
             biased;
             ended = self.ended() => return Err(ended),
-            port = first_to_answer(&ports, &console) => port,
+            port = first_to_answer(&ports) => port,
+            never = complain(group, &ports, &console, elsewhere) => match never {},
         };
         let (route, drained) = Route::to(port);
         self.drained = Some(drained);
@@ -185,9 +202,7 @@ async fn free_port() -> Result<u16, Failure> {
 }
 
 /// The first of the ports where a health check is answered, however.
-async fn first_to_answer(ports: &[u16], console: &Console) -> u16 {
-    let slow = Instant::now() + SLOW;
-    let mut is_slow = false;
+async fn first_to_answer(ports: &[u16]) -> u16 {
     let mut pause = Duration::from_millis(2);
     loop {
         for port in ports {
@@ -195,15 +210,37 @@ async fn first_to_answer(ports: &[u16], console: &Console) -> u16 {
                 return *port;
             }
         }
-        if !is_slow && Instant::now() > slow {
-            is_slow = true;
-            console.note(&format!(
-                "the agent does not answer yet; it should listen on PPIO_AGENT_PORT, here {}",
-                ports[0]
-            ));
-        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Says that the agent takes long, and finds out whether it listens on none of the ports where it is asked.
+async fn complain(
+    group: Pid,
+    ports: &[u16],
+    console: &Console,
+    elsewhere: impl FnOnce(&BTreeSet<u16>),
+) -> Infallible {
+    tokio::time::sleep(SLOW).await;
+    let mut is_told = false;
+    loop {
+        let look = tokio::task::spawn_blocking(move || listening::ports(group));
+        let found = look.await.unwrap_or_default();
+        let listens = ports.iter().any(|port| found.contains(port));
+        if !listens && !found.is_empty() {
+            elsewhere(&found);
+            return pending().await;
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            console.note(&if listens {
+                "the agent listens, but does not answer `GET /ping` yet".to_owned()
+            } else {
+                let port = ports[0];
+                format!("the agent does not answer yet; it should listen on PPIO_AGENT_PORT, here {port}")
+            });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! `watch` (with `snapshot`) tells what changed; `workshop` is the loop that builds and swaps; `agent_process` is one
-//! process of the agent, in a `process_group` that the `watchdog` ends even when this program is killed; `front` holds
-//! the port and stays; `console` shows it all.
+//! process of the agent, in a `process_group` that the `watchdog` ends even when this program is killed, and `listening`
+//! tells where it went if not to its port; `front` holds the port and stays; `console` shows it all.
 
 mod agent_process;
 mod console;
 mod front;
+mod listening;
 mod process_group;
 mod python;
 mod snapshot;

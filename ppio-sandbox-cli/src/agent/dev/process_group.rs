@@ -37,6 +37,10 @@ impl ProcessGroup {
         Ok(group)
     }
 
+    pub(super) fn id(&self) -> Pid {
+        self.id
+    }
+
     pub(super) fn take_output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.leader.stdout.take(), self.leader.stderr.take())
     }

@@ -1,5 +1,6 @@
 //! The loop: build, start, swap, wait for a change.
 
+use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -241,7 +242,16 @@ impl Workshop {
                 return Ok(None);
             }
         };
-        let serving = unless_changed(&mut self.watch, process.serving()).await?;
+        let port = process.port();
+        let (front, console, serves) = (&self.front, &self.console, self.current.is_some());
+        let elsewhere = |ports: &BTreeSet<u16>| {
+            let failure = listens_elsewhere(project.name(), port, ports);
+            if !serves {
+                front.show(broken(&failure, ""));
+            }
+            console.failed(&failure, "", serves);
+        };
+        let serving = unless_changed(&mut self.watch, process.serving(elsewhere)).await?;
         match serving {
             Ok(Ok(route)) => {
                 self.front.show(Phase::Serving(route));
@@ -316,15 +326,7 @@ impl Workshop {
     }
 
     fn show_broken(&self, failure: &Failure, output: &str) {
-        let output = if output.is_empty() {
-            failure.why.join("\n")
-        } else {
-            output.to_owned()
-        };
-        self.front.show(Phase::Broken(Trouble {
-            what: failure.what.clone(),
-            output,
-        }));
+        self.front.show(broken(failure, output));
     }
 
     fn serves(&self, source: &Path) -> bool {
@@ -366,6 +368,28 @@ impl Workshop {
             .map(|path| path.display().to_string())
             .collect()
     }
+}
+
+fn broken(failure: &Failure, output: &str) -> Phase {
+    let output = if output.is_empty() {
+        failure.why.join("\n")
+    } else {
+        output.to_owned()
+    };
+    Phase::Broken(Trouble {
+        what: failure.what.clone(),
+        output,
+    })
+}
+
+fn listens_elsewhere(name: &str, port: u16, ports: &BTreeSet<u16>) -> Failure {
+    let what = format!("{name} does not listen on port {port}, which PPIO_AGENT_PORT names");
+    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+    Failure::new(Fault::Agent, what)
+        .reason(format!("it listens on port {}", ports.join(", ")))
+        .next(format!(
+            "let it take the port from PPIO_AGENT_PORT, and {AGENT_PORT} where that is not set"
+        ))
 }
 
 async fn build(

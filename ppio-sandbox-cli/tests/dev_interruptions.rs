@@ -1,0 +1,109 @@
+//! Ctrl-C at every stage of `agent dev`: nothing is left running, agent.yaml is what it was, and it ends well, since that
+//! is how it is ended.
+
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+
+use support::dev::{Dev, PYTHON_AGENT, ask, python_project, rust_project};
+use support::scaffold::agent_yaml;
+use support::{Sandbox, is_alive, until};
+
+/// Ends `agent dev` as a person does.
+fn interrupt(sandbox: &Sandbox, folder: &Path, dev: Dev) {
+    let before = agent_yaml(folder);
+    let agent = dev.said().contains("process ").then(|| dev.agent());
+    dev.running.interrupt();
+    dev.running.wait().code(0);
+    // The agent has ended when the command has; what the compiler started is dying.
+    assert!(agent.is_none_or(|agent| !is_alive(agent)));
+    sandbox.nothing_is_left();
+    assert_eq!(agent_yaml(folder), before);
+}
+
+/// Makes cargo run a program that never ends, which writes this file.
+fn endless_build(folder: &Path, begun: &Path) {
+    let script = format!(
+        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"echo > '{}'; sleep 86400\"]).status().unwrap(); }}\n",
+        begun.display()
+    );
+    fs::write(folder.join("build.rs"), script).expect("written");
+}
+
+#[test]
+fn during_the_first_build() {
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "first-build");
+    let begun = sandbox.path("begun");
+    endless_build(&folder, &begun);
+    let dev = Dev::build(&sandbox, &folder, 0);
+    until("the build has begun", || begun.exists());
+    interrupt(&sandbox, &folder, dev);
+}
+
+#[test]
+fn during_a_build_while_the_agent_from_before_serves() {
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "next-build");
+    let dev = Dev::build(&sandbox, &folder, 0);
+    let address = dev.address();
+    let begun = sandbox.path("begun");
+    endless_build(&folder, &begun);
+    until("the build has begun", || begun.exists());
+    assert!(ask(&address, "GET /").ends_with("for its author"));
+    interrupt(&sandbox, &folder, dev);
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn while_an_agent_starts() {
+    let sandbox = Sandbox::new();
+    let agent = PYTHON_AGENT.replace(
+        "server = http",
+        "print('process', os.getpid(), file=sys.stderr)\nimport time\ntime.sleep(86400)\nserver = http",
+    );
+    let folder = python_project(&sandbox, &agent);
+    let dev = Dev::start(&sandbox, &folder);
+    dev.says("process ");
+    interrupt(&sandbox, &folder, dev);
+}
+
+#[test]
+fn after_the_agent_has_crashed() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, "import sys\nsys.exit('no such model')\n");
+    let dev = Dev::start(&sandbox, &folder);
+    dev.says("no such model");
+    dev.says("waiting for a change");
+    interrupt(&sandbox, &folder, dev);
+}
+
+#[test]
+fn after_the_project_has_turned_out_not_to_compile() {
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "uncompiled");
+    fs::write(folder.join("src/main.rs"), "fn main() { nothing }\n").expect("written");
+    let dev = Dev::build(&sandbox, &folder, 0);
+    dev.says("uncompiled does not compile; waiting for a change");
+    interrupt(&sandbox, &folder, dev);
+}
+
+#[test]
+fn a_key_typed_at_a_terminal_reaches_nobody_but_the_command() {
+    let sandbox = Sandbox::new();
+    let agent = PYTHON_AGENT.replace(
+        "server.serve_forever()",
+        "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('a key came', file=sys.stderr))\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\nserver.serve_forever()",
+    );
+    let folder = python_project(&sandbox, &agent);
+    let dev = sandbox.command(["agent", "dev", "--port", "0"]);
+    let (seen, code) = dev.in_folder(&folder).at_a_terminal(|person| {
+        person.reads("Ctrl-C ends it");
+        person.types("\x03");
+    });
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(!seen.contains("a key came"), "{seen}");
+    sandbox.nothing_is_left();
+}

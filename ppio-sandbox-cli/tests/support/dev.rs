@@ -1,0 +1,154 @@
+//! `agent dev` under way, agents for it, and what is asked of them.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Running, Sandbox, scaffold};
+
+/// An agent in Python without any package: it starts at once.
+pub(crate) const PYTHON_AGENT: &str = r#"
+import http.server, json, os, sys
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    def answer(self, text):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def do_GET(self):
+        self.answer("GREETING" if self.path != "/ping" else "{}")
+
+    def log_message(self, *words):
+        pass
+
+port = int(os.environ["PPIO_AGENT_PORT"])
+server = http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent)
+print("debug", os.environ["PPIO_AGENT_DEBUG"], "process", os.getpid(), file=sys.stderr)
+server.serve_forever()
+"#;
+
+pub(crate) fn python_project(sandbox: &Sandbox, agent: &str) -> PathBuf {
+    let folder = sandbox.project("my-agent", "");
+    let yaml = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");
+    let yaml = yaml.replace("src/main.rs", "agent.py");
+    fs::write(folder.join("agent.yaml"), yaml).expect("written");
+    fs::write(folder.join("agent.py"), agent).expect("written");
+    folder
+}
+
+/// An agent in Rust without any package: it is built at once. Tells for whom it was built.
+const RUST_AGENT: &str = r#"
+use std::io::{Read, Write};
+
+fn main() {
+    let port = std::env::var("PPIO_AGENT_PORT").unwrap();
+    let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    eprintln!("process {}", std::process::id());
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let text = if cfg!(debug_assertions) { "for its author" } else { "for everybody" };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+        let _ = write!(stream, "{head}{text}");
+    }
+}
+"#;
+
+/// A Rust project of this name, with [`RUST_AGENT`].
+pub(crate) fn rust_project(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let folder = sandbox.project(name, "");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).expect("written");
+    fs::create_dir(folder.join("src")).expect("a folder");
+    fs::write(folder.join("src/main.rs"), RUST_AGENT).expect("written");
+    folder
+}
+
+/// `agent dev` under way.
+pub(crate) struct Dev {
+    pub(crate) running: Running,
+}
+
+impl Dev {
+    pub(crate) fn start(sandbox: &Sandbox, folder: &Path) -> Self {
+        let command = sandbox.command(["agent", "dev", "--port", "0"]);
+        let running = command.in_folder(folder).spawn();
+        Self { running }
+    }
+
+    /// The same, for a project that cargo builds.
+    pub(crate) fn build(sandbox: &Sandbox, folder: &Path, port: u16) -> Self {
+        let arguments = ["agent", "dev", "--port", &port.to_string()];
+        let running = scaffold::command(sandbox, folder, &arguments).spawn();
+        Self { running }
+    }
+
+    /// Waits for words of the command or of the agent.
+    pub(crate) fn says(&self, words: &str) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !self.said().contains(words) {
+            assert!(Instant::now() < deadline, "no {words:?} in {}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.running.stdout(), self.running.stderr())
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.says(" serves on http://");
+        let said = self.said();
+        let (_, rest) = said.split_once("http://").expect("a URL");
+        let (address, _) = rest.split_once('/').expect("a URL with a path");
+        address.to_owned()
+    }
+
+    /// The process of the agent that was started last.
+    pub(crate) fn agent(&self) -> u32 {
+        let said = self.said();
+        let (_, id) = said.rsplit_once("process ").expect("the agent tells");
+        let id = id.lines().next().expect("a line");
+        id.parse().expect("a process id")
+    }
+}
+
+/// Sends a request and reads the answer to its end.
+pub(crate) fn ask(address: &str, request: &str) -> String {
+    let mut answer = String::new();
+    open(address, request)
+        .read_to_string(&mut answer)
+        .expect("an answer");
+    answer
+}
+
+pub(crate) fn open(address: &str, request: &str) -> TcpStream {
+    let (line, body) = request.split_once('\n').unwrap_or((request, ""));
+    send_request(address, line, "accept: */*", body)
+}
+
+/// The page that a browser opens.
+pub(crate) fn page(address: &str) -> String {
+    let mut page = String::new();
+    send_request(address, "GET /", "accept: text/html,*/*", "")
+        .read_to_string(&mut page)
+        .expect("a page");
+    page
+}
+
+pub(crate) fn send_request(address: &str, line: &str, header: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the front listens");
+    let length = body.len();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .expect("sent");
+    stream
+}
