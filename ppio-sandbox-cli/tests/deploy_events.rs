@@ -1,7 +1,5 @@
 //! `agent deploy` with JSON output: what happens is told as it happens, and the last line is the result.
 
-#[path = "support/scaffold.rs"]
-mod scaffold;
 mod support;
 
 use std::fs;
@@ -9,8 +7,8 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use scaffold::{command, project, python_project};
 use serde_json::{Value, json};
+use support::scaffold::{command, project, python_project};
 use support::{Sandbox, until};
 
 /// The events' names, each once where it is told again and again.

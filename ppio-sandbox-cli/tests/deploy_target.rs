@@ -1,16 +1,14 @@
 //! Which target `agent deploy` builds for. No toolchain here has the static one, so stand-ins say that they do: a rustc
 //! that tells of another host and other targets, and a cargo that builds for this machine whatever it is asked for.
 
-#[path = "support/scaffold.rs"]
-mod scaffold;
 mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use scaffold::{command, project};
 use serde_json::json;
+use support::scaffold::{command, project};
 use support::{Done, Invocation, Sandbox, on_runtime};
 
 const GNU: &str = "x86_64-unknown-linux-gnu";

@@ -1,7 +1,5 @@
 //! What is seen of an upload: a bar that follows the bytes on a terminal, nothing of it elsewhere.
 
-#[path = "support/scaffold.rs"]
-mod scaffold;
 mod support;
 
 use std::fs;
@@ -12,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use regex::Regex;
-use scaffold::{command, python_project};
+use support::scaffold::{command, python_project};
 use support::{Invocation, Sandbox, until};
 
 /// More than the connections between the command and the platform hold while nobody reads.
@@ -127,9 +125,9 @@ fn a_bar_follows_the_bytes_on_a_terminal() {
     )
     .expect("a pattern");
     let mut seen = String::new();
-    let (written, code) = deploy(&sandbox, &folder, &url).at_a_terminal(|_, screen| {
+    let (written, code) = deploy(&sandbox, &folder, &url).at_a_terminal(|person| {
         until("some of it is sent", || {
-            seen = screen.text();
+            seen = person.sees();
             bar.captures_iter(&seen)
                 .last()
                 .is_some_and(|line| &line[3] == "MiB" && line[1].contains('='))
