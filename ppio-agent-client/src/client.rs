@@ -21,7 +21,6 @@ pub use runtime_answer::AgentRuntimeAnswer;
 pub use runtime_call::InvokeAgentRuntime;
 
 pub(crate) use self::core::ClientCore;
-pub(crate) use self::reclaim::unique;
 
 use self::runtime_sessions::RuntimeSessions;
 use crate::auth::AuthManager;

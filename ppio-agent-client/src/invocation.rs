@@ -5,6 +5,7 @@ mod failure;
 mod invoke;
 mod kind;
 mod payload;
+mod request_id;
 mod source;
 mod stream;
 

@@ -4,6 +4,7 @@ mod body;
 mod chunks;
 mod connector;
 mod deadline;
+mod payload;
 mod pool;
 mod proxy;
 mod resolve;
@@ -15,17 +16,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 
 pub(crate) use body::ResponseBody;
 pub(crate) use chunks::Chunks;
 pub(crate) use deadline::Deadline;
+pub(crate) use payload::Meter;
 pub(crate) use resolve::is_loopback;
 pub(crate) use retry::{Repeat, RetryPolicy};
 pub(crate) use retry_after::retry_after;
 
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 use connector::Connector;
+use payload::Payload;
 use pool::Pool;
 
 pub(crate) use pool::Limits;
@@ -40,6 +43,8 @@ pub(crate) struct Outgoing {
     pub(crate) repeat: Repeat,
     /// Calls that clean up do not stand in the queue for a connection.
     pub(crate) queue: bool,
+    /// Is told how much of the body is sent, from the start again with every attempt.
+    pub(crate) meter: Option<Meter>,
 }
 
 /// Sends requests. Cheap to clone; clones share connections.
@@ -119,7 +124,7 @@ impl Transport {
                     Some(connection) => connection,
                     None => self.connector.connect(uri).await.map_err(failed)?,
                 };
-                let request = on_the_wire(&outgoing.request, &connection)?;
+                let request = on_the_wire(outgoing, &connection)?;
                 let response = connection.send(request).await.map_err(|(kind, error)| {
                     failed(NetworkError::new(kind, origin.host(), error))
                 })?;
@@ -132,10 +137,11 @@ impl Transport {
 
 /// The request as it is written: `Host`, and the path alone unless a proxy has to see it all.
 fn on_the_wire(
-    request: &Request<Bytes>,
+    outgoing: &Outgoing,
     connection: &pool::Connection,
-) -> Result<Request<Full<Bytes>>, Error> {
-    let mut request = request.clone().map(Full::new);
+) -> Result<Request<Payload>, Error> {
+    let request = outgoing.request.clone();
+    let mut request = request.map(|body| Payload::new(body, outgoing.meter.clone()));
     let invalid = |what: &str| Error::validation("url", format!("no {what} in it"));
     if !request.headers().contains_key(header::HOST) {
         let authority = request.uri().authority().ok_or_else(|| invalid("host"))?;

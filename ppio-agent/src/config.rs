@@ -29,7 +29,7 @@ use ppio_agent_protocol::ByteSize;
 /// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
 /// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
-/// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `info`, `debug` in debug mode |
+/// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info` |
 ///
 /// ```
 /// use std::time::Duration;

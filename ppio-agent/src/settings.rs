@@ -203,6 +203,11 @@ impl Environment<'_> {
             .into_iter()
             .find_map(|name| Some((name, (self.lookup)(name)?)))
             .or_else(|| Some(("log", code?)))
+            // What whoever runs the agent thinks best, where its author did not think about it.
+            .or_else(|| {
+                let name = "PPIO_AGENT_DEFAULT_LOG";
+                Some((name, (self.lookup)(name).filter(|_| !debug)?))
+            })
             .unwrap_or(("log", default.to_owned()));
         text.parse().unwrap_or_else(|error| {
             self.faults
@@ -289,6 +294,27 @@ mod tests {
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }
+    }
+
+    #[test]
+    fn a_default_for_the_log_gives_way_to_whatever_else_is_said() {
+        let fallback = ("PPIO_AGENT_DEFAULT_LOG", "warn");
+        let log = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            resolve(config, variables).unwrap().log.to_string()
+        };
+        let new = RuntimeConfig::new;
+        assert_eq!(log(new(), &[]), "info");
+        assert_eq!(log(new(), &[fallback]), "warn");
+        assert_eq!(log(new().log("error"), &[fallback]), "error");
+        for other in [
+            ("PPIO_AGENT_LOG", "error"),
+            ("RUST_LOG", "error"),
+            ("PPIO_AGENT_DEBUG", "true"),
+        ] {
+            assert_ne!(log(new(), &[fallback, other]), "warn", "{other:?}");
+        }
+        let error = resolve(new(), &[("PPIO_AGENT_DEFAULT_LOG", "a=b=c")]).unwrap_err();
+        assert!(error.to_string().contains("PPIO_AGENT_DEFAULT_LOG"));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 /// How to print.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArguments {
-    /// How results are printed: `json` is one document, or one a line where results come one by one
+    /// How results are printed: `json` is one document, or one a line where they come one by one
     #[arg(
         long = "output",
         short = 'o',
@@ -259,13 +259,33 @@ pub(crate) struct DevArguments {
 }
 
 const DEPLOY_HELP: &str = "\
-A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python
+A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python \
 project is sent whole, without what .dockerignore leaves out, and its requirements.txt is installed.
 
 The template is called after the agent, and this build of it after the version: my-agent:1.0.0.
 
-Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml
-as it was; a build that the platform has begun by then it brings to its end.";
+Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml \
+as it was; a build that the platform has begun by then it brings to its end.
+
+With JSON output, each thing that happens is a line of standard output at once:
+  {\"event\": \"compiling\", \"target\": …}
+  {\"event\": \"compiler\", \"level\": …, \"message\": …}  as the compiler says it
+  {\"event\": \"compiled\", \"duration\": …}
+  {\"event\": \"warning\", \"message\": …}
+  {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
+  {\"event\": \"uploading\", \"files\": …, \"bytes\": …, \"sent\": …}  twice a second
+  {\"event\": \"uploaded\", \"files\": …, \"bytes\": …, \"reused\": …}
+  {\"event\": \"building\", \"steps\": […]}
+  {\"event\": \"step\", \"step\": …, \"command\": …}
+  {\"event\": \"log\", \"timestamp\": …, \"level\": …, \"step\": …, \"message\": …}
+The last line is the result, and the only one with `--quiet`:
+  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, …}
+or, when it failed,
+  {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": […], …}
+which stands on standard error, too. Programs should ignore events and fields that they do not know.
+
+Example:
+  template=$(ppio-sandbox-cli agent deploy --json --quiet | jq -r .template_id)";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DEPLOY_HELP)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::{Message, Metadata, TargetKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -27,7 +28,7 @@ impl Build {
     /// Cargo writes to standard error by itself, so its errors look as they always do. When the future is dropped,
     /// cargo and everything it started are ended.
     pub(crate) async fn run(&self, project: &Project) -> Result<PathBuf, Failure> {
-        let built = self.cargo_build(project, None).await?;
+        let built = self.cargo_build(project, Listener::Nobody).await?;
         Ok(built.executable)
     }
 
@@ -39,18 +40,32 @@ impl Build {
         columns: Option<u16>,
         hear: Hear<'_>,
     ) -> Result<Built, Failure> {
-        self.cargo_build(project, Some((columns, hear))).await
+        self.cargo_build(project, Listener::ToCargo(columns, hear))
+            .await
+    }
+
+    /// [`run`](Self::run) for who passes on what the compiler says, message by message, as it says it. Nothing goes to
+    /// standard error; what is wrong is in the failure, too.
+    pub(crate) async fn run_told(
+        &self,
+        project: &Project,
+        tell: Tell<'_>,
+    ) -> Result<PathBuf, Failure> {
+        let built = self
+            .cargo_build(project, Listener::ToTheCompiler(tell))
+            .await?;
+        Ok(built.executable)
     }
 
     async fn cargo_build(
         &self,
         project: &Project,
-        listener: Option<(Option<u16>, Hear<'_>)>,
+        listener: Listener<'_>,
     ) -> Result<Built, Failure> {
         let program = Program::find(project).await?;
         let mut command = cargo(project.folder());
         command
-            .args(["build", "--message-format=json-render-diagnostics"])
+            .args(["build", "--message-format", listener.message_format()])
             .args(["--package", &program.package, "--bin", &program.name])
             .stdout(Stdio::piped());
         if self.release {
@@ -62,25 +77,45 @@ impl Build {
         if self.quiet {
             command.arg("--quiet");
         }
-        if let Some((columns, _)) = &listener {
+        let mut words = Vec::new();
+        let mut keep = |said: &[u8]| words.extend_from_slice(said);
+        let (hear, tell): (Option<Hear<'_>>, Option<Tell<'_>>) = match listener {
+            Listener::Nobody => (None, None),
+            Listener::ToCargo(columns, hear) => {
+                look_like_a_terminal(&mut command, columns);
+                (Some(hear), None)
+            }
+            Listener::ToTheCompiler(tell) => (Some(&mut keep), Some(tell)),
+        };
+        let is_told = tell.is_some();
+        if hear.is_some() {
             command.stderr(Stdio::piped());
-            look_like_a_terminal(&mut command, *columns);
         }
         let mut cargo = Group::spawn(command)?;
         let stderr = cargo.child.stderr.take();
         let heard = async {
-            match (stderr, listener) {
-                (Some(stderr), Some((_, hear))) => pass_on(stderr, hear).await,
+            match (stderr, hear) {
+                (Some(stderr), Some(hear)) => pass_on(stderr, hear).await,
                 _ => Ok(()),
             }
         };
-        let (built, ()) = tokio::try_join!(built(&mut cargo, &program), heard)
+        let mut errors = Vec::new();
+        let (built, ()) = tokio::try_join!(built(&mut cargo, &program, tell, &mut errors), heard)
             .map_err(|error| Failure::system("cannot read what cargo says", error))?;
         let status = cargo.wait().await?;
         if !status.success() {
             let what = format!("{} does not compile", project.name());
-            return Err(Failure::new(Fault::Agent, what)
-                .next("cargo's errors are above; correct them and try again"));
+            let mut failure = Failure::new(Fault::Agent, what);
+            if !is_told {
+                return Err(failure.next("cargo's errors are above; correct them and try again"));
+            }
+            // Where the compiler found nothing wrong, it is cargo that could not go on.
+            if errors.is_empty() {
+                let words = String::from_utf8_lossy(&words);
+                errors.extend(words.lines().map(str::to_owned));
+            }
+            failure.why = errors;
+            return Err(failure.next("correct the errors and try again"));
         }
         built.ok_or_else(|| {
             let what = format!("cargo built no program from {}", program.root.display());
@@ -91,6 +126,26 @@ impl Build {
 
 /// Gets cargo's words, piece by piece.
 type Hear<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+/// Gets the compiler's messages.
+type Tell<'a> = &'a mut (dyn FnMut(&Diagnostic) + Send);
+
+/// Who listens to a build.
+enum Listener<'a> {
+    /// Cargo says what it has to say by itself.
+    Nobody,
+    /// Gets it as it would be on a terminal so many columns wide, if on any.
+    ToCargo(Option<u16>, Hear<'a>),
+    ToTheCompiler(Tell<'a>),
+}
+
+impl Listener<'_> {
+    fn message_format(&self) -> &'static str {
+        match self {
+            Self::Nobody | Self::ToCargo(..) => "json-render-diagnostics",
+            Self::ToTheCompiler(_) => "json",
+        }
+    }
+}
 
 /// What came out of a build.
 #[derive(Debug)]
@@ -232,7 +287,12 @@ async fn metadata(folder: &Path, options: &[&str]) -> Result<Metadata, Failure> 
 }
 
 /// Reads cargo's messages to their end and picks the program from them.
-async fn built(cargo: &mut Group, program: &Program) -> std::io::Result<Option<Built>> {
+async fn built(
+    cargo: &mut Group,
+    program: &Program,
+    mut tell: Option<Tell<'_>>,
+    errors: &mut Vec<String>,
+) -> std::io::Result<Option<Built>> {
     let Some(stdout) = cargo.child.stdout.take() else {
         return Ok(None);
     };
@@ -240,15 +300,30 @@ async fn built(cargo: &mut Group, program: &Program) -> std::io::Result<Option<B
     let mut found = None;
     while let Some(line) = lines.next_line().await? {
         // Build scripts may print between the messages.
-        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line)
-            && artifact.target.name == program.name
-            && artifact.target.kind.contains(&TargetKind::Bin)
-        {
-            let is_fresh = artifact.fresh;
-            found = artifact.executable.map(|path| Built {
-                executable: path.into(),
-                is_fresh,
-            });
+        match serde_json::from_str(&line) {
+            Ok(Message::CompilerArtifact(artifact))
+                if artifact.target.name == program.name
+                    && artifact.target.kind.contains(&TargetKind::Bin) =>
+            {
+                let is_fresh = artifact.fresh;
+                found = artifact.executable.map(|path| Built {
+                    executable: path.into(),
+                    is_fresh,
+                });
+            }
+            Ok(Message::CompilerMessage(said)) => {
+                if let Some(tell) = &mut tell {
+                    tell(&said.message);
+                }
+                if matches!(
+                    said.message.level,
+                    DiagnosticLevel::Error | DiagnosticLevel::Ice
+                ) {
+                    let text = said.message.rendered.unwrap_or(said.message.message);
+                    errors.push(text);
+                }
+            }
+            _ => {}
         }
     }
     Ok(found)

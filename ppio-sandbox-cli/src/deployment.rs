@@ -1,14 +1,19 @@
 //! From a packed project to a template that sessions are made from.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ppio_agent_client::platform::{
-    BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket, NewBuild, NewTemplate, StepKind,
+    BuildLog, BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket, NewBuild, NewTemplate,
+    StepKind,
 };
-use tokio::time::{Instant, sleep};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::bundle::{self, Archive};
+use crate::deploy_event::{DeployEvent, LogLine};
 use crate::failure::{Failure, Fault};
 use crate::platform_choice::Platform;
 use crate::terminal::{Progress, Terminal};
@@ -19,10 +24,25 @@ const BASE: &str = "base";
 const DEFAULT_TAG: &str = "default";
 /// Where the agent lives in its sandboxes.
 pub(crate) const HOME: &str = "/app";
+/// Of an agent whose author says nothing about its log: a line for each invocation, which the runtime by itself does not
+/// write, for the sake of its speed. What the author says in code, with `PPIO_AGENT_LOG` or with `RUST_LOG` comes first.
+const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug");
+/// Puts the packages beside the agent, where Python looks first: that holds for every user and without any variable.
+/// Asks no network when all is there already, which is when pip has nothing that it would install; what else is
+/// installed, and by whom, does not matter to the agent.
+const INSTALL: &str = "\
+    lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
+    case $lacks in *'Would install'*) false;; esac || \
+    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
 /// A build may take this long.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a build, growing from the first to the second.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How often a program is told how far an upload is.
+const REPORT: Duration = Duration::from_millis(500);
+/// The most characters of a step that stand in a headline.
+const HEADLINE: usize = 80;
 /// How many lines of a failed build are shown again.
 const LAST_LINES: usize = 15;
 
@@ -91,6 +111,9 @@ impl Deployment {
             .start_build(template_id, build_id, &build)
             .await
             .map_err(|error| platform.failure("cannot start the build", &error))?;
+        terminal.event(&DeployEvent::Building {
+            steps: steps.iter().map(described).collect(),
+        });
         self.follow(ticket, &steps, platform, terminal).await
     }
 
@@ -127,21 +150,48 @@ impl Deployment {
             .file_upload(&ticket.template_id, &self.archive.hash)
             .await
             .map_err(failed)?;
-        let size = size(self.archive.bytes.len());
+        let (archive, count) = (&self.archive.bytes, self.archive.files);
+        let bytes = archive.len() as u64;
+        let files = match count {
+            1 => "1 file".to_owned(),
+            count => format!("{count} files"),
+        };
+        let uploaded = |reused| DeployEvent::Uploaded {
+            files: count,
+            bytes,
+            reused,
+        };
+        let size = size(archive.len());
         let Some(url) = upload.url.filter(|_| !upload.present) else {
-            terminal.note(&format!("the platform has these files already ({size})"));
+            terminal.event(&uploaded(true));
+            terminal.note(&format!(
+                "reused {files} that the platform has from before ({size})"
+            ));
             return Ok(());
         };
-        let progress = terminal.spinner(format!("uploading {size}"));
-        let sent = control
-            .upload_files(&url, self.archive.bytes.clone())
-            .await
-            .map_err(failed);
+        let progress = terminal.transfer(format!("uploading {files}"), bytes);
+        let sent = Arc::new(AtomicU64::new(0));
+        let (bar, count_of_sent) = (progress.meter(), Arc::clone(&sent));
+        let meter = move |bytes| {
+            bar(bytes);
+            count_of_sent.store(bytes, Ordering::Relaxed);
+        };
+        let upload = control.upload_files_with_progress(&url, archive.clone(), meter);
+        let mut upload = std::pin::pin!(upload);
+        let outcome = loop {
+            terminal.event(&DeployEvent::Uploading {
+                files: count,
+                bytes,
+                sent: sent.load(Ordering::Relaxed),
+            });
+            if let Ok(outcome) = timeout(REPORT, &mut upload).await {
+                break outcome;
+            }
+        };
         drop(progress);
-        sent?;
-        let files = self.archive.files;
-        let word = if files == 1 { "file" } else { "files" };
-        terminal.note(&format!("uploaded {files} {word} ({size})"));
+        outcome.map_err(failed)?;
+        terminal.event(&uploaded(false));
+        terminal.note(&format!("uploaded {files} ({size})"));
         Ok(())
     }
 
@@ -153,11 +203,15 @@ impl Deployment {
                 ..step(StepKind::Copy, [bundle::ROOT, HOME])
             },
         ];
-        let variables: Vec<_> = self
+        let mut variables: Vec<_> = self
             .variables
             .iter()
             .flat_map(|(name, value)| [name.as_str(), value])
             .collect();
+        let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
+        if matches!(self.launch, Launch::Program(_)) && !is_set(DEFAULT_LOG.0) {
+            variables.splice(0..0, [DEFAULT_LOG.0, DEFAULT_LOG.1]);
+        }
         if !variables.is_empty() {
             steps.push(step(StepKind::Env, variables));
         }
@@ -184,7 +238,7 @@ impl Deployment {
                 .build_status(&ticket.template_id, &ticket.build_id, log.seen)
                 .await
                 .map_err(|error| platform.failure("cannot follow the build", &error))?;
-            let quiet = !log.print(&status, &progress, terminal);
+            let quiet = !log.print(&status, steps, &progress, terminal);
             match &status.status {
                 // What did not fit into one answer comes with the next.
                 _ if !quiet => {}
@@ -220,17 +274,30 @@ impl Deployment {
                 "the build of {} failed in step {number} of {}: {}",
                 self.name,
                 steps.len(),
-                described(step)
+                shortened(described(step))
             ),
             (_, _, Some(step)) => format!("the build of {} failed in step {step}", self.name),
             _ => format!("the build of {} failed", self.name),
         };
         let mut failure = Failure::new(Fault::Agent, what);
-        if !reason.message.is_empty() {
-            failure = failure.reason(reason.message);
+        // Some platforms begin with the step, which is said already.
+        let said = step.map(|step| format!("{}: ", described(step)));
+        let message = said.and_then(|said| reason.message.strip_prefix(&said));
+        let message = message.unwrap_or(&reason.message);
+        if !message.is_empty() {
+            failure = failure.reason(message);
         }
+        if let Some(number) = number {
+            let command = step.map(described);
+            failure = failure.datum(
+                "step",
+                json!({ "step": number, "of": steps.len(), "command": command }),
+            );
+        }
+        failure = failure.datum("log", json!(log.last));
         if !log.last.is_empty() {
-            let lines: Vec<_> = log.last.iter().map(|line| format!("| {line}")).collect();
+            let lines = log.last.iter().map(|line| format!("| {}", line.message));
+            let lines: Vec<_> = lines.collect();
             failure = failure.reason(format!("last lines of the build:\n{}", lines.join("\n")));
         }
         failure.next("correct the cause and deploy again; the deployment before this one, if there was one, is untouched")
@@ -244,16 +311,7 @@ impl Launch {
         };
         let mut steps = Vec::new();
         if *requirements {
-            // Beside the agent, where Python looks first: that holds for every user and without any variable. Nothing
-            // is fetched when all is there already.
-            steps.push(step(
-                StepKind::Run,
-                [
-                    "python -m pip install --quiet --dry-run --no-index -r requirements.txt >/dev/null 2>&1 || \
-                     python -m pip install --disable-pip-version-check --no-cache-dir --target /app -r requirements.txt",
-                    "root",
-                ],
-            ));
+            steps.push(step(StepKind::Run, [INSTALL, "root"]));
         }
         // A mistake shows now and not when the first caller waits.
         let check = format!("python -c 'compile(open(\"{file}\").read(), \"{file}\", \"exec\")'");
@@ -285,32 +343,65 @@ impl Launch {
 #[derive(Debug, Default)]
 struct Log {
     seen: u64,
-    last: VecDeque<String>,
+    /// The step that the last line belongs to.
+    step: Option<usize>,
+    last: VecDeque<LogLine>,
 }
 
 impl Log {
     /// Prints what is new; tells whether anything was.
-    fn print(&mut self, status: &BuildStatus, progress: &Progress, terminal: &Terminal) -> bool {
+    fn print(
+        &mut self,
+        status: &BuildStatus,
+        steps: &[BuildStep],
+        progress: &Progress,
+        terminal: &Terminal,
+    ) -> bool {
         // Older platforms have plain lines only.
-        let lines: Vec<&str> = if status.log_entries.is_empty() {
-            status.logs.iter().map(String::as_str).collect()
+        let lines: Vec<LogLine> = if status.log_entries.is_empty() {
+            status.logs.iter().map(|line| plain(line)).collect()
         } else {
-            status
-                .log_entries
-                .iter()
-                .map(|entry| entry.message.as_str())
-                .collect()
+            status.log_entries.iter().map(entry).collect()
         };
         self.seen += lines.len() as u64;
-        for line in &lines {
-            let line = line.trim_end();
-            progress.aside(|| terminal.note(&format!("  {line}")));
+        let any = !lines.is_empty();
+        for line in lines {
+            if let Some(number) = line.step
+                && self.step.replace(number) != Some(number)
+            {
+                let step = number.checked_sub(1).and_then(|place| steps.get(place));
+                let command = step.map(described).unwrap_or_default();
+                terminal.event(&DeployEvent::Step {
+                    step: number,
+                    command: &command,
+                });
+            }
+            terminal.event(&DeployEvent::Log(line.clone()));
+            progress.aside(|| terminal.note(&format!("  {}", line.message)));
             if self.last.len() == LAST_LINES {
                 self.last.pop_front();
             }
-            self.last.push_back(line.to_owned());
+            self.last.push_back(line);
         }
-        !lines.is_empty()
+        any
+    }
+}
+
+fn plain(line: &str) -> LogLine {
+    LogLine {
+        timestamp: String::new(),
+        level: String::new(),
+        step: None,
+        message: line.trim_end().to_owned(),
+    }
+}
+
+fn entry(entry: &BuildLog) -> LogLine {
+    LogLine {
+        timestamp: entry.timestamp.clone(),
+        level: entry.level.clone(),
+        step: entry.step.as_deref().and_then(|step| step.parse().ok()),
+        ..plain(&entry.message)
     }
 }
 
@@ -335,6 +426,13 @@ fn described(step: &BuildStep) -> String {
         }
         StepKind::Workdir => format!("WORKDIR {}", argument(0)),
         StepKind::User => format!("USER {}", argument(0)),
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(HEADLINE) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
@@ -385,6 +483,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_logs_its_invocations_unless_its_author_says_what_to_log() {
+        let variables = |deployment: &Deployment| {
+            let steps = deployment.steps();
+            let env = steps.iter().find(|step| step.kind == StepKind::Env);
+            env.map(|env| env.args.clone()).unwrap_or_default()
+        };
+        let mut deployment = deployment("1");
+        let by_itself = ["PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug", "KEY", "secret"];
+        assert_eq!(variables(&deployment), by_itself);
+        deployment.variables = vec![("PPIO_AGENT_DEFAULT_LOG".into(), "off".into())];
+        assert_eq!(variables(&deployment), ["PPIO_AGENT_DEFAULT_LOG", "off"]);
+        deployment.variables.clear();
+        deployment.launch = Launch::Python {
+            file: "agent.py".into(),
+            requirements: false,
+        };
+        assert_eq!(variables(&deployment), [""; 0]);
+    }
+
+    #[test]
     fn a_failure_names_the_step_and_no_values() {
         let deployment = deployment("1");
         let steps = deployment.steps();
@@ -395,11 +513,31 @@ mod tests {
         let failure = deployment.failed(Some(reason), &steps, &Log::default());
         assert_eq!(
             failure.what,
-            "the build of a failed in step 3 of 3: ENV KEY"
+            "the build of a failed in step 3 of 3: ENV PPIO_AGENT_DEFAULT_LOG KEY"
         );
         assert_eq!(
             (failure.fault, failure.why),
             (Fault::Agent, vec!["no room".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_long_step_is_told_once_and_not_whole() {
+        let mut deployment = deployment("1");
+        deployment.launch = Launch::Python {
+            file: "agent.py".into(),
+            requirements: true,
+        };
+        let steps = deployment.steps();
+        let reason = BuildReason {
+            message: format!("RUN {INSTALL}: the command ended with exit status: 1"),
+            step: Some("4".into()),
+        };
+        let failure = deployment.failed(Some(reason), &steps, &Log::default());
+        let (head, step) = failure.what.split_once(": ").expect("a headline");
+        assert_eq!(head, "the build of a failed in step 4 of 5");
+        assert!(step.starts_with("RUN lacks=") && step.ends_with('…'));
+        assert_eq!(step.chars().count(), HEADLINE + 1);
+        assert_eq!(failure.why, ["the command ended with exit status: 1"]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use serde_json::{Value, json};
+
 /// Whose fault it was; scripts read it from the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -54,7 +56,8 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     pub(crate) what: String,
     pub(crate) why: Vec<String>,
-    pub(crate) facts: Vec<(&'static str, String)>,
+    /// Texts are for everybody, other values for programs only.
+    pub(crate) facts: Vec<(&'static str, Value)>,
     pub(crate) next: Option<String>,
 }
 
@@ -97,8 +100,29 @@ impl Failure {
 
     /// Adds something to look the failure up by, such as a request id. Scripts read it under its name.
     pub(crate) fn fact(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.facts.push((name, value.into()));
+        self.facts.push((name, Value::String(value.into())));
         self
+    }
+
+    /// Adds something that the words say already, for programs to read under its name.
+    pub(crate) fn datum(mut self, name: &'static str, value: Value) -> Self {
+        self.facts.push((name, value));
+        self
+    }
+
+    /// All of it, as programs get it.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({
+            "error": self.what,
+            "code": self.code,
+            "causes": self.why,
+            "help": self.next,
+            "exit_code": self.fault.exit_code(),
+        });
+        for (name, value) in &self.facts {
+            document[name] = value.clone();
+        }
+        document
     }
 
     /// Adds what to do next.

@@ -10,6 +10,7 @@ mod author;
 mod bundle;
 mod compile;
 mod completions;
+mod deploy_event;
 mod deployment;
 mod docker_ignore;
 mod doctor;
@@ -57,7 +58,8 @@ fn main() -> ExitCode {
 /// themselves.
 async fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Command::Agent { command } => run_agent(command, terminal).await,
+        // The largest of its commands' futures, too large to be moved about.
+        Command::Agent { command } => Box::pin(run_agent(command, terminal)).await,
         Command::Local { command } => match command {
             LocalCommand::Up(arguments) => local::up::run(arguments, terminal).await,
             LocalCommand::Down(arguments) => {
@@ -97,10 +99,10 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Fai
             unless_interrupted(agent::logs::run(arguments, terminal)).await
         }
         AgentCommand::Stop(arguments) => {
-            unless_interrupted(agent::stop::run(arguments, terminal)).await
+            unless_interrupted(Box::pin(agent::stop::run(arguments, terminal))).await
         }
         AgentCommand::Delete(arguments) => {
-            unless_interrupted(agent::delete::run(arguments, terminal)).await
+            unless_interrupted(Box::pin(agent::delete::run(arguments, terminal))).await
         }
     }
 }

@@ -20,6 +20,8 @@ const CALL: Duration = Duration::from_secs(60);
 pub(crate) struct Platform {
     client: AgentRuntimeClient,
     place: Place,
+    /// Nobody named it: it is what is used without a key.
+    by_default: bool,
 }
 
 #[derive(Debug)]
@@ -34,20 +36,16 @@ enum Place {
 }
 
 impl Platform {
-    /// The platform that the flags name; without a flag the environment's where it holds a key, else the local one,
-    /// and a note says so.
-    pub(crate) fn choose(
-        arguments: &PlatformArguments,
-        terminal: &Terminal,
-    ) -> Result<Self, Failure> {
-        let platform = Self::named_by(arguments)?;
-        if platform.is_local() && !arguments.local {
-            terminal.note(&format!(
-                "no PPIO_API_KEY is set, using {}",
-                platform.name()
-            ));
+    /// The platform that the flags name; without a flag the environment's where it holds a key, else the local one.
+    pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, Failure> {
+        if !Self::is_meant_to_be_local(arguments) {
+            return Self::remote();
         }
-        Ok(platform)
+        let platform = Self::at(local::needed()?)?;
+        Ok(Self {
+            by_default: !arguments.local,
+            ..platform
+        })
     }
 
     /// Whether the flags and the environment mean the platform on this machine.
@@ -56,17 +54,15 @@ impl Platform {
     }
 
     /// The one on this machine; where none runs, it is started.
-    pub(crate) async fn started(terminal: &Terminal) -> Result<Self, Failure> {
-        Self::at(local::running_or_started(terminal).await?)
-    }
-
-    /// [`choose`](Self::choose), without a word.
-    pub(crate) fn named_by(arguments: &PlatformArguments) -> Result<Self, Failure> {
-        if Self::is_meant_to_be_local(arguments) {
-            Self::at(local::needed()?)
-        } else {
-            Self::remote()
-        }
+    pub(crate) async fn started(
+        arguments: &PlatformArguments,
+        terminal: &Terminal,
+    ) -> Result<Self, Failure> {
+        let platform = Self::at(local::running_or_started(terminal).await?)?;
+        Ok(Self {
+            by_default: !arguments.local,
+            ..platform
+        })
     }
 
     /// This one on this machine.
@@ -91,6 +87,7 @@ impl Platform {
         Ok(Self {
             client,
             place: Place::Local(running),
+            by_default: false,
         })
     }
 
@@ -118,6 +115,7 @@ impl Platform {
         Ok(Self {
             client,
             place: Place::Remote { address, key },
+            by_default: false,
         })
     }
 
@@ -147,6 +145,23 @@ impl Platform {
                 ..
             } => format!("the platform at {address}"),
             Place::Remote { address: None, .. } => "the PPIO cloud".to_owned(),
+        }
+    }
+
+    /// What to call it where its address is of no interest.
+    pub(crate) fn short_name(&self) -> String {
+        match &self.place {
+            Place::Local(_) => "the local platform".to_owned(),
+            Place::Remote { .. } => self.name(),
+        }
+    }
+
+    /// Why it is this one where nobody named it, as the end of a sentence.
+    pub(crate) fn why(&self) -> &'static str {
+        if self.by_default {
+            ", as no PPIO_API_KEY is set"
+        } else {
+            ""
         }
     }
 
@@ -186,7 +201,9 @@ impl Platform {
                 ),
             }),
             Error::TemplateNotFound { .. } => Some(format!(
-                "`ppio-sandbox-cli agent list` shows the agents of this platform; deploy with `agent deploy`, or name the other platform with `{}`",
+                "this was {}{}: `ppio-sandbox-cli agent list` shows its agents; deploy with `agent deploy`, or name the other platform with `{}`",
+                self.short_name(),
+                self.why(),
                 if self.is_local() { "--remote" } else { "--local" }
             )),
             Error::SessionNotFound { .. } => Some(

@@ -1,10 +1,12 @@
 //! Which machine a program is built for.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::deploy_event::DeployEvent;
 use crate::failure::{Failure, Fault};
 use crate::terminal::Terminal;
 
@@ -46,23 +48,41 @@ impl Target {
         if is_local {
             return Ok(Self(None));
         }
-        let install = format!("install the static target with `rustup target add {musl}`");
+        let install = compiler.how_to_get(&musl);
         if is_linux && own == CLOUD {
-            terminal.warn(&format!(
-                "the program is built for {} and needs its C library in the sandbox, in this version or a newer one; {install}",
-                compiler.host
-            ));
+            let message = format!(
+                "the program is built for {} and needs {} or newer in the sandbox; for one that needs nothing there, {install} and deploy again",
+                compiler.host,
+                c_library().await
+            );
+            terminal.event(&DeployEvent::Warning { message: &message });
+            terminal.warn(&message);
             return Ok(Self(None));
         }
         let what = format!(
             "a program for {} does not run in the cloud's sandboxes, which are Linux on {CLOUD}",
             compiler.host
         );
-        Err(Failure::new(Fault::System, what).next(install))
+        Err(Failure::new(Fault::System, what).next(format!("{install} and deploy again")))
     }
 
     pub(crate) fn triple(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+}
+
+/// This machine's, as in `glibc 2.36`.
+async fn c_library() -> String {
+    let asked = Command::new("getconf")
+        .arg("GNU_LIBC_VERSION")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let version = asked.map(|asked| String::from_utf8_lossy(&asked.stdout).trim().to_owned());
+    match version {
+        Ok(version) if version.starts_with("glibc ") => version,
+        _ => "the C library of this machine".to_owned(),
     }
 }
 
@@ -92,6 +112,19 @@ impl Compiler {
             .to_owned();
         let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().into();
         Ok(Self { host, sysroot })
+    }
+
+    /// The command that installs the standard library of a target for this compiler and no other.
+    fn how_to_get(&self, target: &str) -> String {
+        let folder = self.sysroot.parent().and_then(Path::file_name);
+        let name = self.sysroot.file_name().and_then(OsStr::to_str);
+        match name.filter(|_| folder == Some("toolchains".as_ref())) {
+            Some(name) => format!("run `rustup target add --toolchain {name} {target}`"),
+            None => format!(
+                "install Rust's standard library for {target} from where this Rust in {} came, or use rustup and `rustup target add {target}`,",
+                self.sysroot.display()
+            ),
+        }
     }
 
     fn has(&self, target: &str) -> bool {

@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::arguments::OutputArguments;
@@ -17,6 +19,9 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 const NOTE: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
+/// How a transfer is drawn.
+const TRANSFER: &str =
+    "{msg} [{bar:24}] {binary_bytes} / {binary_total_bytes}, {binary_bytes_per_sec}";
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -83,9 +88,26 @@ impl Terminal {
         })
     }
 
+    /// [`piece`](Self::piece), in colours where they are wanted.
+    pub(crate) fn styled_piece(&self, text: &str) -> Result<(), Failure> {
+        if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
+            self.piece(&strip_str(text).to_string())
+        } else {
+            self.piece(text)
+        }
+    }
+
     /// [`piece`](Self::piece), as one line of JSON.
     pub(crate) fn json_piece(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.piece(&format!("{}\n", json_line(value)))
+    }
+
+    /// What happens on the way to a result, as a line of JSON for a program that follows it; not with `--quiet` or text
+    /// output.
+    pub(crate) fn event(&self, event: &impl Serialize) {
+        if self.format == Format::Json && !self.quiet {
+            self.line(&json_line(event));
+        }
     }
 
     /// What a person wants to know on the way; not with `--quiet` or JSON output.
@@ -104,12 +126,24 @@ impl Terminal {
 
     /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
     pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
-        let bar = ProgressBar::new_spinner();
+        self.drawn(ProgressBar::new_spinner(), text.into())
+    }
+
+    /// So many bytes on their way: how many are there, and how fast they go. Drawn as a [`spinner`](Self::spinner) is.
+    pub(crate) fn transfer(&self, text: impl Into<String>, bytes: u64) -> Progress {
+        let bar = ProgressBar::new(bytes);
+        if let Ok(style) = ProgressStyle::with_template(TRANSFER) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        self.drawn(bar, text.into())
+    }
+
+    fn drawn(&self, bar: ProgressBar, text: String) -> Progress {
         // Indicatif itself draws nothing where standard error is no terminal.
         if !self.talks() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        bar.set_message(text.into());
+        bar.set_message(text);
         bar.enable_steady_tick(TICK);
         Progress(bar)
     }
@@ -147,17 +181,7 @@ impl Terminal {
         match (failure.fault, self.format) {
             (Fault::Unread, _) => {}
             (_, Format::Json) => {
-                let mut document = serde_json::json!({
-                    "error": failure.what,
-                    "code": failure.code,
-                    "causes": failure.why,
-                    "help": failure.next,
-                    "exit_code": code,
-                });
-                for (name, value) in &failure.facts {
-                    document[name] = value.as_str().into();
-                }
-                let _ = writeln!(anstream::stderr(), "{document}");
+                let _ = writeln!(anstream::stderr(), "{}", failure.document());
             }
             (Fault::Interrupted | Fault::Terminated, Format::Text) => self.note(&failure.what),
             (_, Format::Text) => explain(failure),
@@ -168,10 +192,9 @@ impl Terminal {
 
 fn explain(failure: &Failure) {
     let mut lines = vec![format!("{ERROR}error:{ERROR:#} {}", failure.what)];
-    let facts = failure
-        .facts
-        .iter()
-        .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")));
+    let facts = failure.facts.iter().filter_map(|(name, value)| {
+        Some(format!("{}: {}", name.replace('_', " "), value.as_str()?))
+    });
     for detail in failure.why.iter().cloned().chain(facts) {
         lines.extend(detail.lines().map(|line| format!("  {line}")));
     }
@@ -194,6 +217,12 @@ impl Progress {
     /// Says what is done now.
     pub(crate) fn tell(&self, text: impl Into<String>) {
         self.0.set_message(text.into());
+    }
+
+    /// Moves a [`transfer`](Terminal::transfer) to so many bytes.
+    pub(crate) fn meter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let bar = self.0.clone();
+        move |bytes| bar.set_position(bytes)
     }
 
     /// Prints without getting into the drawing's way.

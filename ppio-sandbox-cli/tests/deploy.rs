@@ -44,8 +44,9 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .run()
     .code(0)
     .says("started the local platform at http://127.0.0.1:")
+    .says(", as no PPIO_API_KEY is set\n")
     .says("COPY app /app")
-    .says("ENV GREETING");
+    .says("ENV PPIO_AGENT_DEFAULT_LOG GREETING\n");
     let template = sandbox.template("my-hello");
     let line = format!("agent invoke --template-id {template} --input");
     assert!(done.stdout.contains(&line), "{}", done.stdout);
@@ -53,6 +54,17 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         ask(&sandbox, &template, json!({ "prompt": "Ada" })),
         json!({ "message": "Hello, Ada!" })
     );
+
+    // Its log has a line for each call.
+    let invoke = ["agent", "invoke", "--input", "Ada", "--keep", "--json"];
+    let outcome = command(&sandbox, &folder, &invoke).run().code(0).json();
+    let id = outcome["request_id"].as_str().expect("an id");
+    until("the call is logged", || {
+        let done = command(&sandbox, &folder, &["agent", "logs"]).run().code(0);
+        let mut lines = done.stdout.lines();
+        lines.any(|line| line.contains("invocation finished duration_ms=") && line.contains(id))
+    });
+    command(&sandbox, &folder, &["agent", "stop"]).run().code(0);
 
     // agent.yaml: what was there is there, and the deployment behind it.
     let after = agent_yaml(&folder);
@@ -89,7 +101,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         &["agent", "configure", "--agent-version", "0.2.0+b"],
     );
     again.run().code(0);
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
         .code(0)
         .json();
@@ -110,10 +122,14 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     fs::write(folder.join("prompts/a.txt"), "one two").unwrap();
     let text = agent_yaml(&folder).replace("spec:\n", "spec:\n  files: [prompts]\n");
     fs::write(folder.join("agent.yaml"), text).unwrap();
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--local", "--json"])
-        .run()
-        .code(0)
-        .json();
+    let document = command(
+        &sandbox,
+        &folder,
+        &["agent", "deploy", "--local", "--json", "--quiet"],
+    )
+    .run()
+    .code(0)
+    .json();
     let template = document["template_id"].as_str().unwrap();
     let items = on_runtime(async {
         let client = sandbox.client();
@@ -172,7 +188,7 @@ fn a_python_project_is_deployed_whole() {
     fs::write(folder.join("data.txt"), "data").unwrap();
     // Something that every Python with pip has: nothing is fetched for it.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
-    let document = command(&sandbox, &folder, &["agent", "deploy", "--json"])
+    let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
         .code(0)
         .json();
@@ -180,6 +196,46 @@ fn a_python_project_is_deployed_whole() {
     let answer = ask(&sandbox, template, json!({ "prompt": "Ada" }));
     assert_eq!(answer, json!(["Ada", "data"]));
     assert_eq!(phase(&folder).as_deref(), Some("deployed"));
+}
+
+/// Writes a wheel, which pip installs without asking any network.
+const WHEEL: &str = r#"
+import sys, zipfile
+files = {
+    "greeting.py": "WORD = 'Hi'\n",
+    "greeting-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n",
+    "greeting-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
+record = "greeting-1.0.dist-info/RECORD"
+files[record] = "".join(f"{name},,\n" for name in [*files, record])
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr(name, text)
+"#;
+
+#[test]
+fn a_package_that_the_platform_lacks_is_installed_beside_the_agent() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    let agent = PYTHON.replace("import json, os", "import json, os, greeting");
+    let agent = agent.replace("open(\"data.txt\").read()", "greeting.WORD");
+    fs::write(folder.join("agent.py"), agent).unwrap();
+    let wheel = "greeting-1.0-py3-none-any.whl";
+    let made = std::process::Command::new("python3")
+        .args(["-c", WHEEL, wheel])
+        .current_dir(&folder)
+        .status();
+    assert!(made.expect("a Python").success());
+    fs::write(folder.join("requirements.txt"), format!("./{wheel}\n")).unwrap();
+    let done = command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("Successfully installed greeting-1.0");
+    assert!(!done.stderr.contains("WARNING"), "{done:?}");
+    let template = sandbox.template("my-python");
+    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    assert_eq!(answer, json!(["Ada", "Hi"]));
 }
 
 #[test]

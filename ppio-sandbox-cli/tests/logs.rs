@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
-use support::{Sandbox, config, on_runtime, scripted, send, until};
+use support::{Sandbox, agent, config, on_runtime, scripted, send, until};
 
 /// Opens a session that stays, and asks its agent for so many items.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
@@ -180,4 +180,54 @@ fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
     });
     until("it ends", || following.status().is_some());
     assert!(following.status().expect("it has ended").success());
+}
+
+#[test]
+fn a_request_is_found_by_the_id_that_its_caller_was_told() {
+    let says_all = |name: &str, example: &str| {
+        let binary = integration_tests::example_binary(example);
+        agent(name, &binary).variable("PPIO_AGENT_LOG", "debug")
+    };
+    let sandbox = Sandbox::with([says_all("value", "hello"), says_all("stream", "stream")]);
+    for name in ["value", "stream"] {
+        let invoke = [
+            "agent",
+            "invoke",
+            "--template-id",
+            name,
+            "--input",
+            "Ada",
+            "--keep",
+        ];
+        let done = sandbox.command(invoke).arg("--json").run().code(0);
+        let last = done.json_lines().pop().expect("an answer");
+        let outcome = last.get("end").unwrap_or(&last);
+        let session = outcome["session_id"].as_str().expect("a session");
+        let logs = |arguments: &[&str]| {
+            let all = ["agent", "logs", "--session", session];
+            sandbox.command(all).args(arguments).run().code(0).stdout
+        };
+        let finished = |id: &str| {
+            let log = logs(&[]);
+            let mut lines = log.lines();
+            lines.any(|line| line.contains("invocation finished") && line.contains(id))
+        };
+        let id = outcome["request_id"].as_str().expect("an id");
+        assert_eq!(id.len(), 36, "{id}");
+        until("the line is there", || finished(id));
+
+        // And by the one on a person's screen.
+        let again = ["agent", "invoke", "--session", session, "--input", "Ada"];
+        let done = sandbox.run(again).code(0);
+        let (_, id) = done.stderr.trim().rsplit_once("request ").expect("an id");
+        until("the line is there", || finished(id));
+
+        // People get the line readable, programs as the agent wrote it.
+        assert!(logs(&[]).contains("DEBUG invocation finished duration_ms="));
+        let json = logs(&["--json"]);
+        let message = json.lines().find(|line| line.contains(id)).expect("a line");
+        let message: serde_json::Value = serde_json::from_str(message).expect("JSON");
+        let message = message["message"].as_str().expect("a text");
+        assert!(message.starts_with('{'), "{message}");
+    }
 }

@@ -192,7 +192,7 @@ fn delete_asks_or_is_told_and_forgets_the_agent_in_its_project() {
     let done = command.run().code(0);
     assert_eq!(
         done.stdout,
-        format!("deleted alpha (template {template})\n")
+        format!("deleted alpha (template {template}) from the local platform\n")
     );
     assert_eq!(sandbox.sandboxes(), other);
     let after = std::fs::read_to_string(&file).expect("agent.yaml");

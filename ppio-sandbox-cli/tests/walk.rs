@@ -192,6 +192,11 @@ fn walk(walker: Walker) -> Transcript {
     walk.step("agent invoke --input Ada --keep");
     let session = walk.sandbox.sandboxes().pop().expect("the session is open");
     walk.transcript.name(session, "<session>");
+    // What an agent writes takes a moment to the platform.
+    until("the call is logged", || {
+        let log = walk.command("agent logs").run().code(0).stdout;
+        log.contains("invocation finished")
+    });
     walk.step("agent logs");
     walk.step("agent status");
     walk.step("agent list");

@@ -245,3 +245,29 @@ async fn an_answer_without_envelope_still_tells_its_request() {
     assert_eq!(answer.request_id(), Some("order-43"));
     assert!(answer.duration > 0.0);
 }
+
+/// An agent may call the request by another name than its caller did, and that is what its log has.
+#[tokio::test]
+async fn the_request_is_called_what_the_agent_calls_it() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    let raw = |content_type: &str, body: &str| {
+        let length = body.len();
+        let head = format!("content-type: {content_type}\r\ncontent-length: {length}");
+        Reply::raw(format!(
+            "HTTP/1.1 200 OK\r\nx-request-id: agents-own\r\n{head}\r\n\r\n{body}"
+        ))
+    };
+    platform.script(INVOKE, raw("application/json", "[1]"));
+    let answer = session.invoke("hi").request_id("mine").await.unwrap();
+    assert_eq!(answer.request_id(), Some("agents-own"));
+
+    let envelope = r#"{"result": 1, "status": "success", "duration": 0.1, "metadata": null}"#;
+    platform.script(INVOKE, raw("application/json", envelope));
+    let answer = session.invoke("hi").request_id("mine").await.unwrap();
+    assert_eq!(answer.request_id(), Some("agents-own"));
+
+    platform.script(INVOKE, raw("text/event-stream", "data: 1\n\n"));
+    let stream = session.invoke_stream("hi").request_id("mine").await;
+    assert_eq!(stream.unwrap().request_id(), "agents-own");
+}

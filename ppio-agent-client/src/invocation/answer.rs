@@ -143,9 +143,13 @@ impl Exchange {
             response.metadata = Some(metadata);
             return Ok(response);
         }
-        let response: InvocationResponse<Value> = serde_json::from_value(value)
+        let mut response: InvocationResponse<Value> = serde_json::from_value(value)
             .map_err(|error| Error::malformed("invoke agent", error.to_string()))?;
         if response.is_success() {
+            if response.request_id().is_none() {
+                let metadata = response.metadata.get_or_insert_default();
+                metadata.insert("request_id".to_owned(), request_id.into());
+            }
             return Ok(response);
         }
         Err(Error::Invocation {

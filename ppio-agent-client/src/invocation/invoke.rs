@@ -17,8 +17,8 @@ use tracing::Instrument as _;
 use super::answer::Exchange;
 use super::kind::AnswerKind;
 use super::kind::sealed::Read;
-use super::{failure, payload};
-use crate::client::{ClientCore, CreateSession, INVOCATION, unique};
+use super::{failure, payload, request_id};
+use crate::client::{ClientCore, CreateSession, INVOCATION};
 use crate::error::Error;
 use crate::platform::Call;
 use crate::session::{SandboxConfig, SandboxSession};
@@ -153,7 +153,7 @@ impl<K: AnswerKind + 'static> Invoke<K> {
     async fn run(self) -> Result<<K as Read>::Output, Error> {
         // Nothing is made for a request that cannot be sent.
         let payload = self.payload?;
-        let request_id = self.request_id.unwrap_or_else(unique);
+        let request_id = self.request_id.unwrap_or_else(request_id::random);
         let id_header = HeaderValue::from_str(&request_id).map_err(|_| {
             Error::validation("request_id", "holds characters that no header can carry")
         })?;
@@ -218,6 +218,7 @@ async fn ask<K: AnswerKind>(
     session.touch();
     let outcome = async {
         let response = session.send(call, deadline).await?;
+        let request_id = request_id::answered(response.headers()).map_or(request_id, str::to_owned);
         let exchange = Exchange {
             response,
             session: session.clone(),

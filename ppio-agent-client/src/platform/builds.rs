@@ -11,7 +11,7 @@ use super::call::{Call, Service, Subject, encode};
 use super::control_plane::ControlPlane;
 use super::sandbox::null_is_empty;
 use crate::error::Error;
-use crate::transport::{Deadline, Repeat};
+use crate::transport::{Deadline, Meter, Repeat};
 
 /// The slowest network that an upload is given the time for, in bytes a second.
 const SLOWEST_UPLOAD: u64 = 100_000;
@@ -261,14 +261,50 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn upload_files(&self, url: &str, archive: impl Into<Bytes>) -> Result<(), Error> {
+        self.upload(url, archive.into(), None).await
+    }
+
+    /// [`upload_files`](Self::upload_files) that tells `progress` as it goes how many bytes are
+    /// sent.
+    ///
+    /// What counts is what the connection has taken, which may be some hundred kilobytes more than
+    /// what has arrived. When a connection breaks and the upload is tried again, the count starts
+    /// again, too. `progress` is called every few kilobytes, in the midst of sending: it must not
+    /// block.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let platform = client.platform();
+    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// let upload = platform.file_upload(&ticket.template_id, "0123abcd").await?;
+    /// if let Some(url) = upload.url.filter(|_| !upload.present) {
+    ///     let archive = b"the archive".to_vec();
+    ///     let size = archive.len();
+    ///     let progress = move |sent| println!("{sent} of {size} bytes");
+    ///     platform.upload_files_with_progress(&url, archive, progress).await?;
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn upload_files_with_progress(
+        &self,
+        url: &str,
+        archive: impl Into<Bytes>,
+        progress: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let meter = Some(Meter::new(progress));
+        self.upload(url, archive.into(), meter).await
+    }
+
+    async fn upload(&self, url: &str, archive: Bytes, meter: Option<Meter>) -> Result<(), Error> {
         let storage = Service {
             base: String::new(),
             headers: http::HeaderMap::new(),
             ..self.service.clone()
         };
-        let archive = archive.into();
         let transfer = Duration::from_secs(archive.len() as u64 / SLOWEST_UPLOAD);
-        let call = Call::new("upload files", Method::PUT, url).bytes("application/gzip", archive);
+        let call = Call::new("upload files", Method::PUT, url)
+            .bytes("application/gzip", archive)
+            .meter(meter);
         let deadline = Deadline::after(self.service.timeout + transfer);
         storage.send_by(call, deadline).await.map(drop)
     }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::fault;
 use crate::auth::AuthManager;
 use crate::error::Error;
-use crate::transport::{Deadline, Outgoing, Repeat, ResponseBody, Transport};
+use crate::transport::{Deadline, Meter, Outgoing, Repeat, ResponseBody, Transport};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -46,6 +46,7 @@ pub(crate) struct Call {
     subject: Subject,
     repeat: Repeat,
     queue: bool,
+    meter: Option<Meter>,
 }
 
 impl Call {
@@ -64,6 +65,7 @@ impl Call {
             subject: Subject::Nothing,
             repeat,
             queue: true,
+            meter: None,
         }
     }
 
@@ -124,6 +126,11 @@ impl Call {
 
     pub(crate) fn repeat(self, repeat: Repeat) -> Self {
         Self { repeat, ..self }
+    }
+
+    /// Tells how much of the body is sent.
+    pub(crate) fn meter(self, meter: Option<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Goes ahead of calls that wait for a connection.
@@ -221,6 +228,7 @@ impl Service {
             request,
             repeat: call.repeat,
             queue: call.queue,
+            meter: call.meter,
         };
         Ok((outgoing, call.subject))
     }

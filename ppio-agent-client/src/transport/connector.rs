@@ -3,10 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Uri;
 use http::uri::Scheme;
-use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_rustls::HttpsConnector;
@@ -15,6 +13,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use rustls::ClientConfig;
 use tower_service::Service;
 
+use super::payload::Payload;
 use super::pool::{Connection, ForwardProxy};
 use super::proxy::{Proxies, Route};
 use super::resolve::Resolver;
@@ -111,7 +110,7 @@ async fn handshake<S>(stream: S, forward: Option<ForwardProxy>) -> Result<Connec
 where
     S: Read + Write + Unpin + Send + 'static,
 {
-    let (sender, driver) = http1::handshake::<_, Full<Bytes>>(stream).await?;
+    let (sender, driver) = http1::handshake::<_, Payload>(stream).await?;
     let driver = tokio::spawn(async move {
         // Whoever uses the connection is told of its end by the sender or the body.
         if let Err(error) = driver.await {

@@ -9,16 +9,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::payload::Payload;
 use crate::error::{Error, NetworkErrorKind};
 
 /// A connection that is not ready by then is not worth waiting for: making a new one is quicker.
@@ -79,7 +78,7 @@ pub(super) struct ForwardProxy {
 /// One HTTP/1.1 connection and the task that drives it; dropping it closes the socket.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Payload>,
     driver: JoinHandle<()>,
     forward: Option<ForwardProxy>,
 }
@@ -92,7 +91,7 @@ impl Drop for Connection {
 
 impl Connection {
     pub(super) fn new(
-        sender: SendRequest<Full<Bytes>>,
+        sender: SendRequest<Payload>,
         driver: JoinHandle<()>,
         forward: Option<ForwardProxy>,
     ) -> Self {
@@ -110,7 +109,7 @@ impl Connection {
     /// Sends, and waits for the head of the answer. On failure tells how far it came.
     pub(super) async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Payload>,
     ) -> Result<Response<Incoming>, (NetworkErrorKind, hyper::Error)> {
         self.sender
             .try_send_request(request)

@@ -15,6 +15,7 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) items: Option<u64>,
     pub(super) session_id: String,
+    /// As the agent's log has it; [`print()`] takes it from the answer.
     pub(super) request_id: String,
     /// In seconds, from the request to the end of the answer.
     pub(super) duration: f64,
@@ -55,6 +56,8 @@ pub(super) async fn print(
     match answer {
         Answer::Value(response) => {
             outcome.duration = asked.elapsed().as_secs_f64();
+            let request_id = response.request_id().unwrap_or_default();
+            request_id.clone_into(&mut outcome.request_id);
             let result = response.result.unwrap_or(Value::Null);
             match terminal.format() {
                 Format::Json => terminal.json_piece(&OneAnswer {
@@ -65,6 +68,7 @@ pub(super) async fn print(
             }
         }
         Answer::Stream(stream) => {
+            outcome.request_id = stream.request_id().to_owned();
             let mut items = Items::new(terminal);
             let printed = items.print(stream, asked).await;
             // Whatever is said next begins on a line of its own.
@@ -147,16 +151,27 @@ fn as_text(result: &Value) -> String {
 
 impl Outcome {
     /// The last word for a person.
-    pub(super) fn summary(&self) -> String {
-        let (seconds, request) = (self.duration, &self.request_id);
-        match (self.items, self.first_item) {
-            (Some(items @ 2..), Some(first)) => format!(
-                "{items} items in {seconds:.2} s, the first after {:.2} s, request {request}",
-                first.as_secs_f64()
-            ),
-            (Some(1), _) => format!("1 item in {seconds:.2} s, request {request}"),
-            (Some(items), _) => format!("{items} items in {seconds:.2} s, request {request}"),
-            (None, _) => format!("answered in {seconds:.2} s, request {request}"),
-        }
+    pub(super) fn summary(&self, platform: &str) -> String {
+        let came = match self.items {
+            None => "answered".to_owned(),
+            Some(1) => "1 item".to_owned(),
+            Some(items) => format!("{items} items"),
+        };
+        let first = match (self.items, self.first_item) {
+            (Some(2..), Some(first)) => {
+                format!(", the first after {}", time(first.as_secs_f64()))
+            }
+            _ => String::new(),
+        };
+        let (whole, request) = (time(self.duration), &self.request_id);
+        format!("{came} in {whole}{first}, on {platform}, request {request}")
+    }
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.2} s")
     }
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
         .next("`--yes` deletes without asking"));
     }
     let target = Target::of(&arguments.agent)?;
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let sessions = sandboxes_of(&template, &platform).await?;
     if !arguments.yes {
@@ -61,7 +61,13 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
     }
     terminal.result(
         &json!({ "deleted": id, "name": template.name, "closed": closed }),
-        || format!("deleted {} (template {id})", template.name),
+        || {
+            format!(
+                "deleted {} (template {id}) from {}",
+                template.name,
+                platform.short_name()
+            )
+        },
     );
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! `agent deploy`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
 
+use cargo_metadata::diagnostic::Diagnostic;
 use ppio_agent_client::platform::BuildTicket;
 use ppio_agent_protocol::{AgentConfig, DeploymentPhase, Entrypoint, TEMPLATE_METADATA_KEY};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::arguments::{DeployArguments, PlatformArguments};
 use crate::bundle::{Archive, Bundle};
 use crate::compile::Build;
+use crate::deploy_event::DeployEvent;
 use crate::deployment::{Deployment, Launch};
 use crate::edit::{self, Change};
 use crate::failure::{Failure, Fault};
@@ -18,14 +20,25 @@ use crate::interruption::unless_interrupted;
 use crate::platform_choice::Platform;
 use crate::project::{AgentFile, Project};
 use crate::target::Target;
-use crate::terminal::Terminal;
+use crate::terminal::{Format, Terminal};
 
 /// The key of the template's metadata that tells what its program was built for.
 const TARGET_KEY: &str = "agent_target";
+/// What a program for this machine is built for.
+const HOST: &str = "host";
 /// The key of `spec` with the files that a Rust agent reads, beside its program.
 const FILES_KEY: &str = "files";
 
 pub(crate) async fn run(arguments: DeployArguments, terminal: &Terminal) -> Result<(), Failure> {
+    let outcome = run_to_its_end(arguments, terminal).await;
+    if let Err(failure) = &outcome {
+        let failure = failure.document();
+        terminal.event(&DeployEvent::Failed { failure });
+    }
+    outcome
+}
+
+async fn run_to_its_end(arguments: DeployArguments, terminal: &Terminal) -> Result<(), Failure> {
     let project = Project::open(&arguments.project.project)?;
     let mut record = Record::open(project.file.clone())?;
     let variables = variables(&arguments.env)?;
@@ -34,13 +47,13 @@ pub(crate) async fn run(arguments: DeployArguments, terminal: &Terminal) -> Resu
     let remote = if local {
         None
     } else {
-        Some(Platform::choose(&arguments.platform, terminal)?)
+        Some(Platform::choose(&arguments.platform)?)
     };
     let prepared = prepare(&project, &arguments, local, variables, terminal);
     let deployment = unless_interrupted(prepared).await?;
     let platform = match remote {
         Some(platform) => platform,
-        None => Platform::started(terminal).await?,
+        None => Platform::started(&arguments.platform, terminal).await?,
     };
     let deployed = unless_interrupted(deploy(&deployment, &platform, &mut record, terminal)).await;
     match deployed {
@@ -90,7 +103,14 @@ async fn prepare(
             Some(name) => Target::named(name),
             None => Target::find(project.folder(), local, terminal).await?,
         };
-        let (launch, archive) = rust(project, &target, terminal).await?;
+        let built = rust(project, &target, terminal).await;
+        let (launch, archive) = built.map_err(|failure| {
+            if arguments.target.is_none() {
+                or_for_the_host(failure, &target)
+            } else {
+                failure
+            }
+        })?;
         (launch, archive, Some(target))
     };
     let runtime = config.spec.runtime.as_ref();
@@ -98,7 +118,7 @@ async fn prepare(
     if let Some(target) = target {
         metadata.insert(
             TARGET_KEY.to_owned(),
-            target.triple().unwrap_or("host").to_owned(),
+            target.triple().unwrap_or(HOST).to_owned(),
         );
     }
     Ok(Deployment {
@@ -137,12 +157,7 @@ async fn rust(
     terminal: &Terminal,
 ) -> Result<(Launch, Archive), Failure> {
     let files = listed_files(&project.config)?;
-    let build = Build {
-        release: true,
-        target: target.triple().map(str::to_owned),
-        quiet: !terminal.talks(),
-    };
-    let program = build.run(project).await?;
+    let program = compiled(project, target, terminal).await?;
     let name = program
         .file_name()
         .unwrap_or_default()
@@ -156,6 +171,44 @@ async fn rust(
         bundle.program(&name, program)
     });
     Ok((launch, archive.await?))
+}
+
+/// The static target was our choice. C code in it wants a compiler that is not always there.
+fn or_for_the_host(mut failure: Failure, target: &Target) -> Failure {
+    if let (Fault::Agent, Some(triple), Some(next)) =
+        (failure.fault, target.triple(), &mut failure.next)
+    {
+        *next = format!("{next}, or with `--target host` if it is only {triple} that fails");
+    }
+    failure
+}
+
+async fn compiled(
+    project: &Project,
+    target: &Target,
+    terminal: &Terminal,
+) -> Result<PathBuf, Failure> {
+    let build = Build {
+        release: true,
+        target: target.triple().map(str::to_owned),
+        quiet: !terminal.talks(),
+    };
+    if terminal.format() == Format::Text {
+        return build.run(project).await;
+    }
+    let started = Instant::now();
+    let target = target.triple().unwrap_or(HOST);
+    terminal.event(&DeployEvent::Compiling { target });
+    let mut tell = |said: &Diagnostic| {
+        terminal.event(&DeployEvent::Compiler {
+            level: said.level,
+            message: said.rendered.as_deref().unwrap_or(&said.message),
+        });
+    };
+    let program = build.run_told(project, &mut tell).await?;
+    let duration = started.elapsed().as_secs_f64();
+    terminal.event(&DeployEvent::Compiled { duration });
+    Ok(program)
 }
 
 async fn python(project: &Project) -> Result<(Launch, Archive), Failure> {
@@ -187,9 +240,13 @@ async fn packed(
     fill: impl FnOnce(&Path, &mut Bundle) -> Result<(), Failure> + Send + 'static,
 ) -> Result<Archive, Failure> {
     let folder = project.folder().to_owned();
-    // Without its history, which is different every time.
+    // Without where it was deployed before: the same project makes the same files.
     let mut config = project.config.clone();
     config.status = None;
+    if let Some(mut sandbox) = config.spec.sandbox.take() {
+        sandbox.template_id = None;
+        config.spec.sandbox = Some(sandbox).filter(|sandbox| !sandbox.extra.is_empty());
+    }
     let name = project.file.name();
     let packing = tokio::task::spawn_blocking(move || {
         let mut bundle = Bundle::default();
@@ -252,13 +309,21 @@ async fn deploy(
     terminal: &Terminal,
 ) -> Result<BuildTicket, Failure> {
     terminal.note(&format!(
-        "deploying {} {} to {}",
+        "deploying {} {} to {}{}",
         deployment.name,
         deployment.version,
-        platform.name()
+        platform.name(),
+        platform.why()
     ));
     let ticket = deployment.announce(platform).await?;
     record.building(&ticket)?;
+    terminal.event(&DeployEvent::Deploying {
+        name: &deployment.name,
+        version: &deployment.version,
+        platform: &platform.name(),
+        template_id: &ticket.template_id,
+        build_id: &ticket.build_id,
+    });
     deployment.build(&ticket, platform, terminal).await?;
     Ok(ticket)
 }
@@ -280,7 +345,7 @@ fn tell(
         "ppio-sandbox-cli agent invoke {place}--template-id {template_id} --input 'hello there'"
     );
     let document = json!({
-        "name": deployment.name, "version": deployment.version, "template_id": template_id,
+        "event": "deployed", "name": deployment.name, "version": deployment.version, "template_id": template_id,
         "build_id": build_id, "tags": deployment.tags(), "platform": platform.name(), "invoke": invoke,
     });
     terminal.result(&document, || {

@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
         Some(_) => None,
         None => Some(Target::of(&arguments.agent)?),
     };
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let call = Call {
         arguments: &arguments,
         target,
@@ -98,18 +98,16 @@ impl Call<'_> {
             None => self.existing_session(&progress).await?,
         };
         progress.tell("waiting for the answer");
-        let request_id = super::unique();
         let asked = Instant::now();
         let answer = session
             .invoke_auto(request)
             .timeout(self.arguments.timeout)
-            .request_id(&request_id)
             .await;
         drop(progress);
         let outcome = Outcome {
             items: None,
             session_id: session.sandbox_id().to_owned(),
-            request_id,
+            request_id: String::new(),
             duration: 0.0,
             kept: self.target.is_none() || self.arguments.keep,
             first_item: None,
@@ -120,7 +118,8 @@ impl Call<'_> {
         };
         match printed {
             Ok(outcome) => {
-                self.terminal.note(&outcome.summary());
+                let place = self.platform.short_name();
+                self.terminal.note(&outcome.summary(&place));
                 self.keep(session);
                 Ok(())
             }

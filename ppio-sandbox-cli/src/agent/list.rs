@@ -24,7 +24,7 @@ struct Agent {
 }
 
 pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let platform = Platform::choose(&arguments.platform, terminal)?;
+    let platform = Platform::choose(&arguments.platform)?;
     let client = platform.client();
     let (filter, all) = (TemplateFilter::default(), SandboxFilter::default());
     let (templates, sandboxes) = tokio::try_join!(

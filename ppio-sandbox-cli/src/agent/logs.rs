@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::target::{self, Target, sandboxes_of};
 use crate::arguments::LogsArguments;
 use crate::failure::{Failure, Fault};
+use crate::log_line;
 use crate::platform_choice::Platform;
 use crate::terminal::{Format, Terminal};
 
@@ -24,7 +25,7 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
         Some(_) => None,
         None => Some(Target::of(&arguments.agent)?),
     };
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let session = match (&arguments.session, &target) {
         (Some(id), _) => target::session(id, &platform).await?.detach(),
         (None, Some(target)) => newest_session(target, &platform, terminal).await?,
@@ -142,7 +143,10 @@ impl Log<'_> {
 
     fn one(&self, entry: &LogEntry) -> Result<(), Failure> {
         match self.terminal.format() {
-            Format::Text => self.terminal.piece(&format!("{}\n", entry.message)),
+            Format::Text => match log_line::readable(&entry.message) {
+                Some(readable) => self.terminal.styled_piece(&format!("{readable}\n")),
+                None => self.terminal.piece(&format!("{}\n", entry.message)),
+            },
             Format::Json => self.terminal.json_piece(&serde_json::json!({
                 "timestamp": entry.timestamp,
                 "level": entry.level,

@@ -52,7 +52,7 @@ impl From<SandboxInfo> for Session {
 
 pub(crate) async fn run(arguments: StatusArguments, terminal: &Terminal) -> Result<(), Failure> {
     let target = Target::of(&arguments.agent)?;
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let sandboxes = sandboxes_of(&template, &platform).await?;
     let (name, version, deployment) = match target {

@@ -11,14 +11,14 @@ use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(id) = &arguments.session {
-        let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+        let platform = Platform::choose(&arguments.agent.platform)?;
         let closed = platform.client().close_session(id).await;
         closed.map_err(|error| platform.failure(format!("cannot close session {id}"), &error))?;
         report(std::slice::from_ref(id), terminal);
         return Ok(());
     }
     let target = Target::of(&arguments.agent)?;
-    let platform = Platform::choose(&arguments.agent.platform, terminal)?;
+    let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let ids = sandboxes_of(&template, &platform)
         .await?

@@ -22,7 +22,7 @@ pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
             "PPIO_API_KEY is not set, the local platform is used",
         )),
     };
-    let platform = match Platform::named_by(arguments) {
+    let platform = match Platform::choose(arguments) {
         Ok(platform) => reach(&platform).await,
         // Nobody said that one has to run now.
         Err(failure) if failure.fault == Fault::Platform && !arguments.local => {

@@ -46,6 +46,11 @@ impl Person {
         }
     }
 
+    /// All that was written to the terminal so far.
+    pub(crate) fn sees(&self) -> String {
+        self.screen.text()
+    }
+
     pub(crate) fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("typed");
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::sandbox_views::{DISK_MB, ENVD_VERSION};
 use crate::clock::{from_unix_seconds, rfc3339};
 use crate::sandbox::LogEntry;
-use crate::template::{BuildRecord, BuildStatus, TemplateRecord};
+use crate::template::{BuildRecord, BuildStatus, STEP, TemplateRecord};
 
 pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
     let current = record.current().or(record.builds.last());
@@ -50,5 +50,9 @@ pub(super) fn build(build: &BuildRecord) -> Value {
 }
 
 pub(super) fn log_entry(entry: &LogEntry) -> Value {
-    json!({"timestamp": rfc3339(entry.time), "level": entry.level.as_str(), "message": entry.message})
+    let mut view = json!({"timestamp": rfc3339(entry.time), "level": entry.level.as_str(), "message": entry.message});
+    if let Some(step) = entry.fields.get(STEP) {
+        view[STEP] = step.as_str().into();
+    }
+    view
 }

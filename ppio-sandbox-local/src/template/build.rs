@@ -1,6 +1,7 @@
 //! Builds: from a request to a finished template, one task each.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,9 @@ const PARALLEL_BUILDS: usize = 4;
 const MAX_LOGS: usize = 1000;
 /// A deletion is answered after this long although files are left, which go on to be removed.
 const DELETE_ANSWER: Duration = Duration::from_secs(5);
+
+/// The field of a log line with the number of its step.
+pub(crate) const STEP: &str = "step";
 
 /// What a build starts from.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct BuildRequest {
 #[derive(Debug, Default)]
 pub(crate) struct BuildLog {
     lines: Logs,
+    /// The number of the step under way, 0 outside of all.
+    step: AtomicUsize,
     progress: watch::Sender<Progress>,
 }
 
@@ -55,13 +61,24 @@ struct Progress {
 }
 
 impl BuildLog {
+    /// Adds a line, which belongs to the step under way.
     pub(crate) fn push(&self, level: Level, message: impl Into<String>) {
-        self.lines.push(level, message, &[]);
+        match self.step.load(Ordering::Relaxed) {
+            0 => self.lines.push(level, message, &[]),
+            step => self
+                .lines
+                .push(level, message, &[(STEP, &step.to_string())]),
+        }
         self.progress.send_modify(|progress| progress.lines += 1);
     }
 
     pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
         self.lines.snapshot()
+    }
+
+    /// From now on lines belong to this step, counted from 1, or to none.
+    pub(super) fn enter(&self, step: Option<usize>) {
+        self.step.store(step.unwrap_or(0), Ordering::Relaxed);
     }
 }
 

@@ -64,6 +64,7 @@ impl Job {
             .run_directory()
             .join(format!("build-{}", self.build_id));
         let outcome = self.build(&staging, request).await;
+        self.log.enter(None);
         if let Err(error) = remove_directory(&staging).await {
             tracing::warn!(%error, "failed to remove the directory of a build");
         }
@@ -112,6 +113,7 @@ impl Job {
                 applied = Err(Unfinished::Stopped);
                 break;
             }
+            self.log.enter(Some(index + 1));
             self.log.push(
                 Level::Info,
                 format!("[{}/{}] {step}", index + 1, request.steps.len()),

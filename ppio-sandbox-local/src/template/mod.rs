@@ -12,7 +12,7 @@ mod stored;
 mod uploads;
 
 pub(crate) use archive::ArchiveError;
-pub(crate) use build::{BuildRequest, Builder, Source, Step};
+pub(crate) use build::{BuildRequest, Builder, STEP, Source, Step};
 pub(crate) use copy_tree::copy_tree;
 pub(crate) use name::TemplateName;
 pub(crate) use record::{BuildRecord, BuildStatus, TagRecord, TemplateRecord};
