@@ -221,10 +221,13 @@ pub(crate) fn run(app: AgentRuntimeApp) -> Result<(), StartError> {
     }
     let runtime = builder.build().map_err(StartError::Runtime)?;
     let result = runtime.block_on(async {
+        // Whoever reads the line below may ask at once to end.
+        let mut signals = Signals::new().map_err(StartError::Runtime)?;
         let server = app.bind().await?;
         // The agent serves whether or not somebody reads this.
         let _ = writeln!(io::stdout(), "listening on {}", server.url());
-        server.serve().await
+        server.serve_with(&mut signals).await;
+        Ok(())
     });
     // Synchronous code that never returns must not keep the process.
     runtime.shutdown_background();
