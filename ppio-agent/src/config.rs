@@ -29,7 +29,7 @@ use ppio_agent_protocol::ByteSize;
 /// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
 /// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
-/// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info` |
+/// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
 /// ```
 /// use std::time::Duration;
@@ -187,6 +187,8 @@ impl RuntimeConfig {
     }
 
     /// What is logged: a level, or `target=level` pairs separated by commas.
+    ///
+    /// With `ppio::invocation` at `info` each invocation writes a line at its end; by itself only those do that fail.
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());
         self

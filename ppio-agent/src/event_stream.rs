@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 
@@ -114,7 +115,7 @@ impl EventStreamBody {
             }
             // A stream cannot turn into a value or a response.
             Outcome::StreamEnded | Outcome::Value(_) | Outcome::Response(_) => {
-                self.record.succeeded(items);
+                self.record.succeeded(StatusCode::OK, items);
                 Bytes::new()
             }
         });

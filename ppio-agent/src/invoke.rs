@@ -116,7 +116,7 @@ fn answer(
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            let duration = record.succeeded(0);
+            let duration = record.succeeded(StatusCode::OK, 0);
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.style, duration, id);
             Ok(json::response(StatusCode::OK, body))
@@ -129,15 +129,16 @@ fn answer(
 
 /// A response of the author's own. The invocation goes on as long as its body does.
 fn own_response(exchange: &Exchange, response: Response, mut record: Record) -> Response {
+    let status = response.status();
     if !response.body().runs_on() {
-        record.succeeded(0);
+        record.succeeded(status, 0);
         return response;
     }
     let context = record.context().clone();
     response.map(|body| {
         let body = body.on_end(move |end| match end {
             BodyEnd::Complete => {
-                record.succeeded(0);
+                record.succeeded(status, 0);
             }
             BodyEnd::Failed => record.stream_failed(&Failure::ResponseCut.into(), 0),
             BodyEnd::Dropped => drop(record),

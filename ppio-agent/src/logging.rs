@@ -23,6 +23,11 @@ use crate::drive::panic_message;
 use crate::request_id::RequestId;
 use crate::settings::Settings;
 
+/// The target of the line that each invocation may end with, at level `info`, or `error` if it failed.
+///
+/// Writing it costs more than answering a small request does, so whoever wants it has to say so.
+pub(crate) const INVOCATION: &str = "ppio::invocation";
+
 /// Whether the subscriber of this program is the one below.
 static DEFAULT_LOG: AtomicBool = AtomicBool::new(false);
 

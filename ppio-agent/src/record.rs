@@ -3,13 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use tracing::{Level, Span};
 
 use crate::agent::SharedAgent;
 use crate::context::RequestContext;
 use crate::error::{Chain, Error};
 use crate::failure::Failure;
-use crate::logging;
+use crate::logging::{self, INVOCATION};
 use crate::metrics::End;
 use crate::service::Exchange;
 
@@ -60,11 +61,13 @@ impl Record {
     }
 
     /// Tells how long it took.
-    pub(crate) fn succeeded(&mut self, items: u64) -> Duration {
+    pub(crate) fn succeeded(&mut self, status: StatusCode, items: u64) -> Duration {
         let duration = self.end(End::Success, items);
-        if tracing::enabled!(Level::DEBUG) {
-            let duration_ms = self.milliseconds();
-            self.log(|| tracing::debug!(duration_ms, items, "invocation finished"));
+        if tracing::enabled!(target: INVOCATION, Level::INFO) {
+            let (status, duration_ms) = (status.as_u16(), self.milliseconds());
+            self.log(|| {
+                tracing::info!(target: INVOCATION, status, duration_ms, items, "invocation finished");
+            });
         }
         duration
     }
@@ -82,6 +85,7 @@ impl Record {
             self.end(End::ServerError, items);
             self.log(|| {
                 tracing::error!(
+                    target: INVOCATION,
                     error = %Chain(error),
                     error_type,
                     status = status.as_u16(),
@@ -92,12 +96,14 @@ impl Record {
             });
         } else {
             self.end(End::ClientError, items);
-            // What callers get wrong must not be able to fill the log.
+            // What callers get wrong must not be able to fill a log that does not ask for every invocation.
             self.log(|| {
-                tracing::debug!(
+                tracing::info!(
+                    target: INVOCATION,
                     error = %Chain(error),
                     error_type,
                     status = status.as_u16(),
+                    duration_ms,
                     "invocation refused"
                 );
             });

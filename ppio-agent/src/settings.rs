@@ -9,6 +9,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::config::RuntimeConfig;
 use crate::cors::Cors;
+use crate::logging::INVOCATION;
 
 /// A configuration in which nothing is left open.
 #[derive(Debug, Clone)]
@@ -198,7 +199,11 @@ impl Environment<'_> {
     }
 
     fn log(&mut self, code: Option<String>, debug: bool) -> Targets {
-        let default = if debug { "debug" } else { "info" };
+        let default = if debug {
+            "debug".to_owned()
+        } else {
+            format!("info,{INVOCATION}=warn")
+        };
         let (source, text) = ["PPIO_AGENT_LOG", "RUST_LOG"]
             .into_iter()
             .find_map(|name| Some((name, (self.lookup)(name)?)))
@@ -208,7 +213,7 @@ impl Environment<'_> {
                 let name = "PPIO_AGENT_DEFAULT_LOG";
                 Some((name, (self.lookup)(name).filter(|_| !debug)?))
             })
-            .unwrap_or(("log", default.to_owned()));
+            .unwrap_or(("log", default));
         text.parse().unwrap_or_else(|error| {
             self.faults
                 .push(format!("{source}={text:?} is not a log filter: {error}"));
@@ -303,7 +308,8 @@ mod tests {
             resolve(config, variables).unwrap().log.to_string()
         };
         let new = RuntimeConfig::new;
-        assert_eq!(log(new(), &[]), "info");
+        let quiet = format!("{INVOCATION}=warn,info");
+        assert_eq!(log(new(), &[]), quiet);
         assert_eq!(log(new(), &[fallback]), "warn");
         assert_eq!(log(new().log("error"), &[fallback]), "error");
         for other in [

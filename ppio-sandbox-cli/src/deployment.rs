@@ -26,7 +26,7 @@ const DEFAULT_TAG: &str = "default";
 pub(crate) const HOME: &str = "/app";
 /// Of an agent whose author says nothing about its log: a line for each invocation, which the runtime by itself does not
 /// write, for the sake of its speed. What the author says in code, with `PPIO_AGENT_LOG` or with `RUST_LOG` comes first.
-const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug");
+const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
 /// Puts the packages beside the agent, where Python looks first: that holds for every user and without any variable.
 /// Asks no network when all is there already, which is when pip has nothing that it would install; what else is
 /// installed, and by whom, does not matter to the agent.
@@ -490,7 +490,7 @@ mod tests {
             env.map(|env| env.args.clone()).unwrap_or_default()
         };
         let mut deployment = deployment("1");
-        let by_itself = ["PPIO_AGENT_DEFAULT_LOG", "info,ppio=debug", "KEY", "secret"];
+        let by_itself = ["PPIO_AGENT_DEFAULT_LOG", "info", "KEY", "secret"];
         assert_eq!(variables(&deployment), by_itself);
         deployment.variables = vec![("PPIO_AGENT_DEFAULT_LOG".into(), "off".into())];
         assert_eq!(variables(&deployment), ["PPIO_AGENT_DEFAULT_LOG", "off"]);

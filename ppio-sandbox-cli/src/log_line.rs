@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_runtimes_lines_become_readable_and_others_stay() {
-        let line = r#"{"timestamp":"2026-11-24T20:19:24.905505Z","level":"ERROR","message":"invocation failed","error":"no \"key\"","status":500,"target":"ppio::record","request_id":"r-1","session_id":"s-1"}"#;
+        let line = r#"{"timestamp":"2026-11-24T20:19:24.905505Z","level":"ERROR","message":"invocation failed","error":"no \"key\"","status":500,"target":"ppio::invocation","request_id":"r-1","session_id":"s-1"}"#;
         assert_eq!(
             plain(line).unwrap(),
             r#"20:19:24.905Z ERROR invocation failed error="no \"key\"" status=500 request_id=r-1 session_id=s-1"#

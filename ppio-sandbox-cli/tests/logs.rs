@@ -223,7 +223,7 @@ fn a_request_is_found_by_the_id_that_its_caller_was_told() {
         until("the line is there", || finished(id));
 
         // People get the line readable, programs as the agent wrote it.
-        assert!(logs(&[]).contains("DEBUG invocation finished duration_ms="));
+        assert!(logs(&[]).contains("INFO invocation finished duration_ms="));
         let json = logs(&["--json"]);
         let message = json.lines().find(|line| line.contains(id)).expect("a line");
         let message: serde_json::Value = serde_json::from_str(message).expect("JSON");

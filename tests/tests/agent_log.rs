@@ -240,6 +240,53 @@ async fn what_callers_get_wrong_is_no_line_unless_asked_for() {
     assert!(messages(&lines).contains(&"in detail"));
 }
 
+/// One line for each invocation, of whoever asks for them and of nobody else.
+#[tokio::test]
+async fn every_invocation_is_a_line_where_it_is_asked_for() {
+    let said = logging().start();
+    let everything = logging().env("PPIO_AGENT_LOG", "info").start();
+    let these = logging()
+        .env("RUST_LOG", "off,ppio::invocation=info")
+        .start();
+    for agent in [&said, &everything, &these] {
+        let answer = call::invoke(agent, &json!({ "do": "nothing" })).await;
+        assert_eq!(answer.status(), 200);
+        answer.text().await;
+        let answer = call::send(agent, "POST", "/invocations", &[], "nope".to_owned()).await;
+        assert_eq!(answer.status(), 400);
+        answer.text().await;
+        call::invoke(agent, &json!({ "do": "fail" }))
+            .await
+            .text()
+            .await;
+    }
+    let of_invocations = async |agent| {
+        let lines = lines_until(agent, "invocation failed").await;
+        let target = |line: &Value| line["target"] == "ppio::invocation";
+        lines.into_iter().filter(target).collect::<Vec<_>>()
+    };
+    let failed = of_invocations(&said).await;
+    assert_eq!(messages(&failed), ["invocation failed"]);
+    for agent in [&everything, &these] {
+        let lines = of_invocations(agent).await;
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line["level"].as_str(), line["status"].as_u64()))
+            .collect();
+        let info = Some("INFO");
+        assert_eq!(
+            told,
+            [
+                (info, Some(200)),
+                (info, Some(400)),
+                (Some("ERROR"), Some(500))
+            ]
+        );
+        assert!(lines.iter().all(|line| line["duration_ms"].is_u64()));
+        assert!(lines.iter().all(|line| line["request_id"].is_string()));
+    }
+}
+
 /// A log that is not JSON, for a person.
 #[tokio::test]
 async fn on_a_terminal_the_log_is_for_people() {
@@ -270,7 +317,7 @@ async fn on_a_terminal_the_log_is_for_people() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     };
     assert!(
-        line.contains("ERROR ppio::record: invocation failed error=no luck"),
+        line.contains("ERROR ppio::invocation: invocation failed error=no luck"),
         "{line}"
     );
     assert!(
