@@ -253,7 +253,7 @@ async fn templates() {
     let told = succeed("client-templates", &variables, &[&chat]).await;
     for line in [
         "author       a@b.cn",
-        "tags         ai",
+        "tags         default, ai",
         "entrypoint   src/main.rs",
     ] {
         assert!(told.contains(line), "no {line:?} in\n{told}");
