@@ -15,7 +15,7 @@ use crate::templates::{Launch, START_TIMEOUT};
 use crate::transport::{Deadline, Repeat};
 
 /// The pause after the first ping that failed; each one after it is half as long again.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause between pings.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long one ping may take.

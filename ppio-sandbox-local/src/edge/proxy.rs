@@ -70,9 +70,10 @@ async fn closed_port(
 
 /// Connects to the real port, waiting for it to open while the sandbox is young.
 async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStream> {
-    // To try a closed port of this machine costs microseconds, to ask who listens on one does not.
-    let mut search = Instant::now();
+    // To try a closed port of this machine costs microseconds, to ask who listens on one does not: what is just about
+    // to listen where it should is not held up by it.
     let mut search_pause = FIRST_SEARCH_PAUSE;
+    let mut search = Instant::now() + search_pause;
     loop {
         if port == AGENT_PORT
             && let Some(stream) = dial(sandbox.real_port(port)).await
