@@ -22,7 +22,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
     // only JSON makes it ask, which is what the CORS settings then answer.
     let is_right =
         |found: &HeaderValue| found == "application/json" || found.to_str().is_ok_and(is_json);
-    // Each header once, as in `Head::of`.
+    // One pass, as in `Head::of`; of a header said twice, both have to be right.
     for (name, found) in headers {
         if name == CONTENT_TYPE && !is_right(found) {
             return Err(Failure::NotJson { found: text(found) });
