@@ -408,14 +408,17 @@ const scenarios = {
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'kept kept')
 
-    // Another request: JSON of any shape, and back.
+    // Another request: JSON of any shape, and back. The page learns of it by the pause, or by the second in which the
+    // agent started; two agents in one second, which nobody builds, look like one.
     await caller('stop')
+    await visit.health('Restarting…')
     await caller('start hello')
     await until(async () => !(await visit.tab('Form').isVisible()), 'the form is gone')
     assert.deepEqual(JSON.parse(await visit.json().inputValue()), { prompt: 'kept', times: 2, loud: false })
     await visit.button('Send').click()
     await until(async () => (await visit.view()) === '{"message": "Hello, kept!"}', 'the answer of the other agent')
     await caller('stop')
+    await visit.health('Restarting…')
     await caller('start storyteller')
     await until(() => visit.tab('Form').isVisible(), 'the form is back')
     await visit.tab('Form').click()
