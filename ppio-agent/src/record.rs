@@ -64,7 +64,7 @@ impl Record {
     pub(crate) fn succeeded(&mut self, status: StatusCode, items: u64) -> Duration {
         let duration = self.end(End::Success, items);
         if tracing::enabled!(target: INVOCATION, Level::INFO) {
-            let (status, duration_ms) = (status.as_u16(), self.milliseconds());
+            let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
             self.log(|| {
                 tracing::info!(target: INVOCATION, status, duration_ms, items, "invocation finished");
             });
@@ -80,9 +80,9 @@ impl Record {
 
     pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
         let status = error.status();
-        let (error_type, duration_ms) = (error.error_type(), self.milliseconds());
+        let error_type = error.error_type();
         if status.is_server_error() {
-            self.end(End::ServerError, items);
+            let duration_ms = milliseconds(self.end(End::ServerError, items));
             self.log(|| {
                 tracing::error!(
                     target: INVOCATION,
@@ -95,7 +95,7 @@ impl Record {
                 );
             });
         } else {
-            self.end(End::ClientError, items);
+            let duration_ms = milliseconds(self.end(End::ClientError, items));
             // What callers get wrong must not be able to fill a log that does not ask for every invocation.
             self.log(|| {
                 tracing::info!(
@@ -111,8 +111,7 @@ impl Record {
     }
 
     pub(crate) fn cancelled(&mut self, items: u64) {
-        self.end(End::Cancelled, items);
-        let duration_ms = self.milliseconds();
+        let duration_ms = milliseconds(self.end(End::Cancelled, items));
         self.log(|| {
             tracing::info!(duration_ms, items, "client went away; invocation cancelled");
         });
@@ -122,16 +121,17 @@ impl Record {
         logging::about(&self.context, &self.span, write);
     }
 
+    /// Reads the clock once, for the metrics, the log and the answer.
     fn end(&mut self, end: End, items: u64) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
         self.agent.metrics.ended(end, duration, items);
         duration
     }
+}
 
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Record {
