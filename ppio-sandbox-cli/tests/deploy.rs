@@ -8,7 +8,7 @@ use std::path::Path;
 use ppio_agent_client::AgentRuntimeClient;
 use serde_json::{Value, json};
 use support::scaffold::{agent_yaml, command, project, python_project};
-use support::{Sandbox, on_runtime, until};
+use support::{Sandbox, on_runtime, python_agent, until};
 
 /// Asks the agent of a template one thing, past the command.
 fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
@@ -154,37 +154,26 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     );
 }
 
-/// An agent in plain Python, so that nothing has to be installed.
-const PYTHON: &str = r#"
-import json, os
-from http.server import BaseHTTPRequestHandler, HTTPServer
+/// An agent that answers what it was asked and a word, which is a Python expression.
+fn echo(modules: &[&str], word: &str) -> String {
+    let result = format!(r#"[request["prompt"], {word}]"#);
+    python_agent(
+        modules,
+        &format!(
+            r#"{{"result": {result}, "status": "success", "duration": 0.1, "metadata": {{}}, "error": None}}"#
+        ),
+    )
+}
 
-class Agent(BaseHTTPRequestHandler):
-    def answer(self, value):
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        self.answer({"status": "Healthy"})
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.answer({"result": [request["prompt"], open("data.txt").read()], "status": "success", "duration": 0.1, "metadata": {}, "error": None})
-
-port = int(os.environ.get("PPIO_AGENT_PORT", "8080"))
-HTTPServer(("127.0.0.1", port), Agent).serve_forever()
-"#;
+/// The word that a file of the project has.
+const FROM_A_FILE: &str = r#"open("data.txt").read()"#;
 
 #[test]
 fn a_python_project_is_deployed_whole() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = python_project(&sandbox, "my-python");
-    fs::write(folder.join("agent.py"), PYTHON).unwrap();
+    fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     fs::write(folder.join("data.txt"), "data").unwrap();
     // Something that every Python with pip has: nothing is fetched for it.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
@@ -218,8 +207,7 @@ fn a_package_that_the_platform_lacks_is_installed_beside_the_agent() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = python_project(&sandbox, "my-python");
-    let agent = PYTHON.replace("import json, os", "import json, os, greeting");
-    let agent = agent.replace("open(\"data.txt\").read()", "greeting.WORD");
+    let agent = echo(&["greeting"], "greeting.WORD");
     fs::write(folder.join("agent.py"), agent).unwrap();
     let wheel = "greeting-1.0-py3-none-any.whl";
     let made = std::process::Command::new("python3")
@@ -253,7 +241,7 @@ fn a_build_that_fails_shows_its_step_and_its_last_lines() {
         .says("help: correct the cause and deploy again");
     assert_eq!(phase(&folder).as_deref(), Some("failed"));
     // Corrected, it goes.
-    fs::write(folder.join("agent.py"), PYTHON).unwrap();
+    fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()
         .code(0);

@@ -13,6 +13,12 @@ fn doctor(sandbox: &Sandbox) -> support::Invocation {
     sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
 }
 
+/// What it says of a machine where nothing is missing.
+fn good_report(sandbox: &Sandbox) -> Value {
+    let doctor = sandbox.command(["doctor"]);
+    doctor.arg("--json").run().code(0).json()
+}
+
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().expect("a list");
     let found = checks.iter().find(|check| check["name"] == name);
@@ -22,12 +28,7 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn a_machine_that_builds_this_test_has_a_toolchain() {
     let mut sandbox = Sandbox::new();
-    let report = sandbox
-        .command(["doctor"])
-        .arg("--json")
-        .run()
-        .code(0)
-        .json();
+    let report = good_report(&sandbox);
     assert_eq!(report["ok"], true);
     for name in ["cargo", "rustc"] {
         assert_eq!(check(&report, name)["status"], "ok");
@@ -42,12 +43,7 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
     );
 
     sandbox.up();
-    let report = sandbox
-        .command(["doctor"])
-        .arg("--json")
-        .run()
-        .code(0)
-        .json();
+    let report = good_report(&sandbox);
     assert_eq!(check(&report, "platform")["status"], "ok");
     let text = doctor(&sandbox).run().code(0);
     assert!(text.stdout.contains("ok    cargo "), "{text:?}");

@@ -13,7 +13,7 @@ use ppio_agent_client::platform;
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{Sandbox, agent, config, on_runtime, send, until};
+use support::{Sandbox, agent, config, on_runtime, python_agent, send, until};
 
 /// The processes whose command line holds this folder, the platform itself aside.
 fn processes_of(home: &Path) -> Vec<String> {
@@ -245,27 +245,7 @@ fn the_variables_come_out_of_a_shell_as_they_are() {
 
 #[test]
 fn agents_in_python_run_with_the_interpreter_on_the_path() {
-    let code = r#"
-import json
-from http.server import BaseHTTPRequestHandler, HTTPServer
-import os, sys
-
-class Agent(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.answer({"status": "Healthy"})
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self.answer({"python": sys.prefix})
-    def answer(self, value):
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-HTTPServer(("127.0.0.1", int(os.environ["PPIO_AGENT_PORT"])), Agent).serve_forever()
-"#;
+    let code = python_agent(&["sys"], r#"{"python": sys.prefix}"#);
     let asked = Command::new("python3")
         .args(["-c", "import sys; print(sys.prefix)"])
         .output();

@@ -6,6 +6,7 @@ pub(crate) mod dev;
 mod invocation;
 mod person;
 mod process;
+mod python_agent;
 mod relay;
 pub(crate) mod scaffold;
 pub(crate) mod snapshot;
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 pub(crate) use invocation::{Invocation, SCREEN, Stdin};
 pub(crate) use person::Person;
 pub(crate) use process::{Done, Running, catches, is_alive, send};
+pub(crate) use python_agent::python_agent;
 pub(crate) use relay::Relay;
 
 /// No command of a test may take longer. Some of them build a project with all it depends on, and other tests hold the
