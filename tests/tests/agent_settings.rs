@@ -198,7 +198,7 @@ async fn header_timeout() {
 #[tokio::test]
 async fn body_timeout() {
     let agent = agent(FAILING, "BODY_TIMEOUT", SOON);
-    let half = "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n{";
+    let half = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
     let (answer, elapsed) = until_closed(&agent, half);
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("did not arrive within 0.2 s"), "{answer}");
@@ -210,7 +210,7 @@ async fn write_timeout() {
     let agent = agent(SLOW_ITEMS, "WRITE_TIMEOUT", SOON);
     let mut socket = TcpStream::connect(agent.addr()).unwrap();
     let body = "{\"ms\":0}";
-    let head = "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length";
+    let head = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length";
     write!(socket, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
     until("one that runs", async || running(&agent).await == 1).await;
     // Nothing is read, so soon nothing more can be written.
