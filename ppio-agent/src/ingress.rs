@@ -1,7 +1,7 @@
 //! How a request came in, and what is checked of it for that before anything of the agent runs.
 
 use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 
 use crate::body::Request;
 use crate::failure::Failure;
@@ -82,7 +82,7 @@ fn check_transfer_encoding(headers: &HeaderMap, has_two_lengths: bool) -> Result
 pub(crate) fn authority<'a>(request: &'a Request, head: &Head<'a>) -> Option<&'a [u8]> {
     match request.uri().authority() {
         Some(authority) => Some(authority.as_str().as_bytes()),
-        None => head.host.map(|host| host.as_bytes()),
+        None => head.host.map(HeaderValue::as_bytes),
     }
 }
 

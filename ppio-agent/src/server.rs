@@ -219,7 +219,7 @@ fn listening_on(address: SocketAddr) -> String {
     if open == address {
         format!("listening on http://{address}")
     } else {
-        format!("listening on http://{address}, here http://{open}")
+        format!("listening on http://{address}, open http://{open}")
     }
 }
 

@@ -313,6 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn cargo_starts_an_agent_on_loopback_unless_a_host_is_set() {
+        let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            resolve(config, variables).unwrap().host
+        };
+        let folder = ("CARGO_MANIFEST_DIR", "/src/agent");
+        let package = ("CARGO_PKG_NAME", "agent");
+        let new = RuntimeConfig::new;
+        assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
+        // Either of them alone, and cargo's name for itself, are set by other tools as well.
+        for other in [folder, package, ("CARGO", "/bin/cargo")] {
+            assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
+        }
+        assert_eq!(host(new().host("0.0.0.0"), &[folder, package]), "0.0.0.0");
+        let told = ("PPIO_AGENT_HOST", "[::]");
+        assert_eq!(host(new(), &[folder, package, told]), "::");
+    }
+
+    #[test]
     fn every_bad_variable_is_named_at_once() {
         let error = resolve(
             RuntimeConfig::new(),
@@ -325,6 +343,7 @@ mod tests {
                 ("PPIO_AGENT_WORKER_THREADS", "0"),
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
+                ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
             ],
         )
         .unwrap_err()
@@ -338,6 +357,7 @@ mod tests {
             "_WORKER_THREADS",
             "_LOG",
             "_CORS_CREDENTIALS",
+            "_ALLOWED_HOSTS",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }
