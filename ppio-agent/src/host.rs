@@ -39,6 +39,7 @@ impl AllowedHosts {
     /// Whether a request for `authority` (a host and perhaps a port) is answered.
     pub(crate) fn allows(&self, authority: &[u8]) -> bool {
         self.any
+            || is_usual(authority)
             || std::str::from_utf8(authority).is_ok_and(|authority| {
                 is_loopback(authority) || {
                     let host = bare(without_port(authority));
@@ -73,32 +74,46 @@ pub(crate) fn is_loopback(authority: &str) -> bool {
         })
 }
 
+/// Whether this is how clients on the same machine name it. Every request to an agent on loopback
+/// comes here, so the answer for these takes a comparison and no parsing.
+fn is_usual(authority: &[u8]) -> bool {
+    let rest = authority
+        .strip_prefix(b"127.0.0.1")
+        .or_else(|| authority.strip_prefix(b"localhost"));
+    match rest {
+        Some([b':', port @ ..]) => port.iter().all(u8::is_ascii_digit),
+        Some(rest) => rest.is_empty(),
+        None => false,
+    }
+}
+
 /// Whether the bytes can be the value of a `Host` header (RFC 9110, section 7.2).
 pub(crate) fn is_valid(host: &[u8]) -> bool {
-    host.iter().all(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'.' | b'-'
-                    | b':'
-                    | b'_'
-                    | b'~'
-                    | b'%'
-                    | b'['
-                    | b']'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b';'
-                    | b'='
-            )
-    })
+    is_usual(host)
+        || host.iter().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'.' | b'-'
+                        | b':'
+                        | b'_'
+                        | b'~'
+                        | b'%'
+                        | b'['
+                        | b']'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b','
+                        | b';'
+                        | b'='
+                )
+        })
 }
 
 /// Takes the port off an authority.
