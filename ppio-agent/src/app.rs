@@ -117,7 +117,7 @@ impl AgentRuntimeApp {
         config: RuntimeConfig,
         entrypoint: &str,
     ) -> Result<Self, StartError> {
-        let settings = Settings::resolve(config, &|name| std::env::var(name).ok())?;
+        let settings = Settings::resolve(config, &variable)?;
         if settings.require_ping && ping.is_none() {
             return Err(StartError::NoPing {
                 entrypoint: entrypoint.to_owned(),
@@ -168,6 +168,11 @@ impl fmt::Debug for AgentRuntimeApp {
             .field("settings", &self.agent.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// An environment variable. What is not UTF-8 is read as text that no setting accepts, not as unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Puts an [`AgentRuntimeApp`] together. It can be built once it has an entrypoint.

@@ -11,12 +11,13 @@ use ppio_agent_protocol::ByteSize;
 ///
 /// | setting | variable | default |
 /// | --- | --- | --- |
-/// | [`host`](Self::host) | `PPIO_AGENT_HOST` | `0.0.0.0` |
+/// | [`host`](Self::host) | `PPIO_AGENT_HOST` | `0.0.0.0`; `127.0.0.1` when run by cargo |
 /// | [`port`](Self::port) | `PPIO_AGENT_PORT` | `8080` |
 /// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
 /// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
 /// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 1 MiB |
-/// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | `*` |
+/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none beside loopback |
+/// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | the agent's own and loopback |
 /// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
 /// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
 /// | [`enable_middleware`](Self::enable_middleware) | `PPIO_AGENT_ENABLE_MIDDLEWARE` | `true` |
@@ -47,6 +48,7 @@ pub struct RuntimeConfig {
     pub(crate) debug: Option<bool>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_request_size: Option<ByteSize>,
+    pub(crate) allowed_hosts: Option<Vec<String>>,
     pub(crate) cors_origins: Option<Vec<String>>,
     pub(crate) cors_credentials: Option<bool>,
     pub(crate) enable_metrics: Option<bool>,
@@ -70,6 +72,9 @@ impl RuntimeConfig {
     }
 
     /// The address or host name to listen on.
+    ///
+    /// By default an agent listens on every IPv4 address. When `cargo run` starts it, it listens on
+    /// 127.0.0.1, so that other machines cannot call what is being developed; `0.0.0.0` changes that.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
@@ -102,8 +107,28 @@ impl RuntimeConfig {
         self
     }
 
-    /// The web origins whose pages may call the agent: `*` for all, none for no page of another
-    /// origin.
+    /// Further host names and addresses that an agent on a loopback address answers for, without a
+    /// port; `*` for all.
+    ///
+    /// While an agent listens on a loopback address, a request for another host than `localhost`,
+    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page could have made
+    /// its own name resolve to this machine. A reverse proxy on the same machine that passes the
+    /// caller's `Host` on needs its public name here. On any other address every host is served.
+    pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        self.allowed_hosts = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The web origins whose pages may call the agent and read its answers: `*` for all, an empty
+    /// list for no page of another origin.
+    ///
+    /// By default these are the agent's own origin (the `Origin` names the same host and port as the
+    /// `Host`) and pages of this machine: `localhost`, `*.localhost` and loopback addresses. A
+    /// request of any other page is a 403, unless it only reads what the runtime itself answers.
+    /// Callers that are not browsers send no `Origin` and are not affected.
     pub fn cors_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -112,8 +137,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether such pages may send cookies and other credentials. Needs origins by name: with `*`
-    /// it is an error at start-up, because browsers refuse the pair.
+    /// Whether such pages may send cookies and other credentials. Needs origins by name: without
+    /// any, and with `*`, it is an error at start-up, because browsers refuse credentials with `*`.
     pub fn cors_credentials(mut self, allow: bool) -> Self {
         self.cors_credentials = Some(allow);
         self

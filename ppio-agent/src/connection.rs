@@ -1,5 +1,6 @@
 //! One client connection.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::agent::{Agent, SharedAgent};
 use crate::body::Body;
+use crate::framing::Followed;
+use crate::ingress::Ingress;
 use crate::pieces::{PIECE, Pieces};
 use crate::service::respond;
 
@@ -23,7 +26,7 @@ const BUFFER: usize = 2 * PIECE;
 ///
 /// When the client closes its side, hyper drops the response future or the response body, and with
 /// it the handler: that is how a client that goes away cancels its invocation.
-pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
+pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: bool) {
     let agent = SharedAgent::new(agent);
     // Events go out when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
@@ -33,13 +36,21 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(settings.write_timeout));
     let header_timeout: Duration = settings.header_timeout;
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let agent = agent.clone();
+    let (stream, two_lengths) = Followed::new(Box::pin(stream));
+    // hyper calls the service in the order of the requests.
+    let requests = Cell::new(0);
+    let shared = agent.clone();
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let agent = shared.clone();
+        let ingress = Ingress::Listener {
+            is_loopback,
+            has_two_lengths: two_lengths.are_in(requests.replace(requests.get() + 1)),
+        };
         async move {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
             let request = request.map(|body| Body::incoming(body, limit, deadline));
-            Ok::<_, Infallible>(respond(agent, request).await.map(Pieces::new))
+            Ok::<_, Infallible>(respond(agent, request, ingress).await.map(Pieces::new))
         }
     });
     let connection = http1::Builder::new()
@@ -48,7 +59,7 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>) {
         .max_buf_size(BUFFER)
         // Copying into one buffer costs less than what several pieces cost hyper and the system.
         .writev(false)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let served = agent
         .draining
         .watch(connection, Connection::graceful_shutdown);

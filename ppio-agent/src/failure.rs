@@ -21,6 +21,28 @@ pub(crate) enum Failure {
     NotUtf8 { offset: usize },
     #[error("the request body was cut short: {0}")]
     BodyCut(String),
+    #[error("an HTTP/1.1 request needs a `Host` header; send `host: <name>:<port>`")]
+    NoHost,
+    #[error("the request has more than one `Host` header; send one")]
+    RepeatedHost,
+    #[error("the `Host` header is not a host name and port; send `host: <name>:<port>`")]
+    InvalidHost,
+    #[error(
+        "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
+    )]
+    TransferCoding { found: String },
+    #[error("the request has `Content-Length` and `Transfer-Encoding`; send one of them")]
+    TwoLengths,
+    #[error(
+        "the agent listens on a loopback address and does not answer for host {host:?} \
+         (set PPIO_AGENT_ALLOWED_HOSTS to allow it)"
+    )]
+    HostNotAllowed { host: String },
+    #[error(
+        "pages of origin {origin:?} may not call this agent \
+         (set PPIO_AGENT_CORS_ORIGINS to allow them, `*` allows every page)"
+    )]
+    OriginNotAllowed { origin: String },
     #[error("no route for {path}; this service has POST /invocations and GET /ping")]
     NoRoute { path: String },
     #[error("{method} is not allowed here; use {allow}")]
@@ -33,6 +55,8 @@ pub(crate) enum Failure {
     TooLarge { limit: ByteSize },
     #[error("content type {found:?} is not JSON; send `content-type: application/json`")]
     NotJson { found: String },
+    #[error("a page's request needs a content type; send `content-type: application/json`")]
+    NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },
     #[error("the request does not fit: {reason} (at {path})")]
@@ -60,12 +84,21 @@ impl Failure {
             Self::EmptyBody
             | Self::InvalidJson { .. }
             | Self::NotUtf8 { .. }
-            | Self::BodyCut(_) => StatusCode::BAD_REQUEST,
+            | Self::BodyCut(_)
+            | Self::NoHost
+            | Self::RepeatedHost
+            | Self::InvalidHost
+            | Self::TransferCoding { .. }
+            | Self::TwoLengths => StatusCode::BAD_REQUEST,
+            Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson { .. } | Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotJson { .. } | Self::NoContentType | Self::Encoded { .. } => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Panicked(_) | Self::NotSerializable(_) | Self::ResponseCut => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -80,11 +113,20 @@ impl Failure {
         match self {
             Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
             Self::BodyCut(_) => "IncompleteBody",
+            Self::NoHost
+            | Self::RepeatedHost
+            | Self::InvalidHost
+            | Self::TransferCoding { .. }
+            | Self::TwoLengths => "BadRequest",
+            Self::HostNotAllowed { .. } => "HostNotAllowed",
+            Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
             Self::MethodNotAllowed { .. } => "MethodNotAllowed",
             Self::BodyTooSlow(_) => "RequestTimeout",
             Self::TooLarge { .. } => "RequestTooLarge",
-            Self::NotJson { .. } | Self::Encoded { .. } => "UnsupportedMediaType",
+            Self::NotJson { .. } | Self::NoContentType | Self::Encoded { .. } => {
+                "UnsupportedMediaType"
+            }
             Self::DoesNotFit { .. } => "ValidationError",
             Self::Panicked(_) => "Panic",
             Self::NotSerializable(_) => "SerializationError",
@@ -101,6 +143,19 @@ impl Failure {
             Self::MethodNotAllowed { allow, .. } => Some(allow),
             _ => None,
         }
+    }
+
+    /// Whether the connection is closed after the answer: what follows a head that is wrong in this
+    /// way may be its body or the next request.
+    pub(crate) fn closes_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHost
+                | Self::RepeatedHost
+                | Self::InvalidHost
+                | Self::TransferCoding { .. }
+                | Self::TwoLengths
+        )
     }
 
     /// The `Retry-After` header, in seconds, where trying again can help.

@@ -20,7 +20,7 @@ pub(crate) fn ask(app: &AgentRuntimeApp) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("unhealthy: {}:{}: {error}", settings.host, settings.port);
+            eprintln!("unhealthy: {}: {error}", settings.address());
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! From the bytes of a request to the author's type.
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -18,18 +18,26 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    // A form or a plain text is what a browser sends across origins without asking first. Taking
-    // only JSON makes it ask, which is what the CORS settings then answer.
+    // A form, a plain text or bytes without a type are what a browser sends across origins without a
+    // preflight. Taking only JSON makes it send one, which the CORS settings answer.
     let is_right =
         |found: &HeaderValue| found == "application/json" || found.to_str().is_ok_and(is_json);
     // One pass, as in `Head::of`; of a header said twice, both have to be right.
+    let (mut has_type, mut is_page) = (false, false);
     for (name, found) in headers {
-        if name == CONTENT_TYPE && !is_right(found) {
-            return Err(Failure::NotJson { found: text(found) });
+        if name == CONTENT_TYPE {
+            if !is_right(found) {
+                return Err(Failure::NotJson { found: text(found) });
+            }
+            has_type = true;
         }
+        is_page |= name == ORIGIN;
         if name == CONTENT_ENCODING && !found.as_bytes().eq_ignore_ascii_case(b"identity") {
             return Err(Failure::Encoded { found: text(found) });
         }
+    }
+    if is_page && !has_type {
+        return Err(Failure::NoContentType);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl AgentRuntimeServer {
             Ok((listener, address))
         };
         let (listener, address) = bound.await.map_err(|source: io::Error| StartError::Bind {
-            address: format!("{}:{}", target.0, target.1),
+            address: settings.address(),
             source,
         })?;
         Ok(Self {
@@ -97,6 +97,7 @@ impl AgentRuntimeServer {
         let agent = Arc::clone(self.app.agent());
         let mut connections = Connections {
             agent,
+            is_loopback: self.address.ip().to_canonical().is_loopback(),
             tasks: JoinSet::new(),
         };
         let mut shutdown = std::pin::pin!(shutdown);
@@ -120,6 +121,8 @@ impl AgentRuntimeServer {
 /// The connections of one server; each is a task that this owns.
 struct Connections {
     agent: Arc<Agent>,
+    /// The listener is bound to a loopback address.
+    is_loopback: bool,
     tasks: JoinSet<()>,
 }
 
@@ -128,7 +131,8 @@ impl Connections {
         // Takes the finished ones out, so that the set holds what is open.
         while self.tasks.try_join_next().is_some() {}
         let agent = Arc::clone(&self.agent);
-        self.tasks.spawn(connection::serve(stream, agent));
+        self.tasks
+            .spawn(connection::serve(stream, agent, self.is_loopback));
     }
 
     /// Lets everything finish within the grace, then cuts. `cut` ends the grace early.
@@ -202,10 +206,21 @@ impl Signals {
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
-        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// The line that says where an agent listens. No browser opens a wildcard address everywhere, so the
+/// line has one that can be opened as well.
+fn listening_on(address: SocketAddr) -> String {
+    let open = reachable(address);
+    if open == address {
+        format!("listening on http://{address}")
+    } else {
+        format!("listening on http://{address}, open http://{open}")
+    }
 }
 
 /// Serves an app on a runtime of its own; see [`AgentRuntimeApp::run`].
@@ -225,7 +240,7 @@ pub(crate) fn run(app: AgentRuntimeApp) -> Result<(), StartError> {
         let mut signals = Signals::new().map_err(StartError::Runtime)?;
         let server = app.bind().await?;
         // The agent serves whether or not somebody reads this.
-        let _ = writeln!(io::stdout(), "listening on {}", server.url());
+        let _ = writeln!(io::stdout(), "{}", listening_on(server.address));
         server.serve_with(&mut signals).await;
         Ok(())
     });

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use tracing::{Instrument as _, Span};
@@ -17,17 +17,18 @@ use tracing::{Instrument as _, Span};
 use crate::agent::{Agent, SharedAgent};
 use crate::body::{Body, Request, Response};
 use crate::context::{AgentRuntimeContext, Parts, RequestContext};
-use crate::cors::Cors;
+use crate::cors::{Caller, Cors};
 use crate::drive::panicked;
 use crate::error::{BoxError, Error};
 use crate::failure::Failure;
 use crate::head::Head;
 use crate::header_names::X_REQUEST_ID;
 use crate::index;
+use crate::ingress::{self, Ingress};
 use crate::invoke::invoke;
 use crate::json::{self, Style};
 use crate::logging;
-use crate::middleware::Next;
+use crate::middleware::{Middleware, Next};
 use crate::ping;
 use crate::request_id::RequestId;
 use crate::scoped_body::ScopedBody;
@@ -85,31 +86,38 @@ impl Route {
 }
 
 /// Answers any request. Never fails: what goes wrong is a response.
-pub(crate) async fn respond(agent: SharedAgent, mut request: Request) -> Response {
-    let Head {
-        request_id,
-        style,
-        origin,
-        asks_first,
-    } = Head::of(request.headers());
+pub(crate) async fn respond(
+    agent: SharedAgent,
+    mut request: Request,
+    ingress: Ingress,
+) -> Response {
+    let head = Head::of(request.headers());
+    let settings = &agent.settings;
+    let caller = settings
+        .cors
+        .caller(head.origin, ingress::authority(&request, &head));
+    let checked = ingress.check(&request, &head, &settings.allowed_hosts);
+    let asks_first = head.asks_first;
+    let exchange = Exchange::begin(agent, &request, head.request_id, head.style);
+    // No binding outlives this statement: the future of the usual request does not grow.
+    if let Err(failure) = checked.and_then(|()| exchange.admit(&caller, &request)) {
+        tracing::debug!(error = %failure, status = failure.status().as_u16(), "request refused");
+        return exchange.finish(&caller, exchange.reject(&failure.into()));
+    }
     if asks_first {
         request.body_mut().wait_to_be_asked();
     }
-    let exchange = Exchange::begin(agent, &request, request_id, style);
-    let mut response = if exchange.is_plain_invocation(&request) {
+    let response = if exchange.is_plain_invocation(&request) {
         let result = invoke(&exchange, request).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
     } else if request.method() == Method::OPTIONS && exchange.route != Route::Unknown {
-        exchange.options(request.headers(), origin.as_ref())
+        exchange.options(request.headers(), &caller)
     } else {
         // Boxed to keep the future of the usual request small; see `invoke`.
         let result = Box::pin(exchange.dispatch(request)).await;
         result.unwrap_or_else(|error| exchange.reject(&error))
     };
-    let headers = response.headers_mut();
-    exchange.agent.settings.cors.apply(origin.as_ref(), headers);
-    headers.insert(X_REQUEST_ID, exchange.request_id.header_value());
-    response
+    exchange.finish(&caller, response)
 }
 
 impl Exchange {
@@ -132,6 +140,49 @@ impl Exchange {
         }
     }
 
+    /// Refuses what a page that may not call the agent can cause something with.
+    fn admit(&self, caller: &Caller, request: &Request) -> Result<(), Failure> {
+        if !matches!(caller, Caller::ForeignPage)
+            || !self.agent.settings.cors.refuses_foreign_pages()
+            || self.is_harmless(request.method())
+        {
+            return Ok(());
+        }
+        let origin = request.headers().get(ORIGIN);
+        Err(Failure::OriginNotAllowed {
+            origin: origin.map_or_else(String::new, |origin| ingress::excerpt(origin.as_bytes())),
+        })
+    }
+
+    /// Whether a request is answered without a side effect: the runtime's own answers to reads and
+    /// preflights. Middleware may do anything.
+    fn is_harmless(&self, method: &Method) -> bool {
+        match *method {
+            Method::GET | Method::HEAD => self.chain().is_empty(),
+            Method::OPTIONS => self.route != Route::Unknown,
+            _ => false,
+        }
+    }
+
+    /// The middleware around the route.
+    fn chain(&self) -> &Arc<[Middleware]> {
+        match self.route {
+            Route::Invocations => &self.agent.chains.invocations,
+            _ => &self.agent.chains.others,
+        }
+    }
+
+    /// Puts the headers on a response that every response has.
+    fn finish(&self, caller: &Caller, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        // Answers to a POST are not kept by caches unless they say so.
+        let is_cacheable = self.route != Route::Invocations;
+        let cors = &self.agent.settings.cors;
+        cors.apply(caller, is_cacheable, headers);
+        headers.insert(X_REQUEST_ID, self.request_id.header_value());
+        response
+    }
+
     /// Whether this goes straight to the entrypoint.
     fn is_plain_invocation(&self, request: &Request) -> bool {
         self.route == Route::Invocations
@@ -140,28 +191,21 @@ impl Exchange {
     }
 
     /// Says which methods there are and, to a browser's preflight, who may use them.
-    fn options(&self, asked: &HeaderMap, origin: Option<&HeaderValue>) -> Response {
+    fn options(&self, asked: &HeaderMap, caller: &Caller) -> Response {
         let allow = self.route.allow();
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         headers.insert(ALLOW, HeaderValue::from_static(allow));
         if Cors::is_preflight(&Method::OPTIONS, asked) {
-            self.agent
-                .settings
-                .cors
-                .apply_preflight(origin, asked, allow, headers);
+            Cors::apply_preflight(caller, asked, allow, headers);
         }
         response
     }
 
     /// Through the middleware, where there is any, to the endpoint.
     async fn dispatch(&self, request: Request) -> Result<Response, Error> {
-        let chains = &self.agent.chains;
-        let chain = match self.route {
-            Route::Invocations => &chains.invocations,
-            _ => &chains.others,
-        };
+        let chain = self.chain();
         if chain.is_empty() {
             return answer_endpoint(self, request).await;
         }
@@ -230,6 +274,9 @@ impl Exchange {
         if let Some(seconds) = error.failure().and_then(Failure::retry_after) {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        if error.failure().is_some_and(Failure::closes_connection) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
@@ -283,6 +330,10 @@ fn metrics(agent: &Agent) -> Response {
 
 /// The agent as a service for hyper, tower, axum and everything that mounts one.
 ///
+/// The server that mounts it chooses the address and decides which hosts it answers for. Pages of
+/// other origins are treated as [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins)
+/// says.
+///
 /// ```
 /// # fn main() -> Result<(), ppio::StartError> {
 /// use ppio::{AgentRuntimeApp, Value};
@@ -314,7 +365,7 @@ impl AgentService {
         let settings = &self.agent.settings;
         let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
         let request = request.map(|body| Body::limited(body, limit, deadline));
-        respond(self.agent.clone(), request).await
+        respond(self.agent.clone(), request, Ingress::Service).await
     }
 }
 

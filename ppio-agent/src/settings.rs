@@ -9,6 +9,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::config::RuntimeConfig;
 use crate::cors::Cors;
+use crate::host::{self, AllowedHosts};
 use crate::logging::INVOCATION;
 
 /// A configuration in which nothing is left open.
@@ -24,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) max_request_size: ByteSize,
     pub(crate) cors: Cors,
+    pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) enable_metrics: bool,
     pub(crate) enable_middleware: bool,
     pub(crate) require_ping: bool,
@@ -65,25 +67,26 @@ impl Settings {
         };
         let debug = env.read("DEBUG", "true or false", config.debug, boolean);
         let debug = debug.unwrap_or(false);
-        let origins = env
-            .read("CORS_ORIGINS", "", config.cors_origins, |text| {
-                Some(list(text))
-            })
-            .unwrap_or_else(|| vec!["*".to_owned()]);
+        let origins = env.read("CORS_ORIGINS", "", config.cors_origins, |text| {
+            Some(list(text))
+        });
         let credentials = env.read(
             "CORS_CREDENTIALS",
             "true or false",
             config.cors_credentials,
             boolean,
         );
-        let cors = Cors::new(&origins, credentials.unwrap_or(false)).unwrap_or_else(|fault| {
-            env.faults.push(fault);
-            Cors::none()
-        });
+        let cors =
+            Cors::new(origins.as_deref(), credentials.unwrap_or(false)).unwrap_or_else(|fault| {
+                env.faults.push(fault);
+                Cors::none()
+            });
+        let host = env
+            .read("HOST", "", config.host, |text| Some(text.to_owned()))
+            .unwrap_or_else(|| default_host(lookup).to_owned());
+        let allowed_hosts = env.allowed_hosts(config.allowed_hosts, &host);
         let settings = Self {
-            host: env
-                .read("HOST", "", config.host, |text| Some(text.to_owned()))
-                .unwrap_or_else(|| "0.0.0.0".to_owned()),
+            host: host::bare(&host).to_owned(),
             port: env
                 .read("PORT", "a port from 0 to 65535", config.port, parse)
                 .unwrap_or(headers::AGENT_PORT),
@@ -98,6 +101,7 @@ impl Settings {
                 )
                 .unwrap_or(ByteSize::new(1024 * 1024)),
             cors,
+            allowed_hosts,
             enable_metrics: env
                 .read(
                     "ENABLE_METRICS",
@@ -143,6 +147,17 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Where to listen, as `host:port`.
+    pub(crate) fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// The environment's side of the overlay, and what was found wrong with it.
 struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
@@ -168,6 +183,17 @@ impl Environment<'_> {
                 .push(format!("{name}={text:?} is not {expected}"));
         }
         parsed.or(code)
+    }
+
+    /// The hosts that are allowed beside loopback. A name that the agent is told to listen on is one.
+    fn allowed_hosts(&mut self, code: Option<Vec<String>>, own: &str) -> AllowedHosts {
+        let hosts = self.read("ALLOWED_HOSTS", "", code, |text| Some(list(text)));
+        let mut allowed = AllowedHosts::new(&hosts.unwrap_or_default()).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            AllowedHosts::default()
+        });
+        allowed.allow(own);
+        allowed
     }
 
     fn duration(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
@@ -222,6 +248,22 @@ impl Environment<'_> {
     }
 }
 
+/// Every address, as platforms need it; on a developer's machine loopback.
+///
+/// `cargo run` sets these variables for the program, and replaces itself with it on Unix, so that
+/// there is no parent process to look at. Programs that such a program or `cargo test` starts
+/// inherit them and are on the same machine. Installed programs and those in images have neither.
+fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
+    let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
+        .iter()
+        .all(|name| lookup(name).is_some());
+    if is_run_by_cargo {
+        "127.0.0.1"
+    } else {
+        "0.0.0.0"
+    }
+}
+
 fn parse<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
@@ -271,6 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn cargo_starts_an_agent_on_loopback_unless_a_host_is_set() {
+        let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            resolve(config, variables).unwrap().host
+        };
+        let folder = ("CARGO_MANIFEST_DIR", "/src/agent");
+        let package = ("CARGO_PKG_NAME", "agent");
+        let new = RuntimeConfig::new;
+        assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
+        // Either of them alone, and cargo's name for itself, are set by other tools as well.
+        for other in [folder, package, ("CARGO", "/bin/cargo")] {
+            assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
+        }
+        assert_eq!(host(new().host("0.0.0.0"), &[folder, package]), "0.0.0.0");
+        let told = ("PPIO_AGENT_HOST", "[::]");
+        assert_eq!(host(new(), &[folder, package, told]), "::");
+    }
+
+    #[test]
     fn every_bad_variable_is_named_at_once() {
         let error = resolve(
             RuntimeConfig::new(),
@@ -283,6 +343,7 @@ mod tests {
                 ("PPIO_AGENT_WORKER_THREADS", "0"),
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
+                ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
             ],
         )
         .unwrap_err()
@@ -296,6 +357,7 @@ mod tests {
             "_WORKER_THREADS",
             "_LOG",
             "_CORS_CREDENTIALS",
+            "_ALLOWED_HOSTS",
         ] {
             assert!(error.contains(name), "{name} in {error}");
         }

@@ -38,7 +38,7 @@ fn json_of(length: usize) -> String {
 fn chunked(body: &str) -> String {
     let (first, second) = body.split_at(body.len() / 2);
     format!(
-        "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          transfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
         first.len(),
         second.len()
@@ -117,7 +117,7 @@ async fn an_announced_length_that_wraps_around_is_refused() {
         let mut connection = server.connect().await;
         connection
             .write(format!(
-                "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
+                "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
             ))
             .await;
         let head = connection.head().await;
@@ -151,7 +151,7 @@ async fn broken_chunks_are_a_400() {
     let mut connection = server.connect().await;
     connection
         .write(
-            "POST /invocations HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         )
         .await;
     connection.answer().await.error(400, "IncompleteBody");
@@ -163,9 +163,9 @@ async fn broken_chunks_are_a_400() {
 async fn no_body_at_all_is_a_400_that_asks_for_one() {
     let server = echo().await;
     for request in [
-        "POST /invocations HTTP/1.1\r\nhost: test\r\n\r\n",
-        "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n",
-        "POST /invocations HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ] {
         let error = server.send(request).await.error(400, "InvalidJson");
         assert_eq!(error, "the request body is empty; send a JSON value");
@@ -188,7 +188,7 @@ async fn another_content_type_or_encoding_is_a_415() {
         ("content-encoding: identity, br", "br"),
     ] {
         let request = format!(
-            "POST /invocations HTTP/1.1\r\nhost: test\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
         );
         let answer = server.send(request).await;
         let error = answer.error(415, "UnsupportedMediaType");
@@ -201,7 +201,7 @@ async fn another_content_type_or_encoding_is_a_415() {
         "accept: text/html",
     ] {
         let request = format!(
-            "POST /invocations HTTP/1.1\r\nhost: test\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
         );
         assert_eq!(server.send(request).await.status, 200, "{header}");
     }
@@ -249,7 +249,7 @@ async fn a_wrong_method_is_a_405_that_says_which_are_right() {
         ("PATCH", "/metrics", "GET, HEAD, OPTIONS"),
     ] {
         let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{{}}");
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{{}}");
         let answer = server.send(request).await;
         let error = answer.error(405, "MethodNotAllowed");
         assert_eq!(error, format!("{method} is not allowed here; use {allow}"));
@@ -270,7 +270,7 @@ async fn an_unknown_path_is_a_404_for_every_method() {
             "//ping",
             "/%70ing",
         ] {
-            let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+            let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
             let error = server.send(request).await.error(404, "NotFound");
             assert!(
                 error.starts_with(&format!("no route for {path}; ")),
@@ -297,14 +297,16 @@ async fn head_and_options_are_answered_on_every_route() {
     ] {
         let mut connection = server.connect().await;
         connection
-            .write(format!("OPTIONS {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .write(format!(
+                "OPTIONS {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"
+            ))
             .await;
         let answer = connection.answer().await;
         assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
         assert!(answer.header("x-request-id").is_some());
         // On the same connection, so a body after a HEAD would show as a broken head.
         connection
-            .write(format!("HEAD {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .write(format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
         let head = connection.head().await;
         assert_eq!(head.status, if path == "/invocations" { 405 } else { 200 });
@@ -334,7 +336,7 @@ async fn expect_100_continue_is_answered_before_the_body_and_not_before_a_refusa
     ] {
         let answer = server
             .send(format!(
-                "POST /invocations HTTP/1.1\r\nhost: test\r\n{headers}expect: 100-continue\r\n\r\n"
+                "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{headers}expect: 100-continue\r\n\r\n"
             ))
             .await;
         assert_eq!(answer.status, status, "{headers}");
@@ -352,7 +354,7 @@ async fn pipelined_requests_are_answered_in_order() {
         invocation("not json"),
         get("/nope"),
         invocation("2"),
-        "HEAD /ping HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),
+        "HEAD /ping HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
     ];
     connection.write(packet.concat()).await;
     assert_eq!(connection.answer().await.result(), 1);
@@ -428,7 +430,7 @@ async fn lengths_that_contradict_each_other_are_refused() {
         let mut connection = server.connect().await;
         connection
             .write(format!(
-                "POST /invocations HTTP/1.1\r\nhost: test\r\n{headers}\r\n"
+                "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"
             ))
             .await;
         assert_eq!(connection.head().await.status, 400, "{headers}");
@@ -483,7 +485,9 @@ async fn request_ids_are_echoed_when_harmless_and_replaced_when_hostile() {
         "OPTIONS /ping",
     ] {
         let answer = server
-            .send(format!("{request} HTTP/1.1\r\nx-request-id: r-7\r\n\r\n"))
+            .send(format!(
+                "{request} HTTP/1.1\r\nhost: localhost\r\nx-request-id: r-7\r\n\r\n"
+            ))
             .await;
         assert_eq!(answer.header("x-request-id"), Some("r-7"), "{request}");
     }

@@ -2,8 +2,11 @@
 
 mod support;
 
-use ppio::{AgentRuntimeApp, Events, RuntimeConfig, Value};
-use support::{Answer, TestServer, config, invocation_with};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ppio::{AgentRuntimeApp, Events, Next, Request, Response, RuntimeConfig, Value};
+use support::{Answer, TestServer, config, get, invocation_with};
 
 const PAGE: &str = "https://app.example";
 
@@ -17,9 +20,13 @@ async fn server(config: RuntimeConfig) -> TestServer {
 
 /// What a browser asks before it lets a page call.
 async fn preflight(server: &TestServer, path: &str, origin: &str) -> Answer {
+    preflight_at(server, path, "localhost", origin).await
+}
+
+async fn preflight_at(server: &TestServer, path: &str, host: &str, origin: &str) -> Answer {
     server
         .send(format!(
-            "OPTIONS {path} HTTP/1.1\r\nhost: test\r\norigin: {origin}\r\n\
+            "OPTIONS {path} HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\n\
              access-control-request-method: POST\r\n\
              access-control-request-headers: authorization,content-type\r\n\r\n"
         ))
@@ -65,8 +72,8 @@ const PERMITTED: [Option<&str>; 3] = [
 ];
 
 #[tokio::test]
-async fn without_a_setting_every_page_may_call_without_credentials() {
-    let server = server(config()).await;
+async fn with_a_star_every_page_may_call_without_credentials() {
+    let server = server(config().cors_origins(["*"])).await;
     let asked = preflight(&server, "/invocations", PAGE).await;
     assert_eq!(asked.status, 204);
     assert_eq!(permissions(&asked), PERMITTED);
@@ -84,6 +91,184 @@ async fn without_a_setting_every_page_may_call_without_credentials() {
     }
     let no_page = call(&server, None, "2").await;
     assert_eq!(grants(&no_page), [None; 3]);
+}
+
+#[tokio::test]
+async fn without_a_setting_pages_of_this_machine_and_of_the_agent_may_call() {
+    let server = server(config().allowed_hosts(["agent.example"])).await;
+    for (host, origin) in [
+        ("localhost:8080", "http://localhost:8080"),
+        ("localhost:8080", "http://localhost:3000"),
+        ("localhost:8080", "https://localhost"),
+        ("localhost:8080", "http://127.0.0.1:5173"),
+        ("127.0.0.1:8080", "http://127.0.0.2"),
+        ("localhost:8080", "http://[::1]:8080"),
+        ("localhost:8080", "http://8080-iabc.localhost:3000"),
+        ("agent.example", "https://agent.example"),
+        ("Agent.example:8443", "https://agent.example:8443"),
+    ] {
+        let granted = [Some(origin), None, Some("x-request-id")];
+        let asked = preflight_at(&server, "/invocations", host, origin).await;
+        assert_eq!((asked.status, permissions(&asked)), (204, PERMITTED));
+        assert_eq!(grants(&asked), granted);
+        for (body, status) in [("2", 200), ("nope", 400), ("\"x\"", 422)] {
+            let request = invocation_with(&format!("origin: {origin}\r\n"), body);
+            let request = request.replace("host: localhost", &format!("host: {host}"));
+            let answer = server.send(request).await;
+            assert_eq!((answer.status, grants(&answer)), (status, granted));
+            assert_eq!(varies(&answer), ["origin"]);
+        }
+    }
+    let program = call(&server, None, "2").await;
+    assert_eq!((program.status, grants(&program)), (200, [None; 3]));
+}
+
+const FOREIGN: [&str; 13] = [
+    PAGE,
+    "http://evil.example:8080",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://evil-localhost",
+    "http://.localhost",
+    "http://evil.example/.localhost",
+    "http://localhost@evil.example",
+    "https://0.0.0.0",
+    "chrome-extension://localhost",
+    "null",
+    "*",
+    "",
+];
+
+#[tokio::test]
+async fn without_a_setting_other_pages_may_neither_call_nor_read() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(move |_: Value| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async {}
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    for origin in FOREIGN {
+        let asked = preflight(&server, "/invocations", origin).await;
+        assert_eq!(
+            (asked.status, permissions(&asked), grants(&asked)),
+            (204, [None; 3], [None; 3]),
+            "{origin}"
+        );
+        let answer = call(&server, Some(origin), "2").await;
+        let error = answer.error(403, "OriginNotAllowed");
+        assert!(error.contains(&format!("origin {origin:?}")), "{error}");
+        assert!(error.contains("PPIO_AGENT_CORS_ORIGINS"), "{error}");
+        assert_eq!(
+            (grants(&answer), varies(&answer)),
+            ([None; 3], vec!["origin"])
+        );
+        // What has no side effect is answered, and the browser keeps it from the page.
+        for (line, status) in [
+            ("GET /ping", 200),
+            ("GET /", 200),
+            ("GET /metrics", 200),
+            ("GET /nope", 404),
+            ("GET /invocations", 405),
+            ("OPTIONS /ping", 204),
+            ("POST /ping", 403),
+            ("PUT /invocations", 403),
+            ("DELETE /nope", 403),
+            ("OPTIONS /nope", 403),
+        ] {
+            let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\n\r\n");
+            let answer = server.send(request).await;
+            assert_eq!(
+                (answer.status, grants(&answer)),
+                (status, [None; 3]),
+                "{line}"
+            );
+            assert!(varies(&answer).contains(&"origin"), "{line}");
+        }
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    // A cache must not show a page what a program got.
+    let ping = server.send(get("/ping")).await;
+    assert_eq!(varies(&ping), ["origin"]);
+}
+
+/// Middleware can answer by itself and do anything, also for a `GET`.
+#[tokio::test]
+async fn other_pages_do_not_get_to_middleware() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .middleware_for_all_routes(move |request: Request, next: Next| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if request.uri().path() == "/own" {
+                    return Response::new("done".into());
+                }
+                next.run(request).await
+            }
+        })
+        .entrypoint(|request: Value| async { request })
+        .build();
+    let server = TestServer::start(app).await;
+    for line in [
+        "GET /own",
+        "HEAD /own",
+        "POST /own",
+        "OPTIONS /own",
+        "GET /ping",
+        "POST /invocations",
+    ] {
+        let send = async |origin: &str| {
+            let mut connection = server.connect().await;
+            let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\n\r\n");
+            connection.write(request).await;
+            connection.head().await.status
+        };
+        assert_eq!(send(PAGE).await, 403, "{line}");
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 0, "{line}");
+        assert_ne!(send("http://localhost:3000").await, 403, "{line}");
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 1, "{line}");
+    }
+    // Preflights get no further than the runtime.
+    let asked = preflight(&server, "/ping", PAGE).await;
+    assert_eq!((asked.status, grants(&asked)), (204, [None; 3]));
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+}
+
+/// What a page can send without a preflight is not taken for JSON.
+#[tokio::test]
+async fn a_page_has_to_name_the_content_type() {
+    for config in [
+        config(),
+        config().cors_origins(["*"]),
+        config().cors_origins([PAGE]),
+    ] {
+        let server = server(config).await;
+        let post = async |headers: &str| {
+            let head = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n";
+            server.send(format!("{head}{headers}\r\n2")).await
+        };
+        for origin in ["http://localhost:3000", "http://localhost"] {
+            let answer = post(&format!("origin: {origin}\r\n")).await;
+            let error = answer.error(415, "UnsupportedMediaType");
+            assert!(error.contains("application/json"), "{error}");
+            for kind in [
+                "text/plain",
+                "text/plain;application/json",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=a",
+            ] {
+                let answer = post(&format!("origin: {origin}\r\ncontent-type: {kind}\r\n")).await;
+                answer.error(415, "UnsupportedMediaType");
+            }
+        }
+        // Programs may leave it out.
+        assert_eq!(post("").await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -141,8 +326,11 @@ async fn credentials_need_names() {
     let answer = call(&server, Some(PAGE), "2").await;
     assert_eq!(grants(&answer), [Some(PAGE), None, Some("x-request-id")]);
     // And never with `*`, whatever else is named.
-    for origins in [&["*"][..], &[PAGE, "*"]] {
-        let config = support::config().cors_origins(origins.iter().copied());
+    for origins in [None, Some(&["*"][..]), Some(&[PAGE, "*"])] {
+        let config = match origins {
+            None => support::config(),
+            Some(origins) => support::config().cors_origins(origins.iter().copied()),
+        };
         let app = AgentRuntimeApp::builder()
             .config(config.cors_credentials(true))
             .entrypoint(|request: Value| async { request })
@@ -168,7 +356,7 @@ async fn with_no_origin_no_page_may_call() {
 
 #[tokio::test]
 async fn a_preflight_answers_for_its_own_route() {
-    let server = server(config()).await;
+    let server = server(config().cors_origins(["*"])).await;
     let asked = preflight(&server, "/ping", PAGE).await;
     assert_eq!(permissions(&asked)[0], Some("GET, HEAD, OPTIONS"));
     assert!(varies(&asked).contains(&"access-control-request-headers"));
@@ -177,7 +365,7 @@ async fn a_preflight_answers_for_its_own_route() {
     assert_eq!(grants(&lost)[0], Some("*"));
     // An OPTIONS that is no preflight says nothing of pages.
     let plain = server
-        .send("OPTIONS /invocations HTTP/1.1\r\nhost: test\r\n\r\n")
+        .send("OPTIONS /invocations HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
     assert_eq!((plain.status, permissions(&plain)), (204, [None; 3]));
 }

@@ -130,7 +130,7 @@ async fn every_row_of_the_documented_table_is_answered_so() {
         text,
         "the request body is larger than 200 (set PPIO_AGENT_MAX_REQUEST_SIZE to change this)"
     );
-    let plain = "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-type: text/plain\r\n\
+    let plain = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
                  content-length: 2\r\n\r\n{}";
     let answer = server.send(plain).await;
     let text = answered.note(&answer, 415, "UnsupportedMediaType");

@@ -105,7 +105,7 @@ async fn it_wraps_invocations_alone_or_with_all_every_route() {
     ];
     assert_eq!(story.take(), way);
     // A browser asks without credentials, so no middleware may refuse its question.
-    let preflight = "OPTIONS /invocations HTTP/1.1\r\nhost: test\r\norigin: https://a.example\r\n\
+    let preflight = "OPTIONS /invocations HTTP/1.1\r\nhost: localhost\r\norigin: https://a.example\r\n\
                      access-control-request-method: POST\r\n\r\n";
     assert_eq!(server.send(preflight).await.status, 204);
     assert_eq!(story.take(), [""; 0]);

@@ -167,7 +167,7 @@ impl Drop for AgentProcess {
 pub struct AgentLauncher {
     command: Command,
     /// What the test sets wins over the address that the launcher chooses.
-    settings: Vec<(OsString, OsString)>,
+    settings: Vec<(OsString, Option<OsString>)>,
     /// Where it has to listen; otherwise on a free port.
     address: Option<SocketAddr>,
     ready_within: Duration,
@@ -176,7 +176,13 @@ pub struct AgentLauncher {
 impl AgentLauncher {
     /// Sets an environment variable of the agent.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.settings.push((key.into(), value.into()));
+        self.settings.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Takes away an environment variable of the agent, the launcher's own included.
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.settings.push((key.into(), None));
         self
     }
 
@@ -250,11 +256,17 @@ impl AgentLauncher {
 
     fn launch(&mut self) -> AgentProcess {
         let address = self.address.unwrap_or_else(free_address);
+        self.command
+            .env("PPIO_AGENT_HOST", address.ip().to_string())
+            .env("PPIO_AGENT_PORT", address.port().to_string());
+        for (name, value) in &self.settings {
+            match value {
+                Some(value) => self.command.env(name, value),
+                None => self.command.env_remove(name),
+            };
+        }
         let mut process = self
             .command
-            .env("PPIO_AGENT_HOST", address.ip().to_string())
-            .env("PPIO_AGENT_PORT", address.port().to_string())
-            .envs(self.settings.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -56,7 +56,7 @@ pub async fn invoke_with(
 pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
     let body = request.to_string();
     let head = format!(
-        "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let begun = async {

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use integration_tests::{AgentProcess, call, example_binary};
+use integration_tests::{AgentLauncher, AgentProcess, call, example_binary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -81,6 +82,55 @@ fn an_idle_agent_ends_at_once() {
     let started = Instant::now();
     assert_eq!(agent.stop_gracefully().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// The address that an agent says it listens on.
+fn bound(launcher: AgentLauncher) -> IpAddr {
+    let agent = launcher.env("PPIO_AGENT_PORT", "0").spawn();
+    let deadline = Instant::now() + SLACK;
+    while !agent.stdout().ends_with('\n') {
+        assert!(Instant::now() < deadline, "no line: {}", agent.stderr());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let line = agent.stdout();
+    let urls = line.strip_prefix("listening on http://").unwrap();
+    let address = urls.split([',', '\n']).next().unwrap();
+    address.parse::<SocketAddr>().unwrap().ip()
+}
+
+/// A start without a host, and without what cargo tells this test about itself.
+fn bare(command: Command) -> AgentLauncher {
+    let launcher = AgentProcess::command(command).env_remove("PPIO_AGENT_HOST");
+    launcher
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_MANIFEST_PATH")
+        .env_remove("CARGO_PKG_NAME")
+}
+
+fn cargo_run(package: &str) -> Command {
+    // Built before, so that the deadline is not cargo's.
+    example_binary(package);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["run", "--quiet", "--package", package])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    command
+}
+
+#[test]
+fn an_agent_listens_on_every_address_unless_cargo_runs_it() {
+    let hello = || Command::new(example_binary("hello"));
+    assert!(bound(bare(hello())).is_unspecified());
+    assert!(bound(bare(cargo_run("hello"))).is_loopback());
+    // A host that is set wins over the default.
+    for host in ["0.0.0.0", "::"] {
+        let launcher = bare(cargo_run("hello")).env("PPIO_AGENT_HOST", host);
+        assert!(bound(launcher).is_unspecified());
+    }
 }
 
 fn healthcheck(binary: &std::path::Path, variables: &[(&str, &str)]) -> Output {

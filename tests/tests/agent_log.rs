@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,11 @@ async fn log_of(what: &str, headers: &[(&str, &str)], body: &Value) -> Vec<Value
 fn the_only_line_on_standard_output_is_the_url() {
     for (host, port) in [
         ("127.0.0.1", None),
+        ("::1", None),
+        ("[::1]", None),
+        ("127.0.0.2", None),
         ("0.0.0.0", None),
+        ("::", None),
         ("127.0.0.1", Some("0")),
     ] {
         let mut launcher = AgentProcess::example("hello").env("PPIO_AGENT_HOST", host);
@@ -69,11 +74,25 @@ fn the_only_line_on_standard_output_is_the_url() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let line = agent.stdout();
-        let url = line.strip_prefix("listening on http://127.0.0.1:").unwrap();
-        let shown: u16 = url.trim_end().parse().unwrap();
-        // One can click on it: the real port, and an address that can be connected to.
-        assert!(shown == agent.addr().port() || port.is_some() && shown != 0);
-        std::net::TcpStream::connect(("127.0.0.1", shown)).unwrap();
+        let urls = line
+            .trim_end()
+            .strip_prefix("listening on http://")
+            .unwrap();
+        // What is bound, and a URL to open where that is no address of a machine.
+        let (bound, open) = urls.split_once(", open http://").unwrap_or((urls, urls));
+        let bound: SocketAddr = bound.parse().unwrap();
+        let open: SocketAddr = open.parse().unwrap();
+        let host: IpAddr = host.trim_matches(['[', ']']).parse().unwrap();
+        assert_eq!(bound.ip(), host);
+        assert_eq!(
+            open.ip().is_loopback(),
+            !open.ip().is_unspecified(),
+            "{line}"
+        );
+        assert_eq!(open == bound, !host.is_unspecified(), "{line}");
+        assert_eq!(open.port(), bound.port());
+        assert!(bound.port() == agent.addr().port() || port.is_some() && bound.port() != 0);
+        std::net::TcpStream::connect(open).unwrap();
         let mut agent = agent;
         agent.terminate();
         assert!(agent.wait(Duration::from_secs(20)).success());

@@ -104,6 +104,22 @@ async fn max_request_size() {
 }
 
 #[tokio::test]
+async fn allowed_hosts() {
+    let agent = agent(FAILING, "ALLOWED_HOSTS", "a.example, b.example");
+    for (host, status) in [
+        ("a.example", 200),
+        ("b.example:443", 200),
+        ("c.example", 421),
+        ("localhost", 200),
+    ] {
+        let request = format!("GET /ping HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let (answer, _) = until_closed(&agent, &request);
+        let start = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&start), "{host}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn cors_origins_and_credentials() {
     let agent = launcher(FAILING)
         .env(
@@ -198,7 +214,7 @@ async fn header_timeout() {
 #[tokio::test]
 async fn body_timeout() {
     let agent = agent(FAILING, "BODY_TIMEOUT", SOON);
-    let half = "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n{";
+    let half = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
     let (answer, elapsed) = until_closed(&agent, half);
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("did not arrive within 0.2 s"), "{answer}");
@@ -210,7 +226,7 @@ async fn write_timeout() {
     let agent = agent(SLOW_ITEMS, "WRITE_TIMEOUT", SOON);
     let mut socket = TcpStream::connect(agent.addr()).unwrap();
     let body = "{\"ms\":0}";
-    let head = "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-length";
+    let head = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length";
     write!(socket, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
     until("one that runs", async || running(&agent).await == 1).await;
     // Nothing is read, so soon nothing more can be written.
@@ -282,7 +298,7 @@ async fn debug_and_log() {
 }
 
 /// A bad value of each variable, and what the error says that it is not.
-const BAD: [(&str, &str, &str); 19] = [
+const BAD: [(&str, &str, &str); 20] = [
     ("HOST", "no such host", "cannot listen on no such host:"),
     ("PORT", "eighty", "is not a port from 0 to 65535"),
     ("PORT", "65536", "is not a port from 0 to 65535"),
@@ -292,6 +308,11 @@ const BAD: [(&str, &str, &str); 19] = [
         "MAX_REQUEST_SIZE",
         "lots",
         "is not a size such as 1048576 or 2Mi",
+    ),
+    (
+        "ALLOWED_HOSTS",
+        "https://example.com",
+        "is not a host name such as agent.example.com",
     ),
     (
         "CORS_ORIGINS",

@@ -41,7 +41,7 @@ impl Checker {
         let mut answer = [0; 4096];
         while !enough() {
             let asked = Instant::now();
-            let request = b"GET /ping HTTP/1.1\r\nhost: test\r\n\r\n";
+            let request = b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
             self.0.write_all(request).unwrap();
             // The answer is one small write.
             let length = self.0.read(&mut answer).unwrap();

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use integration_tests::{AgentProcess, example_binary};
+use integration_tests::{AgentProcess, call, example_binary};
 use serde_json::{Value, json};
 
 fn deploy(file: &str) -> String {
@@ -166,6 +166,31 @@ fn the_image_runs_as_the_pods_user_and_checks_its_own_health() {
     let (_, check) = line("HEALTHCHECK ").split_once("CMD ").unwrap();
     let check: Vec<String> = serde_json::from_str(check).unwrap();
     assert_eq!(check, [entrypoint[0].as_str(), "--healthcheck"]);
+}
+
+/// Callers of a deployed agent are anyone's pages, unless its author says otherwise; where that is
+/// said is what an author reads.
+#[tokio::test]
+async fn deployed_agents_answer_pages_of_every_origin() {
+    let variable = "PPIO_AGENT_CORS_ORIGINS";
+    let image = deploy("Dockerfile");
+    assert!(
+        image
+            .lines()
+            .any(|line| line == format!("ENV {variable}=*"))
+    );
+    for (name, pod) in pods() {
+        let environment = environment(&pod);
+        let origins = environment.iter().find(|(key, _)| key == variable);
+        let (_, origins) = origins.unwrap_or_else(|| panic!("{name} sets no {variable}"));
+        let agent = AgentProcess::example("hello")
+            .env(variable, origins)
+            .start();
+        let page = [("origin", "https://app.example")];
+        let answer = call::invoke_with(&agent, &page, &json!({})).await;
+        assert_eq!(answer.status(), 200, "{name}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    }
 }
 
 /// A root folder like that of the image: the program, the C library it is linked with, no right to write, and a

@@ -39,6 +39,11 @@ async fn every_way_of_naming_a_sandbox_leads_to_it() {
             ("ppio-sandbox-port", "8080".to_owned()),
         ],
         vec![
+            ("host", "edge.example:443".to_owned()),
+            ("ppio-sandbox-id", id.to_owned()),
+            ("ppio-sandbox-port", "8080".to_owned()),
+        ],
+        vec![
             ("E2b-Sandbox-Id", with_client.clone()),
             ("E2b-Sandbox-Port", "8080".to_owned()),
         ],

@@ -120,7 +120,7 @@ pub(crate) fn invocation(body: &str) -> String {
 /// The same with further header lines, each ending in CRLF.
 pub(crate) fn invocation_with(headers: &str, body: &str) -> String {
     format!(
-        "POST /invocations HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n{headers}\r\n{body}",
         body.len()
     )
@@ -128,7 +128,7 @@ pub(crate) fn invocation_with(headers: &str, body: &str) -> String {
 
 /// A `GET` of a path.
 pub(crate) fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 /// One connection of a client.

@@ -1,11 +1,12 @@
 //! Finds the real port behind a port of a sandbox and passes a request on to it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Request, Response, header};
 use tokio::net::TcpStream;
 
 use super::port_conflict::PortConflict;
@@ -41,6 +42,7 @@ pub(super) async fn forward(
     for name in FOR_THE_EDGE {
         request.headers_mut().remove(*name);
     }
+    name_this_machine(&mut request, &sandbox.id, port);
     match crate::forward(stream, request).await {
         Ok(response) => response,
         Err(error) => unavailable(
@@ -49,6 +51,33 @@ pub(super) async fn forward(
             &format!("the sandbox did not answer: {error}"),
         ),
     }
+}
+
+/// Replaces a host that is not a name of this machine. The edge has read from it what it was for, and
+/// servers on loopback, agents among them, refuse foreign hosts (DNS rebinding).
+fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.clone()),
+        None => request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| Authority::try_from(host.as_bytes()).ok()),
+    };
+    if host.is_some_and(|host| is_loopback(host.host())) {
+        return;
+    }
+    if let Ok(host) = HeaderValue::try_from(format!("{port}-{id}.localhost")) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.trim_matches(['[', ']', '.']).to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 async fn closed_port(

@@ -250,5 +250,7 @@ async fn answers(port: u16) -> bool {
     };
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = axum::http::Uri::from_static("/ping");
+    let host = axum::http::HeaderValue::from_static("localhost");
+    request.headers_mut().insert(axum::http::header::HOST, host);
     ppio_sandbox_local::forward(stream, request).await.is_ok()
 }
