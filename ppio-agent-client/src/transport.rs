@@ -89,12 +89,14 @@ impl Transport {
         let attempt = || async {
             let (head, body) = self.exchange(outgoing, deadline).await?.into_parts();
             let operation = &outgoing.operation;
-            let body = if head.status.is_success() {
-                let whole = body.whole(operation, outgoing.limit);
-                deadline.run(operation, whole).await??
-            } else {
-                deadline.run(operation, body.start(operation)).await??
+            let read = async {
+                if head.status.is_success() {
+                    body.whole(operation, outgoing.limit).await
+                } else {
+                    body.start(operation).await
+                }
             };
+            let body = deadline.run(operation, read).await??;
             Ok(Response::from_parts(head, body))
         };
         retry::run(self.retry, outgoing.repeat, deadline, attempt).await

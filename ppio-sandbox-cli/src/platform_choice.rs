@@ -247,9 +247,10 @@ fn unusable(error: &Error) -> Failure {
 fn fault_of(error: &Error) -> Fault {
     match error {
         Error::Validation { .. } => Fault::Usage,
-        Error::Invocation { .. } | Error::StreamIdle { .. } => Fault::Agent,
-        // Of the platform's own answers the limit is fixed.
-        Error::ResponseTooLarge {
+        // Of a platform's own answers the limit is fixed.
+        Error::Invocation { .. }
+        | Error::StreamIdle { .. }
+        | Error::ResponseTooLarge {
             setting: Some(_), ..
         } => Fault::Agent,
         // A sandbox that came about and was of no use: its agent did not start.

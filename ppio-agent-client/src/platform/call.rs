@@ -192,7 +192,8 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
         let (outgoing, subject) = self.outgoing(call)?;
-        let response = self.transport.call(&outgoing, deadline).await?;
+        // Boxed for its size: whatever awaits a call of the platform would carry it along.
+        let response = Box::pin(self.transport.call(&outgoing, deadline)).await?;
         tracing::trace!(operation = %outgoing.operation, status = response.status().as_u16(), "answered");
         if response.status().is_success() {
             return Ok(response);

@@ -44,7 +44,7 @@ impl ResponseBody {
 
     /// The whole body, in one piece. A larger one than `limit` is an error and closes the
     /// connection.
-    pub(crate) async fn whole(self, operation: &str, limit: BodyLimit) -> Result<Bytes, Error> {
+    pub(crate) async fn whole(mut self, operation: &str, limit: BodyLimit) -> Result<Bytes, Error> {
         let exceeded = || limit.exceeded(operation, "the answer");
         if self.announced() > limit.bytes() {
             return Err(exceeded());
@@ -57,7 +57,7 @@ impl ResponseBody {
 
     /// The start of the body, which is all of an explanation; the connection of a longer one is
     /// closed.
-    pub(crate) async fn start(self, operation: &str) -> Result<Bytes, Error> {
+    pub(crate) async fn start(mut self, operation: &str) -> Result<Bytes, Error> {
         let (Read::Whole(bytes) | Read::Start(bytes)) = self.read(operation, ERROR_BODY).await?;
         Ok(bytes)
     }
@@ -69,7 +69,7 @@ impl ResponseBody {
 
     /// Reads until the end or until there is more than `limit`, and copies nothing that comes in
     /// one piece.
-    async fn read(mut self, operation: &str, limit: usize) -> Result<Read, Error> {
+    async fn read(&mut self, operation: &str, limit: usize) -> Result<Read, Error> {
         let expected = self.announced().min(limit).min(FIRST_RESERVE);
         let mut first = Bytes::new();
         let mut whole = Vec::new();

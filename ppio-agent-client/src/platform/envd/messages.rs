@@ -67,6 +67,9 @@ impl Messages {
         if !matches!(outcome, Ok(Some(_))) {
             self.over = true;
         }
+        if outcome.is_err() {
+            self.chunks.close();
+        }
         outcome.map_err(|error| error.during(self.operation, &self.sandbox_id))
     }
 
