@@ -53,7 +53,8 @@ impl AuthManager {
         })
     }
 
-    /// Uses `PPIO_API_KEY`, or `E2B_API_KEY` if that is not set.
+    /// Uses `PPIO_API_KEY`, or `E2B_API_KEY` if that is not set; with the access token of the same
+    /// vendor.
     ///
     /// # Errors
     /// [`Error::Authentication`] if neither is set, or what is set is no key.

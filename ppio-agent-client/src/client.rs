@@ -61,8 +61,8 @@ impl AgentRuntimeClient {
     /// A client with the key and the addresses of the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] without `PPIO_API_KEY` (or `E2B_API_KEY`), [`Error::Validation`]
-    /// for a variable that makes no sense.
+    /// [`Error::Authentication`] without `PPIO_API_KEY` (or `E2B_API_KEY`), or with a key of another
+    /// vendor than the address; [`Error::Validation`] for a variable that makes no sense.
     ///
     /// ```no_run
     /// let client = ppio_agent_client::AgentRuntimeClient::from_env()?;

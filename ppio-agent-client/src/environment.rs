@@ -1,41 +1,104 @@
-//! `PPIO_*` variables, and `E2B_*` where those are not set.
+//! The environment variables of one vendor: `PPIO_*`, or `E2B_*` where only an E2B key is set.
+
+use ppio_agent_protocol::ByteSize;
 
 use crate::error::Error;
 use crate::secret::Secret;
 
+/// Whose key and addresses the environment holds. A key is only used with the addresses of its own
+/// vendor: a machine that has both vendors' variables must not send one vendor's key to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Vendor {
+    #[default]
+    Ppio,
+    E2b,
+}
+
+impl Vendor {
+    /// How the names of its variables begin.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Ppio => "PPIO",
+            Self::E2b => "E2B",
+        }
+    }
+}
+
 /// What the environment says. An empty variable says nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
+    /// Whose variables these are.
+    pub(crate) vendor: Vendor,
     pub(crate) api_key: Option<Secret>,
     pub(crate) access_token: Option<Secret>,
     pub(crate) domain: Option<String>,
     pub(crate) api_url: Option<String>,
     pub(crate) sandbox_url: Option<String>,
     pub(crate) debug: Option<bool>,
+    pub(crate) send_api_key_to_agents: Option<bool>,
+    pub(crate) max_response_size: Option<ByteSize>,
+    /// An address of E2B's that was left out, because the key is not known to be E2B's.
+    pub(crate) unused_address: Option<&'static str>,
 }
 
 impl Settings {
+    /// The variables of the vendor whose key is set; PPIO's if both are.
     pub(crate) fn read() -> Result<Self, Error> {
         Self::read_with(|name| std::env::var(name).ok())
     }
 
+    /// The variables that go with a key given in code: PPIO's, without the keys among them.
+    pub(crate) fn read_without_keys() -> Result<Self, Error> {
+        Self::without_keys_with(|name| std::env::var(name).ok())
+    }
+
     fn read_with(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let is_set = |name: &str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+        let vendor = if !is_set("PPIO_API_KEY") && is_set("E2B_API_KEY") {
+            Vendor::E2b
+        } else {
+            Vendor::Ppio
+        };
+        Self::of(vendor, lookup)
+    }
+
+    fn without_keys_with(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let is_set = |name: &str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+        let unused_address = ["E2B_API_URL", "E2B_DOMAIN"]
+            .into_iter()
+            .find(|name| is_set(name));
+        Ok(Self {
+            api_key: None,
+            // A token belongs to the key beside it.
+            access_token: None,
+            unused_address,
+            ..Self::of(Vendor::Ppio, lookup)?
+        })
+    }
+
+    fn of(vendor: Vendor, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let find = |name: &str| {
-            ["PPIO", "E2B"].into_iter().find_map(|prefix| {
-                let name = format!("{prefix}_{name}");
-                let value = lookup(&name).filter(|value| !value.trim().is_empty())?;
-                Some((name, value.trim().to_owned()))
-            })
+            let name = format!("{}_{name}", vendor.prefix());
+            let value = lookup(&name).filter(|value| !value.trim().is_empty())?;
+            Some((name, value.trim().to_owned()))
         };
         let text = |name: &str| find(name).map(|(_, value)| value);
-        let debug = find("DEBUG").map(|(name, value)| flag(&name, &value));
+        let flag = |name: &str| {
+            let found = find(name).map(|(name, value)| flag(&name, &value));
+            found.transpose()
+        };
+        let size = find("MAX_RESPONSE_SIZE").map(|(name, value)| size(&name, &value));
         Ok(Self {
+            vendor,
             api_key: text("API_KEY").map(Secret::new),
             access_token: text("ACCESS_TOKEN").map(Secret::new),
             domain: text("DOMAIN"),
             api_url: text("API_URL"),
             sandbox_url: text("SANDBOX_URL"),
-            debug: debug.transpose()?,
+            debug: flag("DEBUG")?,
+            send_api_key_to_agents: flag("SEND_API_KEY_TO_AGENTS")?,
+            max_response_size: size.transpose()?,
+            unused_address: None,
         })
     }
 }
@@ -51,39 +114,90 @@ fn flag(name: &str, value: &str) -> Result<bool, Error> {
     }
 }
 
+fn size(name: &str, value: &str) -> Result<ByteSize, Error> {
+    value
+        .parse()
+        .map_err(|error: ppio_agent_protocol::InvalidByteSize| {
+            Error::validation(name, error.to_string())
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
-        Settings::read_with(|name| {
+    fn lookup<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| {
             let found = variables.iter().find(|(key, _)| *key == name)?;
             Some(found.1.to_owned())
-        })
+        }
+    }
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        Settings::read_with(lookup(variables))
     }
 
     #[test]
-    fn ppio_comes_first_and_e2b_fills_the_gaps() {
-        let settings = read(&[
+    fn the_variables_of_two_vendors_are_not_mixed() {
+        let both = [
             ("PPIO_API_KEY", "ppio"),
-            ("E2B_API_KEY", "e2b"),
             ("PPIO_DOMAIN", "  "),
-            ("E2B_DOMAIN", "e2b.example"),
             ("PPIO_DEBUG", "TRUE"),
-        ])
-        .expect("well formed");
+            ("E2B_API_KEY", "e2b"),
+            ("E2B_ACCESS_TOKEN", "e2b-token"),
+            ("E2B_DOMAIN", "e2b.example"),
+            ("E2B_API_URL", "https://api.e2b.example"),
+            ("E2B_SANDBOX_URL", "https://sandbox.e2b.example"),
+        ];
+        let settings = read(&both).expect("well formed");
+        assert_eq!(settings.vendor, Vendor::Ppio);
         assert_eq!(settings.api_key, Some(Secret::new("ppio")));
-        assert_eq!(settings.domain.as_deref(), Some("e2b.example"));
         assert_eq!(settings.debug, Some(true));
+        assert_eq!(settings.access_token, None);
+        assert_eq!(settings.domain, None);
         assert_eq!(settings.api_url, None);
+        assert_eq!(settings.sandbox_url, None);
+
+        let mut e2b = both;
+        e2b[0].1 = " ";
+        e2b[1].1 = "ppio.example";
+        let settings = read(&e2b).expect("well formed");
+        assert_eq!(settings.vendor, Vendor::E2b);
+        assert_eq!(settings.api_key, Some(Secret::new("e2b")));
+        assert_eq!(settings.access_token, Some(Secret::new("e2b-token")));
+        assert_eq!(settings.domain.as_deref(), Some("e2b.example"));
+        assert_eq!(settings.debug, None);
     }
 
     #[test]
-    fn a_flag_that_is_none_is_named() {
-        let error = read(&[("E2B_DEBUG", "maybe")]).expect_err("no flag");
+    fn a_key_given_in_code_comes_without_the_keys_of_the_environment() {
+        let settings = Settings::without_keys_with(lookup(&[
+            ("PPIO_API_KEY", "ppio"),
+            ("PPIO_ACCESS_TOKEN", "token"),
+            ("PPIO_API_URL", "http://localhost:3000"),
+            ("E2B_DOMAIN", "e2b.example"),
+        ]))
+        .expect("well formed");
+        assert_eq!((settings.api_key, settings.access_token), (None, None));
+        assert_eq!(settings.api_url.as_deref(), Some("http://localhost:3000"));
+        assert_eq!(settings.domain, None);
+        assert_eq!(settings.unused_address, Some("E2B_DOMAIN"));
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named() {
+        let key = ("E2B_API_KEY", "e2b");
+        let error = read(&[key, ("E2B_DEBUG", "maybe")]).expect_err("not a flag");
         assert_eq!(
             error.to_string(),
             "invalid E2B_DEBUG: \"maybe\" is neither true nor false"
+        );
+        let error = read(&[("PPIO_MAX_RESPONSE_SIZE", "lots")]).expect_err("not a size");
+        assert!(
+            error
+                .to_string()
+                .starts_with("invalid PPIO_MAX_RESPONSE_SIZE: \"lots\""),
+            "{error}"
         );
     }
 }

@@ -4,6 +4,8 @@ mod network;
 
 use std::time::Duration;
 
+use ppio_agent_protocol::ByteSize;
+
 pub use network::{NetworkError, NetworkErrorKind};
 
 use crate::auth::AuthManager;
@@ -122,6 +124,23 @@ pub enum Error {
         limit: Duration,
     },
 
+    /// An answer, an item of a stream or the output of a process is larger than what is read of it
+    /// into memory. Nothing of it is returned, and its connection is closed.
+    #[error("{operation}: {what} is larger than {limit}{}", setting_suffix(*.setting))]
+    ResponseTooLarge {
+        /// What was being done.
+        operation: String,
+        /// What is too large.
+        what: String,
+        /// The most that is read.
+        limit: ByteSize,
+        /// What sets the limit: a field of [`ClientConfig`] and an environment variable. `None` for
+        /// the answers of the control plane, whose limit is fixed.
+        ///
+        /// [`ClientConfig`]: crate::ClientConfig
+        setting: Option<&'static str>,
+    },
+
     /// Too many calls (429), after as many retries as are allowed and fit into the deadline.
     #[error("rate limited: {message}")]
     RateLimit {
@@ -169,6 +188,7 @@ impl Error {
             Self::Network { .. } => "network",
             Self::Timeout { .. } => "timeout",
             Self::StreamIdle { .. } => "stream_idle",
+            Self::ResponseTooLarge { .. } => "response_too_large",
             Self::RateLimit { .. } => "rate_limit",
             Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::SandboxOperation { .. } => "sandbox_operation",
@@ -195,7 +215,8 @@ impl Error {
             Self::Validation { .. }
             | Self::Network { .. }
             | Self::Timeout { .. }
-            | Self::StreamIdle { .. } => None,
+            | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. } => None,
         }
     }
 
@@ -227,6 +248,7 @@ impl Error {
             | Self::SessionNotFound { .. }
             | Self::Timeout { .. }
             | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. }
             | Self::QuotaExceeded { .. } => false,
         }
     }
@@ -259,7 +281,8 @@ impl Error {
             | Self::SessionNotFound { .. }
             | Self::Network { .. }
             | Self::Timeout { .. }
-            | Self::StreamIdle { .. } => {}
+            | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. } => {}
         }
         self
     }
@@ -317,6 +340,12 @@ impl Error {
 
 fn status_suffix(status: Option<u16>) -> String {
     status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+}
+
+fn setting_suffix(setting: Option<&str>) -> String {
+    setting.map_or_else(String::new, |setting| {
+        format!(" (set {setting} to change this)")
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Invocations: a question to an agent, and what comes back.
 
 mod answer;
+mod caller_headers;
 mod failure;
 mod invoke;
 mod kind;
@@ -13,3 +14,5 @@ pub use answer::Answer;
 pub use invoke::Invoke;
 pub use kind::{AnswerKind, Auto, Envelope, Streamed, Typed};
 pub use stream::InvocationStream;
+
+pub(crate) use caller_headers::CallerHeaders;

@@ -72,9 +72,29 @@
 //! What goes on in the background ends with the process, so wait for it with
 //! [`AgentRuntimeClient::close`] before.
 //!
+//! # The API key
+//! The key goes to the control plane, and to agents only over https on hosts of PPIO's cloud
+//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and below), whose contract it is: who has the key can use
+//! the account. [`ClientConfig::send_api_key_to_agents`] says otherwise. Where the platform gives a
+//! sandbox a traffic token, its agent gets that token instead (`e2b-traffic-access-token`), and
+//! [`Invoke::header`] sends headers of the caller's own, `authorization` included.
+//!
+//! What the control plane answers cannot lead the key elsewhere: an id that is more than letters,
+//! digits, `-` and `_`, or a domain that is more than a host name and a port, is an error, and an
+//! agent on a domain that is not below [`ClientConfig::domain`] gets no key. Redirects are not
+//! followed. Plain http to another machine is warned of in the log, once for each host.
+//!
+//! # Large answers
+//! Of one answer, file, item of a stream or output of a process at most
+//! [`ClientConfig::max_response_size`] is read into memory (64 MiB), of an answer of the control
+//! plane 16 MiB, of an explanation of an error 64 KiB. More is [`Error::ResponseTooLarge`], and the
+//! connection is closed.
+//!
 //! # Environment
-//! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL` and
-//! `PPIO_DEBUG`, and the same names with `E2B_` where those are not set. `HTTPS_PROXY`,
+//! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
+//! `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. Where `E2B_API_KEY` is
+//! set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and the default domain
+//! is `e2b.app`: a key is only used with the addresses of its own vendor. `HTTPS_PROXY`,
 //! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
 mod auth;
@@ -104,6 +124,6 @@ pub use session::{SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
 
 pub use ppio_agent_protocol::{
-    AgentConfig, AgentId, CpuLimit, InvocationRequest, InvocationResponse, InvocationStatus,
-    MemoryLimit, PingResponse, PingStatus,
+    AgentConfig, AgentId, ByteSize, CpuLimit, InvocationRequest, InvocationResponse,
+    InvocationStatus, MemoryLimit, PingResponse, PingStatus,
 };

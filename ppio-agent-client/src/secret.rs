@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+/// The header of a sandbox's traffic token, as the E2B and PPIO packages name it.
+pub(crate) const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
+
 /// A key or token. `Debug` prints `Secret(***)`; the text is only had by asking for it.
 ///
 /// ```

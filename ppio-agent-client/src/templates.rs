@@ -68,6 +68,11 @@ impl TemplateManager {
             Ok(single) if single.template_id == template.template_id => {
                 template.builds = single.builds;
             }
+            // A name with an owner is in no path; its template's id is.
+            Err(Error::Validation { .. }) => {
+                let single = self.platform.get_template(&template.template_id).await;
+                template.builds = single.map(|single| single.builds).unwrap_or_default();
+            }
             Ok(_) => {}
             Err(error) => tracing::debug!(template_id, %error, "cannot look at the builds"),
         }

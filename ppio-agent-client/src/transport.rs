@@ -4,7 +4,9 @@ mod body;
 mod chunks;
 mod connector;
 mod deadline;
+mod limit;
 mod payload;
+mod plain_http;
 mod pool;
 mod proxy;
 mod resolve;
@@ -16,19 +18,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::BodyExt as _;
 
 pub(crate) use body::ResponseBody;
 pub(crate) use chunks::Chunks;
 pub(crate) use deadline::Deadline;
+pub(crate) use limit::BodyLimit;
 pub(crate) use payload::Meter;
 pub(crate) use resolve::is_loopback;
 pub(crate) use retry::{Repeat, RetryPolicy};
 pub(crate) use retry_after::retry_after;
 
-use crate::error::{Error, NetworkError, NetworkErrorKind};
+use crate::error::{Error, NetworkError};
 use connector::Connector;
 use payload::Payload;
+use plain_http::PlainHttpWarnings;
 use pool::Pool;
 
 pub(crate) use pool::Limits;
@@ -45,6 +48,8 @@ pub(crate) struct Outgoing {
     pub(crate) queue: bool,
     /// Is told how much of the body is sent, from the start again with every attempt.
     pub(crate) meter: Option<Meter>,
+    /// The most that is read of an answer that is a success.
+    pub(crate) limit: BodyLimit,
 }
 
 /// Sends requests. Cheap to clone; clones share connections.
@@ -53,6 +58,7 @@ pub(crate) struct Transport {
     pool: Arc<Pool>,
     connector: Arc<Connector>,
     retry: RetryPolicy,
+    plain_http: Arc<PlainHttpWarnings>,
 }
 
 impl Transport {
@@ -66,10 +72,15 @@ impl Transport {
             pool: Pool::new(limits),
             connector: Arc::new(Connector::new(connect_timeout, root_certificates)),
             retry,
+            plain_http: Arc::default(),
         }
     }
 
-    /// Sends until there is an answer worth having, and reads its whole body.
+    /// Sends until there is an answer worth having, and reads its body: whole if it is a success,
+    /// the start of it otherwise, which is enough to say what is wrong.
+    ///
+    /// A redirect is an answer like any other and is not followed, so no header reaches a host that
+    /// it was not meant for.
     pub(crate) async fn call(
         &self,
         outgoing: &Outgoing,
@@ -77,15 +88,16 @@ impl Transport {
     ) -> Result<Response<Bytes>, Error> {
         let attempt = || async {
             let (head, body) = self.exchange(outgoing, deadline).await?.into_parts();
-            let host = body.host().to_owned();
-            let whole = deadline
-                .run(&outgoing.operation, body.collect())
-                .await?
-                .map_err(|error| Error::Network {
-                    operation: outgoing.operation.clone(),
-                    source: NetworkError::new(NetworkErrorKind::Cut, host, error),
-                })?;
-            Ok(Response::from_parts(head, whole.to_bytes()))
+            let operation = &outgoing.operation;
+            let read = async {
+                if head.status.is_success() {
+                    body.whole(operation, outgoing.limit).await
+                } else {
+                    body.start(operation).await
+                }
+            };
+            let body = deadline.run(operation, read).await??;
+            Ok(Response::from_parts(head, body))
         };
         retry::run(self.retry, outgoing.repeat, deadline, attempt).await
     }
@@ -109,6 +121,7 @@ impl Transport {
         let operation = &outgoing.operation;
         let uri = outgoing.request.uri();
         let origin = pool::Origin::of(uri)?;
+        self.plain_http.check(&outgoing.request);
         let failed = |source: NetworkError| Error::Network {
             operation: operation.clone(),
             source,

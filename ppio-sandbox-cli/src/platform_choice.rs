@@ -10,8 +10,10 @@ use crate::failure::{Failure, Fault};
 use crate::local;
 use crate::terminal::Terminal;
 
-/// The keys that the client reads, in its order.
-const KEYS: [&str; 2] = ["PPIO_API_KEY", "E2B_API_KEY"];
+/// The key of PPIO's cloud, which is used by default where it is set.
+const KEY: &str = "PPIO_API_KEY";
+/// The key of an E2B platform, which is used where `--remote` says so and [`KEY`] is not set.
+const E2B_KEY: &str = "E2B_API_KEY";
 /// How long one call of the control plane may take.
 const CALL: Duration = Duration::from_secs(60);
 
@@ -36,7 +38,8 @@ enum Place {
 }
 
 impl Platform {
-    /// The platform that the flags name; without a flag the environment's where it holds a key, else the local one.
+    /// The platform that the flags name; without a flag PPIO's where the environment holds a key of it, else the
+    /// local one. A key of another vendor does not make commands leave this machine.
     pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, Failure> {
         if !Self::is_meant_to_be_local(arguments) {
             return Self::remote();
@@ -74,6 +77,7 @@ impl Platform {
             domain: variable("PPIO_DOMAIN"),
             sandbox_url: variable("PPIO_SANDBOX_URL"),
             debug: Some(false),
+            send_api_key_to_agents: Some(false),
             timeout: CALL,
             ..ClientConfig::default()
         };
@@ -92,7 +96,7 @@ impl Platform {
     }
 
     fn remote() -> Result<Self, Failure> {
-        let Some(key) = key() else {
+        let Some(key) = remote_key(value_of) else {
             return Err(Failure::new(
                 Fault::Usage,
                 "no API key: PPIO_API_KEY is not set",
@@ -107,11 +111,7 @@ impl Platform {
             .config(config)
             .build()
             .map_err(|error| unusable(&error))?;
-        let address = ["API_URL", "DOMAIN"].into_iter().find_map(|name| {
-            ["PPIO", "E2B"]
-                .into_iter()
-                .find_map(|family| value_of(&format!("{family}_{name}")))
-        });
+        let address = address_beside(key, value_of);
         Ok(Self {
             client,
             place: Place::Remote { address, key },
@@ -144,7 +144,8 @@ impl Platform {
                 address: Some(address),
                 ..
             } => format!("the platform at {address}"),
-            Place::Remote { address: None, .. } => "the PPIO cloud".to_owned(),
+            Place::Remote { key: E2B_KEY, .. } => "the E2B cloud".to_owned(),
+            Place::Remote { .. } => "the PPIO cloud".to_owned(),
         }
     }
 
@@ -214,6 +215,9 @@ impl Platform {
                     Place::Local(_) => {
                         "`ppio-sandbox-cli local status` tells whether it runs".to_owned()
                     }
+                    Place::Remote { key: E2B_KEY, .. } => {
+                        "check the network, E2B_API_URL and E2B_DOMAIN".to_owned()
+                    }
                     Place::Remote { .. } => {
                         "check the network, PPIO_API_URL and PPIO_DOMAIN".to_owned()
                     }
@@ -243,7 +247,12 @@ fn unusable(error: &Error) -> Failure {
 fn fault_of(error: &Error) -> Fault {
     match error {
         Error::Validation { .. } => Fault::Usage,
-        Error::Invocation { .. } | Error::StreamIdle { .. } => Fault::Agent,
+        // Of a platform's own answers the limit is fixed.
+        Error::Invocation { .. }
+        | Error::StreamIdle { .. }
+        | Error::ResponseTooLarge {
+            setting: Some(_), ..
+        } => Fault::Agent,
         // A sandbox that came about and was of no use: its agent did not start.
         Error::SandboxCreation {
             sandbox_id: Some(_),
@@ -270,7 +279,53 @@ fn value_of(name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// The variable that holds the key.
+/// The variable that makes commands use the cloud by default, if it is set.
 pub(crate) fn key() -> Option<&'static str> {
-    KEYS.into_iter().find(|name| value_of(name).is_some())
+    value_of(KEY).map(|_| KEY)
+}
+
+/// The variable whose key is used with `--remote`, as the client reads them.
+fn remote_key(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    [KEY, E2B_KEY]
+        .into_iter()
+        .find(|name| lookup(name).is_some())
+}
+
+/// The address of the same vendor as the key.
+fn address_beside(key: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let vendor = key.trim_end_matches("API_KEY");
+    ["API_URL", "DOMAIN"]
+        .into_iter()
+        .find_map(|name| lookup(&format!("{vendor}{name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_used_with_the_address_of_its_vendor() {
+        let chosen = |variables: &[(&str, &str)]| {
+            let lookup = |name: &str| {
+                let found = variables.iter().find(|(key, _)| *key == name)?;
+                Some(found.1.to_owned())
+            };
+            let key = remote_key(lookup)?;
+            Some((key, address_beside(key, lookup)))
+        };
+        assert_eq!(chosen(&[("E2B_DOMAIN", "e2b.example")]), None);
+        let e2b = [
+            ("E2B_API_KEY", "e2b"),
+            ("PPIO_API_URL", "http://localhost:3000"),
+        ];
+        assert_eq!(chosen(&e2b), Some((E2B_KEY, None)));
+        let both = [
+            ("E2B_API_KEY", "e2b"),
+            ("E2B_DOMAIN", "e2b.example"),
+            ("PPIO_API_KEY", "ppio"),
+        ];
+        assert_eq!(chosen(&both), Some((KEY, None)));
+        let beside = Some("e2b.example".to_owned());
+        assert_eq!(chosen(&both[..2]), Some((E2B_KEY, beside)));
+    }
 }

@@ -55,6 +55,8 @@ struct State {
     resets: usize,
     connections: usize,
     open_connections: usize,
+    /// How many bytes of endless replies were written.
+    repeated: u64,
     domain: String,
     /// How many bytes are written at a time.
     drip: Option<usize>,
@@ -155,6 +157,11 @@ impl ScriptedPlatform {
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open_connections
+    }
+
+    /// How many bytes of endless replies could be written.
+    pub fn repeated(&self) -> u64 {
+        self.shared.lock().repeated
     }
 
     /// The sandboxes that live, running or paused.

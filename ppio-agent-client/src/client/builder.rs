@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ppio_agent_protocol::ByteSize;
+
 use super::{AgentRuntimeClient, ClientCore};
 use crate::auth::AuthManager;
 use crate::config::ClientConfig;
@@ -20,7 +22,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The API key, instead of `PPIO_API_KEY`.
+    /// The API key, instead of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which goes with that key, is not
+    /// used then, and neither are `E2B_*` variables.
     ///
     /// ```
     /// let builder = ppio_agent_client::AgentRuntimeClient::builder().api_key("ppio_live_123");
@@ -64,6 +67,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether agents are sent the API key, instead of `PPIO_SEND_API_KEY_TO_AGENTS`; see
+    /// [`ClientConfig::send_api_key_to_agents`].
+    ///
+    /// ```
+    /// let builder = ppio_agent_client::AgentRuntimeClient::builder().send_api_key_to_agents(false);
+    /// # let _ = builder;
+    /// ```
+    pub fn send_api_key_to_agents(mut self, send: bool) -> Self {
+        self.config.send_api_key_to_agents = Some(send);
+        self
+    }
+
+    /// The most that is read into memory of one answer, instead of `PPIO_MAX_RESPONSE_SIZE`; see
+    /// [`ClientConfig::max_response_size`].
+    ///
+    /// ```
+    /// use ppio_agent_client::{AgentRuntimeClient, ByteSize};
+    /// let builder = AgentRuntimeClient::builder().max_response_size(ByteSize::new(1 << 20));
+    /// # let _ = builder;
+    /// ```
+    pub fn max_response_size(mut self, size: ByteSize) -> Self {
+        self.config.max_response_size = Some(size);
+        self
+    }
+
     /// How long one call may take, all its attempts included.
     ///
     /// ```
@@ -92,8 +120,9 @@ impl ClientBuilder {
     /// Makes the client. Opens no connection.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if there is no key, [`Error::Validation`] for an address, a limit
-    /// or a variable that makes no sense.
+    /// [`Error::Authentication`] if there is no key, or the key of the environment is another
+    /// vendor's than the address; [`Error::Validation`] for an address, a limit or a variable that
+    /// makes no sense.
     ///
     /// ```
     /// use ppio_agent_client::AgentRuntimeClient;
@@ -102,14 +131,21 @@ impl ClientBuilder {
     /// assert!(client.is_ok());
     /// ```
     pub fn build(self) -> Result<AgentRuntimeClient, Error> {
-        let settings = Settings::read()?;
-        self.config.validate()?;
-        let endpoints = Endpoints::resolve(&self.config, &settings)?;
+        let settings = match self.api_key {
+            Some(_) => Settings::read_without_keys()?,
+            None => Settings::read()?,
+        };
+        let config = ClientConfig {
+            max_response_size: self.config.max_response_size.or(settings.max_response_size),
+            ..self.config
+        };
+        config.validate()?;
+        let endpoints = Endpoints::resolve(&config, &settings)?;
         let auth = AuthManager::from_parts(
             self.api_key.or(settings.api_key),
             self.access_token.or(settings.access_token),
         )?;
-        let core = ClientCore::new(self.config, endpoints, auth);
+        let core = ClientCore::new(config, endpoints, auth);
         Ok(AgentRuntimeClient::new(core))
     }
 }

@@ -4,13 +4,13 @@ use tokio::task::JoinSet;
 
 use crate::auth::AuthManager;
 use crate::background::Background;
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, MAX_RESPONSE_SIZE};
 use crate::error::Error;
 use crate::platform::{ControlPlane, Endpoints, Envd, SandboxAddress, Service};
 use crate::secret::Secret;
 use crate::session::Registry;
 use crate::templates::{Launches, TemplateManager};
-use crate::transport::{Limits, RetryPolicy, Transport};
+use crate::transport::{BodyLimit, Limits, RetryPolicy, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
@@ -68,7 +68,15 @@ impl ClientCore {
             headers,
             auth: self.auth.clone(),
             timeout: self.config.timeout,
+            limit: self.response_limit(),
+            refused: address.unusable(),
         }
+    }
+
+    /// The most that is read of what agents and sandboxes send.
+    pub(crate) fn response_limit(&self) -> BodyLimit {
+        let size = self.config.max_response_size;
+        BodyLimit::configured(size.unwrap_or(MAX_RESPONSE_SIZE))
     }
 
     pub(crate) fn envd(&self, address: &SandboxAddress, token: Option<&Secret>) -> Envd {

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::core::ClientCore;
 use super::reclaim::{CREATE_KEY, reclaim, unique};
 use crate::error::Error;
-use crate::platform::NewSandbox;
+use crate::platform::{NewSandbox, check_name};
 use crate::session::{PORT_KEY, SandboxConfig, SandboxSession, TIMEOUT_KEY};
 use crate::templates::Launch;
 
@@ -123,9 +123,7 @@ impl CreateSession {
 
     /// The request, with the marks by which the sandbox can be found again.
     fn new_sandbox(&self) -> Result<NewSandbox, Error> {
-        if self.template_id.is_empty() {
-            return Err(Error::validation("template_id", "must not be empty"));
-        }
+        check_name("template_id", &self.template_id)?;
         self.config.validate()?;
         let config = self.config.clone();
         let timeout = config.timeout.unwrap_or(self.core.config.session_timeout);

@@ -33,7 +33,7 @@ pub(crate) fn unique() -> String {
 fn may_have_made_one(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
-        Error::Timeout { .. } => true,
+        Error::Timeout { .. } | Error::ResponseTooLarge { .. } => true,
         // A failure in the middle of it, or a success whose answer made no sense.
         Error::Runtime { status, .. } => status.is_none_or(|status| status >= 500 && status != 503),
         _ => false,

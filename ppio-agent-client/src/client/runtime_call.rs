@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use ppio_agent_protocol::AgentId;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::{AgentRuntimeAnswer, AgentRuntimeClient};
 use crate::error::Error;
+use crate::invocation::CallerHeaders;
 use crate::session::{SandboxConfig, SandboxSession};
 
 /// A call by agent id. Await it.
@@ -24,6 +25,7 @@ pub struct InvokeAgentRuntime {
     session_id: Option<String>,
     timeout: Option<Duration>,
     trace: HeaderMap,
+    headers: CallerHeaders,
     sandbox: SandboxConfig,
 }
 
@@ -36,6 +38,7 @@ impl InvokeAgentRuntime {
             session_id: None,
             timeout: None,
             trace: HeaderMap::new(),
+            headers: CallerHeaders::default(),
             sandbox: SandboxConfig::default(),
         }
     }
@@ -94,6 +97,25 @@ impl InvokeAgentRuntime {
         self
     }
 
+    /// A header of the caller's own, which takes the place of one that this library sets:
+    /// `authorization` is the one an agent checks itself, and keeps the API key from it. Given
+    /// twice, a header is sent twice.
+    ///
+    /// # Errors
+    /// When awaited, [`Error::Validation`] for a header of the connection (`host`, `content-length`,
+    /// `transfer-encoding`, `connection`, …) or of the route to the sandbox, or what is not a header.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let call = client.invoke_agent_runtime("my_agent-tmpl1", "hi");
+    /// call.header("authorization", "Bearer sesame").await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
+        self.headers.add(name.as_ref(), value);
+        self
+    }
+
     async fn run(self) -> Result<AgentRuntimeAnswer, Error> {
         let agent: AgentId =
             self.agent_id
@@ -102,6 +124,7 @@ impl InvokeAgentRuntime {
                     Error::validation("agent_id", error.to_string())
                 })?;
         let request = request(&self.payload)?;
+        let headers = self.headers.into_map()?;
         let template_id = agent.template_id();
         let create = self.client.create_session(template_id).config(self.sandbox);
         let sessions = &self.client.runtime_sessions;
@@ -119,6 +142,7 @@ impl InvokeAgentRuntime {
             prolong(&session);
         }
         let mut invoke = session.invoke_auto(request).trace_context(&self.trace);
+        invoke = invoke.with_headers(headers);
         if let Some(timeout) = self.timeout {
             invoke = invoke.timeout(timeout);
         }

@@ -1,16 +1,15 @@
 //! Reading an agent's answer.
 
 use http::{HeaderMap, Response, header};
-use http_body_util::BodyExt as _;
 use ppio_agent_protocol::{InvocationResponse, sse};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::source::Source;
 use super::stream::InvocationStream;
-use crate::error::{Error, NetworkError, NetworkErrorKind};
+use crate::error::Error;
 use crate::session::SandboxSession;
-use crate::transport::{Chunks, Deadline, ResponseBody};
+use crate::transport::{BodyLimit, Chunks, Deadline, ResponseBody};
 
 /// A value or a stream, as the agent chose.
 #[derive(Debug)]
@@ -100,7 +99,7 @@ impl Exchange {
 
     /// The answer in the form it has.
     pub(super) async fn auto(self) -> Result<Answer, Error> {
-        let source: fn(Chunks) -> Source = match form(self.response.headers()) {
+        let source: fn(Chunks, BodyLimit) -> Source = match form(self.response.headers()) {
             Form::Json => return self.json().await.map(Answer::Value),
             Form::EventStream => Source::events,
             Form::JsonLines => Source::lines,
@@ -111,31 +110,30 @@ impl Exchange {
             self.session.stream_idle_timeout(),
         );
         Ok(Answer::Stream(InvocationStream::new(
-            source(chunks),
+            source(chunks, self.session.response_limit()),
             self.session,
             self.request_id,
         )))
     }
 
-    /// The whole body, within the deadline.
-    pub(super) async fn body(self) -> Result<bytes::Bytes, Error> {
+    /// The start of an explanation, within the deadline.
+    pub(super) async fn explanation(self) -> Result<bytes::Bytes, Error> {
         let operation = "invoke agent";
-        let body = self.response.into_body();
-        let host = body.host().to_owned();
-        let whole = self.deadline.run(operation, body.collect()).await?;
-        let whole = whole.map_err(|error| Error::Network {
-            operation: operation.to_owned(),
-            source: NetworkError::new(NetworkErrorKind::Cut, host, error),
-        })?;
-        Ok(whole.to_bytes())
+        let start = self.response.into_body().start(operation);
+        self.deadline.run(operation, start).await?
     }
 
     async fn json(self) -> Result<InvocationResponse<Value>, Error> {
+        let operation = "invoke agent";
         let sandbox_id = self.session.sandbox_id().to_owned();
-        let (request_id, started) = (self.request_id.clone(), self.started);
+        let (request_id, started) = (self.request_id, self.started);
         let status = self.response.status().as_u16();
-        let body = self.body().await?;
-        let value: Value = crate::platform::json("invoke agent", &body)?;
+        let limit = self.session.response_limit();
+        let whole = self.response.into_body().whole(operation, limit);
+        let body = self.deadline.run(operation, whole).await??;
+        let value: Value = crate::platform::json(operation, &body)?;
+        // From here on the answer is held once.
+        drop(body);
         if !is_envelope(&value) {
             let mut response = InvocationResponse::success(value);
             response.duration = started.elapsed().as_secs_f64();
@@ -144,7 +142,7 @@ impl Exchange {
             return Ok(response);
         }
         let mut response: InvocationResponse<Value> = serde_json::from_value(value)
-            .map_err(|error| Error::malformed("invoke agent", error.to_string()))?;
+            .map_err(|error| Error::malformed(operation, error.to_string()))?;
         if response.is_success() {
             if response.request_id().is_none() {
                 let metadata = response.metadata.get_or_insert_default();

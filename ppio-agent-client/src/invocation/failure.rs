@@ -23,7 +23,7 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
     let deadline = exchange.deadline;
     let request_id = exchange.request_id.clone();
     // A body that breaks off adds nothing to a status that says enough.
-    let body = exchange.body().await.unwrap_or_default();
+    let body = exchange.explanation().await.unwrap_or_default();
     if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::NOT_FOUND) {
         let asked = deadline
             .at_most(LOOK)
@@ -48,7 +48,7 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
         .as_ref()
         .and_then(|envelope| envelope.error.clone());
     let message = said
-        .or_else(|| fault_message(session.auth(), &body))
+        .or_else(|| fault_message(&session.auth(), &body))
         .unwrap_or_else(|| {
             let reason = status.canonical_reason().unwrap_or("no explanation");
             reason.to_lowercase()

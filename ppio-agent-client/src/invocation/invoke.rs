@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ppio_agent_protocol::headers;
+use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID};
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::answer::Exchange;
+use super::caller_headers::CallerHeaders;
 use super::kind::AnswerKind;
 use super::kind::sealed::Read;
 use super::{failure, payload, request_id};
@@ -35,6 +36,7 @@ pub struct Invoke<K> {
     timeout: Option<Duration>,
     request_id: Option<String>,
     trace: HeaderMap,
+    headers: CallerHeaders,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -61,6 +63,7 @@ impl<K> Invoke<K> {
             timeout: None,
             request_id: None,
             trace: HeaderMap::new(),
+            headers: CallerHeaders::default(),
             kind: PhantomData,
         }
     }
@@ -114,6 +117,31 @@ impl<K> Invoke<K> {
         self
     }
 
+    /// A header of the caller's own, which takes the place of one that this library sets:
+    /// `authorization` is the one an agent checks itself, and keeps the API key from it. Given
+    /// twice, a header is sent twice.
+    ///
+    /// # Errors
+    /// When awaited, [`Error::Validation`] for a header of the connection (`host`, `content-length`,
+    /// `transfer-encoding`, `connection`, …) or of the route to the sandbox, or what is not a header.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// let answer = session.invoke("hi").header("authorization", "Bearer sesame").await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
+        self.headers.add(name.as_ref(), value);
+        self
+    }
+
+    /// Headers that were checked before.
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = CallerHeaders::from(headers);
+        self
+    }
+
     /// Asks in the session with this id instead of a new one, and leaves it open afterwards.
     ///
     /// ```
@@ -153,6 +181,7 @@ impl<K: AnswerKind + 'static> Invoke<K> {
     async fn run(self) -> Result<<K as Read>::Output, Error> {
         // Nothing is made for a request that cannot be sent.
         let payload = self.payload?;
+        let headers = self.headers.into_map()?;
         let request_id = self.request_id.unwrap_or_else(request_id::random);
         let id_header = HeaderValue::from_str(&request_id).map_err(|_| {
             Error::validation("request_id", "holds characters that no header can carry")
@@ -176,18 +205,13 @@ impl<K: AnswerKind + 'static> Invoke<K> {
                 header::ACCEPT,
                 HeaderValue::from_static(<K as Read>::ACCEPT),
             )
-            .header(
-                HeaderName::from_static(headers::REQUEST_ID),
-                id_header.clone(),
-            )
-            .header(
-                HeaderName::from_static(headers::AGENT_CORE_REQUEST_ID),
-                id_header,
-            )
+            .header(HeaderName::from_static(REQUEST_ID), id_header.clone())
+            .header(HeaderName::from_static(AGENT_CORE_REQUEST_ID), id_header)
             .repeat(Repeat::IfUnsent);
         for (name, value) in &self.trace {
             call = call.header(name.clone(), value.clone());
         }
+        let call = call.headers(headers);
         let timeout = self.timeout.unwrap_or_else(|| session.default_timeout());
         let span = tracing::info_span!(
             "invoke_agent",
@@ -233,7 +257,7 @@ async fn ask<K: AnswerKind>(
         }
     }
     .await
-    .map_err(|error: Error| error.redacted(session.auth()));
+    .map_err(|error: Error| error.redacted(&session.auth()));
     session.touch();
     tracing::debug!(elapsed = ?started.elapsed(), ok = outcome.is_ok(), "agent answered");
     outcome

@@ -7,7 +7,10 @@ use ppio_agent_protocol::sse;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::transport::Chunks;
+use crate::transport::{BodyLimit, Chunks};
+
+/// What is being done while the items are read.
+const OPERATION: &str = "read stream";
 
 /// One item as it came.
 pub(super) struct Item {
@@ -22,6 +25,7 @@ pub(super) enum Source {
     Events {
         chunks: Chunks,
         decoder: Box<sse::Decoder>,
+        limit: BodyLimit,
     },
     Lines {
         chunks: Chunks,
@@ -31,44 +35,50 @@ pub(super) enum Source {
 }
 
 /// Cuts bytes into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
     partial: Vec<u8>,
     whole: VecDeque<Vec<u8>>,
+    limit: BodyLimit,
 }
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-            self.partial.extend_from_slice(&rest[..end]);
+            self.extend(&rest[..end])?;
             self.whole.push_back(std::mem::take(&mut self.partial));
             rest = &rest[end + 1..];
         }
-        self.partial.extend_from_slice(rest);
-        if self.partial.len() > sse::Decoder::DEFAULT_LIMIT {
-            let message = format!(
-                "a line is longer than {} bytes",
-                sse::Decoder::DEFAULT_LIMIT
-            );
-            return Err(Error::malformed("read stream", message));
+        self.extend(rest)
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > self.limit.bytes().saturating_sub(self.partial.len()) {
+            return Err(self.limit.exceeded(OPERATION, "an item of the stream"));
         }
+        self.partial.extend_from_slice(bytes);
         Ok(())
     }
 }
 
 impl Source {
-    pub(super) fn events(chunks: Chunks) -> Self {
+    pub(super) fn events(chunks: Chunks, limit: BodyLimit) -> Self {
         Self::Events {
             chunks,
-            decoder: Box::default(),
+            decoder: Box::new(sse::Decoder::with_limit(limit.bytes())),
+            limit,
         }
     }
 
-    pub(super) fn lines(chunks: Chunks) -> Self {
+    pub(super) fn lines(chunks: Chunks, limit: BodyLimit) -> Self {
         Self::Lines {
             chunks,
-            lines: Lines::default(),
+            lines: Lines {
+                partial: Vec::new(),
+                whole: VecDeque::new(),
+                limit,
+            },
         }
     }
 
@@ -83,7 +93,11 @@ impl Source {
                 value,
                 is_error: false,
             }))),
-            Self::Events { chunks, decoder } => loop {
+            Self::Events {
+                chunks,
+                decoder,
+                limit,
+            } => loop {
                 if let Some(event) = decoder.next_event() {
                     return Poll::Ready(Ok(Some(Item {
                         value: parse(event.data),
@@ -93,7 +107,7 @@ impl Source {
                 match ready!(chunks.poll_next(cx))? {
                     Some(bytes) => decoder
                         .push(&bytes)
-                        .map_err(|error| Error::malformed("read stream", error.to_string()))?,
+                        .map_err(|_| limit.exceeded(OPERATION, "an item of the stream"))?,
                     None if decoder.finish().is_truncated() => {
                         return Poll::Ready(Err(chunks.cut("it ended in the middle of an event")));
                     }
@@ -102,10 +116,12 @@ impl Source {
             },
             Self::Lines { chunks, lines } => loop {
                 while let Some(line) = lines.whole.pop_front() {
-                    let text = String::from_utf8_lossy(&line).trim().to_owned();
-                    if !text.is_empty() {
+                    let line = line.trim_ascii();
+                    if !line.is_empty() {
+                        let text = || String::from_utf8_lossy(line).into_owned();
                         return Poll::Ready(Ok(Some(Item {
-                            value: parse(text),
+                            value: serde_json::from_slice(line)
+                                .unwrap_or_else(|_| Value::String(text())),
                             is_error: false,
                         })));
                     }

@@ -93,7 +93,7 @@ impl InvocationStream {
             message: error.error,
             request_id: Some(error.request_id.unwrap_or_else(|| self.request_id.clone())),
         };
-        Err(error.redacted(self.session.auth()))
+        Err(error.redacted(&self.session.auth()))
     }
 }
 

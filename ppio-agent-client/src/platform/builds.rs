@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::uri::Authority;
+use http::{Method, Uri};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::call::{Call, Service, Subject, encode};
+use super::call::{Call, Service, Subject};
 use super::control_plane::ControlPlane;
+use super::identifiers::{self, segment};
 use super::sandbox::null_is_empty;
 use crate::error::Error;
 use crate::transport::{Deadline, Meter, Repeat};
@@ -210,6 +212,24 @@ pub struct BuildReason {
     pub step: Option<String>,
 }
 
+fn build_path(template_id: &str, build_id: &str) -> Result<String, Error> {
+    let id = segment("template_id", template_id)?;
+    Ok(format!(
+        "/templates/{id}/builds/{}",
+        segment("build_id", build_id)?
+    ))
+}
+
+/// Whether files can be put there.
+fn is_web_address(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| {
+        let has_host = |authority: &Authority| {
+            !authority.host().is_empty() && !authority.as_str().contains('@')
+        };
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(has_host)
+    })
+}
+
 fn template(template_id: &str) -> Subject {
     Subject::Template(template_id.to_owned())
 }
@@ -230,7 +250,12 @@ impl ControlPlane {
         let call = Call::post("create template", "/v3/templates")
             .json(template)
             .repeat(Repeat::IfRejected);
-        self.service.fetch(self.with_token(call)).await
+        let ticket: BuildTicket = self.service.fetch(self.with_token(call)).await?;
+        let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
+        identifiers::answered_id("create template", "templateID", template_id)
+            .and_then(|()| identifiers::answered_id("create template", "buildID", build_id))
+            .map_err(|error| error.redacted(&self.service.auth))?;
+        Ok(ticket)
     }
 
     /// Whether the files with this hash are there, and where to put them if not.
@@ -242,14 +267,25 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
-        let path = format!("/templates/{}/files/{}", encode(template_id), encode(hash));
+        let id = segment("template_id", template_id)?;
+        let path = format!("/templates/{id}/files/{}", segment("hash", hash)?);
         let call = Call::get("prepare upload", path).about(template(template_id));
-        self.service.fetch(self.with_token(call)).await
+        let upload: FileUpload = self.service.fetch(self.with_token(call)).await?;
+        if upload
+            .url
+            .as_deref()
+            .is_some_and(|url| !is_web_address(url))
+        {
+            // Not quoted: what stands in it may be a signature.
+            let message = "the answer's url is not an http:// or https:// address";
+            return Err(Error::malformed("prepare upload", message));
+        }
+        Ok(upload)
     }
 
     /// Puts a `.tar.gz` where [`file_upload`](Self::file_upload) said. The API key is not sent
-    /// there: such URLs carry their own signature. It may take longer than other calls: as long as
-    /// it needs at 100 kB/s.
+    /// there: such URLs carry their own signature. A redirect is not followed. It may take longer
+    /// than other calls: as long as it needs at 100 kB/s.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -296,6 +332,10 @@ impl ControlPlane {
     }
 
     async fn upload(&self, url: &str, archive: Bytes, meter: Option<Meter>) -> Result<(), Error> {
+        if !is_web_address(url) {
+            let message = "must be an http:// or https:// address without a user name or password";
+            return Err(Error::validation("url", message));
+        }
         let storage = Service {
             base: String::new(),
             headers: http::HeaderMap::new(),
@@ -326,14 +366,11 @@ impl ControlPlane {
         build_id: &str,
         build: &NewBuild,
     ) -> Result<(), Error> {
-        let (id, build_id) = (encode(template_id), encode(build_id));
-        let call = Call::post(
-            "start build",
-            format!("/v2/templates/{id}/builds/{build_id}"),
-        )
-        .json(build)
-        .about(template(template_id))
-        .repeat(Repeat::IfRejected);
+        let path = format!("/v2{}", build_path(template_id, build_id)?);
+        let call = Call::post("start build", path)
+            .json(build)
+            .about(template(template_id))
+            .repeat(Repeat::IfRejected);
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
@@ -381,15 +418,12 @@ impl ControlPlane {
         build_id: &str,
         query: &BuildLogQuery,
     ) -> Result<BuildStatus, Error> {
-        let (id, build_id) = (encode(template_id), encode(build_id));
-        let call = Call::get(
-            "get build status",
-            format!("/templates/{id}/builds/{build_id}/status"),
-        )
-        .query("logsOffset", query.offset.to_string())
-        .query_if("limit", query.limit)
-        .query_if("level", query.level.as_deref())
-        .about(template(template_id));
+        let path = format!("{}/status", build_path(template_id, build_id)?);
+        let call = Call::get("get build status", path)
+            .query("logsOffset", query.offset.to_string())
+            .query_if("limit", query.limit)
+            .query_if("level", query.level.as_deref())
+            .about(template(template_id));
         self.service.fetch(self.with_token(call)).await
     }
 }

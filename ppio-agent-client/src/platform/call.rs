@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::fault;
 use crate::auth::AuthManager;
 use crate::error::Error;
-use crate::transport::{Deadline, Meter, Outgoing, Repeat, ResponseBody, Transport};
+use crate::transport::{BodyLimit, Deadline, Meter, Outgoing, Repeat, ResponseBody, Transport};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -47,6 +47,7 @@ pub(crate) struct Call {
     repeat: Repeat,
     queue: bool,
     meter: Option<Meter>,
+    limit: Option<BodyLimit>,
 }
 
 impl Call {
@@ -66,6 +67,7 @@ impl Call {
             repeat,
             queue: true,
             meter: None,
+            limit: None,
         }
     }
 
@@ -102,6 +104,19 @@ impl Call {
         self
     }
 
+    /// Headers that take the place of those set so far.
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Headers for those that are not set yet.
+    pub(crate) fn default_headers(mut self, headers: HeaderMap) -> Self {
+        let set = std::mem::replace(&mut self.headers, headers);
+        self.headers.extend(set);
+        self
+    }
+
     pub(crate) fn json(self, body: &(impl Serialize + ?Sized)) -> Self {
         let json = HeaderValue::from_static("application/json");
         let call = self.header(header::CONTENT_TYPE, json);
@@ -133,6 +148,14 @@ impl Call {
         Self { meter, ..self }
     }
 
+    /// Reads no more of the answer than this, instead of what the service allows.
+    pub(crate) fn limit(self, limit: BodyLimit) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
+        }
+    }
+
     /// Goes ahead of calls that wait for a connection.
     pub(crate) fn without_queue(self) -> Self {
         Self {
@@ -151,6 +174,10 @@ pub(crate) struct Service {
     pub(crate) headers: HeaderMap,
     pub(crate) auth: AuthManager,
     pub(crate) timeout: Duration,
+    /// The most that is read of an answer.
+    pub(crate) limit: BodyLimit,
+    /// Why there is no such service; no call is made then.
+    pub(crate) refused: Option<String>,
 }
 
 impl Service {
@@ -165,7 +192,8 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
         let (outgoing, subject) = self.outgoing(call)?;
-        let response = self.transport.call(&outgoing, deadline).await?;
+        // Boxed for its size: whatever awaits a call of the platform would carry it along.
+        let response = Box::pin(self.transport.call(&outgoing, deadline)).await?;
         tracing::trace!(operation = %outgoing.operation, status = response.status().as_u16(), "answered");
         if response.status().is_success() {
             return Ok(response);
@@ -209,6 +237,9 @@ impl Service {
     }
 
     fn outgoing(&self, call: Call) -> Result<(Outgoing, Subject), Error> {
+        if let Some(why) = &self.refused {
+            return Err(Error::validation("address", why.as_str()));
+        }
         let url = format!("{}{}", self.base, call.path);
         let uri: Uri = url
             .parse()
@@ -229,6 +260,7 @@ impl Service {
             repeat: call.repeat,
             queue: call.queue,
             meter: call.meter,
+            limit: call.limit.unwrap_or(self.limit),
         };
         Ok((outgoing, call.subject))
     }

@@ -7,7 +7,10 @@ use ppio_agent_protocol::headers;
 
 use super::call::{Call, Service};
 use crate::auth::AuthManager;
-use crate::transport::Transport;
+use crate::transport::{BodyLimit, Transport};
+
+/// The most that is read of one answer: a long list of templates has some megabytes.
+const LIMIT: usize = 16 * 1024 * 1024;
 
 /// A client of the control plane. Cheap to clone.
 ///
@@ -34,6 +37,8 @@ impl ControlPlane {
                 headers: HeaderMap::from_iter([(key, auth.key_header())]),
                 auth,
                 timeout,
+                limit: BodyLimit::fixed(LIMIT),
+                refused: None,
             },
             legacy,
         }

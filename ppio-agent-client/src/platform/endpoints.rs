@@ -3,12 +3,18 @@
 use http::{HeaderMap, HeaderValue, Uri};
 use ppio_agent_protocol::headers;
 
+use super::identifiers::{is_at_or_below, is_domain, sandbox_id};
 use crate::config::ClientConfig;
-use crate::environment::Settings;
+use crate::environment::{Settings, Vendor};
 use crate::error::Error;
 use crate::transport::is_loopback;
 
-const DEFAULT_DOMAIN: &str = "sandbox.ppio.cn";
+/// PPIO's cloud: these, and their regions below them. Its contract is that agents are sent the key.
+const PPIO_CLOUD: [&str; 3] = [
+    "sandbox.ppio.cn",
+    "sandbox.ppio.com",
+    "sandbox-test.ppio.cn",
+];
 
 /// On these the sandbox id is `{sandboxID}-{clientID}`, and envd has no access token.
 const LEGACY_DOMAINS: [&str; 2] = ["sandbox.ppio.cn", "sandbox-test.ppio.cn"];
@@ -22,6 +28,64 @@ pub struct SandboxAddress {
     pub domain: Option<String>,
 }
 
+impl SandboxAddress {
+    /// Why no host can be made of it, if so. Answers of the control plane were checked before; this
+    /// is for addresses that callers make.
+    pub(crate) fn unusable(&self) -> Option<String> {
+        if let Err(Error::Validation { message, .. }) = sandbox_id(&self.sandbox_id) {
+            return Some(message);
+        }
+        let domain = self.domain.as_deref()?;
+        (!is_domain(domain)).then(|| format!("{domain:?} is no domain"))
+    }
+}
+
+impl Vendor {
+    /// Where its sandboxes are if nothing says otherwise.
+    fn default_domain(self) -> &'static str {
+        match self {
+            Self::Ppio => "sandbox.ppio.cn",
+            Self::E2b => "e2b.app",
+        }
+    }
+
+    /// The vendor that a host belongs to, if it is one of these.
+    fn of_host(host: &str) -> Option<Self> {
+        let below = |parents: &[&str]| parents.iter().any(|parent| is_at_or_below(host, parent));
+        if below(&["ppio.cn", "ppio.com"]) {
+            return Some(Self::Ppio);
+        }
+        below(&["e2b.app", "e2b.dev", "e2b.pro"]).then_some(Self::E2b)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ppio => "PPIO",
+            Self::E2b => "E2B",
+        }
+    }
+
+    /// Refuses to use its key with a host of the other vendor.
+    fn check_host(self, host: &str) -> Result<(), Error> {
+        match Self::of_host(host) {
+            Some(other) if other != self => {
+                let (own, others) = (self.prefix(), other.prefix());
+                let message = format!(
+                    "{own}_API_KEY is a key of {} and is not sent to {host}, which is {}'s: set \
+                     {others}_API_KEY, or name the platform of the key with {own}_DOMAIN",
+                    self.name(),
+                    other.name(),
+                );
+                Err(Error::Authentication {
+                    status: None,
+                    message,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The addresses a client works with, resolved once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoints {
@@ -29,21 +93,23 @@ pub(crate) struct Endpoints {
     domain: String,
     sandbox_url: Option<String>,
     debug: bool,
+    /// What the caller said about sending the key to agents.
+    send_api_key: Option<bool>,
+    /// Whether sandboxes on PPIO's cloud are what the caller meant: the key is not another vendor's,
+    /// and the control plane is not elsewhere while the domain is PPIO's by default alone.
+    may_be_cloud: bool,
 }
 
 impl Endpoints {
     pub(crate) fn resolve(config: &ClientConfig, settings: &Settings) -> Result<Self, Error> {
         let debug = config.debug.or(settings.debug).unwrap_or(false);
         let domain = config.domain.clone().or_else(|| settings.domain.clone());
-        let domain = domain.unwrap_or_else(|| DEFAULT_DOMAIN.to_owned());
-        format!("https://a.{domain}/")
-            .parse::<Uri>()
-            .ok()
-            .filter(|uri| {
-                uri.authority()
-                    .is_some_and(|authority| authority.as_str().len() == domain.len() + 2)
-            })
-            .ok_or_else(|| Error::validation("domain", format!("{domain:?} is no domain")))?;
+        let domain_is_given = domain.is_some();
+        let domain = domain.unwrap_or_else(|| settings.vendor.default_domain().to_owned());
+        if !is_domain(&domain) {
+            let message = format!("{domain:?} is no domain");
+            return Err(Error::validation("domain", message));
+        }
         let control_plane = match (&config.base_url, &settings.api_url) {
             (Some(url), _) => base("base_url", url)?,
             (None, Some(url)) => base("PPIO_API_URL", url)?,
@@ -55,12 +121,51 @@ impl Endpoints {
             (None, Some(url)) => Some(base("PPIO_SANDBOX_URL", url)?),
             (None, None) => None,
         };
+        if let Some(variable) = settings.unused_address
+            && !domain_is_given
+            && config.base_url.is_none()
+            && settings.api_url.is_none()
+            && !debug
+        {
+            let message = "is not used with a key that is given in code, which is taken for PPIO's: \
+                           give the address in code as well, or in PPIO_DOMAIN";
+            return Err(Error::validation(variable, message));
+        }
+        if settings.api_key.is_some() {
+            let addresses = [Some(&control_plane), sandbox_url.as_ref(), Some(&domain)];
+            for address in addresses.into_iter().flatten() {
+                settings.vendor.check_host(host_of(address))?;
+            }
+        }
+        let may_be_cloud = settings.vendor == Vendor::Ppio
+            && (domain_is_given || sandbox_url.is_some() || is_ppio_cloud(host_of(&control_plane)));
         Ok(Self {
             control_plane,
             domain,
             sandbox_url,
             debug,
+            send_api_key: config
+                .send_api_key_to_agents
+                .or(settings.send_api_key_to_agents),
+            may_be_cloud,
         })
+    }
+
+    /// Whether the agent at this address is sent the API key. `url` is the address's, as
+    /// [`port_of`](Self::port_of) makes it.
+    ///
+    /// The control plane says where a sandbox is, so its domain has to be one that the caller has
+    /// named: the configured one, or a region of PPIO's cloud where that is configured.
+    pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
+        let is_named = self.sandbox_url.is_some()
+            || self.debug
+            || address.domain.as_deref().is_none_or(|domain| {
+                is_at_or_below(domain, &self.domain)
+                    || is_ppio_cloud(domain) && is_ppio_cloud(&self.domain)
+            });
+        let is_contract =
+            self.may_be_cloud && url.starts_with("https://") && is_ppio_cloud(host_of(url));
+        is_named && self.send_api_key.unwrap_or(is_contract)
     }
 
     pub(crate) fn control_plane(&self) -> &str {
@@ -96,13 +201,31 @@ impl Endpoints {
     }
 }
 
+fn is_ppio_cloud(host: &str) -> bool {
+    PPIO_CLOUD.iter().any(|cloud| is_at_or_below(host, cloud))
+}
+
+/// The host in a URL or domain that was made or checked here, without its port.
+fn host_of(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    without_port(authority).trim_end_matches('.')
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
 /// A platform on this machine has no certificate that anyone would trust.
 fn scheme_of(domain: &str) -> &'static str {
-    let host = match domain.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => domain,
-    };
-    if is_loopback(host) { "http" } else { "https" }
+    if is_loopback(without_port(domain)) {
+        "http"
+    } else {
+        "https"
+    }
 }
 
 /// A URL that paths can be put behind.
@@ -186,6 +309,159 @@ mod tests {
         );
     }
 
+    /// Whether an agent on the answered domain is sent the key, with this configuration.
+    fn gets_key(config: &ClientConfig, settings: &Settings, domain: Option<&str>) -> bool {
+        let endpoints = Endpoints::resolve(config, settings).expect("well formed");
+        let address = address(domain);
+        let (url, _) = endpoints.port_of(&address, 8080);
+        endpoints.agent_gets_key(&address, &url)
+    }
+
+    #[test]
+    fn the_key_goes_to_agents_of_the_cloud_and_elsewhere_as_the_caller_says() {
+        let config =
+            |domain: Option<&str>, base_url: Option<&str>, send: Option<bool>| ClientConfig {
+                domain: domain.map(str::to_owned),
+                base_url: base_url.map(str::to_owned),
+                send_api_key_to_agents: send,
+                ..ClientConfig::default()
+            };
+        let region = Some("cn-beijing-1.sandbox.ppio.com");
+        let (own, elsewhere) = (Some("agents.example"), Some("https://api.other.example"));
+        let evil = Some("evil.example");
+        let table = [
+            // The cloud, its regions, and what only looks like it.
+            (config(None, None, None), None, true),
+            (config(None, None, None), region, true),
+            (config(region, None, None), None, true),
+            (config(region, elsewhere, None), None, true),
+            (config(None, None, None), evil, false),
+            (config(None, None, None), Some("evilsandbox.ppio.cn"), false),
+            (
+                config(None, None, None),
+                Some("sandbox.ppio.cn.evil.example"),
+                false,
+            ),
+            (config(None, None, None), Some("ppio.cn"), false),
+            (config(None, None, Some(false)), None, false),
+            // Any other platform: only if that is said, and only on its own domain.
+            (config(own, None, None), None, false),
+            (config(own, None, None), region, false),
+            (config(own, None, Some(true)), None, true),
+            (
+                config(own, None, Some(true)),
+                Some("eu.agents.example"),
+                true,
+            ),
+            (config(own, None, Some(true)), evil, false),
+            (config(own, None, Some(true)), region, false),
+            (config(Some("localhost:3000"), None, None), None, false),
+            (
+                config(Some("localhost:3000"), None, Some(true)),
+                Some("localhost:3000"),
+                true,
+            ),
+            (
+                config(Some("localhost:3000"), None, Some(true)),
+                Some("localhost:3001"),
+                false,
+            ),
+            // Another control plane, whose sandboxes are on the cloud by the default domain alone.
+            (config(None, elsewhere, None), None, false),
+        ];
+        for (config, domain, expected) in table {
+            let settings = Settings::default();
+            assert_eq!(
+                gets_key(&config, &settings, domain),
+                expected,
+                "{config:?} {domain:?}"
+            );
+        }
+        let said = Settings {
+            send_api_key_to_agents: Some(true),
+            ..Settings::default()
+        };
+        assert!(gets_key(&config(own, None, None), &said, None));
+        assert!(!gets_key(&config(own, None, Some(false)), &said, None));
+        let e2b = Settings {
+            vendor: Vendor::E2b,
+            ..Settings::default()
+        };
+        assert!(!gets_key(&ClientConfig::default(), &e2b, None));
+        for url in ["http://gate.sandbox.ppio.cn", "https://gate.example"] {
+            let config = ClientConfig {
+                sandbox_url: Some(url.into()),
+                ..ClientConfig::default()
+            };
+            assert!(!gets_key(&config, &Settings::default(), None), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_one_vendor_is_not_used_with_a_host_of_another() {
+        let settings = |vendor: Vendor, url: Option<&str>| Settings {
+            vendor,
+            api_key: Some("key".into()),
+            api_url: url.map(str::to_owned),
+            ..Settings::default()
+        };
+        let e2b = Endpoints::resolve(&ClientConfig::default(), &settings(Vendor::E2b, None));
+        assert_eq!(
+            e2b.expect("E2B's own").control_plane(),
+            "https://api.e2b.app"
+        );
+        for (vendor, url) in [
+            (Vendor::E2b, "https://api.sandbox.ppio.cn"),
+            (
+                Vendor::E2b,
+                "https://API.cn-beijing-1.sandbox.PPIO.com:443/v1",
+            ),
+            (Vendor::E2b, "http://ppio.com."),
+            (Vendor::Ppio, "https://api.e2b.app"),
+            (Vendor::Ppio, "https://api.e2b.dev"),
+        ] {
+            let refused =
+                Endpoints::resolve(&ClientConfig::default(), &settings(vendor, Some(url)));
+            let error = refused.expect_err(url).to_string();
+            assert!(error.contains(vendor.prefix()), "{error}");
+        }
+        let url = Some("https://api.self-hosted.example");
+        for vendor in [Vendor::E2b, Vendor::Ppio] {
+            assert!(Endpoints::resolve(&ClientConfig::default(), &settings(vendor, url)).is_ok());
+        }
+        for config in [
+            ClientConfig {
+                domain: Some("sandbox.ppio.cn".into()),
+                ..ClientConfig::default()
+            },
+            ClientConfig {
+                sandbox_url: Some("https://sandbox.ppio.cn".into()),
+                ..ClientConfig::default()
+            },
+        ] {
+            let refused = Endpoints::resolve(&config, &settings(Vendor::E2b, None));
+            assert!(matches!(refused, Err(Error::Authentication { .. })));
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_vendor_is_not_passed_over_in_silence() {
+        let settings = Settings {
+            unused_address: Some("E2B_DOMAIN"),
+            ..Settings::default()
+        };
+        let error = Endpoints::resolve(&ClientConfig::default(), &settings).expect_err("ambiguous");
+        assert!(
+            error.to_string().starts_with("invalid E2B_DOMAIN"),
+            "{error}"
+        );
+        let said = ClientConfig {
+            base_url: Some("http://localhost:3000".into()),
+            ..ClientConfig::default()
+        };
+        assert!(Endpoints::resolve(&said, &settings).is_ok());
+    }
+
     #[test]
     fn what_is_no_address_is_named() {
         for (field, config) in [
@@ -214,6 +490,13 @@ mod tests {
                 "domain",
                 ClientConfig {
                     domain: Some("a/b".into()),
+                    ..ClientConfig::default()
+                },
+            ),
+            (
+                "domain",
+                ClientConfig {
+                    domain: Some("x@evil.example".into()),
                     ..ClientConfig::default()
                 },
             ),

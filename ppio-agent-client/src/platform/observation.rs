@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::{Call, Subject, encode};
+use super::call::{Call, Subject};
 use super::control_plane::ControlPlane;
 use super::sandbox::null_is_empty;
+use super::sandboxes::path;
 use crate::error::Error;
 
 /// Which log entries to return. `Default` asks for what the platform shows by itself.
@@ -117,8 +118,8 @@ impl ControlPlane {
         sandbox_id: &str,
         query: &LogQuery,
     ) -> Result<Vec<LogEntry>, Error> {
-        let id = encode(sandbox_id);
-        let call = Call::get("get sandbox logs", format!("/v2/sandboxes/{id}/logs"))
+        let path = format!("/v2{}", path(sandbox_id, "/logs")?);
+        let call = Call::get("get sandbox logs", path)
             .query_if("cursor", query.start)
             .query_if("limit", query.limit)
             .query_if("direction", query.backward.then_some("backward"))
@@ -142,8 +143,7 @@ impl ControlPlane {
         sandbox_id: &str,
         query: &LogQuery,
     ) -> Result<Vec<LogEntry>, Error> {
-        let id = encode(sandbox_id);
-        let call = Call::get("get sandbox logs", format!("/sandboxes/{id}/logs"))
+        let call = Call::get("get sandbox logs", path(sandbox_id, "/logs")?)
             .query_if("start", query.start)
             .query_if("limit", query.limit)
             .about(Subject::Sandbox(sandbox_id.to_owned()));
@@ -170,8 +170,7 @@ impl ControlPlane {
         start: Option<i64>,
         end: Option<i64>,
     ) -> Result<Vec<SandboxMetric>, Error> {
-        let id = encode(sandbox_id);
-        let call = Call::get("get sandbox metrics", format!("/sandboxes/{id}/metrics"))
+        let call = Call::get("get sandbox metrics", path(sandbox_id, "/metrics")?)
             .query_if("start", start)
             .query_if("end", end)
             .about(Subject::Sandbox(sandbox_id.to_owned()));

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::endpoints::SandboxAddress;
+use super::identifiers;
+use crate::error::Error;
 use crate::secret::{NamesOnly, Secret};
 
 /// A sandbox to be made.
@@ -152,14 +154,17 @@ impl Sandbox {
         }
     }
 
-    /// The older platforms' ids are made of two.
-    pub(super) fn with_legacy_id(mut self, legacy: bool) -> Self {
+    /// With its whole id, if that and the domain are what they have to be.
+    pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        self
+        identifiers::answered_id(operation, "sandboxID", &self.sandbox_id)?;
+        identifiers::answered_domain(operation, self.domain.as_deref())?;
+        Ok(self)
     }
 }
 
-pub(super) fn full_id(sandbox_id: String, client_id: &str, legacy: bool) -> String {
+/// The older platforms' ids are made of two.
+fn full_id(sandbox_id: String, client_id: &str, legacy: bool) -> String {
     if legacy && !client_id.is_empty() {
         format!("{sandbox_id}-{client_id}")
     } else {
@@ -256,6 +261,9 @@ pub struct SandboxInfo {
     /// What envd wants to be shown, where the platform tells it again.
     #[serde(default)]
     pub envd_access_token: Option<Secret>,
+    /// What the edge wants to be shown, where the platform tells it again.
+    #[serde(default)]
+    pub traffic_access_token: Option<Secret>,
 }
 
 impl SandboxInfo {
@@ -273,9 +281,12 @@ impl SandboxInfo {
         }
     }
 
-    pub(super) fn with_legacy_id(mut self, legacy: bool) -> Self {
+    /// With its whole id, if that and the domain are what they have to be.
+    pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        self
+        identifiers::answered_id(operation, "sandboxID", &self.sandbox_id)?;
+        identifiers::answered_domain(operation, self.domain.as_deref())?;
+        Ok(self)
     }
 }
 
@@ -322,8 +333,17 @@ mod tests {
         }))
         .expect("enough");
         assert!(!format!("{sandbox:?}").contains("hush"));
-        assert_eq!(sandbox.clone().with_legacy_id(false).sandbox_id, "s");
-        assert_eq!(sandbox.with_legacy_id(true).sandbox_id, "s-c");
+        for (legacy, id) in [(false, "s"), (true, "s-c")] {
+            let checked = sandbox.clone().checked("create sandbox", legacy);
+            assert_eq!(checked.expect("an id").sandbox_id, id);
+        }
+        let hostile = Sandbox {
+            client_id: "c.evil:19002/?".into(),
+            ..sandbox
+        };
+        assert!(hostile.clone().checked("create sandbox", false).is_ok());
+        let error = hostile.checked("create sandbox", true).expect_err("a host");
+        assert!(error.to_string().contains("s-c.evil:19002/?"), "{error}");
         let info: SandboxInfo = serde_json::from_value(json!({
             "sandboxID": "s", "state": "snapshotting", "metadata": null,
         }))

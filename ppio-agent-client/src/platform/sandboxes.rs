@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
 use super::call::{Call, Subject, encode};
 use super::control_plane::ControlPlane;
+use super::identifiers;
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
-use crate::transport::{Deadline, Repeat};
+use crate::transport::{BodyLimit, Deadline, Repeat};
 
 /// Which sandboxes to list.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,8 +26,10 @@ pub struct SandboxFilter {
     pub page_size: Option<u32>,
 }
 
-fn path(sandbox_id: &str, rest: &str) -> String {
-    format!("/sandboxes/{}{rest}", encode(sandbox_id))
+/// The path of a call about one sandbox.
+pub(super) fn path(sandbox_id: &str, rest: &str) -> Result<String, Error> {
+    let id = identifiers::sandbox_id(sandbox_id)?;
+    Ok(format!("/sandboxes/{id}{rest}"))
 }
 
 fn about(sandbox_id: &str) -> Subject {
@@ -42,6 +46,18 @@ fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
 }
 
 impl ControlPlane {
+    /// A sandbox that an answer describes, if what it says can be an id and a domain.
+    fn made(&self, operation: &str, sandbox: Sandbox) -> Result<Sandbox, Error> {
+        let checked = sandbox.checked(operation, self.legacy);
+        checked.map_err(|error| error.redacted(&self.service.auth))
+    }
+
+    /// The same for an answer that describes a sandbox as it is now.
+    fn described(&self, operation: &str, info: SandboxInfo) -> Result<SandboxInfo, Error> {
+        let checked = info.checked(operation, self.legacy);
+        checked.map_err(|error| error.redacted(&self.service.auth))
+    }
+
     /// Makes a sandbox. Repeated only if the platform rejected the first try without doing
     /// anything; a broken connection is not, because the sandbox may exist.
     ///
@@ -59,7 +75,7 @@ impl ControlPlane {
             .about(Subject::Template(sandbox.template_id.clone()))
             .repeat(Repeat::IfRejected);
         let sandbox: Sandbox = self.service.fetch(call).await?;
-        Ok(sandbox.with_legacy_id(self.legacy))
+        self.made("create sandbox", sandbox)
     }
 
     /// One sandbox, as it is now.
@@ -71,9 +87,9 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn get_sandbox(&self, sandbox_id: &str) -> Result<SandboxInfo, Error> {
-        let call = Call::get("get sandbox", path(sandbox_id, "")).about(about(sandbox_id));
+        let call = Call::get("get sandbox", path(sandbox_id, "")?).about(about(sandbox_id));
         let info: SandboxInfo = self.service.fetch(call).await?;
-        Ok(info.with_legacy_id(self.legacy))
+        self.described("get sandbox", info)
     }
 
     /// All sandboxes that match, from all pages.
@@ -94,6 +110,7 @@ impl ControlPlane {
         };
         let states: Vec<_> = states.iter().map(SandboxState::as_str).collect();
         let deadline = Deadline::after(self.service.timeout);
+        let mut pages = Pages::default();
         let mut all = Vec::new();
         let mut token: Option<String> = None;
         loop {
@@ -103,14 +120,14 @@ impl ControlPlane {
                 .query_if("limit", filter.page_size)
                 .query_if("nextToken", token.as_ref());
             let response = self.service.send_by(call, deadline).await?;
+            pages.add("list sandboxes", &response)?;
             let next = next_token(&response);
             let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
             // A token that does not move on would have us ask for ever.
             let over = next.is_none() || next == token;
-            all.extend(
-                page.into_iter()
-                    .map(|info| info.with_legacy_id(self.legacy)),
-            );
+            for info in page {
+                all.push(self.described("list sandboxes", info)?);
+            }
             if over {
                 return Ok(all);
             }
@@ -133,10 +150,10 @@ impl ControlPlane {
         let call = Call::get("list sandboxes", "/sandboxes")
             .query_if("metadata", metadata_query(metadata));
         let page: Vec<SandboxInfo> = self.service.fetch(call).await?;
-        let with_ids = page
+        let checked = page
             .into_iter()
-            .map(|info| info.with_legacy_id(self.legacy));
-        Ok(with_ids.collect())
+            .map(|info| self.described("list sandboxes", info));
+        checked.collect()
     }
 
     /// Ends a sandbox. `false` if it was gone already.
@@ -148,7 +165,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn kill_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        let call = Call::delete("kill sandbox", path(sandbox_id, ""))
+        let call = Call::delete("kill sandbox", path(sandbox_id, "")?)
             .about(about(sandbox_id))
             .without_queue();
         match self.service.send(call).await {
@@ -171,7 +188,7 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout"))
+        let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
             .repeat(Repeat::Safe);
@@ -187,7 +204,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn refresh_sandbox(&self, sandbox_id: &str, duration: Duration) -> Result<(), Error> {
-        let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes"))
+        let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
             .json(&json!({ "duration": seconds(duration) }))
             .about(about(sandbox_id))
             .repeat(Repeat::Safe);
@@ -204,7 +221,7 @@ impl ControlPlane {
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
         // Twice is once: the second says 409, which is as good.
-        let call = Call::post("pause sandbox", path(sandbox_id, "/pause"))
+        let call = Call::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
             .repeat(Repeat::Safe);
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
@@ -224,12 +241,14 @@ impl ControlPlane {
         timeout: Duration,
         auto_pause: bool,
     ) -> Result<Option<Sandbox>, Error> {
-        let call = Call::post("resume sandbox", path(sandbox_id, "/resume"))
+        let call = Call::post("resume sandbox", path(sandbox_id, "/resume")?)
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
             .repeat(Repeat::Safe);
         let answer = self.service.fetch::<Sandbox>(call).await;
-        Ok(unless_conflict(answer)?.map(|sandbox| sandbox.with_legacy_id(self.legacy)))
+        unless_conflict(answer)?
+            .map(|sandbox| self.made("resume sandbox", sandbox))
+            .transpose()
     }
 
     /// Joins a sandbox: resumes it if it is paused, and gives it at least this much time. The
@@ -246,12 +265,29 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<Sandbox, Error> {
-        let call = Call::post("connect sandbox", path(sandbox_id, "/connect"))
+        let call = Call::post("connect sandbox", path(sandbox_id, "/connect")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
             .repeat(Repeat::Safe);
         let sandbox: Sandbox = self.service.fetch(call).await?;
-        Ok(sandbox.with_legacy_id(self.legacy))
+        self.made("connect sandbox", sandbox)
+    }
+}
+
+/// How many bytes the pages of one list may have together.
+const LONGEST_LIST: usize = 64 * 1024 * 1024;
+
+/// Counts the pages of a list, which a platform could make endless.
+#[derive(Debug, Default)]
+pub(super) struct Pages(usize);
+
+impl Pages {
+    pub(super) fn add(&mut self, operation: &str, page: &Response<Bytes>) -> Result<(), Error> {
+        self.0 = self.0.saturating_add(page.body().len());
+        if self.0 > LONGEST_LIST {
+            return Err(BodyLimit::fixed(LONGEST_LIST).exceeded(operation, "the whole list"));
+        }
+        Ok(())
     }
 }
 

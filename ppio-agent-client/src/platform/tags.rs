@@ -4,8 +4,9 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::{Call, Subject, encode};
+use super::call::{Call, Subject};
 use super::control_plane::ControlPlane;
+use super::identifiers::segment;
 use crate::error::Error;
 use crate::transport::Repeat;
 
@@ -65,11 +66,8 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
-        let call = Call::get(
-            "list tags",
-            format!("/templates/{}/tags", encode(template_id)),
-        )
-        .about(Subject::Template(template_id.to_owned()));
+        let path = format!("/templates/{}/tags", segment("template_id", template_id)?);
+        let call = Call::get("list tags", path).about(Subject::Template(template_id.to_owned()));
         self.service.fetch(self.with_token(call)).await
     }
 }

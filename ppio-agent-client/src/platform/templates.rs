@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::call::{Call, Subject, encode};
+use super::call::{Call, Subject};
 use super::control_plane::ControlPlane;
-use super::sandboxes::next_token;
+use super::identifiers::{self, segment};
+use super::sandboxes::{Pages, next_token};
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
 use crate::transport::Deadline;
@@ -47,8 +48,9 @@ impl ControlPlane {
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<Template, Error> {
         let operation = "get template";
-        let path = format!("/templates/{}", encode(template_id));
+        let path = format!("/templates/{}", segment("template_id", template_id)?);
         let deadline = Deadline::after(self.service.timeout);
+        let mut pages = Pages::default();
         let mut whole: Option<Template> = None;
         let mut token: Option<String> = None;
         loop {
@@ -57,6 +59,7 @@ impl ControlPlane {
                 .about(Subject::Template(template_id.to_owned()));
             let call = self.with_token(call);
             let response = self.service.send_by(call, deadline).await?;
+            pages.add(operation, &response)?;
             let page: Template = self.service.read(operation, &response)?;
             let next = next_token(&response);
             // A token that does not move on would have us ask for ever.
@@ -84,10 +87,13 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
-        let path = format!("/templates/aliases/{}", encode(alias));
-        let call =
-            Call::get("resolve template alias", path).about(Subject::Template(alias.to_owned()));
-        self.service.fetch(self.with_token(call)).await
+        let operation = "resolve template alias";
+        let path = format!("/templates/aliases/{}", identifiers::name("alias", alias)?);
+        let call = Call::get(operation, path).about(Subject::Template(alias.to_owned()));
+        let found: TemplateAlias = self.service.fetch(self.with_token(call)).await?;
+        identifiers::answered_id(operation, "templateID", &found.template_id)
+            .map_err(|error| error.redacted(&self.service.auth))?;
+        Ok(found)
     }
 
     /// Deletes a template. `false` if it was gone already.
@@ -99,11 +105,9 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
-        let call = Call::delete(
-            "delete template",
-            format!("/templates/{}", encode(template_id)),
-        )
-        .about(Subject::Template(template_id.to_owned()));
+        let path = format!("/templates/{}", segment("template_id", template_id)?);
+        let call =
+            Call::delete("delete template", path).about(Subject::Template(template_id.to_owned()));
         match self.service.send(self.with_token(call)).await {
             Ok(_) => Ok(true),
             Err(Error::TemplateNotFound { .. }) => Ok(false),

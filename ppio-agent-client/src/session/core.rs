@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::auth::AuthManager;
 use crate::client::ClientCore;
 use crate::platform::{SandboxAddress, Service};
-use crate::secret::Secret;
+use crate::secret::{Secret, TRAFFIC_TOKEN};
 
 /// The key under which a sandbox's own timeout is kept with it, so that whoever finds the session
 /// again knows it.
@@ -35,6 +36,8 @@ pub(crate) struct SessionCore {
     pub(super) template_id: String,
     pub(super) envd_version: String,
     pub(super) agent: Service,
+    /// Whether the agent is sent the API key where it has no traffic token.
+    pub(super) agent_gets_key: bool,
     /// The ports to wait for beside the agent's.
     pub(super) other_ports: Vec<u16>,
     pub(super) auto_pause: bool,
@@ -48,6 +51,8 @@ pub(crate) struct SessionCore {
 pub(super) struct State {
     /// Lists do not tell it; looking at one sandbox may.
     pub(super) envd_token: Option<Secret>,
+    /// What the edge wants to be shown; the answers to creation and to resuming tell it.
+    pub(super) traffic_token: Option<Secret>,
     pub(super) owned: bool,
     pub(super) closed: bool,
     pub(super) timeout: Duration,
@@ -61,6 +66,7 @@ impl State {
         let now = Instant::now();
         Self {
             envd_token: None,
+            traffic_token: None,
             owned: origin == Origin::Created,
             closed: false,
             timeout,
@@ -84,6 +90,33 @@ impl SessionCore {
 
     pub(super) fn mark_closed(&self) {
         self.lock().closed = true;
+    }
+
+    /// What the agent is shown: the sandbox's traffic token, or the API key where it may have it.
+    pub(super) fn credentials(&self) -> HeaderMap {
+        match self.lock().traffic_token.as_ref() {
+            Some(token) => traffic_headers(token),
+            None if self.agent_gets_key => self.client.auth.auth_headers(),
+            None => HeaderMap::new(),
+        }
+    }
+
+    /// Another port of the sandbox; its edge wants the token, and nothing behind it the key.
+    pub(super) fn port(&self, port: u16) -> Service {
+        let mut service = self.client.port_of(&self.address, port);
+        if let Some(token) = &self.lock().traffic_token {
+            service.headers.extend(traffic_headers(token));
+        }
+        service
+    }
+
+    /// What errors of this session must not tell.
+    pub(super) fn auth(&self) -> AuthManager {
+        let auth = self.client.auth.clone();
+        match &self.lock().traffic_token {
+            Some(token) => auth.hiding(token),
+            None => auth,
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,28 +149,28 @@ impl fmt::Debug for SessionCore {
     }
 }
 
-/// The agent's port: what every call to it carries.
-pub(super) fn agent_service(
-    client: &ClientCore,
-    address: &SandboxAddress,
-    port: u16,
-    traffic_token: Option<&Secret>,
-) -> Service {
+/// The agent's port: what every call to it carries, beside the credentials.
+pub(super) fn agent_service(client: &ClientCore, address: &SandboxAddress, port: u16) -> Service {
     let mut service = client.port_of(address, port);
-    service.headers.extend(client.auth.auth_headers());
     if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
         let session = HeaderName::from_static(headers::AGENT_CORE_SESSION_ID);
         service.headers.insert(session, id);
     }
-    if let Some(token) = traffic_token.and_then(|token| token.header("")) {
-        let name = HeaderName::from_static("e2b-traffic-access-token");
-        service.headers.insert(name, token);
-    }
-    if let Some(token) = traffic_token {
-        service.auth = service.auth.hiding(token);
-    }
-    debug_assert!(service.headers.contains_key(header::AUTHORIZATION));
     service
+}
+
+fn traffic_headers(token: &Secret) -> HeaderMap {
+    let name = HeaderName::from_static(TRAFFIC_TOKEN);
+    token
+        .header("")
+        .map(|token| (name, token))
+        .into_iter()
+        .collect()
+}
+
+/// A token that an answer holds; an empty one is none.
+pub(super) fn token(token: Option<Secret>) -> Option<Secret> {
+    token.filter(|token| !token.expose().is_empty())
 }
 
 /// A moment of the platform's clock by this process's; `None` if it lies in the future, or before

@@ -9,7 +9,10 @@ use super::SandboxSession;
 use crate::error::Error;
 use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
 use crate::platform::Call;
-use crate::transport::{Deadline, Repeat, ResponseBody};
+use crate::transport::{BodyLimit, Deadline, Repeat, ResponseBody};
+
+/// The most that is read of the answer to a ping, which has a hundred bytes.
+const PING_ANSWER: usize = 64 * 1024;
 
 impl SandboxSession {
     /// Asks the agent. `request` is anything that serializes: text becomes `{"prompt": text}`,
@@ -120,6 +123,7 @@ impl SandboxSession {
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
         self.open()?;
+        let call = call.default_headers(self.core.credentials());
         self.core.agent.open(call, deadline).await
     }
 
@@ -130,9 +134,14 @@ impl SandboxSession {
     ) -> Result<PingResponse, Error> {
         let call = Call::get("ping agent", "/ping")
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
+            .default_headers(self.core.credentials())
+            .limit(BodyLimit::fixed(PING_ANSWER))
             .repeat(repeat);
-        match self.core.agent.send_by(call, deadline).await {
-            Ok(response) => self.core.agent.read("ping agent", &response),
+        let answer = self.core.agent.send_by(call, deadline).await;
+        let answer = answer.map_err(|error| error.redacted(&self.auth()));
+        match answer {
+            Ok(response) => crate::platform::json("ping agent", response.body())
+                .map_err(|error| error.redacted(&self.auth())),
             Err(Error::Runtime {
                 status, message, ..
             }) => Err(Error::Invocation {

@@ -55,8 +55,8 @@ impl SandboxSession {
         let resumed = platform
             .resume_sandbox(id, timeout, self.core.auto_pause)
             .await;
-        let was_paused = self.noticed(resumed, "resume")?.is_some();
-        if was_paused {
+        if let Some(sandbox) = self.noticed(resumed, "resume")? {
+            self.keep_tokens(sandbox.envd_access_token, sandbox.traffic_access_token);
             self.prolonged(timeout);
             let ready = self.until_healthy_within(START_TIMEOUT).await;
             ready.map_err(|error| error.during("resume", id))?;

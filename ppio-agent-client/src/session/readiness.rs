@@ -136,7 +136,7 @@ impl SandboxSession {
 
     /// Waits until something listens on `port`: the edge answers 502 until then.
     async fn until_open(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
-        let service = self.core.client.port_of(&self.core.address, port);
+        let service = self.core.port(port);
         let silent = |why: String| last.set(Error::malformed(&format!("port {port}"), why));
         silent("no answer yet".to_owned());
         let mut pause = FIRST_PAUSE;

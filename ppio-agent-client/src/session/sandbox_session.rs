@@ -8,12 +8,16 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::core::{Origin, PORT_KEY, SessionCore, State, TIMEOUT_KEY, agent_service, instant_of};
+use super::core::{
+    Origin, PORT_KEY, SessionCore, State, TIMEOUT_KEY, agent_service, instant_of, token,
+};
 use crate::auth::AuthManager;
 use crate::client::ClientCore;
 use crate::error::Error;
 use crate::platform::{Envd, NewSandbox, Sandbox, SandboxInfo};
+use crate::secret::Secret;
 use crate::session::SandboxConfig;
+use crate::transport::BodyLimit;
 
 /// How long after its time a sandbox is given up.
 const GRACE: Duration = Duration::from_secs(60);
@@ -43,15 +47,16 @@ impl SandboxSession {
         config: &SandboxConfig,
     ) -> Self {
         let address = sandbox.address();
-        let traffic = sandbox.traffic_access_token.as_ref();
         let (agent_port, other_ports) = config
             .ports
             .split_first()
             .map_or((headers::AGENT_PORT, &[][..]), |(agent, others)| {
                 (*agent, others)
             });
+        let agent = agent_service(client, &address, agent_port);
         let core = SessionCore {
-            agent: agent_service(client, &address, agent_port, traffic),
+            agent_gets_key: client.endpoints.agent_gets_key(&address, &agent.base),
+            agent,
             client: Arc::clone(client),
             template_id: sandbox.template_id,
             envd_version: sandbox.envd_version,
@@ -61,6 +66,7 @@ impl SandboxSession {
             runtime: Handle::current(),
             state: Mutex::new(State {
                 envd_token: sandbox.envd_access_token,
+                traffic_token: token(sandbox.traffic_access_token),
                 ..State::new(Origin::Created, request.timeout)
             }),
             address,
@@ -71,9 +77,7 @@ impl SandboxSession {
     /// A session for a sandbox that exists: the one that is open already, or a new handle.
     pub(crate) fn attach(client: &Arc<ClientCore>, info: SandboxInfo) -> Self {
         if let Some(open) = client.sessions.find(&info.sandbox_id) {
-            if let Some(token) = info.envd_access_token {
-                open.core.lock().envd_token = Some(token);
-            }
+            open.keep_tokens(info.envd_access_token, info.traffic_access_token);
             return open;
         }
         let address = info.address();
@@ -82,8 +86,10 @@ impl SandboxSession {
         let agent_port = kept(PORT_KEY)
             .and_then(|port| u16::try_from(port).ok())
             .unwrap_or(headers::AGENT_PORT);
+        let agent = agent_service(client, &address, agent_port);
         let core = SessionCore {
-            agent: agent_service(client, &address, agent_port, None),
+            agent_gets_key: client.endpoints.agent_gets_key(&address, &agent.base),
+            agent,
             client: Arc::clone(client),
             created_at: info.started_at.as_deref().and_then(instant_of),
             template_id: info.template_id,
@@ -93,11 +99,19 @@ impl SandboxSession {
             runtime: Handle::current(),
             state: Mutex::new(State {
                 envd_token: info.envd_access_token,
+                traffic_token: token(info.traffic_access_token),
                 ..State::new(Origin::Attached, timeout)
             }),
             address,
         };
         Self::register(client, core)
+    }
+
+    /// Takes over the tokens of an answer that has some.
+    pub(super) fn keep_tokens(&self, envd: Option<Secret>, traffic: Option<Secret>) {
+        let mut state = self.core.lock();
+        state.envd_token = token(envd).or(state.envd_token.take());
+        state.traffic_token = token(traffic).or(state.traffic_token.take());
     }
 
     fn register(client: &ClientCore, core: SessionCore) -> Self {
@@ -293,8 +307,13 @@ impl SandboxSession {
     }
 
     /// What errors of this session must not tell.
-    pub(crate) fn auth(&self) -> &AuthManager {
-        &self.core.agent.auth
+    pub(crate) fn auth(&self) -> AuthManager {
+        self.core.auth()
+    }
+
+    /// The most that is read of an answer or an item.
+    pub(crate) fn response_limit(&self) -> BodyLimit {
+        self.core.agent.limit
     }
 
     pub(crate) fn touch(&self) {

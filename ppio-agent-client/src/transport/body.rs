@@ -5,9 +5,18 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::limit::BodyLimit;
 use super::pool::Lease;
+use crate::error::{Error, NetworkError, NetworkErrorKind};
+
+/// The most that is read of an answer that is no success. An explanation is shorter.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// What is reserved for a body of unknown or large size before its bytes are there.
+const FIRST_RESERVE: usize = 1024 * 1024;
 
 /// Dropping it early closes the connection.
 #[derive(Debug)]
@@ -33,6 +42,68 @@ impl ResponseBody {
         &self.host
     }
 
+    /// The whole body, in one piece. A larger one than `limit` is an error and closes the
+    /// connection.
+    pub(crate) async fn whole(mut self, operation: &str, limit: BodyLimit) -> Result<Bytes, Error> {
+        let exceeded = || limit.exceeded(operation, "the answer");
+        if self.announced() > limit.bytes() {
+            return Err(exceeded());
+        }
+        match self.read(operation, limit.bytes()).await? {
+            Read::Whole(bytes) => Ok(bytes),
+            Read::Start(_) => Err(exceeded()),
+        }
+    }
+
+    /// The start of the body, which is all of an explanation; the connection of a longer one is
+    /// closed.
+    pub(crate) async fn start(mut self, operation: &str) -> Result<Bytes, Error> {
+        let (Read::Whole(bytes) | Read::Start(bytes)) = self.read(operation, ERROR_BODY).await?;
+        Ok(bytes)
+    }
+
+    /// How large the body is at least, by its head.
+    fn announced(&self) -> usize {
+        usize::try_from(self.size_hint().lower()).unwrap_or(usize::MAX)
+    }
+
+    /// Reads until the end or until there is more than `limit`, and copies nothing that comes in
+    /// one piece.
+    async fn read(&mut self, operation: &str, limit: usize) -> Result<Read, Error> {
+        let expected = self.announced().min(limit).min(FIRST_RESERVE);
+        let mut first = Bytes::new();
+        let mut whole = Vec::new();
+        while let Some(frame) = self.frame().await {
+            let frame = frame.map_err(|error| Error::Network {
+                operation: operation.to_owned(),
+                source: NetworkError::new(NetworkErrorKind::Cut, self.host.clone(), error),
+            })?;
+            // Trailers carry nothing that a caller is told.
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            let length = first.len() + whole.len();
+            if bytes.len() > limit - length {
+                whole.extend_from_slice(&first);
+                whole.extend_from_slice(&bytes[..limit - length]);
+                return Ok(Read::Start(Bytes::from(whole)));
+            }
+            if length == 0 {
+                first = bytes;
+                continue;
+            }
+            if !first.is_empty() {
+                whole.reserve(expected);
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        if whole.is_empty() {
+            return Ok(Read::Whole(first));
+        }
+        Ok(Read::Whole(Bytes::from(whole)))
+    }
+
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()
@@ -40,6 +111,13 @@ impl ResponseBody {
             lease.give_back();
         }
     }
+}
+
+/// How much of a body was read.
+enum Read {
+    Whole(Bytes),
+    /// There is more.
+    Start(Bytes),
 }
 
 impl Body for ResponseBody {

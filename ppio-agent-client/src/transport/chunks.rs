@@ -77,6 +77,11 @@ impl Chunks {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Reads nothing more: closes the connection unless the sender has ended the body.
+    pub(crate) fn close(&mut self) {
+        self.body = None;
+    }
+
     /// The error of a stream that ended before what it carries did.
     pub(crate) fn cut(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::Network {

@@ -67,14 +67,14 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             None => behaviour::respond(&mut shared.lock(), &request),
         };
         let drip = shared.lock().drip;
-        if !write(&mut stream, reply, drip).await {
+        if !write(&mut stream, reply, drip, &shared).await {
             return;
         }
     }
 }
 
 /// Plays a reply; `false` if the connection is over.
-async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>) -> bool {
+async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared: &Shared) -> bool {
     for step in reply.steps {
         match step {
             Step::Write(bytes) => {
@@ -86,6 +86,12 @@ async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>) -> boo
                         tokio::task::yield_now().await;
                     }
                 }
+            }
+            Step::Repeat(bytes) => {
+                while stream.write_all(&bytes).await.is_ok() {
+                    shared.lock().repeated += bytes.len() as u64;
+                }
+                return false;
             }
             Step::Pause(pause) => {
                 // Notices a client that goes away meanwhile, as a real server would.

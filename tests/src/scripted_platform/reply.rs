@@ -15,6 +15,8 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Write(Vec<u8>),
+    /// Write these bytes again and again until the client goes away.
+    Repeat(Vec<u8>),
     Pause(Duration),
     /// Say nothing more until the client goes away.
     Hang,
@@ -62,8 +64,13 @@ impl Reply {
 
     /// The head of a chunked answer.
     pub fn chunked(content_type: &str) -> Self {
+        Self::chunked_with(200, content_type)
+    }
+
+    /// The head of a chunked answer with this status.
+    pub fn chunked_with(status: u16, content_type: &str) -> Self {
         Self::raw(format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+            "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
         ))
     }
 
@@ -93,6 +100,12 @@ impl Reply {
     /// The proper end of a chunked body.
     pub fn end(mut self) -> Self {
         self.steps.push(Step::Write(b"0\r\n\r\n".to_vec()));
+        self
+    }
+
+    /// These bytes again and again, until the client goes away.
+    pub fn repeat(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.steps.push(Step::Repeat(bytes.into()));
         self
     }
 

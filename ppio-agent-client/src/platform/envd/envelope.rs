@@ -5,9 +5,6 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Set on the last envelope, which carries no message but how the stream ended.
 const END_STREAM: u8 = 0x02;
 
-/// No message of envd comes near this; a length beyond it is garbage, not a message.
-const LIMIT: usize = 64 * 1024 * 1024;
-
 /// One envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Envelope {
@@ -26,29 +23,40 @@ pub(super) fn wrap(message: &[u8]) -> Option<Bytes> {
 }
 
 /// Cuts a byte stream into envelopes, however it was cut on its way.
-#[derive(Debug, Default)]
-pub(super) struct Unwrapper(BytesMut);
+#[derive(Debug)]
+pub(super) struct Unwrapper {
+    bytes: BytesMut,
+    /// The longest message.
+    limit: usize,
+}
 
 impl Unwrapper {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            limit,
+        }
     }
 
-    /// The next whole envelope, or the length that no envelope can have.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole envelope, or a length that is over the limit.
     pub(super) fn next(&mut self) -> Result<Option<Envelope>, usize> {
-        let Some((head, _)) = self.0.split_first_chunk::<5>() else {
+        let Some((head, _)) = self.bytes.split_first_chunk::<5>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
         let is_end = head[0] & END_STREAM != 0;
-        if length > LIMIT {
+        if length > self.limit {
             return Err(length);
         }
-        if self.0.len() < 5 + length {
+        if self.bytes.len() < 5 + length {
             return Ok(None);
         }
-        self.0.advance(5);
-        let message = self.0.split_to(length).freeze();
+        self.bytes.advance(5);
+        let message = self.bytes.split_to(length).freeze();
         Ok(Some(Envelope { is_end, message }))
     }
 }
@@ -63,7 +71,7 @@ mod tests {
         wire.extend_from_slice(&wrap(b"").expect("short"));
         wire.extend_from_slice(&[2, 0, 0, 0, 2, b'{', b'}']);
         for size in 1..=wire.len() {
-            let mut unwrapper = Unwrapper::default();
+            let mut unwrapper = Unwrapper::new(1024);
             let mut found = Vec::new();
             for piece in wire.chunks(size) {
                 unwrapper.push(piece);
@@ -82,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_garbage_is_refused_before_memory_is_asked_for() {
-        let mut unwrapper = Unwrapper::default();
+        let mut unwrapper = Unwrapper::new(1024);
         unwrapper.push(b"HTTP/");
         assert_eq!(unwrapper.next(), Err(0x5454_502f));
     }

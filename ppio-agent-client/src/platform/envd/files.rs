@@ -24,6 +24,10 @@ pub struct Entry {
 impl Envd {
     /// A file's contents, read whole into memory.
     ///
+    /// # Errors
+    /// [`Error::ResponseTooLarge`] if it is larger than
+    /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size).
+    ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::envelope::Unwrapper;
 use crate::error::Error;
-use crate::transport::Chunks;
+use crate::transport::{BodyLimit, Chunks};
 
 /// What a stream says, message by message.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(super) struct Messages {
     sandbox_id: String,
     chunks: Chunks,
     unwrapper: Unwrapper,
+    limit: BodyLimit,
     over: bool,
 }
 
@@ -33,14 +34,31 @@ struct EndError {
 }
 
 impl Messages {
-    pub(super) fn new(operation: &'static str, sandbox_id: &str, chunks: Chunks) -> Self {
+    pub(super) fn new(
+        operation: &'static str,
+        sandbox_id: &str,
+        chunks: Chunks,
+        limit: BodyLimit,
+    ) -> Self {
         Self {
             operation,
             sandbox_id: sandbox_id.to_owned(),
             chunks,
-            unwrapper: Unwrapper::default(),
+            unwrapper: Unwrapper::new(limit.bytes()),
+            limit,
             over: false,
         }
+    }
+
+    /// The error of output that is larger than what is read of it.
+    pub(super) fn too_large(&self, what: impl Into<String>) -> Error {
+        let error = self.limit.exceeded(self.operation, what);
+        error.during(self.operation, &self.sandbox_id)
+    }
+
+    /// The most that is kept of what a stream says.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.bytes()
     }
 
     /// The next message; `None` after a proper end. Cancel safe.
@@ -49,13 +67,17 @@ impl Messages {
         if !matches!(outcome, Ok(Some(_))) {
             self.over = true;
         }
+        if outcome.is_err() {
+            self.chunks.close();
+        }
         outcome.map_err(|error| error.during(self.operation, &self.sandbox_id))
     }
 
     async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         while !self.over {
             let envelope = self.unwrapper.next().map_err(|length| {
-                self.malformed(format!("a message of {length} bytes is no message"))
+                let what = format!("a message of {length} bytes");
+                self.limit.exceeded(self.operation, what)
             })?;
             match envelope {
                 Some(envelope) if envelope.is_end => {

@@ -136,6 +136,11 @@ impl ProcessEvents {
 
     /// Waits until the process ends, and returns all it said since it was started or joined.
     ///
+    /// # Errors
+    /// [`Error::ResponseTooLarge`] if it says more than
+    /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size); the process runs
+    /// on. [`next`](Self::next) reads any amount.
+    ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;
@@ -146,7 +151,13 @@ impl ProcessEvents {
     /// ```
     pub async fn output(mut self) -> Result<Output, Error> {
         let mut output = Output::default();
+        let limit = self.messages.limit();
         while let Some(event) = self.next().await? {
+            if let ProcessEvent::Stdout(bytes) | ProcessEvent::Stderr(bytes) = &event
+                && output.stdout.len() + output.stderr.len() + bytes.len() > limit
+            {
+                return Err(self.messages.too_large("the output of the process"));
+            }
             match event {
                 ProcessEvent::Started { .. } => {}
                 ProcessEvent::Stdout(bytes) => output.stdout.extend(bytes),

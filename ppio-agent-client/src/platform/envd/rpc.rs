@@ -1,7 +1,6 @@
 //! Calls of the Connect protocol, in its JSON form: one question, then one answer or many.
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -64,12 +63,11 @@ impl Envd {
         let (head, body) = response.into_parts();
         if head.status == StatusCode::OK {
             let chunks = Chunks::new(body, self.idle);
-            return Ok(Messages::new(operation, &self.sandbox_id, chunks));
+            let limit = self.service.limit;
+            return Ok(Messages::new(operation, &self.sandbox_id, chunks, limit));
         }
-        let said = deadline.run(operation, body.collect()).await?;
-        let said = said
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
+        let said = deadline.run(operation, body.start(operation)).await?;
+        let said = said.unwrap_or_default();
         Err(fault::of(
             operation,
             &Subject::Nothing,

@@ -1,0 +1,217 @@
+//! Ids and host names: what may stand in a path or in a host, whoever it comes from.
+//!
+//! An id becomes a segment of a path and a part of a host name, and the control plane's answers are
+//! as much input as a caller's argument: `x.evil:19002/?` for an id would send a sandbox's traffic,
+//! with the tokens in its headers, to another host.
+
+use super::call::encode;
+use crate::error::Error;
+
+/// Ids are some twenty characters long; two of them joined are on older platforms.
+const LONGEST_ID: usize = 128;
+
+/// The longest host name of DNS, and a port.
+const LONGEST_DOMAIN: usize = 253 + ":65535".len();
+
+/// The longest piece of a value that goes into an error.
+const EXCERPT: usize = 60;
+
+const ID_RULE: &str = "is not an id, which is 1 to 128 ASCII letters, digits, `-` and `_`";
+
+fn is_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// Whether `text` is a host name with an optional port, and nothing else.
+pub(super) fn is_domain(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+    };
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    text.len() <= LONGEST_DOMAIN && host.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+/// Whether `domain` is `parent` or a domain below it, by whole labels; the ports have to be the same.
+pub(super) fn is_at_or_below(domain: &str, parent: &str) -> bool {
+    let (domain, parent) = (domain.as_bytes(), parent.as_bytes());
+    let Some(start) = domain.len().checked_sub(parent.len()) else {
+        return false;
+    };
+    domain[start..].eq_ignore_ascii_case(parent) && (start == 0 || domain[start - 1] == b'.')
+}
+
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The id of a sandbox that a caller gave.
+pub(super) fn sandbox_id(id: &str) -> Result<&str, Error> {
+    if is_id(id) {
+        return Ok(id);
+    }
+    let message = format!("{} {ID_RULE}", excerpt(id));
+    Err(Error::validation("sandbox_id", message))
+}
+
+/// An id or alias that a caller gave, as one segment of a path.
+///
+/// Encoding is not enough: `.` and `..` cannot be encoded, and an empty segment is a call of another
+/// route.
+pub(super) fn segment(field: &str, text: &str) -> Result<String, Error> {
+    if !text.contains('/') {
+        return name(field, text);
+    }
+    let message = format!("{} must not hold a `/`", excerpt(text));
+    Err(Error::validation(field, message))
+}
+
+/// The same for a name, which may stand behind its owner's: `team/agent`.
+pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
+    check_name(field, text)?;
+    Ok(encode(text))
+}
+
+/// Refuses a name that would be another route.
+pub(crate) fn check_name(field: &str, text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::validation(field, "must not be empty"));
+    }
+    let names_nothing = |part: &str| matches!(part, "" | "." | "..");
+    if text.split('/').any(names_nothing) || text.chars().any(char::is_control) {
+        let message = format!("{} is not an id, an alias or a name", excerpt(text));
+        return Err(Error::validation(field, message));
+    }
+    Ok(())
+}
+
+/// Refuses an answer whose `field` is not an id.
+pub(super) fn answered_id(operation: &str, field: &str, id: &str) -> Result<(), Error> {
+    if is_id(id) {
+        return Ok(());
+    }
+    let message = format!("the answer's {field} {} {ID_RULE}", excerpt(id));
+    Err(Error::malformed(operation, message))
+}
+
+/// Refuses an answer whose domain is more than a host name with an optional port.
+pub(super) fn answered_domain(operation: &str, domain: Option<&str>) -> Result<(), Error> {
+    match domain.filter(|domain| !domain.is_empty()) {
+        Some(domain) if !is_domain(domain) => {
+            let message = format!(
+                "the answer's domain {} is not a host name with an optional port",
+                excerpt(domain)
+            );
+            Err(Error::malformed(operation, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What must not be an id, a segment or a domain.
+    const HOSTILE: [&str; 17] = [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../templates",
+        "x.evil:19002/?",
+        "x@evil",
+        "x:y@evil.example",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\r\nx: y",
+        "a%2fb",
+        "a\\b",
+        "é",
+        "\0",
+        "[::1]",
+    ];
+
+    #[test]
+    fn an_id_is_letters_digits_hyphens_and_underscores() {
+        for id in [
+            "i8smyoaa573q2enva5am",
+            "sb_1",
+            "abc-6532622b",
+            &"x".repeat(128),
+        ] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in HOSTILE.into_iter().chain([&*"x".repeat(129)]) {
+            assert!(!is_id(id), "{id:?}");
+            assert!(sandbox_id(id).is_err(), "{id:?}");
+            assert!(
+                answered_id("get sandbox", "sandboxID", id).is_err(),
+                "{id:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_host_name_and_perhaps_a_port() {
+        for domain in [
+            "sandbox.ppio.cn",
+            "localhost:3000",
+            "localhost",
+            "10.0.0.1:80",
+            "a_b.c",
+        ] {
+            assert!(is_domain(domain), "{domain}");
+        }
+        let long = format!("{}.example", "x".repeat(64));
+        let others = [
+            "a..b", ".a", "a.", "a:", "a:0", "a:65536", "a:+1", "a:b", ":80", &long,
+        ];
+        for domain in HOSTILE.into_iter().chain(others) {
+            assert!(!is_domain(domain), "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_below_another_by_whole_labels() {
+        for (domain, parent) in [
+            ("sandbox.ppio.cn", "sandbox.ppio.cn"),
+            ("us-1.SANDBOX.ppio.cn", "sandbox.ppio.cn"),
+            ("a.localhost:3000", "localhost:3000"),
+        ] {
+            assert!(is_at_or_below(domain, parent), "{domain} {parent}");
+        }
+        for (domain, parent) in [
+            ("evilsandbox.ppio.cn", "sandbox.ppio.cn"),
+            ("sandbox.ppio.cn.evil.example", "sandbox.ppio.cn"),
+            ("ppio.cn", "sandbox.ppio.cn"),
+            ("localhost:3001", "localhost:3000"),
+            ("localhost", "localhost:3000"),
+        ] {
+            assert!(!is_at_or_below(domain, parent), "{domain} {parent}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_have_an_owner_and_is_encoded() {
+        let encoded = name("alias", "team/agent:v1").expect("a name");
+        assert_eq!(encoded, "team%2Fagent%3Av1");
+        assert!(segment("template_id", "team/agent").is_err());
+        for text in ["", ".", "..", "/", "a/", "/a", "a//b", "a/../b", "a\n"] {
+            assert!(name("alias", text).is_err(), "{text:?}");
+            assert!(segment("template_id", text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! How much of an answer is read into memory.
+
+use ppio_agent_protocol::ByteSize;
+
+use crate::error::Error;
+
+/// What a caller can change about the limit of an agent's answers.
+const SETTING: &str = "`ClientConfig::max_response_size` or PPIO_MAX_RESPONSE_SIZE";
+
+/// The most that is read of one answer, item or message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit {
+    size: ByteSize,
+    setting: Option<&'static str>,
+}
+
+impl BodyLimit {
+    /// The limit of what agents and sandboxes send, which callers set.
+    pub(crate) fn configured(size: ByteSize) -> Self {
+        Self {
+            size,
+            setting: Some(SETTING),
+        }
+    }
+
+    /// A limit that callers cannot change, in bytes.
+    pub(crate) fn fixed(bytes: usize) -> Self {
+        Self {
+            size: ByteSize::new(bytes as u64),
+            setting: None,
+        }
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        usize::try_from(self.size.bytes()).unwrap_or(usize::MAX)
+    }
+
+    /// The error of `what` that is larger.
+    pub(crate) fn exceeded(self, operation: &str, what: impl Into<String>) -> Error {
+        Error::ResponseTooLarge {
+            operation: operation.to_owned(),
+            what: what.into(),
+            limit: self.size,
+            setting: self.setting,
+        }
+    }
+}

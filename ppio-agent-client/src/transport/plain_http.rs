@@ -1,0 +1,61 @@
+//! Requests over plain http to another machine, which are warned of once for each host.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use http::uri::Scheme;
+use http::{Request, header};
+use ppio_agent_protocol::headers;
+
+use super::resolve::is_loopback;
+use crate::secret::TRAFFIC_TOKEN;
+
+/// The hosts that were warned of.
+#[derive(Debug, Default)]
+pub(super) struct PlainHttpWarnings(Mutex<HashSet<Warned>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Warned {
+    host: String,
+    credentials: bool,
+}
+
+impl PlainHttpWarnings {
+    /// Warns if the request crosses a network unencrypted, unless that was said already.
+    pub(super) fn check<B>(&self, request: &Request<B>) {
+        let uri = request.uri();
+        let Some(host) = uri.host() else { return };
+        if uri.scheme() != Some(&Scheme::HTTP) || is_loopback(host) {
+            return;
+        }
+        let credentials = [
+            header::AUTHORIZATION.as_str(),
+            headers::API_KEY,
+            headers::ACCESS_TOKEN,
+            TRAFFIC_TOKEN,
+        ]
+        .into_iter()
+        .any(|name| request.headers().contains_key(name));
+        let warned = Warned {
+            host: host.to_ascii_lowercase(),
+            credentials,
+        };
+        // A set has no broken state.
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hosts.insert(warned) {
+            return;
+        }
+        drop(hosts);
+        if credentials {
+            tracing::warn!(
+                host,
+                "the API key or token travels unencrypted over plain http, use an https:// address"
+            );
+        } else {
+            tracing::warn!(
+                host,
+                "data travels unencrypted over plain http, use an https:// address"
+            );
+        }
+    }
+}
