@@ -1,6 +1,5 @@
 //! One client connection.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,6 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::agent::{Agent, SharedAgent};
 use crate::body::Body;
-use crate::framing::Followed;
 use crate::ingress::Ingress;
 use crate::pieces::{PIECE, Pieces};
 use crate::service::respond;
@@ -36,16 +34,9 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(settings.write_timeout));
     let header_timeout: Duration = settings.header_timeout;
-    let (stream, two_lengths) = Followed::new(Box::pin(stream));
-    // hyper calls the service in the order of the requests.
-    let requests = Cell::new(0);
-    let shared = agent.clone();
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let agent = shared.clone();
-        let ingress = Ingress::Listener {
-            is_loopback,
-            has_two_lengths: two_lengths.are_in(requests.replace(requests.get() + 1)),
-        };
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let agent = agent.clone();
+        let ingress = Ingress::Listener { is_loopback };
         async move {
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
@@ -59,7 +50,7 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
         .max_buf_size(BUFFER)
         // Copying into one buffer costs less than what several pieces cost hyper and the system.
         .writev(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let served = agent
         .draining
         .watch(connection, Connection::graceful_shutdown);

@@ -31,8 +31,6 @@ pub(crate) enum Failure {
         "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
     )]
     TransferCoding { found: String },
-    #[error("the request has `Content-Length` and `Transfer-Encoding`; send one of them")]
-    TwoLengths,
     #[error(
         "the agent listens on a loopback address and does not answer for host {host:?} \
          (set PPIO_AGENT_ALLOWED_HOSTS to allow it)"
@@ -88,8 +86,7 @@ impl Failure {
             | Self::NoHost
             | Self::RepeatedHost
             | Self::InvalidHost
-            | Self::TransferCoding { .. }
-            | Self::TwoLengths => StatusCode::BAD_REQUEST,
+            | Self::TransferCoding { .. } => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
@@ -113,11 +110,9 @@ impl Failure {
         match self {
             Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
             Self::BodyCut(_) => "IncompleteBody",
-            Self::NoHost
-            | Self::RepeatedHost
-            | Self::InvalidHost
-            | Self::TransferCoding { .. }
-            | Self::TwoLengths => "BadRequest",
+            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. } => {
+                "BadRequest"
+            }
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
@@ -150,11 +145,7 @@ impl Failure {
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,
-            Self::NoHost
-                | Self::RepeatedHost
-                | Self::InvalidHost
-                | Self::TransferCoding { .. }
-                | Self::TwoLengths
+            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. }
         )
     }
 

@@ -17,8 +17,6 @@ pub(crate) enum Ingress {
     Listener {
         /// It is bound to a loopback address.
         is_loopback: bool,
-        /// The request has a `Content-Length` beside its `Transfer-Encoding`.
-        has_two_lengths: bool,
     },
 }
 
@@ -30,15 +28,11 @@ impl Ingress {
         head: &Head<'_>,
         hosts: &AllowedHosts,
     ) -> Result<(), Failure> {
-        let Self::Listener {
-            is_loopback,
-            has_two_lengths,
-        } = self
-        else {
+        let Self::Listener { is_loopback } = self else {
             return Ok(());
         };
         if head.has_transfer_encoding {
-            check_transfer_encoding(request.headers(), has_two_lengths)?;
+            check_transfer_encoding(request.headers())?;
         }
         if head.repeats_host {
             return Err(Failure::RepeatedHost);
@@ -60,8 +54,8 @@ impl Ingress {
     }
 }
 
-/// A coding beside `chunked` leaves it to each server on the way where the body ends; so does a length.
-fn check_transfer_encoding(headers: &HeaderMap, has_two_lengths: bool) -> Result<(), Failure> {
+/// With a coding beside `chunked`, servers on the way can disagree about where the body ends.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let only = codings.next().filter(|_| codings.next().is_none());
     if !only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
@@ -70,9 +64,6 @@ fn check_transfer_encoding(headers: &HeaderMap, has_two_lengths: bool) -> Result
         return Err(Failure::TransferCoding {
             found: found.join(", "),
         });
-    }
-    if has_two_lengths {
-        return Err(Failure::TwoLengths);
     }
     Ok(())
 }

@@ -98,7 +98,6 @@ mod drive;
 mod error;
 mod event_stream;
 mod failure;
-mod framing;
 mod handler;
 mod head;
 mod header_names;
