@@ -1,5 +1,5 @@
-//! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and documents
-//! them as `#[ppio::entrypoint]`, `#[ppio::ping]` and `#[ppio::middleware]`.
+//! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and
+//! documents them as `#[ppio::entrypoint]`, `#[ppio::ping]` and `#[ppio::middleware]`.
 //!
 //! An attribute is expanded in three steps:
 //!

@@ -203,10 +203,8 @@ pub(crate) async fn answer(
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };
-    let mut ping = checked.unwrap_or_else(|error| PingResponse {
-        message: Some(error),
-        ..PingResponse::new(PingStatus::HealthyBusy)
-    });
+    let mut ping = checked
+        .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
     if busy {
         ping.status = PingStatus::HealthyBusy;
     }

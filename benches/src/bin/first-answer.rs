@@ -1,11 +1,12 @@
-//! From `create_session` to the first answer of an agent, by our client and by the published Python client, on one
-//! local platform. `cargo xtask bench` runs it; by hand:
+//! From `create_session` to the first answer of an agent, by our client and by the published Python
+//! client, on one local platform. `cargo xtask bench` runs it; by hand:
 //!
 //! ```text
 //! first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS
 //! ```
 //!
-//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients take turns from round to round.
+//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients take turns from
+//! round to round.
 
 use std::ffi::OsString;
 use std::time::Instant;

@@ -29,7 +29,8 @@ macro_rules! pings {
                 for check in ["asynchronous", "synchronous"] {
                     let module = format!("{}::{check}", module_path!());
                     let response = super::get(&module, "/ping").await;
-                    assert_eq!((response.status, &response.json()["status"]), ($status, &$expected.into()));
+                    assert_eq!(response.status, $status);
+                    assert_eq!(response.json()["status"], $expected);
                 }
             }
         }

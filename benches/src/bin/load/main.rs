@@ -1,5 +1,5 @@
-//! Puts a server under load for a bounded time: every connection sends the same request again as soon
-//! as the response to the last one is complete.
+//! Puts a server under load for a bounded time: every connection sends the same request again as
+//! soon as the response to the last one is complete.
 //!
 //! Prints one `name=value` a line: what was counted, per second, and the latency of whole responses
 //! in microseconds.

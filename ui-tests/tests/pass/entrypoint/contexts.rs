@@ -67,13 +67,17 @@ contexts! {
     }
 
     borrowed_by_a_future:
-    fn agent(request: String, context: &RequestContext) -> impl Future<Output = std::vec::IntoIter<String>> {
+    fn agent(
+        request: String,
+        context: &RequestContext,
+    ) -> impl Future<Output = std::vec::IntoIter<String>> {
         async move { vec![request, context.request_id().to_owned()].into_iter() }
     }
 
     current:
     fn agent(request: String) -> impl Iterator<Item = String> {
         let current = || ppio::AgentRuntimeContext::current().expect("a context while polled");
-        std::iter::once(request).chain(std::iter::once_with(move || current().request_id().to_owned()))
+        let id = std::iter::once_with(move || current().request_id().to_owned());
+        std::iter::once(request).chain(id)
     }
 }

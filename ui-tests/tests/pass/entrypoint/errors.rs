@@ -54,8 +54,9 @@ agents! { |request, id|
         use anyhow::Context as _;
         Err(Error::not_found(request + " not found")).context("cannot find it").context("no reply")
     } => Expected::Error(404, "NotFound", "hi not found");
-    status_as_a_source: [Result<Value, Around>] { Err(Around(Error::not_found(request + " not found"))) }
-        => Expected::Error(404, "NotFound", "hi not found");
+    status_as_a_source: [Result<Value, Around>] {
+        Err(Around(Error::not_found(request + " not found")))
+    } => Expected::Error(404, "NotFound", "hi not found");
     boxed: [Result<Value, Box<dyn StdError>>] { Err((request + " no").into()) }
         => Expected::Error(500, "AgentError", "hi no");
     boxed_send: [Result<Value, Box<dyn StdError + Send>>] { drop(request); Err(Box::new(Refused)) }

@@ -1,4 +1,4 @@
-//! Reading an event stream, in whatever pieces it arrives.
+//! Reads an event stream in chunks.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use super::Event;
 
-/// An incremental reader of event streams.
+/// An incremental decoder of event streams.
 ///
-/// [`push`](Self::push) takes what the network delivered, cut anywhere; [`next_event`](Self::next_event)
-/// hands out the events that are complete. It follows the WHATWG rules to the letter: lines end with CR, LF
-/// or CRLF; one byte order mark at the start is skipped; `data` lines are joined with `\n`; comments and
-/// unknown fields are ignored; invalid UTF-8 becomes U+FFFD; an event without data is not dispatched;
-/// an event that the stream's end cuts short is discarded.
+/// [`push`](Self::push) takes the chunks of the stream, split at any byte;
+/// [`next_event`](Self::next_event) returns the complete events. The rules are those of the WHATWG
+/// standard: a line ends with CR, LF or CRLF; one byte order mark at the start is skipped; `data`
+/// lines are joined with `\n`; comments and unknown fields are ignored; invalid UTF-8 becomes
+/// U+FFFD; an event without data is not dispatched; an incomplete event at the end is discarded.
 ///
-/// Work is linear in the bytes pushed, and no event may exceed a limit
-/// ([`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) unless [`with_limit`](Self::with_limit) says otherwise), so a
-/// hostile server can take neither time nor memory.
+/// Time is linear in the bytes pushed, and an event cannot be larger than a limit
+/// ([`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT), or that of [`with_limit`](Self::with_limit)), so that a
+/// hostile server can exhaust neither time nor memory.
 ///
 /// ```
 /// use ppio_agent_protocol::sse::Decoder;
@@ -31,22 +31,22 @@ use super::Event;
 /// ```
 #[derive(Debug)]
 pub struct Decoder {
-    /// The start of a line whose end has not come yet.
+    /// The start of an incomplete line.
     line: Vec<u8>,
-    /// The event under construction; its data ends with `\n` after each `data` line.
+    /// The incomplete event; each `data` line of it ends with `\n`.
     pending: Event,
     ready: VecDeque<Event>,
     last_event_id: String,
     reconnection_time: Option<Duration>,
     limit: usize,
-    /// The last byte was CR: an LF right after it belongs to the same line end.
+    /// Whether the last byte was a CR; an LF after it belongs to the same line end.
     after_carriage_return: bool,
-    /// Nothing but (part of) the first line has been seen: a byte order mark may stand there.
+    /// Whether the first line is incomplete; it may start with a byte order mark.
     at_start: bool,
     failed: bool,
 }
 
-/// An event grew beyond the decoder's limit.
+/// An error from an event that is larger than the decoder's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an event of the stream is larger than {limit} bytes, raise the limit if the sender is trusted"
@@ -57,18 +57,18 @@ pub struct EventTooLarge {
     pub limit: usize,
 }
 
-/// How a stream ended, as far as its text tells.
+/// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a truncated stream is not a complete answer"]
+#[must_use = "a truncated stream is incomplete"]
 pub enum StreamEnd {
-    /// After a whole event, or before the first.
+    /// After a complete event, or before the first one.
     Complete,
-    /// In the middle of an event, which was discarded.
+    /// Inside an event, which was discarded.
     Truncated,
 }
 
 impl StreamEnd {
-    /// Whether something was lost.
+    /// Whether an event was discarded.
     pub fn is_truncated(self) -> bool {
         self == Self::Truncated
     }
@@ -81,16 +81,15 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// The largest event accepted unless told otherwise: 16 MiB.
+    /// The default limit of an event, in bytes: 16 MiB.
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
-    /// A decoder at the start of a stream.
+    /// Creates a decoder with the default limit.
     pub fn new() -> Self {
         Self::with_limit(Self::DEFAULT_LIMIT)
     }
 
-    /// A decoder that refuses events of more than `limit` bytes: the fields kept so far plus the line
-    /// being read.
+    /// Creates a decoder with a limit in bytes on the fields of an event and its incomplete line.
     pub fn with_limit(limit: usize) -> Self {
         Self {
             line: Vec::new(),
@@ -105,10 +104,12 @@ impl Decoder {
         }
     }
 
-    /// Takes the next piece of the stream.
+    /// Decodes the next chunk of the stream.
     ///
     /// # Errors
-    /// An event exceeds the limit. The events before it can still be taken; every later push fails too.
+    ///
+    /// An event is larger than the limit. The events before it are still returned by
+    /// [`next_event`](Self::next_event); every later push fails as well.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), EventTooLarge> {
         let mut rest = chunk;
         if self.failed {
@@ -134,7 +135,7 @@ impl Decoder {
                 let mut line = std::mem::take(&mut self.line);
                 line.extend_from_slice(part);
                 self.take_line(&line);
-                // Give the buffer back for the next line, unless one huge line made it huge.
+                // Reuse the buffer for the next line, unless a long line made it large.
                 if line.capacity() <= 64 * 1024 {
                     line.clear();
                     self.line = line;
@@ -144,13 +145,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// The next complete event, oldest first.
+    /// Removes and returns the oldest complete event.
     pub fn next_event(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
-    /// Says that the stream has ended, and learns whether an event was cut short. Complete events can
-    /// still be taken afterwards.
+    /// Ends the stream, and returns whether its last event was incomplete. Complete events are
+    /// still returned by [`next_event`](Self::next_event).
     pub fn finish(&mut self) -> StreamEnd {
         let line = std::mem::take(&mut self.line);
         let pending = std::mem::take(&mut self.pending);
@@ -161,12 +162,13 @@ impl Decoder {
         }
     }
 
-    /// The last id the stream has set, to send as `Last-Event-ID` when connecting again; empty if none.
+    /// The last id of the stream, to be sent as `Last-Event-ID` when connecting again; empty if
+    /// none.
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
     }
 
-    /// How long the server wants clients to wait before connecting again, if it said.
+    /// The time to wait before connecting again, if the stream set one.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
     }
@@ -220,22 +222,22 @@ impl Decoder {
         if let Some(id) = &event.id {
             self.last_event_id.clone_from(id);
         }
-        // No `data` line, no event: a single empty one has left its `\n`.
+        // Without a `data` line there is no event; an empty line has left its `\n`.
         if event.data.pop().is_none() {
             return;
         }
-        // The standard reads an empty type as the default one.
+        // An empty type is the default type.
         event.event = event.event.filter(|name| !name.is_empty());
         self.ready.push_back(event);
     }
 }
 
-/// Line ends, colons and spaces are ASCII, so decoding each value alone is the same as decoding the stream.
+/// Decodes one value. Separators are ASCII, so this equals decoding the whole stream.
 fn lossy(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(value)
 }
 
-/// Digits only: no sign, no space, not empty. What does not fit is as good as for ever.
+/// Parses ASCII digits without a sign or space. A number that is too large saturates.
 fn milliseconds(value: &[u8]) -> Option<Duration> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,13 +1,13 @@
-//! Event streams (`text/event-stream`), written and read by the rules of the WHATWG HTML standard,
-//! section "Server-sent events".
+//! Writes and reads event streams (`text/event-stream`), as the [WHATWG HTML standard] defines
+//! them.
 //!
 //! ```
 //! use ppio_agent_protocol::sse;
 //!
 //! let mut wire = Vec::new();
 //! sse::write_data(&mut wire, br#"{"token":"hello"}"#);
-//! sse::comment(&mut wire, "still here");
-//! assert_eq!(wire, b"data: {\"token\":\"hello\"}\n\n: still here\n\n");
+//! sse::write_comment(&mut wire, "keep-alive");
+//! assert_eq!(wire, b"data: {\"token\":\"hello\"}\n\n: keep-alive\n\n");
 //!
 //! let mut decoder = sse::Decoder::new();
 //! for chunk in wire.chunks(5) {
@@ -18,6 +18,8 @@
 //! assert!(!decoder.finish().is_truncated());
 //! # Ok::<(), sse::EventTooLarge>(())
 //! ```
+//!
+//! [WHATWG HTML standard]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 mod decoder;
 mod encoder;
@@ -27,7 +29,7 @@ mod event;
 mod round_trip;
 
 pub use decoder::{Decoder, EventTooLarge, StreamEnd};
-pub use encoder::{comment, write_data, write_json};
+pub use encoder::{write_comment, write_data, write_json};
 pub use event::{Event, InvalidEvent};
 
 /// The content type of an event stream.

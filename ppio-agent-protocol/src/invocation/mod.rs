@@ -1,4 +1,4 @@
-//! `POST /invocations`: what is asked and what is answered.
+//! The bodies of `POST /invocations`.
 
 mod request;
 mod response;
