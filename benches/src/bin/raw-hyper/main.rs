@@ -1,13 +1,21 @@
-//! The agent written by hand on raw hyper, the way someone who knows hyper well would.
+//! The agent on raw hyper, written by hand.
+//!
+//! ```text
+//! raw-hyper [--coalesce]
+//! ```
+//!
+//! A stream is sent with a frame per item, or with `--coalesce` with a frame for all items that are
+//! ready.
+
+mod events;
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,33 +26,41 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use events::{EventBody, Framing, event_body};
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-type Items = stream::Iter<Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
-type Body = Either<Full<Bytes>, StreamBody<Items>>;
+type Body = Either<Full<Bytes>, EventBody>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let framing = match arguments.as_slice() {
+        [] => Framing::PerItem,
+        [argument] if argument == "--coalesce" => Framing::Coalesced,
+        _ => return Err("usage: raw-hyper [--coalesce]".into()),
+    };
     let listener = TcpListener::bind(ppio_benches::listen_address()?).await?;
     let mut http = http1::Builder::new();
-    // With a timer hyper gives up on headers that take longer than 30 seconds.
+    // With a timer hyper closes a connection whose headers take longer than 30 seconds.
     http.timer(TokioTimer::new());
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
-        let connection = http.serve_connection(TokioIo::new(socket), service_fn(route));
+        let service = service_fn(move |request| route(request, framing));
+        let connection = http.serve_connection(TokioIo::new(socket), service);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                eprintln!("connection ended early: {error}");
+                eprintln!("the connection ended early: {error}");
             }
         });
     }
 }
 
-async fn route(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let answer = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/invocations") => invoke(request).await,
+async fn route(request: Request<Incoming>, framing: Framing) -> Result<Response<Body>, Infallible> {
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/invocations") => invoke(request, framing).await,
         (&Method::GET, "/ping") => Ok(json_response(
             StatusCode::OK,
             &json!({"status": "Healthy", "message": null, "timestamp": null}),
@@ -53,10 +69,13 @@ async fn route(request: Request<Incoming>) -> Result<Response<Body>, Infallible>
         (_, "/ping") => Ok(method_not_allowed("GET")),
         _ => Err((StatusCode::NOT_FOUND, "no such route".to_owned())),
     };
-    Ok(answer.unwrap_or_else(|(status, error)| json_response(status, &json!({"error": error}))))
+    Ok(response.unwrap_or_else(|(status, error)| json_response(status, &json!({"error": error}))))
 }
 
-async fn invoke(request: Request<Incoming>) -> Result<Response<Body>, (StatusCode, String)> {
+async fn invoke(
+    request: Request<Incoming>,
+    framing: Framing,
+) -> Result<Response<Body>, (StatusCode, String)> {
     let started = Instant::now();
     let request_id = ppio_benches::request_id();
     let body = Limited::new(request.into_body(), MAX_REQUEST_SIZE)
@@ -75,7 +94,7 @@ async fn invoke(request: Request<Incoming>) -> Result<Response<Body>, (StatusCod
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("Invalid JSON: {error}")))?;
 
     let mut response = if let Some(length) = ppio_benches::stream_length(&request) {
-        stream_response(length)
+        stream_response(framing, length)
     } else {
         let result = ppio_benches::greet(&request);
         let duration = started.elapsed().as_secs_f64();
@@ -90,20 +109,8 @@ async fn invoke(request: Request<Incoming>) -> Result<Response<Body>, (StatusCod
     Ok(response)
 }
 
-/// An event stream with one frame for each item.
-fn stream_response(length: u64) -> Response<Body> {
-    let frames: Box<dyn Iterator<Item = _> + Send> =
-        Box::new(ppio_benches::tokens(length).map(|token| {
-            let mut event = Vec::with_capacity(64);
-            event.extend_from_slice(b"data: ");
-            // Writing a plain struct into memory cannot fail.
-            if serde_json::to_writer(&mut event, &token).is_err() {
-                event.truncate(b"data: ".len());
-            }
-            event.extend_from_slice(b"\n\n");
-            Ok(Frame::data(Bytes::from(event)))
-        }));
-    let mut response = Response::new(Either::Right(StreamBody::new(stream::iter(frames))));
+fn stream_response(framing: Framing, length: u64) -> Response<Body> {
+    let mut response = Response::new(Either::Right(event_body(framing, length)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
