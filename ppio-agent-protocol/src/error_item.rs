@@ -9,8 +9,8 @@ use serde_json::Value;
 /// use ppio_agent_protocol::ErrorItem;
 /// use serde_json::json;
 ///
-/// let item = ErrorItem::from_value(&json!({"error": "model is gone", "error_type":
-/// "ModelError"})); assert_eq!(item.unwrap().error, "model is gone");
+/// let item = json!({"error": "no such model", "error_type": "ModelError"});
+/// assert_eq!(ErrorItem::from_value(&item).unwrap().error, "no such model");
 ///
 /// // An item with other fields beside `error` is not an error.
 /// assert!(ErrorItem::from_value(&json!({"error": "0.02", "measured": true})).is_none());

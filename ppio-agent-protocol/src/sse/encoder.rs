@@ -50,8 +50,9 @@ where
     Ok(())
 }
 
-/// Appends a comment, which readers ignore. Proxies do not close an idle stream that sends
-/// comments.
+/// Appends a comment, which readers ignore.
+///
+/// Regular comments keep proxies from closing an idle stream.
 pub fn write_comment(buffer: &mut impl BufMut, text: &str) {
     for line in lines(text.as_bytes()) {
         buffer.put_slice(b": ");
