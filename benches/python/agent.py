@@ -1,4 +1,4 @@
-"""The agent of the comparison, on the published Python package, exactly as its README shows."""
+"""The agent on the published Python package, as the README of the package shows it."""
 
 import os
 

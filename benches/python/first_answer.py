@@ -1,4 +1,4 @@
-"""From a new session to the first answer of an agent, with the published AgentRuntimeClient, unpatched.
+"""Measures the time from a new session to the first response, with the published AgentRuntimeClient.
 
     first_answer.py TEMPLATE SESSIONS
 
@@ -17,7 +17,7 @@ resolve = socket.getaddrinfo
 
 
 def resolve_localhost(host, *arguments, **options):
-    """Gives names below `localhost` the loopback address (RFC 6761), which not every system does."""
+    """Resolves names below `localhost` to the loopback address (RFC 6761), as not every system does."""
     name = host.decode() if isinstance(host, bytes) else host or ""
     return resolve("127.0.0.1" if name.endswith(".localhost") else host, *arguments, **options)
 
@@ -26,12 +26,12 @@ async def main(template, sessions):
     socket.getaddrinfo = resolve_localhost
     payload = json.dumps({"prompt": "Ada"}).encode()
     async with AgentRuntimeClient() as client:
-        # The first one fills the cache of templates and is not counted.
+        # The first session fills the cache of templates, and is not counted.
         for number in range(sessions + 1):
             started = time.perf_counter()
-            answer = await client.invoke_agent_runtime(f"agent-{template}", payload)
+            response = await client.invoke_agent_runtime(f"agent-{template}", payload)
             elapsed = time.perf_counter() - started
-            assert answer["response"]["result"] == {"message": "Hello, Ada!"}, answer
+            assert response["response"]["result"] == {"message": "Hello, Ada!"}, response
             if number:
                 print(f"python={elapsed * 1e3:.3f}", flush=True)
             await client.close_all_sessions()

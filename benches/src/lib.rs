@@ -1,8 +1,15 @@
-//! What every comparison server does, so that only the way of serving differs.
+//! The agent that every comparison server serves.
 //!
-//! The servers are in `src/bin`: `raw-hyper` and `axum` by hand, `ours` and `ours-stream` with this
-//! framework; `python/agent.py` is the same agent on the Python package. `load` drives them and
-//! `cargo xtask bench` compares them.
+//! | program | serves the agent with |
+//! | --- | --- |
+//! | `ours`, `ours-stream` | this framework: one value, and a stream |
+//! | `raw-hyper` | hyper, with a frame per stream item |
+//! | `raw-hyper --coalesce` | hyper, with a frame for all stream items that are ready |
+//! | `axum` | axum |
+//! | `python/agent.py` | the PPIO Python package |
+//!
+//! `load` sends requests to a server; `first-answer` measures new sessions on the local platform.
+//! `cargo xtask bench` runs them and compares the results.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,27 +18,27 @@ use uuid::Uuid;
 /// The largest request body that a server accepts, in bytes.
 pub const MAX_REQUEST_SIZE: usize = 1024 * 1024;
 
-/// The work of the agent: nearly none, so that the way of serving is what is measured.
+/// Returns the value of the agent. This takes little time, so that a measurement shows the server.
 pub fn greet(request: &Value) -> Value {
     let name = request["prompt"].as_str().unwrap_or("world");
     json!({ "greeting": format!("Hello, {name}!") })
 }
 
-/// How many items the request asks for, when it asks for a stream: `{"stream": 100000}`.
+/// Returns the number of items if the request is for a stream, such as `{"stream": 100000}`.
 pub fn stream_length(request: &Value) -> Option<u64> {
     request["stream"].as_u64()
 }
 
-/// One item of a stream, about as large as a token of a language model.
+/// An item of a stream, about as large as a token of a language model.
 #[derive(Serialize)]
 pub struct Token {
-    /// Position in the stream, from zero.
+    /// The position in the stream, from zero.
     pub index: u64,
     /// The text.
     pub text: &'static str,
 }
 
-/// `length` items that are all ready at once.
+/// Returns `length` items, which are all ready.
 pub fn tokens(length: u64) -> impl Iterator<Item = Token> + Send {
     (0..length).map(|index| Token {
         index,
@@ -39,7 +46,7 @@ pub fn tokens(length: u64) -> impl Iterator<Item = Token> + Send {
     })
 }
 
-/// The body of a successful answer.
+/// The body of a successful response.
 #[derive(Serialize)]
 pub struct Envelope {
     result: Value,
@@ -56,7 +63,7 @@ struct Metadata {
 }
 
 impl Envelope {
-    /// A success that took `duration` seconds.
+    /// Creates the envelope of a success that took `duration` seconds.
     pub fn success(result: Value, duration: f64, request_id: Uuid) -> Self {
         Self {
             result,
@@ -68,21 +75,21 @@ impl Envelope {
     }
 }
 
-/// A new version 4 UUID, without a system call.
+/// Returns a new version 4 UUID, without a system call.
 pub fn request_id() -> Uuid {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
 }
 
-/// The address to listen on: loopback, at the port in `PPIO_AGENT_PORT`.
+/// Returns the address to listen on: loopback, with the port in `PPIO_AGENT_PORT`.
 ///
 /// # Errors
 ///
 /// The variable is missing or is not a port.
 pub fn listen_address() -> Result<std::net::SocketAddr, String> {
     let port = std::env::var("PPIO_AGENT_PORT")
-        .map_err(|_| "set PPIO_AGENT_PORT to the port to listen on".to_owned())?;
+        .map_err(|_| "PPIO_AGENT_PORT is not set, set it to the port to listen on".to_owned())?;
     let port: u16 = port
         .parse()
-        .map_err(|_| format!("PPIO_AGENT_PORT is `{port}`, which is not a port"))?;
+        .map_err(|_| format!("PPIO_AGENT_PORT is `{port}`, set it to a number from 1 to 65535"))?;
     Ok(([127, 0, 0, 1], port).into())
 }

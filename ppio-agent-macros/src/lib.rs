@@ -1,48 +1,49 @@
-//! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent). Use them as
-//! `#[ppio::entrypoint]`, `#[ppio::ping]` and `#[ppio::middleware]`; they are documented there.
+//! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and
+//! documents them as `#[ppio::entrypoint]`, `#[ppio::ping]` and `#[ppio::middleware]`.
 //!
-//! Each goes the same way: `attr` parses the arguments, `function` parses and checks the signature
-//! (collecting every mistake), and the file of its name expands what was found into calls of
-//! `ppio::__private`, where the logic lives.
+//! An attribute is expanded in three steps:
+//!
+//! 1. `attr` parses the arguments and `ast` the function;
+//! 2. `valid` checks the signature, and reports every error at its token;
+//! 3. `expand` generates calls of functions in `ppio::__private`, which contain the logic.
 
+mod ast;
 mod attr;
-mod entrypoint;
-mod errors;
-mod function;
-mod middleware;
-mod ping;
+mod diagnostics;
+mod expand;
+mod valid;
 
 use proc_macro::TokenStream;
 
-/// Makes a function the agent's entrypoint, and writes `main`.
+/// Makes a function the agent's entrypoint and generates `main`.
 ///
 /// | argument | meaning |
 /// | --- | --- |
-/// | `config = <expression>` | a `ppio::RuntimeConfig`; the environment wins over it |
-/// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
+/// | `config = <expression>` | a `ppio::RuntimeConfig`; environment variables override it |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
 #[proc_macro_attribute]
 pub fn entrypoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    entrypoint::expand(arguments.into(), &item.into()).into()
+    expand::entrypoint(arguments.into(), &item.into()).into()
 }
 
 /// Makes a function the agent's health check.
 ///
 /// | argument | meaning |
 /// | --- | --- |
-/// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
 #[proc_macro_attribute]
 pub fn ping(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    ping::expand(arguments.into(), &item.into()).into()
+    expand::ping(arguments.into(), &item.into()).into()
 }
 
-/// Wraps a function around `/invocations`, or around every route.
+/// Runs a function around `/invocations`, or around every route.
 ///
 /// | argument | meaning |
 /// | --- | --- |
-/// | `order = <integer>` | the lowest is outermost; the default is 0, ties go in source order |
-/// | `all` | every route, the health check included |
-/// | `crate = <path>` | where the `ppio` crate is, when it is re-exported under another name |
+/// | `order = <integer>` | the lowest is outermost; default 0, equal ones run in source order |
+/// | `all` | runs on every route, `/ping` included |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
 #[proc_macro_attribute]
 pub fn middleware(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    middleware::expand(arguments.into(), &item.into()).into()
+    expand::middleware(arguments.into(), &item.into()).into()
 }

@@ -1,4 +1,4 @@
-//! The id by which callers name a deployed agent.
+//! The id of a deployed agent.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::config::AgentName;
 use crate::text::{self, excerpt};
 
-/// A deployed agent: its name, and the template its sandboxes are made from.
+/// The id of a deployed agent: the agent's name and the template of its sandboxes.
 ///
-/// Written as `{name}-{template id}`, with `_` for `-` in the name, so that the last `-` is the border. Reading
-/// also takes an ARN, whose part after the last `/` is the id.
+/// Displays as `{name}-{template id}` with `_` for each `-` of the name, so that the last `-`
+/// separates the two. Parsing accepts an ARN as well, whose part after the last `/` is the id.
 ///
 /// ```
 /// use ppio_agent_protocol::{AgentId, AgentName};
@@ -20,47 +20,47 @@ use crate::text::{self, excerpt};
 /// let id = AgentId::new(&"my-agent".parse::<AgentName>()?, "tmpl_abc123")?;
 /// assert_eq!(id.to_string(), "my_agent-tmpl_abc123");
 ///
-/// let id: AgentId = "arn:aws:bedrock-agentcore:us-west-2:1234:runtime/my_agent-tmpl_abc123".parse()?;
+/// let arn = "arn:aws:bedrock-agentcore:us-west-2:1234:runtime/my_agent-tmpl_abc123";
+/// let id: AgentId = arn.parse()?;
 /// assert_eq!(id.template_id(), "tmpl_abc123");
 /// assert_eq!(id.agent_name(), "my-agent");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId {
-    /// With hyphens. Ids that others made may hold names that no [`AgentName`] can be.
+    /// The name with hyphens. The id of another tool may have a name that is not an [`AgentName`].
     agent_name: String,
     template_id: String,
 }
 
-/// A text that is no [`AgentId`], or parts that make none.
+/// An error from parsing or building an [`AgentId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidAgentId {
-    /// No `-` stands between a name and a template id.
+    /// The text has no `-` between a name and a template id.
     #[error("{0:?} is not an agent id, write `name-template_id` such as `my_agent-tmpl_abc123`")]
     NotTwoParts(String),
-    /// A template id with `-` or `/` could not be told from the name again; an empty one names nothing.
-    #[error(
-        "{0:?} cannot be the template id in an agent id, it must hold neither `-`, `/` nor spaces"
-    )]
+    /// The template id is empty, or contains `-`, `/`, white space or control characters.
+    #[error("{0:?} is not a template id of an agent id, use letters, digits and `_`")]
     TemplateId(String),
 }
 
 impl AgentId {
-    /// The id of the agent of this name in this template.
+    /// Creates the id of an agent.
     ///
     /// # Errors
-    /// The template id is empty or holds `-`, `/`, white space or control characters.
+    ///
+    /// The template id is empty, or contains `-`, `/`, white space or control characters.
     pub fn new(agent_name: &AgentName, template_id: &str) -> Result<Self, InvalidAgentId> {
         Self::from_parts(agent_name.as_str(), template_id)
     }
 
-    /// The agent's name, with its hyphens.
+    /// The agent's name, with hyphens.
     pub fn agent_name(&self) -> &str {
         &self.agent_name
     }
 
-    /// The template that the agent's sandboxes are made from.
+    /// The id of the template of the agent's sandboxes.
     pub fn template_id(&self) -> &str {
         &self.template_id
     }
@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_ids_and_arns() {
+    fn parses_ids_and_arns() {
         for (text, name, template) in [
             ("a-t", "a", "t"),
             ("my_agent-tmpl_1", "my-agent", "tmpl_1"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_id() {
+    fn rejects_everything_else() {
         for text in [
             "",
             "-",
@@ -163,7 +163,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(name in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", template in "[A-Za-z0-9_]{1,20}") {
+        fn displayed_ids_are_parsed(
+            name in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?",
+            template in "[A-Za-z0-9_]{1,20}",
+        ) {
             let name: AgentName = name.parse().unwrap();
             let id = AgentId::new(&name, &template).unwrap();
             let read: AgentId = id.to_string().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Sizes in bytes, as people write them.
+//! Sizes in bytes, such as `512Mi`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,14 @@ use crate::text::excerpt;
 
 /// A number of bytes.
 ///
-/// Reads whole numbers with an optional unit, in either case: `B`; powers of 1024 as `Ki`, `Mi`, `Gi`, `Ti`,
-/// `Pi`, `Ei`; powers of 1000 as `k`, `M`, `G`, `T`, `P`, `E`; each also with a `B` at the end (`MiB`, `MB`). A lone
-/// lower-case `m` is refused: Kubernetes reads it as thousandths, and nobody means thousandths of a byte.
+/// Parses a whole number with an optional unit, in upper or lower case: `B`; `Ki`, `Mi`, `Gi`,
+/// `Ti`, `Pi` and `Ei`, powers of 1024; `k`, `M`, `G`, `T`, `P` and `E`, powers of 1000. A `B` may
+/// follow (`MiB`, `MB`). The units are those of [quantities in Kubernetes], where `m` is a
+/// thousandth; here `m` alone is rejected.
 ///
-/// Displays as the shortest exact text, and the binary one of two that are as short.
+/// Displays as the shortest exact text; of two texts of the same length, as the binary one.
+///
+/// [quantities in Kubernetes]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 ///
 /// ```
 /// use ppio_agent_protocol::ByteSize;
@@ -29,22 +32,22 @@ use crate::text::excerpt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
 
-/// A text that is no [`ByteSize`].
+/// An error from parsing a [`ByteSize`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidByteSize {
-    /// It does not start with a digit, or the number has a fraction.
+    /// The text does not start with a digit, or the number has a fraction.
     #[error("{0:?} is not a size, write a whole number with a unit such as `512Mi` or `1Gi`")]
     NotANumber(String),
-    /// What follows the number is not a unit.
+    /// The text after the number is not a unit.
     #[error("{0:?} is not a unit of size, use `Ki`, `Mi` or `Gi` (1024) or `k`, `M` or `G` (1000)")]
     UnknownUnit(String),
-    /// The size does not fit into 64 bits.
+    /// The size does not fit in 64 bits.
     #[error("{0:?} is more than 16 EiB, check the unit")]
     TooLarge(String),
 }
 
-/// Every unit, in the spelling that is written.
+/// Every unit, in the spelling of `Display`.
 const UNITS: [(&str, u64); 13] = [
     ("", 1),
     ("Ki", 1 << 10),
@@ -62,7 +65,7 @@ const UNITS: [(&str, u64); 13] = [
 ];
 
 impl ByteSize {
-    /// This many bytes.
+    /// Creates a size of a number of bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
@@ -123,7 +126,7 @@ impl fmt::Display for ByteSize {
             .iter()
             .filter(|(_, factor)| self.0.is_multiple_of(*factor));
         let texts = exact.map(|(name, factor)| format!("{}{name}", self.0 / factor));
-        // The first of equals: plain (which is always exact), then binary, then decimal.
+        // Of the shortest texts the first one: plain (always exact), then binary, then decimal.
         f.pad(&texts.min_by_key(String::len).unwrap_or_default())
     }
 }
@@ -134,12 +137,12 @@ impl Serialize for ByteSize {
     }
 }
 
-/// Reads a text as above, or a plain number of bytes.
+/// Reads a text, or a number of bytes.
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Size;
+        struct SizeVisitor;
 
-        impl Visitor<'_> for Size {
+        impl Visitor<'_> for SizeVisitor {
             type Value = ByteSize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +158,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
         }
 
-        deserializer.deserialize_any(Size)
+        deserializer.deserialize_any(SizeVisitor)
     }
 }
 
@@ -165,7 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_every_unit() {
+    fn parses_every_unit() {
         for (text, bytes) in [
             ("0", 0),
             ("1048576", 1 << 20),
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn rejects_everything_else() {
         use InvalidByteSize::{NotANumber, TooLarge, UnknownUnit};
         let number = NotANumber as fn(String) -> InvalidByteSize;
         for (text, error) in [
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_a_text_or_a_number() {
+    fn reads_a_text_or_a_number() {
         assert_eq!(
             serde_json::from_str::<ByteSize>("1024").unwrap(),
             ByteSize(1024)
@@ -270,14 +273,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_displayed_is_read(number in any::<u64>(), shift in 0..64u32) {
-            for size in [ByteSize(number), ByteSize(number >> shift << shift), ByteSize(number >> shift)] {
+        fn displayed_sizes_are_parsed(number in any::<u64>(), shift in 0..64u32) {
+            for number in [number, number >> shift << shift, number >> shift] {
+                let size = ByteSize(number);
                 prop_assert_eq!(size.to_string().parse(), Ok(size));
             }
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn parsing_does_not_panic(text in "\\PC*") {
             let _ = text.parse::<ByteSize>();
         }
     }

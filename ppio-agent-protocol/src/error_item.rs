@@ -1,37 +1,38 @@
-//! The last item of a stream that failed.
+//! The error item of a stream.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The item that ends a stream in which something went wrong.
+/// The item that ends a stream after an error.
 ///
 /// ```
 /// use ppio_agent_protocol::ErrorItem;
 /// use serde_json::json;
 ///
-/// let item = ErrorItem::from_value(&json!({"error": "model is gone", "error_type": "ModelError"}));
-/// assert_eq!(item.unwrap().error, "model is gone");
+/// let item = json!({"error": "no such model", "error_type": "ModelError"});
+/// assert_eq!(ErrorItem::from_value(&item).unwrap().error, "no such model");
 ///
-/// // An answer that merely has a field of that name is an answer.
+/// // An item with other fields beside `error` is not an error.
 /// assert!(ErrorItem::from_value(&json!({"error": "0.02", "measured": true})).is_none());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ErrorItem {
-    /// What went wrong, for people.
+    /// The error's text.
     pub error: String,
-    /// What went wrong, for programs: the name of the error's type.
+    /// The name of the error's type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    /// A longer text, as `AgentCore` agents send it.
+    /// A longer text, which agents of Amazon Bedrock `AgentCore` send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The request that failed, to find it in the agent's log.
+    /// The id of the request in the agent's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 impl ErrorItem {
-    /// An error with its text.
+    /// Creates an error item with a text.
     pub fn new(error: impl Into<String>) -> Self {
         Self {
             error: error.into(),
@@ -39,14 +40,26 @@ impl ErrorItem {
         }
     }
 
-    /// Names the error's type.
+    /// Sets the name of the error's type.
     pub fn with_type(mut self, error_type: impl Into<String>) -> Self {
         self.error_type = Some(error_type.into());
         self
     }
 
-    /// The error that a stream's item stands for, if it stands for one: an object whose `error` is a text
-    /// and which has no keys but those of this type. The PPIO Python runtime sends `error` alone.
+    /// Sets the longer text.
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Sets the id of the request.
+    pub fn with_request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = Some(request_id.into());
+        self
+    }
+
+    /// Returns the error that an item is: an object whose `error` is a text, without keys other
+    /// than the fields of this type. The PPIO Python runtime sends `error` alone.
     pub fn from_value(item: &Value) -> Option<Self> {
         let fields = item.as_object()?;
         let known = |key: &String| {
@@ -58,7 +71,7 @@ impl ErrorItem {
         if !fields.keys().all(known) {
             return None;
         }
-        // Borrowing deserializer: a wrong type (`error: 5`) is an item, not an error.
+        // An object whose field has another type (`error: 5`) is an item as well.
         Self::deserialize(item).ok()
     }
 }
@@ -69,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tells_errors_from_items() {
+    fn distinguishes_errors_from_items() {
         for item in [
             json!({"error": "e"}),
             json!({"error": ""}),
@@ -96,10 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
-        let item = ErrorItem::new("no").with_type("Refused");
+    fn written_errors_are_read() {
+        let item = ErrorItem::new("no")
+            .with_type("Refused")
+            .with_message("not today")
+            .with_request_id("r-1");
         let value = serde_json::to_value(&item).unwrap();
-        assert_eq!(value, json!({"error": "no", "error_type": "Refused"}));
+        assert_eq!(
+            value,
+            json!({
+                "error": "no", "error_type": "Refused", "message": "not today", "request_id": "r-1",
+            })
+        );
         assert_eq!(ErrorItem::from_value(&value), Some(item));
     }
 }

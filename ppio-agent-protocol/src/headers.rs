@@ -1,41 +1,42 @@
-//! Header names and ports that are part of the contract.
+//! Header names and ports of the protocol.
 //!
-//! The names are lower-case, as HTTP/2 and the `http` crate want them; HTTP compares them without case.
+//! The names are in lower case, as the `http` crate requires of constants; HTTP compares header
+//! names without case.
 
-/// The id of one request: taken from the caller, or made by the runtime, and sent back on every response.
+/// The id of a request: taken from the caller or generated, and sent back on every response.
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// The caller's session, as Amazon Bedrock `AgentCore` sends it to an agent.
 pub const AGENT_CORE_SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
-/// The request's id, as Amazon Bedrock `AgentCore` sends it to an agent.
+/// The id of a request, as Amazon Bedrock `AgentCore` sends it to an agent.
 pub const AGENT_CORE_REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 
-/// Which sandbox a request is for, when host names do not tell.
+/// The sandbox that a request is for, where the host name does not contain it.
 pub const PPIO_SANDBOX_ID: &str = "ppio-sandbox-id";
 
-/// Which port of the sandbox a request is for, when host names do not tell.
+/// The port in the sandbox that a request is for, where the host name does not contain it.
 pub const PPIO_SANDBOX_PORT: &str = "ppio-sandbox-port";
 
-/// [`PPIO_SANDBOX_ID`] as the E2B packages spell it.
+/// [`PPIO_SANDBOX_ID`] in the spelling of the E2B SDKs.
 pub const E2B_SANDBOX_ID: &str = "e2b-sandbox-id";
 
-/// [`PPIO_SANDBOX_PORT`] as the E2B packages spell it.
+/// [`PPIO_SANDBOX_PORT`] in the spelling of the E2B SDKs.
 pub const E2B_SANDBOX_PORT: &str = "e2b-sandbox-port";
 
 /// The API key of the control plane.
 pub const API_KEY: &str = "x-api-key";
 
-/// The token of one sandbox's daemon (envd), when the sandbox was created `secure`.
+/// The access token of a sandbox's daemon (envd), if the sandbox was created with `secure`.
 pub const ACCESS_TOKEN: &str = "x-access-token";
 
-/// The cursor of a list's next page; absent on the last one.
+/// The cursor of a list's next page; absent on the last page.
 pub const NEXT_TOKEN: &str = "x-next-token";
 
-/// The port an agent listens on inside its sandbox.
+/// The port that an agent listens on in its sandbox.
 pub const AGENT_PORT: u16 = 8080;
 
-/// The port the sandbox's daemon (envd: files, processes) listens on.
+/// The port that a sandbox's daemon (envd, for files and processes) listens on.
 pub const ENVD_PORT: u16 = 49983;
 
 #[cfg(test)]

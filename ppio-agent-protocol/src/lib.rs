@@ -1,24 +1,29 @@
-//! What travels between a PPIO agent, its platform and its callers.
+//! The wire formats between a PPIO agent, its platform and its callers.
 //!
-//! Models, identifiers, event streams and names, and nothing that opens a socket: the runtime and the client
-//! both build on this crate, and neither links the other.
+//! This crate has models, identifiers, event streams and names, and no I/O. The runtime and the
+//! client are built on it, and neither links the other.
 //!
-//! | what | where |
+//! | format | type |
 //! | --- | --- |
 //! | `agent.yaml`, and the same document in a template's metadata | [`AgentConfig`] |
-//! | `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
-//! | streamed answers | [`sse`], [`ErrorItem`] |
-//! | `GET /ping` | [`PingResponse`], [`PingStatus`] |
-//! | what callers name an agent by | [`AgentId`] |
+//! | the bodies of `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
+//! | event streams, and their error item | [`sse`], [`ErrorItem`] |
+//! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
+//! | the id of a deployed agent | [`AgentId`] |
 //! | header names and ports | [`headers`] |
 //! | sizes such as `512Mi` | [`ByteSize`] |
 //!
-//! Three rules hold everywhere. Writing is exact, reading is lenient where other programs are known to
-//! differ. A value that has been read is valid: names, sizes and paths are types of their own, and their errors say
-//! what to write instead. Fields this version does not know are kept.
+//! Three rules apply everywhere:
+//!
+//! - Writing is exact; reading is lenient where other programs are known to differ.
+//! - A value that was read is valid. Names, sizes and paths have types of their own, and their
+//!   errors say what to write instead.
+//! - Fields that this version does not define are kept in `extra`.
 //!
 //! # Features
-//! - `yaml` (off by default): `AgentConfig::from_yaml` and `to_yaml`. Only tools that touch an author's files need it.
+//!
+//! - `yaml` (off by default): `AgentConfig::from_yaml` and `AgentConfig::to_yaml`. A running agent
+//!   does not need it.
 
 mod agent_id;
 mod byte_size;
@@ -41,3 +46,11 @@ pub use config::{
 pub use error_item::ErrorItem;
 pub use invocation::{InvocationRequest, InvocationResponse, InvocationStatus};
 pub use ping::{PingResponse, PingStatus, UnknownPingStatus};
+// Signatures of this crate name their types.
+#[doc(no_inline)]
+pub use {bytes, serde_json};
+
+/// Tests the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! `GET /ping`: is the agent well, and may the platform take its sandbox away?
+//! The body of `GET /ping`, the health check.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use crate::text;
 
-/// What an agent says about itself on `GET /ping`.
+/// The status of an agent.
 ///
-/// Writing is exact (`Healthy`, `HealthyBusy`). Reading is lenient, because agents in the field answer
-/// in several dialects: case, spaces, `-` and `_` do not matter, and the synonyms below are understood.
+/// Reading is lenient, because agents write the two statuses in several ways: case, white space,
+/// `-` and `_` are ignored, and there are synonyms.
 ///
-/// | read | means |
+/// | read | status |
 /// | --- | --- |
 /// | `Healthy`, `ok`, `up` | [`Healthy`](Self::Healthy) |
 /// | `HealthyBusy`, `busy`, `working` | [`HealthyBusy`](Self::HealthyBusy) |
@@ -29,20 +29,21 @@ use crate::text;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PingStatus {
-    /// Ready for requests, nothing running.
+    /// The agent is ready for requests and has no background work.
     #[default]
     Healthy,
-    /// Ready for requests, and background work is running: the platform does not reclaim the sandbox.
+    /// The agent is ready for requests and has background work, so that the platform keeps the
+    /// sandbox.
     HealthyBusy,
 }
 
-/// A ping status that is none of the words [`PingStatus`] reads.
+/// An error from parsing a [`PingStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown ping status {0:?}, expected \"Healthy\" or \"HealthyBusy\"")]
+#[error("{0:?} is not a ping status, write `Healthy` or `HealthyBusy`")]
 pub struct UnknownPingStatus(String);
 
 impl PingStatus {
-    /// The exact text on the wire.
+    /// The text on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "Healthy",
@@ -89,7 +90,7 @@ impl<'de> Deserialize<'de> for PingStatus {
 /// The body of `GET /ping`.
 ///
 /// The PPIO runtime writes `status`, `message` and `timestamp`; Amazon Bedrock `AgentCore` reads
-/// `time_of_last_update`. An agent may write all of them, and its own fields beside them.
+/// `time_of_last_update`. An agent may write other fields as well.
 ///
 /// ```
 /// use ppio_agent_protocol::{PingResponse, PingStatus};
@@ -103,34 +104,54 @@ impl<'de> Deserialize<'de> for PingStatus {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PingResponse {
-    /// How the agent is.
+    /// The status of the agent.
     pub status: PingStatus,
-    /// A sentence for people.
+    /// A description of the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When the answer was made, ISO 8601.
+    /// When the response was created, in ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
-    /// When the status last changed, in whole seconds since the Unix epoch. A fraction is read and dropped.
+    /// When the status last changed, in whole seconds since the Unix epoch. A fraction is
+    /// truncated.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "unix_seconds"
     )]
     pub time_of_last_update: Option<u64>,
-    /// Every field this version does not know, kept as it came.
+    /// Fields that this version does not define.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl PingResponse {
-    /// An answer with this status and nothing else.
+    /// Creates a response with a status.
     pub fn new(status: PingStatus) -> Self {
         Self {
             status,
             ..Self::default()
         }
+    }
+
+    /// Sets the description of the status.
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Sets when the response was created, in ISO 8601.
+    pub fn with_timestamp(mut self, timestamp: impl Into<String>) -> Self {
+        self.timestamp = Some(timestamp.into());
+        self
+    }
+
+    /// Sets when the status last changed, in seconds since the Unix epoch.
+    pub fn with_time_of_last_update(mut self, seconds: u64) -> Self {
+        self.time_of_last_update = Some(seconds);
+        self
     }
 }
 
@@ -140,11 +161,11 @@ impl From<PingStatus> for PingResponse {
     }
 }
 
-/// Python agents are free to write `time.time()`, which is a float.
+/// Reads a number with a fraction as well: `time.time()` of Python is a float.
 fn unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    struct Seconds;
+    struct SecondsVisitor;
 
-    impl Visitor<'_> for Seconds {
+    impl Visitor<'_> for SecondsVisitor {
         type Value = Option<u64>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,8 +186,11 @@ fn unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
                 .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
         }
 
-        // The cast saturates, and NaN does not pass the comparison.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates, and NaN fails the comparison"
+        )]
         fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Self::Value, E> {
             if seconds >= 0.0 {
                 Ok(Some(seconds as u64))
@@ -176,7 +200,7 @@ fn unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
         }
     }
 
-    deserializer.deserialize_any(Seconds)
+    deserializer.deserialize_any(SecondsVisitor)
 }
 
 #[cfg(test)]
@@ -184,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_dialect() {
+    fn reads_every_synonym() {
         for (text, status) in [
             ("Healthy", PingStatus::Healthy),
             ("healthy", PingStatus::Healthy),
@@ -201,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_status() {
+    fn rejects_everything_else() {
         for text in ["", "unhealthy", "healthy!", "Ｈealthy", "健康", "0"] {
             assert!(text.parse::<PingStatus>().is_err(), "{text:?}");
         }
@@ -227,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_ping_without_status_or_before_the_epoch() {
+    fn rejects_responses_without_status_or_before_the_epoch() {
         for text in [
             "{}",
             r#"{"status":null}"#,

@@ -1,4 +1,4 @@
-//! Values that travel as text and are checked while they are read.
+//! Values that are written as text and parsed while they are read.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserializer, Visitor};
 
-/// Parses inside the visitor, not after it: only there does the format still know line and column.
+/// Deserializes a text and parses it. Parsing happens in the visitor, where the format still adds
+/// the line and the column to an error.
 pub(crate) fn deserialize<'de, D, T>(
     deserializer: D,
     expecting: &'static str,
@@ -15,13 +16,16 @@ where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
 {
-    struct Parsed<T>(&'static str, PhantomData<T>);
+    struct ParsingVisitor<T> {
+        expecting: &'static str,
+        parsed: PhantomData<T>,
+    }
 
-    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Parsed<T> {
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for ParsingVisitor<T> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
+            f.write_str(self.expecting)
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -29,13 +33,16 @@ where
         }
     }
 
-    deserializer.deserialize_str(Parsed(expecting, PhantomData))
+    deserializer.deserialize_str(ParsingVisitor {
+        expecting,
+        parsed: PhantomData,
+    })
 }
 
-/// The start of a text, so that an error about a huge value is not itself huge.
+/// Returns the first 64 characters of a text, for errors that quote a value of any length.
 pub(crate) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 64;
-    match text.char_indices().nth(LONGEST) {
+    const MAX_CHARACTERS: usize = 64;
+    match text.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

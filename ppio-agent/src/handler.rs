@@ -62,9 +62,9 @@ pub struct Job {
 
 /// What an entrypoint can take as its request.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot receive `{Self}`",
-    label = "this cannot be read from JSON",
-    note = "help: add `#[derive(serde::Deserialize)]` to it, or take `ppio::Value`"
+    message = "the request of an entrypoint cannot be `{Self}`",
+    label = "does not implement `serde::Deserialize`",
+    note = "help: add `#[derive(serde::Deserialize)]` to the type, or take `ppio::Value`"
 )]
 pub trait AgentRequest: Sized + 'static {
     #[doc(hidden)]
@@ -88,9 +88,9 @@ impl<T: DeserializeOwned + 'static> AgentRequest for T {
 
 /// A request that can move to the thread where the author's function runs.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot receive `{Self}`, because it is not `Send`",
-    label = "this cannot move between threads",
-    note = "help: keep an `Arc` in it where there is an `Rc`"
+    message = "the request of an entrypoint cannot be `{Self}`, which is not `Send`",
+    label = "cannot be sent between threads",
+    note = "help: write `Arc` instead of `Rc` in the type"
 )]
 pub trait SendRequest: Send {}
 
@@ -182,8 +182,8 @@ where
 
 /// The second parameter of an entrypoint, under whatever name its author knows the type.
 #[diagnostic::on_unimplemented(
-    message = "the second parameter of an entrypoint is the context, not `{Self}`",
-    label = "not a context",
+    message = "the second parameter of an entrypoint must be `ppio::RequestContext`, not `{Self}`",
+    label = "expected the context",
     note = "help: write `ppio::RequestContext` or `&ppio::RequestContext`"
 )]
 pub trait PassContext<'a> {
@@ -217,7 +217,7 @@ pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an entrypoint",
     label = "not an entrypoint",
-    note = "an entrypoint takes the request and optionally a `ppio::RequestContext`, and returns a `ppio::IntoReply`"
+    note = "help: take the request and optionally a `ppio::RequestContext`, and return a type that implements `ppio::IntoReply`"
 )]
 pub trait Entrypoint<Marker>: Send + Sync + 'static {
     #[doc(hidden)]

@@ -12,7 +12,7 @@ use crate::service::{Exchange, answer_endpoint};
 
 /// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
 #[diagnostic::on_unimplemented(
-    message = "middleware cannot answer with `{Self}`",
+    message = "middleware cannot return `{Self}`",
     label = "not a response",
     note = "help: return `ppio::Response`, or `Result<ppio::Response, ppio::Error>`"
 )]
@@ -51,8 +51,8 @@ pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
 
 /// The first parameter of middleware, under whatever name its author knows the type.
 #[diagnostic::on_unimplemented(
-    message = "the first parameter of middleware is the request, not `{Self}`",
-    label = "not a request",
+    message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
+    label = "expected `ppio::Request`",
     note = "help: write `ppio::Request`"
 )]
 pub trait PassRequest {
@@ -74,8 +74,8 @@ pub fn pass_request<T: PassRequest>(request: Request) -> T {
 
 /// The second parameter of middleware, under whatever name its author knows the type.
 #[diagnostic::on_unimplemented(
-    message = "the second parameter of middleware is the rest of the way, not `{Self}`",
-    label = "not the rest of the way",
+    message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
+    label = "expected `ppio::Next`",
     note = "help: write `ppio::Next`"
 )]
 pub trait PassNext {

@@ -22,9 +22,9 @@ const THREADS: usize = 8;
 /// What a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
 #[diagnostic::on_unimplemented(
-    message = "a ping cannot answer with `{Self}`",
+    message = "a ping cannot return `{Self}`",
     label = "not a health status",
-    note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that can be displayed"
+    note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that implements `std::fmt::Display`"
 )]
 pub trait IntoPing {
     /// The answer, or why there is none.
@@ -203,10 +203,8 @@ pub(crate) async fn answer(
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };
-    let mut ping = checked.unwrap_or_else(|error| PingResponse {
-        message: Some(error),
-        ..PingResponse::new(PingStatus::HealthyBusy)
-    });
+    let mut ping = checked
+        .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
     if busy {
         ping.status = PingStatus::HealthyBusy;
     }

@@ -101,9 +101,9 @@ pub struct IsPlain;
 
 /// A future that an author's function returned.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot await `{Self}`, because it is not `Send`",
-    label = "this cannot move between threads, as it does while it is awaited",
-    note = "help: keep an `Arc` in it where there is an `Rc`; write a box as `Pin<Box<dyn Future<Output = ..> + Send>>`"
+    message = "an entrypoint cannot return the future `{Self}`, which is not `Send`",
+    label = "cannot be sent between threads",
+    note = "help: write `Arc` instead of `Rc` in the future; write a boxed future as `Pin<Box<dyn Future<Output = ..> + Send>>`"
 )]
 pub trait AgentFuture: Send {}
 
@@ -255,9 +255,9 @@ pub struct IsDisplay;
 
 /// Makes an author's error ours.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot fail with `{E}`",
-    label = "this error cannot be shown to the caller",
-    note = "help: implement `std::fmt::Display` for it (`#[derive(thiserror::Error)]` does), or use `ppio::Error`"
+    message = "an entrypoint cannot return the error `{E}`",
+    label = "the error does not implement `std::fmt::Display`",
+    note = "help: implement `std::fmt::Display` for the error, for example with `#[derive(thiserror::Error)]`, or return `ppio::Error`"
 )]
 pub trait ConvertError<E> {
     /// Converts one error.
@@ -377,9 +377,9 @@ pub struct IsValue;
 
 /// A value that can be written as JSON.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot answer with `{Self}`",
-    label = "this cannot be written as JSON",
-    note = "help: add `#[derive(serde::Serialize)]` to it, or return a stream, an iterator or a `ppio::Response`"
+    message = "an entrypoint cannot return `{Self}`",
+    label = "does not implement `serde::Serialize`",
+    note = "help: add `#[derive(serde::Serialize)]` to the type, or return a stream, an iterator or a `ppio::Response`"
 )]
 pub trait AgentValue: Serialize {}
 
@@ -388,9 +388,9 @@ impl<T: Serialize> AgentValue for T {}
 
 /// Items that can be sent from any thread.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot stream from `{Self}`, because it is not `Send`",
-    label = "this cannot move between threads, as it does while its items are sent",
-    note = "help: keep an `Arc` in it where there is an `Rc`; write a box as `Box<dyn Iterator<Item = ..> + Send>` or `Pin<Box<dyn Stream<Item = ..> + Send>>`"
+    message = "an entrypoint cannot return the stream or iterator `{Self}`, which is not `Send`",
+    label = "cannot be sent between threads",
+    note = "help: write `Arc` instead of `Rc` in it; write a box as `Box<dyn Iterator<Item = ..> + Send>` or `Pin<Box<dyn Stream<Item = ..> + Send>>`"
 )]
 pub trait AgentItems: Send {}
 
@@ -534,8 +534,8 @@ pub struct ResultItem;
 
 /// An item that can be written as JSON.
 #[diagnostic::on_unimplemented(
-    message = "an agent cannot send `{Self}` as an item",
-    label = "these items cannot be written as JSON",
+    message = "a stream cannot have items of type `{Self}`",
+    label = "the items do not implement `serde::Serialize`",
     note = "help: add `#[derive(serde::Serialize)]` to the type of the items"
 )]
 pub trait AgentItem: Serialize {}

@@ -102,9 +102,9 @@ pub struct Events<I>(pub I);
 /// What a closure may return: a value, [`Json`], [`EventStream`], [`Events`], a [`Response`], or
 /// any of them in a `Result`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a reply",
+    message = "an entrypoint cannot return `{Self}`",
     label = "not a reply",
-    note = "wrap a value in `ppio::Json(..)`, a stream in `ppio::EventStream(..)`, an iterator in `ppio::Events(..)`"
+    note = "help: wrap a value in `ppio::Json(..)`, a stream in `ppio::EventStream(..)`, an iterator in `ppio::Events(..)`"
 )]
 pub trait IntoReply: Sized {
     /// Delivers the reply.

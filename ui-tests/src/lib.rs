@@ -1,3 +1,2 @@
-//! What the attribute macros accept, and what they say when they do not. There are only tests here:
-//! `tests/shapes` serves every shape that is accepted and checks its answer, `tests/fail` holds one
-//! file for each mistake, with the message that it gets.
+//! Tests of the attribute macros: `tests/pass` serves every accepted signature and checks its
+//! response; `tests/fail` has one file for each mistake, with its message.

@@ -1,4 +1,4 @@
-//! The agent written on axum, the way its documentation teaches.
+//! The agent on axum, as the documentation of axum shows it.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?
         .tap_io(|socket| {
             if let Err(error) = socket.set_nodelay(true) {
-                eprintln!("cannot turn off Nagle's algorithm: {error}");
+                eprintln!("cannot set TCP_NODELAY: {error}");
             }
         });
     let app = Router::new()

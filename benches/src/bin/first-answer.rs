@@ -1,12 +1,14 @@
-//! From `create_session` to the first answer of an agent, by our client and by the published Python client, on one
-//! local platform. `cargo xtask bench` runs it; by hand:
+//! Measures the time from `create_session` to the first response of an agent on the local platform,
+//! with `ppio-agent-client` and with the published Python client. `cargo xtask bench` runs it.
 //!
 //! ```text
 //! first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS
 //! ```
 //!
-//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients take turns from round to round.
+//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients alternate from
+//! round to round.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -15,10 +17,8 @@ use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
 use serde_json::json;
 use tokio::process::Command;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
 #[tokio::main]
-async fn main() -> Outcome<()> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let [agent, python, script, rounds, sessions] = arguments.as_slice() else {
         return Err("usage: first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS".into());
@@ -35,7 +35,7 @@ async fn main() -> Outcome<()> {
     let spec = TemplateSpec::new("first-answer").binary(agent);
     let template = platform.build_template(spec).await?;
     for _ in 0..rounds {
-        ours(&platform, &template.id, sessions).await?;
+        measure_client(&platform, &template.id, sessions).await?;
         let status = Command::new(python)
             .arg(script)
             .args([&template.id, &sessions.to_string()])
@@ -51,19 +51,23 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-async fn ours(platform: &LocalPlatform, template: &str, sessions: u32) -> Outcome<()> {
+async fn measure_client(
+    platform: &LocalPlatform,
+    template: &str,
+    sessions: u32,
+) -> Result<(), Box<dyn Error>> {
     let client = AgentRuntimeClient::builder()
         .base_url(platform.url())
         .domain(platform.domain())
         .api_key(platform.api_key())
         .build()?;
-    // The first one fills the cache of templates, on both sides, and is not counted.
+    // The first session fills the caches of templates, and is not counted.
     for number in 0..=sessions {
         let started = Instant::now();
         let session = client.create_session(template).await?;
-        let answer = session.invoke(json!({"prompt": "Ada"})).await?;
+        let response = session.invoke(json!({"prompt": "Ada"})).await?;
         let elapsed = started.elapsed();
-        assert_eq!(answer.result, Some(json!({"message": "Hello, Ada!"})));
+        assert_eq!(response.result, Some(json!({"message": "Hello, Ada!"})));
         if number > 0 {
             println!("ours={:.3}", elapsed.as_secs_f64() * 1e3);
         }

@@ -10,8 +10,10 @@ use crate::text::{self, excerpt};
 
 /// An agent's name: 1 to 63 lower-case ASCII letters, digits and hyphens, no hyphen at either end.
 ///
-/// The letters are the design's rule. Length and ends come from DNS labels (RFC 1123), which is also how
-/// Kubernetes names things: an agent's name can so become part of a host name.
+/// This is a DNS label of [RFC 1123] in lower case, so that a name can be part of a host name and
+/// of a Kubernetes object's name.
+///
+/// [RFC 1123]: https://www.rfc-editor.org/rfc/rfc1123#page-13
 ///
 /// ```
 /// use ppio_agent_protocol::AgentName;
@@ -24,33 +26,34 @@ use crate::text::{self, excerpt};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentName(String);
 
-/// A text that is no [`AgentName`].
+/// An error from parsing an [`AgentName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidAgentName {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the name is empty, write one such as `my-agent`")]
     Empty,
-    /// There is too much.
+    /// The text is longer than [`AgentName::MAX_LENGTH`].
     #[error(
         "the name has {length} characters, use at most {}",
         AgentName::MAX_LENGTH
     )]
     TooLong {
-        /// How many characters it has.
+        /// The number of characters.
         length: usize,
     },
-    /// A character that may not stand in a name.
+    /// A character is not allowed.
     #[error(
-        "{name:?} holds {character:?}, use only lower-case letters, digits and hyphens, such as `my-agent`"
+        "{name:?} holds {character:?}, use only lower-case letters, digits and hyphens, such as \
+         `my-agent`"
     )]
     Character {
-        /// The name, or its start if it is long.
+        /// The text, shortened to 64 characters.
         name: String,
-        /// The first offender.
+        /// The first character that is not allowed.
         character: char,
     },
-    /// A hyphen at the start or at the end.
+    /// The text starts or ends with a hyphen.
     #[error("{0:?} starts or ends with a hyphen, remove it")]
     HyphenAtEnd(String),
 }
@@ -59,7 +62,7 @@ impl AgentName {
     /// The longest name, in characters.
     pub const MAX_LENGTH: usize = 63;
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -116,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule() {
+    fn accepts_dns_labels_in_lower_case() {
         let longest = "a".repeat(63);
         for name in ["a", "0", "my-agent", "a--b", "007", longest.as_str()] {
             assert!(name.parse::<AgentName>().is_ok(), "{name:?}");

@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{self, excerpt};
 
-/// An e-mail address, checked for the mistakes people make, not for all of RFC 5322: one `@` with something
-/// before it, a domain with a dot inside after it, no white space, at most 254 bytes (what mail can carry).
+/// The author's e-mail address.
 ///
-/// ```
-/// use ppio_agent_protocol::AuthorEmail;
+/// The check finds common mistakes and is not the grammar of RFC 5322: one `@` with text before it,
+/// a domain with a dot after it, no white space, and at most 254 bytes, the limit of [RFC 5321].
 ///
-/// assert!("developer@example.com".parse::<AuthorEmail>().is_ok());
-/// assert!("developer".parse::<AuthorEmail>().is_err());
-/// ```
+/// [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthorEmail(String);
 
-/// A text that is no [`AuthorEmail`].
+/// An error from parsing an [`AuthorEmail`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an e-mail address, write one such as `developer@example.com`")]
 pub struct InvalidAuthorEmail(String);
 
+/// A path of 256 bytes without its `<` and `>`.
+const MAX_BYTES: usize = 254;
+
 impl AuthorEmail {
-    /// The address.
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,7 +40,7 @@ impl FromStr for AuthorEmail {
             |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
         let plain =
             |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | ',' | ';');
-        let valid = text.len() <= 254
+        let valid = text.len() <= MAX_BYTES
             && text.chars().all(plain)
             && text.split_once('@').is_some_and(|(user, domain)| {
                 !user.is_empty()
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule() {
+    fn finds_common_mistakes() {
         for text in [
             "a@b.c",
             "developer@example.com",

@@ -9,31 +9,22 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::excerpt;
 
-/// How much processor time an agent's sandbox has, to the thousandth of a processor: `1`, `0.5` or `500m`.
-///
-/// ```
-/// use ppio_agent_protocol::CpuLimit;
-///
-/// let limit: CpuLimit = "1500m".parse()?;
-/// assert_eq!(limit.millicores(), 1500);
-/// assert_eq!(limit.cpu_count(), 2);
-/// # Ok::<(), ppio_agent_protocol::InvalidCpuLimit>(())
-/// ```
+/// The processors of a sandbox, in thousandths: `1`, `0.5` or `500m`, as Kubernetes writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuLimit(NonZeroU32);
 
-/// A text or number that is no [`CpuLimit`].
+/// An error from parsing a [`CpuLimit`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a number of processors above zero, write one such as `1`, `0.5` or `500m`")]
 pub struct InvalidCpuLimit(String);
 
 impl CpuLimit {
-    /// The number of thousandths of a processor.
+    /// The limit in thousandths of a processor.
     pub fn millicores(self) -> u32 {
         self.0.get()
     }
 
-    /// The number of processors, rounded up: what the control plane calls `cpuCount`.
+    /// The limit in processors, rounded up; `cpuCount` of the control plane.
     pub fn cpu_count(self) -> u32 {
         self.millicores().div_ceil(1000)
     }
@@ -50,7 +41,7 @@ impl FromStr for CpuLimit {
     }
 }
 
-/// Exact in integers: `0.001` is one millicore, and more than three decimals are none.
+/// Parses without floating point: `0.001` is 1, and a fourth decimal is an error.
 fn millicores(text: &str) -> Option<u32> {
     let number = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
@@ -86,12 +77,12 @@ impl Serialize for CpuLimit {
     }
 }
 
-/// Reads a text as above, or a number without quotes.
+/// Reads a text, or a number without quotes.
 impl<'de> Deserialize<'de> for CpuLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Limit;
+        struct LimitVisitor;
 
-        impl Visitor<'_> for Limit {
+        impl Visitor<'_> for LimitVisitor {
             type Value = CpuLimit;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +106,7 @@ impl<'de> Deserialize<'de> for CpuLimit {
             }
         }
 
-        deserializer.deserialize_any(Limit)
+        deserializer.deserialize_any(LimitVisitor)
     }
 }
 
@@ -124,13 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processors() {
+    fn parses_and_displays_processors() {
         for (text, millicores, count, written) in [
             ("1", 1000, 1, "1"),
             ("1000m", 1000, 1, "1"),
             ("500m", 500, 1, "500m"),
             ("0.5", 500, 1, "500m"),
             ("1.25", 1250, 2, "1250m"),
+            ("1500m", 1500, 2, "1500m"),
             ("0.001", 1, 1, "1m"),
             (" 2 ", 2000, 2, "2"),
             ("4294967", 4_294_967_000, 4_294_967, "4294967"),

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::{self, excerpt};
 
-/// The file an agent starts from, relative to its project: a Python file or a Rust target's root.
+/// The file that an agent starts from: a Python file or the root of a Rust target.
 ///
-/// The platform's clients put it unquoted into a shell command in the sandbox, so only letters, digits,
-/// `.`, `_`, `-` and `/` are allowed, it stays inside the project (no absolute path, no `..`), and it does not start
-/// with `-`.
+/// The path is relative to `agent.yaml` and cannot contain `..`. Clients of the platform write it
+/// without quotes into a shell command of the sandbox, so it consists of letters, digits, `.`, `_`,
+/// `-` (not first) and `/`.
 ///
 /// ```
 /// use ppio_agent_protocol::Entrypoint;
@@ -34,47 +34,48 @@ enum Language {
     Rust,
 }
 
-/// A text that is no [`Entrypoint`].
+/// An error from parsing an [`Entrypoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEntrypoint {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the entrypoint is empty, write a file such as `agent.py` or `src/main.rs`")]
     Empty,
-    /// Neither a Python nor a Rust file.
+    /// The file is neither a Python nor a Rust file.
     #[error(
-        "{0:?} is neither a `.py` nor a `.rs` file, write a file such as `agent.py` or `src/main.rs`"
+        "{0:?} is neither a `.py` nor a `.rs` file, write a file such as `agent.py` or \
+         `src/main.rs`"
     )]
     Language(String),
-    /// An absolute path, or one that leaves the project or names no file.
+    /// The path is absolute, contains `..`, or does not end with a file name.
     #[error(
         "{0:?} is not a path inside the project, write it relative to agent.yaml and without `..`"
     )]
     Outside(String),
-    /// A character that a shell could take for something else.
+    /// A character is not allowed.
     #[error(
         "{path:?} holds {character:?}, use only letters, digits, `.`, `_`, `-` (not first) and `/`"
     )]
     Character {
-        /// The path, or its start if it is long.
+        /// The text, shortened to 64 characters.
         path: String,
-        /// The first offender.
+        /// The first character that is not allowed.
         character: char,
     },
 }
 
 impl Entrypoint {
-    /// The path as it was written, relative to the project.
+    /// The path as it was written.
     pub fn as_str(&self) -> &str {
         &self.path
     }
 
-    /// Whether it is a Python file.
+    /// Whether the file is a Python file.
     pub fn is_python(&self) -> bool {
         self.language == Language::Python
     }
 
-    /// Whether it is the root of a Rust target.
+    /// Whether the file is the root of a Rust target.
     pub fn is_rust(&self) -> bool {
         self.language == Language::Rust
     }
@@ -87,7 +88,7 @@ impl FromStr for Entrypoint {
         if path.is_empty() {
             return Err(InvalidEntrypoint::Empty);
         }
-        // `C:\agent.py` is better told that it is absolute than that it holds a colon.
+        // Reported as absolute, which is more helpful for `C:\agent.py` than the colon.
         if path.starts_with(['/', '\\', '~'])
             || path.get(1..).is_some_and(|rest| rest.starts_with(":\\"))
         {
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule() {
+    fn accepts_files_inside_the_project() {
         for (text, python) in [
             ("agent.py", true),
             ("./agent.py", true),

@@ -1,57 +1,59 @@
-//! What is wrong with a document, and where.
+//! The error of a document.
 
 use std::fmt;
 
 use serde_path_to_error::{Path, Segment};
 
-/// The first mistake of a document: the field, the place, and what to do.
+/// The first error of a document: the field, the position in the text, and what to write instead.
 ///
 /// Displays as `metadata.name (line 4, column 9): "My Agent" holds 'M', use only …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     path: Option<String>,
-    place: Option<Place>,
+    position: Option<LineColumn>,
     problem: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct LineColumn {
     line: usize,
     column: usize,
 }
 
 impl ConfigError {
-    /// The field, such as `metadata.name`; `None` if the mistake is in no field, as when the text is not even
-    /// JSON or YAML.
+    /// The path of the field, such as `metadata.name`; `None` if the error is not in a field, as
+    /// when the text is not JSON or YAML.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }
 
-    /// The line, counted from 1, if the document came as text.
+    /// The line, from 1; `None` if the document was not read from text.
     pub fn line(&self) -> Option<usize> {
-        self.place.map(|place| place.line)
+        self.position.map(|position| position.line)
     }
 
-    /// The column, counted from 1, if the document came as text. For YAML it is where the value starts (for a
-    /// missing or doubled field, where its section starts), for JSON where reading stopped.
+    /// The column, from 1; `None` if the document was not read from text.
+    ///
+    /// In YAML it is the start of the value (of the section, for a missing or a duplicate field);
+    /// in JSON it is where reading stopped.
     pub fn column(&self) -> Option<usize> {
-        self.place.map(|place| place.column)
+        self.position.map(|position| position.column)
     }
 
-    /// What is wrong and what to do about it, without the place.
+    /// The error and what to write instead, without field and position.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// From what a format's library reports. Its text repeats the path and the place, which are taken out,
-    /// and serde's own texts about fields get their remedy.
+    /// Creates an error from the text of a format's library. Path and position, which the text
+    /// repeats, are removed; texts of serde about missing and duplicate fields get a remedy.
     pub(super) fn new(path: Option<&Path>, line: usize, column: usize, message: &str) -> Self {
         // An empty JSON text ends in column 0.
-        let place = (line > 0).then_some(Place {
+        let position = (line > 0).then_some(LineColumn {
             line,
             column: column.max(1),
         });
-        let path = path.and_then(known_part);
+        let path = path.and_then(known_path);
         let message = message
             .strip_suffix(&format!(" at line {line} column {column}"))
             .unwrap_or(message);
@@ -65,27 +67,28 @@ impl ConfigError {
                 format!("the field is missing, add `{}`", example(field)),
             )
         } else if let Some(field) = quoted_after("duplicate field ", message) {
-            (field, "the field stands there twice, remove one".to_owned())
+            (field, "duplicate field, remove one of the two".to_owned())
         } else {
             let problem = message.to_owned();
             return Self {
                 path,
-                place,
+                position,
                 problem,
             };
         };
-        // serde reports these at the section, and the field itself is the better name.
+        // serde reports these two at the section.
         let path = path.map_or_else(|| field.to_owned(), |section| format!("{section}.{field}"));
         Self {
             path: Some(path),
-            place,
+            position,
             problem,
         }
     }
 }
 
-/// The path up to where reading lost track (a syntax error, in the middle of a key); `None` for the document.
-fn known_part(path: &Path) -> Option<String> {
+/// Returns the path up to a segment that the format does not know, as after a syntax error in a
+/// key; `None` for the document itself.
+fn known_path(path: &Path) -> Option<String> {
     let mut known = String::new();
     for segment in path {
         match segment {
@@ -106,7 +109,7 @@ fn quoted_after<'a>(what: &str, message: &'a str) -> Option<&'a str> {
         .strip_suffix('`')
 }
 
-/// What to write for a field that must be there.
+/// Returns the line to write for a required field.
 fn example(field: &str) -> String {
     let value = match field {
         "name" => " my-agent",
@@ -120,12 +123,14 @@ fn example(field: &str) -> String {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.path, self.place) {
-            (Some(path), Some(Place { line, column })) => {
+        match (&self.path, self.position) {
+            (Some(path), Some(LineColumn { line, column })) => {
                 write!(f, "{path} (line {line}, column {column}): ")?;
             }
             (Some(path), None) => write!(f, "{path}: ")?,
-            (None, Some(Place { line, column })) => write!(f, "line {line}, column {column}: ")?,
+            (None, Some(LineColumn { line, column })) => {
+                write!(f, "line {line}, column {column}: ")?;
+            }
             (None, None) => {}
         }
         f.write_str(&self.problem)

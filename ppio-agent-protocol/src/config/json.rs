@@ -1,47 +1,55 @@
-//! The document as JSON: how the platform keeps it.
+//! Reads and writes the document as JSON, the format of the platform.
 
 use serde_json::{Map, Value};
 use serde_path_to_error::Path;
 
-use super::{AgentConfig, ConfigError};
+use super::agent_config::AgentConfig;
+use super::error::ConfigError;
 
-/// The key of a template's metadata under which the document stands, as JSON in a text.
+/// The key of a template's metadata whose value is the document, as a JSON text.
 pub const TEMPLATE_METADATA_KEY: &str = "agent_runtime";
 
-/// The key under which some templates hold the document, as an object.
-const OLD_METADATA_KEY: &str = "agent";
+/// The key of other tools, whose value is the document as an object.
+const OTHER_METADATA_KEY: &str = "agent";
 
 impl AgentConfig {
-    /// Reads the document as the platform keeps it. Lenient about `spec.entrypoint`, which templates with
-    /// a start command of their own do not have.
+    /// Reads the document from JSON. `spec.entrypoint` is optional: a template with a start command
+    /// of its own has none.
     ///
     /// # Errors
-    /// Not JSON, a required field is missing, or a value breaks its rule.
+    ///
+    /// The text is not JSON, a required field is missing, or a value is invalid.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let config = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| report(Some(error.path()), error.inner()))?;
-        deserializer.end().map_err(|error| report(None, &error))?;
+            .map_err(|error| config_error(Some(error.path()), error.inner()))?;
+        deserializer
+            .end()
+            .map_err(|error| config_error(None, &error))?;
         Ok(config)
     }
 
-    /// Writes the document as the platform keeps it: on one line, for
-    /// [`TEMPLATE_METADATA_KEY`].
+    /// Writes the document as JSON on one line, for [`TEMPLATE_METADATA_KEY`].
     ///
     /// # Errors
-    /// None for a document that was read or built from its types' constructors.
+    ///
+    /// None for a document that was read or created with the constructors of this crate.
     pub fn to_json(&self) -> Result<String, ConfigError> {
-        serde_json::to_string(self).map_err(|error| report(None, &error))
+        serde_json::to_string(self).map_err(|error| config_error(None, &error))
     }
 
-    /// Finds and reads the document in a template's metadata: under [`TEMPLATE_METADATA_KEY`] or, as other
-    /// tools write it, under `agent`; as JSON in a text or as an object. `None` if the template holds no agent.
+    /// Reads the document from a template's metadata: from the key [`TEMPLATE_METADATA_KEY`], or
+    /// from the key `agent` of other tools; as a JSON text or as an object. `None` if the template
+    /// is not an agent's.
     ///
     /// ```
     /// use ppio_agent_protocol::AgentConfig;
     /// use serde_json::{Map, json};
     ///
-    /// let document = r#"{"metadata": {"name": "a", "version": "1", "author": "a@b.cn"}, "spec": {}}"#;
+    /// let document = r#"{
+    ///     "metadata": {"name": "a", "version": "1", "author": "a@b.cn"},
+    ///     "spec": {}
+    /// }"#;
     /// let metadata = Map::from_iter([("agent_runtime".to_owned(), json!(document))]);
     /// let config = AgentConfig::from_template_metadata(&metadata)?.unwrap();
     /// assert_eq!(config.metadata.name.as_str(), "a");
@@ -51,11 +59,12 @@ impl AgentConfig {
     /// ```
     ///
     /// # Errors
-    /// As for [`from_json`](Self::from_json).
+    ///
+    /// Those of [`from_json`](Self::from_json).
     pub fn from_template_metadata(
         metadata: &Map<String, Value>,
     ) -> Result<Option<Self>, ConfigError> {
-        let keys = [TEMPLATE_METADATA_KEY, OLD_METADATA_KEY];
+        let keys = [TEMPLATE_METADATA_KEY, OTHER_METADATA_KEY];
         let document = keys
             .iter()
             .find_map(|&key| metadata.get(key).filter(|value| !value.is_null()));
@@ -65,12 +74,12 @@ impl AgentConfig {
             Some(Value::String(text)) => Self::from_json(text).map(Some),
             Some(value) => serde_path_to_error::deserialize(value)
                 .map(Some)
-                .map_err(|error| report(Some(error.path()), error.inner())),
+                .map_err(|error| config_error(Some(error.path()), error.inner())),
         }
     }
 }
 
-fn report(path: Option<&Path>, error: &serde_json::Error) -> ConfigError {
+fn config_error(path: Option<&Path>, error: &serde_json::Error) -> ConfigError {
     ConfigError::new(path, error.line(), error.column(), &error.to_string())
 }
 
@@ -92,14 +101,14 @@ mod tests {
                 "sandbox": {"template_id": "tmpl_abc123", "region": "cn"},
             },
             "status": {
-                "phase": "deployed", "template_id": "tmpl_abc123", "last_deployed": "2024-01-15T11:00:00Z",
-                "build_id": "build_xyz789", "by": "ci",
+                "phase": "deployed", "template_id": "tmpl_abc123", "build_id": "build_xyz789",
+                "last_deployed": "2024-01-15T11:00:00Z", "by": "ci",
             },
         })
     }
 
     #[test]
-    fn every_field_has_its_name_and_unknown_ones_are_kept() {
+    fn reads_and_writes_every_field_and_keeps_unknown_ones() {
         let config = AgentConfig::from_json(&document().to_string()).unwrap();
         assert_eq!(config.extra["x-top"], 1);
         assert_eq!(serde_json::to_value(&config).unwrap(), document());
@@ -110,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_four_fields_are_needed_and_nothing_else_is_written() {
+    fn requires_four_fields_and_writes_no_other() {
         let least =
             json!({"metadata": {"name": "a", "version": "1", "author": "a@b.c"}, "spec": {}});
         let config = AgentConfig::from_json(&least.to_string()).unwrap();
@@ -121,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_may_have_no_entrypoint() {
+    fn reads_a_blank_entrypoint_as_none() {
         for entrypoint in [json!(null), json!(""), json!(" ")] {
             let mut document = document();
             document["spec"]["entrypoint"] = entrypoint;
@@ -131,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_phase_is_kept() {
+    fn keeps_an_unknown_phase() {
         let mut document = document();
         document["status"]["phase"] = json!("archived");
         let config = AgentConfig::from_json(&document.to_string()).unwrap();
@@ -139,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_by_its_field() {
+    fn errors_name_the_field() {
         for (pointer, value, path) in [
             ("/apiVersion", json!("v2"), "apiVersion"),
             ("/kind", json!("agent"), "kind"),
@@ -186,21 +195,22 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_field_is_named_and_shown() {
+    fn errors_show_a_missing_field() {
         let error =
             AgentConfig::from_json(r#"{"metadata": {"name": "a", "version": "1"}, "spec": {}}"#)
                 .unwrap_err();
         assert_eq!(error.path(), Some("metadata.author"));
         assert_eq!(
             error.to_string(),
-            "metadata.author (line 1, column 42): the field is missing, add `author: developer@example.com`"
+            "metadata.author (line 1, column 42): the field is missing, \
+             add `author: developer@example.com`"
         );
         let error = AgentConfig::from_json("{}").unwrap_err();
         assert_eq!(error.path(), Some("metadata"), "{error}");
     }
 
     #[test]
-    fn text_that_is_no_json() {
+    fn rejects_text_that_is_not_json() {
         let deep = "[".repeat(100_000);
         let twice = format!("{0}{0}", document());
         for text in [
@@ -223,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_hold_it_in_three_ways_or_not_at_all() {
+    fn finds_the_document_in_template_metadata() {
         let config = AgentConfig::from_json(&document().to_string()).unwrap();
         for (key, value, found) in [
             ("agent_runtime", json!(document().to_string()), true),

@@ -9,38 +9,29 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::byte_size::{ByteSize, InvalidByteSize};
 
-/// How much memory an agent's sandbox has: a [`ByteSize`] above zero, such as `512Mi` or `1Gi`.
-///
-/// ```
-/// use ppio_agent_protocol::MemoryLimit;
-///
-/// let limit: MemoryLimit = "1Gi".parse()?;
-/// assert_eq!(limit.bytes(), 1 << 30);
-/// assert_eq!(limit.mebibytes(), 1024);
-/// # Ok::<(), ppio_agent_protocol::InvalidMemoryLimit>(())
-/// ```
+/// The memory of a sandbox: a [`ByteSize`] above zero, such as `512Mi` or `1Gi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemoryLimit(NonZeroU64);
 
-/// A text or number that is no [`MemoryLimit`].
+/// An error from parsing a [`MemoryLimit`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidMemoryLimit {
-    /// Not a size at all.
+    /// The text is not a size.
     #[error(transparent)]
     Size(#[from] InvalidByteSize),
-    /// Nothing runs in no memory.
+    /// The size is zero.
     #[error("a memory limit of zero is too little, write one such as `512Mi`")]
     Zero,
 }
 
 impl MemoryLimit {
-    /// The number of bytes.
+    /// The limit in bytes.
     pub fn bytes(self) -> u64 {
         self.0.get()
     }
 
-    /// The number of mebibytes, rounded up: what the control plane calls `memoryMB`.
+    /// The limit in mebibytes, rounded up; `memoryMB` of the control plane.
     pub fn mebibytes(self) -> u64 {
         self.bytes().div_ceil(1 << 20)
     }
@@ -82,12 +73,12 @@ impl Serialize for MemoryLimit {
     }
 }
 
-/// Reads a text as above, or a plain number of bytes.
+/// Reads a text, or a number of bytes.
 impl<'de> Deserialize<'de> for MemoryLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Limit;
+        struct LimitVisitor;
 
-        impl Visitor<'_> for Limit {
+        impl Visitor<'_> for LimitVisitor {
             type Value = MemoryLimit;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +94,7 @@ impl<'de> Deserialize<'de> for MemoryLimit {
             }
         }
 
-        deserializer.deserialize_any(Limit)
+        deserializer.deserialize_any(LimitVisitor)
     }
 }
 
@@ -112,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory() {
+    fn parses_sizes_above_zero() {
         for (text, mebibytes) in [
             ("512Mi", 512),
             ("1Gi", 1024),

@@ -7,23 +7,24 @@ use std::time::Duration;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How long an agent may take to start: 1 to 3600 whole seconds.
+/// How long an agent may take to start: 1 to 3600 whole seconds, as in the PPIO Python package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartTimeout(NonZeroU16);
 
-/// A number of seconds that is no [`StartTimeout`].
+/// An error from creating a [`StartTimeout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} seconds is out of range, use 1 to {max}", max = StartTimeout::MAX_SECONDS)]
 pub struct InvalidStartTimeout(i128);
 
 impl StartTimeout {
-    /// The longest, in seconds: one hour.
+    /// The longest timeout, in seconds: one hour.
     pub const MAX_SECONDS: u16 = 3600;
 
-    /// This many seconds.
+    /// Creates a timeout of a number of seconds.
     ///
     /// # Errors
-    /// Not within 1 to 3600.
+    ///
+    /// The number is not in 1 to 3600.
     pub fn from_secs(seconds: u64) -> Result<Self, InvalidStartTimeout> {
         u16::try_from(seconds)
             .ok()
@@ -33,12 +34,12 @@ impl StartTimeout {
             .ok_or(InvalidStartTimeout(seconds.into()))
     }
 
-    /// The number of seconds.
+    /// The timeout in seconds.
     pub fn as_secs(self) -> u64 {
         self.0.get().into()
     }
 
-    /// The same as a duration.
+    /// The timeout as a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(self.as_secs())
     }
@@ -52,13 +53,16 @@ impl Serialize for StartTimeout {
 
 impl<'de> Deserialize<'de> for StartTimeout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Seconds;
+        struct SecondsVisitor;
 
-        impl Visitor<'_> for Seconds {
+        impl Visitor<'_> for SecondsVisitor {
             type Value = StartTimeout;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number of seconds from 1 to 3600, such as `60`, without quotes or unit")
+                f.write_str(
+                    "a whole number of seconds from 1 to 3600, such as `60`, without quotes or \
+                     unit",
+                )
             }
 
             fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<StartTimeout, E> {
@@ -73,7 +77,7 @@ impl<'de> Deserialize<'de> for StartTimeout {
             }
         }
 
-        deserializer.deserialize_any(Seconds)
+        deserializer.deserialize_any(SecondsVisitor)
     }
 }
 
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts() {
+    fn accepts_one_second_to_one_hour() {
         for seconds in [1, 60, 3600] {
             assert_eq!(StartTimeout::from_secs(seconds).unwrap().as_secs(), seconds);
         }

@@ -1,4 +1,4 @@
-//! `status`: what the platform last did with the agent.
+//! `status`.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,30 +10,31 @@ use serde_json::{Map, Value};
 
 use crate::text;
 
-/// The `status` section. Tools maintain it; people do not edit it.
+/// The last deployment of an agent, which tools write.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(expecting = "a section such as `phase: deployed`")]
+#[non_exhaustive]
 pub struct AgentStatus {
-    /// How far the deployment is.
+    /// The state of the deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<DeploymentPhase>,
-    /// The template that was really built; the next deployment updates it.
+    /// The id of the template that was built; the next deployment updates this template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,
-    /// When it was last deployed, ISO 8601.
+    /// When the deployment ended, in ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_deployed: Option<String>,
-    /// The build that was last deployed.
+    /// The id of the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
-    /// Every other field, kept as it came.
+    /// Fields that this version does not define.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// How far a deployment is. A word this version does not know is kept, so that a newer tool's file stays
-/// readable.
+/// The state of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DeploymentPhase {
     /// `pending`
     Pending,
@@ -43,12 +44,40 @@ pub enum DeploymentPhase {
     Deployed,
     /// `failed`
     Failed,
-    /// Anything else, as it came.
+    /// A state that this version does not define, as a newer tool wrote it.
     Other(String),
 }
 
+impl AgentStatus {
+    /// Creates a section with the state of the deployment.
+    pub fn new(phase: DeploymentPhase) -> Self {
+        Self {
+            phase: Some(phase),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the id of the template.
+    pub fn with_template_id(mut self, template_id: impl Into<String>) -> Self {
+        self.template_id = Some(template_id.into());
+        self
+    }
+
+    /// Sets the end of the deployment, in ISO 8601.
+    pub fn with_last_deployed(mut self, last_deployed: impl Into<String>) -> Self {
+        self.last_deployed = Some(last_deployed.into());
+        self
+    }
+
+    /// Sets the id of the build.
+    pub fn with_build_id(mut self, build_id: impl Into<String>) -> Self {
+        self.build_id = Some(build_id.into());
+        self
+    }
+}
+
 impl DeploymentPhase {
-    /// The exact text on the wire.
+    /// The text in the document.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pending => "pending",

@@ -1,4 +1,4 @@
-//! The answer of an invocation.
+//! The response of an invocation.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::text;
 
-/// The envelope around an agent's answer.
+/// The envelope around an agent's result.
 ///
-/// Reading is lenient: whatever is missing is empty, and an envelope without `status` succeeded unless it
-/// holds an `error`. Writing puts the five fields every reader expects, and the others where they are set.
+/// Reading is lenient: any field may be missing, and without `status` the invocation failed if
+/// there is an `error` and succeeded otherwise. `result`, `status`, `duration`, `metadata` and
+/// `error` are always written, the other fields if they are set.
 ///
 /// ```
 /// use ppio_agent_protocol::InvocationResponse;
@@ -29,40 +30,44 @@ use crate::text;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Received<T>", bound(deserialize = "T: Deserialize<'de>"))]
+#[serde(
+    from = "ReceivedResponse<T>",
+    bound(deserialize = "T: Deserialize<'de>")
+)]
+#[non_exhaustive]
 pub struct InvocationResponse<T = Value> {
-    /// What the agent answered; `null` on the wire if it failed.
+    /// The result; `null` on the wire if the invocation failed.
     pub result: Option<T>,
-    /// Whether it succeeded.
+    /// Whether the invocation succeeded.
     pub status: InvocationStatus,
-    /// How long it took, in seconds.
+    /// How long the invocation took, in seconds.
     pub duration: f64,
-    /// Facts about the invocation, such as `request_id`.
+    /// Data about the invocation, such as `request_id`.
     pub metadata: Option<Map<String, Value>>,
-    /// What went wrong, for people.
+    /// The error's text.
     pub error: Option<String>,
-    /// What went wrong, for programs.
+    /// The name of the error's type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    /// How long the agent itself took, in seconds.
+    /// How long the agent processed the request, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_time: Option<f64>,
-    /// How long the request waited for its turn, in seconds.
+    /// How long the request waited in a queue, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_time: Option<f64>,
-    /// How many tokens were used.
+    /// The number of tokens that were used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
-    /// What it cost, in the agent's currency.
+    /// The cost of the invocation, in a currency that the agent defines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
-    /// Every other field, kept as it came.
+    /// Fields that this version does not define.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl<T> InvocationResponse<T> {
-    /// An answer, in an envelope that says success.
+    /// Creates the response of a successful invocation.
     pub fn success(result: T) -> Self {
         Self {
             result: Some(result),
@@ -70,7 +75,7 @@ impl<T> InvocationResponse<T> {
         }
     }
 
-    /// An error, in an envelope that says so.
+    /// Creates the response of a failed invocation.
     pub fn failure(error: impl Into<String>) -> Self {
         Self {
             error: Some(error.into()),
@@ -78,12 +83,12 @@ impl<T> InvocationResponse<T> {
         }
     }
 
-    /// Whether the agent says that it succeeded.
+    /// Whether the status is [`InvocationStatus::Success`].
     pub fn is_success(&self) -> bool {
         self.status == InvocationStatus::Success
     }
 
-    /// `metadata.request_id`, which finds the invocation in the agent's log.
+    /// `metadata.request_id`, the id of the request in the agent's log.
     pub fn request_id(&self) -> Option<&str> {
         self.metadata.as_ref()?.get("request_id")?.as_str()
     }
@@ -105,20 +110,21 @@ impl<T> InvocationResponse<T> {
     }
 }
 
-/// The `status` of an [`InvocationResponse`]. A word this version does not know is kept, and is no success.
+/// The status of an [`InvocationResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum InvocationStatus {
     /// `success`
     #[default]
     Success,
     /// `error`
     Error,
-    /// Anything else, as it came.
+    /// A status that this version does not define, which is not a success.
     Other(String),
 }
 
 impl InvocationStatus {
-    /// The exact text on the wire.
+    /// The text on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Success => "success",
@@ -158,10 +164,10 @@ impl<'de> Deserialize<'de> for InvocationStatus {
     }
 }
 
-/// The envelope as it may arrive: everything can be missing or `null`.
+/// The envelope as it is received: every field may be missing or `null`.
 #[derive(Deserialize)]
-struct Received<T> {
-    // Spelled out, or serde would ask for `T: Default`.
+struct ReceivedResponse<T> {
+    // With a bare `default` serde requires `T: Default`.
     #[serde(default = "Option::default")]
     result: Option<T>,
     status: Option<InvocationStatus>,
@@ -177,9 +183,9 @@ struct Received<T> {
     extra: Map<String, Value>,
 }
 
-impl<T> From<Received<T>> for InvocationResponse<T> {
-    fn from(received: Received<T>) -> Self {
-        // Some services put an object where the contract has a text; its JSON is better than nothing.
+impl<T> From<ReceivedResponse<T>> for InvocationResponse<T> {
+    fn from(received: ReceivedResponse<T>) -> Self {
+        // Some services send an object where the contract defines a text.
         let error = received.error.map(|error| match error {
             Value::String(text) => text,
             other => other.to_string(),
@@ -215,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_whatever_is_missing() {
+    fn reads_responses_without_any_field() {
         assert_eq!(
             read(json!({})),
             InvocationResponse::empty(InvocationStatus::Success)
@@ -241,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_status_is_kept_and_is_no_success() {
+    fn keeps_an_unknown_status_which_is_not_a_success() {
         let response = read(json!({"status": "partial", "result": 1}));
         assert!(!response.is_success());
         assert_eq!(response.status.to_string(), "partial");
@@ -252,15 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn writes_the_fields_every_reader_expects() {
+    fn always_writes_five_fields() {
         assert_eq!(
             serde_json::to_value(InvocationResponse::success(1)).unwrap(),
-            json!({"result": 1, "status": "success", "duration": 0.0, "metadata": null, "error": null})
+            json!({
+                "result": 1, "status": "success", "duration": 0.0, "metadata": null, "error": null,
+            })
         );
     }
 
     #[test]
-    fn every_field_has_its_name_on_the_wire() {
+    fn reads_and_writes_every_field() {
         let all = json!({
             "result": {"a": 1}, "status": "error", "duration": 1.5, "metadata": {"k": "v"},
             "error": "e", "error_type": "T", "processing_time": 0.5, "queue_time": 0.25,
@@ -270,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_the_callers_own_type() {
+    fn reads_a_result_of_any_type() {
         // Neither `Default` nor owned.
         #[derive(Debug, PartialEq, Deserialize)]
         struct Answer<'a> {

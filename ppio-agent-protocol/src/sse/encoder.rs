@@ -1,20 +1,19 @@
-//! Writing an event stream.
+//! Writes an event stream.
 
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 const DATA: &[u8] = b"data: ";
 
-/// Appends an event that has only data.
+/// Appends an event that has only data, which must be UTF-8.
 ///
-/// A payload with line breaks (JSON made for people) becomes several `data:` lines, which readers join
-/// with `\n` again. The payload is expected to be UTF-8.
+/// Each line of the payload becomes a `data:` line, and readers join them with `\n`.
 pub fn write_data(buffer: &mut impl BufMut, payload: &[u8]) {
     write_data_lines(buffer, payload);
     buffer.put_u8(b'\n');
 }
 
-/// Appends an event whose data is `item` as JSON, serialized straight into `buffer`.
+/// Appends an event whose data is `item` as JSON, serialized into `buffer` without a copy.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -27,7 +26,8 @@ pub fn write_data(buffer: &mut impl BufMut, payload: &[u8]) {
 /// ```
 ///
 /// # Errors
-/// `item` does not serialize; `buffer` is then as it was.
+///
+/// `item` cannot be serialized; `buffer` is then unchanged.
 pub fn write_json<T>(buffer: &mut BytesMut, item: &T) -> Result<(), serde_json::Error>
 where
     T: Serialize + ?Sized,
@@ -38,7 +38,7 @@ where
         buffer.truncate(start);
         return Err(error);
     }
-    // Compact JSON has no line breaks of its own, but a `RawValue` passes its author's through.
+    // Compact JSON has no line breaks, except inside a `RawValue`.
     if has_line_break(&buffer[start..]) {
         let payload = buffer.split_off(start + DATA.len());
         buffer.truncate(start);
@@ -50,8 +50,10 @@ where
     Ok(())
 }
 
-/// Appends a comment. Readers ignore it; as a heartbeat it keeps proxies from closing an idle stream.
-pub fn comment(buffer: &mut impl BufMut, text: &str) {
+/// Appends a comment, which readers ignore.
+///
+/// Regular comments keep proxies from closing an idle stream.
+pub fn write_comment(buffer: &mut impl BufMut, text: &str) {
     for line in lines(text.as_bytes()) {
         buffer.put_slice(b": ");
         buffer.put_slice(line);
@@ -72,8 +74,8 @@ pub(super) fn has_line_break(text: &[u8]) -> bool {
     memchr::memchr2(b'\n', b'\r', text).is_some()
 }
 
-/// The lines of a text that ends with no line break, or with an empty line if it does: what a reader,
-/// who joins lines with `\n`, needs to get the text back.
+/// Returns the lines of a text. A line break at the end is followed by an empty line, so that
+/// joining the lines with `\n` restores the text.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -98,7 +100,7 @@ mod tests {
     use serde::ser::{Error, Serializer};
 
     #[test]
-    fn one_line_is_one_line() {
+    fn writes_one_data_line_per_line() {
         for (payload, wire) in [
             (&b""[..], &b"data: \n\n"[..]),
             (b"{}", b"data: {}\n\n"),
@@ -118,26 +120,26 @@ mod tests {
     }
 
     #[test]
-    fn comments_cannot_break_out() {
+    fn comments_cannot_contain_other_fields() {
         let mut buffer = Vec::new();
-        comment(&mut buffer, "a\ndata: forged\r\n\rz");
+        write_comment(&mut buffer, "a\ndata: forged\r\n\rz");
         assert_eq!(buffer, b": a\n: data: forged\n: \n: z\n\n");
     }
 
     #[test]
-    fn json_that_fails_leaves_no_trace() {
-        struct Half;
-        impl Serialize for Half {
+    fn a_failed_json_leaves_the_buffer_unchanged() {
+        struct FailsAfterOneItem;
+        impl Serialize for FailsAfterOneItem {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeSeq;
                 let mut items = serializer.serialize_seq(None)?;
                 items.serialize_element(&1)?;
-                Err(S::Error::custom("half way"))
+                Err(S::Error::custom("failed"))
             }
         }
 
         let mut buffer = BytesMut::from(&b"data: 1\n\n"[..]);
-        write_json(&mut buffer, &Half).unwrap_err();
+        write_json(&mut buffer, &FailsAfterOneItem).unwrap_err();
         assert_eq!(&buffer[..], b"data: 1\n\n");
         write_json(&mut buffer, &[1, 2]).unwrap();
         assert_eq!(&buffer[..], b"data: 1\n\ndata: [1,2]\n\n");

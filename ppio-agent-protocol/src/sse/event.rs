@@ -1,4 +1,4 @@
-//! One event of a stream.
+//! An event of a stream.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::BufMut;
 
 use super::encoder::{has_line_break, write_data_lines};
 
-/// One event: what stood between two blank lines.
+/// An event of a stream.
 ///
 /// ```
 /// use ppio_agent_protocol::sse::Event;
@@ -17,32 +17,33 @@ use super::encoder::{has_line_break, write_data_lines};
 /// # Ok::<(), ppio_agent_protocol::sse::InvalidEvent>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Event {
-    /// The event's type; `None` stands for the standard's default, `message`.
+    /// The type; `None` is the default type, `message`.
     pub event: Option<String>,
-    /// The payload; lines are separated by `\n`.
+    /// The data, with `\n` between lines.
     pub data: String,
-    /// The id this event sets; `None` if it sets none
-    /// (the one in force is [`Decoder::last_event_id`](super::Decoder::last_event_id)).
+    /// The id that this event sets;
+    /// [`Decoder::last_event_id`](super::Decoder::last_event_id) is the last one of the stream.
     pub id: Option<String>,
-    /// How long to wait before connecting again, if this event says so; milliseconds on the wire.
+    /// The time to wait before connecting again, in milliseconds on the wire.
     pub retry: Option<Duration>,
 }
 
-/// An event that the format cannot carry.
+/// An error from writing an [`Event`] that the format cannot represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEvent {
-    /// The type would break the line.
-    #[error("an event's type cannot hold a line break, remove it or move it to the data")]
+    /// The type contains a line break.
+    #[error("the type of an event cannot contain a line break, remove it or move it to the data")]
     LineBreakInType,
-    /// The id would break the line, or readers would ignore it.
-    #[error("an event's id cannot hold a line break or a NUL, remove it or encode it")]
+    /// The id contains a line break, or a NUL, with which readers ignore it.
+    #[error("the id of an event cannot contain a line break or a NUL, remove or encode it")]
     ForbiddenInId,
 }
 
 impl Event {
-    /// An event with this payload and nothing else.
+    /// Creates an event that has only data.
     pub fn new(data: impl Into<String>) -> Self {
         Self {
             data: data.into(),
@@ -62,7 +63,7 @@ impl Event {
         self
     }
 
-    /// Sets the time to wait before connecting again, to the millisecond.
+    /// Sets the time to wait before connecting again, in whole milliseconds.
     pub fn with_retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);
         self
@@ -70,10 +71,11 @@ impl Event {
 
     /// Appends the event to `buffer`.
     ///
-    /// In the data `\r\n` and `\r` arrive as `\n`: the format has no way to tell them apart.
+    /// Readers receive each `\r\n` and `\r` of the data as `\n`.
     ///
     /// # Errors
-    /// A type or id that would change the meaning of the stream; `buffer` is then as it was.
+    ///
+    /// The type or the id cannot be represented; `buffer` is then unchanged.
     pub fn write(&self, buffer: &mut impl BufMut) -> Result<(), InvalidEvent> {
         if self
             .event
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_to_forge_a_stream() {
+    fn rejects_fields_that_would_start_another_line() {
         for (event, error) in [
             (
                 Event::new("x").with_event("a\ndata: y"),

@@ -1,4 +1,4 @@
-//! What is written is read, however the network cuts it.
+//! Written streams are read, in chunks of any size.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{Decoder, Event, comment, write_data};
+use super::{Decoder, Event, write_comment, write_data};
 
-/// Texts in which everything that matters to the format is frequent.
+/// Texts in which the characters of the format are frequent.
 fn text() -> impl Strategy<Value = String> {
     "([\\r\\n: ]|data|é|😀|\\u{feff}|\\PC){0,12}"
 }
@@ -29,12 +29,12 @@ fn event() -> impl Strategy<Value = Event> {
         })
 }
 
-/// The line ends that the format cannot tell apart become one.
+/// Replaces the line ends as the format does.
 fn normalized(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-fn decode_in_pieces(wire: &[u8], cuts: &[prop::sample::Index]) -> (Vec<Event>, bool) {
+fn decode_in_chunks(wire: &[u8], cuts: &[prop::sample::Index]) -> (Vec<Event>, bool) {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
     cuts.extend([0, wire.len()]);
     cuts.sort_unstable();
@@ -49,25 +49,25 @@ fn decode_in_pieces(wire: &[u8], cuts: &[prop::sample::Index]) -> (Vec<Event>, b
 
 proptest! {
     #[test]
-    fn events_survive_any_cuts(
+    fn events_are_read_in_any_chunks(
         events in vec(event(), 0..8),
-        remark in text(),
+        comment in text(),
         cuts in vec(any::<prop::sample::Index>(), 0..24),
     ) {
         let mut wire = Vec::new();
         for event in &events {
             event.write(&mut wire).unwrap();
-            comment(&mut wire, &remark);
+            write_comment(&mut wire, &comment);
         }
         let expected: Vec<Event> = events
             .into_iter()
             .map(|event| Event { data: normalized(&event.data), ..event })
             .collect();
-        prop_assert_eq!(decode_in_pieces(&wire, &cuts), (expected, false));
+        prop_assert_eq!(decode_in_chunks(&wire, &cuts), (expected, false));
     }
 
     #[test]
-    fn payloads_survive_any_cuts(
+    fn payloads_are_read_in_any_chunks(
         payloads in vec(text(), 0..8),
         cuts in vec(any::<prop::sample::Index>(), 0..24),
     ) {
@@ -75,15 +75,19 @@ proptest! {
         for payload in &payloads {
             write_data(&mut wire, payload.as_bytes());
         }
-        let expected: Vec<Event> = payloads.iter().map(|text| Event::new(normalized(text))).collect();
-        prop_assert_eq!(decode_in_pieces(&wire, &cuts), (expected, false));
+        let normalize = |text: &String| Event::new(normalized(text));
+        let expected: Vec<Event> = payloads.iter().map(normalize).collect();
+        prop_assert_eq!(decode_in_chunks(&wire, &cuts), (expected, false));
     }
 
     #[test]
-    fn any_bytes_read_the_same_whole_and_in_pieces(
-        wire in vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b':'), Just(b'd'), any::<u8>()], 0..64),
+    fn any_bytes_are_read_alike_in_any_chunks(
+        wire in vec(
+            prop_oneof![Just(b'\n'), Just(b'\r'), Just(b':'), Just(b'd'), any::<u8>()],
+            0..64,
+        ),
         cuts in vec(any::<prop::sample::Index>(), 0..24),
     ) {
-        prop_assert_eq!(decode_in_pieces(&wire, &cuts), decode_in_pieces(&wire, &[]));
+        prop_assert_eq!(decode_in_chunks(&wire, &cuts), decode_in_chunks(&wire, &[]));
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 const USAGE: &str = "usage: load <address> <connections> <seconds> <json body>";
 
-/// No run is longer than this, whatever was asked for.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest run.
+const MAX_DURATION: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -22,22 +22,22 @@ impl Arguments {
         let [address, connections, seconds, body] = arguments.as_slice() else {
             return Err(USAGE.to_owned());
         };
-        let wrong = |what: &str, value: &str| format!("`{value}` is not {what}\n{USAGE}");
+        let invalid = |expected: &str, value: &str| format!("`{value}` is not {expected}\n{USAGE}");
         let duration = seconds
             .parse()
             .ok()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|duration| *duration <= LONGEST)
-            .ok_or_else(|| wrong("a number of seconds up to 60", seconds))?;
+            .filter(|duration| *duration <= MAX_DURATION)
+            .ok_or_else(|| invalid("a number of seconds up to 60", seconds))?;
         Ok(Self {
             address: address
                 .parse()
-                .map_err(|_| wrong("an address such as 127.0.0.1:8080", address))?,
+                .map_err(|_| invalid("an address such as 127.0.0.1:8080", address))?,
             connections: connections
                 .parse()
                 .ok()
                 .filter(|connections| (1..=1024).contains(connections))
-                .ok_or_else(|| wrong("a number of connections from 1 to 1024", connections))?,
+                .ok_or_else(|| invalid("a number of connections from 1 to 1024", connections))?,
             duration,
             body: body.clone(),
         })

@@ -1,8 +1,8 @@
-//! Puts a server under load for a bounded time: every connection sends the same request again as soon
-//! as the response to the last one is complete.
+//! Sends the same request on several connections for a bounded time; a connection sends the next one
+//! when the response to the last one is complete.
 //!
-//! Prints one `name=value` a line: what was counted, per second, and the latency of whole responses
-//! in microseconds.
+//! Prints a `name=value` line for each result: counts, rates per second, and the latency of complete
+//! responses in microseconds.
 
 mod arguments;
 mod response;
@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use arguments::Arguments;
-use response::{Counted, ResponseReader};
+use response::{ResponseCounts, ResponseReader};
 
-/// A response that takes longer than this ends the run.
-const RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
+/// A connection or a response that takes longer ends the run.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,10 +35,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .into_bytes()
     .into();
 
-    // All connections are there before the clock starts.
+    // All connections are open before the measurement starts.
     let mut sockets = Vec::with_capacity(arguments.connections);
     for _ in 0..arguments.connections {
-        let socket = timeout(RESPONSE_DEADLINE, TcpStream::connect(arguments.address)).await??;
+        let socket = timeout(RESPONSE_TIMEOUT, TcpStream::connect(arguments.address)).await??;
         socket.set_nodelay(true)?;
         sockets.push(socket);
     }
@@ -46,49 +46,49 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stop_at = started + arguments.duration;
     let mut connections = JoinSet::new();
     for socket in sockets {
-        connections.spawn(drive(socket, Arc::clone(&request), stop_at));
+        connections.spawn(send_requests(socket, Arc::clone(&request), stop_at));
     }
-    let mut total = Tally::default();
-    while let Some(tally) = connections.join_next().await {
-        total.add(tally??);
+    let mut sum = Totals::default();
+    while let Some(totals) = connections.join_next().await {
+        sum.add(totals??);
     }
-    total.report(started.elapsed());
+    sum.report(started.elapsed());
     Ok(())
 }
 
-/// Sends and receives on one connection until `stop_at`; the last response is read to its end.
-async fn drive(
+/// Sends requests on one connection until `stop_at`, and reads the last response to its end.
+async fn send_requests(
     mut socket: TcpStream,
     request: Arc<[u8]>,
     stop_at: Instant,
-) -> std::io::Result<Tally> {
+) -> std::io::Result<Totals> {
     let (reading, mut writing) = socket.split();
     let mut responses = ResponseReader::new(reading);
-    let mut tally = Tally::default();
+    let mut totals = Totals::default();
     let mut sent = Instant::now();
     while sent < stop_at {
         writing.write_all(&request).await?;
-        let counted = timeout(RESPONSE_DEADLINE, responses.next()).await??;
+        let counts = timeout(RESPONSE_TIMEOUT, responses.next()).await??;
         let received = Instant::now();
-        tally.count(&counted, received - sent);
+        totals.count(&counts, received - sent);
         sent = received;
     }
-    Ok(tally)
+    Ok(totals)
 }
 
-/// What was received so far.
+/// The responses that were received.
 #[derive(Default)]
-struct Tally {
+struct Totals {
     items: u64,
     body_bytes: u64,
-    /// One for each response.
+    /// The time to the end of each response.
     latencies: Vec<Duration>,
 }
 
-impl Tally {
-    fn count(&mut self, counted: &Counted, latency: Duration) {
-        self.items += counted.items;
-        self.body_bytes += counted.body_bytes;
+impl Totals {
+    fn count(&mut self, counts: &ResponseCounts, latency: Duration) {
+        self.items += counts.items;
+        self.body_bytes += counts.body_bytes;
         self.latencies.push(latency);
     }
 

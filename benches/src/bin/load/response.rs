@@ -1,28 +1,28 @@
-//! As much of HTTP/1.1 as it takes to know where a response ends and how many events it had.
+//! Reads HTTP/1.1 responses, and counts their bytes and events.
 
 use std::io::{Error, ErrorKind, Result};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What was counted while a response passed by.
+/// The counts of one response.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Counted {
-    /// Bytes of the body, without the framing of the transfer.
+pub(crate) struct ResponseCounts {
+    /// The bytes of the body, without the framing of the transfer encoding.
     pub(crate) body_bytes: u64,
-    /// Events of an event stream: two line feeds in a row end one.
+    /// The events of an event stream, each of which ends with two line feeds.
     pub(crate) items: u64,
 }
 
-/// Reads responses one after the other from a connection that is kept alive.
+/// Reads the responses of a connection one after the other.
 pub(crate) struct ResponseReader<R> {
     source: R,
     buffer: Vec<u8>,
-    /// What was read and not yet consumed is `buffer[start..end]`.
+    /// `buffer[start..end]` was read and is not consumed.
     start: usize,
     end: usize,
 }
 
-/// Large enough that a stream is read in few system calls.
+/// A large buffer takes few system calls for a stream.
 const BUFFER_SIZE: usize = 256 * 1024;
 
 enum Framing {
@@ -40,8 +40,8 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
         }
     }
 
-    /// Reads one whole response; anything but status 200 is an error.
-    pub(crate) async fn next(&mut self) -> Result<Counted> {
+    /// Reads one response; a status other than 200 is an error.
+    pub(crate) async fn next(&mut self) -> Result<ResponseCounts> {
         let framing = {
             let head = self.read_until(b"\r\n\r\n").await?;
             framing(&self.buffer[head])?
@@ -54,7 +54,7 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
                 let length = chunk_length(&self.buffer[line])?;
                 self.count(length, &mut body).await?;
                 if !self.read_until(b"\r\n").await?.is_empty() {
-                    return Err(malformed("a chunk is longer than it says"));
+                    return Err(malformed("a chunk is longer than its length"));
                 }
                 if length == 0 {
                     break;
@@ -64,7 +64,8 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
         Ok(body.counted)
     }
 
-    /// Consumes everything up to and including `delimiter` and returns where the part before it is.
+    /// Consumes the bytes up to and including `delimiter`, and returns the range of the bytes before
+    /// it.
     async fn read_until(&mut self, delimiter: &[u8]) -> Result<std::ops::Range<usize>> {
         let mut searched = 0;
         loop {
@@ -110,7 +111,7 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
         match self.source.read(&mut self.buffer[self.end..]).await? {
             0 => Err(Error::new(
                 ErrorKind::UnexpectedEof,
-                "the server closed the connection in mid-response",
+                "the server closed the connection inside a response",
             )),
             read => {
                 self.end += read;
@@ -120,10 +121,10 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
     }
 }
 
-/// Counts bytes and events, over any split of the body into parts.
+/// Counts the bytes and events of a body that arrives in parts.
 #[derive(Default)]
 struct BodyCounter {
-    counted: Counted,
+    counted: ResponseCounts,
     after_line_feed: bool,
 }
 
@@ -163,7 +164,7 @@ fn framing(head: &[u8]) -> Result<Framing> {
         }
     }
     Err(malformed(
-        "neither content-length nor transfer-encoding: chunked",
+        "the response has neither content-length nor transfer-encoding: chunked",
     ))
 }
 
@@ -184,15 +185,15 @@ mod tests {
     use std::io::Cursor;
 
     #[tokio::test]
-    async fn responses_are_told_apart_on_one_connection() {
+    async fn responses_of_one_connection_are_separated() {
         let wire = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello\
                      HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
                      9\r\ndata: 1\n\n\r\n8\r\ndata: 2\n\r\n1\r\n\n\r\n0\r\n\r\n\
                      HTTP/1.1 500 Oh\r\n\r\n";
         let mut reader = ResponseReader::new(Cursor::new(wire));
-        let counted = |body_bytes, items| Counted { body_bytes, items };
+        let counted = |body_bytes, items| ResponseCounts { body_bytes, items };
         assert_eq!(reader.next().await.unwrap(), counted(5, 0));
-        // The second event's end is split over two chunks.
+        // The end of the second event is in two chunks.
         assert_eq!(reader.next().await.unwrap(), counted(18, 2));
         assert!(reader.next().await.is_err());
     }
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chunk_that_lies_about_its_length_is_an_error() {
+    async fn a_chunk_longer_than_its_length_is_an_error() {
         let wire = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n";
         let error = ResponseReader::new(Cursor::new(wire))
             .next()

@@ -39,12 +39,12 @@ status:
   build_id: "build_xyz789"
 "#;
 
-fn mistake(text: &str) -> ConfigError {
+fn error_of(text: &str) -> ConfigError {
     AgentConfig::from_yaml(text).unwrap_err()
 }
 
 #[test]
-fn reads_the_designs_own_example() {
+fn reads_a_full_document() {
     let config = AgentConfig::from_yaml(DOCUMENT).unwrap();
     assert!(config.spec.entrypoint.as_ref().unwrap().is_python());
     let runtime = config.spec.runtime.as_ref().unwrap();
@@ -57,7 +57,7 @@ fn reads_the_designs_own_example() {
 
     let written = config.to_yaml().unwrap();
     assert_eq!(AgentConfig::from_yaml(&written).unwrap(), config);
-    // The same document travels as JSON.
+    // JSON carries the same document.
     assert_eq!(
         AgentConfig::from_json(&config.to_json().unwrap()).unwrap(),
         config
@@ -65,7 +65,7 @@ fn reads_the_designs_own_example() {
 }
 
 #[test]
-fn editors_on_windows_are_welcome() {
+fn reads_crlf_and_a_byte_order_mark() {
     let text = format!("\u{feff}{}", DOCUMENT.replace('\n', "\r\n"));
     assert_eq!(
         AgentConfig::from_yaml(&text),
@@ -74,7 +74,7 @@ fn editors_on_windows_are_welcome() {
 }
 
 #[test]
-fn numbers_need_no_quotes_where_they_are_numbers() {
+fn reads_numbers_without_quotes() {
     let text = DOCUMENT
         .replace("\"1Gi\"", "1073741824")
         .replace("cpu_limit: \"1\"", "cpu_limit: 0.5");
@@ -85,7 +85,8 @@ fn numbers_need_no_quotes_where_they_are_numbers() {
 
 #[test]
 #[rustfmt::skip]
-fn a_mistake_is_named_by_field_line_and_column() {
+fn errors_name_field_line_and_column() {
+    const RUNTIME: &str = "runtime:\n    timeout: 60\n    memory_limit: \"1Gi\"\n    cpu_limit: \"1\"";
     for (from, to, path, line, column, problem) in [
         ("apiVersion: v1", "apiVersion: v2", "apiVersion", 2, 13, "write `v1`"),
         ("kind: Agent", "kind: Pod", "kind", 3, 7, "write `Agent`"),
@@ -102,21 +103,22 @@ fn a_mistake_is_named_by_field_line_and_column() {
         ("timeout: 60", "timeout: 60s", "spec.runtime.timeout", 16, 14, "without quotes or unit"),
         ("\"1Gi\"", "1.5Gi", "spec.runtime.memory_limit", 17, 19, "`512Mi`"),
         ("\"1Gi\"", "1Gb/s", "spec.runtime.memory_limit", 17, 19, "not a unit"),
-        ("runtime:\n    timeout: 60\n    memory_limit: \"1Gi\"\n    cpu_limit: \"1\"", "runtime: big", "spec.runtime", 15, 12, "a section such as `timeout: 60`"),
+        (RUNTIME, "runtime: big", "spec.runtime", 15, 12, "a section such as `timeout: 60`"),
         ("cpu_limit: \"1\"", "cpu_limit: half", "spec.runtime.cpu_limit", 18, 16, "`500m`"),
     ] {
         let text = DOCUMENT.replacen(from, to, 1);
         assert_ne!(text, DOCUMENT, "{from:?} is not in the document");
-        let error = mistake(&text);
-        assert_eq!((error.path(), error.line(), error.column()), (Some(path), Some(line), Some(column)), "{error}");
+        let error = error_of(&text);
+        assert_eq!(error.path(), Some(path), "{error}");
+        assert_eq!((error.line(), error.column()), (Some(line), Some(column)), "{error}");
         assert!(error.problem().contains(problem), "{error}");
         assert!(!error.problem().contains(" at line "), "{error}");
     }
 }
 
 #[test]
-fn a_missing_field_is_named_at_its_section() {
-    for (line, path, place) in [
+fn errors_show_a_missing_field_at_its_section() {
+    for (removed, path, line) in [
         ("  name: my-langgraph-agent\n", "metadata.name", 5),
         ("  version: \"1.0.0\"\n", "metadata.version", 5),
         (
@@ -126,10 +128,10 @@ fn a_missing_field_is_named_at_its_section() {
         ),
         ("  entrypoint: \"agent.py\"\n", "spec.entrypoint", 14),
     ] {
-        let error = mistake(&DOCUMENT.replacen(line, "", 1));
+        let error = error_of(&DOCUMENT.replacen(removed, "", 1));
         assert_eq!(
             (error.path(), error.line()),
-            (Some(path), Some(place)),
+            (Some(path), Some(line)),
             "{error}"
         );
         assert!(
@@ -140,7 +142,7 @@ fn a_missing_field_is_named_at_its_section() {
 }
 
 #[test]
-fn text_that_is_no_document() {
+fn rejects_text_that_is_not_a_document() {
     for text in [
         "",
         "# nothing\n",
@@ -155,30 +157,30 @@ fn text_that_is_no_document() {
         "\u{0}",
         "%",
     ] {
-        mistake(text);
+        error_of(text);
     }
     let twice = format!("{DOCUMENT}---\n{DOCUMENT}");
     assert!(
-        mistake(&twice)
+        error_of(&twice)
             .to_string()
             .contains("more than one document")
     );
     let duplicate = format!("{DOCUMENT}kind: Agent\n");
-    let error = mistake(&duplicate);
+    let error = error_of(&duplicate);
     assert_eq!(error.path(), Some("kind"));
-    assert!(error.problem().contains("twice"), "{error}");
+    assert!(error.problem().starts_with("duplicate field, "), "{error}");
 }
 
-/// Each alias stands for ten of the next: a billion when written out.
+/// Each alias expands to ten of the level below, a billion in total.
 #[test]
-fn aliases_cannot_blow_it_up() {
+fn rejects_aliases_that_expand_exponentially() {
     let mut bomb = "a0: &a0 [x]\n".to_owned();
     for level in 1..=9 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(",");
         writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
     }
-    mistake(&(DOCUMENT.to_owned() + &bomb));
-    mistake(&format!("x: {}", "[".repeat(1_000)));
+    error_of(&(DOCUMENT.to_owned() + &bomb));
+    error_of(&format!("x: {}", "[".repeat(1_000)));
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -307,15 +309,21 @@ fn status() -> impl Strategy<Value = AgentStatus> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(metadata in metadata(), spec in spec(), status in option::of(status()), extra in extra()) {
+    fn written_documents_are_read(
+        metadata in metadata(),
+        spec in spec(),
+        status in option::of(status()),
+        extra in extra(),
+    ) {
         let config = AgentConfig { status, extra, ..AgentConfig::new(metadata, spec) };
         let yaml = config.to_yaml().unwrap();
-        prop_assert_eq!(AgentConfig::from_yaml(&yaml).map_err(|error| format!("{error} in\n{yaml}")), Ok(config.clone()));
+        let read = AgentConfig::from_yaml(&yaml).map_err(|error| format!("{error} in\n{yaml}"));
+        prop_assert_eq!(read, Ok(config.clone()));
         prop_assert_eq!(AgentConfig::from_json(&config.to_json().unwrap()), Ok(config));
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "(metadata|spec|name|: |\\n|  |- |&a |\\*a |\\PC){0,24}") {
+    fn reading_does_not_panic(text in "(metadata|spec|name|: |\\n|  |- |&a |\\*a |\\PC){0,24}") {
         let _ = AgentConfig::from_yaml(&text);
         let _ = AgentConfig::from_json(&text);
     }

@@ -13,7 +13,7 @@ fn event(data: &str) -> Event {
     Event::new(data)
 }
 
-/// Each stream whole, in single bytes, and cut at every place into two: always the same events.
+/// Decodes a stream as a whole, byte by byte, and in two chunks split at each byte.
 fn check(stream: &[u8], events: &[Event], end: StreamEnd) {
     let expected = (events.to_vec(), end);
     assert_eq!(decode(&[stream]), expected, "{stream:?}");
@@ -30,7 +30,7 @@ fn check(stream: &[u8], events: &[Event], end: StreamEnd) {
 }
 
 #[test]
-fn whole_events() {
+fn decodes_complete_events() {
     use StreamEnd::Complete;
     for (stream, events) in [
         // nothing to dispatch
@@ -132,7 +132,7 @@ fn whole_events() {
 }
 
 #[test]
-fn an_event_without_its_blank_line_is_discarded_and_reported() {
+fn discards_and_reports_an_incomplete_event() {
     for stream in [
         &b"data: a\n\ndata: b"[..],
         b"data: a\n\ndata: b\n",
@@ -151,7 +151,7 @@ fn an_event_without_its_blank_line_is_discarded_and_reported() {
 }
 
 #[test]
-fn remembers_id_and_reconnection_time() {
+fn keeps_id_and_reconnection_time() {
     let mut decoder = Decoder::default();
     assert_eq!(
         (decoder.last_event_id(), decoder.reconnection_time()),
@@ -162,7 +162,7 @@ fn remembers_id_and_reconnection_time() {
     assert_eq!(
         decoder.last_event_id(),
         "",
-        "in force with the blank line, not before"
+        "set by the blank line, not before"
     );
     decoder.push(b"\n").unwrap();
     assert_eq!(
@@ -177,7 +177,7 @@ fn remembers_id_and_reconnection_time() {
 }
 
 #[test]
-fn an_event_beyond_the_limit_is_an_error_for_good() {
+fn fails_after_an_event_beyond_the_limit() {
     for flood in [
         &b"data: 0123456789"[..],          // an endless line
         b"data: 01\ndata: 01\ndata: 01\n", // endless lines
@@ -205,7 +205,7 @@ fn an_event_beyond_the_limit_is_an_error_for_good() {
 }
 
 #[test]
-fn the_limit_is_for_one_event_not_for_the_stream() {
+fn applies_the_limit_to_one_event() {
     let mut decoder = Decoder::with_limit(12);
     for _ in 0..1000 {
         decoder.push(b"data: before\n\n: beat\n\n").unwrap();
@@ -213,9 +213,9 @@ fn the_limit_is_for_one_event_not_for_the_stream() {
     }
 }
 
-/// 4 MiB in single bytes: in quadratic time this would be 10^13 steps and never end.
+/// Decodes 4 MiB byte by byte, which would take 10^13 steps in quadratic time.
 #[test]
-fn tiny_chunks_take_linear_time() {
+fn takes_linear_time_for_small_chunks() {
     const SIZE: usize = 4 * 1024 * 1024;
     let mut decoder = Decoder::new();
     decoder.push(b"data: ").unwrap();
@@ -225,7 +225,7 @@ fn tiny_chunks_take_linear_time() {
     decoder.push(b"\n\n").unwrap();
     assert_eq!(decoder.next_event().unwrap().data.len(), SIZE);
 
-    // The same in many short lines of one event, and in many events that nobody takes in between.
+    // The same in many short lines of one event, and in many events that are read at the end.
     for _ in 0..SIZE / 8 {
         decoder.push(b"data:").unwrap();
         decoder.push(b"xy\n").unwrap();

@@ -1,0 +1,112 @@
+//! What distinguishes the three attributes: names, arguments, and texts for messages.
+
+/// One of the attributes of this crate.
+#[derive(Clone, Copy)]
+pub(crate) enum Attribute {
+    Entrypoint,
+    Ping,
+    Middleware,
+}
+
+/// An argument that an attribute accepts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Argument {
+    Config,
+    Order,
+    All,
+    Crate,
+}
+
+impl Attribute {
+    /// The path under which users write the attribute.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Entrypoint => "ppio::entrypoint",
+            Self::Ping => "ppio::ping",
+            Self::Middleware => "ppio::middleware",
+        }
+    }
+
+    /// The annotated function, as the subject of a message.
+    pub(crate) fn subject(self) -> &'static str {
+        match self {
+            Self::Entrypoint => "an entrypoint",
+            Self::Ping => "a ping",
+            Self::Middleware => "middleware",
+        }
+    }
+
+    /// A name that such a function often has.
+    pub(crate) fn example_name(self) -> &'static str {
+        match self {
+            Self::Entrypoint => "agent",
+            Self::Ping => "health",
+            Self::Middleware => "log_requests",
+        }
+    }
+
+    /// A signature that the attribute accepts.
+    pub(crate) fn example_signature(self) -> &'static str {
+        match self {
+            Self::Entrypoint => "async fn agent(request: ppio::Value) -> ppio::Value",
+            Self::Ping => "fn health() -> ppio::PingStatus",
+            Self::Middleware => {
+                "async fn log_requests(request: ppio::Request, next: ppio::Next) -> ppio::Response"
+            }
+        }
+    }
+
+    /// The argument of this name, if the attribute accepts it.
+    pub(super) fn argument(self, name: &str) -> Option<Argument> {
+        let mut arguments = self.arguments().iter().copied();
+        arguments.find(|argument| argument.name() == name)
+    }
+
+    /// The sentence of a `help:` that lists the arguments.
+    pub(super) fn arguments_help(self) -> String {
+        let forms: Vec<String> = self
+            .arguments()
+            .iter()
+            .map(|argument| format!("`{}`", argument.form()))
+            .collect();
+        format!("`#[{}]` accepts {}", self.path(), forms.join(", "))
+    }
+
+    fn arguments(self) -> &'static [Argument] {
+        match self {
+            Self::Entrypoint => &[Argument::Config, Argument::Crate],
+            Self::Ping => &[Argument::Crate],
+            Self::Middleware => &[Argument::Order, Argument::All, Argument::Crate],
+        }
+    }
+}
+
+impl Argument {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Order => "order",
+            Self::All => "all",
+            Self::Crate => "crate",
+        }
+    }
+
+    fn form(self) -> &'static str {
+        match self {
+            Self::Config => "config = <expression>",
+            Self::Order => "order = <integer>",
+            Self::All => "all",
+            Self::Crate => "crate = <path>",
+        }
+    }
+
+    /// The argument with a value that the attribute accepts.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Config => "config = ppio::RuntimeConfig::new()",
+            Self::Order => "order = 10",
+            Self::All => "all",
+            Self::Crate => "crate = my_crate::ppio",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The attributes, and their arguments as written.
+
+mod arguments;
+mod attribute;
+
+pub(crate) use arguments::Arguments;
+pub(crate) use attribute::Attribute;

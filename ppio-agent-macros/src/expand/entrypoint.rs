@@ -1,0 +1,143 @@
+//! Expands `#[ppio::entrypoint]`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::Type;
+
+use super::registration::{register, source_location};
+use super::reply;
+use super::runtime_path::RuntimePath;
+use super::token_range::{TokenRange, async_closure, variable};
+use crate::ast::{Function, ItemKind};
+use crate::attr::{Arguments, Attribute};
+use crate::diagnostics::Diagnostics;
+use crate::valid::{self, EntrypointParameters};
+
+/// `rustc` shows this name if a module has two entrypoints.
+const CONSTANT: &str = "AN_AGENT_HAS_ONE_ENTRYPOINT_REMOVE_THE_OTHER";
+
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let arguments = Arguments::parse(Attribute::Entrypoint, arguments, &mut diagnostics);
+    let Some(function) = Function::parse(item) else {
+        valid::report_item(Attribute::Entrypoint, item, &mut diagnostics);
+        let in_trait = ItemKind::of(item).0 == ItemKind::FunctionWithoutBody;
+        let main = (!in_trait).then(unreachable_main);
+        return diagnostics.into_tokens(quote!(#item #main));
+    };
+    let parameters = valid::check_entrypoint(&function, &mut diagnostics);
+    if let Some(parameters) = parameters
+        && diagnostics.is_empty()
+    {
+        return generate(&arguments, &function, &parameters);
+    }
+    let main = (!function.has_receiver()).then(unreachable_main);
+    let function = function.without_reported();
+    diagnostics.into_tokens(quote!(#function #main))
+}
+
+fn generate(
+    arguments: &Arguments,
+    function: &Function,
+    parameters: &EntrypointParameters<'_>,
+) -> TokenStream {
+    let runtime = RuntimePath::new(arguments);
+    let private = runtime.private();
+    let parse_request = parse_request(&runtime, parameters.request);
+    let bind_context = parameters
+        .context
+        .map(|_| quote!(let __context = #private::context(&__call);));
+    let start = start(&runtime, function, parameters);
+    let config = arguments.config.as_ref().map_or_else(
+        || quote!(::core::option::Option::None),
+        |config| quote!(::core::option::Option::Some(|| #config)),
+    );
+    let location = source_location(function, &runtime);
+    let registration = quote! {
+        #[allow(unused_imports)]
+        use #private::probe::prelude::*;
+        #private::inventory::submit! {
+            #private::EntrypointPart {
+                start: |mut __call| {
+                    let __request = #parse_request(&mut __call)?;
+                    #bind_context
+                    ::core::result::Result::Ok(#start)
+                },
+                config: #config,
+                place: #location,
+            }
+        }
+    };
+    let entrypoint = register(function, &registration, CONSTANT);
+    let cfg_attributes = function.cfg_attributes();
+    let root = runtime.root();
+    let main = main_function(&quote!(#root::run()));
+    quote!(#entrypoint #(#cfg_attributes)* #main)
+}
+
+/// Returns the path of the function that parses the request; `rustc` reports a type that cannot be
+/// parsed at the parameter's type.
+fn parse_request(runtime: &RuntimePath<'_>, ty: &Type) -> TokenStream {
+    let request = runtime.item_at("request", TokenRange::of(ty));
+    quote!(#request::<#ty>)
+}
+
+/// Returns the call that starts an invocation: the user's function, awaited or on a blocking
+/// thread, and the delivery of its reply.
+fn start(
+    runtime: &RuntimePath<'_>,
+    function: &Function,
+    parameters: &EntrypointParameters<'_>,
+) -> TokenStream {
+    let private = runtime.private();
+    let name = function.name();
+    let context = parameters.context.map(|ty| {
+        let context = runtime.call_at("pass_context", TokenRange::of(ty), quote!(&__context));
+        quote!(, #context)
+    });
+    let (start, await_) = if function.is_async() {
+        ("on_worker", Some(quote!(.await)))
+    } else {
+        ("on_blocking_thread", None)
+    };
+    let conversion = reply::conversion(runtime, function);
+    let range = TokenRange::of_output(function);
+    let output = range.binding("__output");
+    let (bind_output, output) = (output.name, output.value);
+    let borrowed = range.binding("__borrowed");
+    let (bind_borrowed, borrowed) = (borrowed.name, borrowed.value);
+    let outlet = variable(function, "__outlet");
+    let run = async_closure(
+        function,
+        &[&outlet],
+        quote! {
+            let __outlet = #outlet;
+            let __reply = {
+                let #bind_output = (#name(__request #context) #await_,);
+                let __kind = (&&#private::probe::Probe::of(&#output)).probe_future();
+                let #bind_borrowed = (&#output,);
+                __kind.check(#borrowed);
+                __kind.then(#output, &__outlet, #conversion)
+            };
+            __reply.await.deliver(&__outlet).await
+        },
+    );
+    runtime.call_at(start, TokenRange::of_name(function), quote!(__call, #run))
+}
+
+/// Returns the `main` that follows reported errors; without one `rustc` would also report a
+/// missing `main`.
+fn unreachable_main() -> TokenStream {
+    main_function(&quote!(::core::unreachable!()))
+}
+
+fn main_function(body: &TokenStream) -> TokenStream {
+    // At the attribute, where `rustc` reports a second entrypoint of the module.
+    let main = Ident::new("main", Span::call_site());
+    quote! {
+        #[allow(dead_code)]
+        fn #main() -> ::std::process::ExitCode {
+            #body
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Generates the code of each attribute.
+
+mod entrypoint;
+mod middleware;
+mod ping;
+mod registration;
+mod reply;
+mod runtime_path;
+mod token_range;
+
+pub(crate) use entrypoint::expand as entrypoint;
+pub(crate) use middleware::expand as middleware;
+pub(crate) use ping::expand as ping;

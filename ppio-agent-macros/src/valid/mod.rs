@@ -1,0 +1,28 @@
+//! Checks what was parsed, and reports every error at its token.
+
+mod borrows;
+mod entrypoint;
+mod middleware;
+mod ping;
+mod signature;
+
+use proc_macro2::TokenStream;
+
+pub(crate) use entrypoint::{EntrypointParameters, check as check_entrypoint};
+pub(crate) use middleware::check as check_middleware;
+pub(crate) use ping::check as check_ping;
+
+use crate::ast::ItemKind;
+use crate::attr::Attribute;
+use crate::diagnostics::Diagnostics;
+
+/// Reports an item that is not a function with a body.
+pub(crate) fn report_item(attribute: Attribute, item: &TokenStream, diagnostics: &mut Diagnostics) {
+    let (kind, token) = ItemKind::of(item);
+    let (path, signature) = (attribute.path(), attribute.example_signature());
+    diagnostics.report(
+        token,
+        &format!("`#[{path}]` cannot be applied to {}", kind.description()),
+        &format!("apply it to a free function such as `{signature} {{ .. }}`"),
+    );
+}

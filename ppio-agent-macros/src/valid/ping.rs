@@ -1,0 +1,27 @@
+//! Checks the signature of a ping.
+
+use syn::ReturnType;
+
+use super::signature;
+use crate::ast::Function;
+use crate::attr::Attribute;
+use crate::diagnostics::Diagnostics;
+
+/// Reports every error of the signature.
+pub(crate) fn check(function: &Function, diagnostics: &mut Diagnostics) {
+    signature::check(Attribute::Ping, function, diagnostics);
+    for parameter in function.parameters() {
+        diagnostics.report(
+            parameter,
+            "a ping cannot have parameters",
+            "remove the parameter",
+        );
+    }
+    if matches!(function.signature.output, ReturnType::Default) {
+        diagnostics.report(
+            function.name(),
+            "a ping must return a health status",
+            "write `-> ppio::PingStatus`",
+        );
+    }
+}

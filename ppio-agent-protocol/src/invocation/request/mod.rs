@@ -1,0 +1,220 @@
+//! The request of an invocation.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The body of `POST /invocations` with the conventional fields. An agent may accept any other
+/// JSON.
+///
+/// Fields that this type does not define are kept in [`extra`](Self::extra). Fields that are not
+/// set are not written.
+///
+/// ```
+/// use ppio_agent_protocol::InvocationRequest;
+///
+/// let request = InvocationRequest::prompt("tell me a story")
+///     .with_stream(true)
+///     .with_user_id("u1");
+/// assert_eq!(
+///     serde_json::to_string(&request)?,
+///     r#"{"prompt":"tell me a story","stream":true,"user_id":"u1"}"#,
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InvocationRequest {
+    /// The prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Structured input, beside the prompt or instead of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Map<String, Value>>,
+    /// The id of the sandbox, which is the session; the client usually sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_id: Option<String>,
+    /// How long the caller waits for the response, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// Whether the response should be a stream; `false` if absent, and `false` is not written.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
+    /// The largest number of tokens that a model may generate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// The sampling temperature of a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Data of the caller about the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    /// The id of the end user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The caller's id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Options of a streamed response, which the agent defines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<Map<String, Value>>,
+    /// Fields that this version does not define. A name of a field above would be written twice.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl InvocationRequest {
+    /// Creates a request with a prompt.
+    pub fn prompt(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: Some(prompt.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Creates a request from the text of a command line: a JSON object is the request, and any
+    /// other text is the prompt.
+    ///
+    /// Pass text of an end user to [`prompt`](Self::prompt) instead: as a JSON object it could set
+    /// `sandbox_id` and every other field.
+    ///
+    /// ```
+    /// use ppio_agent_protocol::InvocationRequest;
+    ///
+    /// let request = InvocationRequest::from_text(r#"{"city": "Paris"}"#);
+    /// assert_eq!(request.extra["city"], "Paris");
+    /// assert_eq!(InvocationRequest::from_text("[1, 2]").prompt.as_deref(), Some("[1, 2]"));
+    /// ```
+    pub fn from_text(text: &str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(object) => Self::from_object(object),
+            Err(_) => Self::prompt(text),
+        }
+    }
+
+    /// Sets the structured input.
+    pub fn with_data(mut self, data: Map<String, Value>) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// Sets the id of the sandbox, which is the session.
+    pub fn with_sandbox_id(mut self, sandbox_id: impl Into<String>) -> Self {
+        self.sandbox_id = Some(sandbox_id.into());
+        self
+    }
+
+    /// Sets how long the caller waits for the response, in seconds.
+    pub fn with_timeout(mut self, seconds: u64) -> Self {
+        self.timeout = Some(seconds);
+        self
+    }
+
+    /// Sets whether the response should be a stream.
+    pub fn with_stream(mut self, stream: bool) -> Self {
+        self.stream = stream;
+        self
+    }
+
+    /// Sets options of a streamed response.
+    pub fn with_stream_options(mut self, stream_options: Map<String, Value>) -> Self {
+        self.stream_options = Some(stream_options);
+        self
+    }
+
+    /// Sets the largest number of tokens that a model may generate.
+    pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// Sets the sampling temperature of a model.
+    pub fn with_temperature(mut self, temperature: f64) -> Self {
+        self.temperature = Some(temperature);
+        self
+    }
+
+    /// Sets the id of the end user.
+    pub fn with_user_id(mut self, user_id: impl Into<String>) -> Self {
+        self.user_id = Some(user_id.into());
+        self
+    }
+
+    /// Sets the id of the request.
+    pub fn with_request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = Some(request_id.into());
+        self
+    }
+
+    /// Sets data of the caller about the request.
+    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// The id of the session, which is [`sandbox_id`](Self::sandbox_id).
+    pub fn session_id(&self) -> Option<&str> {
+        self.sandbox_id.as_deref()
+    }
+
+    /// Moves values of the right type to their fields. Every other value stays in `extra`, so that
+    /// the object is written as it was given.
+    fn from_object(mut object: Map<String, Value>) -> Self {
+        Self {
+            prompt: take(&mut object, "prompt"),
+            data: take(&mut object, "data"),
+            sandbox_id: take(&mut object, "sandbox_id"),
+            timeout: take(&mut object, "timeout"),
+            stream: take(&mut object, "stream").unwrap_or(false),
+            max_tokens: take(&mut object, "max_tokens"),
+            temperature: take(&mut object, "temperature"),
+            metadata: take(&mut object, "metadata"),
+            user_id: take(&mut object, "user_id"),
+            request_id: take(&mut object, "request_id"),
+            stream_options: take(&mut object, "stream_options"),
+            extra: object,
+        }
+    }
+}
+
+/// Creates a request with the text as prompt, also if it is a JSON object.
+impl From<&str> for InvocationRequest {
+    fn from(prompt: &str) -> Self {
+        Self::prompt(prompt)
+    }
+}
+
+/// Creates a request with the text as prompt, also if it is a JSON object.
+impl From<String> for InvocationRequest {
+    fn from(prompt: String) -> Self {
+        Self::prompt(prompt)
+    }
+}
+
+/// An object is the request, a text is the prompt, and the JSON of any other value is the prompt.
+impl From<Value> for InvocationRequest {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(object) => Self::from_object(object),
+            Value::String(prompt) => Self::prompt(prompt),
+            other => Self::prompt(other.to_string()),
+        }
+    }
+}
+
+fn take<T: DeserializeOwned>(object: &mut Map<String, Value>, name: &str) -> Option<T> {
+    let value = T::deserialize(object.get(name)?).ok()?;
+    object.remove(name);
+    Some(value)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint(config = struct, crate = ppio)]
+async fn agent(request: Value) -> Value {
+    request
+}

@@ -1,0 +1,4 @@
+#[ppio::entrypoint]
+enum Agent {
+    Ready,
+}

@@ -1,0 +1,2 @@
+#[ppio::entrypoint]
+std::thread_local! {}

@@ -1,0 +1,11 @@
+//! The requests, contexts and return types of entrypoints.
+
+#[macro_use]
+mod table;
+
+mod contexts;
+mod errors;
+mod iterators;
+mod requests;
+mod streams;
+mod values;
