@@ -18,6 +18,7 @@
 //! what to write instead. Fields this version does not know are kept.
 //!
 //! # Features
+//! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`].
 //! - `yaml` (off by default): `AgentConfig::from_yaml` and `to_yaml`. Only tools that touch an author's files need it.
 
 mod agent_id;

@@ -20,6 +20,12 @@ use serde_json::{Map, Value};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+// Not the text above, whose example is for Rust.
+#[cfg_attr(
+    feature = "schema",
+    schemars(description = "The common fields of a request.")
+)]
 pub struct InvocationRequest {
     /// The question, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
