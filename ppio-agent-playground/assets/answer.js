@@ -1,50 +1,63 @@
-// The answer as it is shown: while it comes, and again from the history.
+// Shows an answer, while it arrives and from the history.
 
-/** The most rows of a list; a browser slows down with more. */
-const ROWS = 1000;
+/** The most rows of a list. Browsers slow down with more. */
+const MAX_ROWS = 1000;
 
-let view = 'answer';
-let shown;
-/** What of the shown record is on the page already, so that a stream only adds. */
-let drawn;
+let currentTab = 'answer';
+let shownRecord;
+/** What the current tab shows of the record, so that a chunk of a stream only adds to it. */
+let rendered;
 
 const selectView = tabs($('views'), (value) => {
-  view = value;
+  currentTab = value;
   selectView(value);
   $('view').setAttribute('aria-labelledby', `tab-${value}`);
-  drawn = undefined;
-  draw();
+  rendered = undefined;
+  render();
 });
-selectView(view);
+selectView(currentTab);
 
-let frame;
-/** Shows a record at the next frame: a thousand tokens a second are sixty drawings a second. */
+let pendingFrame;
+/** Shows a record at the next frame, so that a fast stream renders as often as the screen does. */
 function show(record) {
-  if (record?.id !== shown?.id) drawn = undefined;
-  shown = record;
-  frame ??= requestAnimationFrame(() => { frame = undefined; draw(); });
-  // In a tab in the background there are no frames, and nobody looks.
+  if (record?.id !== shownRecord?.id) rendered = undefined;
+  shownRecord = record;
+  pendingFrame ??= requestAnimationFrame(() => {
+    pendingFrame = undefined;
+    render();
+  });
 }
 
-function draw() {
-  drawHead();
+function render() {
+  renderHead();
   const box = $('view');
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-  if (!shown) {
+  if (!shownRecord) {
     const key = (text) => element('kbd', {}, text);
-    box.replaceChildren(element('div', { className: 'blank' }, element('strong', {}, 'Nothing sent yet'),
-      element('span', {}, key(SEND_KEY), ' sends from anywhere, ', key('Esc'), ' cancels')));
+    box.replaceChildren(
+      element(
+        'div',
+        { className: 'blank' },
+        element('strong', {}, 'Nothing sent yet'),
+        element('span', {}, key(SEND_KEY), ' sends from anywhere, ', key('Esc'), ' cancels'),
+      ),
+    );
     return;
   }
-  const draws = { answer: drawAnswer, events: drawEvents, headers: drawHeaders, raw: drawRaw };
-  if (!drawn) box.replaceChildren();
-  drawn ??= {};
-  draws[view](box, shown);
-  if (shown.state === 'running' && atEnd) box.scrollTop = box.scrollHeight;
+  const renderers = {
+    answer: renderAnswer,
+    events: renderEvents,
+    headers: renderHeaders,
+    raw: renderRaw,
+  };
+  if (!rendered) box.replaceChildren();
+  rendered ??= {};
+  renderers[currentTab](box, shownRecord);
+  if (shownRecord.state === 'running' && atEnd) box.scrollTop = box.scrollHeight;
 }
 
-function drawHead() {
-  const record = shown;
+function renderHead() {
+  const record = shownRecord;
   $('status').hidden = $('figures').hidden = $('answer-foot').hidden = !record;
   if (!record) return;
   const [state, text] = summary(record);
@@ -52,9 +65,12 @@ function drawHead() {
   $('status').textContent = text;
   const elapsed = record.total ?? performance.now() - record.start;
   const figures = [
-    [record.isStream ? 'first token' : 'first byte', record.first === undefined ? '–' : milliseconds(record.first)],
+    [
+      record.isStream ? 'first token' : 'first byte',
+      record.first === undefined ? '–' : milliseconds(record.first),
+    ],
     ['total', milliseconds(elapsed)],
-    ...record.isStream ? [['items', String(record.items)]] : [],
+    ...(record.isStream ? [['items', String(record.items)]] : []),
     ['size', bytes(record.size)],
   ];
   const list = $('figures');
@@ -71,36 +87,51 @@ function drawHead() {
   $('request-id').title = id ?? '';
 }
 
-/** The state of a record: how good, and in words. */
+/** The state of a record: its style and its text. */
 function summary(record) {
   const status = record.status && `${record.status} ${record.statusText}`.trim();
   if (record.state === 'running') return ['running', record.isStream ? 'streaming' : 'waiting'];
   if (record.state === 'cancelled') return ['warn', 'cancelled'];
-  if (record.fault) return ['bad', record.status ? 'broken off' : 'no answer'];
+  if (record.failure) return ['bad', record.status ? 'broken off' : 'no answer'];
   if (streamError(record)) return ['bad', 'failed midway'];
   return [record.state === 'done' ? 'good' : 'bad', status];
 }
 
-function drawAnswer(box, record) {
-  if (record.isStream) drawItems(box, record);
-  if (record.state === 'running' || drawn.isFinal) return;
-  drawn.isFinal = true;
-  if (record.isStream) drawn.live?.classList.remove('live');
-  else if (record.raw && record.status < 400) box.append(drawValue(record));
-  const wrong = trouble(record);
-  if (wrong) {
-    box.append(element('div', { className: record.state === 'cancelled' ? 'fault calm' : 'fault' },
-      element('strong', {}, wrong.title), element('p', {}, wrong.text)));
+function renderAnswer(box, record) {
+  if (record.isStream) renderItems(box, record);
+  if (record.state === 'running' || rendered.isFinal) return;
+  rendered.isFinal = true;
+  if (record.isStream) rendered.live?.classList.remove('live');
+  else if (record.raw && record.status < 400) box.append(valueOf(record));
+  const problem = problemOf(record);
+  if (problem) {
+    box.append(
+      element(
+        'div',
+        { className: record.state === 'cancelled' ? 'fault calm' : 'fault' },
+        element('strong', {}, problem.title),
+        element('p', {}, problem.text),
+      ),
+    );
   } else if (!box.hasChildNodes()) {
-    box.append(element('p', { className: 'note' }, record.isStream ? 'The stream ended without an item.' : 'The answer has no body.'));
+    box.append(
+      element(
+        'p',
+        { className: 'note' },
+        record.isStream ? 'The stream ended without an item.' : 'The answer has no body.',
+      ),
+    );
   }
-  if (record.isCut) box.append(element('p', { className: 'note' }, 'The history keeps the beginning of a long answer.'));
+  if (record.isCut)
+    box.append(
+      element('p', { className: 'note' }, 'The history keeps the beginning of a long answer.'),
+    );
 }
 
-/** The agent's value: what the envelope holds, or the body itself. */
-function drawValue(record) {
+/** The result in the envelope, or the body where there is no envelope. */
+function valueOf(record) {
   const { raw } = record;
-  if (!fault(raw) && kindOf(raw) === 'object') {
+  if (!jsonError(raw) && jsonType(raw) === 'object') {
     const parts = members(raw);
     if (parts.has('result') && parts.has('metadata')) return valueView(parts.get('result'));
   }
@@ -108,40 +139,53 @@ function drawValue(record) {
 }
 
 function valueView(text) {
-  if (text[0] === '"' && !fault(text)) return element('div', { className: 'prose' }, JSON.parse(text));
+  if (text[0] === '"' && !jsonError(text))
+    return element('div', { className: 'prose' }, JSON.parse(text));
   return jsonView(text);
 }
 
-/** Texts run on as one text; other items stand by themselves. */
-function drawItems(box, record) {
-  drawn.next ??= 0;
-  for (; drawn.next < record.events.length; drawn.next++) {
-    const { data } = record.events[drawn.next];
+/** Shows consecutive texts as one text, and other items each by itself. */
+function renderItems(box, record) {
+  rendered.next ??= 0;
+  for (; rendered.next < record.events.length; rendered.next++) {
+    const { data } = record.events[rendered.next];
     if (data === undefined || errorItem(data)) continue;
-    const isText = data[0] === '"' && !fault(data);
-    if (isText && drawn.text) {
-      drawn.text.append(JSON.parse(data));
+    const isText = data[0] === '"' && !jsonError(data);
+    if (isText && rendered.text) {
+      rendered.text.append(JSON.parse(data));
       continue;
     }
-    drawn.count = (drawn.count ?? 0) + 1;
-    if (drawn.count > ROWS) {
-      if (drawn.count === ROWS + 1) box.append(element('p', { className: 'note' }, `Only ${ROWS} items are shown; Raw has all of them.`));
+    rendered.count = (rendered.count ?? 0) + 1;
+    if (rendered.count > MAX_ROWS) {
+      if (rendered.count === MAX_ROWS + 1)
+        box.append(
+          element(
+            'p',
+            { className: 'note' },
+            `Only ${MAX_ROWS} items are shown; Raw has all of them.`,
+          ),
+        );
       continue;
     }
-    drawn.live?.classList.remove('live');
+    rendered.live?.classList.remove('live');
     const node = isText ? element('div', { className: 'prose' }, JSON.parse(data)) : jsonView(data);
-    drawn.text = isText ? node : undefined;
-    drawn.live = node;
+    rendered.text = isText ? node : undefined;
+    rendered.live = node;
     if (record.state === 'running') node.classList.add('live');
     box.append(node);
   }
 }
 
-function trouble(record) {
+/** Why a record failed, or undefined. */
+function problemOf(record) {
   if (record.state === 'cancelled') {
-    return { title: 'Cancelled', text: 'The connection was closed, and with it the agent’s work on this request.' };
+    return {
+      title: 'Cancelled',
+      text: 'The connection was closed, and with it the agent’s work on this request.',
+    };
   }
-  if (record.fault) return { title: record.status ? 'Broken off' : 'No answer', text: record.fault };
+  if (record.failure)
+    return { title: record.status ? 'Broken off' : 'No answer', text: record.failure };
   const item = streamError(record);
   if (item) return { title: item.type ?? 'Error', text: item.error };
   if (record.status < 400) return undefined;
@@ -149,66 +193,94 @@ function trouble(record) {
     const { error, error_type: type } = JSON.parse(record.raw);
     if (typeof error === 'string') return { title: type ?? `Status ${record.status}`, text: error };
   } catch {
-    // Not an error of the runtime's: shown as it is.
+    // Not an error body of the runtime: shown as it is.
   }
   return { title: `Status ${record.status}`, text: record.raw || record.statusText };
 }
 
-function drawEvents(box, record) {
+function renderEvents(box, record) {
   if (!record.isStream) {
-    box.replaceChildren(element('p', { className: 'note' }, record.state === 'running' ? 'No event yet.' : 'This answer is one value, not a stream.'));
-    drawn = undefined;
+    box.replaceChildren(
+      element(
+        'p',
+        { className: 'note' },
+        record.state === 'running' ? 'No event yet.' : 'This answer is one value, not a stream.',
+      ),
+    );
+    rendered = undefined;
     return;
   }
-  if (!drawn.body) {
-    drawn.body = element('tbody');
-    drawn.next = 0;
-    box.append(element('table', { className: 'table' }, drawn.body));
+  if (!rendered.body) {
+    rendered.body = element('tbody');
+    rendered.next = 0;
+    box.append(element('table', { className: 'table' }, rendered.body));
   }
-  for (; drawn.next < Math.min(record.events.length, ROWS); drawn.next++) {
-    const { time, name, data, comment } = record.events[drawn.next];
+  for (; rendered.next < Math.min(record.events.length, MAX_ROWS); rendered.next++) {
+    const { time, name, data, comment } = record.events[rendered.next];
     const kind = comment !== undefined ? 'comment' : errorItem(data) ? 'wrong' : '';
-    drawn.body.append(element('tr', { className: kind },
-      element('td', { className: 'time' }, milliseconds(time)),
-      element('th', { scope: 'row' }, comment === undefined ? name : 'comment'),
-      element('td', {}, data ?? comment)));
+    rendered.body.append(
+      element(
+        'tr',
+        { className: kind },
+        element('td', { className: 'time' }, milliseconds(time)),
+        element('th', { scope: 'row' }, comment === undefined ? name : 'comment'),
+        element('td', {}, data ?? comment),
+      ),
+    );
   }
-  if (record.events.length > ROWS && !drawn.isNoted) {
-    drawn.isNoted = true;
-    box.append(element('p', { className: 'note' }, `Only the first ${ROWS} events are shown; Raw has all of them.`));
+  if (record.events.length > MAX_ROWS && !rendered.isNoted) {
+    rendered.isNoted = true;
+    box.append(
+      element(
+        'p',
+        { className: 'note' },
+        `Only the first ${MAX_ROWS} events are shown; Raw has all of them.`,
+      ),
+    );
   }
 }
 
-function drawHeaders(box, record) {
+function renderHeaders(box, record) {
   const rows = record.headers.map(([name, value]) =>
-    element('tr', {}, element('th', { scope: 'row' }, name), element('td', {}, value)));
-  box.replaceChildren(rows.length ? element('table', { className: 'table' }, element('tbody', {}, ...rows))
-    : element('p', { className: 'note' }, 'No head of an answer yet.'));
+    element('tr', {}, element('th', { scope: 'row' }, name), element('td', {}, value)),
+  );
+  box.replaceChildren(
+    rows.length
+      ? element('table', { className: 'table' }, element('tbody', {}, ...rows))
+      : element('p', { className: 'note' }, 'No head of an answer yet.'),
+  );
 }
 
-function drawRaw(box, record) {
-  drawn.pre ??= box.appendChild(element('pre', { className: 'json' }));
+function renderRaw(box, record) {
+  rendered.pre ??= box.appendChild(element('pre', { className: 'json' }));
   const { raw } = record;
-  drawn.length ??= 0;
-  if (drawn.length < Math.min(raw.length, SHOWN)) {
-    drawn.pre.append(raw.slice(drawn.length, SHOWN));
-    drawn.length = Math.min(raw.length, SHOWN);
+  rendered.length ??= 0;
+  if (rendered.length < Math.min(raw.length, MAX_SHOWN)) {
+    rendered.pre.append(raw.slice(rendered.length, MAX_SHOWN));
+    rendered.length = Math.min(raw.length, MAX_SHOWN);
   }
 }
 
-/** What the copy button takes: what is looked at. */
+/** The text of the current tab, for the copy button. */
 function copyText() {
-  if (view === 'headers') return shown.headers.map(([name, value]) => `${name}: ${value}`).join('\n');
-  if (view === 'answer' && shown.isStream) {
-    const items = shown.events.filter((event) => event.data !== undefined).map((event) => event.data);
-    return items.every((item) => item[0] === '"') ? items.map((item) => JSON.parse(item)).join('') : items.join('\n');
+  if (currentTab === 'headers')
+    return shownRecord.headers.map(([name, value]) => `${name}: ${value}`).join('\n');
+  if (currentTab === 'answer' && shownRecord.isStream) {
+    const items = shownRecord.events
+      .filter((event) => event.data !== undefined)
+      .map((event) => event.data);
+    return items.every((item) => item[0] === '"')
+      ? items.map((item) => JSON.parse(item)).join('')
+      : items.join('\n');
   }
-  return view === 'answer' ? $('view').innerText : shown.raw;
+  return currentTab === 'answer' ? $('view').innerText : shownRecord.raw;
 }
 
 function milliseconds(time) {
   if (time < 10) return `${time.toFixed(1)} ms`;
-  return time < 1000 ? `${Math.round(time)} ms` : `${(time / 1000).toFixed(time < 10_000 ? 2 : 1)} s`;
+  return time < 1000
+    ? `${Math.round(time)} ms`
+    : `${(time / 1000).toFixed(time < 10_000 ? 2 : 1)} s`;
 }
 
 function bytes(count) {

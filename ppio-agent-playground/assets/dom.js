@@ -1,8 +1,8 @@
-// The page's elements. Everything that is shown is made of elements and text here, never of markup.
+// Elements, focus, clipboard and storage. Elements are made from text, never from markup.
 
 const $ = (id) => document.getElementById(id);
 
-/** An element with properties and children; strings become text. */
+/** Makes an element with properties and children. Strings become text. */
 function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -14,12 +14,15 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-/** Tells a screen reader. */
+/** Announces a text to screen readers. */
 function announce(text) {
   $('announce').textContent = text;
 }
 
-/** A tab list: arrow keys move, one tab stop. Calls `choose` with the value of the new tab. */
+/**
+ * Makes a tab list of buttons: one tab stop, arrow keys move. Calls `choose` with the value of the
+ * new tab. Returns the function that marks a tab as selected.
+ */
 function tabs(list, choose) {
   const all = [...list.querySelectorAll('[role=tab]')];
   const select = (value) => {
@@ -32,11 +35,13 @@ function tabs(list, choose) {
   for (const tab of all) tab.addEventListener('click', () => choose(tab.dataset.value));
   list.addEventListener('keydown', (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const shown = all.filter((tab) => !tab.hidden);
+    const visible = all.filter((tab) => !tab.hidden);
     let next;
-    if (step) next = shown[(shown.indexOf(document.activeElement) + step + shown.length) % shown.length];
-    if (event.key === 'Home') next = shown[0];
-    if (event.key === 'End') next = shown.at(-1);
+    if (step)
+      next =
+        visible[(visible.indexOf(document.activeElement) + step + visible.length) % visible.length];
+    if (event.key === 'Home') next = visible[0];
+    if (event.key === 'End') next = visible.at(-1);
     if (!next) return;
     event.preventDefault();
     next.focus();
@@ -45,14 +50,17 @@ function tabs(list, choose) {
   return select;
 }
 
-/** Makes a text area as high as its text, within reason. */
-function fit(area) {
+/** The largest height of a text area, in pixels. */
+const MAX_AREA_HEIGHT = 420;
+
+/** Sets the height of a text area to that of its text. */
+function fitHeight(area) {
   if (area.offsetParent === null) return;
   area.style.height = 'auto';
-  area.style.height = `${Math.min(area.scrollHeight + 2, 420)}px`;
+  area.style.height = `${Math.min(area.scrollHeight + 2, MAX_AREA_HEIGHT)}px`;
 }
 
-/** Copies a text; the clipboard is there on https and localhost only, hence the second way. */
+/** Copies a text. Browsers have the clipboard on https and localhost only, hence the fallback. */
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
@@ -67,19 +75,21 @@ async function copy(text, button) {
   const label = button.textContent;
   button.textContent = 'Copied';
   announce('Copied');
-  setTimeout(() => { button.textContent = label; }, 1200);
+  setTimeout(() => {
+    button.textContent = label;
+  }, 1200);
 }
 
-/** What is kept in the browser. A browser that keeps nothing loses nothing but the history. */
+/** The browser's storage. Where it is disabled, only history, draft and theme are lost. */
 const store = {
-  read(key, otherwise) {
+  read(key, fallback) {
     try {
-      return JSON.parse(localStorage.getItem(`playground.${key}`)) ?? otherwise;
+      return JSON.parse(localStorage.getItem(`playground.${key}`)) ?? fallback;
     } catch {
-      return otherwise;
+      return fallback;
     }
   },
-  /** Whether there was room. */
+  /** Returns whether there was room. */
   write(key, value) {
     try {
       localStorage.setItem(`playground.${key}`, JSON.stringify(value));

@@ -1,20 +1,21 @@
-// An event stream, read piece by piece.
+// Decodes an event stream (text/event-stream) that arrives in chunks.
 
-/** Takes text as it comes and returns the blocks that it completes: events and comments. */
+/** `push` takes a chunk and returns the events and comments that it completes. */
 class EventDecoder {
-  #rest = '';
+  #buffer = '';
   #data = [];
   #name = '';
 
   push(text) {
     const blocks = [];
-    this.#rest += text;
-    // A carriage return at the end may be half of a line end.
-    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
-    this.#rest = lines.pop();
+    this.#buffer += text;
+    // A carriage return at the end of a chunk may be the first half of CRLF.
+    const lines = this.#buffer.split(/\r\n|\n|\r(?!$)/);
+    this.#buffer = lines.pop();
     for (const line of lines) {
       if (line === '') {
-        if (this.#data.length) blocks.push({ name: this.#name || 'data', data: this.#data.join('\n') });
+        if (this.#data.length)
+          blocks.push({ name: this.#name || 'data', data: this.#data.join('\n') });
         this.#data = [];
         this.#name = '';
       } else if (line[0] === ':') {
@@ -29,9 +30,11 @@ class EventDecoder {
   }
 }
 
-/** The error that ends a stream, where this item is one. */
+/** The error in the item that ends a failed stream, or undefined for other items. */
 function errorItem(data) {
-  if (!data.startsWith('{') || fault(data)) return undefined;
+  if (!data.startsWith('{') || jsonError(data)) return undefined;
   const { error, error_type: type, ...others } = JSON.parse(data);
-  return typeof error === 'string' && Object.keys(others).every((key) => key === 'message') ? { error, type } : undefined;
+  return typeof error === 'string' && Object.keys(others).every((key) => key === 'message')
+    ? { error, type }
+    : undefined;
 }

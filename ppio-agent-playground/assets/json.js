@@ -1,10 +1,10 @@
-// JSON as text. A number such as 9007199254740993 does not survive JSON.parse; here nothing is lost,
-// because values stay the text that they came as.
+// JSON as text. JSON.parse rounds numbers such as 9007199254740993; text keeps every digit.
 
-const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
+const TOKEN =
+  /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
 
-/** What is wrong with a JSON text, or undefined. */
-function fault(text) {
+/** The parser's message for a text that is not JSON, or undefined. */
+function jsonError(text) {
   try {
     JSON.parse(text);
   } catch (error) {
@@ -12,25 +12,31 @@ function fault(text) {
   }
 }
 
-/** `object`, `array`, `string`, `number`, `boolean` or `null`. */
-function kindOf(text) {
+/** The type of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`. */
+function jsonType(text) {
   const first = text.trimStart()[0];
-  return { '{': 'object', '[': 'array', '"': 'string', t: 'boolean', f: 'boolean', n: 'null' }[first] ?? 'number';
+  return (
+    { '{': 'object', '[': 'array', '"': 'string', t: 'boolean', f: 'boolean', n: 'null' }[first] ??
+    'number'
+  );
 }
 
-/** The members of a valid JSON object, each with the text of its value. */
+/** The members of a valid JSON object: a map from name to the text of the value. */
 function members(text) {
   const found = new Map();
-  let depth = 0, key, start, end;
+  let depth = 0,
+    key,
+    start,
+    end;
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
     const isClosing = token === '}' || token === ']';
     if (isClosing) depth -= 1;
-    if (depth === 1 && (token === ',' ) || depth === 0 && isClosing) {
+    if ((depth === 1 && token === ',') || (depth === 0 && isClosing)) {
       if (key !== undefined) found.set(key, text.slice(start, end));
       key = start = undefined;
     } else if (depth === 1 && key === undefined) {
       key = JSON.parse(token);
-    } else if (depth >= 1 && token !== ':' || depth > 1) {
+    } else if ((depth >= 1 && token !== ':') || depth > 1) {
       start ??= index;
       end = index + token.length;
     }
@@ -40,26 +46,26 @@ function members(text) {
 }
 
 /**
- * The tokens of a valid JSON text with the white space that makes it readable: `[class, text]`. What fits
- * into `width` characters stays on one line.
+ * The tokens of a valid JSON text with line breaks and indentation: `[class, text]`. Objects and
+ * arrays of up to `width` characters stay on one line.
  */
-function* pretty(text, width) {
+function* prettyTokens(text, width) {
   const tokens = [...text.matchAll(TOKEN)].map((match) => match[0]);
-  // Where the flat part around the current token ends; outside of one, before the token.
-  let flatTo = -1;
+  // The index of the last token of the current line, where that holds a whole object or array.
+  let inlineTo = -1;
   let indent = '';
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i];
-    const isFlat = i <= flatTo;
+    const isInline = i <= inlineTo;
     if (token === '{' || token === '[') {
-      if (!isFlat) flatTo = Math.max(flatTo, endOfFlat(tokens, i, width));
-      if (i > flatTo) indent += '  ';
-      yield ['', i > flatTo ? `${token}\n${indent}` : token];
+      if (!isInline) inlineTo = Math.max(inlineTo, inlineEnd(tokens, i, width));
+      if (i > inlineTo) indent += '  ';
+      yield ['', i > inlineTo ? `${token}\n${indent}` : token];
     } else if (token === '}' || token === ']') {
-      if (!isFlat) indent = indent.slice(2);
-      yield ['', isFlat ? token : `\n${indent}${token}`];
+      if (!isInline) indent = indent.slice(2);
+      yield ['', isInline ? token : `\n${indent}${token}`];
     } else if (token === ',') {
-      yield ['', isFlat ? ', ' : `,\n${indent}`];
+      yield ['', isInline ? ', ' : `,\n${indent}`];
     } else if (token === ':') {
       yield ['', ': '];
     } else if (token[0] === '"') {
@@ -70,9 +76,10 @@ function* pretty(text, width) {
   }
 }
 
-/** The index of the bracket that closes the one at `start`, where that is within `width`; else -1. */
-function endOfFlat(tokens, start, width) {
-  let depth = 0, length = 0;
+/** The index of the bracket that closes the one at `start`, or -1 if it is beyond `width`. */
+function inlineEnd(tokens, start, width) {
+  let depth = 0,
+    length = 0;
   for (let i = start; i < tokens.length; i++) {
     const token = tokens[i];
     length += token.length + (token === ',' || token === ':' ? 1 : 0);
@@ -84,25 +91,30 @@ function endOfFlat(tokens, start, width) {
   return -1;
 }
 
-/** A valid JSON text, laid out for an editor: a line for each member. */
-function laidOut(text) {
-  return [...pretty(text, 0)].map(([, part]) => part).join('');
+/** A valid JSON text with a line for each member. */
+function indented(text) {
+  return [...prettyTokens(text, 0)].map(([, part]) => part).join('');
 }
 
-/** Longer texts are shown as they are: colours would cost seconds. */
-const COLOURED = 200_000;
-const SHOWN = 2_000_000;
-/** What is shown on one line. */
-const LINE = 80;
+/** The longest text that is highlighted, in characters: more would take seconds. */
+const MAX_HIGHLIGHTED = 200_000;
+/** The longest text that is shown. */
+const MAX_SHOWN = 2_000_000;
+/** The longest object or array that is shown on one line. */
+const LINE_WIDTH = 80;
 
-/** An element that shows JSON, or any text that is none. */
+/** An element that shows a text, highlighted if it is JSON. */
 function jsonView(text) {
   const view = element('pre', { className: 'json' });
-  if (text.length > COLOURED || fault(text)) {
-    view.append(text.length > SHOWN ? `${text.slice(0, SHOWN)}\n… cut here; Copy has all of it` : text);
+  if (text.length > MAX_HIGHLIGHTED || jsonError(text)) {
+    view.append(
+      text.length > MAX_SHOWN
+        ? `${text.slice(0, MAX_SHOWN)}\n… cut here; Copy has all of it`
+        : text,
+    );
     return view;
   }
-  for (const [kind, part] of pretty(text, LINE)) {
+  for (const [kind, part] of prettyTokens(text, LINE_WIDTH)) {
     view.append(kind ? element('span', { className: kind }, part) : part);
   }
   return view;

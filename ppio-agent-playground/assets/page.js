@@ -1,8 +1,8 @@
-// The request being edited, and how everything hangs together.
+// The request being edited, the buttons and keys, and the start of the page.
 
 const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform);
 const SEND_KEY = IS_MAC ? '⌘ ↵' : 'Ctrl ↵';
-const START = '{"prompt": ""}';
+const INITIAL_REQUEST = '{"prompt": ""}';
 
 let schema;
 let form;
@@ -11,24 +11,27 @@ let running;
 
 // Editing
 
-const selectMode = tabs($('modes'), (value) => { if (value === 'form') toForm(); else toJson(); });
+const selectMode = tabs($('modes'), (value) => {
+  if (value === 'form') toForm();
+  else toJson();
+});
 
 function setMode(value) {
   mode = value;
   $('panel-form').hidden = value !== 'form';
   $('panel-json').hidden = value !== 'json';
   selectMode(value);
-  for (const box of document.querySelectorAll('.request textarea')) fit(box);
+  for (const box of document.querySelectorAll('.request textarea')) fitHeight(box);
 }
 
 /** The request as it would be sent. */
 function requestText() {
-  return mode === 'form' ? form.read().text ?? 'null' : $('json').value;
+  return mode === 'form' ? (form.read().text ?? 'null') : $('json').value;
 }
 
 function toJson() {
-  if (mode === 'form') setJson(laidOut(requestText()));
-  note();
+  if (mode === 'form') setJson(indented(requestText()));
+  showNote();
   setMode('json');
 }
 
@@ -37,52 +40,55 @@ function setJson(text) {
   checkJson();
 }
 
-/** Shows the form with what the editor holds, where that fits into it. */
+/** Shows the form with the JSON in it. If the JSON does not fit, says why and returns false. */
 function toForm() {
   const text = $('json').value;
-  const wrong = fault(text) ? 'this is not JSON' : form.fill(text);
+  const wrong = jsonError(text) ? 'this is not JSON' : form.fill(text);
   if (wrong) {
-    note(`Still JSON: ${wrong}.`);
+    showNote(`Still JSON: ${wrong}.`);
     setMode('json');
     return false;
   }
-  note();
+  showNote();
   setMode('form');
   return true;
 }
 
-function note(text = '') {
+function showNote(text = '') {
   $('misfit').hidden = !text;
   $('misfit').textContent = text;
 }
 
 function checkJson() {
-  const wrong = fault($('json').value);
+  const wrong = jsonError($('json').value);
   $('json-hint').textContent = wrong ? `Not JSON, and sent as it is: ${wrong}` : '';
 }
 
-/** Puts a request into the editor, as a form where it fits. */
-function edit(text, preferred) {
+/** Opens a request for editing, in the form if it fits and JSON was not asked for. */
+function openRequest(text, preferred) {
   setJson(text);
   if (!form || preferred === 'json') {
-    note();
+    showNote();
     setMode('json');
   } else if (toForm()) {
-    setJson(laidOut(text));
+    setJson(indented(text));
   }
 }
 
-/** Asks the agent what it takes, and makes the form anew when that has changed. */
-async function describe() {
+/** Loads the request's schema from the agent, and rebuilds the form if it has changed. */
+async function loadSchema() {
   let description;
   try {
-    const response = await fetch('./', { headers: { accept: 'application/json' }, cache: 'no-store' });
+    const response = await fetch('./', {
+      headers: { accept: 'application/json' },
+      cache: 'no-store',
+    });
     description = await response.json();
   } catch {
-    // Not there yet; asked again when the light turns green.
+    // Not reachable: loaded when the health check succeeds again.
     return;
   }
-  const next = description.request ?? {};
+  const next = simplified(description.request);
   if (JSON.stringify(next) === JSON.stringify(schema)) return;
   const isFirst = schema === undefined;
   const typed = isFirst ? undefined : requestText();
@@ -91,18 +97,18 @@ async function describe() {
   $('request-type').textContent = schema.title ?? '';
   $('modes').hidden = !form;
   const panel = $('panel-form');
-  panel.replaceChildren(...form ? [form.node] : []);
+  panel.replaceChildren(...(form ? [form.node] : []));
   if (!isFirst) {
-    edit(typed, mode);
+    openRequest(typed, mode);
     return;
   }
   const draft = store.read('draft');
   if (draft) {
-    edit(draft.text, draft.mode);
+    openRequest(draft.text, draft.mode);
   } else if (form) {
     setMode('form');
   } else {
-    edit(START);
+    openRequest(INITIAL_REQUEST);
   }
 }
 
@@ -116,11 +122,14 @@ function saveDraft() {
   if (schema) store.write('draft', { text: requestText(), mode });
 }
 addEventListener('pagehide', saveDraft);
-$('json').addEventListener('input', () => { checkJson(); fit($('json')); });
+$('json').addEventListener('input', () => {
+  checkJson();
+  fitHeight($('json'));
+});
 
 // Sending
 
-/** The headers that were typed, as a list; throws at a line that is none. */
+/** The headers to send. Throws for a line that is not a header. */
 function typedHeaders() {
   const headers = new Headers({ 'content-type': 'application/json' });
   for (const line of $('headers').value.split('\n')) {
@@ -135,52 +144,52 @@ function typedHeaders() {
 async function send() {
   if (running) return;
   if (mode === 'form') {
-    const { problem, faults = [] } = form.read();
-    if (problem) faults.push({ field: form, problem });
-    for (const { field, problem } of faults) field.complain(problem);
-    if (faults.length) {
-      faults[0].field.focus();
-      announce(faults[0].problem);
+    const { problem, problems = [] } = form.read();
+    if (problem) problems.push({ field: form, problem });
+    for (const { field, problem } of problems) field.showProblem(problem);
+    if (problems.length) {
+      problems[0].field.focus();
+      announce(problems[0].problem);
       return;
     }
   }
   let headers;
   try {
     headers = typedHeaders();
-    complain();
+    showHeadersProblem();
   } catch (error) {
-    complain(error.message);
+    showHeadersProblem(error.message);
     return;
   }
   saveDraft();
   running = new AbortController();
-  swap($('send'), $('cancel'));
+  swapButtons($('send'), $('cancel'));
   announce('Sent');
   if (matchMedia('(max-width: 859px)').matches) $('answer-card').scrollIntoView({ block: 'start' });
-  const clock = setInterval(() => show(shown), 100);
+  const clock = setInterval(() => show(shownRecord), 100);
   let wasStreaming = false;
-  const record = await exchange(requestText(), headers, running.signal, (record) => {
+  const record = await sendRequest(requestText(), headers, running.signal, (record) => {
     if (record.isStream && !wasStreaming) announce('Streaming');
     wasStreaming = record.isStream;
     show(record);
   });
   clearInterval(clock);
   running = undefined;
-  swap($('cancel'), $('send'));
-  remember(record);
+  swapButtons($('cancel'), $('send'));
+  addEntry(record);
   const items = record.isStream ? `, ${record.items} items` : '';
   announce(`${summary(record)[1]}, ${milliseconds(record.total)}${items}`);
 }
 
-/** Puts one button in the place of another, with the keyboard's focus. */
-function swap(out, into) {
+/** Replaces one button by another, which takes over the focus. */
+function swapButtons(out, into) {
   const hadFocus = document.activeElement === out;
   out.hidden = true;
   into.hidden = false;
   if (hadFocus) into.focus();
 }
 
-function complain(problem) {
+function showHeadersProblem(problem) {
   const hint = $('headers-hint');
   hint.classList.toggle('problem', Boolean(problem));
   hint.textContent = problem ?? 'One per line. They are kept in this tab only.';
@@ -191,22 +200,25 @@ function complain(problem) {
   }
 }
 
-function recall(record) {
-  edit(laidOutOr(record.request), mode);
+function openEntry(record) {
+  openRequest(indentedOr(record.request), mode);
   saveDraft();
   if (running) return;
   show(record);
-  list();
+  showHistory();
 }
 
-function laidOutOr(text) {
-  return fault(text) ? text : laidOut(text);
+function indentedOr(text) {
+  return jsonError(text) ? text : indented(text);
 }
 
-/** The request as a line for a shell. */
+/** The request as a curl command. */
 function shellLine() {
   const quoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
-  const headers = $('headers').value.split('\n').filter((line) => line.trim()).map((line) => ` -H ${quoted(line.trim())}`);
+  const headers = $('headers')
+    .value.split('\n')
+    .filter((line) => line.trim())
+    .map((line) => ` -H ${quoted(line.trim())}`);
   const url = new URL('invocations', document.baseURI).href;
   return `curl -N --json ${quoted(requestText())}${headers.join('')} ${quoted(url)}`;
 }
@@ -215,7 +227,11 @@ $('send').addEventListener('click', send);
 $('cancel').addEventListener('click', () => running?.abort());
 $('curl').addEventListener('click', () => copy(shellLine(), $('curl')));
 $('copy').addEventListener('click', () => copy(copyText(), $('copy')));
-$('clear').addEventListener('click', () => { past = []; save(); $('send').focus(); });
+$('clear').addEventListener('click', () => {
+  entries = [];
+  saveHistory();
+  $('send').focus();
+});
 addEventListener('keydown', (event) => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -234,7 +250,8 @@ function setTheme(value) {
   theme = THEMES.includes(value) ? value : 'auto';
   if (theme === 'auto') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  for (const icon of $('theme').children) icon.toggleAttribute('hidden', icon.dataset.theme !== theme);
+  for (const icon of $('theme').children)
+    icon.toggleAttribute('hidden', icon.dataset.theme !== theme);
   $('theme').title = `Colours: ${theme}`;
   $('theme').setAttribute('aria-label', `Colours: ${theme}; change`);
 }
@@ -243,7 +260,7 @@ $('theme').addEventListener('click', () => {
   store.write('theme', theme);
 });
 
-// Begin
+// Start
 
 setTheme(theme);
 $('host').textContent = location.host;
@@ -251,7 +268,7 @@ document.title = `Playground · ${location.host}`;
 $('send-key').textContent = SEND_KEY;
 setMode('json');
 $('modes').hidden = true;
-draw();
-list();
-describe();
-ask();
+render();
+showHistory();
+loadSchema();
+pollHealth();
