@@ -4,30 +4,9 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value, json};
 
 /// The order in which the keywords of a schema are written, unless it is a list of properties.
-const KEYWORDS: [&str; 22] = [
-    "title",
-    "description",
-    "default",
-    "deprecated",
-    "examples",
-    "type",
-    "format",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "const",
-    "enum",
-    "anyOf",
-    "oneOf",
-    "items",
-    "prefixItems",
-    "minItems",
-    "maxItems",
-    "properties",
-    "required",
-    "additionalProperties",
-];
+const KEYWORDS: &str = "title description default deprecated examples type format minimum maximum \
+    minLength maxLength const enum anyOf oneOf items prefixItems minItems maxItems properties \
+    required additionalProperties";
 
 /// A JSON Schema (2020-12), without `$schema`. References in it resolve against its own root.
 ///
@@ -82,7 +61,7 @@ impl Schema {
         move |key| {
             match declared {
                 Some(names) => names.iter().position(|name| name == key),
-                None => KEYWORDS.iter().position(|keyword| *keyword == key),
+                None => KEYWORDS.split(' ').position(|keyword| keyword == key),
             }
             .unwrap_or(usize::MAX)
         }

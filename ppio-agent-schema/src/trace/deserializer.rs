@@ -7,7 +7,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::pass::Pass;
-use super::refused_value::RefusedValue;
+use super::refused::Refused;
 use super::traced_type::{TracedObject, TracedType, TracedVariant, TypeKind};
 
 /// The longest tuple that is described; longer ones are not accepted by any of serde's own types.
@@ -24,7 +24,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Counts a value, and notes what the type expects unless that is known.
-    fn note(&mut self, kind: TypeKind) -> Result<(), RefusedValue> {
+    fn note(&mut self, kind: TypeKind) -> Result<(), Refused> {
         self.pass.count()?;
         if std::mem::discriminant(&self.traced.kind) != std::mem::discriminant(&kind) {
             self.traced.kind = kind;
@@ -32,7 +32,7 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    fn number(&mut self, kind: TypeKind) -> Result<u8, RefusedValue> {
+    fn number(&mut self, kind: TypeKind) -> Result<u8, Refused> {
         self.note(kind)?;
         Ok(u8::from(self.traced.attempt == 1))
     }
@@ -42,7 +42,7 @@ impl<'a> Tracer<'a> {
         mut self,
         object: TracedObject,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         let pass = self.pass;
         pass.within::<V::Value, _>(|| {
             if !matches!(self.traced.kind, TypeKind::Tagged { .. }) {
@@ -52,7 +52,7 @@ impl<'a> Tracer<'a> {
         })
     }
 
-    fn visit_object<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn visit_object<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let (traced, pass) = (self.traced, self.pass);
         let result = match &mut traced.kind {
             TypeKind::Object(object) => object.visit(None, pass, visitor),
@@ -61,9 +61,9 @@ impl<'a> Tracer<'a> {
                     variant.body.visit(Some((tag, variant.name)), pass, visitor)
                 })
             }
-            _ => Err(RefusedValue::Other),
+            _ => Err(Refused::Other),
         };
-        if let (Err(RefusedValue::Tag(tag, names)), TypeKind::Object(object)) =
+        if let (Err(Refused::Tag(tag, names)), TypeKind::Object(object)) =
             (&result, &mut traced.kind)
         {
             let tag = object.fields.remove(*tag).name;
@@ -78,13 +78,13 @@ impl<'a> Tracer<'a> {
                 variants,
             };
             pass.learned.set(true);
-            return Err(RefusedValue::Noted);
+            return Err(Refused::Noted);
         }
         result
     }
 
     /// Offers a map that turns into an object when a field of it is missed.
-    fn visit_empty_map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn visit_empty_map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let mut object = TracedObject::of_fields(None, &[]);
         let result = object.visit(None, self.pass, visitor);
         if !object.fields.is_empty() {
@@ -97,12 +97,12 @@ impl<'a> Tracer<'a> {
         mut self,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         let items = std::iter::repeat_with(TracedType::default);
         self.note(TypeKind::Tuple(items.take(length.min(TUPLE)).collect()))?;
         let (traced, pass) = (self.traced, self.pass);
         let TypeKind::Tuple(items) = &mut traced.kind else {
-            return Err(RefusedValue::Other);
+            return Err(Refused::Other);
         };
         let items = items.iter_mut();
         visitor.visit_seq(Elements { items, pass })
@@ -111,17 +111,17 @@ impl<'a> Tracer<'a> {
 
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty => $kind:expr;)*) => {$(
-        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
             visitor.$visit(<$type>::from(self.number($kind)?))
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for Tracer<'_> {
-    type Error = RefusedValue;
+    type Error = Refused;
 
     /// Offers one value of each kind until one is accepted: that one says nothing about others.
-    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         if let TypeKind::Object(_) | TypeKind::Tagged { .. } = self.traced.kind {
             self.pass.count()?;
             return self.visit_object(visitor);
@@ -140,7 +140,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note(TypeKind::Boolean)?;
         visitor.visit_bool(false)
     }
@@ -160,34 +160,34 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         deserialize_f64 visit_f64 f64 => TypeKind::Number;
     }
 
-    fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note(TypeKind::Char)?;
         visitor.visit_char('a')
     }
 
-    fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note(TypeKind::Text)?;
         visitor.visit_borrowed_str(self.traced.text())
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.deserialize_str(visitor)
     }
 
     /// The tag of an internally tagged enum: its names come with the error.
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.pass.count()?;
         visitor.visit_borrowed_str("")
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         if self.traced.is_refused {
             return visitor.visit_none();
         }
         visitor.visit_some(self)
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note(TypeKind::Null)?;
         visitor.visit_unit()
     }
@@ -196,7 +196,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         self.deserialize_unit(visitor)
     }
 
@@ -204,16 +204,16 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
-        let pass = self.pass;
-        pass.within::<V::Value, _>(|| visitor.visit_newtype_struct(self))
+    ) -> Result<V::Value, Refused> {
+        self.pass
+            .within::<V::Value, _>(|| visitor.visit_newtype_struct(self))
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         self.note(TypeKind::Array(Box::default()))?;
         let (traced, pass) = (self.traced, self.pass);
         let TypeKind::Array(item) = &mut traced.kind else {
-            return Err(RefusedValue::Other);
+            return Err(Refused::Other);
         };
         let items = std::iter::once(&mut **item).filter(|item| !item.is_refused);
         pass.within::<V::Value, _>(|| visitor.visit_seq(Elements { items, pass }))
@@ -223,9 +223,9 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
-        let pass = self.pass;
-        pass.within::<V::Value, _>(|| self.visit_tuple(length, visitor))
+    ) -> Result<V::Value, Refused> {
+        self.pass
+            .within::<V::Value, _>(|| self.visit_tuple(length, visitor))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -233,11 +233,11 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         _: &'static str,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         self.deserialize_tuple(length, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RefusedValue> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.visit_type(TracedObject::map(), visitor)
     }
 
@@ -246,7 +246,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         self.visit_type(TracedObject::of_fields(Some(name), fields), visitor)
     }
 
@@ -255,10 +255,10 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         let pass = self.pass;
         if pass.is_adjacent_tag::<V::Value>(name) {
-            return Err(RefusedValue::UnknownVariant(variants));
+            return Err(Refused::UnknownVariant(variants));
         }
         pass.within::<V::Value, _>(|| {
             let variants = variants
@@ -269,7 +269,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
                 variants: variants.collect(),
             })?;
             let TypeKind::Enum { variants, .. } = &mut self.traced.kind else {
-                return Err(RefusedValue::Other);
+                return Err(Refused::Other);
             };
             TracedVariant::explore(variants, pass, |variant| {
                 visitor.visit_enum(ChosenVariant { variant, pass })
@@ -287,12 +287,12 @@ struct Elements<'a, I> {
 }
 
 impl<'de, 'a, I: Iterator<Item = &'a mut TracedType>> SeqAccess<'de> for Elements<'_, I> {
-    type Error = RefusedValue;
+    type Error = Refused;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, RefusedValue> {
+    ) -> Result<Option<T::Value>, Refused> {
         let Some(item) = self.items.next() else {
             return Ok(None);
         };
@@ -307,13 +307,10 @@ struct ChosenVariant<'a> {
 }
 
 impl<'de> EnumAccess<'de> for ChosenVariant<'_> {
-    type Error = RefusedValue;
+    type Error = Refused;
     type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Self), RefusedValue> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Refused> {
         Ok((
             seed.deserialize(self.variant.name.into_deserializer())?,
             self,
@@ -322,17 +319,14 @@ impl<'de> EnumAccess<'de> for ChosenVariant<'_> {
 }
 
 impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
-    type Error = RefusedValue;
+    type Error = Refused;
 
-    fn unit_variant(self) -> Result<(), RefusedValue> {
+    fn unit_variant(self) -> Result<(), Refused> {
         self.variant.is_unit = Some(true);
         Ok(())
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<T::Value, RefusedValue> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
         self.variant.is_unit = Some(false);
         offer(&mut self.variant.body, self.pass, seed)
     }
@@ -341,7 +335,7 @@ impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
         self,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         self.variant.is_unit = Some(false);
         Tracer::new(&mut self.variant.body, self.pass).visit_tuple(length, visitor)
     }
@@ -350,7 +344,7 @@ impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         self.variant.is_unit = Some(false);
         let mut tracer = Tracer::new(&mut self.variant.body, self.pass);
         tracer.note(TypeKind::Object(TracedObject::of_fields(None, fields)))?;
@@ -363,7 +357,7 @@ fn offer<'de, S: DeserializeSeed<'de>>(
     traced: &mut TracedType,
     pass: &Pass<'_>,
     seed: S,
-) -> Result<S::Value, RefusedValue> {
+) -> Result<S::Value, Refused> {
     let result = seed.deserialize(Tracer::new(traced, pass));
     result.map_err(|refused| traced.refuse(pass, refused))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::pass::{Pass, PassGoal};
-use super::refused_value::RefusedValue;
+use super::refused::Refused;
 use super::traced_type::{TEXTS, TracedField, TracedObject, TracedType, TracedVariant, TypeKind};
 
 /// The last attempt at a value of unknown kind, see `Tracer::deserialize_any`.
@@ -11,12 +11,9 @@ const EMPTY_MAP: usize = 5;
 
 impl TracedType {
     /// Learns that the value made up for this was refused.
-    pub(super) fn refuse(&mut self, pass: &Pass<'_>, refused: RefusedValue) -> RefusedValue {
-        if pass.goal == PassGoal::Required
-            || self.is_refused
-            || matches!(refused, RefusedValue::Noted)
-        {
-            return RefusedValue::Noted;
+    pub(super) fn refuse(&mut self, pass: &Pass<'_>, refused: Refused) -> Refused {
+        if pass.goal == PassGoal::Required || self.is_refused || matches!(refused, Refused::Noted) {
+            return Refused::Noted;
         }
         // serde reads the variant of an internally tagged enum after the map with its fields.
         if let TypeKind::Tagged { variants, .. } = &mut self.kind
@@ -26,10 +23,10 @@ impl TracedType {
             && !last.is_refused
         {
             match last.body.learn(refused, None, pass) {
-                RefusedValue::Noted => last.explored = None,
+                Refused::Noted => last.explored = None,
                 _ => last.is_refused = true,
             }
-            return RefusedValue::Noted;
+            return Refused::Noted;
         }
         let attempts = match self.kind {
             TypeKind::Any => EMPTY_MAP + 1,
@@ -44,7 +41,7 @@ impl TracedType {
             self.is_refused = true;
         }
         pass.learned.set(true);
-        RefusedValue::Noted
+        Refused::Noted
     }
 }
 
@@ -52,41 +49,37 @@ impl TracedObject {
     /// Learns why the whole object was refused. `offered` is the field that was offered last.
     pub(super) fn learn(
         &mut self,
-        refused: RefusedValue,
+        refused: Refused,
         offered: Option<usize>,
         pass: &Pass<'_>,
-    ) -> RefusedValue {
+    ) -> Refused {
         match (refused, offered) {
-            (RefusedValue::Noted, _) => RefusedValue::Noted,
-            (RefusedValue::Missing(name), _) => self.miss(name, pass),
-            (RefusedValue::UnknownVariant(names), Some(offered)) => {
-                RefusedValue::Tag(offered, names)
-            }
+            (Refused::Noted, _) => Refused::Noted,
+            (Refused::Missing(name), _) => self.miss(name, pass),
+            (Refused::UnknownVariant(names), Some(offered)) => Refused::Tag(offered, names),
             // serde lists a field's other names beside it.
-            (RefusedValue::Duplicate, Some(offered)) => {
+            (Refused::Duplicate, Some(offered)) => {
                 self.fields.remove(offered);
                 pass.learned.set(true);
-                RefusedValue::Noted
+                Refused::Noted
             }
             // Values for a flattened field or a tagged variant are refused after all were offered;
             // those before the last were accepted in earlier passes.
             _ => match self.fields.last_mut() {
-                Some(last) if !last.traced.is_refused => {
-                    last.traced.refuse(pass, RefusedValue::Other)
-                }
-                _ => RefusedValue::Other,
+                Some(last) if !last.traced.is_refused => last.traced.refuse(pass, Refused::Other),
+                _ => Refused::Other,
             },
         }
     }
 
     /// Learns that the object cannot be without a field.
-    fn miss(&mut self, name: &'static str, pass: &Pass<'_>) -> RefusedValue {
+    fn miss(&mut self, name: &'static str, pass: &Pass<'_>) -> Refused {
         if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
             field.is_required = true;
-            return RefusedValue::Other;
+            return Refused::Other;
         }
         if pass.goal == PassGoal::Required {
-            return RefusedValue::Noted;
+            return Refused::Noted;
         }
         // It may be a field of the empty map that was made up for the last field.
         if let Some(TracedField { traced, .. }) = self.fields.last_mut()
@@ -94,13 +87,13 @@ impl TracedObject {
             && traced.attempt == EMPTY_MAP
             && !traced.is_refused
         {
-            return traced.refuse(pass, RefusedValue::Other);
+            return traced.refuse(pass, Refused::Other);
         }
         let mut field = TracedField::new(Cow::Borrowed(name));
         field.is_required = true;
         self.fields.push(field);
         pass.learned.set(true);
-        RefusedValue::Noted
+        Refused::Noted
     }
 }
 
@@ -109,14 +102,14 @@ impl<B> TracedVariant<B> {
     pub(super) fn explore<R>(
         variants: &mut [Self],
         pass: &Pass<'_>,
-        inner: impl FnOnce(&mut Self) -> Result<R, RefusedValue>,
-    ) -> Result<R, RefusedValue> {
+        inner: impl FnOnce(&mut Self) -> Result<R, Refused>,
+    ) -> Result<R, Refused> {
         let next = variants
             .iter()
             .position(|variant| variant.explored < Some(pass.goal));
         let Some(next) = next else {
             let accepted = variants.iter_mut().find(|variant| !variant.is_refused);
-            return inner(accepted.ok_or(RefusedValue::Other)?);
+            return inner(accepted.ok_or(Refused::Other)?);
         };
         let variant = &mut variants[next];
         // Where a field was left out before, this variant's are not.
@@ -128,6 +121,6 @@ impl<B> TracedVariant<B> {
             variant.is_refused = result.is_err();
         }
         pass.learned.set(true);
-        result.map_err(|_| RefusedValue::Noted)
+        result.map_err(|_| Refused::Noted)
     }
 }

@@ -17,7 +17,7 @@ mod json_schema;
 mod learn;
 mod object_fields;
 mod pass;
-mod refused_value;
+mod refused;
 mod traced_type;
 
 use std::borrow::Cow;

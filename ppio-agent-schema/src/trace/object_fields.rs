@@ -5,7 +5,7 @@ use serde::de::{DeserializeSeed, IntoDeserializer as _, MapAccess, Visitor};
 
 use super::deserializer::Tracer;
 use super::pass::{Pass, PassGoal};
-use super::refused_value::RefusedValue;
+use super::refused::Refused;
 use super::traced_type::TracedObject;
 
 impl TracedObject {
@@ -16,7 +16,7 @@ impl TracedObject {
         tag: Option<(&str, &'static str)>,
         pass: &Pass<'_>,
         visitor: V,
-    ) -> Result<V::Value, RefusedValue> {
+    ) -> Result<V::Value, Refused> {
         let mut fields = ObjectFields {
             object: self,
             pass,
@@ -41,12 +41,12 @@ struct ObjectFields<'a> {
 }
 
 impl<'de> MapAccess<'de> for &mut ObjectFields<'_> {
-    type Error = RefusedValue;
+    type Error = Refused;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, RefusedValue> {
+    ) -> Result<Option<K::Value>, Refused> {
         if let Some((tag, _)) = self.tag {
             return seed.deserialize(text(tag)).map(Some);
         }
@@ -81,25 +81,22 @@ impl<'de> MapAccess<'de> for &mut ObjectFields<'_> {
         Ok(None)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, RefusedValue> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
         if let Some((_, name)) = self.tag.take() {
             return seed.deserialize(text(name));
         }
         let (traced, is_field) = match (self.offered, &mut self.object.others) {
             (Some(index), _) => (&mut self.object.fields[index].traced, true),
             (None, Some(others)) => (&mut **others, false),
-            (None, None) => return Err(RefusedValue::Other),
+            (None, None) => return Err(Refused::Other),
         };
         match seed.deserialize(Tracer::new(traced, self.pass)) {
-            Err(tag @ RefusedValue::UnknownVariant(_)) if is_field => Err(tag),
+            Err(tag @ Refused::UnknownVariant(_)) if is_field => Err(tag),
             result => result.map_err(|refused| traced.refuse(self.pass, refused)),
         }
     }
 }
 
-fn text(text: &str) -> StrDeserializer<'_, RefusedValue> {
+fn text(text: &str) -> StrDeserializer<'_, Refused> {
     text.into_deserializer()
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::refused_value::RefusedValue;
+use super::refused::Refused;
 
 /// How deep types are followed into each other.
 const DEPTH: usize = 24;
@@ -40,12 +40,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Counts one value. Errs when there have been too many.
-    pub(super) fn count(&self) -> Result<(), RefusedValue> {
-        let left = self
-            .values
-            .get()
-            .checked_sub(1)
-            .ok_or(RefusedValue::Other)?;
+    pub(super) fn count(&self) -> Result<(), Refused> {
+        let left = self.values.get().checked_sub(1).ok_or(Refused::Other)?;
         self.values.set(left);
         Ok(())
     }
@@ -53,13 +49,13 @@ impl<'a> Pass<'a> {
     /// Deserializes within the type `T`. Errs for a type within itself.
     pub(super) fn within<T, R>(
         &self,
-        inner: impl FnOnce() -> Result<R, RefusedValue>,
-    ) -> Result<R, RefusedValue> {
+        inner: impl FnOnce() -> Result<R, Refused>,
+    ) -> Result<R, Refused> {
         let name = std::any::type_name::<T>();
         {
             let mut types = self.types.borrow_mut();
             if types.len() == DEPTH || types.contains(&name) {
-                return Err(RefusedValue::Other);
+                return Err(Refused::Other);
             }
             types.push(name);
         }

@@ -6,7 +6,7 @@ use serde::de::Error;
 
 /// The error that the traced type returns.
 #[derive(Debug)]
-pub(super) enum RefusedValue {
+pub(super) enum Refused {
     Missing(&'static str),
     Duplicate,
     /// The text is not one of these names.
@@ -18,15 +18,15 @@ pub(super) enum RefusedValue {
     Noted,
 }
 
-impl fmt::Display for RefusedValue {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a made-up value was refused")
     }
 }
 
-impl std::error::Error for RefusedValue {}
+impl std::error::Error for Refused {}
 
-impl Error for RefusedValue {
+impl Error for Refused {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self::Other
     }
