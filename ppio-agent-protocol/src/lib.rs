@@ -22,6 +22,7 @@
 //!
 //! # Features
 //!
+//! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`].
 //! - `yaml` (off by default): `AgentConfig::from_yaml` and `AgentConfig::to_yaml`. A running agent
 //!   does not need it.
 

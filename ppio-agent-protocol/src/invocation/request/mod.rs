@@ -23,6 +23,12 @@ use serde_json::{Map, Value};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+// Not the text above, whose example is for Rust.
+#[cfg_attr(
+    feature = "schema",
+    schemars(description = "The common fields of a request.")
+)]
 #[non_exhaustive]
 pub struct InvocationRequest {
     /// The prompt.

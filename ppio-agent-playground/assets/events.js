@@ -1,0 +1,40 @@
+// Decodes an event stream (text/event-stream) that arrives in chunks.
+
+/** `push` takes a chunk and returns the events and comments that it completes. */
+class EventDecoder {
+  #buffer = '';
+  #data = [];
+  #name = '';
+
+  push(text) {
+    const blocks = [];
+    this.#buffer += text;
+    // A carriage return at the end of a chunk may be the first half of CRLF.
+    const lines = this.#buffer.split(/\r\n|\n|\r(?!$)/);
+    this.#buffer = lines.pop();
+    for (const line of lines) {
+      if (line === '') {
+        if (this.#data.length)
+          blocks.push({ name: this.#name || 'data', data: this.#data.join('\n') });
+        this.#data = [];
+        this.#name = '';
+      } else if (line[0] === ':') {
+        blocks.push({ comment: line.slice(1).trim() });
+      } else {
+        const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+        if (field === 'data') this.#data.push(value);
+        if (field === 'event') this.#name = value;
+      }
+    }
+    return blocks;
+  }
+}
+
+/** The error in the item that ends a failed stream, or undefined for other items. */
+function errorItem(data) {
+  if (!data.startsWith('{') || jsonError(data)) return undefined;
+  const { error, error_type: type, ...others } = JSON.parse(data);
+  return typeof error === 'string' && Object.keys(others).every((key) => key === 'message')
+    ? { error, type }
+    : undefined;
+}

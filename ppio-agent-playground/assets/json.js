@@ -1,0 +1,121 @@
+// JSON as text. JSON.parse rounds numbers such as 9007199254740993; text keeps every digit.
+
+const TOKEN =
+  /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
+
+/** The parser's message for a text that is not JSON, or undefined. */
+function jsonError(text) {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    return error.message;
+  }
+}
+
+/** The type of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`. */
+function jsonType(text) {
+  const first = text.trimStart()[0];
+  return (
+    { '{': 'object', '[': 'array', '"': 'string', t: 'boolean', f: 'boolean', n: 'null' }[first] ??
+    'number'
+  );
+}
+
+/** The members of a valid JSON object: a map from name to the text of the value. */
+function members(text) {
+  const found = new Map();
+  let depth = 0,
+    key,
+    start,
+    end;
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    const isClosing = token === '}' || token === ']';
+    if (isClosing) depth -= 1;
+    if ((depth === 1 && token === ',') || (depth === 0 && isClosing)) {
+      if (key !== undefined) found.set(key, text.slice(start, end));
+      key = start = undefined;
+    } else if (depth === 1 && key === undefined) {
+      key = JSON.parse(token);
+    } else if ((depth >= 1 && token !== ':') || depth > 1) {
+      start ??= index;
+      end = index + token.length;
+    }
+    if (token === '{' || token === '[') depth += 1;
+  }
+  return found;
+}
+
+/**
+ * The tokens of a valid JSON text with line breaks and indentation: `[class, text]`. Objects and
+ * arrays of up to `width` characters stay on one line.
+ */
+function* prettyTokens(text, width) {
+  const tokens = [...text.matchAll(TOKEN)].map((match) => match[0]);
+  // The index of the last token of the current line, where that holds a whole object or array.
+  let inlineTo = -1;
+  let indent = '';
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i];
+    const isInline = i <= inlineTo;
+    if (token === '{' || token === '[') {
+      if (!isInline) inlineTo = Math.max(inlineTo, inlineEnd(tokens, i, width));
+      if (i > inlineTo) indent += '  ';
+      yield ['', i > inlineTo ? `${token}\n${indent}` : token];
+    } else if (token === '}' || token === ']') {
+      if (!isInline) indent = indent.slice(2);
+      yield ['', isInline ? token : `\n${indent}${token}`];
+    } else if (token === ',') {
+      yield ['', isInline ? ', ' : `,\n${indent}`];
+    } else if (token === ':') {
+      yield ['', ': '];
+    } else if (token[0] === '"') {
+      yield [tokens[i + 1] === ':' ? 'key' : 'string', token];
+    } else {
+      yield [/[a-z]/.test(token[0]) ? 'word' : 'number', token];
+    }
+  }
+}
+
+/** The index of the bracket that closes the one at `start`, or -1 if it is beyond `width`. */
+function inlineEnd(tokens, start, width) {
+  let depth = 0,
+    length = 0;
+  for (let i = start; i < tokens.length; i++) {
+    const token = tokens[i];
+    length += token.length + (token === ',' || token === ':' ? 1 : 0);
+    if (token === '{' || token === '[') depth += 1;
+    if (token === '}' || token === ']') depth -= 1;
+    if (depth === 0) return length <= width || i === start + 1 ? i : -1;
+    if (length > width && i > start) return -1;
+  }
+  return -1;
+}
+
+/** A valid JSON text with a line for each member. */
+function indented(text) {
+  return [...prettyTokens(text, 0)].map(([, part]) => part).join('');
+}
+
+/** The longest text that is highlighted, in characters: more would take seconds. */
+const MAX_HIGHLIGHTED = 200_000;
+/** The longest text that is shown. */
+const MAX_SHOWN = 2_000_000;
+/** The longest object or array that is shown on one line. */
+const LINE_WIDTH = 80;
+
+/** An element that shows a text, highlighted if it is JSON. */
+function jsonView(text) {
+  const view = element('pre', { className: 'json' });
+  if (text.length > MAX_HIGHLIGHTED || jsonError(text)) {
+    view.append(
+      text.length > MAX_SHOWN
+        ? `${text.slice(0, MAX_SHOWN)}\n… cut here; Copy has all of it`
+        : text,
+    );
+    return view;
+  }
+  for (const [kind, part] of prettyTokens(text, LINE_WIDTH)) {
+    view.append(kind ? element('span', { className: kind }, part) : part);
+  }
+  return view;
+}

@@ -1,0 +1,274 @@
+// The request being edited, the buttons and keys, and the start of the page.
+
+const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform);
+const SEND_KEY = IS_MAC ? '⌘ ↵' : 'Ctrl ↵';
+const INITIAL_REQUEST = '{"prompt": ""}';
+
+let schema;
+let form;
+let mode = 'json';
+let running;
+
+// Editing
+
+const selectMode = tabs($('modes'), (value) => {
+  if (value === 'form') toForm();
+  else toJson();
+});
+
+function setMode(value) {
+  mode = value;
+  $('panel-form').hidden = value !== 'form';
+  $('panel-json').hidden = value !== 'json';
+  selectMode(value);
+  for (const box of document.querySelectorAll('.request textarea')) fitHeight(box);
+}
+
+/** The request as it would be sent. */
+function requestText() {
+  return mode === 'form' ? (form.read().text ?? 'null') : $('json').value;
+}
+
+function toJson() {
+  if (mode === 'form') setJson(indented(requestText()));
+  showNote();
+  setMode('json');
+}
+
+function setJson(text) {
+  $('json').value = text;
+  checkJson();
+}
+
+/** Shows the form with the JSON in it. If the JSON does not fit, says why and returns false. */
+function toForm() {
+  const text = $('json').value;
+  const wrong = jsonError(text) ? 'this is not JSON' : form.fill(text);
+  if (wrong) {
+    showNote(`Still JSON: ${wrong}.`);
+    setMode('json');
+    return false;
+  }
+  showNote();
+  setMode('form');
+  return true;
+}
+
+function showNote(text = '') {
+  $('misfit').hidden = !text;
+  $('misfit').textContent = text;
+}
+
+function checkJson() {
+  const wrong = jsonError($('json').value);
+  $('json-hint').textContent = wrong ? `Not JSON, and sent as it is: ${wrong}` : '';
+}
+
+/** Opens a request for editing, in the form if it fits and JSON was not asked for. */
+function openRequest(text, preferred) {
+  setJson(text);
+  if (!form || preferred === 'json') {
+    showNote();
+    setMode('json');
+  } else if (toForm()) {
+    setJson(indented(text));
+  }
+}
+
+/** Loads the request's schema from the agent, and rebuilds the form if it has changed. */
+async function loadSchema() {
+  let description;
+  try {
+    const response = await fetch('./', {
+      headers: { accept: 'application/json' },
+      cache: 'no-store',
+    });
+    description = await response.json();
+  } catch {
+    // Not reachable: loaded when the health check succeeds again.
+    return;
+  }
+  const next = simplified(description.request);
+  if (JSON.stringify(next) === JSON.stringify(schema)) return;
+  const isFirst = schema === undefined;
+  const typed = isFirst ? undefined : requestText();
+  schema = next;
+  form = hasForm(schema) ? control('', schema, true) : undefined;
+  $('request-type').textContent = schema.title ?? '';
+  $('modes').hidden = !form;
+  const panel = $('panel-form');
+  panel.replaceChildren(...(form ? [form.node] : []));
+  if (!isFirst) {
+    openRequest(typed, mode);
+    return;
+  }
+  const draft = store.read('draft');
+  if (draft) {
+    openRequest(draft.text, draft.mode);
+  } else if (form) {
+    setMode('form');
+  } else {
+    openRequest(INITIAL_REQUEST);
+  }
+}
+
+let saving;
+document.querySelector('.request').addEventListener('input', () => {
+  clearTimeout(saving);
+  saving = setTimeout(saveDraft, 200);
+});
+function saveDraft() {
+  clearTimeout(saving);
+  if (schema) store.write('draft', { text: requestText(), mode });
+}
+addEventListener('pagehide', saveDraft);
+$('json').addEventListener('input', () => {
+  checkJson();
+  fitHeight($('json'));
+});
+
+// Sending
+
+/** The headers to send. Throws for a line that is not a header. */
+function typedHeaders() {
+  const headers = new Headers({ 'content-type': 'application/json' });
+  for (const line of $('headers').value.split('\n')) {
+    if (!line.trim()) continue;
+    const [, name, value] = /^\s*([^:\s]+)\s*:(.*)$/.exec(line) ?? [];
+    if (!name) throw new Error(`“${line.trim()}” is not a header; write name: value`);
+    headers.set(name, value.trim());
+  }
+  return headers;
+}
+
+async function send() {
+  if (running) return;
+  if (mode === 'form') {
+    const { problem, problems = [] } = form.read();
+    if (problem) problems.push({ field: form, problem });
+    for (const { field, problem } of problems) field.showProblem(problem);
+    if (problems.length) {
+      problems[0].field.focus();
+      announce(problems[0].problem);
+      return;
+    }
+  }
+  let headers;
+  try {
+    headers = typedHeaders();
+    showHeadersProblem();
+  } catch (error) {
+    showHeadersProblem(error.message);
+    return;
+  }
+  saveDraft();
+  running = new AbortController();
+  swapButtons($('send'), $('cancel'));
+  announce('Sent');
+  if (matchMedia('(max-width: 859px)').matches) $('answer-card').scrollIntoView({ block: 'start' });
+  const clock = setInterval(() => show(shownRecord), 100);
+  let wasStreaming = false;
+  const record = await sendRequest(requestText(), headers, running.signal, (record) => {
+    if (record.isStream && !wasStreaming) announce('Streaming');
+    wasStreaming = record.isStream;
+    show(record);
+  });
+  clearInterval(clock);
+  running = undefined;
+  swapButtons($('cancel'), $('send'));
+  addEntry(record);
+  const items = record.isStream ? `, ${record.items} items` : '';
+  announce(`${summary(record)[1]}, ${milliseconds(record.total)}${items}`);
+}
+
+/** Replaces one button by another, which takes over the focus. */
+function swapButtons(out, into) {
+  const hadFocus = document.activeElement === out;
+  out.hidden = true;
+  into.hidden = false;
+  if (hadFocus) into.focus();
+}
+
+function showHeadersProblem(problem) {
+  const hint = $('headers-hint');
+  hint.classList.toggle('problem', Boolean(problem));
+  hint.textContent = problem ?? 'One per line. They are kept in this tab only.';
+  if (problem) {
+    $('more').open = true;
+    $('headers').focus();
+    announce(problem);
+  }
+}
+
+function openEntry(record) {
+  openRequest(indentedOr(record.request), mode);
+  saveDraft();
+  if (running) return;
+  show(record);
+  showHistory();
+}
+
+function indentedOr(text) {
+  return jsonError(text) ? text : indented(text);
+}
+
+/** The request as a curl command. */
+function shellLine() {
+  const quoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  const headers = $('headers')
+    .value.split('\n')
+    .filter((line) => line.trim())
+    .map((line) => ` -H ${quoted(line.trim())}`);
+  const url = new URL('invocations', document.baseURI).href;
+  return `curl -N --json ${quoted(requestText())}${headers.join('')} ${quoted(url)}`;
+}
+
+$('send').addEventListener('click', send);
+$('cancel').addEventListener('click', () => running?.abort());
+$('curl').addEventListener('click', () => copy(shellLine(), $('curl')));
+$('copy').addEventListener('click', () => copy(copyText(), $('copy')));
+$('clear').addEventListener('click', () => {
+  entries = [];
+  saveHistory();
+  $('send').focus();
+});
+addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    send();
+  } else if (event.key === 'Escape' && running) {
+    event.preventDefault();
+    running.abort();
+  }
+});
+
+// Light and dark
+
+const THEMES = ['auto', 'light', 'dark'];
+let theme = store.read('theme', 'auto');
+function setTheme(value) {
+  theme = THEMES.includes(value) ? value : 'auto';
+  if (theme === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  for (const icon of $('theme').children)
+    icon.toggleAttribute('hidden', icon.dataset.theme !== theme);
+  $('theme').title = `Colours: ${theme}`;
+  $('theme').setAttribute('aria-label', `Colours: ${theme}; change`);
+}
+$('theme').addEventListener('click', () => {
+  setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]);
+  store.write('theme', theme);
+});
+
+// Start
+
+setTheme(theme);
+$('host').textContent = location.host;
+document.title = `Playground · ${location.host}`;
+$('send-key').textContent = SEND_KEY;
+setMode('json');
+$('modes').hidden = true;
+render();
+showHistory();
+loadSchema();
+pollHealth();

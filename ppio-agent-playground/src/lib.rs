@@ -1,0 +1,75 @@
+//! The page to try a PPIO agent in a browser: one file that loads nothing else.
+//!
+//! [`page`] puts it together from the assets, which are compiled in. It sends requests to
+//! `invocations`, polls `ping`, and makes its form from the JSON Schema that `./` answers with as
+//! `request`; all three are relative to the page's own address.
+//!
+//! What an agent answers is untrusted text. The page shows it as text only, and the content security
+//! policy that it is sent with allows no script but its own, no markup from strings (trusted types)
+//! and no connection but to the agent.
+//!
+//! ```
+//! let page = ppio_agent_playground::page();
+//! assert!(page.html.starts_with("<!doctype html>"));
+//! assert_eq!(page.headers[0], ("content-type", "text/html; charset=utf-8".into()));
+//! ```
+//!
+//! # What the runtime does with it
+//!
+//! `ppio-agent` has the default feature `playground`. In debug mode it answers `GET /` from a browser
+//! with [`page`], and other callers with the description that the page reads. Without the feature
+//! both get the description, and neither the assets nor this crate are part of the agent.
+
+use std::borrow::Cow;
+
+const PAGE: &str = include_str!("../assets/page.html");
+const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = concat!(
+    include_str!("../assets/dom.js"),
+    include_str!("../assets/json.js"),
+    include_str!("../assets/form.js"),
+    include_str!("../assets/events.js"),
+    include_str!("../assets/exchange.js"),
+    include_str!("../assets/answer.js"),
+    include_str!("../assets/history.js"),
+    include_str!("../assets/health.js"),
+    include_str!("../assets/page.js"),
+);
+
+/// A page and the headers to send it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The body of the response.
+    pub html: String,
+    /// The names, in lower case, and values of all headers that belong to the page, the content
+    /// security policy among them.
+    pub headers: [(&'static str, Cow<'static, str>); 5],
+}
+
+/// Puts the page together, with a nonce of its own.
+pub fn page() -> Page {
+    // The nonce admits the page's own script and style. Nothing that an agent answers becomes
+    // markup, so it need not be impossible to guess.
+    let nonce = format!("{:032x}", fastrand::u128(..));
+    let html = PAGE
+        .replace("{{nonce}}", &nonce)
+        .replace("{{style}}", STYLE)
+        .replace("{{script}}", SCRIPT);
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    Page {
+        html,
+        headers: [
+            ("content-type", "text/html; charset=utf-8".into()),
+            ("content-security-policy", policy.into()),
+            // The page belongs to one build of the agent.
+            ("cache-control", "no-store".into()),
+            ("x-content-type-options", "nosniff".into()),
+            ("referrer-policy", "no-referrer".into()),
+        ],
+    }
+}

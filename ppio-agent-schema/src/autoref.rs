@@ -1,0 +1,84 @@
+//! Chooses the source of a schema by type.
+//!
+//! Method resolution takes the first implementation whose conditions hold, outermost reference
+//! first: `(&&SchemaOf::<T>::new()).method()` finds an implementation for `&SchemaOf<T>` before one
+//! for `SchemaOf<T>`. The macros write as many references as a trait has implementations.
+
+use std::marker::PhantomData;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::schema::Schema;
+
+/// Stands for a type whose schema is looked for.
+pub struct SchemaOf<T>(PhantomData<fn() -> T>);
+
+impl<T> SchemaOf<T> {
+    /// Stands for `T`.
+    #[expect(clippy::new_without_default, reason = "only the macros make one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// The best schema of a request type.
+pub trait FindRequestSchema {
+    /// The schema of the type.
+    fn request_schema(&self) -> Schema;
+}
+
+impl<T: JsonSchema + DeserializeOwned> FindRequestSchema for &&&SchemaOf<T> {
+    fn request_schema(&self) -> Schema {
+        Schema::described_request::<T>()
+    }
+}
+
+impl<T: DeserializeOwned + Serialize> FindRequestSchema for &&SchemaOf<T> {
+    fn request_schema(&self) -> Schema {
+        Schema::traced_with_names::<T>()
+    }
+}
+
+impl<T: DeserializeOwned> FindRequestSchema for &SchemaOf<T> {
+    fn request_schema(&self) -> Schema {
+        Schema::traced::<T>()
+    }
+}
+
+impl<T> FindRequestSchema for SchemaOf<T> {
+    fn request_schema(&self) -> Schema {
+        Schema::any()
+    }
+}
+
+/// The best schema of a reply type, or of an item's.
+pub trait FindReplySchema {
+    /// The schema of the type.
+    fn reply_schema(&self) -> Schema;
+}
+
+impl<T: JsonSchema> FindReplySchema for &SchemaOf<T> {
+    fn reply_schema(&self) -> Schema {
+        Schema::described_reply::<T>()
+    }
+}
+
+impl<T> FindReplySchema for SchemaOf<T> {
+    fn reply_schema(&self) -> Schema {
+        Schema::any()
+    }
+}
+
+/// The [`Schema`] of a request type.
+///
+/// Comes from the type's `JsonSchema`, otherwise from its `Deserialize`, otherwise it is any JSON.
+/// The type has to be known where the macro stands: a generic parameter shows only its bounds.
+#[macro_export]
+macro_rules! request_schema {
+    ($type:ty) => {{
+        use $crate::__private::{FindRequestSchema as _, SchemaOf};
+        (&&&&SchemaOf::<$type>::new()).request_schema()
+    }};
+}

@@ -1,0 +1,144 @@
+//! What a function returns: a value or items, found by type as in [`autoref`](crate::autoref).
+
+use std::future::Future;
+
+use futures_core::Stream;
+use serde::Serialize;
+
+use crate::autoref::SchemaOf;
+use crate::schema::Schema;
+
+/// What a function answers with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReplySchema {
+    /// One value, with its schema.
+    Value(Schema),
+    /// A stream or an iterator, with the schema of each item.
+    Items(Schema),
+}
+
+/// A function of up to two parameters. `Parameters` is inferred.
+pub trait Callable<Parameters> {
+    /// What the function returns.
+    type Return;
+}
+
+impl<F: Fn() -> R, R> Callable<()> for F {
+    type Return = R;
+}
+
+impl<F: Fn(A) -> R, A, R> Callable<(A,)> for F {
+    type Return = R;
+}
+
+impl<F: Fn(A, B) -> R, A, B, R> Callable<(A, B)> for F {
+    type Return = R;
+}
+
+/// Stands for the return type of a function.
+pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {
+    SchemaOf::new()
+}
+
+/// The output of a future; any other type stays.
+pub trait AwaitedType<T> {
+    /// The type after this step.
+    fn awaited(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+}
+
+impl<F: Future> AwaitedType<F::Output> for &SchemaOf<F> {}
+impl<T> AwaitedType<T> for SchemaOf<T> {}
+
+/// The success of a `Result`; any other type stays.
+pub trait SuccessType<T> {
+    /// The type after this step.
+    fn success(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+}
+
+impl<T, E> SuccessType<T> for &SchemaOf<Result<T, E>> {}
+impl<T> SuccessType<T> for SchemaOf<T> {}
+
+/// Stands for an answer in one piece.
+pub struct ValueReply<T>(SchemaOf<T>);
+
+/// Stands for an answer in items.
+pub struct ItemsReply<T>(SchemaOf<T>);
+
+/// The items of a stream or an iterator; any other type is a single value.
+pub trait ReplyForm<P> {
+    /// What the answer consists of.
+    fn form(&self) -> P;
+}
+
+impl<S: Stream> ReplyForm<ItemsReply<S::Item>> for &&SchemaOf<S> {
+    fn form(&self) -> ItemsReply<S::Item> {
+        ItemsReply(SchemaOf::new())
+    }
+}
+
+impl<I: Iterator> ReplyForm<ItemsReply<I::Item>> for &SchemaOf<I> {
+    fn form(&self) -> ItemsReply<I::Item> {
+        ItemsReply(SchemaOf::new())
+    }
+}
+
+impl<T> ReplyForm<ValueReply<T>> for SchemaOf<T> {
+    fn form(&self) -> ValueReply<T> {
+        ValueReply(SchemaOf::new())
+    }
+}
+
+/// The type that is written as JSON: of items that are `Result`s, the success.
+pub trait WrittenType<T> {
+    /// The type after this step.
+    fn written(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+}
+
+impl<T, E> WrittenType<T> for &ItemsReply<Result<T, E>> {}
+impl<T> WrittenType<T> for ItemsReply<T> {}
+impl<T> WrittenType<T> for ValueReply<T> {}
+
+#[expect(clippy::unused_self, reason = "found by method call")]
+impl<T> ValueReply<T> {
+    /// The schema of the answer.
+    pub fn reply(&self, schema: Schema) -> ReplySchema {
+        ReplySchema::Value(schema)
+    }
+}
+
+#[expect(clippy::unused_self, reason = "found by method call")]
+impl<T> ItemsReply<T> {
+    /// The schema of the answer.
+    pub fn reply(&self, schema: Schema) -> ReplySchema {
+        ReplySchema::Items(schema)
+    }
+}
+
+/// The [`ReplySchema`] of a function of up to two parameters.
+///
+/// The function is named, not called. A returned future is awaited, the success of a `Result` is
+/// taken, the items of a stream or iterator are found. The schema then comes from `JsonSchema`,
+/// otherwise it is any JSON.
+#[macro_export]
+macro_rules! reply_schema {
+    ($function:path) => {{
+        use $crate::__private::{
+            AwaitedType as _, FindReplySchema as _, ReplyForm as _, SuccessType as _,
+            WrittenType as _,
+        };
+        let returned = $crate::__private::return_type(&$function);
+        let awaited = (&&returned).awaited();
+        let success = (&&awaited).success();
+        let form = (&&&success).form();
+        let written = (&&form).written();
+        form.reply((&&written).reply_schema())
+    }};
+}

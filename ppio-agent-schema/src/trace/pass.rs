@@ -1,0 +1,80 @@
+//! One pass over a type.
+
+use std::cell::{Cell, RefCell};
+
+use super::refused::Refused;
+
+/// How deep types are followed into each other.
+const DEPTH: usize = 24;
+
+/// What the passes look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PassGoal {
+    /// Values that the type accepts.
+    Values,
+    /// Fields that it cannot be without.
+    Required,
+}
+
+pub(super) struct Pass<'a> {
+    pub(super) goal: PassGoal,
+    /// Whether there is reason for another pass.
+    pub(super) learned: Cell<bool>,
+    /// Whether a field was left out: one in a pass, so that it is clear which one is missed.
+    pub(super) left_out: Cell<bool>,
+    /// The types that are being deserialized, outermost first.
+    types: RefCell<Vec<&'static str>>,
+    /// How many more values may be made up.
+    values: &'a Cell<u32>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(goal: PassGoal, values: &'a Cell<u32>) -> Self {
+        Self {
+            goal,
+            learned: Cell::new(false),
+            left_out: Cell::new(false),
+            types: RefCell::default(),
+            values,
+        }
+    }
+
+    /// Counts one value. Errs when there have been too many.
+    pub(super) fn count(&self) -> Result<(), Refused> {
+        let left = self.values.get().checked_sub(1).ok_or(Refused::Other)?;
+        self.values.set(left);
+        Ok(())
+    }
+
+    /// Deserializes within the type `T`. Errs for a type within itself.
+    pub(super) fn within<T, R>(
+        &self,
+        inner: impl FnOnce() -> Result<R, Refused>,
+    ) -> Result<R, Refused> {
+        let name = std::any::type_name::<T>();
+        {
+            let mut types = self.types.borrow_mut();
+            if types.len() == DEPTH || types.contains(&name) {
+                return Err(Refused::Other);
+            }
+            types.push(name);
+        }
+        let result = inner();
+        self.types.borrow_mut().pop();
+        result
+    }
+
+    /// Whether an enum of this name, read as a `T`, is the tag of an adjacently tagged one: serde
+    /// reads it as an enum within a struct, both with the name of the enum, into a type of its own.
+    pub(super) fn is_adjacent_tag<T>(&self, name: &str) -> bool {
+        let types = self.types.borrow();
+        let outer = types.last().map(|path| last_segment(path));
+        outer == Some(name) && last_segment(std::any::type_name::<T>()) != name
+    }
+}
+
+/// The name of a type without its path and its parameters.
+fn last_segment(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
