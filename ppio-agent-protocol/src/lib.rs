@@ -40,13 +40,14 @@ pub use agent_id::{AgentId, InvalidAgentId};
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use config::{
     AgentConfig, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion, AuthorEmail,
-    ConfigError, CpuLimit, DeploymentPhase, Entrypoint, InvalidAgentName, InvalidAuthorEmail,
-    InvalidCpuLimit, InvalidEntrypoint, InvalidMemoryLimit, InvalidStartTimeout, Kind, MemoryLimit,
-    RuntimeSpec, SandboxSpec, StartTimeout, TEMPLATE_METADATA_KEY, UnsupportedDocument,
+    ConfigError, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
+    InvalidAuthorEmail, InvalidCpuLimit, InvalidEntrypoint, InvalidMemoryLimit,
+    InvalidStartTimeout, MemoryLimit, RuntimeSpec, SandboxSpec, StartTimeout,
+    TEMPLATE_METADATA_KEY, UnsupportedDocument,
 };
 pub use error_item::ErrorItem;
 pub use invocation::{InvocationRequest, InvocationResponse, InvocationStatus};
-pub use ping::{PingResponse, PingStatus, UnknownPingStatus};
+pub use ping::{InvalidPingStatus, PingResponse, PingStatus};
 // Signatures of this crate name their types.
 #[doc(no_inline)]
 pub use {bytes, serde_json};

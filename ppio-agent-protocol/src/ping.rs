@@ -40,7 +40,7 @@ pub enum PingStatus {
 /// An error from parsing a [`PingStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a ping status, write `Healthy` or `HealthyBusy`")]
-pub struct UnknownPingStatus(String);
+pub struct InvalidPingStatus(String);
 
 impl PingStatus {
     /// The text on the wire.
@@ -59,7 +59,7 @@ impl fmt::Display for PingStatus {
 }
 
 impl FromStr for PingStatus {
-    type Err = UnknownPingStatus;
+    type Err = InvalidPingStatus;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let word: String = text
@@ -70,7 +70,7 @@ impl FromStr for PingStatus {
         match word.as_str() {
             "healthy" | "ok" | "up" => Ok(Self::Healthy),
             "healthybusy" | "busy" | "working" => Ok(Self::HealthyBusy),
-            _ => Err(UnknownPingStatus(text::excerpt(text))),
+            _ => Err(InvalidPingStatus(text::excerpt(text))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::document_kind::{ApiVersion, Kind};
+use super::document_kind::{ApiVersion, DocumentKind};
 use super::metadata::AgentMetadata;
 use super::spec::AgentSpec;
 use super::status::AgentStatus;
@@ -44,7 +44,7 @@ pub struct AgentConfig {
     pub api_version: ApiVersion,
     /// The kind of the document; `Agent` if absent.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: DocumentKind,
     /// The agent's name, version and author.
     pub metadata: AgentMetadata,
     /// The agent's entrypoint, resources and template.
@@ -62,7 +62,7 @@ impl AgentConfig {
     pub fn new(metadata: AgentMetadata, spec: AgentSpec) -> Self {
         Self {
             api_version: ApiVersion::V1,
-            kind: Kind::Agent,
+            kind: DocumentKind::Agent,
             metadata,
             spec,
             status: None,

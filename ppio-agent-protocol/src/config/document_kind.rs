@@ -20,13 +20,13 @@ pub enum ApiVersion {
 /// The kind of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum DocumentKind {
     /// `Agent`
     #[default]
     Agent,
 }
 
-/// An error from parsing an [`ApiVersion`] or a [`Kind`].
+/// An error from parsing an [`ApiVersion`] or a [`DocumentKind`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is not supported, write `{expected}`")]
 pub struct UnsupportedDocument {
@@ -48,7 +48,7 @@ impl FromStr for ApiVersion {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for DocumentKind {
     type Err = UnsupportedDocument;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for ApiVersion {
     }
 }
 
-impl<'de> Deserialize<'de> for Kind {
+impl<'de> Deserialize<'de> for DocumentKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text::deserialize(deserializer, "`Agent`")
     }

@@ -20,7 +20,7 @@ pub use agent_config::AgentConfig;
 pub use agent_name::{AgentName, InvalidAgentName};
 pub use author_email::{AuthorEmail, InvalidAuthorEmail};
 pub use cpu_limit::{CpuLimit, InvalidCpuLimit};
-pub use document_kind::{ApiVersion, Kind, UnsupportedDocument};
+pub use document_kind::{ApiVersion, DocumentKind, UnsupportedDocument};
 pub use entrypoint::{Entrypoint, InvalidEntrypoint};
 pub use error::ConfigError;
 pub use json::TEMPLATE_METADATA_KEY;
