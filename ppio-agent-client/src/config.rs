@@ -47,7 +47,8 @@ pub struct ClientConfig {
     pub send_api_key_to_agents: Option<bool>,
     /// The most that is read into memory of one answer: of an agent, of a file, of an item of a
     /// stream, of the output of a process. Not set: `PPIO_MAX_RESPONSE_SIZE` (bytes or `128Mi`),
-    /// else 64 MiB. A larger one is [`Error::ResponseTooLarge`].
+    /// else 64 MiB. A larger one is [`Error::ResponseTooLarge`]. The limit is on the bytes: the value
+    /// made of JSON with many small parts is several times as large.
     pub max_response_size: Option<ByteSize>,
     /// How long one call may take, all its attempts included: 300 s. For a stream, until it begins.
     pub timeout: Duration,
