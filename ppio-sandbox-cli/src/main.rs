@@ -27,6 +27,7 @@ mod project_files;
 mod question;
 mod scaffold;
 mod secrets;
+mod styled;
 mod table;
 mod target;
 mod terminal;

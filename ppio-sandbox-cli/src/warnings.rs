@@ -1,9 +1,10 @@
 //! What the libraries below warn of: a sandbox that could not be ended, an isolation that does not work.
 
-use std::io;
+use std::io::{self, Write};
 
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::styled::escaped;
 use crate::terminal::Terminal;
 
 /// Prints warnings to standard error from now on, unless only results and failures are wanted.
@@ -13,9 +14,25 @@ pub(crate) fn print_to(terminal: &Terminal) {
     }
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)
-        .with_writer(io::stderr)
+        .with_writer(|| Escaping)
         .with_ansi(false)
         .with_target(false)
         .without_time()
         .init();
+}
+
+/// Standard error. Warnings quote what platforms and agents answered.
+struct Escaping;
+
+impl Write for Escaping {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A line is written at once.
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(escaped(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
