@@ -246,7 +246,12 @@ pub(crate) struct ConfigureArguments {
     pub(crate) yes: bool,
 }
 
+const DEV_HELP: &str = "\
+The port is one of 127.0.0.1. Programs and pages of this machine may use it; a request for another host, or of a page of \
+another origin, is refused unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS names the host or the origin.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = DEV_HELP)]
 pub(crate) struct DevArguments {
     #[command(flatten)]
     pub(crate) project: ProjectArguments,
