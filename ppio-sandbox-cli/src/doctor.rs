@@ -96,7 +96,8 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
     );
     drop(progress);
     let mut checks = toolchain;
-    checks.extend([isolation, python]);
+    checks.extend(isolation);
+    checks.push(python);
     checks.extend(platform);
 
     let failed: Vec<_> = checks

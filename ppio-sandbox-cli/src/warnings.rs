@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::styled::escaped;
 use crate::terminal::Terminal;
@@ -12,12 +15,17 @@ pub(crate) fn print_to(terminal: &Terminal) {
     if !terminal.talks() {
         return;
     }
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Escaping)
         .with_ansi(false)
         .with_target(false)
-        .without_time()
+        .without_time();
+    // The limits that are not enforced, which `local up` and `doctor` report by themselves.
+    let wanted = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("ppio_sandbox_local::builder", LevelFilter::OFF);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(wanted))
         .init();
 }
 
