@@ -196,10 +196,7 @@ mod tests {
             for pin in pins(&wanted) {
                 assert!(pins(&locked).contains(&pin), "{name}.txt lacks {pin}");
             }
-            for package in locked
-                .split("\n")
-                .filter(|line| !line.starts_with([' ', '#']))
-            {
+            for package in locked.lines().filter(|line| !line.starts_with([' ', '#'])) {
                 let continues = package.is_empty() || package.ends_with('\\');
                 assert!(continues, "no hash for {package}");
             }
