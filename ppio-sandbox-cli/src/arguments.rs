@@ -246,7 +246,12 @@ pub(crate) struct ConfigureArguments {
     pub(crate) yes: bool,
 }
 
+const DEV_HELP: &str = "\
+The port is one of 127.0.0.1. Programs and pages of this machine may use it; a request for another host, or of a page of \
+another origin, is refused unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS names the host or the origin.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = DEV_HELP)]
 pub(crate) struct DevArguments {
     #[command(flatten)]
     pub(crate) project: ProjectArguments,
@@ -262,6 +267,9 @@ const DEPLOY_HELP: &str = "\
 A Rust project is sent as one program, with agent.yaml and the files and folders that `spec.files` there lists. A Python \
 project is sent whole, without what .dockerignore leaves out, and its requirements.txt is installed.
 
+Left out are also secrets by their names (.env, .ssh, *.pem, …) and links to nothing; the output lists them. A link that \
+leads out of the project is an error. `--include PATTERN` sends a secret all the same; a `!` in .dockerignore does not.
+
 The template is called after the agent, and this build of it after the version: my-agent:1.0.0.
 
 Where no API key is set, the platform on this machine is used, and started if it does not run. Ctrl-C leaves agent.yaml \
@@ -271,6 +279,7 @@ With JSON output, each thing that happens is a line of standard output at once:
   {\"event\": \"compiling\", \"target\": …}
   {\"event\": \"compiler\", \"level\": …, \"message\": …}  as the compiler says it
   {\"event\": \"compiled\", \"duration\": …}
+  {\"event\": \"left_out\", \"files\": [{\"path\": …, \"reason\": …}, …]}
   {\"event\": \"warning\", \"message\": …}
   {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
   {\"event\": \"uploading\", \"files\": …, \"bytes\": …, \"sent\": …}  twice a second
@@ -298,6 +307,10 @@ pub(crate) struct DeployArguments {
     /// template
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = not_empty)]
     pub(crate) env: Vec<String>,
+    /// Send files although their names are those of secrets or .dockerignore leaves them out: a path of the project, or
+    /// a pattern as in .dockerignore
+    #[arg(long, value_name = "PATTERN", value_parser = not_empty)]
+    pub(crate) include: Vec<String>,
     /// Build for this target, or for this machine with `host`; a static one where it is installed if left out
     #[arg(long, value_name = "TRIPLE", value_parser = not_empty)]
     pub(crate) target: Option<String>,

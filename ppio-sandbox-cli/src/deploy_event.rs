@@ -4,6 +4,8 @@ use cargo_metadata::diagnostic::DiagnosticLevel;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bundle::LeftOut;
+
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum DeployEvent<'a> {
@@ -16,6 +18,8 @@ pub(crate) enum DeployEvent<'a> {
     },
     /// The program is there; in seconds.
     Compiled { duration: f64 },
+    /// Files and folders of the project that are not sent; only if there are any.
+    LeftOut { files: &'a [LeftOut] },
     /// Nothing that stops the deployment.
     Warning { message: &'a str },
     /// The platform has the agent's name, and a build of it.

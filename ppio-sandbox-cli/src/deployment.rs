@@ -27,6 +27,10 @@ pub(crate) const HOME: &str = "/app";
 /// Of an agent whose author says nothing about its log: a line for each invocation, which the runtime by itself does not
 /// write, for the sake of its speed. What the author says in code, with `PPIO_AGENT_LOG` or with `RUST_LOG` comes first.
 const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
+/// Lets pages of every origin call a deployed agent. The runtime by itself allows only pages of the agent's own host and
+/// of the machine that it runs on, which protects agents under development and would shut out every user of a deployed one.
+/// Stated here, in the open, so that `--env` can say otherwise.
+const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_CORS_ORIGINS", "*");
 /// Puts the packages beside the agent, where Python looks first: that holds for every user and without any variable.
 /// Asks no network when all is there already, which is when pip has nothing that it would install; what else is
 /// installed, and by whom, does not matter to the agent.
@@ -209,8 +213,12 @@ impl Deployment {
             .flat_map(|(name, value)| [name.as_str(), value])
             .collect();
         let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
-        if matches!(self.launch, Launch::Program(_)) && !is_set(DEFAULT_LOG.0) {
-            variables.splice(0..0, [DEFAULT_LOG.0, DEFAULT_LOG.1]);
+        if matches!(self.launch, Launch::Program(_)) {
+            for (name, value) in [CORS_ORIGINS, DEFAULT_LOG] {
+                if !is_set(name) {
+                    variables.splice(0..0, [name, value]);
+                }
+            }
         }
         if !variables.is_empty() {
             steps.push(step(StepKind::Env, variables));
@@ -465,6 +473,7 @@ mod tests {
                 hash: "0".into(),
                 bytes: Vec::new(),
                 files: 0,
+                left_out: Vec::new(),
             },
         }
     }
@@ -483,17 +492,25 @@ mod tests {
     }
 
     #[test]
-    fn a_program_logs_its_invocations_unless_its_author_says_what_to_log() {
+    fn a_program_logs_and_answers_every_page_unless_its_author_says_otherwise() {
         let variables = |deployment: &Deployment| {
             let steps = deployment.steps();
             let env = steps.iter().find(|step| step.kind == StepKind::Env);
             env.map(|env| env.args.clone()).unwrap_or_default()
         };
+        let (log, cors) = ("PPIO_AGENT_DEFAULT_LOG", "PPIO_AGENT_CORS_ORIGINS");
         let mut deployment = deployment("1");
-        let by_itself = ["PPIO_AGENT_DEFAULT_LOG", "info", "KEY", "secret"];
-        assert_eq!(variables(&deployment), by_itself);
-        deployment.variables = vec![("PPIO_AGENT_DEFAULT_LOG".into(), "off".into())];
-        assert_eq!(variables(&deployment), ["PPIO_AGENT_DEFAULT_LOG", "off"]);
+        assert_eq!(
+            variables(&deployment),
+            [log, "info", cors, "*", "KEY", "secret"]
+        );
+        deployment.variables = vec![(log.into(), "off".into())];
+        assert_eq!(variables(&deployment), [cors, "*", log, "off"]);
+        deployment.variables = vec![(cors.into(), "https://a.example".into())];
+        assert_eq!(
+            variables(&deployment),
+            [log, "info", cors, "https://a.example"]
+        );
         deployment.variables.clear();
         deployment.launch = Launch::Python {
             file: "agent.py".into(),
@@ -513,7 +530,7 @@ mod tests {
         let failure = deployment.failed(Some(reason), &steps, &Log::default());
         assert_eq!(
             failure.what,
-            "the build of a failed in step 3 of 3: ENV PPIO_AGENT_DEFAULT_LOG KEY"
+            "the build of a failed in step 3 of 3: ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_CORS_ORIGINS KEY"
         );
         assert_eq!(
             (failure.fault, failure.why),

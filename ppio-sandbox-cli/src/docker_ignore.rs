@@ -24,6 +24,13 @@ pub(crate) struct PatternError {
     source: globset::Error,
 }
 
+impl PatternError {
+    /// What is wrong with the pattern.
+    pub(crate) fn reason(&self) -> String {
+        self.source.to_string()
+    }
+}
+
 impl DockerIgnore {
     pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
         let mut patterns = Vec::new();
@@ -64,6 +71,15 @@ impl DockerIgnore {
                 .any(|part| pattern.matcher.is_match(part))
         });
         deciding.is_some_and(|pattern| !pattern.keeps)
+    }
+
+    /// Whether a pattern matches the path or a folder above it, for patterns of another purpose.
+    pub(crate) fn matches(&self, path: &Path) -> bool {
+        self.leaves_out(path)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
     }
 
     /// Whether something inside a folder that is left out could be kept all the same.

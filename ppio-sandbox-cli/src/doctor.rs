@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
 use crate::failure::{Failure, Fault};
+use crate::styled::Styled;
 use crate::terminal::Terminal;
 
 /// How something stands.
@@ -62,23 +63,20 @@ impl Check {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self) -> Styled {
         let (word, style) = match self.status {
             Status::Ok => ("ok", AnsiColor::Green.on_default()),
             Status::Warn => ("warn", AnsiColor::Yellow.on_default()),
             Status::Fail => ("fail", AnsiColor::Red.on_default().bold()),
         };
-        let line = format!(
-            "{style}{word:<4}{style:#}  {:<10}  {}",
-            self.name, self.message
-        );
-        match &self.help {
-            Some(help) => {
-                let dim = Style::new().dimmed();
-                format!("{line}\n{:18}{dim}help: {help}{dim:#}", "")
-            }
-            None => line,
+        let mut text = Styled::new();
+        text.push_styled(style, &format!("{word:<4}"));
+        text.push(&format!("  {:<10}  {}", self.name, self.message));
+        if let Some(help) = &self.help {
+            text.push(&format!("\n{:18}", ""));
+            text.push_styled(Style::new().dimmed(), &format!("help: {help}"));
         }
+        text
     }
 }
 
@@ -98,7 +96,8 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
     );
     drop(progress);
     let mut checks = toolchain;
-    checks.extend([isolation, python]);
+    checks.extend(isolation);
+    checks.push(python);
     checks.extend(platform);
 
     let failed: Vec<_> = checks
@@ -110,8 +109,14 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
         checks: &checks,
     };
     terminal.result(&report, || {
-        let lines: Vec<_> = checks.iter().map(Check::text).collect();
-        lines.join("\n")
+        let mut text = Styled::new();
+        for (index, check) in checks.iter().enumerate() {
+            if index > 0 {
+                text.push("\n");
+            }
+            text.append(&check.text());
+        }
+        text
     });
     let Some(first) = failed.first() else {
         return Ok(());

@@ -1,9 +1,9 @@
 //! A line of an agent's log, for people: agents write JSON where nobody looks on.
 
-use std::fmt::Write as _;
-
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
+
+use crate::styled::Styled;
 
 const ASIDE: Style = Style::new().dimmed();
 /// Fields with a place of their own in the line.
@@ -17,32 +17,39 @@ const PLACED: [&str; 6] = [
 ];
 
 /// The line as a person reads it, or `None` if it is no line of the runtime's log.
-pub(crate) fn readable(line: &str) -> Option<String> {
+pub(crate) fn readable(line: &str) -> Option<Styled> {
     let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let time = time_of_day(text("timestamp")?);
     let level = text("level")?;
     let style = style_of(level);
-    let mut readable = format!("{ASIDE}{time}{ASIDE:#} {style}{level:>5}{style:#}");
+    let mut readable = Styled::new();
+    readable.push_styled(ASIDE, &time);
+    readable.push(" ");
+    readable.push_styled(style, &format!("{level:>5}"));
     // The runtime speaks of the agent anyway; the author's modules are worth naming.
     if let Some(target) = text("target").filter(|target| !target.starts_with("ppio::")) {
-        let _ = write!(readable, " {ASIDE}{target}:{ASIDE:#}");
+        readable.push(" ");
+        readable.push_styled(ASIDE, &format!("{target}:"));
     }
     if let Some(message) = text("message") {
-        let _ = write!(readable, " {message}");
+        readable.push(&format!(" {message}"));
     }
     for (name, value) in &fields {
         if PLACED.contains(&name.as_str()) {
             continue;
         }
-        let _ = match value {
-            Value::String(text) => write!(readable, " {ASIDE}{name}={ASIDE:#}{text:?}"),
-            value => write!(readable, " {ASIDE}{name}={ASIDE:#}{value}"),
-        };
+        readable.push(" ");
+        readable.push_styled(ASIDE, &format!("{name}="));
+        match value {
+            Value::String(text) => readable.push(&format!("{text:?}")),
+            value => readable.push(&value.to_string()),
+        }
     }
     for name in ["request_id", "session_id"] {
         if let Some(id) = text(name) {
-            let _ = write!(readable, " {ASIDE}{name}={id}{ASIDE:#}");
+            readable.push(" ");
+            readable.push_styled(ASIDE, &format!("{name}={id}"));
         }
     }
     Some(readable)
@@ -81,7 +88,7 @@ mod tests {
     use super::*;
 
     fn plain(line: &str) -> Option<String> {
-        readable(line).map(|line| anstream::adapter::strip_str(&line).to_string())
+        readable(line).map(|line| line.plain())
     }
 
     #[test]

@@ -7,6 +7,7 @@ use dialoguer::theme::ColorfulTheme;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::failure::{Failure, Fault};
+use crate::styled::escaped;
 
 /// Asks until the answer passes the check. The start value is what Enter alone answers; without one, and where an answer
 /// is not required, that answers nothing.
@@ -16,7 +17,7 @@ pub(crate) async fn ask(
     required: bool,
     check: fn(&str) -> Result<(), String>,
 ) -> Result<String, Failure> {
-    let question = question.into();
+    let question = escaped(&question.into()).into_owned();
     let unanswered = Unanswered::start();
     // The terminal is read on a thread of its own, so that Ctrl-C is seen meanwhile.
     let answer = tokio::task::spawn_blocking(move || {

@@ -8,6 +8,7 @@ use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
 use crate::arguments::ProjectTemplate;
 use crate::edit;
 use crate::failure::{Failure, Fault};
+use crate::secrets;
 
 /// A new project, decided.
 #[derive(Debug)]
@@ -237,6 +238,7 @@ impl Scaffold {
             ("{{program}}\n", &line(&program)),
             ("{{workspace}}\n", workspace),
             ("{{settings}}\n", &line(settings)),
+            ("{{secrets}}\n", &secrets::docker_ignore_lines()),
         ] {
             text = text.replace(place, value);
         }

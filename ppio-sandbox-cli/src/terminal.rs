@@ -1,10 +1,11 @@
-//! The only place that prints: results to standard output, everything else to standard error.
+//! The only place that prints: results to standard output, everything else to standard error. All
+//! of it goes through [`Styled`], which escapes what acts on a terminal, except what an agent
+//! answers and logs where standard output is no terminal: that is passed on as it is.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::arguments::OutputArguments;
 use crate::failure::{Failure, Fault};
+use crate::styled::{Styled, escaped, escaped_json};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -54,46 +56,53 @@ impl Terminal {
     }
 
     /// A result: the JSON form with `--output json`, the text otherwise, or nothing where the text is empty.
-    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    pub(crate) fn result<T: Into<Styled>>(&self, value: &impl Serialize, text: impl FnOnce() -> T) {
         let line = match self.format {
-            Format::Json => json_line(value),
-            Format::Text => text(),
+            Format::Json => json_line(value).into(),
+            Format::Text => text().into(),
         };
         if !line.is_empty() {
-            self.line(&line);
+            self.line(line);
         }
     }
 
-    /// A line of a result, as it is.
+    /// A line of a result.
     #[expect(clippy::unused_self, reason = "printing is the terminal's")]
-    pub(crate) fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: impl Into<Styled>) {
         // A reader that left early (`| head`) is no error of ours.
-        let _ = writeln!(anstream::stdout(), "{line}");
+        let _ = writeln!(anstream::stdout(), "{}", line.into());
     }
 
-    /// A part of a result that comes bit by bit, shown at once.
+    /// A line that an agent wrote, escaped on a terminal and without its styles elsewhere.
+    pub(crate) fn agent_line(&self, line: &str) {
+        if io::stdout().is_terminal() {
+            self.line(line);
+        } else {
+            let _ = writeln!(anstream::stdout(), "{line}");
+        }
+    }
+
+    /// A part of a result that comes bit by bit, shown at once. The agent's bytes: escaped on a terminal, and as they
+    /// are for a file or another program.
     ///
     /// # Errors
     /// [`Fault::Unread`] when nobody reads any more: time to stop.
     #[expect(clippy::unused_self, reason = "printing is the terminal's")]
     pub(crate) fn piece(&self, text: &str) -> Result<(), Failure> {
-        // The agent's bytes, not ours: whatever stands in them goes through.
-        let mut stdout = io::stdout().lock();
-        let written = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::new(Fault::Unread, "nobody reads the output"),
-            _ => Failure::system("cannot write to standard output", error),
-        })
+        if io::stdout().is_terminal() {
+            write(&escaped(text))
+        } else {
+            write(text)
+        }
     }
 
-    /// [`piece`](Self::piece), in colours where they are wanted.
-    pub(crate) fn styled_piece(&self, text: &str) -> Result<(), Failure> {
+    /// [`piece`](Self::piece) of this program's own, in colours where they are wanted.
+    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    pub(crate) fn styled_piece(&self, text: &Styled) -> Result<(), Failure> {
         if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
-            self.piece(&strip_str(text).to_string())
+            write(&text.plain())
         } else {
-            self.piece(text)
+            write(&text.to_string())
         }
     }
 
@@ -106,12 +115,17 @@ impl Terminal {
     /// output.
     pub(crate) fn event(&self, event: &impl Serialize) {
         if self.format == Format::Json && !self.quiet {
-            self.line(&json_line(event));
+            self.line(json_line(event));
         }
     }
 
     /// What a person wants to know on the way; not with `--quiet` or JSON output.
     pub(crate) fn note(&self, text: &str) {
+        self.styled_note(&Styled::from(text));
+    }
+
+    /// [`note`](Self::note), with styles of its own.
+    pub(crate) fn styled_note(&self, text: &Styled) {
         if self.talks() {
             let _ = writeln!(anstream::stderr(), "{NOTE}{text}{NOTE:#}");
         }
@@ -120,13 +134,14 @@ impl Terminal {
     /// What a person should know although the command goes on; not with `--quiet` or JSON output.
     pub(crate) fn warn(&self, text: &str) {
         if self.talks() {
+            let text = escaped(text);
             let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
         }
     }
 
     /// Something that takes a while and has no measure. Drawn only on a terminal; gone when it is dropped.
     pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
-        self.drawn(ProgressBar::new_spinner(), text.into())
+        self.drawn(ProgressBar::new_spinner(), &text.into())
     }
 
     /// So many bytes on their way: how many are there, and how fast they go. Drawn as a [`spinner`](Self::spinner) is.
@@ -135,15 +150,15 @@ impl Terminal {
         if let Ok(style) = ProgressStyle::with_template(TRANSFER) {
             bar.set_style(style.progress_chars("=> "));
         }
-        self.drawn(bar, text.into())
+        self.drawn(bar, &text.into())
     }
 
-    fn drawn(&self, bar: ProgressBar, text: String) -> Progress {
+    fn drawn(&self, bar: ProgressBar, text: &str) -> Progress {
         // Indicatif itself draws nothing where standard error is no terminal.
         if !self.talks() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        bar.set_message(text);
+        bar.set_message(escaped(text).into_owned());
         bar.enable_steady_tick(TICK);
         Progress(bar)
     }
@@ -155,7 +170,7 @@ impl Terminal {
 
     /// Asks a question whose answer is no unless the person says yes.
     pub(crate) async fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        let _ = write!(anstream::stderr(), "{question} [y/N] ");
+        let _ = write!(anstream::stderr(), "{} [y/N] ", escaped(question));
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().read_line(&mut answer).map(|_| answer)
@@ -181,7 +196,7 @@ impl Terminal {
         match (failure.fault, self.format) {
             (Fault::Unread, _) => {}
             (_, Format::Json) => {
-                let _ = writeln!(anstream::stderr(), "{}", failure.document());
+                let _ = writeln!(anstream::stderr(), "{}", json_line(&failure.document()));
             }
             (Fault::Interrupted | Fault::Terminated, Format::Text) => self.note(&failure.what),
             (_, Format::Text) => explain(failure),
@@ -191,22 +206,39 @@ impl Terminal {
 }
 
 fn explain(failure: &Failure) {
-    let mut lines = vec![format!("{ERROR}error:{ERROR:#} {}", failure.what)];
+    let mut text = Styled::new();
+    text.push_styled(ERROR, "error:");
+    text.push(&format!(" {}", failure.what));
     let facts = failure.facts.iter().filter_map(|(name, value)| {
         Some(format!("{}: {}", name.replace('_', " "), value.as_str()?))
     });
     for detail in failure.why.iter().cloned().chain(facts) {
-        lines.extend(detail.lines().map(|line| format!("  {line}")));
+        for line in detail.lines() {
+            text.push(&format!("\n  {line}"));
+        }
     }
     if let Some(next) = &failure.next {
-        lines.push(format!("{HINT}help:{HINT:#} {next}"));
+        text.push("\n");
+        text.push_styled(HINT, "help:");
+        text.push(&format!(" {next}"));
     }
-    let _ = writeln!(anstream::stderr(), "{}", lines.join("\n"));
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(Fault::Unread, "nobody reads the output"),
+        _ => Failure::system("cannot write to standard output", error),
+    })
 }
 
 fn json_line(value: &impl Serialize) -> String {
     // Nothing that is printed has maps with keys other than texts, the only thing that fails here.
-    serde_json::to_string(value).unwrap_or_default()
+    escaped_json(serde_json::to_string(value).unwrap_or_default())
 }
 
 /// Something under way, drawn while this lives.
@@ -216,7 +248,7 @@ pub(crate) struct Progress(ProgressBar);
 impl Progress {
     /// Says what is done now.
     pub(crate) fn tell(&self, text: impl Into<String>) {
-        self.0.set_message(text.into());
+        self.0.set_message(escaped(&text.into()).into_owned());
     }
 
     /// Moves a [`transfer`](Terminal::transfer) to so many bytes.

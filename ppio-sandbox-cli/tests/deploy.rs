@@ -46,7 +46,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .says("started the local platform at http://127.0.0.1:")
     .says(", as no PPIO_API_KEY is set\n")
     .says("COPY app /app")
-    .says("ENV PPIO_AGENT_DEFAULT_LOG GREETING\n");
+    .says("ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_CORS_ORIGINS GREETING\n");
     let template = sandbox.template("my-hello");
     let line = format!("agent invoke --template-id {template} --input");
     assert!(done.stdout.contains(&line), "{}", done.stdout);

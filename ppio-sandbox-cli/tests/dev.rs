@@ -482,3 +482,47 @@ fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
+
+#[test]
+fn other_hosts_and_pages_of_other_origins_reach_no_agent() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, PYTHON_AGENT);
+    let command = sandbox
+        .command(["agent", "dev", "--port", "0"])
+        .in_folder(&folder)
+        .env("PPIO_AGENT_CORS_ORIGINS", "https://app.example.com");
+    let dev = Dev {
+        running: command.spawn(),
+    };
+    let address = dev.address();
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    let status = |head: &str| {
+        let mut stream = TcpStream::connect(&address).expect("it listens");
+        write!(stream, "GET / HTTP/1.1\r\n{head}connection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    for head in [
+        &*format!("host: {address}\r\n"),
+        "host: localhost:9\r\norigin: http://localhost:3000\r\n",
+        "host: localhost\r\norigin: https://app.example.com\r\n",
+    ] {
+        let answer = status(head);
+        assert!(answer.contains(" 200 OK\r\n"), "{head}: {answer}");
+    }
+    for (head, refused) in [
+        ("host: rebound.example\r\n", "421 Misdirected Request"),
+        (
+            "host: localhost\r\norigin: https://evil.example\r\n",
+            "403 Forbidden",
+        ),
+        ("host: localhost\r\norigin: null\r\n", "403 Forbidden"),
+        ("", "400 Bad Request"),
+    ] {
+        let answer = status(head);
+        let expected = format!("HTTP/1.1 {refused}");
+        assert!(answer.starts_with(&expected), "{head}: {answer}");
+        assert!(!answer.contains("GREETING"), "{head}: {answer}");
+    }
+}

@@ -66,6 +66,7 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
         ("rustc", "fail", "rustup.rs"),
         ("linker", "fail", "gcc"),
         ("bubblewrap", "warn", "bubblewrap"),
+        ("limits", "warn", "disk: "),
         ("python", "warn", "Python"),
     ] {
         let check = check(&report, name);

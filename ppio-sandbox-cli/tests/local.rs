@@ -124,6 +124,63 @@ fn in_the_background_it_outlives_the_command_and_a_second_start_finds_it() {
 }
 
 #[test]
+fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
+    let mut sandbox = Sandbox::new();
+    let detached = sandbox.run(["local", "up", "--detach"]).code(0);
+    let running = sandbox.running().expect("it runs");
+    let limits = running.unenforced_limits();
+    // The disk is one on every machine.
+    assert!(!limits.is_empty());
+    let says_all = |text: &str| {
+        assert!(
+            text.contains("warning: sandboxes share this machine's network"),
+            "{text}"
+        );
+        for limit in limits {
+            let warning = format!(
+                "warning: no limit of {} is enforced: {}\n",
+                limit.resource(),
+                limit.reason()
+            );
+            assert_eq!(text.matches(&warning).count(), 1, "{text}");
+        }
+        // Not a second time from the library below.
+        assert!(!text.contains("WARN"), "{text}");
+    };
+    says_all(&detached.stderr);
+    let status = sandbox.run(["local", "status"]).code(0);
+    says_all(&status.stderr);
+    for done in [&detached, &status] {
+        let isolation = format!("isolation  {}\n", running.isolation());
+        for line in [
+            &*isolation,
+            "network    this machine's\n",
+            "limits     not enforced: ",
+        ] {
+            assert!(done.stdout.contains(line), "no {line:?} in {done:?}");
+        }
+    }
+    for command in [&["up", "--detach"][..], &["status"]] {
+        let command = [&["local"], command, &["--json"]].concat();
+        let report = sandbox.run(command).code(0).json();
+        assert_eq!(report["network"], "host");
+        assert_eq!(report["isolation"], running.isolation());
+        let listed = report["unenforced_limits"].as_array().expect("a list");
+        assert_eq!(listed.len(), limits.len());
+        assert_eq!(listed[0]["reason"], limits[0].reason());
+    }
+    sandbox.run(["local", "down"]).code(0);
+
+    sandbox.up();
+    until("the platform in the foreground says the same", || {
+        sandbox
+            .said_by_the_platform()
+            .contains("no limit of disk is enforced: ")
+    });
+    says_all(&sandbox.said_by_the_platform());
+}
+
+#[test]
 fn a_platform_that_does_not_run_is_said_so_with_what_to_do() {
     let sandbox = Sandbox::new();
     for command in ["status", "env"] {

@@ -17,7 +17,7 @@ use crate::sandbox::Registry;
 use crate::shared::Shared;
 use crate::template::{Builder, TemplateStore, Uploads};
 use crate::tls::Tls;
-use crate::{Error, IsolationKind};
+use crate::{Error, IsolationKind, UnenforcedLimit};
 
 const DEFAULT_SANDBOX_LIMIT: usize = 256;
 
@@ -133,6 +133,8 @@ impl LocalPlatformBuilder {
         let isolation =
             isolation::choose(self.isolation, &exposed, &home, &stand_ins, cgroup.as_ref()).await?;
         let kind = isolation.kind();
+        let unenforced_limits = isolation::unenforced(cgroup.as_ref(), isolation.substitutes());
+        report(&unenforced_limits);
         let sandboxes = Arc::new(Registry::new(
             home.run(),
             isolation,
@@ -163,11 +165,13 @@ impl LocalPlatformBuilder {
             pid: std::process::id(),
             tls: self.tls,
             isolation: kind.to_string(),
+            unenforced_limits: unenforced_limits.clone(),
         };
         let announcement = Announcement::write(shared.home.path(), &state)?;
         Ok(LocalPlatform {
             shared,
             isolation: kind,
+            unenforced_limits,
             tls: self.tls,
             closing,
             server,
@@ -187,6 +191,17 @@ impl LocalPlatformBuilder {
             .iter()
             .map(|path| absolute(path).map_err(Error::home(path)))
             .collect()
+    }
+}
+
+/// Warns of everything that a sandbox can use without a limit.
+fn report(unenforced: &[UnenforcedLimit]) {
+    let limits: Vec<_> = unenforced.iter().map(ToString::to_string).collect();
+    if !limits.is_empty() {
+        tracing::warn!(
+            "limits of sandboxes that this machine does not enforce: {}",
+            limits.join("; ")
+        );
     }
 }
 

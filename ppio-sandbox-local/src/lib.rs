@@ -38,7 +38,7 @@ mod tunnel;
 pub use builder::LocalPlatformBuilder;
 pub use error::Error;
 pub use forward::forward;
-pub use isolation::IsolationKind;
+pub use isolation::{IsolationKind, UnenforcedLimit};
 pub use platform::LocalPlatform;
 pub use running::RunningPlatform;
 pub use template_spec::{BuiltTemplate, TemplateSpec};

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::isolation::{self, Watchdog};
 use crate::running::Announcement;
 use crate::shared::Shared;
-use crate::{Error, IsolationKind, LocalPlatformBuilder, environment};
+use crate::{Error, IsolationKind, LocalPlatformBuilder, UnenforcedLimit, environment};
 
 /// The whole platform on this machine: control plane, sandbox daemon and edge on one loopback port.
 ///
@@ -34,6 +34,7 @@ use crate::{Error, IsolationKind, LocalPlatformBuilder, environment};
 pub struct LocalPlatform {
     pub(crate) shared: Arc<Shared>,
     pub(crate) isolation: IsolationKind,
+    pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
     pub(crate) tls: bool,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) server: JoinHandle<()>,
@@ -85,6 +86,11 @@ impl LocalPlatform {
     /// How its sandboxes are kept apart.
     pub fn isolation(&self) -> IsolationKind {
         self.isolation
+    }
+
+    /// The limits of sandboxes that this machine does not enforce. Logged once at start, too.
+    pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
+        &self.unenforced_limits
     }
 
     /// How many sandboxes exist, running or paused.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::home;
 use crate::key::ApiKey;
-use crate::{Error, LocalPlatform, environment};
+use crate::{Error, LocalPlatform, UnenforcedLimit, environment};
 
 /// A platform that runs now, in this process or another, found with [`LocalPlatform::running_at`].
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) pid: u32,
     pub(crate) tls: bool,
     pub(crate) isolation: String,
+    #[serde(default)]
+    pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
 impl LocalPlatform {
@@ -80,6 +82,11 @@ impl RunningPlatform {
     /// How its sandboxes are kept apart, as [`IsolationKind`](crate::IsolationKind) prints it.
     pub fn isolation(&self) -> &str {
         &self.state.isolation
+    }
+
+    /// The limits of sandboxes that its machine does not enforce.
+    pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
+        &self.state.unenforced_limits
     }
 
     /// The directory that holds its templates and its key.
@@ -167,6 +174,7 @@ mod tests {
         assert_eq!(found.environment(), platform.environment());
         assert!(found.tls() && found.is_running());
         assert_eq!(found.isolation(), "process group");
+        assert_eq!(found.unenforced_limits(), platform.unenforced_limits());
         assert!(!format!("{found:?}").contains(platform.api_key()));
         let file = home::state_path(platform.home());
         let mode = fs::metadata(&file).unwrap().permissions().mode();

@@ -14,7 +14,7 @@ pub fn agent_client_interpreter() -> Option<PathBuf> {
     variable("PPIO_INTEROP_AGENT_CLIENT_PYTHON")
 }
 
-/// The `node_modules` folder that has `tests/interop/package.json` installed, or `None` after saying
+/// The `node_modules` folder that has `tests/interop/package-lock.json` installed, or `None` after saying
 /// why the calling test does nothing.
 pub fn node_modules() -> Option<PathBuf> {
     variable("PPIO_INTEROP_NODE_MODULES")

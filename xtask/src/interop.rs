@@ -17,11 +17,13 @@ pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
 /// Tells a test where Chromium is.
 pub(crate) const BROWSER: &str = "PPIO_INTEROP_BROWSER";
 
-const PYTHON_REMEDY: &str = "install Python 3.10 or later with its venv module \
+const PYTHON_REMEDY: &str = "install Python 3.11 or later with its venv module \
      (on Debian: apt-get install python3 python3-venv), or run with --no-interop";
 const NODE_REMEDY: &str = "install Node.js 20 or later with npm, or run with --no-interop";
 const BROWSER_REMEDY: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
      name it in PPIO_INTEROP_BROWSER, or run with --no-interop";
+/// What npm installs from, written by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
+const LOCK: &str = "package-lock.json";
 /// What Chromium and its kin are called.
 const BROWSERS: [&str; 4] = [
     "chromium",
@@ -104,19 +106,21 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Fail
         .map_err(|failure| format!("{failure}\nif the venv module is missing: {PYTHON_REMEDY}"))?;
     Step::new("Python packages", &python)
         .args(["-m", "pip", "install", "--quiet", "--no-input"])
-        .args(["--disable-pip-version-check", "--requirement"])
+        // A package that is built here would fetch what builds it, which has no hash.
+        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
+        .args(["--require-hashes", "--requirement"])
         .args([&requirements])
         .run()?;
     stamp.write()?;
     Ok(python)
 }
 
-/// The `node_modules` folder that has `tests/interop/package.json` installed.
+/// The `node_modules` folder that has `tests/interop/package-lock.json` installed.
 fn node_modules() -> Result<PathBuf, Failure> {
-    let manifest = workspace::root().join("tests/interop/package.json");
+    let lists = workspace::root().join("tests/interop");
     let folder = workspace::target().join("interop/node");
     let modules = folder.join("node_modules");
-    let stamp = Stamp::new(&manifest, &folder)?;
+    let stamp = Stamp::new(&lists.join(LOCK), &folder)?;
     if stamp.is_current() && modules.exists() {
         return Ok(modules);
     }
@@ -125,10 +129,13 @@ fn node_modules() -> Result<PathBuf, Failure> {
         fs::remove_dir_all(&folder).map_err(|error| cannot("remove", &folder, &error))?;
     }
     fs::create_dir_all(&folder).map_err(|error| cannot("create", &folder, &error))?;
-    let copy = folder.join("package.json");
-    fs::copy(&manifest, &copy).map_err(|error| cannot("write", &copy, &error))?;
+    for name in ["package.json", LOCK] {
+        let copy = folder.join(name);
+        fs::copy(lists.join(name), &copy).map_err(|error| cannot("write", &copy, &error))?;
+    }
+    // Exactly what the lock file names, with the hashes there, and no programs of theirs.
     Step::new("npm packages", "npm")
-        .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .args(["--loglevel", "error", "--prefix"])
         .args([&folder])
         .remedy(NODE_REMEDY)
@@ -163,4 +170,54 @@ impl Stamp {
 
 fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
     format!("cannot {verb} {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(name: &str) -> String {
+        let path = workspace::root().join("tests/interop").join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The packages that a list of Python packages names, as `name==version`.
+    fn pins(list: &str) -> Vec<&str> {
+        let lines = list.lines().filter(|line| !line.starts_with([' ', '#']));
+        lines
+            .filter_map(|line| line.split_whitespace().next())
+            .collect()
+    }
+
+    #[test]
+    fn every_python_package_is_pinned_with_hashes() {
+        for name in ["requirements", "agent-client-requirements"] {
+            let (wanted, locked) = (list(&format!("{name}.in")), list(&format!("{name}.txt")));
+            for pin in pins(&wanted) {
+                assert!(pins(&locked).contains(&pin), "{name}.txt lacks {pin}");
+            }
+            for package in locked.lines().filter(|line| !line.starts_with([' ', '#'])) {
+                let continues = package.is_empty() || package.ends_with('\\');
+                assert!(continues, "no hash for {package}");
+            }
+            assert!(locked.contains("--hash=sha256:"));
+            assert!(!locked.contains("://"), "{name}.txt names an index");
+        }
+    }
+
+    #[test]
+    fn every_npm_package_is_pinned_with_its_hash_and_no_registry() {
+        let lock = list(LOCK);
+        let packages = lock.matches("\"node_modules/").count();
+        assert!(packages > 2);
+        assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+        assert!(!lock.contains("\"resolved\""));
+        for line in list("package.json").lines() {
+            // Both files indent in their own ways.
+            let pin = line.trim().trim_end_matches(',');
+            if pin.starts_with("\"e2b\"") || pin.starts_with("\"playwright-core\"") {
+                assert!(lock.contains(pin), "{LOCK} lacks {pin}");
+            }
+        }
+    }
 }

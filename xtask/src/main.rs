@@ -7,6 +7,7 @@ mod crates;
 mod interop;
 mod measure;
 mod step;
+mod supply_chain;
 mod test;
 mod workspace;
 
@@ -16,14 +17,16 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  test [--no-interop]   formatting, lints, docs, crate count, tests, interoperation tests
+  test [--no-interop]   formatting, lints, docs, crates, tests, interoperation tests
   bench [--quick]       compare with raw hyper, axum and the Python package
   bench --part platform [--quick]
                         only the local platform: from a new session to its first answer
   crates                count the crates that a release build of `hello` pulls in
+  supply-chain          check the licences, versions and sources of all crates
 
 options:
-  --no-interop          leave out the tests that need Python, Node and a browser
+  --no-interop          leave out the tests that need Python, Node and a browser, and the
+                        check of licences and sources: what may need a network
   --quick               fewer and shorter rounds: a look, not a measurement
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["bench", "--part", "platform"] => bench::platform(&bench::Plan::full()),
         ["bench", "--part", "platform", "--quick"] => bench::platform(&bench::Plan::quick()),
         ["crates"] => crates::run(),
+        ["supply-chain"] => supply_chain::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

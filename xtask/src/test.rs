@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::step::Step;
-use crate::{Failure, crates, interop};
+use crate::{Failure, crates, interop, supply_chain};
 
 /// Whether the tests against the published Python and JavaScript packages run.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,6 +34,11 @@ pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
     crates::run()?;
+    match interop {
+        // Cargo-deny may have to be installed first.
+        Interop::Run => supply_chain::run()?,
+        Interop::Skip => println!("\n==> licences and sources of crates: left out (--no-interop)"),
+    }
     workspace_tests()?;
     match interop {
         Interop::Run => interoperation_tests()?,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::styled::escaped_json;
 use crate::terminal::{Format, Terminal};
 
 /// How an invocation went, beside what the agent said.
@@ -145,7 +146,10 @@ fn as_text(result: &Value) -> String {
     match result {
         Value::String(text) => text.clone(),
         // A value that came out of JSON goes into it.
-        other => serde_json::to_string_pretty(other).unwrap_or_else(|_| other.to_string()),
+        other => {
+            let pretty = serde_json::to_string_pretty(other);
+            escaped_json(pretty.unwrap_or_else(|_| other.to_string()))
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::fields::{FIELDS, Field};
 use crate::interruption::unless_interrupted;
 use crate::project::AgentFile;
 use crate::question::ask;
+use crate::styled::Styled;
 use crate::terminal::Terminal;
 
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -44,7 +45,7 @@ pub(crate) async fn run(arguments: ConfigureArguments, terminal: &Terminal) -> R
         });
         return Ok(());
     }
-    terminal.note(&difference);
+    terminal.styled_note(&difference);
     if !arguments.yes && terminal.can_ask() {
         let question = format!("Write {}?", file.path().display());
         if !unless_interrupted(terminal.confirm(&question)).await? {
@@ -54,7 +55,7 @@ pub(crate) async fn run(arguments: ConfigureArguments, terminal: &Terminal) -> R
     }
     file.write(text)?;
     let document = json!({
-        "changed": true, "file": file.path(), "difference": anstream::adapter::strip_str(&difference).to_string(),
+        "changed": true, "file": file.path(), "difference": difference.plain(),
     });
     terminal.result(&document, || format!("wrote {}", file.path().display()));
     Ok(())
@@ -150,21 +151,24 @@ fn named_like(folder: &Path) -> Option<String> {
 }
 
 /// What goes and what comes, a line each, with a little around it; empty if it is the same.
-fn difference(before: &str, after: &str) -> String {
+fn difference(before: &str, after: &str) -> Styled {
     let diff = TextDiff::from_lines(before, after);
-    let mut lines = Vec::new();
+    let mut text = Styled::new();
     for (index, group) in diff.grouped_ops(2).iter().enumerate() {
         if index > 0 {
-            lines.push("  …".to_owned());
+            text.push("\n  …");
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let line = change.value().trim_end();
-            lines.push(match change.tag() {
-                ChangeTag::Delete => format!("{REMOVED}- {line}{REMOVED:#}"),
-                ChangeTag::Insert => format!("{ADDED}+ {line}{ADDED:#}"),
-                ChangeTag::Equal => format!("  {line}"),
-            });
+            if !text.is_empty() {
+                text.push("\n");
+            }
+            match change.tag() {
+                ChangeTag::Delete => text.push_styled(REMOVED, &format!("- {line}")),
+                ChangeTag::Insert => text.push_styled(ADDED, &format!("+ {line}")),
+                ChangeTag::Equal => text.push(&format!("  {line}")),
+            }
         }
     }
-    lines.join("\n")
+    text
 }

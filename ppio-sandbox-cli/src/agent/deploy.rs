@@ -1,7 +1,7 @@
 //! `agent deploy`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use cargo_metadata::diagnostic::Diagnostic;
@@ -10,7 +10,7 @@ use ppio_agent_protocol::{AgentConfig, DeploymentPhase, Entrypoint, TEMPLATE_MET
 use serde_json::{Value, json};
 
 use crate::arguments::{DeployArguments, PlatformArguments};
-use crate::bundle::{Archive, Bundle};
+use crate::bundle::{Archive, Bundle, Reason};
 use crate::compile::Build;
 use crate::deploy_event::DeployEvent;
 use crate::deployment::{Deployment, Launch};
@@ -96,14 +96,14 @@ async fn prepare(
         .as_ref()
         .is_some_and(Entrypoint::is_python);
     let (launch, archive, target) = if is_python {
-        let (launch, archive) = python(project).await?;
+        let (launch, archive) = python(project, &arguments.include).await?;
         (launch, archive, None)
     } else {
         let target = match &arguments.target {
             Some(name) => Target::named(name),
             None => Target::find(project.folder(), local, terminal).await?,
         };
-        let built = rust(project, &target, terminal).await;
+        let built = rust(project, &target, &arguments.include, terminal).await;
         let (launch, archive) = built.map_err(|failure| {
             if arguments.target.is_none() {
                 or_for_the_host(failure, &target)
@@ -113,6 +113,7 @@ async fn prepare(
         })?;
         (launch, archive, Some(target))
     };
+    report_left_out(&archive, terminal);
     let runtime = config.spec.runtime.as_ref();
     let mut metadata = BTreeMap::from([(TEMPLATE_METADATA_KEY.to_owned(), document(config)?)]);
     if let Some(target) = target {
@@ -131,6 +132,30 @@ async fn prepare(
         launch,
         archive,
     })
+}
+
+/// Says what of the project is not sent.
+fn report_left_out(archive: &Archive, terminal: &Terminal) {
+    let files = &archive.left_out;
+    if files.is_empty() {
+        return;
+    }
+    terminal.event(&DeployEvent::LeftOut { files });
+    let mut holds_secrets = false;
+    for file in files {
+        let reason = match file.reason {
+            Reason::Secret => "a secret by its name",
+            Reason::BrokenLink => "a link to nothing",
+            Reason::VirtualEnvironment => "a virtual environment",
+            Reason::NotAFile => "neither a file nor a folder",
+        };
+        holds_secrets |= file.reason == Reason::Secret;
+        terminal.note(&format!("left out {}, {reason}", file.path));
+    }
+    if holds_secrets {
+        terminal
+            .note("`--include PATTERN` sends a secret all the same, `--env NAME` a single value");
+    }
 }
 
 /// What the platform keeps about the agent: agent.yaml without its history, and for a Rust agent without its
@@ -154,6 +179,7 @@ fn document(config: &AgentConfig) -> Result<String, Failure> {
 async fn rust(
     project: &Project,
     target: &Target,
+    include: &[String],
     terminal: &Terminal,
 ) -> Result<(Launch, Archive), Failure> {
     let files = listed_files(&project.config)?;
@@ -164,9 +190,9 @@ async fn rust(
         .to_string_lossy()
         .into_owned();
     let launch = Launch::Program(name.clone());
-    let archive = packed(project, move |folder, bundle| {
+    let archive = packed(project, include, move |bundle| {
         for path in &files {
-            bundle.entry(folder, path)?;
+            bundle.listed(path)?;
         }
         bundle.program(&name, program)
     });
@@ -211,7 +237,7 @@ async fn compiled(
     Ok(program)
 }
 
-async fn python(project: &Project) -> Result<(Launch, Archive), Failure> {
+async fn python(project: &Project, include: &[String]) -> Result<(Launch, Archive), Failure> {
     let entrypoint = project.config.spec.entrypoint.as_ref();
     let file = entrypoint
         .map_or("agent.py", |file| file.as_str())
@@ -223,8 +249,8 @@ async fn python(project: &Project) -> Result<(Launch, Archive), Failure> {
     }
     let requirements = project.folder().join("requirements.txt").is_file();
     let agent = file.clone();
-    let archive = packed(project, move |folder, bundle| {
-        bundle.folder(folder)?;
+    let archive = packed(project, include, move |bundle| {
+        bundle.everything()?;
         if bundle.holds(&agent) {
             return Ok(());
         }
@@ -237,9 +263,11 @@ async fn python(project: &Project) -> Result<(Launch, Archive), Failure> {
 /// Fills a bundle on a thread that may block on the disk.
 async fn packed(
     project: &Project,
-    fill: impl FnOnce(&Path, &mut Bundle) -> Result<(), Failure> + Send + 'static,
+    include: &[String],
+    fill: impl FnOnce(&mut Bundle) -> Result<(), Failure> + Send + 'static,
 ) -> Result<Archive, Failure> {
     let folder = project.folder().to_owned();
+    let include = include.to_owned();
     // Without where it was deployed before: the same project makes the same files.
     let mut config = project.config.clone();
     config.status = None;
@@ -249,12 +277,13 @@ async fn packed(
     }
     let name = project.file.name();
     let packing = tokio::task::spawn_blocking(move || {
-        let mut bundle = Bundle::default();
-        fill(&folder, &mut bundle)?;
+        let mut bundle = Bundle::new(&folder, &include)?;
         let text = config
             .to_yaml()
             .map_err(|error| Failure::system("cannot write agent.yaml", error))?;
         bundle.text(&name, text);
+        fill(&mut bundle)?;
+        bundle.check_included(&include)?;
         bundle.pack()
     });
     packing

@@ -144,7 +144,10 @@ impl Log<'_> {
     fn one(&self, entry: &LogEntry) -> Result<(), Failure> {
         match self.terminal.format() {
             Format::Text => match log_line::readable(&entry.message) {
-                Some(readable) => self.terminal.styled_piece(&format!("{readable}\n")),
+                Some(mut readable) => {
+                    readable.push("\n");
+                    self.terminal.styled_piece(&readable)
+                }
                 None => self.terminal.piece(&format!("{}\n", entry.message)),
             },
             Format::Json => self.terminal.json_piece(&serde_json::json!({

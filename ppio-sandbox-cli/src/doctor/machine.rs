@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use ppio_sandbox_local::{IsolationKind, LocalPlatform};
+use ppio_sandbox_local::{IsolationKind, LocalPlatform, UnenforcedLimit};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Check, Status};
 use crate::local::Interpreter;
+use crate::local::confinement::names;
 
 /// How long a program may take to say its version.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -78,21 +79,48 @@ async fn static_target(rustc: &str) -> Check {
     .help(format!("`rustup target add {target}`"))
 }
 
-/// Runs a sandbox, since being installed does not mean being allowed.
-pub(super) async fn isolation() -> Check {
-    const NAME: &str = "bubblewrap";
-    let tried = async {
-        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let platform = LocalPlatform::builder()
-            .home(home.path())
-            .isolation(IsolationKind::Bubblewrap)
-            .start()
-            .await
-            .map_err(|error| error.to_string())?;
-        platform.shutdown().await.map_err(|error| error.to_string())
+/// Starts a platform, since being installed does not mean being allowed: first one that keeps sandboxes apart.
+pub(super) async fn isolation() -> Vec<Check> {
+    let (limits, apart) = match limits_with(IsolationKind::Bubblewrap).await {
+        Ok(limits) => (Ok(limits), Ok(())),
+        Err(reason) => (limits_with(IsolationKind::ProcessGroup).await, Err(reason)),
     };
-    match tried.await {
-        Ok(()) => Check::ok(NAME, "it keeps the sandboxes of the local platform apart"),
+    let mut checks = vec![isolation_check(apart)];
+    checks.push(match limits {
+        Ok(limits) => limits_check(&limits),
+        Err(reason) => Check::new(
+            "limits",
+            Status::Warn,
+            format!("the local platform does not start: {reason}"),
+        ),
+    });
+    checks
+}
+
+/// The limits that a platform with this isolation does not enforce here.
+async fn limits_with(kind: IsolationKind) -> Result<Vec<UnenforcedLimit>, String> {
+    let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let platform = LocalPlatform::builder()
+        .home(home.path())
+        .isolation(kind)
+        .start()
+        .await
+        .map_err(|error| error.to_string())?;
+    let limits = platform.unenforced_limits().to_vec();
+    platform
+        .shutdown()
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(limits)
+}
+
+fn isolation_check(apart: Result<(), String>) -> Check {
+    const NAME: &str = "bubblewrap";
+    match apart {
+        Ok(()) => Check::ok(
+            NAME,
+            "it keeps the sandboxes of the local platform apart, but for the network, which is this machine's",
+        ),
         Err(reason) => Check::new(
             NAME,
             Status::Warn,
@@ -100,6 +128,16 @@ pub(super) async fn isolation() -> Check {
         )
         .help("install it, as in `apt install bubblewrap`, and allow user namespaces; until then run only agents that you trust"),
     }
+}
+
+fn limits_check(limits: &[UnenforcedLimit]) -> Check {
+    const NAME: &str = "limits";
+    if limits.is_empty() {
+        return Check::ok(NAME, "all limits of sandboxes are enforced");
+    }
+    let reasons: Vec<_> = limits.iter().map(ToString::to_string).collect();
+    let message = format!("sandboxes without a limit of {}", names(limits));
+    Check::new(NAME, Status::Warn, message).help(reasons.join("; "))
 }
 
 pub(super) async fn python() -> Check {

@@ -1,6 +1,7 @@
 //! The platform on this machine: the commands about it, one file each, and how it is found.
 
 mod background;
+pub(crate) mod confinement;
 pub(crate) mod down;
 pub(crate) mod env;
 mod interpreter;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
 
+use self::confinement::Confinement;
 use crate::arguments::UpArguments;
 use crate::failure::{Failure, Fault};
 use crate::terminal::Terminal;
@@ -55,5 +57,8 @@ pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPla
         "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
         running.url()
     ));
+    for warning in Confinement::of(&running).warnings() {
+        terminal.warn(&warning);
+    }
     Ok(running)
 }

@@ -3,6 +3,7 @@
 use ppio_sandbox_local::RunningPlatform;
 use serde::Serialize;
 
+use super::confinement::Confinement;
 use crate::terminal::Terminal;
 
 /// All that is needed to use the platform, its key included: handing that out is what the command is for.
@@ -11,7 +12,8 @@ struct Report<'a> {
     url: &'a str,
     api_key: &'a str,
     home: &'a str,
-    isolation: &'a str,
+    #[serde(flatten)]
+    confinement: Confinement,
     tls: bool,
     pid: u32,
 }
@@ -22,14 +24,18 @@ pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
         url: running.url(),
         api_key: running.api_key(),
         home: &home,
-        isolation: running.isolation(),
+        confinement: Confinement::of(running),
         tls: running.tls(),
         pid: running.pid(),
     };
     terminal.result(&report, || {
         format!(
-            "url        {}\nkey        {}\nhome       {}\nisolation  {}\npid        {}",
-            report.url, report.api_key, report.home, report.isolation, report.pid
+            "url        {}\nkey        {}\nhome       {}\n{}\npid        {}",
+            report.url,
+            report.api_key,
+            report.home,
+            report.confinement.text(),
+            report.pid
         )
     });
     terminal.note(
@@ -37,9 +43,7 @@ pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
          with any SDK   eval \"$(ppio-sandbox-cli local env)\"\n\
          stop it        ppio-sandbox-cli local down",
     );
-    if running.isolation() == "process group" {
-        terminal.warn(
-            "sandboxes are not kept apart from this machine: run only agents that you trust, or install bubblewrap",
-        );
+    for warning in report.confinement.warnings() {
+        terminal.warn(&warning);
     }
 }

@@ -3,6 +3,7 @@
 use ppio_agent_client::platform::{SandboxFilter, SandboxState};
 use serde::Serialize;
 
+use super::confinement::Confinement;
 use crate::arguments::LocalStatusArguments;
 use crate::failure::Failure;
 use crate::platform_choice::Platform;
@@ -13,7 +14,8 @@ struct Status {
     running: bool,
     url: String,
     home: String,
-    isolation: String,
+    #[serde(flatten)]
+    confinement: Confinement,
     tls: bool,
     pid: u32,
     templates: usize,
@@ -43,7 +45,7 @@ pub(crate) async fn run(
         running: true,
         url: running.url().to_owned(),
         home: running.home().display().to_string(),
-        isolation: running.isolation().to_owned(),
+        confinement: Confinement::of(&running),
         tls: running.tls(),
         pid: running.pid(),
         templates: 0,
@@ -64,12 +66,13 @@ pub(crate) async fn run(
             _ => status.sandboxes.running += 1,
         }
     }
+    let warnings = status.confinement.warnings();
     terminal.result(&status, || {
         format!(
-            "url        {}\nhome       {}\nisolation  {}\ntls        {}\npid        {}\ntemplates  {}\nsandboxes  {} running, {} paused",
+            "url        {}\nhome       {}\n{}\ntls        {}\npid        {}\ntemplates  {}\nsandboxes  {} running, {} paused",
             status.url,
             status.home,
-            status.isolation,
+            status.confinement.text(),
             if status.tls { "yes" } else { "no" },
             status.pid,
             status.templates,
@@ -77,5 +80,8 @@ pub(crate) async fn run(
             status.sandboxes.paused,
         )
     });
+    for warning in warnings {
+        terminal.warn(&warning);
+    }
     Ok(())
 }

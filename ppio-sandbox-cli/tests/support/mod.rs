@@ -94,6 +94,12 @@ impl Sandbox {
         self.platform = Some(process);
     }
 
+    /// What `local up` has written to standard error.
+    pub(crate) fn said_by_the_platform(&self) -> String {
+        let process = self.platform.as_ref().expect("it was started");
+        process.stderr()
+    }
+
     pub(crate) fn running(&self) -> Option<RunningPlatform> {
         LocalPlatform::running_at(self.home())
     }

@@ -7,18 +7,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::enclosure::Limits;
+use super::Limits;
 use crate::identity;
 
 /// How long the kernel may take to freeze or to end the processes of a cgroup.
 const SETTLE: Duration = Duration::from_secs(5);
 /// Threads and processes of one sandbox, so that a runaway one does not take the machine with it.
-const MAX_TASKS: u32 = 4096;
+pub(super) const MAX_TASKS: u32 = 4096;
 
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {
     path: PathBuf,
+    controllers: Controllers,
+}
+
+/// The limits that the kernel enforces in the cgroups of sandboxes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Controllers {
+    pub(crate) memory: bool,
+    pub(crate) cpu: bool,
+    pub(crate) pids: bool,
 }
 
 impl CgroupParent {
@@ -40,9 +49,36 @@ impl CgroupParent {
             let _ = fs::remove_dir(&path);
             return None;
         }
-        // Limits need the controllers; freezing and killing do not, so refusal is no failure.
-        let _ = fs::write(path.join("cgroup.subtree_control"), "+memory +cpu +pids");
-        Some(Self { path })
+        // Limits need the controllers; freezing and killing do not. One by one: a controller that
+        // is missing would refuse the others with it.
+        for controller in ["+memory", "+cpu", "+pids"] {
+            let _ = fs::write(path.join("cgroup.subtree_control"), controller);
+        }
+        let mut parent = Self {
+            path,
+            controllers: Controllers::default(),
+        };
+        parent.controllers = parent.probe().unwrap_or_default();
+        Some(parent)
+    }
+
+    /// Sets every limit of a throw-away cgroup and reports which writes the kernel accepts.
+    fn probe(&self) -> io::Result<Controllers> {
+        let path = self.path.join("probe");
+        fs::create_dir(&path)?;
+        let accepts = |file: &str, limit: &str| fs::write(path.join(file), limit).is_ok();
+        let controllers = Controllers {
+            memory: accepts("memory.max", "max"),
+            cpu: accepts("cpu.max", "max"),
+            pids: accepts("pids.max", "max"),
+        };
+        fs::remove_dir(path)?;
+        Ok(controllers)
+    }
+
+    /// The limits that hold in every cgroup that [`CgroupParent::child`] makes.
+    pub(crate) fn controllers(&self) -> Controllers {
+        self.controllers
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -54,8 +90,30 @@ impl CgroupParent {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
         let cgroup = Cgroup { path };
-        cgroup.apply(limits);
+        self.apply(&cgroup, limits)?;
         Ok(cgroup)
+    }
+
+    /// Writes the limits that [`CgroupParent::probe`] found to be enforced.
+    fn apply(&self, cgroup: &Cgroup, limits: Limits) -> io::Result<()> {
+        let write = |file: &str, limit: String| {
+            let path = cgroup.path.join(file);
+            fs::write(&path, &limit).map_err(|error| {
+                let message = format!("failed to write {limit} to {}: {error}", path.display());
+                io::Error::new(error.kind(), message)
+            })
+        };
+        if self.controllers.memory && limits.memory_bytes > 0 {
+            write("memory.max", limits.memory_bytes.to_string())?;
+        }
+        if self.controllers.cpu && limits.cpu_count > 0 {
+            let quota = u64::from(limits.cpu_count) * 100_000;
+            write("cpu.max", format!("{quota} 100000"))?;
+        }
+        if self.controllers.pids {
+            write("pids.max", MAX_TASKS.to_string())?;
+        }
+        Ok(())
     }
 
     /// Ends what is still in any cgroup below and removes them all.
@@ -79,31 +137,6 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn apply(&self, limits: Limits) {
-        // Absent without the controller; the memory limit then falls to the resource limit.
-        if limits.memory_bytes > 0 {
-            let _ = fs::write(
-                self.path.join("memory.max"),
-                limits.memory_bytes.to_string(),
-            );
-        }
-        if limits.cpu_count > 0 {
-            let quota = u64::from(limits.cpu_count) * 100_000;
-            let _ = fs::write(self.path.join("cpu.max"), format!("{quota} 100000"));
-        }
-        let _ = fs::write(self.path.join("pids.max"), MAX_TASKS.to_string());
-    }
-
-    /// Whether the kernel enforces the memory limit here.
-    pub(crate) fn limits_memory(&self) -> bool {
-        self.path.join("memory.max").exists()
-    }
-
-    /// Whether the kernel enforces the limit on processor time here.
-    pub(crate) fn limits_processors(&self) -> bool {
-        self.path.join("cpu.max").exists()
     }
 
     pub(crate) fn pids(&self) -> io::Result<Vec<i32>> {

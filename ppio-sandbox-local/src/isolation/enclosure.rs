@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use super::cgroup::{Cgroup, CgroupParent};
-use super::{Init, Isolation, Run, processors, strays};
+use super::{Controllers, Init, Isolation, Limits, Run, processors, strays};
 use crate::identity;
 
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
@@ -42,18 +42,12 @@ exec "$@"
 /// How long processes may take to disappear once they were killed.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a sandbox may use. Zero means no limit.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
-    pub(crate) memory_bytes: u64,
-    pub(crate) cpu_count: u32,
-}
-
 /// Where a sandbox lives, enough to start a process under its control.
 #[derive(Debug)]
 pub(crate) struct Place {
     directory: PathBuf,
     cgroup: Option<Cgroup>,
+    controllers: Controllers,
     limits: Limits,
     /// The number that is kept in [`LOCKS`].
     locks: u64,
@@ -74,8 +68,7 @@ impl Place {
         S: AsRef<std::ffi::OsStr>,
     {
         let cgroup = self.cgroup.as_ref().map_or(Path::new(""), Cgroup::path);
-        let by_cgroup = self.cgroup.as_ref().is_some_and(Cgroup::limits_memory);
-        let data_kib = if by_cgroup {
+        let data_kib = if self.controllers.memory {
             0
         } else {
             self.limits.memory_bytes / 1024
@@ -126,16 +119,17 @@ impl Enclosure {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
+        let controllers = cgroup.map(CgroupParent::controllers).unwrap_or_default();
         let cgroup = cgroup
             .map(|parent| parent.child(&name, limits))
             .transpose()?;
-        let shared_fairly = cgroup.as_ref().is_some_and(Cgroup::limits_processors);
-        let processors = (!shared_fairly && which::which("taskset").is_ok())
+        let processors = (!controllers.cpu && which::which("taskset").is_ok())
             .then(|| processors::choose(limits.cpu_count))
             .flatten();
         let place = Place {
             directory,
             cgroup,
+            controllers,
             limits,
             locks,
             processors,

@@ -6,6 +6,7 @@
 mod bubblewrap;
 mod cgroup;
 mod enclosure;
+mod limits;
 mod process_group;
 mod processors;
 mod spawning;
@@ -23,8 +24,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 pub(crate) use bubblewrap::Bubblewrap;
-pub(crate) use cgroup::CgroupParent;
-pub(crate) use enclosure::{Enclosure, Limits};
+pub(crate) use cgroup::{CgroupParent, Controllers};
+pub(crate) use enclosure::Enclosure;
+pub use limits::UnenforcedLimit;
+pub(crate) use limits::{Limits, Substitutes, unenforced};
 pub(crate) use process_group::ProcessGroup;
 pub(crate) use spawning::{settle, spawn};
 pub(crate) use stand_ins::StandIns;
@@ -111,6 +114,14 @@ pub(crate) type InitFuture<'a> =
 /// How a sandbox starts, and how a command gets into it.
 pub(crate) trait Isolation: fmt::Debug + Send + Sync {
     fn kind(&self) -> IsolationKind;
+
+    /// The limits that hold where no cgroup enforces them.
+    fn substitutes(&self) -> Substitutes {
+        Substitutes {
+            processors: which::which("taskset").is_ok(),
+            processes: false,
+        }
+    }
 
     /// Starts the process that holds the sandbox's namespaces, where there is one.
     fn start<'a>(&'a self, enclosure: &'a enclosure::Place) -> InitFuture<'a>;

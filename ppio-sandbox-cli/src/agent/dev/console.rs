@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::log_line;
+use crate::styled::Styled;
 use crate::terminal::{Format, Terminal};
 
 const URL: Style = AnsiColor::Green.on_default().bold();
@@ -80,8 +81,8 @@ impl Console {
                 String::new,
             ),
             Format::Text => match log_line::readable(line) {
-                Some(readable) => self.terminal.line(&readable),
-                None => self.terminal.line(line),
+                Some(readable) => self.terminal.line(readable),
+                None => self.terminal.agent_line(line),
             },
         });
     }
@@ -99,8 +100,9 @@ impl Console {
     pub(super) fn serving(&self, name: &str, url: &str, is_first: bool) {
         self.tell(&Event::Serving { url }, || {
             if is_first {
-                self.terminal
-                    .line(&format!("{name} serves on {URL}{url}{URL:#}"));
+                let mut line = Styled::from(format!("{name} serves on "));
+                line.push_styled(URL, url);
+                self.terminal.line(line);
                 self.terminal
                     .note("it is built anew on every change; Ctrl-C ends it");
             } else {

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::ListenerExt as _;
 use http_body_util::BodyExt as _;
@@ -17,12 +19,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::callers::Callers;
 use super::waiting_page;
 use crate::failure::{Failure, Fault};
 
 /// How long a request waits for the agent to serve.
 const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
+/// The type of the error while there is no agent.
+const UNAVAILABLE: &str = "AgentUnavailable";
 
 /// What there is behind the port.
 #[derive(Debug, Clone)]
@@ -102,7 +107,11 @@ impl Front {
         let router = axum::Router::new()
             .route(waiting_page::NEWS_PATH, axum::routing::get(news))
             .fallback(answer)
-            .with_state(present.subscribe());
+            .with_state(present.subscribe())
+            .layer(axum::middleware::from_fn_with_state(
+                Arc::new(Callers::from_env()),
+                refuse_foreign,
+            ));
         let listener = listener.tap_io(|stream| {
             // Small pieces of a stream must not wait for more.
             let _ = stream.set_nodelay(true);
@@ -152,6 +161,18 @@ fn refused(port: u16, error: &io::Error) -> Failure {
         .next("choose another port with `--port`")
 }
 
+/// Passes on what comes from this machine.
+async fn refuse_foreign(
+    State(callers): State<Arc<Callers>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match callers.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => fault(refusal.status, refusal.error_type, &refusal.message),
+    }
+}
+
 /// Answers when there is something else than what the page was made for, or after a while anyway.
 async fn news(
     State(mut present): State<watch::Receiver<Present>>,
@@ -197,6 +218,7 @@ async fn pass_on(stream: TcpStream, request: Request, route: Route) -> Response 
         }),
         Err(error) => fault(
             StatusCode::BAD_GATEWAY,
+            UNAVAILABLE,
             &format!("the agent ended before it answered: {error}"),
         ),
     }
@@ -213,7 +235,7 @@ fn wants_page(request: &Request) -> bool {
 }
 
 fn unavailable(what: &str) -> Response {
-    let mut response = fault(StatusCode::SERVICE_UNAVAILABLE, what);
+    let mut response = fault(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, what);
     response.headers_mut().insert(
         header::RETRY_AFTER,
         header::HeaderValue::from_static(RETRY_AFTER_SECONDS),
@@ -222,8 +244,8 @@ fn unavailable(what: &str) -> Response {
 }
 
 /// The form in which agents tell of errors.
-fn fault(status: StatusCode, what: &str) -> Response {
+fn fault(status: StatusCode, error_type: &str, what: &str) -> Response {
     let mut body = InvocationResponse::<()>::failure(what);
-    body.error_type = Some("AgentUnavailable".into());
+    body.error_type = Some(error_type.into());
     (status, axum::Json(body)).into_response()
 }

@@ -7,9 +7,10 @@
 //!
 //! `watch` (with `snapshot`) tells what changed; `workshop` is the loop that builds and swaps; `agent_process` is one
 //! process of the agent, in a `process_group` that the `watchdog` ends even when this program is killed, and `listening`
-//! tells where it went if not to its port; `front` holds the port and stays; `console` shows it all.
+//! tells where it went if not to its port; `front` holds the port and stays, for those whom `callers` allows; `console` shows it all.
 
 mod agent_process;
+mod callers;
 mod console;
 mod front;
 mod listening;

@@ -1,0 +1,231 @@
+//! The files of a project, read without leaving it: every folder is opened from the one above it
+//! and no link is followed, so that a link that is put in place meanwhile leads nowhere.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
+
+/// An open project folder. Paths are relative to it.
+#[derive(Debug)]
+pub(crate) struct ProjectFiles {
+    root: OwnedFd,
+    /// Absolute and without links.
+    path: PathBuf,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    File(FileInfo),
+    Folder,
+    Link(LinkTarget),
+    /// A socket, a pipe, a device.
+    Special,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileInfo {
+    pub(crate) size: u64,
+    pub(crate) executable: bool,
+}
+
+/// Where a link leads in the end.
+#[derive(Debug)]
+pub(crate) enum LinkTarget {
+    /// A path of the project, without links.
+    Inside(PathBuf),
+    Outside(PathBuf),
+    /// Nothing is there.
+    Missing,
+}
+
+impl ProjectFiles {
+    pub(crate) fn open(project: &Path) -> io::Result<Self> {
+        let path = project.canonicalize()?;
+        let root = File::open(&path)?.into();
+        Ok(Self { root, path })
+    }
+
+    /// What is at this path. Its folders may not be links.
+    pub(crate) fn entry(&self, path: &Path) -> io::Result<Entry> {
+        let (folder, name) = self.folder_of(path)?;
+        let stat = match name {
+            Some(name) => statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?,
+            None => rustix::fs::fstat(&folder)?,
+        };
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Entry::File(FileInfo::of(&stat)),
+            FileType::Directory => Entry::Folder,
+            FileType::Symlink => Entry::Link(self.target(path)?),
+            _ => Entry::Special,
+        })
+    }
+
+    /// Where the links of a path lead, its folders included. A path without links is its own target.
+    pub(crate) fn target(&self, path: &Path) -> io::Result<LinkTarget> {
+        let target = match fs::canonicalize(self.path.join(path)) {
+            Ok(target) => target,
+            Err(error) => {
+                return match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(LinkTarget::Missing),
+                    _ => Err(error),
+                };
+            }
+        };
+        Ok(match target.strip_prefix(&self.path) {
+            Ok(inside) => LinkTarget::Inside(inside.to_owned()),
+            Err(_) => LinkTarget::Outside(target),
+        })
+    }
+
+    /// The first link on the way to a path, and what is written in it.
+    pub(crate) fn first_link(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let mut parts: Vec<_> = path.ancestors().collect();
+        parts.reverse();
+        parts.into_iter().find_map(|part| {
+            let target = fs::read_link(self.path.join(part)).ok()?;
+            Some((part.to_owned(), target))
+        })
+    }
+
+    /// The names in a folder, sorted.
+    pub(crate) fn names(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let mut names = Vec::new();
+        for entry in Dir::read_from(self.folder(folder)?)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                names.push(PathBuf::from(OsStr::from_bytes(name)));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Opens a regular file to be read.
+    ///
+    /// # Errors
+    /// The path, or a folder on the way, is a link by now; or it is no regular file.
+    pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
+        let (folder, name) = self.folder_of(path)?;
+        let name = name.ok_or(Errno::ISDIR)?;
+        // A pipe without a writer would block.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&folder, name, flags, Mode::empty()).map_err(changed)?;
+        let mode = rustix::fs::fstat(&file)?.st_mode;
+        if FileType::from_raw_mode(mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file any more"));
+        }
+        Ok(file.into())
+    }
+
+    /// The open folder that holds a path's last name, which is `None` for the project itself.
+    fn folder_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, Option<&'a Path>)> {
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => Ok((self.folder(folder)?, Some(Path::new(name)))),
+            _ => Ok((self.folder(path)?, None)),
+        }
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        let mut folder = self.root.try_clone()?;
+        for part in path.components() {
+            let Component::Normal(name) = part else {
+                return Err(Errno::INVAL.into());
+            };
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            folder = openat(&folder, name, flags, Mode::empty()).map_err(changed)?;
+        }
+        Ok(folder)
+    }
+}
+
+impl FileInfo {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            executable: stat.st_mode & 0o111 != 0,
+        }
+    }
+}
+
+/// Links were looked for before; this one came since.
+fn changed(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP => io::Error::other("a link has taken its place"),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn no_folder_on_the_way_to_a_file_may_be_a_link() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("a"), "secret").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        symlink(outside.path(), folder.path().join("data")).unwrap();
+        symlink(outside.path().join("a"), folder.path().join("a")).unwrap();
+        let files = ProjectFiles::open(folder.path()).unwrap();
+        for path in ["data/a", "a"] {
+            let error = files.open_file(Path::new(path)).unwrap_err();
+            assert!(
+                error.to_string().contains("link") || error.kind() == io::ErrorKind::NotADirectory,
+                "{path}: {error}"
+            );
+        }
+        assert!(files.open_file(Path::new("../a")).is_err());
+    }
+
+    /// A file and a link to a secret change places all the time. The secret is never read.
+    #[test]
+    fn a_link_that_takes_a_files_place_is_not_followed() {
+        let outside = tempfile::tempdir().unwrap();
+        let secret = outside.path().join("secret");
+        fs::write(&secret, "secret").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&path, "plain").unwrap();
+        let files = ProjectFiles::open(folder.path()).unwrap();
+        let done = AtomicBool::new(false);
+        let (mut read, mut refused) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    symlink(&secret, &other).unwrap();
+                    fs::rename(&other, &path).unwrap();
+                    fs::write(&other, "plain").unwrap();
+                    fs::rename(&other, &path).unwrap();
+                }
+            });
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while (read < 200 || refused < 200) && Instant::now() < deadline {
+                match files.open_file(Path::new("a")) {
+                    Ok(mut file) => {
+                        let mut text = String::new();
+                        file.read_to_string(&mut text).unwrap();
+                        assert_ne!(text, "secret");
+                        read += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(read >= 200 && refused >= 200, "{read} {refused}");
+    }
+}

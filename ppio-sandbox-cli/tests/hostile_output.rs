@@ -1,0 +1,204 @@
+//! What others wrote (logs, answers, errors, names) does nothing to the terminal that shows it.
+
+mod support;
+
+use integration_tests::scripted_platform::{Reply, ScriptedPlatform};
+use serde_json::{Value, json};
+use support::dev::python_project;
+use support::{Invocation, Sandbox};
+use tokio::runtime::Runtime;
+
+/// The clipboard, concealed text, another title, a line written over, an 8-bit control sequence,
+/// and a change of direction.
+const HOSTILE: &str =
+    "\u{1b}]52;c;aGk=\u{7} \u{1b}[8mx \u{1b}]0;t\u{1b}\\ b\rg \u{9b}31my \u{202e}z \u{7f}";
+const SHOWN: &str =
+    "\\x1b]52;c;aGk=\\x07 \\x1b[8mx \\x1b]0;t\\x1b\\ b\\rg \\u{9b}31my \\u{202e}z \\x7f";
+
+/// Fails if a terminal would act on any of [`HOSTILE`], or not all of it is to be read.
+#[track_caller]
+fn is_harmless(seen: &str) {
+    let pieces = [
+        "\u{1b}]",
+        "\u{1b}[8m",
+        "\u{1b}\\",
+        "b\rg",
+        "\u{7}",
+        "\u{9b}",
+        "\u{202e}",
+        "\u{7f}",
+    ];
+    for piece in pieces {
+        assert!(!seen.contains(piece), "{piece:?} in {seen:?}");
+    }
+    // The terminal breaks no lines here: what is shown is as it was written.
+    assert!(seen.contains(SHOWN), "no {SHOWN:?} in {seen:?}");
+}
+
+/// A platform whose answers a test writes.
+struct Scripted {
+    sandbox: Sandbox,
+    // Serves the platform.
+    _runtime: Runtime,
+    platform: ScriptedPlatform,
+}
+
+impl Scripted {
+    fn start() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let platform = runtime.block_on(ScriptedPlatform::start());
+        Self {
+            sandbox: Sandbox::new(),
+            _runtime: runtime,
+            platform,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Invocation {
+        self.sandbox
+            .command(arguments)
+            .env("PPIO_API_KEY", "any")
+            .env("PPIO_API_URL", self.platform.url())
+            .env("PPIO_DOMAIN", self.platform.domain())
+            .env("TERM", "xterm")
+    }
+
+    /// Answers each invocation with this.
+    fn answers(&self, result: &Value) {
+        let answer =
+            json!({ "result": result, "status": "success", "duration": 0.1, "metadata": {} });
+        let reply = Reply::json(200, &answer);
+        self.platform.always("agent POST /invocations", reply);
+    }
+}
+
+const INVOKE: [&str; 6] = ["agent", "invoke", "--template-id", "tmpl_1", "--input", "x"];
+
+#[test]
+fn answers_are_escaped_on_a_terminal_and_passed_on_elsewhere() {
+    let scripted = Scripted::start();
+    scripted.answers(&json!(HOSTILE));
+    is_harmless(&scripted.command(&INVOKE).run_on_a_terminal());
+    let done = scripted.command(&INVOKE).run().code(0);
+    assert_eq!(done.stdout, format!("{HOSTILE}\n"));
+
+    // As JSON they are what they were, and harmless on a terminal, too.
+    scripted.answers(&json!({ "text": HOSTILE }));
+    for options in [&["--json"][..], &[]] {
+        let done = scripted.command(&INVOKE).args(options).run().code(0);
+        assert!(!done.stdout.contains(['\u{9b}', '\u{202e}', '\u{7f}']));
+        let answer: Value = serde_json::from_str(&done.stdout).expect("JSON");
+        let text = answer["result"]["text"]
+            .as_str()
+            .or(answer["text"].as_str());
+        assert_eq!(text, Some(HOSTILE));
+    }
+}
+
+#[test]
+fn streams_are_escaped_piece_by_piece() {
+    let scripted = Scripted::start();
+    let (first, rest) = HOSTILE.split_at(1);
+    let events: Vec<_> = [first, rest, "\n"]
+        .into_iter()
+        .map(|item| format!("data: {}\n\n", json!(item)))
+        .collect();
+    let events = events.concat();
+    let reply = Reply::body(200, "text/event-stream", &events);
+    scripted.platform.always("agent POST /invocations", reply);
+    is_harmless(&scripted.command(&INVOKE).run_on_a_terminal());
+    let done = scripted.command(&INVOKE).run().code(0);
+    assert_eq!(done.stdout, format!("{HOSTILE}\n"));
+}
+
+#[test]
+fn log_lines_are_escaped_whether_they_are_the_runtimes_or_not() {
+    let scripted = Scripted::start();
+    scripted.platform.add_sandbox("sbx1", "tmpl_1");
+    let runtimes = json!({
+        "timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": HOSTILE,
+        "target": HOSTILE, "field": { HOSTILE: [HOSTILE] }, "request_id": HOSTILE, HOSTILE: HOSTILE,
+    });
+    for message in [HOSTILE.to_owned(), runtimes.to_string()] {
+        let logs = json!({ "logs": [{
+            "timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": message, "fields": {},
+        }] });
+        let route = "GET /v2/sandboxes/{id}/logs";
+        scripted.platform.always(route, Reply::json(200, &logs));
+        let command = || scripted.command(&["agent", "logs", "--session", "sbx1"]);
+        is_harmless(&command().run_on_a_terminal());
+        let done = command().arg("--json").run().code(0);
+        assert_eq!(done.json_lines()[0]["message"], message);
+    }
+}
+
+#[test]
+fn errors_names_and_questions_are_escaped() {
+    let scripted = Scripted::start();
+    let document = json!({
+        "apiVersion": "v1", "kind": "Agent",
+        "metadata": { "name": "a", "version": HOSTILE, "author": "dev@example.com" },
+        "spec": {},
+    });
+    scripted.platform.add_raw_template(json!({
+        "templateID": "tmpl_2", "buildID": "b", "names": [HOSTILE], "aliases": [HOSTILE],
+        "public": false, "buildStatus": HOSTILE,
+        "metadata": { "agent_runtime": document.to_string() },
+    }));
+    is_harmless(&scripted.command(&["agent", "list"]).run_on_a_terminal());
+    let status = ["agent", "status", "--template-id", "tmpl_2"];
+    is_harmless(&scripted.command(&status).run_on_a_terminal());
+    scripted.platform.add_raw_template(json!({
+        "templateID": "tmpl_3", "buildID": "b", "names": [HOSTILE], "aliases": [],
+        "public": false, "buildStatus": "ready", "metadata": {},
+    }));
+    let delete = scripted.command(&["agent", "delete", "--template-id", "tmpl_3"]);
+    is_harmless(&delete.answer("[y/N]", "n\n"));
+
+    let refused = Reply::error(400, HOSTILE);
+    scripted.platform.always("GET /templates", refused);
+    is_harmless(&scripted.command(&["agent", "list"]).run_on_a_terminal());
+    let done = scripted.command(&["agent", "list", "--json"]).run();
+    assert!(!done.stderr.contains(['\u{9b}', '\u{202e}', '\u{7f}']));
+    let error: Value = serde_json::from_str(&done.stderr).expect("JSON");
+    assert!(error.to_string().contains("aGk="), "{error}");
+}
+
+/// Writes two hostile lines, one as the runtime writes lines.
+const AGENT: &str = r#"
+import http.server, json, os, sys
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+hostile = json.loads(os.environ["HOSTILE"])
+print("plain " + hostile, file=sys.stderr)
+line = {"timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": hostile}
+print(json.dumps(line), file=sys.stderr)
+port = int(os.environ["PPIO_AGENT_PORT"])
+http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent).serve_forever()
+"#;
+
+#[test]
+fn lines_of_an_agent_under_development_are_escaped() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, AGENT);
+    let dev = sandbox
+        .command(["agent", "dev", "--port", "0"])
+        .in_folder(&folder)
+        .env("HOSTILE", json!(HOSTILE).to_string())
+        .env("PYTHONIOENCODING", "utf-8")
+        .env("TERM", "xterm");
+    let (seen, _) = dev.at_a_terminal(|person| {
+        person.reads("my-agent serves on ");
+        person.types("\u{3}");
+    });
+    is_harmless(&seen);
+    assert!(seen.contains(&format!("plain {SHOWN}")), "{seen:?}");
+    assert_eq!(seen.matches(SHOWN).count(), 2, "{seen:?}");
+}
