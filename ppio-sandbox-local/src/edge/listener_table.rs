@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// State "listen" in `/proc/net/tcp`.
@@ -25,26 +25,28 @@ impl ListenerTable {
     /// Reads the listeners on `ports`. Blocks on two short reads: the kernel lists listeners before
     /// connections, which are not read.
     pub(super) fn read(ports: &[u16]) -> Self {
-        let mut listeners = Vec::new();
-        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let mut table = Self::default();
+        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
             // Without IPv6 the second does not exist.
-            let Ok(file) = File::open(table) else {
-                continue;
-            };
-            let lines = BufReader::new(file).lines().skip(1).map_while(Result::ok);
-            for line in lines {
-                let Some((listener, state)) = parse(&line) else {
-                    continue;
-                };
-                if state != LISTEN {
-                    break;
-                }
-                if ports.contains(&listener.port) {
-                    listeners.push(listener);
-                }
+            if let Ok(file) = File::open(path) {
+                table.add(BufReader::new(file), ports);
             }
         }
-        Self { listeners }
+        table
+    }
+
+    fn add(&mut self, table: impl BufRead, ports: &[u16]) {
+        for line in table.lines().skip(1).map_while(Result::ok) {
+            let Some((listener, state)) = parse(&line) else {
+                continue;
+            };
+            if state != LISTEN {
+                break;
+            }
+            if ports.contains(&listener.port) {
+                self.listeners.push(listener);
+            }
+        }
     }
 
     /// The inodes of the sockets that share what is sent to `port` at `address`, a loopback
@@ -115,53 +117,84 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::fd::AsRawFd as _;
 
     use super::*;
 
     const LOOPBACK_4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const LOOPBACK_6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
+    /// Reads a table of local addresses, ports and states, whose inodes count from 1.
+    fn table(lines: &[(&str, u16, &str)]) -> ListenerTable {
+        let lines = lines
+            .iter()
+            .zip(1..)
+            .map(|((address, port, state), inode)| {
+                let octets = match address.parse().unwrap() {
+                    IpAddr::V4(address) => address.octets().to_vec(),
+                    IpAddr::V6(address) => address.octets().to_vec(),
+                };
+                let words = octets
+                    .chunks(4)
+                    .map(|word| format!("{:08X}", u32::from_ne_bytes(word.try_into().unwrap())));
+                let address: String = words.collect();
+                format!(
+                    "\n   0: {address}:{port:04X} 0:0 {state} 0:0 00:0 0 1000 0 {inode} 1 0 100"
+                )
+            });
+        let text = format!("  sl  local_address{}", lines.collect::<String>());
+        let mut table = ListenerTable::default();
+        table.add(text.as_bytes(), &[80]);
+        table
+    }
+
     #[test]
-    fn a_listener_is_found_by_the_address_that_reaches_it() {
-        for (bound, by_4, by_6) in [
-            ("127.0.0.1:0", true, false),
-            ("0.0.0.0:0", true, false),
-            ("[::1]:0", false, true),
-            ("[::]:0", true, true),
-            ("127.0.0.2:0", false, false),
+    fn the_closest_address_receives() {
+        let all = [
+            ("127.0.0.1", 80, "0A"),
+            ("::ffff:127.0.0.1", 80, "0A"),
+            ("0.0.0.0", 80, "0A"),
+            ("::", 80, "0A"),
+            ("::1", 80, "0A"),
+            ("127.0.0.2", 80, "0A"),
+            ("127.0.0.1", 81, "0A"),
+            ("127.0.0.1", 80, "01"),
+            // After the first connection there are no listeners.
+            ("127.0.0.1", 80, "0A"),
+        ];
+        for (from, by_4, by_6) in [
+            (0, &[1, 2][..], &[5][..]),
+            (1, &[1], &[4]),
+            (2, &[1], &[3]),
+            (3, &[1], &[2]),
+            (4, &[], &[1]),
+            (5, &[], &[]),
         ] {
-            let listener = TcpListener::bind(bound).unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let table = ListenerTable::read(&[port]);
-            assert_eq!(table.all(port).len(), 1, "{bound}");
-            assert_eq!(
-                !table.receivers(LOOPBACK_4, port).is_empty(),
-                by_4,
-                "{bound}"
-            );
-            assert_eq!(
-                !table.receivers(LOOPBACK_6, port).is_empty(),
-                by_6,
-                "{bound}"
-            );
-            drop(listener);
-            assert!(ListenerTable::read(&[port]).all(port).is_empty(), "{bound}");
+            let table = table(&all[from..]);
+            let received = |address| table.receivers(address, 80).into_iter().collect::<Vec<_>>();
+            assert_eq!(received(LOOPBACK_4), by_4, "{from}");
+            assert_eq!(received(LOOPBACK_6), by_6, "{from}");
         }
     }
 
     #[test]
-    fn the_closer_address_receives() {
-        let on_6 = TcpListener::bind("[::1]:0").unwrap();
-        let port = on_6.local_addr().unwrap().port();
-        let on_4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let table = ListenerTable::read(&[port]);
-        assert_eq!(table.all(port).len(), 2);
-        let (by_4, by_6) = (
-            table.receivers(LOOPBACK_4, port),
-            table.receivers(LOOPBACK_6, port),
-        );
-        assert_eq!((by_4.len(), by_6.len()), (1, 1));
-        assert_ne!(by_4, by_6);
-        drop(on_4);
+    fn the_listeners_of_this_machine_are_read() {
+        for (bound, address) in [
+            ("127.0.0.1:0", LOOPBACK_4),
+            ("0.0.0.0:0", LOOPBACK_4),
+            ("[::1]:0", LOOPBACK_6),
+            ("[::]:0", LOOPBACK_6),
+        ] {
+            let listener = TcpListener::bind(bound).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let link = format!("/proc/self/fd/{}", listener.as_raw_fd());
+            let link = std::fs::read_link(link).unwrap();
+            let inodes = ListenerTable::read(&[port]).receivers(address, port);
+            let links: Vec<_> = inodes
+                .iter()
+                .map(|inode| format!("socket:[{inode}]"))
+                .collect();
+            assert_eq!(links, [link.to_str().unwrap()], "{bound}");
+        }
     }
 }
