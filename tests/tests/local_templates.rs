@@ -370,7 +370,7 @@ async fn a_process_that_a_step_leaves_behind_leads_no_copy_out() {
             // Without a cgroup a process group is not found once it sheds its marks.
             let swap = format!(
                 "(setsid env -i prlimit --locks=7 ./swapping-links '{place}' >/dev/null 2>&1 &); \
-                 while [ ! -e ready ]; do :; done"
+                 for i in $(seq 500); do [ -e ready ] && exit 0; sleep 0.02; done; exit 1"
             );
             let spec = TemplateSpec::new(format!("swapped-{number}"))
                 .binary(env!("CARGO_BIN_EXE_swapping-links"))
