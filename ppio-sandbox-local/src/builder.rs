@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::edge::Edge;
+use crate::edge::{Edge, Hosts};
 use crate::home::Home;
 use crate::isolation::{self, CgroupParent, StandIns, Watchdog};
 use crate::key::ApiKey;
@@ -32,6 +32,7 @@ pub struct LocalPlatformBuilder {
     exposed: Vec<PathBuf>,
     cgroups: bool,
     sandbox_limit: usize,
+    allowed_hosts: Vec<String>,
 }
 
 impl Default for LocalPlatformBuilder {
@@ -44,6 +45,7 @@ impl Default for LocalPlatformBuilder {
             exposed: Vec::new(),
             cgroups: true,
             sandbox_limit: DEFAULT_SANDBOX_LIMIT,
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -93,6 +95,15 @@ impl LocalPlatformBuilder {
     /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
     pub fn sandbox_limit(mut self, limit: usize) -> Self {
         self.sandbox_limit = limit;
+        self
+    }
+
+    /// Allows one more host name in requests, and pages of that name to call the platform. For a
+    /// tunnel or a proxy that passes its own name on. Default: `localhost` and the names below it,
+    /// loopback addresses, and `{port}-{id}` of a sandbox in any domain. Others are refused with
+    /// status 403, because a web page can point a name of its own at loopback.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
         self
     }
 
@@ -153,7 +164,7 @@ impl LocalPlatformBuilder {
         });
         let (closing, closed) = watch::channel(false);
         let front = Front {
-            edge: Edge::new(Arc::clone(&shared)),
+            edge: Edge::new(Arc::clone(&shared), Hosts::new(&self.allowed_hosts)),
             tls,
             closing: closed,
         };

@@ -319,6 +319,28 @@ impl ConfinedPath {
         fs::create_dir(self.place()?)
     }
 
+    /// Makes a symbolic link to `target`, which is not looked at.
+    pub(crate) fn make_link(&self, target: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, self.place()?)
+    }
+
+    /// A file or directory of this machine, links on the way followed, under its own name.
+    pub(crate) fn on_host(path: &Path) -> io::Result<Self> {
+        let real = path.canonicalize()?;
+        let names = real.parent().zip(real.file_name()).zip(path.file_name());
+        let Some(((parent, real_name), name)) = names else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} has no name", path.display()),
+            ));
+        };
+        let found = OpenDirectory::on_host(parent)?.child(real_name);
+        Ok(Self {
+            inside: Path::new("/").join(name),
+            ..found
+        })
+    }
+
     /// Another name in the same directory.
     pub(crate) fn beside(&self, name: &str) -> io::Result<Self> {
         // Refuses what has no directory yet.
@@ -353,6 +375,25 @@ impl OpenDirectory {
         })
     }
 
+    /// A directory of this machine, which is `/` for the paths below it.
+    pub(crate) fn on_host(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self {
+            inside: PathBuf::from("/"),
+            file: Arc::new(file),
+        })
+    }
+
+    /// What has this name in it, whether it exists or not.
+    pub(crate) fn child(&self, name: &OsStr) -> ConfinedPath {
+        ConfinedPath {
+            inside: self.inside.join(name),
+            directory: Arc::clone(&self.file),
+            rest: vec![name.to_owned()],
+        }
+    }
+
     /// A path of this process that leads there for as long as `self` lives.
     pub(crate) fn place(&self) -> PathBuf {
         in_proc(&*self.file)
@@ -364,12 +405,7 @@ impl OpenDirectory {
             .map(|entry| entry.map(|entry| entry.file_name()))
             .collect::<io::Result<Vec<_>>>()?;
         names.sort();
-        let entry = |name: OsString| ConfinedPath {
-            inside: self.inside.join(&name),
-            directory: Arc::clone(&self.file),
-            rest: vec![name],
-        };
-        Ok(names.into_iter().map(entry).collect())
+        Ok(names.iter().map(|name| self.child(name)).collect())
     }
 }
 

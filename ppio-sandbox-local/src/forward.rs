@@ -94,7 +94,8 @@ fn prepare(request: &mut Request<Body>, upgrade: Option<&HeaderValue>) {
     remove_connection_headers(request.headers_mut());
     let headers = request.headers_mut();
     if let Some(host) = host {
-        headers.entry(header::HOST).or_insert(host);
+        // What the request line names counts (RFC 9112, section 3.2.2).
+        headers.insert(header::HOST, host);
     }
     if let Some(protocol) = upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

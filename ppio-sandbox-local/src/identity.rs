@@ -41,6 +41,11 @@ pub(crate) fn without_client_id(id: &str) -> &str {
     id.split_once('-').map_or(id, |(id, _)| id)
 }
 
+/// Whether `text` can be the id of a sandbox, which becomes part of host names and paths.
+pub(crate) fn is_sandbox_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ pub(crate) fn open(front: &Arc<Front>, request: Request<Incoming>) -> Response<B
         let message = "tunnels need the TLS mode of the local platform";
         return ApiError::new(StatusCode::NOT_IMPLEMENTED, message).into_response();
     };
-    if !crate::edge::is_ours(&host) {
+    if !front.edge.answers_for(&host) {
         let message = format!(
             "{host} is not a sandbox or the control plane: put it into NO_PROXY to reach it directly"
         );

@@ -8,12 +8,22 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 fn main() {
     let outside = std::env::args().nth(1).expect("the place is the argument");
-    fs::create_dir("door").expect("an empty working directory");
-    fs::write("door/secret", "inside").expect("a file can be written");
-    symlink(outside, "link").expect("a link can be made");
+    lay_out(&outside);
     fs::write("ready", "").expect("a file can be written");
     loop {
-        renameat_with(CWD, "door", CWD, "link", RenameFlags::EXCHANGE)
-            .expect("names can be swapped");
+        if renameat_with(CWD, "door", CWD, "link", RenameFlags::EXCHANGE).is_err() {
+            // The platform replaced one of them.
+            lay_out(&outside);
+        }
     }
+}
+
+fn lay_out(outside: &str) {
+    for name in ["door", "link"] {
+        let _ = fs::remove_file(name);
+        let _ = fs::remove_dir_all(name);
+    }
+    let _ = fs::create_dir("door");
+    let _ = fs::write("door/secret", "inside");
+    let _ = symlink(outside, "link");
 }

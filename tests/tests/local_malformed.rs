@@ -268,6 +268,10 @@ async fn builds_refuse() {
         json!([{"type": "COPY", "args": ["a", "b"]}]),
         json!([{"type": "COPY", "args": ["a", "b"], "filesHash": "../../key"}]),
         json!([{"type": "COPY", "args": ["a", "b", "", "99999"], "filesHash": "abc"}]),
+        json!([{"type": "COPY", "args": ["a", "b", "", "4755"], "filesHash": "abc"}]),
+        json!([{"type": "COPY", "args": ["../../../etc/passwd", "b"], "filesHash": "abc"}]),
+        json!([{"type": "COPY", "args": ["a/../../b", "b"], "filesHash": "abc"}]),
+        json!([{"type": "COPY", "args": ["/../etc", "b"], "filesHash": "abc"}]),
         json!([{"type": "ENV", "args": ["a"]}]),
         json!([{"type": "ENV", "args": ["a=b", "c"]}]),
         json!([{"type": "USER", "args": ["../../root"]}]),
@@ -321,6 +325,11 @@ async fn uploads_refuse_archives_that_mean_harm() {
         (archive("a/link", EntryType::Symlink, "../../etc", b""), 400),
         (archive("hard", EntryType::Link, "/etc/passwd", b""), 400),
         (archive("device", EntryType::Char, "", b""), 400),
+        (
+            archive("a/link", EntryType::Symlink, "b/../../..", b""),
+            400,
+        ),
+        (archive("hard", EntryType::Link, "../../key", b""), 400),
         (archive("bomb", EntryType::Regular, "", &zeros), 413),
     ] {
         let path = format!("/templates/{template}/files/abc");
@@ -368,11 +377,15 @@ async fn the_daemon_refuses_and_no_path_leads_out() {
         .json();
     let id = sandbox["sandboxID"].as_str().unwrap();
     let routed = ("e2b-sandbox-id", id);
+    let token = (
+        "x-access-token",
+        sandbox["envdAccessToken"].as_str().unwrap(),
+    );
     let call = |method: &'static str,
                 path: String,
                 headers: Vec<(&'static str, &'static str)>,
                 body: Vec<u8>| {
-        let (platform, mut all) = (&platform, vec![routed]);
+        let (platform, mut all) = (&platform, vec![routed, token]);
         all.extend(headers);
         async move { platform.request(method, &path, &all, &body).await }
     };
@@ -465,6 +478,15 @@ async fn the_daemon_refuses_and_no_path_leads_out() {
         .await;
         refused(&answer, status, &format!("{headers:?}"));
     }
+    // Zeros that fill the disk from a small request.
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![0; 80 * 1024 * 1024]).unwrap();
+    let bomb = encoder.finish().unwrap();
+    let headers = vec![("content-encoding", "gzip")];
+    let answer = call("POST", "/files?path=bomb".into(), headers, bomb).await;
+    refused(&answer, 413, "bomb");
+    let answer = call("GET", "/files?path=bomb".into(), vec![], vec![]).await;
+    refused(&answer, 404, "bomb");
     refused(
         &call("PUT", "/files?path=x".into(), vec![], vec![]).await,
         405,

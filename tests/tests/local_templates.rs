@@ -283,6 +283,11 @@ async fn only_a_build_that_succeeds_changes_its_template() {
     let detail = platform.request("GET", &path, &[], b"").await.json();
     assert_eq!(detail["metadata"], json!({"version": "v3"}));
     assert_eq!(detail["tags"], json!(["v1", "v3"]));
+    // A build is ready a moment before its directory is gone.
+    until("the end of the builds", || {
+        platform.directories().is_empty().then_some(())
+    })
+    .await;
     platform.stop().await;
 }
 
@@ -338,6 +343,64 @@ async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(left, ["agent.yaml"], "{keeping:?}");
+        platform.stop().await;
+    }
+}
+
+/// A build is short, so it takes several to meet the link at every moment.
+const SWAPPED_BUILDS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_a_step_leaves_behind_leads_no_copy_out() {
+    let files = tempfile::tempdir().unwrap();
+    fs::create_dir_all(files.path().join("door/below")).unwrap();
+    for name in (0..50).map(|number| format!("door/planted-{number}")) {
+        fs::write(files.path().join(name), "planted").unwrap();
+    }
+    fs::write(files.path().join("door/below/planted"), "planted").unwrap();
+    // With a cgroup nothing is left behind.
+    let all = Keeping::all().await.into_iter();
+    for keeping in all.filter(|keeping| !keeping.cgroups) {
+        let platform = TestPlatform::start(keeping).await;
+        let outside = tempfile::tempdir().unwrap();
+        let place = outside.path().display().to_string();
+        fs::write(outside.path().join("secret"), "outside").unwrap();
+        let mut met = 0;
+        for number in 0..SWAPPED_BUILDS {
+            // Without a cgroup a process group is not found once it sheds its marks.
+            let swap = format!(
+                "(setsid env -i prlimit --locks=7 ./swapping-links '{place}' >/dev/null 2>&1 &); \
+                 for i in $(seq 500); do [ -e ready ] && exit 0; sleep 0.02; done; exit 1"
+            );
+            let spec = TemplateSpec::new(format!("swapped-{number}"))
+                .binary(env!("CARGO_BIN_EXE_swapping-links"))
+                .run(swap)
+                .directory(files.path());
+            // A copy that meets the link replaces it or fails.
+            let _ = platform.platform.build_template(spec).await;
+            let left = running(&place);
+            met += left.len();
+            for pid in left {
+                let pid = rustix::process::Pid::from_raw(pid).unwrap();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            let mut found: Vec<_> = fs::read_dir(outside.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            found.sort();
+            assert_eq!(found, ["secret"], "{keeping:?}, build {number}");
+        }
+        let escapes = keeping.isolation == IsolationKind::ProcessGroup;
+        assert!(
+            met > 0 || !escapes,
+            "{keeping:?}: no process was left behind"
+        );
+        assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"outside");
+        until("the end of every program", || {
+            running(&place).is_empty().then_some(())
+        })
+        .await;
         platform.stop().await;
     }
 }

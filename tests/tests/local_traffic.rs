@@ -5,7 +5,10 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::{Keeping, TestPlatform, until};
-use ppio_agent_client::platform::{LogQuery, NewSandbox};
+use ppio_agent_client::platform::{
+    Command, Envd, LogEntry, LogQuery, NewSandbox, ProcessEvent, ProcessEvents, ProcessSelector,
+    Signal,
+};
 use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -316,7 +319,7 @@ async fn templates_have_versions_and_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sandboxes_that_insist_on_one_port_are_told_of_each_other() {
+async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
     for keeping in Keeping::all().await {
         let platform = TestPlatform::start(keeping).await;
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -353,25 +356,153 @@ async fn two_sandboxes_that_insist_on_one_port_are_told_of_each_other() {
             assert_eq!(refused.status, 502);
             let refused = refused.json();
             let message = refused["message"].as_str().unwrap();
-            let remedy = format!("kill sandbox {}", first.sandbox_id);
-            assert!(message.contains(&remedy), "{keeping:?}: {message}");
+            assert!(
+                message.contains("another sandbox"),
+                "{keeping:?}: {message}"
+            );
+            let answer = refused.to_string();
+            assert!(!answer.contains(&first.sandbox_id), "{keeping:?}: {answer}");
             assert_eq!(refused["sandboxId"], second.sandbox_id);
         }
         let logs = api
             .sandbox_logs(&second.sandbox_id, &LogQuery::default())
             .await
             .unwrap();
-        let told = logs
+        let conflicts = logs
             .iter()
-            .filter(|entry| entry.message.contains(&first.sandbox_id));
-        assert_eq!(told.count(), 1, "once is enough: {logs:?}");
+            .filter(|entry| entry.message.contains("another sandbox"));
+        assert_eq!(conflicts.count(), 1, "once is enough: {logs:?}");
+        let foreign = |entry: &&LogEntry| entry.message.contains(&first.sandbox_id);
+        assert_eq!(logs.iter().find(foreign), None);
 
-        // Doing as was said helps.
+        // The remedy helps.
         assert!(api.kill_sandbox(&first.sandbox_id).await.unwrap());
         assert!(api.kill_sandbox(&second.sandbox_id).await.unwrap());
         let third = api.create_sandbox(&new).await.unwrap();
         assert_eq!(ask(&third.sandbox_id).await.status, 426, "{keeping:?}");
         assert!(api.kill_sandbox(&third.sandbox_id).await.unwrap());
+        platform.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_is_not_answered_by_another_on_its_port() {
+    // Cgroups have no part in this.
+    let all = Keeping::all().await.into_iter();
+    for keeping in all.filter(|keeping| !keeping.cgroups) {
+        let platform = TestPlatform::start(keeping).await;
+        let spec =
+            |name: &str, file: &str| TemplateSpec::new(name).binary(file).start_command("true");
+        let echoing = spec("echoing", env!("CARGO_BIN_EXE_echoing-server"));
+        let echoing = platform.platform.build_template(echoing).await.unwrap();
+        let upgrading = spec("upgrading", env!("CARGO_BIN_EXE_upgrading-server"));
+        let upgrading = platform.platform.build_template(upgrading).await.unwrap();
+        let client = platform.client();
+        let api = client.platform();
+        let wanted = api
+            .create_sandbox(&NewSandbox::new(&echoing.id, LIFE))
+            .await
+            .unwrap();
+        let other = api
+            .create_sandbox(&NewSandbox::new(&upgrading.id, LIFE))
+            .await
+            .unwrap();
+        let daemon = |sandbox: &ppio_agent_client::platform::Sandbox| {
+            client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref())
+        };
+        let (own, foreign) = (daemon(&wanted), daemon(&other));
+        let port = own
+            .start(&Command::shell("echo $PPIO_AGENT_PORT"))
+            .await
+            .unwrap();
+        let port: u16 = port
+            .output()
+            .await
+            .unwrap()
+            .stdout_text()
+            .trim()
+            .parse()
+            .unwrap();
+        let ask = async || {
+            let host = format!("8080-{}.localhost", wanted.sandbox_id);
+            platform.request("GET", "/", &[("host", &host)], b"").await
+        };
+
+        // The other sandbox takes the port first, and with it every request if it could. On the
+        // second round the port was the sandbox's own before.
+        for round in 0..2 {
+            let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
+            let taker = foreign.start(&Command::shell(&line)).await.unwrap();
+            until("the other sandbox to listen", || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+            })
+            .await;
+            let refused = ask().await;
+            assert_eq!(refused.status, 502, "{keeping:?} {round}: {refused:?}");
+            let answer = String::from_utf8_lossy(&refused.body).into_owned();
+            assert!(!answer.contains(&other.sandbox_id), "{keeping:?}: {answer}");
+            stop_process(&foreign, taker).await;
+
+            // On IPv4, and on IPv6 alone.
+            let address = ["127.0.0.1", "::1"][round];
+            let line = format!("cd /app; PPIO_AGENT_HOST={address} exec ./echoing-server");
+            let server = own.start(&Command::shell(&line)).await.unwrap();
+            for _ in 0..3 {
+                let answer = ask().await;
+                assert_eq!(answer.status, 200, "{keeping:?} {address}: {answer:?}");
+            }
+            if round == 1 {
+                // The same port of the other family is the other sandbox's.
+                let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
+                foreign.start(&Command::shell(&line)).await.unwrap();
+                until("the other sandbox to listen", || {
+                    std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+                })
+                .await;
+                for _ in 0..3 {
+                    let answer = ask().await;
+                    assert_eq!(answer.status, 200, "{keeping:?}: {answer:?}");
+                }
+            }
+            stop_process(&own, server).await;
+        }
+        for sandbox in [&wanted, &other] {
+            assert!(api.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
+        }
+        platform.stop().await;
+    }
+}
+
+async fn stop_process(envd: &Envd, mut process: ProcessEvents) {
+    let Some(ProcessEvent::Started { pid }) = process.next().await.unwrap() else {
+        panic!("a process that runs tells its number first");
+    };
+    let process_id = ProcessSelector::Pid(pid);
+    envd.send_signal(&process_id, Signal::Kill).await.unwrap();
+    process.output().await.unwrap();
+}
+
+/// A program that leaves its parents is found as well, and one that listens late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_the_background_is_reached() {
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let server = TemplateSpec::new("echoing")
+            .binary(env!("CARGO_BIN_EXE_echoing-server"))
+            .start_command("(setsid ./echoing-server >/dev/null 2>&1 &); sleep 1000");
+        let template = platform.platform.build_template(server).await.unwrap();
+        let client = platform.client();
+        let api = client.platform();
+        let sandbox = api
+            .create_sandbox(&NewSandbox::new(&template.id, LIFE))
+            .await
+            .unwrap();
+        let host = format!("8080-{}.localhost", sandbox.sandbox_id);
+        for _ in 0..3 {
+            let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
+            assert_eq!(answer.status, 200, "{keeping:?}: {answer:?}");
+        }
+        assert!(api.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
         platform.stop().await;
     }
 }

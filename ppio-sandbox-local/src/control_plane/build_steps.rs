@@ -1,5 +1,7 @@
 //! The steps of a build request, checked before anything is built.
 
+use std::path::{Component, Path};
+
 use serde::Deserialize;
 
 use crate::api_error::ApiError;
@@ -36,20 +38,25 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
             let (source, target) = argument(0)
                 .zip(argument(1))
                 .ok_or_else(|| wrong("a source and a target"))?;
+            if climbs(&source) {
+                return Err(wrong(&format!(
+                    "a source among its own files, which {source:?} is not"
+                )));
+            }
             let hash = request
                 .files_hash
                 .filter(|hash| is_hash(hash))
                 .ok_or_else(|| wrong("the hash of its files"))?;
-            let mode = match argument(3) {
-                None => None,
-                Some(mode) => {
-                    let mode = u32::from_str_radix(mode.trim_start_matches("0o"), 8).ok();
-                    Some(
-                        mode.filter(|mode| *mode <= 0o7777)
-                            .ok_or_else(|| wrong("an octal mode, as 0755"))?,
-                    )
-                }
-            };
+            let mode =
+                match argument(3) {
+                    None => None,
+                    Some(mode) => {
+                        let mode = u32::from_str_radix(mode.trim_start_matches("0o"), 8).ok();
+                        Some(mode.filter(|mode| *mode <= 0o1777).ok_or_else(|| {
+                            wrong("an octal mode without setuid and setgid, as 0755")
+                        })?)
+                    }
+                };
             Ok(Step::Copy {
                 source,
                 target,
@@ -98,4 +105,23 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
             "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are known"
         ))),
     }
+}
+
+/// Whether a path leads above the directory that it starts in.
+fn climbs(path: &str) -> bool {
+    let mut depth = 0_usize;
+    Path::new(path).components().any(|part| match part {
+        Component::Normal(_) => {
+            depth += 1;
+            false
+        }
+        Component::ParentDir => match depth.checked_sub(1) {
+            Some(above) => {
+                depth = above;
+                false
+            }
+            None => true,
+        },
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => false,
+    })
 }

@@ -35,7 +35,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         )
         .route(
             "/v2/sandboxes",
-            get(sandbox_list::all).post(sandboxes::create_secure),
+            get(sandbox_list::all).post(sandboxes::create),
         )
         .route("/sandboxes/metrics", get(observe::many_metrics))
         .route(

@@ -37,7 +37,6 @@ pub(super) struct CreateRequest {
     #[serde(default)]
     auto_pause: bool,
     auto_resume: Option<AutoResume>,
-    secure: Option<bool>,
     #[serde(alias = "allow_internet_access")]
     allow_internet_access: Option<bool>,
     network: Option<Network>,
@@ -76,27 +75,12 @@ pub(super) struct ResumeRequest {
     auto_pause: Option<bool>,
 }
 
+/// `secure` in the request changes nothing: every sandbox's daemon requires its token.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     JsonBody(request): JsonBody<CreateRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    create_from(&shared, request, false).await
-}
-
-/// The second version of the call, whose sandboxes are secure unless asked otherwise.
-pub(super) async fn create_secure(
-    State(shared): State<Arc<Shared>>,
-    JsonBody(request): JsonBody<CreateRequest>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    create_from(&shared, request, true).await
-}
-
-async fn create_from(
-    shared: &Shared,
-    request: CreateRequest,
-    secure: bool,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let new = check(shared, request, secure)?;
+    let new = check(&shared, request)?;
     let template_id = new.template.template_id.clone();
     let sandbox = shared
         .sandboxes
@@ -106,11 +90,11 @@ async fn create_from(
     shared.templates.count_spawn(&template_id);
     Ok((
         StatusCode::CREATED,
-        Json(sandbox_views::created(shared, &sandbox)),
+        Json(sandbox_views::created(&shared, &sandbox)),
     ))
 }
 
-fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSandbox, ApiError> {
+fn check(shared: &Shared, request: CreateRequest) -> Result<NewSandbox, ApiError> {
     if request.mcp.is_some_and(|mcp| !mcp.is_null()) {
         return Err(unsupported::locally("an MCP gateway in the sandbox"));
     }
@@ -169,7 +153,6 @@ fn check(shared: &Shared, request: CreateRequest, secure: bool) -> Result<NewSan
         auto_resume: request
             .auto_resume
             .is_some_and(|auto_resume| auto_resume.enabled),
-        secure: request.secure.unwrap_or(secure),
         metadata,
         environment,
     })

@@ -14,7 +14,7 @@ use super::templates::find;
 use crate::api_error::ApiError;
 use crate::parameters::PathParameters;
 use crate::shared::Shared;
-use crate::template::{ArchiveError, UploadError, archive_path, is_hash};
+use crate::template::{UploadError, archive_path, is_hash};
 
 pub(super) async fn link(
     State(shared): State<Arc<Shared>>,
@@ -70,17 +70,13 @@ pub(super) async fn store(
             let status = match &error {
                 UploadError::NoLink => StatusCode::FORBIDDEN,
                 UploadError::NoTemplate => StatusCode::NOT_FOUND,
-                UploadError::TooLarge
-                | UploadError::Archive(ArchiveError::TooLarge(_) | ArchiveError::TooMany) => {
+                UploadError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                UploadError::Archive(error) if error.is_too_large() => {
                     StatusCode::PAYLOAD_TOO_LARGE
                 }
-                UploadError::BrokeOff(_)
-                | UploadError::Archive(
-                    ArchiveError::Malformed(_) | ArchiveError::Escape(_) | ArchiveError::Kind(_),
-                ) => StatusCode::BAD_REQUEST,
-                UploadError::Io(_) | UploadError::Archive(ArchiveError::Io(_)) => {
-                    StatusCode::INTERNAL_SERVER_ERROR
-                }
+                UploadError::Archive(error) if error.is_of_archive() => StatusCode::BAD_REQUEST,
+                UploadError::BrokeOff(_) => StatusCode::BAD_REQUEST,
+                UploadError::Io(_) | UploadError::Archive(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             ApiError::new(status, error.to_string())
         })

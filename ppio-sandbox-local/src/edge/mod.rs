@@ -1,9 +1,13 @@
 //! The front door: which requests are for the control plane, which for the daemon of a sandbox,
 //! and which for a port of a sandbox.
 
+mod dial;
+mod hosts;
+mod listener_table;
 mod port_conflict;
-mod ports_of;
+mod port_owner;
 mod proxy;
+mod request_checks;
 mod target;
 
 use std::sync::Arc;
@@ -23,38 +27,56 @@ use crate::sandbox::Phase;
 use crate::shared::Shared;
 use target::Target;
 
+pub(crate) use hosts::Hosts;
+
 /// Answers every request that reaches the platform's port.
 #[derive(Debug, Clone)]
 pub(crate) struct Edge {
     shared: Arc<Shared>,
     control_plane: Router,
     envd: Router,
+    hosts: Hosts,
 }
 
 impl Edge {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, hosts: Hosts) -> Self {
         let control_plane = crate::control_plane::router(Arc::clone(&shared));
         Self {
             shared,
             control_plane,
             envd: envd::router(),
+            hosts,
         }
     }
 
-    pub(crate) async fn answer(&self, mut request: Request<Body>) -> Response {
-        let (id, port) = match Target::of(&request, &self.shared.sandboxes) {
-            Target::ControlPlane => {
-                return infallible(self.control_plane.clone().oneshot(request).await);
-            }
-            Target::Sandbox { id, port } => (id, port),
-            Target::NoPort => {
-                return ApiError::bad_request("the sandbox port header is not a port")
-                    .into_response();
-            }
-        };
-        let Some(sandbox) = self.shared.sandboxes.get(&id) else {
+    /// Whether requests for `host` are answered here.
+    pub(crate) fn answers_for(&self, host: &str) -> bool {
+        self.hosts.answers_for(host)
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        self.route(request)
+            .await
+            .unwrap_or_else(IntoResponse::into_response)
+    }
+
+    async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
+        request_checks::check(&mut request, &self.hosts)?;
+        let target = Target::of(&request, &self.shared.sandboxes)?;
+        // What listens on other ports of a sandbox decides for itself which pages may call it.
+        if target.is_platform() {
+            request_checks::check_page(&request, &self.hosts)?;
+        }
+        Ok(match target {
+            Target::ControlPlane => infallible(self.control_plane.clone().oneshot(request).await),
+            Target::Sandbox { id, port } => self.answer_in_sandbox(&id, port, request).await,
+        })
+    }
+
+    async fn answer_in_sandbox(&self, id: &str, port: u16, mut request: Request<Body>) -> Response {
+        let Some(sandbox) = self.shared.sandboxes.get(id) else {
             return unavailable(
-                &id,
+                id,
                 None,
                 "the sandbox was not found: it was killed, or its time is over",
             );
@@ -62,7 +84,7 @@ impl Edge {
         if sandbox.life().phase == Phase::Paused {
             if !sandbox.auto_resume {
                 return unavailable(
-                    &id,
+                    id,
                     None,
                     "the sandbox is paused: resume it or connect to it first",
                 );
@@ -72,7 +94,7 @@ impl Edge {
                 && sandbox.life().phase != Phase::Running
             {
                 return unavailable(
-                    &id,
+                    id,
                     None,
                     &format!("the sandbox is paused and did not resume: {error}"),
                 );
@@ -82,7 +104,7 @@ impl Edge {
             request.extensions_mut().insert(Arc::clone(&sandbox));
             return infallible(self.envd.clone().oneshot(request).await);
         }
-        proxy::forward(&sandbox, port, request, &self.shared.sandboxes).await
+        proxy::forward(&sandbox, port, request, &self.shared).await
     }
 }
 
@@ -112,9 +134,4 @@ fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
         port,
     };
     (status, axum::Json(body)).into_response()
-}
-
-/// Whether a host is one that this platform answers for.
-pub(crate) fn is_ours(host: &str) -> bool {
-    target::from_host(host).is_some() || ["localhost", "127.0.0.1", "api.localhost"].contains(&host)
 }

@@ -2,15 +2,16 @@
 //!
 //! Sandboxes share the ports of this machine. An agent that insists on 8080 instead of the port in
 //! `PPIO_AGENT_PORT` cannot start while another does the same, and its own complaint is in its logs
-//! only. Whoever calls it is told here.
+//! only. Its callers get the reason; which sandbox holds the port is in the platform's log alone.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::ports_of;
+use super::listener_table::ListenerTable;
+use super::port_owner::{self, Search};
 use crate::sandbox::{AGENT_PORT, Level, Registry, Sandbox};
 
-/// A port of a sandbox that somebody else on this machine listens on.
+/// A port of a sandbox on which something else on this machine listens.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PortConflict {
     port: u16,
@@ -27,24 +28,36 @@ enum Holder {
 impl PortConflict {
     /// Looks for one, for a port on which nothing in `sandbox` listens. Blocks.
     pub(super) fn find(sandbox: &Sandbox, port: u16, sandboxes: &Registry) -> Option<Self> {
-        let sockets = ports_of::listening_sockets(port);
-        if sockets.is_empty() {
-            return None;
-        }
-        let other = sandboxes
-            .list()
-            .into_iter()
-            .find(|other| other.id != sandbox.id && ports_of::holds(other, &sockets));
-        let holder = other.map_or(Holder::Program, |other| Holder::Sandbox(other.id.clone()));
-        Some(Self { port, holder })
+        let real_port = sandbox.real_port(port);
+        let table = ListenerTable::read(&[real_port, port]);
+        // As a rule nothing holds the real port, which is the sandbox's own.
+        [real_port, port].into_iter().find_map(|port| {
+            let sockets = table.all(port);
+            if sockets.is_empty() {
+                return None;
+            }
+            let holds = |other: &Sandbox| {
+                let held = |socket: &u64| port_owner::owns(other, &[*socket].into(), Search::All);
+                sockets.iter().any(held)
+            };
+            let other = sandboxes
+                .list()
+                .into_iter()
+                .find(|other| other.id != sandbox.id && holds(other));
+            let holder = other.map_or(Holder::Program, |other| Holder::Sandbox(other.id.clone()));
+            Some(Self { port, holder })
+        })
     }
 
-    /// Says so in the logs of the sandbox, which its owner can read, and of the platform. Once:
-    /// callers come back.
+    /// Writes it to the logs of the sandbox, and with the holder to the platform's. Once: callers
+    /// try again.
     pub(super) fn log(&self, sandbox: &Arc<Sandbox>) {
-        let message = self.to_string();
-        if sandbox.logs.push_once(Level::Warn, &message) {
-            tracing::warn!(sandbox = %sandbox.id, "{message}");
+        if sandbox.logs.push_once(Level::Warn, &self.to_string()) {
+            let holder = match &self.holder {
+                Holder::Sandbox(id) => id,
+                Holder::Program => "a program outside all sandboxes",
+            };
+            tracing::warn!(sandbox = %sandbox.id, %holder, "{self}");
         }
     }
 }
@@ -52,20 +65,12 @@ impl PortConflict {
 impl fmt::Display for PortConflict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.port;
-        write!(
-            formatter,
-            "the sandbox is running, but nothing in it listens on port {port}. Sandboxes share the \
-             ports of this machine, and "
-        )?;
-        let end_it = match &self.holder {
-            Holder::Sandbox(id) => {
-                write!(formatter, "sandbox {id} has port {port}")?;
-                format!("kill sandbox {id}")
-            }
-            Holder::Program => {
-                write!(formatter, "a program outside all sandboxes has port {port}")?;
-                "end that program".to_owned()
-            }
+        let (holder, end_it) = match &self.holder {
+            Holder::Sandbox(_) => (
+                "another sandbox",
+                "kill the sandbox that the platform's log names",
+            ),
+            Holder::Program => ("a program outside all sandboxes", "end that program"),
         };
         let instead = if port == AGENT_PORT {
             "the port in PPIO_AGENT_PORT, which is this sandbox's own"
@@ -74,7 +79,9 @@ impl fmt::Display for PortConflict {
         };
         write!(
             formatter,
-            ": make the server in this sandbox listen on {instead}, or {end_it} and start the server again"
+            "the sandbox is running, but nothing in it listens on port {port}. Sandboxes share the \
+             ports of this machine, and {holder} has port {port}: make the server in this sandbox \
+             listen on {instead}, or {end_it} and start the server again"
         )
     }
 }
@@ -90,9 +97,9 @@ mod tests {
                 8080,
                 Holder::Sandbox("iother".into()),
                 [
-                    "sandbox iother has port 8080",
+                    "another sandbox has port 8080",
                     "PPIO_AGENT_PORT",
-                    "kill sandbox iother",
+                    "the platform's log",
                 ],
             ),
             (
@@ -105,6 +112,7 @@ mod tests {
             for part in parts {
                 assert!(text.contains(part), "{part}: {text}");
             }
+            assert!(!text.contains("iother"), "{text}");
         }
     }
 }

@@ -1,27 +1,19 @@
-//! Finds the real port behind a port of a sandbox and passes a request on to it.
+//! Passes a request on to a port of a sandbox.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Request, Response, header};
-use tokio::net::TcpStream;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::port_conflict::PortConflict;
-use super::{ports_of, unavailable};
-use crate::sandbox::{AGENT_PORT, Registry, Sandbox};
+use super::{dial, hosts, unavailable};
+use crate::key::ApiKey;
+use crate::sandbox::{Registry, Sandbox};
+use crate::shared::Shared;
 
-/// A program that was just started gets this long to open its port, so that the first request
-/// after a start waits instead of failing.
-const START_GRACE: Duration = Duration::from_secs(5);
-/// Between two tries of a port that is not open yet.
-const DIAL_PAUSE: Duration = Duration::from_millis(1);
-/// Between two looks at the ports that the processes of a sandbox listen on; doubled each time.
-const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
-const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Headers that told the edge where to pass a request on to.
 const FOR_THE_EDGE: &[&str] = &[
     "ppio-sandbox-id",
@@ -34,15 +26,16 @@ pub(super) async fn forward(
     sandbox: &Arc<Sandbox>,
     port: u16,
     mut request: Request<Body>,
-    sandboxes: &Arc<Registry>,
+    shared: &Shared,
 ) -> Response<Body> {
-    let Some(stream) = connect(sandbox, port).await else {
-        return closed_port(sandbox, port, sandboxes).await;
+    let Some(stream) = dial::connect(sandbox, port).await else {
+        return closed_port(sandbox, port, &shared.sandboxes).await;
     };
     for name in FOR_THE_EDGE {
         request.headers_mut().remove(*name);
     }
     name_this_machine(&mut request, &sandbox.id, port);
+    remove_key(request.headers_mut(), &shared.key);
     match crate::forward(stream, request).await {
         Ok(response) => response,
         Err(error) => unavailable(
@@ -63,21 +56,12 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
             .get(header::HOST)
             .and_then(|host| Authority::try_from(host.as_bytes()).ok()),
     };
-    if host.is_some_and(|host| is_loopback(host.host())) {
+    if host.is_some_and(|host| hosts::is_loopback(&hosts::normalized(host.host()))) {
         return;
     }
     if let Ok(host) = HeaderValue::try_from(format!("{port}-{id}.localhost")) {
         request.headers_mut().insert(header::HOST, host);
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = host.trim_matches(['[', ']', '.']).to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 async fn closed_port(
@@ -97,44 +81,43 @@ async fn closed_port(
     unavailable(&sandbox.id, Some(port), &message)
 }
 
-/// Connects to the real port, waiting for it to open while the sandbox is young.
-async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStream> {
-    // To try a closed port of this machine costs microseconds, to ask who listens on one does not: what is just about
-    // to listen where it should is not held up by it.
-    let mut search_pause = FIRST_SEARCH_PAUSE;
-    let mut search = Instant::now() + search_pause;
-    loop {
-        if port == AGENT_PORT
-            && let Some(stream) = dial(sandbox.real_port(port)).await
+/// Removes every header value that holds the platform's key. Clients send it with all their
+/// requests, and an agent could control the platform with it.
+fn remove_key(headers: &mut HeaderMap, key: &ApiKey) {
+    let names: Vec<_> = headers.keys().cloned().collect();
+    for name in names {
+        if !headers
+            .get_all(&name)
+            .iter()
+            .any(|value| holds_key(value, key))
         {
-            return Some(stream);
+            continue;
         }
-        let age = Instant::now().saturating_duration_since(sandbox.processes.last_start());
-        let is_last = age > START_GRACE || sandbox.processes.list().is_empty();
-        if is_last || Instant::now() >= search {
-            // Also agents that do not know of `PPIO_AGENT_PORT` and open 8080 itself.
-            let owner = Arc::clone(sandbox);
-            let is_listener =
-                tokio::task::spawn_blocking(move || ports_of::listens(&owner, port)).await;
-            if is_listener.unwrap_or(false)
-                && let Some(stream) = dial(port).await
-            {
-                return Some(stream);
-            }
-            search = Instant::now() + search_pause;
-            search_pause = (search_pause * 2).min(LAST_SEARCH_PAUSE);
+        let kept: Vec<HeaderValue> = headers
+            .get_all(&name)
+            .iter()
+            .filter(|value| !holds_key(value, key))
+            .cloned()
+            .collect();
+        headers.remove(&name);
+        for value in kept {
+            headers.append(name.clone(), value);
         }
-        if is_last {
-            return None;
-        }
-        tokio::time::sleep(DIAL_PAUSE).await;
     }
 }
 
-async fn dial(port: u16) -> Option<TcpStream> {
-    let dialing = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-    tokio::time::timeout(CONNECT_DEADLINE, dialing)
-        .await
-        .ok()?
-        .ok()
+fn holds_key(value: &HeaderValue, key: &ApiKey) -> bool {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if holds_key_text(&text, key) {
+        return true;
+    }
+    // Basic credentials.
+    text.split_ascii_whitespace()
+        .filter_map(|part| STANDARD.decode(part).ok())
+        .any(|decoded| holds_key_text(&String::from_utf8_lossy(&decoded), key))
+}
+
+fn holds_key_text(text: &str, key: &ApiKey) -> bool {
+    let separators = |character: char| character.is_whitespace() || ",;:=\"".contains(character);
+    text.split(separators).any(|part| key.matches(part))
 }

@@ -24,29 +24,23 @@ pub(super) async fn require_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let token = request
-        .headers()
-        .get("x-access-token")
-        .and_then(|token| token.to_str().ok());
     let is_file = request.uri().path() == "/files";
-    let allowed = match token {
-        Some(token) => {
-            constant_time_eq(token.as_bytes(), sandbox.access_token.as_bytes()) || !sandbox.secure
+    let allowed = match request.headers().get("x-access-token") {
+        Some(token) => constant_time_eq(token.as_bytes(), sandbox.access_token.as_bytes()),
+        None if is_file => {
+            let method = request.method().as_str();
+            match signed(request.uri(), method, &sandbox.access_token) {
+                Ok(signed) => signed,
+                Err(error) => return error.into_response(),
+            }
         }
-        None if !sandbox.secure => true,
-        None => {
-            is_file
-                && signed(
-                    request.uri(),
-                    request.method().as_str(),
-                    &sandbox.access_token,
-                )
-        }
+        None => false,
     };
     if allowed {
         return next.run(request).await;
     }
-    let message = "the sandbox is secure: send its access token as `X-Access-Token`";
+    let message = "the sandbox's daemon requires its access token: send `envdAccessToken` of the \
+                   answer that created the sandbox as `X-Access-Token`";
     if is_file {
         ApiError::new(StatusCode::UNAUTHORIZED, message).into_response()
     } else {
@@ -55,30 +49,34 @@ pub(super) async fn require_token(
 }
 
 #[derive(Debug, Deserialize)]
-struct Signed {
-    path: Option<String>,
-    username: Option<String>,
+struct SignedLink {
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    username: String,
     signature: Option<String>,
     signature_expiration: Option<u64>,
 }
 
 /// Checks the signature of a link to one file, which stands for the token.
-fn signed(uri: &Uri, method: &str, token: &str) -> bool {
-    let Ok(link) = serde_urlencoded::from_str::<Signed>(uri.query().unwrap_or_default()) else {
-        return false;
+fn signed(uri: &Uri, method: &str, token: &str) -> Result<bool, ApiError> {
+    let Ok(link) = serde_urlencoded::from_str::<SignedLink>(uri.query().unwrap_or_default()) else {
+        return Ok(false);
     };
     let Some(signature) = link.signature else {
-        return false;
+        return Ok(false);
     };
+    // What is signed joins its parts with `:`, so that one text could be two links.
+    if link.path.contains(':') || link.username.contains(':') {
+        return Err(ApiError::bad_request(
+            "the path and the user of a signed link cannot contain `:`: send the access token instead",
+        ));
+    }
     let operation = if method == "GET" { "read" } else { "write" };
-    let mut text = format!(
-        "{}:{operation}:{}:{token}",
-        link.path.unwrap_or_default(),
-        link.username.unwrap_or_default()
-    );
+    let mut text = format!("{}:{operation}:{}:{token}", link.path, link.username);
     if let Some(expiration) = link.signature_expiration {
         if expiration < unix_seconds(SystemTime::now()) {
-            return false;
+            return Ok(false);
         }
         text = format!("{text}:{expiration}");
     }
@@ -86,10 +84,10 @@ fn signed(uri: &Uri, method: &str, token: &str) -> bool {
         "v1_{}",
         STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
     );
-    constant_time_eq(
+    Ok(constant_time_eq(
         expected.as_bytes(),
         signature.trim_end_matches('=').as_bytes(),
-    )
+    ))
 }
 
 /// The user named by `Authorization: Basic base64("user:")`; empty when none is named.

@@ -22,8 +22,11 @@ use crate::identity;
 use crate::isolation;
 use crate::parameters::Parameters;
 use crate::sandbox::{Sandbox, user_environment};
+use crate::template::unpacked_limit;
 
 const CHUNK: usize = 64 * 1024;
+/// Unpacked at once: gzip makes up to a thousand times as much of it.
+const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct FileQuery {
@@ -55,19 +58,33 @@ pub(super) async fn download(
             path.inside.display()
         )));
     }
+    // A program may cut the file short meanwhile; what fits one chunk is answered as it was read.
+    let mut first = Vec::with_capacity(CHUNK);
+    let mut file = file.take(metadata.len());
+    (&mut file)
+        .take(CHUNK as u64)
+        .read_to_end(&mut first)
+        .await
+        .map_err(failed)?;
+    let length = if first.len() < CHUNK {
+        first.len() as u64
+    } else {
+        metadata.len()
+    };
     let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
         let mut buffer = vec![0; CHUNK];
         let count = file.read(&mut buffer).await?;
         buffer.truncate(count);
         Ok::<_, io::Error>((count > 0).then(|| (Bytes::from(buffer), file)))
     });
+    let chunks = futures_util::stream::iter([Ok(Bytes::from(first))]).chain(chunks);
     let mut response = Body::from_stream(chunks).into_response();
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(metadata.len()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     Ok(response)
 }
 
@@ -164,27 +181,24 @@ async fn store(
         Ok((target, Aside(aside), tokio::fs::File::from_std(file)))
     });
     let (target, aside, mut file) = opened.await.map_err(failed)?;
-    let mut decoder = gzip.then(|| GzDecoder::new(Vec::new()));
+    let mut unpacking = gzip.then(Unpacking::default);
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk
             .map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
-        match &mut decoder {
+        match &mut unpacking {
             None => file.write_all(&chunk).await.map_err(failed)?,
-            Some(decoder) => {
-                decoder
-                    .write_all(&chunk)
-                    .map_err(|error| not_gzip(&error))?;
-                file.write_all(&std::mem::take(decoder.get_mut()))
-                    .await
-                    .map_err(failed)?;
+            Some(unpacking) => {
+                for piece in chunk.chunks(PACKED_PIECE) {
+                    let unpacked = unpacking.unpack(piece)?;
+                    file.write_all(&unpacked).await.map_err(failed)?;
+                }
             }
         }
     }
-    if let Some(decoder) = decoder {
-        file.write_all(&decoder.finish().map_err(|error| not_gzip(&error))?)
-            .await
-            .map_err(failed)?;
+    if let Some(unpacking) = unpacking {
+        let unpacked = unpacking.finish()?;
+        file.write_all(&unpacked).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
     let file = file.into_std().await;
@@ -219,6 +233,58 @@ struct Aside(ConfinedPath);
 impl Drop for Aside {
     fn drop(&mut self) {
         let _ = self.0.place().and_then(std::fs::remove_file);
+    }
+}
+
+/// A compressed upload on its way to a file.
+struct Unpacking {
+    decoder: GzDecoder<Vec<u8>>,
+    packed: u64,
+    unpacked: u64,
+}
+
+impl Default for Unpacking {
+    fn default() -> Self {
+        Self {
+            decoder: GzDecoder::new(Vec::new()),
+            packed: 0,
+            unpacked: 0,
+        }
+    }
+}
+
+impl Unpacking {
+    fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, ApiError> {
+        self.packed += packed.len() as u64;
+        let written = self.decoder.write_all(packed);
+        written.map_err(|error| not_gzip(&error))?;
+        let unpacked = std::mem::take(self.decoder.get_mut());
+        self.count(&unpacked)?;
+        Ok(unpacked)
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, ApiError> {
+        self.decoder
+            .try_finish()
+            .map_err(|error| not_gzip(&error))?;
+        let unpacked = std::mem::take(self.decoder.get_mut());
+        self.count(&unpacked)?;
+        Ok(unpacked)
+    }
+
+    fn count(&mut self, unpacked: &[u8]) -> Result<(), ApiError> {
+        self.unpacked += unpacked.len() as u64;
+        if self.unpacked > unpacked_limit(self.packed) {
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "the upload unpacks to more than {} bytes from {}: send it without compression",
+                    unpacked_limit(self.packed),
+                    self.packed
+                ),
+            ));
+        }
+        Ok(())
     }
 }
 

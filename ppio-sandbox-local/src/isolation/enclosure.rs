@@ -167,6 +167,11 @@ impl Enclosure {
         self.place.root()
     }
 
+    /// The first process of its process namespace, where it has one, as this machine numbers it.
+    pub(crate) fn init_pid(&self) -> Option<i32> {
+        self.init.as_ref().map(|init| init.pid)
+    }
+
     /// A command inside the sandbox, as the leader of a process group of its own.
     pub(crate) fn command(&self, run: &Run) -> Command {
         let launch = self.isolation.launch(&self.root(), self.init.as_ref(), run);

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, watch};
 use super::lifecycle::remove_directory;
 use super::{
     AGENT_PORT, Life, Logs, Metrics, OnTimeout, Phase, ProcessConfig, ProcessTable, Registry,
-    Sandbox, StartError, Streams, prepare_root,
+    Sandbox, StartError, Streams, VerifiedListeners, prepare_root,
 };
 use crate::confined_path::USER_HOME;
 use crate::identity;
@@ -31,7 +31,6 @@ pub(crate) struct NewSandbox {
     pub(crate) timeout: Duration,
     pub(crate) on_timeout: OnTimeout,
     pub(crate) auto_resume: bool,
-    pub(crate) secure: bool,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
 }
@@ -163,11 +162,11 @@ impl Registry {
             cpu_count: new.template.cpu_count,
             memory_mb: new.template.memory_mb,
             started_at,
-            secure: new.secure,
             access_token: identity::secret(),
             auto_resume: new.auto_resume,
             timeout_seconds: new.timeout.as_secs(),
             agent_port,
+            verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
             enclosure,

@@ -11,6 +11,7 @@ mod process_table;
 mod registry;
 mod root;
 mod terminal;
+mod verified_listeners;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use process_table::{ProcessTable, StartError};
 pub(crate) use registry::Registry;
 pub(crate) use root::prepare_root;
 pub(crate) use terminal::Terminal;
+pub(crate) use verified_listeners::{VerifiedListener, VerifiedListeners};
 
 use crate::isolation::Enclosure;
 
@@ -44,9 +46,7 @@ pub(crate) struct Sandbox {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) started_at: SystemTime,
-    /// Whether calls of the in-sandbox daemon must show the access token.
-    pub(crate) secure: bool,
-    /// Unique to this sandbox, so that it also tells which sandbox a call is for.
+    /// What calls of its daemon must show. Unique to this sandbox, so that it also tells which sandbox a call is for.
     pub(crate) access_token: String,
     /// Whether traffic wakes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
@@ -54,6 +54,7 @@ pub(crate) struct Sandbox {
     pub(crate) timeout_seconds: u64,
     /// Where its port 8080 really is.
     pub(crate) agent_port: Port,
+    pub(crate) verified_listeners: VerifiedListeners,
     /// The variables and the working directory of every process started in it.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,

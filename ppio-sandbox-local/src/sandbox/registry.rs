@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{CreateError, Phase, Ports, Sandbox};
 use crate::isolation::{CgroupParent, Isolation};
+use crate::key::constant_time_eq;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -104,7 +105,7 @@ impl Registry {
     pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<Sandbox>> {
         self.lock()
             .values()
-            .find(|sandbox| sandbox.access_token == token)
+            .find(|sandbox| constant_time_eq(sandbox.access_token.as_bytes(), token.as_bytes()))
             .cloned()
     }
 

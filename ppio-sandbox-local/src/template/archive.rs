@@ -1,19 +1,38 @@
-//! Uploaded archives (tar.gz, or plain tar from clients told not to compress), which nobody has to trust.
+//! Uploaded archives (tar.gz, or plain tar from clients told not to compress), which may mean harm.
+//!
+//! An archive is unpacked from one open directory to the next. What an entry may be is checked
+//! against the entries before it, the same way at the upload and when it is unpacked.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
+use crate::confined_path::{ConfinedPath, OpenDirectory};
+
 /// Of one archive, unpacked, in bytes.
 const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
+/// Of one archive, directories that are only part of a path included.
 const MAX_ENTRIES: usize = 100_000;
-/// Archives may unpack to this many times their size, and to [`FREE_SIZE`] in any case. Sources
+/// Of all paths of one archive together, in bytes.
+const MAX_PATHS: usize = 64 * 1024 * 1024;
+/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in any case. Sources
 /// and programs shrink to a tenth, not to a two-hundredth.
 const MAX_RATIO: u64 = 200;
 const FREE_SIZE: u64 = 64 * 1024 * 1024;
+/// Of what precedes the content of one entry, in bytes: it is read into memory.
+const MAX_HEADER: u64 = 1024 * 1024;
+/// The longest path of an entry and the longest name in it, in bytes, and how deep it may lie.
+const MAX_PATH: usize = 4000;
+const MAX_NAME: usize = 255;
+const MAX_LEVELS: usize = 250;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Debug, thiserror::Error)]
@@ -22,52 +41,189 @@ pub(crate) enum ArchiveError {
     Malformed(String),
     #[error("the archive unpacks to more than {0} bytes")]
     TooLarge(u64),
-    #[error("the archive holds more than {MAX_ENTRIES} entries")]
+    #[error(
+        "the archive holds more than {MAX_ENTRIES} entries, or paths of more than {MAX_PATHS} bytes"
+    )]
     TooMany,
+    #[error("the header of an entry of the archive is larger than {MAX_HEADER} bytes")]
+    Header,
     #[error("the archive's entry {0:?} leads out of the directory it is unpacked in")]
     Escape(String),
-    #[error("the archive's entry {0:?} is neither a file, a directory nor a symbolic link")]
+    #[error("the archive's entry {0:?} is neither a file, a directory nor a link")]
     Kind(String),
+    #[error(
+        "the archive's entry {0:?} lies below, or takes the place of, another entry that is no directory, or of a directory"
+    )]
+    Conflict(String),
+    #[error(
+        "the archive's entry {0:?} is a hard link to something else than an earlier file of the archive"
+    )]
+    HardLink(String),
+    #[error("the archive's entry {0:?} has a path that is too long or too deep")]
+    Path(String),
     #[error("failed to unpack: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Reads a whole archive without unpacking it. Blocks.
-pub(crate) fn inspect(archive: &Path) -> Result<(), ArchiveError> {
-    walk(archive, |_, _| Ok(()))
+impl ArchiveError {
+    /// Whether the archive is at fault, and not this machine.
+    pub(crate) fn is_of_archive(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+
+    /// Whether the archive is merely too large.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::TooMany)
+    }
 }
 
-/// Unpacks into `target`, a directory that nothing else writes to. Blocks.
+/// Reads a whole archive without unpacking it. Blocks.
+pub(crate) fn inspect(archive: &Path) -> Result<(), ArchiveError> {
+    walk(archive, |_, _, _| Ok(()))
+}
+
+/// Unpacks into `target`, an empty directory. Blocks.
 pub(crate) fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> {
-    // Links come last: until then there is none that a file could be written through.
-    let mut links: Vec<(PathBuf, PathBuf)> = Vec::new();
-    walk(archive, |path, entry| {
-        let place = target.join(path);
-        match entry.header().entry_type() {
-            EntryType::Directory => fs::create_dir_all(&place)?,
-            EntryType::Symlink => {
-                let link = entry.link_name()?.unwrap_or_default().into_owned();
-                links.push((place, link));
+    let mut tree = Tree {
+        root: OpenDirectory::on_host(target)?,
+        last: None,
+    };
+    walk(archive, |path, kind, content| tree.add(path, kind, content))
+}
+
+/// How many bytes may become of `packed` compressed ones.
+pub(crate) fn unpacked_limit(packed: u64) -> u64 {
+    MAX_UNPACKED.min(packed.saturating_mul(MAX_RATIO).max(FREE_SIZE))
+}
+
+/// What an entry makes, checked.
+#[derive(Debug)]
+enum New {
+    Directory,
+    File { mode: u32 },
+    Link { target: PathBuf },
+    HardLink { earlier: PathBuf },
+}
+
+/// The directory that an archive is unpacked into.
+struct Tree {
+    root: OpenDirectory,
+    /// Where the last entry went: the next one goes there too, as a rule.
+    last: Option<(PathBuf, OpenDirectory)>,
+}
+
+impl Tree {
+    fn add(&mut self, path: &Path, new: &New, content: &mut dyn Read) -> io::Result<()> {
+        if let New::Directory = new {
+            self.directory(path)?;
+            return Ok(());
+        }
+        let place = self.place(path)?;
+        match fs::remove_file(place.place()?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match new {
+            New::Directory => {}
+            New::File { mode } => {
+                let mut file = place.create()?;
+                io::copy(content, &mut file)?;
+                // Without setuid and setgid.
+                file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
             }
-            _ => {
-                if let Some(parent) = place.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                entry.unpack(&place)?;
+            New::Link { target } => place.make_link(target)?,
+            New::HardLink { earlier } => {
+                let earlier = self.place(earlier)?;
+                fs::hard_link(earlier.place()?, place.place()?)?;
             }
         }
         Ok(())
-    })?;
-    for (place, link) in links {
-        if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        std::os::unix::fs::symlink(link, place)?;
     }
-    Ok(())
+
+    fn place(&mut self, path: &Path) -> io::Result<ConfinedPath> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        Ok(self.directory(parent)?.child(name))
+    }
+
+    /// Opens a directory and makes what is missing on the way; a link on the way is an error.
+    fn directory(&mut self, path: &Path) -> io::Result<OpenDirectory> {
+        if let Some((last, directory)) = &self.last
+            && last == path
+        {
+            return Ok(directory.clone());
+        }
+        let mut directory = self.root.clone();
+        for name in path {
+            let mut next = directory.child(name);
+            match next.make_directory() {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            directory = OpenDirectory::open(&next)?;
+        }
+        self.last = Some((path.to_owned(), directory.clone()));
+        Ok(directory)
+    }
 }
 
-type Entry<'a> = tar::Entry<'a, Counted<Box<dyn Read>>>;
+/// What the entries so far make, by path.
+#[derive(Debug, Default)]
+struct Plan {
+    entries: HashMap<PathBuf, Planned>,
+    path_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Planned {
+    Directory,
+    /// Of this many bytes.
+    File(u64),
+    Link,
+}
+
+impl Plan {
+    /// Adds an entry, if it neither lies below a link or a file nor replaces a directory.
+    fn add(&mut self, path: &Path, new: Planned) -> Result<(), ArchiveError> {
+        let conflict = || ArchiveError::Conflict(path.display().to_string());
+        let parents = path.ancestors().skip(1);
+        for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
+            match self.entries.get(parent) {
+                // With it its own parents were added.
+                Some(Planned::Directory) => break,
+                Some(_) => return Err(conflict()),
+                None => {
+                    self.insert(parent, Planned::Directory)?;
+                }
+            }
+        }
+        let old = self.insert(path, new)?;
+        let is_directory = |entry| entry == Planned::Directory;
+        match old {
+            Some(old) if is_directory(old) != is_directory(new) => Err(conflict()),
+            _ => Ok(()),
+        }
+    }
+
+    fn insert(&mut self, path: &Path, new: Planned) -> Result<Option<Planned>, ArchiveError> {
+        let old = self.entries.insert(path.to_owned(), new);
+        if old.is_none() {
+            self.path_bytes += path.as_os_str().len();
+        }
+        if self.entries.len() > MAX_ENTRIES || self.path_bytes > MAX_PATHS {
+            return Err(ArchiveError::TooMany);
+        }
+        Ok(old)
+    }
+
+    /// The size of an earlier file.
+    fn file(&self, path: &Path) -> Option<u64> {
+        match self.entries.get(path)? {
+            Planned::File(size) => Some(*size),
+            Planned::Directory | Planned::Link => None,
+        }
+    }
+}
 
 fn open(archive: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = File::open(archive)?;
@@ -81,49 +237,113 @@ fn open(archive: &Path) -> io::Result<Box<dyn Read>> {
     })
 }
 
+/// Checks every entry and hands it to `visit`, with its content.
 fn walk(
     archive: &Path,
-    mut visit: impl FnMut(&Path, &mut Entry<'_>) -> io::Result<()>,
+    mut visit: impl FnMut(&Path, &New, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
     let packed = fs::metadata(archive)?.len();
-    let limit = MAX_UNPACKED.min((packed * MAX_RATIO).max(FREE_SIZE));
-    let malformed = |error: io::Error| match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Bomb>())
-    {
-        Some(Bomb) => ArchiveError::TooLarge(limit),
+    let limit = unpacked_limit(packed);
+    let budget = Rc::new(Budget {
+        total: Cell::new(limit),
+        header: Cell::new(MAX_HEADER),
+        exceeded: Cell::default(),
+    });
+    let malformed = |error: io::Error| match budget.exceeded.get() {
+        Some(Exceeded::Total) => ArchiveError::TooLarge(limit),
+        Some(Exceeded::Header) => ArchiveError::Header,
         None => ArchiveError::Malformed(error.to_string()),
     };
     let mut archive = Archive::new(Counted {
         inner: open(archive)?,
-        left: limit,
+        budget: Rc::clone(&budget),
     });
-    for (index, entry) in archive.entries().map_err(malformed)?.enumerate() {
+    let mut plan = Plan::default();
+    let mut entries = archive.entries().map_err(malformed)?;
+    for index in 0.. {
+        budget.header.set(MAX_HEADER);
+        let Some(entry) = entries.next() else {
+            break;
+        };
         if index >= MAX_ENTRIES {
             return Err(ArchiveError::TooMany);
         }
         let mut entry = entry.map_err(malformed)?;
-        let path = entry.path().map_err(malformed)?.into_owned();
-        let shown = path.display().to_string();
-        let clean = stays_inside(&path).ok_or_else(|| ArchiveError::Escape(shown.clone()))?;
-        match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::Directory => {}
-            EntryType::Symlink => {
-                let link = entry
-                    .link_name()
-                    .map_err(malformed)?
-                    .unwrap_or_default()
-                    .into_owned();
-                if !link_stays_inside(&clean, &link) {
-                    return Err(ArchiveError::Escape(shown));
-                }
-            }
-            EntryType::XGlobalHeader => continue,
-            _ => return Err(ArchiveError::Kind(shown)),
+        budget.header.set(u64::MAX);
+        if let Some((path, new)) = check(&mut entry, &mut plan, &budget, &malformed)? {
+            visit(&path, &new, &mut entry).map_err(|error| match budget.exceeded.get() {
+                None => ArchiveError::Io(error),
+                Some(_) => malformed(error),
+            })?;
         }
-        visit(&clean, &mut entry).map_err(malformed)?;
+        // What is left of the content must not count as the header of the next entry.
+        io::copy(&mut entry, &mut io::sink()).map_err(malformed)?;
     }
     Ok(())
+}
+
+/// Checks one entry. `None` when it makes nothing.
+fn check<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    plan: &mut Plan,
+    budget: &Budget,
+    malformed: &dyn Fn(io::Error) -> ArchiveError,
+) -> Result<Option<(PathBuf, New)>, ArchiveError> {
+    let kind = entry.header().entry_type();
+    if kind == EntryType::XGlobalHeader {
+        return Ok(None);
+    }
+    let path = entry.path().map_err(malformed)?.into_owned();
+    let shown = path.display().to_string();
+    let escape = || ArchiveError::Escape(shown.clone());
+    let path = stays_inside(&path).ok_or_else(escape)?;
+    if is_too_long(&path) {
+        return Err(ArchiveError::Path(shown.chars().take(MAX_NAME).collect()));
+    }
+    if path.as_os_str().is_empty() {
+        // The directory that all of it is in.
+        return match kind {
+            EntryType::Directory => Ok(None),
+            _ => Err(escape()),
+        };
+    }
+    let (new, planned) = match kind {
+        EntryType::Regular | EntryType::Continuous => {
+            let mode = entry.header().mode().map_err(malformed)?;
+            (New::File { mode }, Planned::File(entry.size()))
+        }
+        EntryType::Directory => (New::Directory, Planned::Directory),
+        EntryType::Symlink => {
+            let target = entry.link_name().map_err(malformed)?;
+            let target = target.unwrap_or_default().into_owned();
+            if !link_stays_inside(&path, &target) || is_too_long(&target) {
+                return Err(escape());
+            }
+            (New::Link { target }, Planned::Link)
+        }
+        EntryType::Link => {
+            let earlier = entry.link_name().map_err(malformed)?;
+            let earlier = stays_inside(&earlier.unwrap_or_default()).ok_or_else(escape)?;
+            let size = plan.file(&earlier).filter(|_| earlier != path);
+            let size = size.ok_or_else(|| ArchiveError::HardLink(shown.clone()))?;
+            // A copy of the tree holds the content once more.
+            budget
+                .spend(size)
+                .map_err(|error| malformed(io::Error::other(error)))?;
+            (New::HardLink { earlier }, Planned::File(size))
+        }
+        _ => return Err(ArchiveError::Kind(shown)),
+    };
+    plan.add(&path, planned)?;
+    Ok(Some((path, new)))
+}
+
+fn is_too_long(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    bytes.len() > MAX_PATH
+        || bytes.contains(&0)
+        || path.components().count() > MAX_LEVELS
+        || path.iter().any(|name| name.len() > MAX_NAME)
 }
 
 /// The path without `.` parts; `None` when it is absolute or climbs.
@@ -137,36 +357,63 @@ fn stays_inside(path: &Path) -> Option<PathBuf> {
         .collect()
 }
 
+/// Whether a link at `place` leads to a place in the archive. It may climb only at its start: after
+/// a name, which may be that of another link, `..` may lead anywhere.
 fn link_stays_inside(place: &Path, link: &Path) -> bool {
     let mut depth = place.components().count().saturating_sub(1);
-    for part in link.components() {
+    let mut parts = link.components().peekable();
+    while let Some(part) = parts.next_if(|part| !matches!(part, Component::Normal(_))) {
         match part {
-            Component::Normal(_) => depth += 1,
             Component::CurDir => {}
             Component::ParentDir if depth > 0 => depth -= 1,
             _ => return false,
         }
     }
-    true
+    parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// Marks the error of a reader that was made to produce too much.
-#[derive(Debug, thiserror::Error)]
-#[error("the archive unpacks to too much")]
-struct Bomb;
+/// What may still be read.
+#[derive(Debug)]
+struct Budget {
+    total: Cell<u64>,
+    /// Until the content of the next entry.
+    header: Cell<u64>,
+    exceeded: Cell<Option<Exceeded>>,
+}
+
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum Exceeded {
+    #[error("the archive unpacks to too much")]
+    Total,
+    #[error("the header of an entry is too large")]
+    Header,
+}
+
+impl Budget {
+    fn spend(&self, count: u64) -> Result<(), Exceeded> {
+        for (left, exceeded) in [
+            (&self.total, Exceeded::Total),
+            (&self.header, Exceeded::Header),
+        ] {
+            let Some(rest) = left.get().checked_sub(count) else {
+                self.exceeded.set(Some(exceeded));
+                return Err(exceeded);
+            };
+            left.set(rest);
+        }
+        Ok(())
+    }
+}
 
 struct Counted<R> {
     inner: R,
-    left: u64,
+    budget: Rc<Budget>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other(Bomb))?;
+        self.budget.spend(count as u64).map_err(io::Error::other)?;
         Ok(count)
     }
 }
@@ -225,6 +472,11 @@ mod tests {
             ("a/../../evil", EntryType::Regular, ""),
             ("link", EntryType::Symlink, "/etc"),
             ("a/link", EntryType::Symlink, "../../etc"),
+            ("a/link", EntryType::Symlink, "b/../../../etc"),
+            ("a/link", EntryType::Symlink, "b/.."),
+            (".", EntryType::Regular, ""),
+            ("hard", EntryType::Link, "/etc/passwd"),
+            ("hard", EntryType::Link, "../../etc/passwd"),
         ] {
             let file = archive(|builder| entry(builder, path, kind, link, b""));
             assert!(
@@ -234,8 +486,164 @@ mod tests {
             let target = tempfile::tempdir().unwrap();
             assert!(unpack(file.path(), target.path()).is_err(), "{path} {link}");
         }
-        let file = archive(|builder| entry(builder, "hard", EntryType::Link, "/etc/passwd", b""));
-        assert!(matches!(inspect(file.path()), Err(ArchiveError::Kind(_))));
+    }
+
+    /// What is in the directory beside the one that an archive is unpacked into, and the outcome.
+    fn unpack_beside_others(file: &Path) -> (Result<(), ArchiveError>, Vec<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::write(directory.path().join("secret"), "secret").unwrap();
+        let outcome = unpack(file, &target);
+        assert_eq!(
+            fs::read(directory.path().join("secret")).unwrap(),
+            b"secret"
+        );
+        let names = fs::read_dir(directory.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        (outcome, names.filter(|name| name != "target").collect())
+    }
+
+    #[test]
+    fn no_entry_goes_through_another() {
+        type Entries = &'static [(&'static str, EntryType, &'static str)];
+        let tables: &[Entries] = &[
+            // A link, and what is written through it.
+            &[
+                ("d", EntryType::Symlink, "."),
+                ("d/x", EntryType::Regular, ""),
+            ],
+            &[
+                ("a/b/d", EntryType::Symlink, "../.."),
+                ("a/b/d/x", EntryType::Regular, ""),
+            ],
+            &[
+                ("a/d", EntryType::Symlink, "../a"),
+                ("a/d/e", EntryType::Symlink, "../.."),
+                ("a/d/e/secret", EntryType::Regular, ""),
+            ],
+            &[
+                ("d", EntryType::Symlink, "."),
+                ("d/x/", EntryType::Directory, ""),
+            ],
+            &[
+                ("d", EntryType::Symlink, "."),
+                ("d/", EntryType::Directory, ""),
+            ],
+            // A directory that becomes a link.
+            &[
+                ("d/x", EntryType::Regular, ""),
+                ("d", EntryType::Symlink, "."),
+            ],
+            &[
+                ("d", EntryType::Regular, ""),
+                ("d/x", EntryType::Regular, ""),
+            ],
+            // Hard links to what is no file, or not in the archive, or not yet.
+            &[("l", EntryType::Symlink, "x"), ("h", EntryType::Link, "l")],
+            &[
+                ("d/", EntryType::Directory, ""),
+                ("h", EntryType::Link, "d"),
+            ],
+            &[("h", EntryType::Link, "x"), ("x", EntryType::Regular, "")],
+            &[("x", EntryType::Regular, ""), ("x", EntryType::Link, "x")],
+            &[
+                ("a/x", EntryType::Regular, ""),
+                ("d", EntryType::Symlink, "a"),
+                ("h", EntryType::Link, "d/x"),
+            ],
+        ];
+        for entries in tables {
+            let file = archive(|builder| {
+                for (path, kind, link) in *entries {
+                    entry(builder, path, *kind, link, b"");
+                }
+            });
+            let inspected = inspect(file.path());
+            let (unpacked, beside) = unpack_beside_others(file.path());
+            for outcome in [inspected, unpacked] {
+                let error = outcome.expect_err(&format!("{entries:?}"));
+                let named = entries
+                    .iter()
+                    .any(|(path, ..)| error.to_string().contains(path.trim_end_matches('/')));
+                assert!(named && error.is_of_archive(), "{entries:?}: {error}");
+            }
+            assert_eq!(beside, ["secret"], "{entries:?}");
+        }
+        for kind in [EntryType::Char, EntryType::Block, EntryType::Fifo] {
+            let file = archive(|builder| entry(builder, "device", kind, "", b""));
+            let error = inspect(file.path()).unwrap_err();
+            assert!(
+                matches!(&error, ArchiveError::Kind(name) if name == "device"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_and_modes_are_what_they_may_be() {
+        let file = archive(|builder| {
+            entry(
+                builder,
+                "node/bin/tool",
+                EntryType::Symlink,
+                "../tool.js",
+                b"",
+            );
+            entry(builder, "node/tool.js", EntryType::Regular, "", b"old");
+            entry(builder, "node/tool.js", EntryType::Regular, "", b"tool");
+            entry(builder, "hard", EntryType::Link, "./node/tool.js", b"");
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o6755);
+            header.set_size(0);
+            builder
+                .append_data(&mut header, "setuid", &b""[..])
+                .unwrap();
+        });
+        inspect(file.path()).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        unpack(file.path(), target.path()).unwrap();
+        for name in ["node/bin/tool", "hard"] {
+            assert_eq!(
+                fs::read(target.path().join(name)).unwrap(),
+                b"tool",
+                "{name}"
+            );
+        }
+        let mode = fs::metadata(target.path().join("setuid"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn small_archives_that_grow_are_refused() {
+        // Hard links: in a copy each is a file of its own.
+        let file = archive(|builder| {
+            entry(builder, "x", EntryType::Regular, "", &vec![0; 1024 * 1024]);
+            for number in 0..80 {
+                entry(builder, &format!("h{number}"), EntryType::Link, "x", b"");
+            }
+        });
+        assert!(matches!(
+            inspect(file.path()),
+            Err(ArchiveError::TooLarge(_))
+        ));
+        // A name, which is read into memory.
+        let name = vec![b'x'; 2 * 1024 * 1024];
+        let file = archive(|builder| {
+            entry(builder, "long", EntryType::GNULongName, "", &name);
+            entry(builder, "x", EntryType::Regular, "", b"");
+        });
+        assert!(matches!(inspect(file.path()), Err(ArchiveError::Header)));
+        for path in ["x".repeat(300), "x/".repeat(300), "x/".repeat(2500)] {
+            let file = archive(|builder| {
+                entry(builder, "long", EntryType::GNULongName, "", path.as_bytes());
+                entry(builder, "x", EntryType::Regular, "", b"");
+            });
+            assert!(matches!(inspect(file.path()), Err(ArchiveError::Path(_))));
+        }
     }
 
     #[test]

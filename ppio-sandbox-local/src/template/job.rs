@@ -1,6 +1,7 @@
 //! One build at work: from what it starts from, step by step, to the files of a template.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use super::{StoreError, TemplateStore};
 use crate::confined_path::{LastLink, confine};
 use crate::isolation::{Enclosure, Limits};
 use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
+
+/// The size of an `agent.yaml` that is read, in bytes.
+const MAX_AGENT_FILE: u64 = 1024 * 1024;
 
 /// What a build works with.
 pub(super) struct Job {
@@ -186,11 +190,20 @@ impl Job {
         }
         let read = |name: &str| {
             let file = confine(root, "/app", name, LastLink::Follow).ok()?.open();
-            std::io::read_to_string(file.ok()?).ok()
+            let mut text = String::new();
+            let limited = &mut file.ok()?.take(MAX_AGENT_FILE + 1);
+            limited.read_to_string(&mut text).ok()?;
+            Some(text)
         };
         let Some(text) = ["agent.yaml", "agent.yml"].into_iter().find_map(read) else {
             return;
         };
+        if text.len() as u64 > MAX_AGENT_FILE {
+            let message =
+                format!("agent.yaml is left out: it is larger than {MAX_AGENT_FILE} bytes");
+            self.log.push(Level::Warn, message);
+            return;
+        }
         match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
             Ok(document) => {
                 metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);

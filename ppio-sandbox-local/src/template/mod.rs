@@ -2,6 +2,7 @@
 
 mod archive;
 mod build;
+mod confined_copy;
 mod copy_tree;
 mod job;
 mod name;
@@ -11,7 +12,7 @@ mod store;
 mod stored;
 mod uploads;
 
-pub(crate) use archive::ArchiveError;
+pub(crate) use archive::unpacked_limit;
 pub(crate) use build::{BuildRequest, Builder, STEP, Source, Step};
 pub(crate) use copy_tree::copy_tree;
 pub(crate) use name::TemplateName;

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive;
 use super::build::BuildLog;
-use super::copy_tree::{copy_entry, copy_tree};
+use super::confined_copy;
 use super::record::Recipe;
 use super::uploads::archive_path;
-use crate::confined_path::{LastLink, confine};
+use crate::confined_path::{ConfinedPath, LastLink, confine};
 use crate::identity;
 use crate::isolation::{self, DEFAULT_PATH, Enclosure, Run};
 use crate::sandbox::{Level, LineCutter, user_environment};
@@ -121,17 +121,23 @@ impl Workshop {
                 let unpacked = self.scratch.join(identity::short_id('x'));
                 std::fs::create_dir_all(&unpacked)?;
                 archive::unpack(&archive, &unpacked)?;
-                let found = unpacked.join(source.trim_start_matches("./").trim_start_matches('/'));
+                // The archive is all that a source can name, also with `..` and through links.
+                let among_files =
+                    |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
+                let found = among_files(source)?;
                 // A pattern such as `*.py` was resolved by the client: all of the archive is meant.
                 let is_pattern = source.contains(['*', '?', '[']);
-                match (found.exists(), is_pattern) {
+                match (found.metadata().is_ok(), is_pattern) {
                     (true, _) => self.place(&found, target, *mode)?,
-                    (false, true) => self.place(&unpacked, target, *mode)?,
+                    (false, true) => self.place(&among_files(".")?, target, *mode)?,
                     (false, false) => return Err(StepError::NoSource(source.clone())),
                 }
                 std::fs::remove_dir_all(unpacked)?;
             }
-            Step::Add { source, target } => self.place(source, target, None)?,
+            Step::Add { source, target } => {
+                let source = ConfinedPath::on_host(source)?;
+                self.place(&source, target, None)?;
+            }
             Step::Environment { variables } => {
                 self.recipe.environment.extend(variables.iter().cloned());
             }
@@ -152,20 +158,22 @@ impl Workshop {
     }
 
     /// Copies a file to a file or into a directory, a directory's content into a directory.
-    fn place(&self, source: &Path, target: &str, mode: Option<u32>) -> Result<(), StepError> {
+    fn place(
+        &self,
+        source: &ConfinedPath,
+        target: &str,
+        mode: Option<u32>,
+    ) -> Result<(), StepError> {
         let confined = |target: &str| confine(&self.root, &self.base(), target, LastLink::Follow);
         let mut place = confined(target)?;
-        if source.is_dir() {
-            place.make_parents()?;
-            copy_tree(source, &place.place()?)?;
-        } else {
-            if target.ends_with('/') || place.metadata().is_ok_and(|found| found.is_dir()) {
-                let name = source.file_name().unwrap_or_default().to_string_lossy();
-                place = confined(&format!("{target}/{name}"))?;
-            }
-            place.make_parents()?;
-            copy_entry(source, &place.place()?)?;
+        let into_directory =
+            target.ends_with('/') || place.metadata().is_ok_and(|found| found.is_dir());
+        if into_directory && !source.metadata()?.is_dir() {
+            let name = source.inside.file_name().unwrap_or_default();
+            place = confined(&format!("{target}/{}", name.to_string_lossy()))?;
         }
+        place.make_parents()?;
+        confined_copy::copy(source, &mut place)?;
         if let Some(mode) = mode
             && !place.metadata()?.is_symlink()
         {
@@ -238,6 +246,69 @@ impl Workshop {
                 return Ok(());
             }
             cutter.feed(&buffer[..count], |line| self.log.push(Level::Info, line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_looked_for_in_the_archive_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for place in ["root", "scratch", "template/files"] {
+            fs::create_dir_all(at(place)).unwrap();
+        }
+        fs::write(at("scratch/secret"), "secret").unwrap();
+        let mut archive = tar::Builder::new(fs::File::create(at("template/files/abc")).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(5);
+        archive
+            .append_data(&mut header, "here/file", &b"found"[..])
+            .unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, "up", "here").unwrap();
+        archive.finish().unwrap();
+
+        let mut workshop = Workshop {
+            root: at("root"),
+            scratch: at("scratch"),
+            template_directory: at("template"),
+            recipe: Recipe::default(),
+            log: Arc::default(),
+        };
+        let mut copy = |source: &str| {
+            workshop.apply(&Step::Copy {
+                source: source.into(),
+                target: "/copied".into(),
+                mode: None,
+                hash: "abc".into(),
+            })
+        };
+        for source in [
+            "../secret",
+            "here/../../secret",
+            "/../secret",
+            "up/../../secret",
+            "~",
+        ] {
+            let outcome = copy(source);
+            assert!(
+                matches!(outcome, Err(StepError::NoSource(_))),
+                "{source}: {outcome:?}"
+            );
+        }
+        assert!(!at("root/copied").exists());
+        for source in ["here/file", "./here/file", "/here/file", "up/file"] {
+            copy(source).unwrap();
+            assert_eq!(fs::read(at("root/copied")).unwrap(), b"found", "{source}");
         }
     }
 }

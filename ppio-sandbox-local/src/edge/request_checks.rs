@@ -1,0 +1,99 @@
+//! What every request must satisfy before it is routed.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, Version, header};
+
+use super::hosts::{Hosts, host_of};
+use crate::api_error::ApiError;
+
+/// Refuses a request whose end or host can be read in two ways, and one for a foreign host.
+/// Afterwards `Host` names the host that the request is for.
+pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
+    check_framing(request)?;
+    let host = host(request)?;
+    if let Some(host) = &host
+        && !hosts.answers_for(host_of(host).as_ref().map_or(host, |host| host.host()))
+    {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "{host} is not a host name of the local platform: call it as localhost or \
+                 127.0.0.1, or allow the name with LocalPlatformBuilder::allow_host"
+            ),
+        ));
+    }
+    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    Ok(())
+}
+
+/// A body ends by `chunked` alone or by its length; hyper lets other codings before `chunked` pass.
+fn check_framing(request: &Request<Body>) -> Result<(), ApiError> {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    let is_chunked = coding
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"chunked");
+    if !is_chunked || codings.next().is_some() {
+        return Err(ApiError::bad_request(
+            "the transfer encoding of a request must be `chunked` and nothing else",
+        ));
+    }
+    if request.headers().contains_key(header::CONTENT_LENGTH) {
+        return Err(ApiError::bad_request(
+            "a request has a content length or a transfer encoding, not both",
+        ));
+    }
+    Ok(())
+}
+
+/// The host with its port: of the request line where it names one (RFC 9112, section 3.2.2),
+/// otherwise of the header. `None` for HTTP/1.0 without one.
+fn host(request: &Request<Body>) -> Result<Option<String>, ApiError> {
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let header = headers.next();
+    if headers.next().is_some() {
+        return Err(ApiError::bad_request(
+            "the request has more than one Host header",
+        ));
+    }
+    let header = match header {
+        None if request.version() >= Version::HTTP_11 => {
+            return Err(ApiError::bad_request("the request has no Host header"));
+        }
+        None => None,
+        Some(value) => {
+            let host = value.to_str().ok().and_then(host_of);
+            let malformed = || ApiError::bad_request("the Host header is not a host name");
+            Some(host.ok_or_else(malformed)?.to_string())
+        }
+    };
+    match request.uri().authority() {
+        None => Ok(header),
+        Some(authority) => host_of(authority.as_str())
+            .map(|host| Some(host.to_string()))
+            .ok_or_else(|| ApiError::bad_request("the request line does not name a host")),
+    }
+}
+
+/// Refuses a request that a browser sends for a foreign page. Without a browser there is no
+/// `Origin`.
+pub(super) fn check_page(request: &Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
+    for origin in request.headers().get_all(header::ORIGIN) {
+        let origin = String::from_utf8_lossy(origin.as_bytes());
+        if !hosts.trusts_page(&origin) {
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                format!(
+                    "a page of {origin:?} may not call the local platform: serve the page from \
+                     localhost"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Sockets that were found to belong to a sandbox.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+/// More ports than this are not remembered; what is not remembered is looked up.
+const MAX_PORTS: usize = 256;
+
+/// For each port of a sandbox that was dialled, where it is reached and the inodes of the sockets
+/// that listen there. The number of a socket is not given to another one for billions of sockets.
+#[derive(Debug, Default)]
+pub(crate) struct VerifiedListeners {
+    ports: Mutex<HashMap<u16, VerifiedListener>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VerifiedListener {
+    pub(crate) address: SocketAddr,
+    pub(crate) inodes: BTreeSet<u64>,
+}
+
+impl VerifiedListeners {
+    pub(crate) fn get(&self, port: u16) -> Option<VerifiedListener> {
+        self.lock().get(&port).cloned()
+    }
+
+    pub(crate) fn insert(&self, port: u16, listener: VerifiedListener) {
+        let mut ports = self.lock();
+        if ports.len() >= MAX_PORTS {
+            ports.clear();
+        }
+        ports.insert(port, listener);
+    }
+
+    pub(crate) fn remove(&self, port: u16) {
+        self.lock().remove(&port);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u16, VerifiedListener>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
