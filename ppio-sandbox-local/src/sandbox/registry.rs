@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{CreateError, Phase, Ports, Sandbox};
-use crate::isolation::{CgroupParent, Isolation};
+use crate::isolation::{CgroupParent, Isolation, Users};
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -20,6 +20,7 @@ pub(crate) struct Registry {
     run_directory: PathBuf,
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
+    users: Users,
 }
 
 /// A place under the limit while a sandbox is being made.
@@ -37,6 +38,7 @@ impl Registry {
         run_directory: PathBuf,
         isolation: Arc<dyn Isolation>,
         cgroup: Option<CgroupParent>,
+        users: Users,
         limit: usize,
     ) -> Self {
         Self {
@@ -48,6 +50,7 @@ impl Registry {
             run_directory,
             isolation,
             cgroup,
+            users,
         }
     }
 
@@ -65,6 +68,10 @@ impl Registry {
 
     pub(super) fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(crate) fn users(&self) -> &Users {
+        &self.users
     }
 
     pub(crate) fn run_directory(&self) -> &Path {
