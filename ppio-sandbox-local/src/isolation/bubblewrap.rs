@@ -159,7 +159,7 @@ impl Bubblewrap {
         }
         for path in &self.exposed {
             let is_mounted = |name: &&str| path.starts_with(Path::new("/").join(name));
-            if !SYSTEM.iter().chain(MOUNTED).any(|name| is_mounted(&name)) {
+            if !SYSTEM.iter().chain(MOUNTED).any(is_mounted) {
                 make_place(root, path, path.is_dir(), owner)?;
             }
         }
@@ -218,20 +218,17 @@ impl Bubblewrap {
             );
         }
         arguments.add(&["--"]);
-        match place.user() {
-            Some(user) => {
-                programs::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
-                arguments.0.extend(programs::become_user(user));
-                arguments.add(&["--"]);
-            }
-            None => {
-                programs::push(&mut arguments.0, &self.unshare, ["--user"]);
-                arguments.add(&[
-                    format!("--map-user={INNER_USER}"),
-                    format!("--map-group={INNER_USER}"),
-                    "--".to_owned(),
-                ]);
-            }
+        if let Some(user) = place.user() {
+            programs::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
+            arguments.0.extend(programs::become_user(user));
+            arguments.add(&["--"]);
+        } else {
+            programs::push(&mut arguments.0, &self.unshare, ["--user"]);
+            arguments.add(&[
+                format!("--map-user={INNER_USER}"),
+                format!("--map-group={INNER_USER}"),
+                "--".to_owned(),
+            ]);
         }
         arguments.add(&["/bin/sh", "-c", INIT]);
         arguments.0

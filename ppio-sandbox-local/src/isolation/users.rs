@@ -91,16 +91,15 @@ impl Users {
 /// The ids of `range` from a random one on, which keeps platforms that run side by side apart.
 /// In a small range the ids of running processes are left out as well.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
-    let count = range.end - range.start;
-    let random = Uuid::new_v4().as_fields().0;
-    let first = range.start;
+    let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
+    let start = range.start + random;
     let running = if *range == IN_NAMESPACE {
         owners_of_processes()
     } else {
         BTreeSet::new()
     };
-    (0..count)
-        .map(move |step| first + ((u64::from(random) + u64::from(step)) % u64::from(count)) as u32)
+    (start..range.end)
+        .chain(range.start..start)
         .filter(move |id| !running.contains(id))
 }
 
