@@ -77,7 +77,8 @@ impl LocalPlatformBuilder {
 
     /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
     /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
-    /// such as a Python virtual environment.
+    /// such as a Python virtual environment. Process groups of a platform that runs as root cannot
+    /// use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
     pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
         self.exposed.push(path.into());
         self
@@ -96,7 +97,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Starts the platform.
+    /// Starts the platform. From then on it marks the descriptors of this process above 2 to close
+    /// at `exec` whenever it starts a process, so that no sandbox inherits one.
     ///
     /// # Errors
     ///

@@ -162,8 +162,7 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
     // `/var/tmp` is everyone's: another user may have been there before.
     let found = fs::symlink_metadata(directory)?;
     let is_own = found.is_dir() && found.uid() == 0 && found.mode() & 0o022 == 0;
-    let passes = |place: &Path| fs::metadata(place).is_ok_and(|found| found.mode() & 0o001 != 0);
-    if is_own && directory.ancestors().all(passes) {
+    if is_own && isolation::every_user_passes(directory) {
         return Ok(());
     }
     Err(io::Error::new(

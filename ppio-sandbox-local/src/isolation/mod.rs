@@ -45,14 +45,34 @@ pub(crate) use watchdog::Watchdog;
 use crate::Error;
 
 /// How sandboxes are kept apart from each other and from the machine.
+///
+/// With either, a process of a sandbox has a session of its own, no open file of the platform's but
+/// its standard streams, no capability, and gains none (`no_new_privs`). A platform that runs as
+/// root gives each sandbox a user of its own; no process of a sandbox is root.
+///
+/// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
+/// address and abstract Unix sockets included, and sandboxes share its ports.
+///
+/// Which limits hold depends on the machine: see
+/// [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsolationKind {
-    /// Own process and mount namespaces through `bwrap`: the host's system is read-only, home
-    /// directories and other files are hidden, processes gain no privileges.
+    /// Own process and mount namespaces through `bwrap`.
+    ///
+    /// A sandbox sees its own files, the machine's programs (`/usr` and what `/bin` and the like
+    /// are, read-only), a copy of those files of `/etc` that programs need, and what
+    /// [`expose`](crate::LocalPlatformBuilder::expose) adds. Home directories, `/var`, `/opt`,
+    /// `/run`, `/sys` and the processes of others are not there; settings of the kernel are
+    /// read-only. The kernel itself is shared.
     Bubblewrap,
-    /// A process group of the platform's user. It separates processes for pausing and killing, and
-    /// **hides nothing**: run only code that you trust.
+    /// A process group. It separates processes for pausing and killing, and **hides nothing** that
+    /// its user can read: run only code that you trust.
+    ///
+    /// The user is the platform's, which can do whatever the platform can. Where the platform runs
+    /// as root it is one without rights, which reads what every user of the machine can read:
+    /// neither the platform's key nor another sandbox's files, and no interpreter below `/root`
+    /// either. The directories of these sandboxes are in `/var/lib/ppio-sandbox-local`.
     ///
     /// Pausing and killing find every process that a sandbox started, also one that left its
     /// process group, session and parent and cleared its environment. Without cgroups only one
@@ -181,9 +201,31 @@ pub(crate) async fn choose(
             }
         }
     }
+    if users.are_own() {
+        for path in exposed.iter().filter(|path| !every_user_passes(path)) {
+            tracing::warn!(
+                "sandboxes cannot use {}: they run as users of their own, which cannot pass a \
+                 directory on the way; put it elsewhere, or run the platform as an ordinary user",
+                path.display()
+            );
+        }
+    }
     try_out(Arc::new(ProcessGroup::new(exposed, programs)))
         .await
         .map_err(failed(IsolationKind::ProcessGroup))
+}
+
+/// Whether users without rights can go to `path`.
+pub(crate) fn every_user_passes(path: &Path) -> bool {
+    let passes = |place: &Path| {
+        std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+    };
+    // A file that is only read need not be a program.
+    let on_the_way = |path: PathBuf| {
+        let skipped = usize::from(path.is_file());
+        path.ancestors().skip(skipped).all(passes)
+    };
+    path.canonicalize().is_ok_and(on_the_way)
 }
 
 /// The PATH of a sandbox: stand-ins first, then what was exposed to it, then the rest.
