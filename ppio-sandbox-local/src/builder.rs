@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::edge::{Edge, Hosts};
-use crate::home::Home;
-use crate::isolation::{self, CgroupParent, StandIns, Watchdog};
+use crate::home::{Home, Placement};
+use crate::isolation::{self, CgroupParent, Users, Watchdog};
 use crate::key::ApiKey;
 use crate::listener::{self, Front};
 use crate::platform::LocalPlatform;
@@ -79,7 +79,8 @@ impl LocalPlatformBuilder {
 
     /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
     /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
-    /// such as a Python virtual environment.
+    /// such as a Python virtual environment. Process groups of a platform that runs as root cannot
+    /// use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
     pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
         self.exposed.push(path.into());
         self
@@ -107,7 +108,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Starts the platform.
+    /// Starts the platform. From then on it marks the descriptors of this process above 2 to close
+    /// at `exec` whenever it starts a process, so that no sandbox inherits one.
     ///
     /// # Errors
     ///
@@ -115,12 +117,18 @@ impl LocalPlatformBuilder {
     /// the port is taken, [`Error::Isolation`] when the isolation asked for does not work here,
     /// and others for a home that cannot be used.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
+        let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
+        let users = Users::new().map_err(|reason| Error::Isolation { kind, reason })?;
+        // Only bubblewrap shows a user files that it cannot reach by itself.
+        let placement = match kind {
+            IsolationKind::ProcessGroup if users.are_own() => Placement::Reachable,
+            _ => Placement::InHome,
+        };
         let home = match &self.home {
-            Some(home) => Home::open(home)?,
-            None => Home::open(&LocalPlatform::default_home()?)?,
+            Some(home) => Home::open(home, placement)?,
+            None => Home::open(&LocalPlatform::default_home()?, placement)?,
         };
         let key = ApiKey::load_or_create(&home.key())?;
-        let stand_ins = StandIns::write(home.stand_ins())?;
         let templates = Arc::new(TemplateStore::open(home.templates())?);
         let tls = if self.tls {
             Some(Tls::open(&home.certificates())?)
@@ -139,17 +147,19 @@ impl LocalPlatformBuilder {
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
         // Before the first sandbox, the trial one included.
-        let watchdog = Watchdog::start(&home.run(), cgroup.as_ref()).map_err(Error::Watchdog)?;
+        let watchdog =
+            Watchdog::start(&home.run(), home.link(), cgroup.as_ref()).map_err(Error::Watchdog)?;
         let exposed = self.exposed_paths()?;
-        let isolation =
-            isolation::choose(self.isolation, &exposed, &home, &stand_ins, cgroup.as_ref()).await?;
-        let kind = isolation.kind();
-        let unenforced_limits = isolation::unenforced(cgroup.as_ref(), isolation.substitutes());
+        let chosen =
+            isolation::choose(self.isolation, &exposed, &home, &users, cgroup.as_ref()).await?;
+        let kind = chosen.isolation.kind();
+        let unenforced_limits = isolation::unenforced(cgroup.as_ref(), chosen.substitutes);
         report(&unenforced_limits);
         let sandboxes = Arc::new(Registry::new(
             home.run(),
-            isolation,
+            chosen.isolation,
             cgroup,
+            users,
             self.sandbox_limit,
         ));
 
@@ -231,7 +241,6 @@ mod tests {
         // What is in the way of a file or directory of the home, by its name.
         for (obstacle, builder) in [
             ("key/x", bare()),
-            ("stand-ins", bare()),
             ("ca", bare().tls(true)),
             ("other", bare().port(port)),
             // Found only when the watchdog runs already, which then clears up.

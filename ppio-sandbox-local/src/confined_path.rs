@@ -16,6 +16,8 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
+use crate::ownership::Owner;
+
 /// The longest path that Linux takes, in bytes.
 const MAX_PATH: usize = 4096;
 /// The longest file name that Linux takes, in bytes.
@@ -284,29 +286,31 @@ impl ConfinedPath {
         }
     }
 
-    /// Makes a file that does not exist yet.
+    /// Makes a file that does not exist yet. As everything that is made here, it belongs to the owner
+    /// of its directory.
     pub(crate) fn create(&self) -> io::Result<File> {
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(self.place()?)
+            .open(self.place()?)?;
+        Owner::of(&*self.directory)?.give(&file)?;
+        Ok(file)
     }
 
     /// Makes the directories that are missing on the way.
     pub(crate) fn make_parents(&mut self) -> io::Result<()> {
         while self.rest.len() > 1 {
             let name = &self.rest[0];
-            match mkdirat(&*self.directory, name, Mode::from_raw_mode(0o777)) {
-                // Somebody else was faster; if it is a link, the next line refuses it.
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let next = openat(
-                &*self.directory,
-                name,
-                LOOK | OFlags::DIRECTORY,
-                Mode::empty(),
-            )?;
+            let next = match make_one(&self.directory, name) {
+                // Somebody else was faster; if it is a link, this refuses it.
+                Err(Errno::EXIST) => openat(
+                    &*self.directory,
+                    name,
+                    LOOK | OFlags::DIRECTORY,
+                    Mode::empty(),
+                )?,
+                made => made?,
+            };
             self.directory = Arc::new(next);
             self.rest.remove(0);
         }
@@ -316,7 +320,12 @@ impl ConfinedPath {
     /// Makes the directory itself, and those that are missing on the way.
     pub(crate) fn make_directory(&mut self) -> io::Result<()> {
         self.make_parents()?;
-        fs::create_dir(self.place()?)
+        match &*self.rest {
+            [name] => make_one(&self.directory, name).map(drop)?,
+            // The root itself.
+            _ => return Err(Errno::EXIST.into()),
+        }
+        Ok(())
     }
 
     /// Makes a symbolic link to `target`, which is not looked at.
@@ -407,6 +416,16 @@ impl OpenDirectory {
         names.sort();
         Ok(names.iter().map(|name| self.child(name)).collect())
     }
+}
+
+/// Makes one directory, opens it and gives it to the owner of `parent`. By its descriptor: a sandbox
+/// may put something else in its place at any time, but no directory that is not the sandbox's.
+fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
+    let made = openat(parent, name, LOOK | OFlags::DIRECTORY, Mode::empty())?;
+    let given = Owner::of(parent).and_then(|owner| owner.give(&made));
+    given.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(made)
 }
 
 /// The directory behind a descriptor. The dot keeps it from being taken for a link.

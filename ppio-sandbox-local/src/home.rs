@@ -6,14 +6,18 @@
 //! home/boot           which start of this machine `run` is of
 //! home/platform.json  where the running platform is, mode 0600
 //! home/ca/            the local certificate authority (TLS mode)
-//! home/stand-ins/     small programs that sandboxes expect on their PATH
+//! home/etc/           what sandboxes with namespaces of their own see as `/etc`
 //! home/templates/     one directory per template, survives restarts
 //! home/run/           one directory per running platform, and in it one per live sandbox
 //! ```
+//!
+//! The sandboxes of a platform that runs as root have users of their own, and without mount
+//! namespaces these have to reach their files, which they cannot below root's home. There an entry of
+//! `home/run` is a link to a directory that lies where every user may pass.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,13 +36,15 @@ pub(crate) struct Home {
     // A name of its own for each start: the watchdog of a platform that was killed may still be
     // cleaning up the directory of the last one.
     run: PathBuf,
+    /// What leads to `run` where it is not in the home.
+    link: Option<PathBuf>,
     // The lock lives as long as the file is open, so it goes with the process whatever kills it.
     _lock: File,
 }
 
 impl Home {
-    /// Creates the directories and takes the lock.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Creates the directories and takes the lock. Sandboxes live where `placement` says.
+    pub(crate) fn open(path: &Path, placement: Placement) -> Result<Self, Error> {
         fs::create_dir_all(path).map_err(Error::home(path))?;
         let path = path.canonicalize().map_err(Error::home(path))?;
         // Sandboxes and keys are private to the user who runs the platform.
@@ -66,15 +72,28 @@ impl Home {
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
         forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
         isolation::sweep_all(&all_runs).map_err(Error::home(&all_runs))?;
-        let run = all_runs.join(identity::short_id('r'));
+        let id = identity::short_id('r');
+        let entry = all_runs.join(&id);
+        let (run, link) = match placement {
+            Placement::InHome => (entry, None),
+            Placement::Reachable => (reachable_directory()?.join(&id), Some(entry)),
+        };
         let home = Self {
             path,
             run,
+            link,
             _lock: lock,
         };
-        for directory in [home.templates(), home.run(), home.stand_ins()] {
-            fs::create_dir_all(&directory).map_err(Error::home(directory))?;
+        fs::create_dir_all(home.templates()).map_err(Error::home(home.templates()))?;
+        if let Some(link) = &home.link {
+            // First, so that the next start finds what it leads to.
+            symlink(&home.run, link).map_err(Error::home(link))?;
         }
+        let mode = match placement {
+            Placement::InHome => 0o700,
+            Placement::Reachable => 0o711,
+        };
+        make_directory(&home.run, mode).map_err(Error::home(&home.run))?;
         Ok(home)
     }
 
@@ -98,15 +117,70 @@ impl Home {
         self.run.clone()
     }
 
-    pub(crate) fn stand_ins(&self) -> PathBuf {
-        self.path.join("stand-ins")
+    /// What leads to [`Home::run`] where it is not in the home.
+    pub(crate) fn link(&self) -> Option<&Path> {
+        self.link.as_deref()
     }
+
+    /// Removes the directory of the sandboxes, which must be empty.
+    pub(crate) fn remove_run(&self) -> io::Result<()> {
+        fs::remove_dir(&self.run)?;
+        self.link.as_ref().map_or(Ok(()), fs::remove_file)
+    }
+
+    pub(crate) fn system_files(&self) -> PathBuf {
+        self.path.join("etc")
+    }
+}
+
+/// Where the directories of live sandboxes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    InHome,
+    /// Where every user may pass, since sandboxes run as users of their own.
+    Reachable,
+}
+
+/// A directory of root's that every user may pass and none may list, made when there is none.
+fn reachable_directory() -> Result<PathBuf, Error> {
+    let mut failed = None;
+    for parent in ["/var/lib", "/var/tmp"] {
+        let directory = Path::new(parent).join("ppio-sandbox-local");
+        match make_reachable(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) => failed = Some(Error::home(&directory)(error)),
+        }
+    }
+    Err(failed.unwrap_or(Error::NoHome))
+}
+
+fn make_reachable(directory: &Path) -> io::Result<()> {
+    match make_directory(directory, 0o711) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // `/var/tmp` is everyone's: another user may have been there before.
+    let found = fs::symlink_metadata(directory)?;
+    let is_own = found.is_dir() && found.uid() == 0 && found.mode() & 0o022 == 0;
+    if is_own && isolation::every_user_passes(directory) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "it is not a directory of root's that other users may pass",
+    ))
+}
+
+/// Makes a directory with exactly this mode.
+fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode))
 }
 
 impl Drop for Home {
     /// Removes the directory of a start that failed. One with sandboxes in it is the watchdog's.
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.run);
+        let _ = self.remove_run();
     }
 }
 
@@ -120,8 +194,7 @@ fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
     if fs::read(&path).is_ok_and(|last| last == current) {
         return Ok(());
     }
-    fs::remove_dir_all(all_runs)?;
-    fs::create_dir(all_runs)?;
+    isolation::remove_runs(all_runs)?;
     fs::write(path, current)
 }
 
@@ -172,12 +245,12 @@ mod tests {
     #[test]
     fn a_home_has_one_platform_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Home::open(directory.path()).unwrap();
+        let first = Home::open(directory.path(), Placement::InHome).unwrap();
         assert!(matches!(
-            Home::open(directory.path()),
+            Home::open(directory.path(), Placement::InHome),
             Err(Error::HomeInUse { .. })
         ));
         drop(first);
-        Home::open(directory.path()).unwrap();
+        Home::open(directory.path(), Placement::InHome).unwrap();
     }
 }

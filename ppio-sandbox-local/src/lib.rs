@@ -25,6 +25,7 @@ mod isolation;
 mod json_body;
 mod key;
 mod listener;
+mod ownership;
 mod parameters;
 mod platform;
 mod running;

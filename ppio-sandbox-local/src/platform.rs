@@ -126,10 +126,10 @@ impl LocalPlatform {
         if let Some(cgroup) = self.shared.sandboxes.cgroup() {
             cgroup.remove().await.map_err(Error::home(cgroup.path()))?;
         }
-        let leftovers = run.clone();
+        let shared = Arc::clone(&self.shared);
         let swept = tokio::task::spawn_blocking(move || {
-            isolation::sweep(&leftovers)?;
-            std::fs::remove_dir(&leftovers)
+            isolation::sweep(&shared.home.run())?;
+            shared.home.remove_run()
         });
         if let Ok(swept) = swept.await {
             swept.map_err(Error::home(&run))?;

@@ -189,7 +189,7 @@ mod tests {
             LocalPlatform::running_at(home.path()).is_none(),
             "a file without a platform counts for nothing"
         );
-        let _starting = home::Home::open(home.path()).unwrap();
+        let _starting = home::Home::open(home.path(), home::Placement::InHome).unwrap();
         assert!(
             LocalPlatform::running_at(home.path()).is_none(),
             "nor does one from before a start that is under way"

@@ -1,17 +1,21 @@
 //! Runs a local platform in the home that its first argument names, until it is killed. With a
-//! second argument sandboxes are process groups without cgroups.
+//! second argument sandboxes are kept apart as it says: `bubblewrap`, or `process-groups` without
+//! cgroups.
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 
 #[tokio::main]
 async fn main() {
     let home = std::env::args().nth(1).expect("the home is the argument");
-    let mut builder = LocalPlatform::builder().home(home);
-    if std::env::args().nth(2).is_some() {
-        builder = builder
+    let builder = LocalPlatform::builder().home(home);
+    let builder = match std::env::args().nth(2).as_deref() {
+        None => builder,
+        Some("bubblewrap") => builder.isolation(IsolationKind::Bubblewrap),
+        Some("process-groups") => builder
             .isolation(IsolationKind::ProcessGroup)
-            .cgroups(false);
-    }
+            .cgroups(false),
+        Some(other) => panic!("unknown isolation {other}"),
+    };
     let platform = builder.start().await.expect("the platform starts");
     println!("{}", platform.address());
     std::future::pending::<()>().await;

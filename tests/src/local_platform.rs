@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
@@ -200,8 +200,9 @@ impl TestPlatform {
         assert_eq!(self.platform.sandbox_count(), 0, "sandboxes are left");
         assert_eq!(self.directories(), [""; 0], "files of sandboxes are left");
         let home = self.platform.home().to_owned();
+        let marks = marks(&home);
         self.platform.shutdown().await.expect("a clean end");
-        assert_eq!(processes_marked(&home), [0; 0], "processes are left");
+        assert_eq!(processes_with(&marks), [0; 0], "processes are left");
         let runs = fs::read_dir(home.join("run")).expect("the home is there");
         assert_eq!(runs.count(), 0, "files of the platform are left");
     }
@@ -259,17 +260,34 @@ pub async fn raw_request(
     }
 }
 
-/// Processes whose environment names `directory`, as every process of a sandbox below it does.
-pub fn processes_marked(directory: &Path) -> Vec<i32> {
-    let wanted = directory.as_os_str().as_bytes();
+/// Processes of the sandboxes of the platform in `home`: the environment of each names the sandbox's
+/// directory.
+pub fn processes_marked(home: &Path) -> Vec<i32> {
+    processes_with(&marks(home))
+}
+
+/// Where the sandboxes of a home are: in it, or where a platform that runs as root put them.
+fn marks(home: &Path) -> Vec<PathBuf> {
+    let runs = fs::read_dir(home.join("run"));
+    let elsewhere = runs.into_iter().flatten().flatten();
+    let elsewhere = elsewhere.filter_map(|run| fs::read_link(run.path()).ok());
+    std::iter::once(home.to_owned()).chain(elsewhere).collect()
+}
+
+fn processes_with(marks: &[PathBuf]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let is_marked = |environ: &[u8]| {
+        marks.iter().any(|mark| {
+            let mark = mark.as_os_str().as_bytes();
+            environ.windows(mark.len()).any(|part| part == mark)
+        })
+    };
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
         .filter(|entry| {
-            fs::read(entry.path().join("environ"))
-                .is_ok_and(|environ| environ.windows(wanted.len()).any(|part| part == wanted))
+            fs::read(entry.path().join("environ")).is_ok_and(|environ| is_marked(&environ))
         })
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| *pid != own)

@@ -310,11 +310,11 @@ async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
         let touch = match keeping.isolation {
             // This machine's own, that is.
             IsolationKind::ProcessGroup => "true",
-            _ => "touch /var/tmp/planted",
+            _ => "touch /etc/profile.d/planted",
         };
         let spec = TemplateSpec::new("linking")
             .run(format!("ln -s '{place}' sub; ln -s '{place}/agent.yaml' agent.yaml"))
-            .run(format!("rm -rf ../home {own}/var/tmp; ln -s '{place}' ../home; ln -s '{place}' {own}/var/tmp"))
+            .run(format!("rm -rf ../home {own}/etc/profile.d; ln -s '{place}' ../home; ln -s '{place}' {own}/etc/profile.d"))
             .run(format!("sleep {seconds} & echo left"))
             .directory(files.path())
             .run(touch);

@@ -1,9 +1,20 @@
 //! Sandboxes in namespaces of their own, through `bwrap` and `nsenter`.
+//!
+//! No program runs with a right that its sandbox does not have once a file of the sandbox can be
+//! what is run. What a sandbox sees as `/` is its own, the links to the machine's `/bin` and to the
+//! loader in `/lib64` included, so the rights are gone before the first `exec` inside:
+//!
+//! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
+//!   between entering the namespaces and its `exec`.
+//! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user. The
+//!   processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter one
+//!   each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
+//!   rights by an `exec` as a user that is not root.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,113 +22,236 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::enclosure::Place;
+use super::programs::{self, Programs};
+use super::stand_ins::STAND_INS;
+use super::system_files::SystemFiles;
 use super::{
-    DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, OWN_SYSTEM, Run, StandIns,
-    WRITABLE_SYSTEM, spawn,
+    DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser, strays,
 };
+use crate::ownership::Owner;
+use crate::sandbox::make_place;
 
-/// The parts of the host's system that a sandbox sees, read-only. Everything else is hidden.
+/// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
+/// ([`SystemFiles`]), everything else is hidden.
 const SYSTEM: &[&str] = &[
-    "bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "etc", "opt", "var", "nix",
+    "bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "nix",
 ];
-/// Where the stand-ins appear in a sandbox.
-const STAND_INS: &str = "/.ppio/bin";
-/// Says so when the namespaces stand, then lives until the platform lets go of the pipe.
-const INIT: &str = "echo ready; read -r _";
-/// Changes directory inside the sandbox, where the directory exists.
-const CHANGE_DIRECTORY: &str = r#"cd "$1" || exit 1; shift; exec "$@""#;
+/// Other places that `bwrap` mounts at.
+const MOUNTED: &[&str] = &["dev", "etc", "proc"];
+/// What of `/proc` tells of the machine instead of the sandbox's processes.
+const MASKED: &[&str] = &[
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+];
+/// The user and group of a sandbox whose platform is an ordinary user's.
+pub(crate) const INNER_USER: u32 = 1000;
+/// Reports on standard error that the namespaces stand, then lives until the platform lets go of
+/// the pipe.
+const INIT: &str = "echo ready >&2; read -r _";
 const START_DEADLINE: Duration = Duration::from_secs(10);
+/// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
+const SHARED_MEMORY: u64 = 1 << 30;
+/// What a sandbox sees as `/dev/shm` where `bwrap` cannot limit the size of one in memory.
+const SHARED_DIRECTORY: &str = ".ppio/shm";
+/// The first Linux that counts processes for each user namespace by itself.
+const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 
 #[derive(Debug)]
 pub(crate) struct Bubblewrap {
+    programs: Programs,
     bwrap: PathBuf,
     nsenter: PathBuf,
-    setpriv: PathBuf,
+    unshare: PathBuf,
     exposed: Vec<PathBuf>,
     home: PathBuf,
-    stand_ins: StandIns,
+    system_files: SystemFiles,
+    /// The arguments of `bwrap` after the root directory, which are those of every sandbox.
+    mounts: Vec<OsString>,
+    /// Whether this `bwrap` makes file systems in memory of a given size.
+    sizes: bool,
 }
 
 impl Bubblewrap {
     /// Finds the programs it needs, or says which one is missing.
     pub(crate) fn new(
         exposed: &[PathBuf],
-        home: &Path,
-        stand_ins: StandIns,
+        home: &crate::home::Home,
+        programs: Programs,
     ) -> Result<Self, String> {
-        let find = |name: &str| which::which(name).map_err(|_| format!("{name} is not installed"));
-        Ok(Self {
-            bwrap: find("bwrap")?,
-            nsenter: find("nsenter")?,
-            setpriv: find("setpriv")?,
+        let bwrap = programs::find("bwrap")?;
+        let help = std::process::Command::new(&bwrap)
+            .arg("--help")
+            .env_clear()
+            .output()
+            .map_err(|error| format!("{} does not run: {error}", bwrap.display()))?;
+        let help = String::from_utf8_lossy(&help.stdout).into_owned();
+        let system_files = SystemFiles::write(home.system_files(), exposed)
+            .map_err(|error| format!("failed to copy files of /etc: {error}"))?;
+        let mut bubblewrap = Self {
+            programs,
+            bwrap,
+            nsenter: programs::find("nsenter")?,
+            unshare: programs::find("unshare")?,
             exposed: exposed.to_vec(),
-            home: home.to_path_buf(),
-            stand_ins,
-        })
+            home: home.path().to_path_buf(),
+            system_files,
+            mounts: Vec::new(),
+            sizes: ["--size ", "--perms "]
+                .iter()
+                .all(|option| help.contains(option)),
+        };
+        bubblewrap.mounts = bubblewrap.mounts();
+        Ok(bubblewrap)
     }
 
-    fn arguments(&self, root: &Path) -> Vec<OsString> {
+    fn mounts(&self) -> Vec<OsString> {
         let mut arguments = Arguments::default();
-        arguments.add(&[
-            "--unshare-pid",
-            "--unshare-ipc",
-            "--unshare-uts",
-            "--hostname",
-            "sandbox",
-        ]);
-        arguments.add(&["--cap-drop", "ALL", "--new-session"]);
-        arguments.mount("--bind", root, Path::new("/"));
         for name in SYSTEM {
             let path = Path::new("/").join(name);
-            match fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.file_type().is_symlink() => {
-                    if let Ok(target) = fs::read_link(&path) {
-                        // A second sandbox start in the same directory finds the link in place.
-                        if !root.join(name).is_symlink() {
-                            arguments.mount("--symlink", &target, &path);
-                        }
-                    }
-                }
-                Ok(_) => arguments.mount("--ro-bind", &path, &path),
-                Err(_) => {}
+            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+                arguments.mount("--ro-bind", &path, &path);
             }
-        }
-        // Name resolution where /etc/resolv.conf points into /run.
-        arguments.mount(
-            "--ro-bind-try",
-            Path::new("/run/systemd/resolve"),
-            Path::new("/run/systemd/resolve"),
-        );
-        arguments.add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm"]);
-        if self.home.starts_with("/var")
-            || self.home.starts_with("/opt")
-            || self.home.starts_with("/usr")
-        {
-            arguments.add(&["--tmpfs".as_ref(), self.home.as_os_str()]);
         }
         arguments.mount(
             "--ro-bind",
-            self.stand_ins.directory(),
-            Path::new(STAND_INS),
+            self.system_files.directory(),
+            Path::new("/etc"),
         );
-        if Path::new("/etc/profile").exists() {
-            arguments.mount(
-                "--ro-bind",
-                &self.stand_ins.profile(),
-                Path::new("/etc/profile"),
-            );
+        arguments.add(&["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
+        for path in MASKED.iter().filter(|path| Path::new(path).exists()) {
+            arguments.mount("--ro-bind", Path::new("/dev/null"), Path::new(path));
         }
-        for (place, _) in WRITABLE_SYSTEM {
-            let target = Path::new("/").join(place);
-            // The read-only system has no room for places that it lacks.
-            if target.exists() {
-                arguments.mount("--bind", &root.join(OWN_SYSTEM).join(place), &target);
-            }
-        }
+        // What is mounted below stays writable.
+        arguments.add(&["--dev", "/dev", "--remount-ro", "/dev"]);
         for path in &self.exposed {
             arguments.mount("--ro-bind", path, path);
         }
+        // The platform's key and the files of other sandboxes, where a visible directory holds them.
+        let system = ["/usr", "/nix"].map(PathBuf::from);
+        let mut visible = self.exposed.iter().chain(&system);
+        if visible.any(|visible| self.home.starts_with(visible)) {
+            arguments.add(&["--tmpfs".as_ref(), self.home.as_os_str()]);
+        }
         arguments.0
+    }
+
+    /// Lays out what a template may have planted in the way of the mounts: none of their places is
+    /// a link.
+    fn prepare(&self, root: &Path, owner: Owner) -> io::Result<()> {
+        for name in SYSTEM {
+            let system = Path::new("/").join(name);
+            match fs::symlink_metadata(&system) {
+                Ok(found) if found.is_symlink() => {
+                    replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
+                }
+                Ok(_) => make_place(root, &system, true, owner)?,
+                // The machine has none, and programs would look there for the loader.
+                Err(_) => remove(&root.join(name))?,
+            }
+        }
+        if !self.sizes {
+            make_place(root, Path::new(SHARED_DIRECTORY), true, owner)?;
+        }
+        for name in MOUNTED {
+            make_place(root, Path::new(name), true, owner)?;
+        }
+        for path in &self.exposed {
+            let is_mounted = |name: &&str| path.starts_with(Path::new("/").join(name));
+            if !SYSTEM.iter().chain(MOUNTED).any(is_mounted) {
+                make_place(root, path, path.is_dir(), owner)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn arguments(&self, place: &Place) -> Vec<OsString> {
+        let root = place.root();
+        let mut arguments = Arguments::default();
+        programs::push(
+            &mut arguments.0,
+            &self.bwrap,
+            [
+                "--info-fd",
+                "1",
+                "--unshare-pid",
+                "--unshare-ipc",
+                "--unshare-uts",
+            ],
+        );
+        arguments.add(&[
+            "--hostname",
+            "sandbox",
+            "--new-session",
+            "--cap-drop",
+            "ALL",
+        ]);
+        match place.user() {
+            Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
+            // The terminals of a sandbox need a root to belong to, and its first process the right
+            // to make the inner namespace of that.
+            None => arguments.add(&[
+                "--unshare-user",
+                "--uid",
+                "0",
+                "--gid",
+                "0",
+                "--cap-add",
+                "CAP_SETFCAP",
+            ]),
+        }
+        arguments.mount("--bind", &root, Path::new("/"));
+        arguments.0.extend(self.mounts.iter().cloned());
+        if self.sizes {
+            let size = match place.limits().memory_bytes {
+                0 => SHARED_MEMORY,
+                memory => memory,
+            };
+            arguments.add(&["--perms", "1777", "--size", &size.to_string()]);
+            arguments.add(&["--tmpfs", "/dev/shm"]);
+        } else {
+            arguments.mount(
+                "--bind",
+                &root.join(SHARED_DIRECTORY),
+                Path::new("/dev/shm"),
+            );
+        }
+        arguments.add(&["--"]);
+        if let Some(user) = place.user() {
+            programs::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
+            arguments.0.extend(programs::become_user(user));
+            arguments.add(&["--"]);
+        } else {
+            programs::push(&mut arguments.0, &self.unshare, ["--user"]);
+            arguments.add(&[
+                format!("--map-user={INNER_USER}"),
+                format!("--map-group={INNER_USER}"),
+                "--".to_owned(),
+            ]);
+        }
+        arguments.add(&["/bin/sh", "-c", INIT]);
+        arguments.0
+    }
+}
+
+/// Puts a link to `target` in the place of whatever is at `path`.
+fn replace_by_link(path: &Path, target: &Path, owner: Owner) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    remove(path)?;
+    std::os::unix::fs::symlink(target, path)?;
+    owner.give_path(path)
+}
+
+/// Removes what is at `path`, if anything is.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -125,7 +259,7 @@ impl Bubblewrap {
 struct Arguments(Vec<OsString>);
 
 impl Arguments {
-    fn add<S: AsRef<std::ffi::OsStr>>(&mut self, arguments: &[S]) {
+    fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
         self.0.extend(
             arguments
                 .iter()
@@ -143,27 +277,36 @@ impl Isolation for Bubblewrap {
         IsolationKind::Bubblewrap
     }
 
+    fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    fn counts_processes(&self, user: &SandboxUser) -> bool {
+        user.id().is_some() || kernel() >= COUNTS_BY_NAMESPACE
+    }
+
     fn start<'a>(&'a self, place: &'a Place) -> InitFuture<'a> {
         Box::pin(async move {
-            let root = place.root();
-            // The first line of standard output tells the process id (descriptor 3 is given to
-            // bwrap for that), a later one that the namespaces stand.
-            let mut arguments: Vec<OsString> = ["/bin/sh", "-c", r#"exec "$@" 3>&1"#, "sh"]
-                .iter()
-                .map(OsString::from)
-                .collect();
-            arguments.push(self.bwrap.clone().into());
-            arguments.extend(["--info-fd", "3"].map(OsString::from));
-            arguments.extend(self.arguments(&root));
-            arguments.extend(["--", "/bin/sh", "-c", INIT].map(OsString::from));
-            let mut command = place.command(arguments);
+            self.system_files.refresh();
+            self.prepare(&place.root(), place.owner())?;
+            let mut command = place.command(self.arguments(place), false);
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped());
-            let mut child = spawn(&mut command)?;
-            match tokio::time::timeout(START_DEADLINE, read_pid(&mut child)).await {
-                Ok(Ok(pid)) => Ok(Some((Init { pid }, child))),
+            let mut child = super::spawn(&mut command)?;
+            let started = async {
+                let first = read_pid(&mut child).await?;
+                let joined = match place.user() {
+                    Some(_) => first,
+                    None => *strays::children_of(first)?
+                        .first()
+                        .ok_or_else(|| io::Error::other("the sandbox's first process is gone"))?,
+                };
+                Init::hold(first, joined)
+            };
+            match tokio::time::timeout(START_DEADLINE, started).await {
+                Ok(Ok(init)) => Ok(Some((init, child))),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -173,67 +316,118 @@ impl Isolation for Bubblewrap {
         })
     }
 
-    fn launch(&self, _root: &Path, init: Option<&Init>, run: &Run) -> Launch {
-        let mut arguments = Arguments::default();
-        let pid = init.map_or_else(String::new, |init| init.pid.to_string());
-        arguments.add(&[self.nsenter.as_os_str()]);
-        if in_other_user_namespace(&pid) {
-            arguments.add(&["--user", "--preserve-credentials"]);
+    fn launch(&self, place: &Place, init: Option<&Init>, run: &Run) -> Launch {
+        let mut entering = Arguments::default();
+        if let Some(init) = init {
+            programs::push(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
+            entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
+            entering.add(&[&self.nsenter]);
+            if let Some(user) = place.user() {
+                // Open files instead of a process id, which is another's once the process is gone.
+                entering.add(&[
+                    format!("--mount={}", init.mount.path()),
+                    format!("--pid={}", init.pid.path()),
+                    format!("--ipc={}", init.ipc.path()),
+                    format!("--uts={}", init.uts.path()),
+                    format!("--setuid={user}"),
+                    format!("--setgid={user}"),
+                    "--".to_owned(),
+                ]);
+            } else {
+                entering.add(&[
+                    format!("--user={}", init.user.path()),
+                    "--preserve-credentials".to_owned(),
+                    "--".to_owned(),
+                ]);
+                entering.add(&[&self.nsenter]);
+                // In the outer namespace no file of the platform can be opened. Namespaces of a
+                // process that took the number of one that is gone cannot be entered from it.
+                entering.add(&["--user", "--preserve-credentials"]);
+                entering.add(&["--mount", "--pid", "--ipc", "--uts", "--target"]);
+                entering.add(&[init.joined.to_string(), "--".to_owned()]);
+            }
         }
-        arguments.add(&["--mount", "--pid", "--ipc", "--uts", "--target", &pid, "--"]);
-        arguments.add(&[self.setpriv.as_os_str()]);
-        arguments.add(&[
-            "--no-new-privs",
-            "--inh-caps=-all",
-            "--ambient-caps=-all",
-            "--bounding-set=-all",
-            "--",
-        ]);
-        arguments.add(&[
-            "/bin/sh",
-            "-c",
-            CHANGE_DIRECTORY,
-            "sh",
-            &run.directory,
-            &run.program,
-        ]);
-        arguments.add(&run.arguments);
-        let mut environment: BTreeMap<String, String> = run.environment.clone();
-        let own = environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+        let mut variables = run.environment.clone();
+        let own = variables.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         let path = super::search_path(Path::new(STAND_INS), &self.exposed, own);
-        environment.insert("PATH".into(), path);
+        variables.insert("PATH".into(), path);
+        let program = std::iter::once(&run.program).chain(&run.arguments);
         Launch {
-            arguments: arguments.0,
-            environment,
-            directory: PathBuf::from("/"),
+            entering: entering.0,
+            enters_namespaces: true,
+            program: program.map(OsString::from).collect(),
+            variables,
+            directory: PathBuf::from(&run.directory),
         }
     }
 }
 
-/// Without privileges bwrap makes a user namespace too, and entering the others needs it.
-fn in_other_user_namespace(pid: &str) -> bool {
-    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/user")).ok();
-    namespace(pid) != namespace("self")
+/// A namespace that is held open.
+#[derive(Debug)]
+pub(crate) struct Namespace(File);
+
+impl Namespace {
+    fn open(pid: i32, name: &str) -> io::Result<Self> {
+        File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
+    }
+
+    /// Where others find it for as long as `self` lives.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> io::Result<PathBuf> {
+        fs::read_link(self.path())
+    }
 }
 
+impl Init {
+    /// Holds the namespaces of a sandbox by its first process, and the process that others join.
+    fn hold(first: i32, joined: i32) -> io::Result<Self> {
+        Ok(Self {
+            first,
+            joined,
+            user: Namespace::open(first, "user")?,
+            mount: Namespace::open(first, "mnt")?,
+            pid: Namespace::open(first, "pid")?,
+            ipc: Namespace::open(first, "ipc")?,
+            uts: Namespace::open(first, "uts")?,
+        })
+    }
+}
+
+/// The version of the running Linux.
+fn kernel() -> (u32, u32) {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let mut numbers = release
+        .split(|character: char| !character.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Reads the process id of a sandbox's first process, and waits until its namespaces stand.
 async fn read_pid(child: &mut tokio::process::Child) -> io::Result<i32> {
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("bwrap has no standard output"))?;
-    let mut lines = BufReader::new(stdout).lines();
-    let mut pid = None;
+    let missing = || io::Error::other("bwrap has no standard output");
+    let mut stdout = child.stdout.take().ok_or_else(missing)?;
+    let mut info = String::new();
+    stdout.read_to_string(&mut info).await?;
+    let stderr = child.stderr.take().ok_or_else(missing)?;
+    let mut lines = BufReader::new(stderr).lines();
+    let mut complaint = String::new();
     while let Some(line) = lines.next_line().await? {
-        if let Some(rest) = line.trim().strip_prefix("\"child-pid\":") {
-            pid = rest.trim().trim_end_matches(',').parse().ok();
-        }
         if line == "ready" {
+            let info: serde_json::Value = serde_json::from_str(&info)?;
+            let pid = info["child-pid"]
+                .as_i64()
+                .and_then(|pid| pid.try_into().ok());
             return pid.ok_or_else(|| io::Error::other("bwrap did not tell its process id"));
         }
-    }
-    let mut complaint = String::new();
-    if let Some(stderr) = &mut child.stderr {
-        stderr.read_to_string(&mut complaint).await?;
+        complaint.push_str(&line);
+        complaint.push('\n');
     }
     Err(io::Error::other(format!(
         "bwrap failed: {}",

@@ -1,6 +1,6 @@
 //! One live sandbox as the operating system sees it: a directory, its processes, its limits.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
-use super::cgroup::{Cgroup, CgroupParent};
-use super::{Controllers, Init, Isolation, Limits, Run, processors, strays};
+use super::cgroup::{Cgroup, CgroupParent, MAX_TASKS};
+use super::handover::Handover;
+use super::programs::{self, Programs};
+use super::{Controllers, Init, Isolation, Limits, Run, SandboxUser, processors, strays};
 use crate::identity;
+use crate::ownership::Owner;
 
 /// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
 pub(crate) const MARK: &str = "PPIO_LOCAL_SANDBOX";
@@ -29,15 +32,25 @@ pub(crate) const LOCKS: &str = "locks";
 
 /// Puts a process under the sandbox's control *before* it runs anything: it writes down its
 /// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
-/// does once the platform or the sandbox is gone. Shells do not agree on the letter for file locks.
+/// does once the platform or the sandbox is gone.
+///
+/// Shells do not agree on the letters for processes and file locks. A limit that cannot be set is
+/// one above the limit that holds already; those that matter are read back when the platform starts.
 const ENTER: &str = r#"
 read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
 if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
 ulimit -w "$4" 2>/dev/null || ulimit -x "$4" 2>/dev/null
-shift 4
+if [ "$5" -gt 0 ]; then ulimit -p "$5" 2>/dev/null || ulimit -u "$5"; fi 2>/dev/null
+{ ulimit -c 0; ulimit -f "$6"; ulimit -n "$7"; } 2>/dev/null
+shift 7
 exec "$@"
 "#;
+
+/// The largest file that a process of a sandbox can write, in bytes.
+const MAX_FILE: u64 = 64 << 30;
+/// Descriptors that one process of a sandbox can have open.
+const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// How long processes may take to disappear once they were killed.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
@@ -53,6 +66,10 @@ pub(crate) struct Place {
     locks: u64,
     /// The processors it may run on, where its cgroup does not limit its share.
     processors: Option<String>,
+    user: SandboxUser,
+    programs: Programs,
+    /// Whether the limit of processes counts those of this sandbox alone.
+    counts_processes: bool,
 }
 
 impl Place {
@@ -61,11 +78,27 @@ impl Place {
         self.directory.join("root")
     }
 
-    /// A command that enters the sandbox's control and then becomes `arguments`.
-    pub(crate) fn command<I, S>(&self, arguments: I) -> Command
+    /// The user of the sandbox's processes, `None` for the platform's.
+    pub(crate) fn user(&self) -> Option<u32> {
+        self.user.id()
+    }
+
+    /// The owner of the sandbox's files.
+    pub(crate) fn owner(&self) -> Owner {
+        self.user.owner()
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// A command that enters the sandbox's control and then becomes `arguments`, in a session of
+    /// its own: a terminal of the platform is out of its reach. With `controls_terminal` its
+    /// standard input becomes the terminal of that session.
+    pub(crate) fn command<I, S>(&self, arguments: I, controls_terminal: bool) -> Command
     where
         I: IntoIterator<Item = S>,
-        S: AsRef<std::ffi::OsStr>,
+        S: AsRef<OsStr>,
     {
         let cgroup = self.cgroup.as_ref().map_or(Path::new(""), Cgroup::path);
         let data_kib = if self.controllers.memory {
@@ -73,22 +106,35 @@ impl Place {
         } else {
             self.limits.memory_bytes / 1024
         };
-        let pinned = self
-            .processors
-            .iter()
-            .flat_map(|processors| ["taskset", "--cpu-list", processors].map(OsString::from));
-        let mut command = Command::new("/bin/sh");
+        let processes = if self.controllers.pids || !self.counts_processes {
+            0
+        } else {
+            MAX_TASKS
+        };
+        let pinned = self.programs.taskset.iter().zip(&self.processors);
+        let pinned = pinned.flat_map(|(taskset, processors)| {
+            [
+                taskset.as_os_str(),
+                "--cpu-list".as_ref(),
+                processors.as_ref(),
+            ]
+        });
+        let mut command = Command::new(&self.programs.setsid);
         command
-            .args(["-c", ENTER, "ppio-enter"])
+            .args(controls_terminal.then_some("--ctty"))
+            .args(["/bin/sh", "-c", ENTER, "ppio-enter"])
             .arg(&self.directory)
             .arg(cgroup)
             .arg(data_kib.to_string())
             .arg(self.locks.to_string())
+            .arg(processes.to_string())
+            .arg((MAX_FILE / 512).to_string())
+            .arg(MAX_DESCRIPTORS.to_string())
             .args(pinned)
             .args(arguments)
             .env_clear()
             .env(MARK, &self.directory)
-            .process_group(0)
+            .current_dir("/")
             .stdin(Stdio::null());
         command
     }
@@ -111,6 +157,7 @@ impl Enclosure {
         directory: PathBuf,
         cgroup: Option<&CgroupParent>,
         limits: Limits,
+        user: SandboxUser,
     ) -> io::Result<Self> {
         fs::write(directory.join(GROUPS), "")?;
         let locks = identity::rare_number();
@@ -123,9 +170,11 @@ impl Enclosure {
         let cgroup = cgroup
             .map(|parent| parent.child(&name, limits))
             .transpose()?;
-        let processors = (!controllers.cpu && which::which("taskset").is_ok())
+        let programs = isolation.programs().clone();
+        let processors = (!controllers.cpu && programs.taskset.is_some())
             .then(|| processors::choose(limits.cpu_count))
             .flatten();
+        let counts_processes = isolation.counts_processes(&user);
         let place = Place {
             directory,
             cgroup,
@@ -133,6 +182,9 @@ impl Enclosure {
             limits,
             locks,
             processors,
+            user,
+            programs,
+            counts_processes,
         };
         match isolation.start(&place).await {
             Ok(started) => {
@@ -169,16 +221,36 @@ impl Enclosure {
 
     /// The first process of its process namespace, where it has one, as this machine numbers it.
     pub(crate) fn init_pid(&self) -> Option<i32> {
-        self.init.as_ref().map(|init| init.pid)
+        self.init.as_ref().map(|init| init.first)
     }
 
-    /// A command inside the sandbox, as the leader of a process group of its own.
+    /// The owner of its files and streams.
+    pub(crate) fn owner(&self) -> Owner {
+        self.place.owner()
+    }
+
+    /// A command inside the sandbox, as the leader of a session of its own.
     pub(crate) fn command(&self, run: &Run) -> Command {
-        let launch = self.isolation.launch(&self.root(), self.init.as_ref(), run);
-        let mut command = self.place.command(launch.arguments);
-        command
-            .envs(launch.environment)
-            .current_dir(launch.directory);
+        let launch = self.isolation.launch(&self.place, self.init.as_ref(), run);
+        let programs = self.isolation.programs();
+        let mut variables = launch.variables;
+        variables.insert(
+            MARK.to_owned(),
+            self.place.directory.to_string_lossy().into_owned(),
+        );
+        let Handover {
+            arguments,
+            environment,
+        } = Handover::new(programs, &launch.directory, &variables, &launch.program);
+        let mut all = launch.entering;
+        if run.terminal && launch.enters_namespaces {
+            // A session of the process namespace, in which shells find themselves.
+            programs::push(&mut all, &programs.setsid, ["--ctty"]);
+        }
+        all.extend(arguments);
+        let controls_terminal = run.terminal && !launch.enters_namespaces;
+        let mut command = self.place.command(all, controls_terminal);
+        command.envs(environment);
         command
     }
 
@@ -189,7 +261,7 @@ impl Enclosure {
         }
         let mut processes = strays::of(&self.place.directory)?;
         if let Some(init) = &self.init {
-            processes.extend(strays::in_namespace_of(init.pid)?);
+            processes.extend(init.processes()?);
             processes.sort_unstable();
             processes.dedup();
         }
@@ -218,10 +290,7 @@ impl Enclosure {
         if let Some(cgroup) = &self.place.cgroup {
             return cgroup.kill().await;
         }
-        if let Some(init) = &self.init {
-            // With the first process of a process namespace go all others.
-            strays::signal(&[init.pid], Signal::KILL);
-        }
+        // With the first process of a process namespace go all others.
         self.signal_until_settled(Signal::KILL).await
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::CgroupParent;
+use super::cgroup::MAX_TASKS;
 
 /// What a sandbox may use. Zero means no limit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,9 +96,44 @@ pub(crate) fn unenforced(
     missing
 }
 
+/// Whether `/proc/self/limits` of a process in a sandbox holds the limit that was set.
+pub(super) fn bounds_processes(limits: &str) -> bool {
+    limits.lines().any(|line| {
+        line.strip_prefix("Max processes").is_some_and(|rest| {
+            let mut fields = rest.split_ascii_whitespace();
+            let hard = fields.nth(1).and_then(|hard| hard.parse().ok());
+            hard.is_some_and(|hard: u32| hard <= MAX_TASKS)
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_processes_is_read() {
+        for (line, expected) in [
+            (
+                "Max processes             4096                 4096                 processes ",
+                true,
+            ),
+            (
+                "Max processes             4096                 96365                processes ",
+                false,
+            ),
+            (
+                "Max processes             unlimited            unlimited            processes ",
+                false,
+            ),
+            (
+                "Max open files            12                   12                   files     ",
+                false,
+            ),
+        ] {
+            assert_eq!(bounds_processes(line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn what_holds_by_other_means_is_not_listed() {

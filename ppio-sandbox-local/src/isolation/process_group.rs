@@ -1,26 +1,27 @@
 //! Sandboxes as plain process groups: works everywhere, hides nothing.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::enclosure::Place;
-use super::{Init, InitFuture, Isolation, IsolationKind, Launch, Run, StandIns};
+use super::programs::{self, Programs};
+use super::stand_ins::{BASH_ENV_FILE, STAND_INS};
+use super::{Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser};
 use crate::confined_path;
 
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
-    stand_ins: StandIns,
+    programs: Programs,
     exposed: Vec<PathBuf>,
     host_path: String,
 }
 
 impl ProcessGroup {
-    pub(crate) fn new(exposed: &[PathBuf], stand_ins: StandIns) -> Self {
+    pub(crate) fn new(exposed: &[PathBuf], programs: Programs) -> Self {
         // Nothing is hidden, so the programs the platform's user can run can be run here too.
         let host_path = std::env::var("PATH").unwrap_or_default();
         Self {
-            stand_ins,
+            programs,
             exposed: exposed.to_vec(),
             host_path,
         }
@@ -32,31 +33,40 @@ impl Isolation for ProcessGroup {
         IsolationKind::ProcessGroup
     }
 
+    fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    fn counts_processes(&self, user: &SandboxUser) -> bool {
+        // As the platform's user it would count everything that this user runs.
+        user.id().is_some()
+    }
+
     fn start<'a>(&'a self, _place: &'a Place) -> InitFuture<'a> {
         Box::pin(async { Ok(None) })
     }
 
-    fn launch(&self, root: &Path, _init: Option<&Init>, run: &Run) -> Launch {
-        let on_host = |inside: &str| confined_path::join(root, Path::new(inside));
-        let mut environment: BTreeMap<String, String> = run.environment.clone();
-        if let Some(home) = environment.get_mut("HOME") {
-            *home = on_host(home).to_string_lossy().into_owned();
+    fn launch(&self, place: &Place, _init: Option<&Init>, run: &Run) -> Launch {
+        let root = place.root();
+        let on_host = |inside: &str| confined_path::join(&root, Path::new(inside));
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let mut variables = run.environment.clone();
+        if let Some(home) = variables.get_mut("HOME") {
+            *home = text(on_host(home));
         }
-        environment.insert(
-            "TMPDIR".into(),
-            on_host("/tmp").to_string_lossy().into_owned(),
-        );
-        environment
+        variables.insert("TMPDIR".into(), text(on_host("/tmp")));
+        let stand_ins = on_host(STAND_INS);
+        variables
             .entry("BASH_ENV".into())
-            .or_insert_with(|| self.stand_ins.bash_env().to_string_lossy().into_owned());
-        let own_path = environment
+            .or_insert_with(|| text(stand_ins.join(BASH_ENV_FILE)));
+        let own_path = variables
             .get("PATH")
             .map(String::as_str)
             .unwrap_or_default();
         let rest = format!("{}:{own_path}", self.host_path);
-        let path = super::search_path(self.stand_ins.directory(), &self.exposed, &rest);
-        environment.insert("PPIO_LOCAL_PATH".into(), path.clone());
-        environment.insert("PATH".into(), path);
+        let path = super::search_path(&stand_ins, &self.exposed, &rest);
+        variables.insert("PPIO_LOCAL_PATH".into(), path.clone());
+        variables.insert("PATH".into(), path);
         // A program given by its place in the sandbox lies below the root on this machine.
         let inside = on_host(&run.program);
         let program = if run.program.starts_with('/') && inside.exists() {
@@ -70,12 +80,21 @@ impl Isolation for ProcessGroup {
         } else {
             run.directory.clone().into()
         };
-        let arguments = std::iter::once(program)
+        let program = std::iter::once(program)
             .chain(run.arguments.iter().map(OsString::from))
             .collect();
+        let mut entering = Vec::new();
+        programs::push(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
+        if let Some(user) = place.user() {
+            entering.extend(programs::become_user(user));
+            entering.push("--bounding-set=-all".into());
+        }
+        entering.push("--".into());
         Launch {
-            arguments,
-            environment,
+            entering,
+            enters_namespaces: false,
+            program,
+            variables,
             directory,
         }
     }

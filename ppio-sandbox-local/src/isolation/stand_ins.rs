@@ -1,11 +1,5 @@
 //! Programs that existing clients expect in a sandbox and that this machine may lack.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
-use crate::Error;
-
 /// `sudo`: clients start agents with `cd /app && sudo -E python agent.py`. A sandbox gains no
 /// privileges, so the command runs as it is, without the options.
 const SUDO: &str = r#"#!/bin/sh
@@ -35,7 +29,7 @@ exec python3 "$@"
 "#;
 
 /// `/etc/profile`: login shells would otherwise forget the PATH that the template gave them.
-const PROFILE: &str = r#"# Keeps PATH as the platform set it.
+pub(super) const PROFILE: &str = r#"# Keeps PATH as the platform set it.
 for script in /etc/profile.d/*.sh; do
   [ -r "$script" ] && . "$script"
 done
@@ -55,38 +49,13 @@ cd() {
 }
 "#;
 
-/// The directory of stand-ins on this machine.
-#[derive(Debug, Clone)]
-pub(crate) struct StandIns {
-    directory: PathBuf,
-}
-
-impl StandIns {
-    /// Writes them, again at every start: the texts may have changed since the last one.
-    pub(crate) fn write(directory: PathBuf) -> Result<Self, Error> {
-        for (name, text) in [
-            ("sudo", SUDO),
-            ("python", PYTHON),
-            ("profile", PROFILE),
-            ("bash-env", BASH_ENV),
-        ] {
-            let path = directory.join(name);
-            fs::write(&path, text).map_err(Error::home(&path))?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-                .map_err(Error::home(&path))?;
-        }
-        Ok(Self { directory })
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    pub(crate) fn profile(&self) -> PathBuf {
-        self.directory.join("profile")
-    }
-
-    pub(crate) fn bash_env(&self) -> PathBuf {
-        self.directory.join("bash-env")
-    }
-}
+/// Where a sandbox has them.
+pub(crate) const STAND_INS: &str = "/.ppio/bin";
+/// The file of [`STAND_INS`] that `bash` reads.
+pub(crate) const BASH_ENV_FILE: &str = "bash-env";
+/// Their names and texts.
+pub(crate) const STAND_IN_FILES: &[(&str, &str)] = &[
+    ("sudo", SUDO),
+    ("python", PYTHON),
+    (BASH_ENV_FILE, BASH_ENV),
+];

@@ -55,17 +55,24 @@ fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
     Ok(found.into_iter().collect())
 }
 
-/// The processes of the process namespace that `init` started, itself included.
-pub(crate) fn in_namespace_of(init: i32) -> io::Result<Vec<i32>> {
-    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let Some(wanted) = namespace(init) else {
-        // With its first process a namespace ends.
-        return Ok(Vec::new());
+/// The processes of a process namespace, given as the link at `/proc/<pid>/ns/pid` reads.
+pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
+    let is_in = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
     };
-    let all = processes()?;
+    Ok(processes()?.into_keys().filter(is_in).collect())
+}
+
+/// The processes that `parent` started.
+pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
+    if let Ok(children) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
+        let children = children.split_ascii_whitespace();
+        return Ok(children.filter_map(|pid| pid.parse().ok()).collect());
+    }
+    // Kernels without checkpoints have no such file.
+    let all = processes()?.into_iter();
     Ok(all
-        .into_keys()
-        .filter(|pid| namespace(*pid).as_ref() == Some(&wanted))
+        .filter_map(|(pid, stat)| (stat.parent == parent).then_some(pid))
         .collect())
 }
 
@@ -176,15 +183,42 @@ pub(crate) fn sweep(run_directory: &Path) -> io::Result<()> {
     remove_entries(run_directory)
 }
 
-/// Ends what platforms that are gone left below `all_runs` when even their watchdogs were killed.
+/// Ends what platforms that are gone left below `all_runs`, or where links there lead, when even
+/// their watchdogs were killed.
 pub(crate) fn sweep_all(all_runs: &Path) -> io::Result<()> {
     let mut sandboxes = Vec::new();
-    for run in entries(all_runs)? {
-        // Nobody's any more, or moved away by a watchdog that is at work there.
-        sandboxes.extend(entries(&run).unwrap_or_default());
+    for entry in entries(all_runs)? {
+        let runs = match fs::read_link(&entry) {
+            Ok(run) => moved(&run),
+            Err(_) => vec![entry],
+        };
+        for run in runs {
+            // Nobody's any more, or moved away by a watchdog that is at work there.
+            let inside = entries(&run).unwrap_or_default();
+            if !run.starts_with(all_runs) {
+                end(unmoved(&run), &inside);
+            }
+            sandboxes.extend(inside);
+        }
     }
     end(all_runs, &sandboxes);
-    remove_entries(all_runs)
+    remove_runs(all_runs)
+}
+
+/// A directory of sandboxes, and where a watchdog that did not finish left it.
+fn moved(run: &Path) -> Vec<PathBuf> {
+    let beside = run.parent().and_then(|parent| entries(parent).ok());
+    let mut runs = beside.unwrap_or_default();
+    runs.retain(|path| unmoved(path) == run);
+    runs
+}
+
+/// The name of a directory before a watchdog moved it.
+fn unmoved(run: &Path) -> &Path {
+    match run.to_str().and_then(|run| run.split_once(".dead.")) {
+        Some((run, _)) => Path::new(run),
+        None => run,
+    }
 }
 
 fn end(directory: &Path, sandboxes: &[PathBuf]) {
@@ -204,15 +238,31 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
         .collect()
 }
 
-fn remove_entries(directory: &Path) -> io::Result<()> {
-    for entry in entries(directory)? {
-        match fs::remove_dir_all(entry) {
-            // The watchdog of the platform that was killed may be removing the same files.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// Removes what is below `all_runs`, and what links there lead to.
+pub(crate) fn remove_runs(all_runs: &Path) -> io::Result<()> {
+    for entry in entries(all_runs)? {
+        if let Ok(run) = fs::read_link(&entry) {
+            for run in moved(&run) {
+                remove(&run)?;
+            }
         }
     }
-    Ok(())
+    remove_entries(all_runs)
+}
+
+fn remove_entries(directory: &Path) -> io::Result<()> {
+    entries(directory)?
+        .iter()
+        .try_for_each(|entry| remove(entry))
+}
+
+/// Removes a directory with all that is in it, or a link.
+fn remove(entry: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(entry) {
+        // The watchdog of the platform that was killed may be removing the same files.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use super::enclosure::MARK;
-use super::{CgroupParent, spawn};
+use super::{CgroupParent, DEFAULT_PATH, spawn};
 
 /// Reads a pipe that closes when the platform is gone. A word on it means that everything was
 /// cleaned up in order. Moving the directory away first makes sandboxes that are just starting
@@ -17,7 +17,7 @@ const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r word
 [ "$word" = done ] && exit 0
-run=$1 cgroup=$2 mark=$3
+run=$1 cgroup=$2 mark=$3 link=$4
 dead="$run.dead.$$"
 mv "$run" "$dead" 2>/dev/null || dead=$run
 clean=0 round=0
@@ -59,6 +59,7 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
 done
 [ -n "$cgroup" ] && rmdir "$cgroup" 2>/dev/null
 [ "$dead" = "$run" ] || rm -rf "$dead"
+[ -z "$link" ] || rm -f "$link"
 "#;
 
 #[derive(Debug)]
@@ -67,13 +68,25 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start(run_directory: &Path, cgroup: Option<&CgroupParent>) -> io::Result<Self> {
+    /// Starts it for the sandboxes in `run_directory`, to which `link` leads where it lies outside
+    /// of the platform's home.
+    pub(crate) fn start(
+        run_directory: &Path,
+        link: Option<&Path>,
+        cgroup: Option<&CgroupParent>,
+    ) -> io::Result<Self> {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", SCRIPT, "ppio-watchdog"])
             .arg(run_directory)
             .arg(cgroup.map_or(Path::new(""), CgroupParent::path))
             .arg(MARK)
+            .arg(link.unwrap_or(Path::new("")))
+            .env_clear()
+            .env(
+                "PATH",
+                std::env::var_os("PATH").unwrap_or(DEFAULT_PATH.into()),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

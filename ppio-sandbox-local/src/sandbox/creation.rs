@@ -1,7 +1,6 @@
 //! From a template to a running sandbox.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +53,7 @@ pub(crate) enum CreateError {
 }
 
 /// The variables that depend on who a process runs as. The user's name is a matter of the home
-/// directory only: everything runs as the user of the platform.
+/// directory only: everything in a sandbox runs as one user.
 pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
     let home = match user {
         "" | "user" => USER_HOME.to_owned(),
@@ -104,16 +103,18 @@ impl Registry {
         let agent_port = self.ports().take().ok_or(CreateError::NoPort)?;
         let root = directory.join("root");
         let source = new.template.root.clone();
+        let user = self.users().take().map_err(CreateError::Files)?;
+        let own_directory = directory.to_owned();
         let copied = tokio::task::spawn_blocking(move || {
-            fs::create_dir_all(&root)?;
+            isolation::prepare_directory(&own_directory, &user)?;
             if let Some(source) = source {
                 copy_tree(&source, &root)?;
             }
-            prepare_root(&root)?;
+            prepare_root(&root, user.owner())?;
             isolation::settle();
-            Ok(())
+            Ok(user)
         });
-        copied
+        let user = copied
             .await
             .map_err(|_| CreateError::ShuttingDown)?
             .map_err(CreateError::Files)?;
@@ -127,6 +128,7 @@ impl Registry {
             directory.to_owned(),
             self.cgroup(),
             limits,
+            user,
         )
         .await
         .map_err(CreateError::Start)?;

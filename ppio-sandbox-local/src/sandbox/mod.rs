@@ -28,7 +28,7 @@ pub(crate) use ports::{Port, Ports};
 pub(crate) use process::{Process, ProcessConfig, ProcessEvent, Streams};
 pub(crate) use process_table::{ProcessTable, StartError};
 pub(crate) use registry::Registry;
-pub(crate) use root::prepare_root;
+pub(crate) use root::{make_place, prepare_root};
 pub(crate) use terminal::Terminal;
 pub(crate) use verified_listeners::{VerifiedListener, VerifiedListeners};
 

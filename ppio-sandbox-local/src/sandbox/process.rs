@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::logs::{Level, LineCutter, Logs};
 use super::terminal::Terminal;
 use crate::isolation;
+use crate::ownership::Owner;
 
 /// How long output is still awaited after a process ended while a child of it holds the pipe.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -70,6 +73,8 @@ pub(crate) struct Process {
     input: Mutex<Option<Input>>,
     listeners: Mutex<Vec<mpsc::Sender<ProcessEvent>>>,
     end: watch::Sender<Option<ExitStatus>>,
+    /// Set once its number may be another process's.
+    reaped: AtomicBool,
 }
 
 impl std::fmt::Debug for Process {
@@ -99,25 +104,29 @@ impl Process {
         config: ProcessConfig,
         tag: Option<String>,
         streams: Streams,
+        owner: Owner,
         logs: &Arc<Logs>,
     ) -> io::Result<(Arc<Self>, mpsc::Receiver<ProcessEvent>)> {
         let (child, input, outputs, terminal) = match streams {
             Streams::Pipes { stdin } => {
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
-                command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
-                let mut child = isolation::spawn(&mut command)?;
-                let input = child.stdin.take().map(|stdin| Box::new(stdin) as Input);
+                let mut input = None;
+                if stdin {
+                    let (sender, reader) = isolation::input_pipe(owner)?;
+                    command.stdin(reader);
+                    input = Some(Box::new(sender) as Input);
+                }
                 let mut outputs: Vec<(Channel, Output)> = Vec::new();
-                if let Some(stdout) = child.stdout.take() {
-                    outputs.push((Channel::Stdout, Box::new(stdout)));
-                }
-                if let Some(stderr) = child.stderr.take() {
-                    outputs.push((Channel::Stderr, Box::new(stderr)));
-                }
+                let (output, writer) = isolation::output_pipe(owner)?;
+                command.stdout(writer);
+                outputs.push((Channel::Stdout, Box::new(output)));
+                let (output, writer) = isolation::output_pipe(owner)?;
+                command.stderr(writer);
+                outputs.push((Channel::Stderr, Box::new(output)));
+                let child = isolation::spawn(&mut command)?;
                 (child, input, outputs, None)
             }
             Streams::Terminal(terminal) => {
-                terminal.attach(&mut command)?;
+                terminal.attach(&mut command, owner)?;
                 let child = isolation::spawn(&mut command)?;
                 let input: Input = Box::new(terminal.stream()?);
                 let output: Output = Box::new(terminal.stream()?);
@@ -129,6 +138,8 @@ impl Process {
                 )
             }
         };
+        // Its copies of the process's ends would keep the output from ending.
+        drop(command);
         let pid = child
             .id()
             .ok_or_else(|| io::Error::other("the process has no id"))?;
@@ -141,6 +152,7 @@ impl Process {
             input: Mutex::new(input),
             listeners: Mutex::new(vec![sender]),
             end: watch::Sender::new(None),
+            reaped: AtomicBool::new(false),
         });
         let pumps = outputs
             .into_iter()
@@ -175,11 +187,22 @@ impl Process {
         self.input.lock().await.take();
     }
 
-    /// Signals the whole process group: children of a shell should not outlive it unnoticed.
+    /// Signals the whole process group: children of a shell should not outlive it unnoticed. With a
+    /// terminal also the group that leads its session, which may be another.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
-        rustix::process::kill_process_group(group, signal).map_err(io::Error::from)
+        let leader = self.terminal.as_ref().and_then(Terminal::session_leader);
+        if let Some(leader) = leader.filter(|leader| *leader != group) {
+            let _ = rustix::process::kill_process_group(leader, signal);
+        }
+        match rustix::process::kill_process_group(group, signal) {
+            // It is so young that it has no group of its own yet.
+            Err(Errno::SRCH) if !self.reaped.load(Ordering::Acquire) => {
+                rustix::process::kill_process(group, signal).map_err(io::Error::from)
+            }
+            signalled => signalled.map_err(io::Error::from),
+        }
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -222,6 +245,7 @@ impl Process {
             .wait()
             .await
             .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
+        self.reaped.store(true, Ordering::Release);
         // Pumps that are not done by then go on: a background child may still print, into the logs.
         let _ = tokio::time::timeout(DRAIN, futures_util::future::join_all(pumps)).await;
         self.end.send_replace(Some(status));

@@ -114,23 +114,22 @@ impl Sandbox {
             Some(cwd) => format!("{home}/{}", cwd.trim_start_matches("~/")),
             None => self.directory.clone().unwrap_or(home),
         };
-        let mut run = Run {
+        let terminal = matches!(streams, Streams::Terminal(_));
+        if terminal {
+            environment
+                .entry("TERM".into())
+                .or_insert_with(|| "xterm-256color".into());
+        }
+        let run = Run {
             program: config.cmd.clone(),
             arguments: config.args.clone(),
             environment,
             directory,
+            terminal,
         };
-        if matches!(streams, Streams::Terminal(_)) {
-            // The terminal controls the process only from a session of its own.
-            run.arguments.insert(0, run.program);
-            run.arguments.insert(0, "--ctty".into());
-            run.program = "setsid".into();
-            run.environment
-                .entry("TERM".into())
-                .or_insert_with(|| "xterm-256color".into());
-        }
         let command = self.enclosure.command(&run);
-        let (process, events) = Process::spawn(command, config, tag, streams, &self.logs)?;
+        let owner = self.enclosure.owner();
+        let (process, events) = Process::spawn(command, config, tag, streams, owner, &self.logs)?;
         self.processes.add(&process);
         Ok((process, events))
     }

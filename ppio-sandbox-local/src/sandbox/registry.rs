@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{CreateError, Phase, Ports, Sandbox};
-use crate::isolation::{CgroupParent, Isolation};
+use crate::isolation::{CgroupParent, Isolation, Users};
 use crate::key::constant_time_eq;
 
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Registry {
     run_directory: PathBuf,
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
+    users: Users,
 }
 
 /// A place under the limit while a sandbox is being made.
@@ -38,6 +39,7 @@ impl Registry {
         run_directory: PathBuf,
         isolation: Arc<dyn Isolation>,
         cgroup: Option<CgroupParent>,
+        users: Users,
         limit: usize,
     ) -> Self {
         Self {
@@ -49,6 +51,7 @@ impl Registry {
             run_directory,
             isolation,
             cgroup,
+            users,
         }
     }
 
@@ -66,6 +69,10 @@ impl Registry {
 
     pub(super) fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(crate) fn users(&self) -> &Users {
+        &self.users
     }
 
     pub(crate) fn run_directory(&self) -> &Path {

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 
-use crate::isolation::{OWN_SYSTEM, SystemPlace, WRITABLE_SYSTEM};
+use crate::isolation::{INNER_USER, OWN_SYSTEM, STAND_IN_FILES, STAND_INS};
+use crate::ownership::Owner;
 
 /// What to do with something else that stands where a directory is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,30 +20,62 @@ enum Obstacle {
     Replace,
 }
 
-/// Makes the directories that every sandbox has.
-pub(crate) fn prepare_root(root: &Path) -> io::Result<()> {
-    for directory in ["app", "home/user", "root", "tmp", "var", "run"] {
-        make_directory(root, Path::new(directory), Obstacle::Keep)?;
+/// Makes the directories and files that every sandbox has. They belong to `owner`.
+pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
+    for directory in ["app", "home/user", "root", "tmp", "var/tmp", "run"] {
+        make_directory(root, Path::new(directory), Obstacle::Keep, owner)?;
     }
-    let own_system = Path::new(OWN_SYSTEM);
-    for (place, kind) in WRITABLE_SYSTEM {
-        let own = own_system.join(place);
-        match kind {
-            SystemPlace::Directory => make_directory(root, &own, Obstacle::Replace)?,
-            SystemPlace::File => {
-                make_directory(root, own.parent().unwrap_or(own_system), Obstacle::Replace)?;
-                make_file(&root.join(own))?;
-            }
+    let own = Path::new(OWN_SYSTEM).join("etc");
+    make_place(root, &own.join("profile.d"), true, owner)?;
+    make_place(root, &own.join("environment"), false, owner)?;
+    let user = owner.id().unwrap_or(INNER_USER);
+    let passwd = format!(
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{user}::/home/user:/bin/bash\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    );
+    let group = format!("root:x:0:\ntty:x:5:\nuser:x:{user}:\nnogroup:x:65534:\n");
+    make_file(root, &own.join("passwd"), &passwd, 0o644, owner)?;
+    make_file(root, &own.join("group"), &group, 0o644, owner)?;
+    for (name, text) in STAND_IN_FILES {
+        make_file(root, &Path::new(STAND_INS).join(name), text, 0o755, owner)?;
+    }
+    for directory in ["tmp", "var/tmp"] {
+        let place = root.join(directory);
+        let parent = place.parent().unwrap_or(root);
+        let is_own = |place: &Path| fs::symlink_metadata(place).is_ok_and(|found| found.is_dir());
+        if is_own(parent) && is_own(&place) {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o1777))?;
         }
-    }
-    let tmp = root.join("tmp");
-    if fs::symlink_metadata(&tmp)?.is_dir() {
-        fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777))?;
     }
     Ok(())
 }
 
-fn make_directory(root: &Path, directory: &Path, obstacle: Obstacle) -> io::Result<()> {
+/// Makes a directory, or an empty file where there is none, at exactly `path`.
+pub(crate) fn make_place(
+    root: &Path,
+    path: &Path,
+    is_directory: bool,
+    owner: Owner,
+) -> io::Result<()> {
+    if is_directory {
+        return make_directory(root, path, Obstacle::Replace, owner);
+    }
+    let place = crate::confined_path::join(root, path);
+    let is_there = || fs::symlink_metadata(&place).is_ok_and(|found| found.is_file());
+    let parent = path.parent().unwrap_or(Path::new(""));
+    make_directory(root, parent, Obstacle::Replace, owner)?;
+    if is_there() {
+        return Ok(());
+    }
+    make_file(root, path, "", 0o644, owner)
+}
+
+fn make_directory(
+    root: &Path,
+    directory: &Path,
+    obstacle: Obstacle,
+    owner: Owner,
+) -> io::Result<()> {
     let mut place = root.to_owned();
     for part in directory.components() {
         let Component::Normal(name) = part else {
@@ -57,19 +90,25 @@ fn make_directory(root: &Path, directory: &Path, obstacle: Obstacle) -> io::Resu
             Err(error) => return Err(error),
         }
         fs::create_dir(&place)?;
+        owner.give_path(&place)?;
     }
     Ok(())
 }
 
-fn make_file(place: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(place) {
-        Ok(found) if found.is_file() => return Ok(()),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(place)?,
-        Ok(_) => fs::remove_file(place)?,
+/// Writes a file over whatever is at `path`, where no link is followed.
+fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    make_directory(root, parent, Obstacle::Replace, owner)?;
+    let place = crate::confined_path::join(root, path);
+    match fs::symlink_metadata(&place) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(&place)?,
+        Ok(_) => fs::remove_file(&place)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    fs::write(place, "")
+    fs::write(&place, text)?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(mode))?;
+    owner.give_path(&place)
 }
 
 #[cfg(test)]
@@ -85,21 +124,24 @@ mod tests {
         fs::set_permissions(outside, fs::Permissions::from_mode(0o700)).unwrap();
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        for link in ["home", "tmp", "app"] {
+        for link in ["home", "tmp", "app", "var", ".ppio"] {
             symlink(outside, root.join(link)).unwrap();
         }
+        prepare_root(root, Owner::PLATFORM).unwrap();
         let own = root.join(OWN_SYSTEM);
-        fs::create_dir_all(own.join("etc")).unwrap();
-        symlink(outside, own.join("var")).unwrap();
+        fs::remove_dir(own.join("etc/profile.d")).unwrap();
         symlink(outside, own.join("etc/profile.d")).unwrap();
-        symlink(outside.join("planted"), own.join("etc/environment")).unwrap();
+        for file in ["environment", "passwd"] {
+            fs::remove_file(own.join("etc").join(file)).unwrap();
+            symlink(outside.join("planted"), own.join("etc").join(file)).unwrap();
+        }
 
         for _ in 0..2 {
-            prepare_root(root).unwrap();
+            prepare_root(root, Owner::PLATFORM).unwrap();
             assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
             let mode = fs::metadata(outside).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o700);
-            for place in ["var/tmp", "etc/profile.d", "etc/environment"] {
+            for place in ["etc", "etc/profile.d", "etc/environment", "etc/passwd"] {
                 let found = fs::symlink_metadata(own.join(place)).unwrap();
                 assert!(!found.is_symlink(), "{place}");
             }

@@ -1,6 +1,6 @@
 //! Pseudo-terminals for interactive processes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,9 +8,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use tokio::process::Command;
+
+use crate::ownership::Owner;
 
 /// The platform's end of a pseudo-terminal.
 #[derive(Debug, Clone)]
@@ -45,16 +49,21 @@ impl Terminal {
         rustix::termios::tcsetwinsize(&self.controller, size).map_err(io::Error::from)
     }
 
-    /// Makes the terminal the standard streams of `command`.
-    pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.device)?;
+    /// Makes the terminal the standard streams of `command`, whose user it then belongs to. It must
+    /// not become the platform's own terminal, where the platform has none.
+    pub(crate) fn attach(&self, command: &mut Command, owner: Owner) -> io::Result<()> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let device = File::from(rustix::fs::open(&self.device, flags, Mode::empty())?);
+        owner.give(&device)?;
         command.stdin(Stdio::from(device.try_clone()?));
         command.stdout(Stdio::from(device.try_clone()?));
         command.stderr(Stdio::from(device));
         Ok(())
+    }
+
+    /// The process group that leads the session which the terminal controls.
+    pub(crate) fn session_leader(&self) -> Option<Pid> {
+        rustix::termios::tcgetsid(&self.controller).ok()
     }
 
     /// A stream of the platform's end. Reads and writes go through the blocking pool.

@@ -1,9 +1,17 @@
 //! Copies directories with modes and links; shares blocks where the file system can.
+//!
+//! A copy belongs to the owner of the directory that it is made in.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use crate::ownership::Owner;
+
+/// The bits of a mode that a copy keeps. A program that takes on the rights of its file's owner has
+/// no use in a sandbox, which gains no rights.
+const KEPT_MODE: u32 = 0o777;
 
 /// Copies what is in `source` into `target`, over what is there. Blocks.
 pub(crate) fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
@@ -28,6 +36,7 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
         if !old.is_ok_and(|old| old.is_dir()) {
             fs::create_dir_all(target)?;
             fs::set_permissions(target, metadata.permissions())?;
+            owner_of_parent(target)?.give_path(target)?;
         }
         return copy_tree(source, target);
     }
@@ -37,13 +46,18 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
         _ => {}
     }
     if kind.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(source)?, target);
+        std::os::unix::fs::symlink(fs::read_link(source)?, target)?;
+        return owner_of_parent(target)?.give_path(target);
     }
     if !kind.is_file() {
         // Sockets, pipes and devices are of no use in another sandbox.
         return Ok(());
     }
-    copy_file(source, target, metadata.permissions().mode())
+    copy_file(source, target, metadata.permissions().mode() & KEPT_MODE)
+}
+
+fn owner_of_parent(target: &Path) -> io::Result<Owner> {
+    Owner::of_path(target.parent().unwrap_or(Path::new("/")))
 }
 
 fn copy_file(source: &Path, target: &Path, mode: u32) -> io::Result<()> {
@@ -53,6 +67,7 @@ fn copy_file(source: &Path, target: &Path, mode: u32) -> io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(target)?;
+    owner_of_parent(target)?.give(&to)?;
     #[cfg(target_os = "linux")]
     if rustix::fs::ioctl_ficlone(&to, &from).is_ok() {
         return fs::set_permissions(target, fs::Permissions::from_mode(mode));

@@ -14,7 +14,7 @@ use super::record::{Failure, Recipe};
 use super::steps::{Step, StepError, Workshop};
 use super::{StoreError, TemplateStore};
 use crate::confined_path::{LastLink, confine};
-use crate::isolation::{Enclosure, Limits};
+use crate::isolation::{self, Enclosure, Limits, SandboxUser};
 use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
 
 /// The size of an `agent.yaml` that is read, in bytes.
@@ -102,7 +102,11 @@ impl Job {
     }
 
     async fn build(&self, staging: &Path, request: BuildRequest) -> Result<(), Unfinished> {
-        let recipe = self.prepare(staging, &request.source).await?;
+        let sandbox_user = self.sandboxes.users().take();
+        let sandbox_user = sandbox_user.map_err(|error| Unfinished::general(&error))?;
+        let recipe = self
+            .prepare(staging, &request.source, &sandbox_user)
+            .await?;
         let mut workshop = Workshop {
             root: staging.join("root"),
             scratch: staging.to_owned(),
@@ -124,8 +128,8 @@ impl Job {
             );
             let outcome = match step {
                 Step::Run { command, user } => {
-                    let running =
-                        self.run_step(&workshop, &mut enclosure, staging, command, user.as_deref());
+                    let (place, name) = ((staging, &sandbox_user), user.as_deref());
+                    let running = self.run_step(&workshop, &mut enclosure, place, command, name);
                     let Some(outcome) = running.await else {
                         applied = Err(Unfinished::Stopped);
                         break;
@@ -215,7 +219,12 @@ impl Job {
     }
 
     /// Lays out what the build starts from.
-    async fn prepare(&self, staging: &Path, source: &Source) -> Result<Recipe, Unfinished> {
+    async fn prepare(
+        &self,
+        staging: &Path,
+        source: &Source,
+        user: &SandboxUser,
+    ) -> Result<Recipe, Unfinished> {
         let (base, recipe) = match source {
             Source::Host { image } => {
                 if let Some(image) = image {
@@ -241,13 +250,14 @@ impl Job {
                 (image.root, recipe)
             }
         };
-        let root = staging.join("root");
+        let (staging, user) = (staging.to_owned(), user.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&root)?;
+            isolation::prepare_directory(&staging, &user)?;
+            let root = staging.join("root");
             if let Some(base) = base {
                 copy_tree(&base, &root)?;
             }
-            prepare_root(&root)
+            prepare_root(&root, user.owner())
         });
         prepared
             .await
@@ -262,7 +272,7 @@ impl Job {
         &self,
         workshop: &Workshop,
         enclosure: &mut Option<Enclosure>,
-        staging: &Path,
+        (staging, sandbox_user): (&Path, &SandboxUser),
         command: &str,
         user: Option<&str>,
     ) -> Option<Result<(), StepError>> {
@@ -271,7 +281,7 @@ impl Job {
         } else {
             let registry = &self.sandboxes;
             // Earlier commands may have put links where the sandbox is mounted from.
-            if let Err(error) = prepare_root(&workshop.root) {
+            if let Err(error) = prepare_root(&workshop.root, sandbox_user.owner()) {
                 return Some(Err(error.into()));
             }
             // Not to be cut short: half a sandbox is nobody's to end.
@@ -280,6 +290,7 @@ impl Job {
                 staging.to_owned(),
                 registry.cgroup(),
                 Limits::default(),
+                sandbox_user.clone(),
             );
             match opened.await {
                 Ok(opened) => enclosure.insert(opened),

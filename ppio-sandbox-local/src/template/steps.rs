@@ -201,17 +201,15 @@ impl Workshop {
             arguments: vec!["-c".into(), format!("exec 2>&1\n{command}")],
             environment,
             directory: self.base(),
+            terminal: false,
         };
         let mut command = enclosure.command(&run);
-        command
-            .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true);
+        let (output, stdout) = isolation::output_pipe(enclosure.owner())?;
+        command.stdout(stdout).kill_on_drop(true);
         let mut child = isolation::spawn(&mut command)?;
-        let output = child.stdout.take();
+        // Its copy of the writing end would keep the output from ending.
+        drop(command);
         let finished = tokio::time::timeout(RUN_DEADLINE, async {
-            let Some(output) = output else {
-                return child.wait().await;
-            };
             let mut lines = std::pin::pin!(self.log_lines(output));
             tokio::select! {
                 read = &mut lines => {
@@ -235,7 +233,7 @@ impl Workshop {
         }
     }
 
-    async fn log_lines(&self, mut output: tokio::process::ChildStdout) -> io::Result<()> {
+    async fn log_lines(&self, mut output: tokio::net::unix::pipe::Receiver) -> io::Result<()> {
         use tokio::io::AsyncReadExt as _;
         let mut cutter = LineCutter::default();
         let mut buffer = vec![0; 8192];

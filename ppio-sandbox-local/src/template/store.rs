@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::copy_tree::copy_tree;
 use super::record::{
     BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
 };
@@ -228,7 +229,13 @@ impl TemplateStore {
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
             // Only here, where no deletion can come between.
             fs::create_dir_all(self.path(template_id).join("builds"))?;
-            fs::rename(files, &root)?;
+            match fs::rename(files, &root) {
+                // A platform that runs as root may keep its sandboxes elsewhere.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    copy_tree(files, &root)?;
+                }
+                renamed => renamed?,
+            }
             build.status = BuildStatus::Ready;
             build.updated_at = now;
             build.recipe = recipe;

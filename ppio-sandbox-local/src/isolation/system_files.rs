@@ -1,0 +1,258 @@
+//! The `/etc` of sandboxes with namespaces of their own: copies of the machine's files that programs
+//! need to run, and none that could hold a secret.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use super::OWN_SYSTEM;
+use super::stand_ins::PROFILE;
+
+/// What is copied; a `*` stands for the rest of a name. Only what every user may read.
+const COPIED: &[&str] = &[
+    "alternatives",
+    "bash.bashrc",
+    "bindresvport.blacklist",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "default/locale",
+    "ethertypes",
+    "fonts",
+    "gai.conf",
+    "gss",
+    "host.conf",
+    "hosts",
+    "inputrc",
+    "java-*",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale*",
+    "localtime",
+    "lsb-release",
+    "magic",
+    "magic.mime",
+    "mailcap",
+    "mime.types",
+    "netconfig",
+    "networks",
+    "nsswitch.conf",
+    "os-release",
+    "perl",
+    "pki/ca-trust",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
+    "pki/tls/openssl.cnf",
+    "protocols",
+    "python3*",
+    "resolv.conf",
+    "rpc",
+    "services",
+    "shells",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+];
+
+/// The copies that follow their originals while the platform runs: machines change networks.
+const CURRENT: &[&str] = &["hosts", "resolv.conf"];
+
+/// What of `/etc` is each sandbox's own, as links to where it lies in the sandbox.
+const OWN: &[&str] = &["environment", "group", "passwd", "profile.d"];
+
+/// Where links of the machine may lead: a sandbox sees the same there.
+const VISIBLE: &[&str] = &["/usr", "/nix", "/bin", "/sbin", "/lib", "/lib64"];
+
+/// Larger files are no configuration.
+const MAX_SIZE: u64 = 16 << 20;
+const MAX_DEPTH: usize = 8;
+
+/// The directory that sandboxes see as `/etc`.
+#[derive(Debug)]
+pub(crate) struct SystemFiles {
+    directory: PathBuf,
+}
+
+impl SystemFiles {
+    /// Writes the directory anew: the machine may have changed since the last start. The places of
+    /// `exposed` below `/etc` are laid out, so that they can be mounted.
+    pub(crate) fn write(directory: PathBuf, exposed: &[PathBuf]) -> io::Result<Self> {
+        match fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        make_directory(&directory)?;
+        let files = Self { directory };
+        for pattern in COPIED {
+            let (parent, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+            let source = Path::new("/etc").join(parent);
+            let target = files.directory.join(parent);
+            if !pattern.contains('*') && fs::symlink_metadata(source.join(name)).is_err() {
+                continue;
+            }
+            make_directory(&target)?;
+            for name in matches(&source, name) {
+                copy(&source.join(&name), &target.join(&name), MAX_DEPTH)?;
+            }
+        }
+        fs::write(files.directory.join("profile"), PROFILE)?;
+        fs::write(files.directory.join("hostname"), "sandbox\n")?;
+        symlink("/proc/mounts", files.directory.join("mtab"))?;
+        for name in OWN {
+            symlink(
+                Path::new("/").join(OWN_SYSTEM).join("etc").join(name),
+                files.directory.join(name),
+            )?;
+        }
+        for path in exposed {
+            if let Ok(below) = path.strip_prefix("/etc") {
+                files.make_place(below, path.is_dir())?;
+            }
+        }
+        Ok(files)
+    }
+
+    fn make_place(&self, below: &Path, is_directory: bool) -> io::Result<()> {
+        let place = self.directory.join(below);
+        match fs::symlink_metadata(&place) {
+            Ok(found) if found.is_symlink() => fs::remove_file(&place)?,
+            Ok(_) => return Ok(()),
+            Err(_) => {}
+        }
+        if is_directory {
+            return fs::create_dir_all(place);
+        }
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(place, "")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Brings the copies that follow their originals up to date. In place: sandboxes that run see
+    /// the change, too.
+    pub(crate) fn refresh(&self) {
+        for name in CURRENT {
+            let (source, target) = (Path::new("/etc").join(name), self.directory.join(name));
+            if let Ok(now) = fs::read(source)
+                && fs::read(&target).is_ok_and(|before| before != now)
+                && let Err(error) = fs::write(&target, now)
+            {
+                tracing::warn!(%error, "failed to update {}", target.display());
+            }
+        }
+    }
+}
+
+/// The names in `directory` that `pattern` stands for.
+fn matches(directory: &Path, pattern: &str) -> Vec<String> {
+    let Some(start) = pattern.strip_suffix('*') else {
+        return vec![pattern.to_owned()];
+    };
+    let names = fs::read_dir(directory).into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with(start))
+        .collect()
+}
+
+/// Copies what every user may read, whatever it is; leaves out the rest.
+fn copy(source: &Path, target: &Path, depth: usize) -> io::Result<()> {
+    let Ok(real) = source.canonicalize() else {
+        // A link that leads nowhere.
+        return Ok(());
+    };
+    let Ok(metadata) = real.metadata() else {
+        return Ok(());
+    };
+    let mode = metadata.permissions().mode();
+    if source.is_symlink() && VISIBLE.iter().any(|visible| real.starts_with(visible)) {
+        return symlink(real, target);
+    }
+    if metadata.is_dir() {
+        if depth == 0 || mode & 0o005 != 0o005 {
+            return Ok(());
+        }
+        make_directory(target)?;
+        for entry in fs::read_dir(real)?.flatten() {
+            copy(&entry.path(), &target.join(entry.file_name()), depth - 1)?;
+        }
+        return Ok(());
+    }
+    if !metadata.is_file() || mode & 0o004 == 0 || metadata.len() > MAX_SIZE {
+        return Ok(());
+    }
+    let mut content = Vec::new();
+    File::open(real)?.read_to_end(&mut content)?;
+    fs::write(target, content)?;
+    fs::set_permissions(target, fs::Permissions::from_mode(0o644 | (mode & 0o111)))
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    // Whatever the platform's umask: every sandbox has a user of its own.
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_copied_that_not_everyone_may_read() {
+        let home = tempfile::tempdir().unwrap();
+        let source = home.path().join("etc");
+        fs::create_dir_all(source.join("private")).unwrap();
+        for (name, mode) in [("open", 0o644), ("secret", 0o640), ("private/key", 0o644)] {
+            fs::write(source.join(name), name).unwrap();
+            fs::set_permissions(source.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::set_permissions(source.join("private"), fs::Permissions::from_mode(0o750)).unwrap();
+        symlink("secret", source.join("link-to-secret")).unwrap();
+        symlink("open", source.join("link-to-open")).unwrap();
+        symlink("/usr/bin/env", source.join("link-to-program")).unwrap();
+        symlink("nowhere", source.join("dangling")).unwrap();
+
+        let target = home.path().join("copy");
+        copy(&source, &target, MAX_DEPTH).unwrap();
+        let mut names: Vec<_> = fs::read_dir(&target)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["link-to-open", "link-to-program", "open"]);
+        assert!(target.join("link-to-program").is_symlink());
+        assert_eq!(fs::read(target.join("link-to-open")).unwrap(), b"open");
+    }
+
+    #[test]
+    fn accounts_and_keys_of_the_machine_are_left_out() {
+        let home = tempfile::tempdir().unwrap();
+        let exposed = [PathBuf::from("/etc/hostname")];
+        let files = SystemFiles::write(home.path().join("etc"), &exposed).unwrap();
+        for name in [
+            "shadow",
+            "sudoers",
+            "ssh",
+            "pip.conf",
+            "machine-id",
+            "ssl/private",
+        ] {
+            assert!(!files.directory().join(name).exists(), "{name}");
+        }
+        for name in OWN {
+            assert!(files.directory().join(name).is_symlink(), "{name}");
+        }
+        assert!(files.directory().join("ld.so.cache").is_file());
+        // Written again over what is there.
+        SystemFiles::write(home.path().join("etc"), &exposed).unwrap();
+    }
+}

@@ -1,0 +1,308 @@
+//! A platform as a process of its own, as root or as an ordinary user, with secrets around it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use integration_tests::{RawAnswer, raw_request, until};
+use ppio_agent_client::platform::{Command as Run, Envd, NewSandbox, Sandbox};
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
+use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LIFE: Duration = Duration::from_secs(600);
+/// A user that no machine has an account for.
+const ORDINARY_USER: u32 = 54_321;
+
+/// Who runs the platform, and how it keeps sandboxes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) as_root: bool,
+    pub(crate) bubblewrap: bool,
+}
+
+impl Setting {
+    /// All that the user who runs the tests can have: root has both halves.
+    pub(crate) fn all() -> Vec<Self> {
+        let is_root = geteuid().is_root();
+        if !is_root {
+            eprintln!("not run: a platform of root's, which takes root to start");
+        }
+        let users: &[bool] = if is_root { &[true, false] } else { &[false] };
+        let both = |as_root: &bool| {
+            [true, false].map(|bubblewrap| Self {
+                as_root: *as_root,
+                bubblewrap,
+            })
+        };
+        users.iter().flat_map(both).collect()
+    }
+
+    /// Those that keep a sandbox from what its platform's user can read and do. A process group of
+    /// an ordinary user promises none of that.
+    pub(crate) fn confining() -> Vec<Self> {
+        let mut all = Self::all();
+        all.retain(|setting| setting.as_root || setting.bubblewrap);
+        all
+    }
+
+    pub(crate) fn with_bubblewrap() -> Vec<Self> {
+        let mut all = Self::all();
+        all.retain(|setting| setting.bubblewrap);
+        all
+    }
+}
+
+/// How a platform is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// In a session without a terminal.
+    Plain,
+    /// As from a terminal, with the root's secret open as descriptor 9.
+    FromTerminal,
+}
+
+/// A running platform. Dropping it ends it.
+pub(crate) struct Platform {
+    pub(crate) setting: Setting,
+    pub(crate) running: RunningPlatform,
+    /// Directories that the platform and its sandboxes may pass through, unless they are hidden.
+    pub(crate) outside: TempDir,
+    /// What no sandbox may print.
+    pub(crate) secrets: Vec<(PathBuf, String)>,
+    child: Child,
+}
+
+impl Platform {
+    pub(crate) async fn start(setting: Setting, start: Start) -> Self {
+        let outside = tempfile::tempdir().unwrap();
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let at = |name: &str| outside.path().join(name);
+        let home = at("home");
+        fs::create_dir(&home).unwrap();
+        // Where code that runs on this machine can leave a trace.
+        fs::create_dir(at("witness")).unwrap();
+        fs::set_permissions(at("witness"), fs::Permissions::from_mode(0o777)).unwrap();
+        let program = at("local-platform");
+        fs::copy(env!("CARGO_BIN_EXE_local-platform"), &program).unwrap();
+
+        let user = (geteuid().is_root() && !setting.as_root).then_some(ORDINARY_USER);
+        let mut secrets = Vec::new();
+        for (name, mode, owner) in [
+            ("secret-of-root", 0o600, None),
+            ("secret-of-the-user", 0o600, user),
+            ("secret-of-everyone", 0o644, user),
+        ] {
+            let secret = format!("{name}-{:016x}", fastrand::u64(..));
+            fs::write(at(name), &secret).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+            chown(at(name), owner, owner).unwrap();
+            // Without namespaces everyone's files are a sandbox's, too.
+            if mode == 0o600 || setting.bubblewrap {
+                secrets.push((at(name), secret));
+            }
+        }
+        chown(&home, user, user).unwrap();
+
+        let isolation = if setting.bubblewrap {
+            "bubblewrap"
+        } else {
+            "process-groups"
+        };
+        let mut line = format!(
+            "exec '{}' '{}' {isolation}",
+            program.display(),
+            home.display()
+        );
+        if let Some(user) = user {
+            line = format!(
+                "exec setpriv --reuid={user} --regid={user} --clear-groups -- sh -c {}",
+                quote(&line)
+            );
+        }
+        line = match start {
+            // A leader of a session could take a terminal that it opens for its own.
+            Start::Plain => format!("exec setsid sh -c {}", quote(&line)),
+            Start::FromTerminal => {
+                let secret = at("secret-of-root");
+                let line = format!("exec 9<'{}'; {line}", secret.display());
+                format!("exec script -qec {} /dev/null", quote(&line))
+            }
+        };
+        let child = Command::new("sh")
+            .args(["-c", &line])
+            .env("HOME", &home)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running = until("a platform that runs", || LocalPlatform::running_at(&home)).await;
+        secrets.push((running.home().join("key"), running.api_key().to_owned()));
+        Self {
+            setting,
+            running,
+            outside,
+            secrets,
+            child,
+        }
+    }
+
+    pub(crate) fn witness(&self) -> PathBuf {
+        self.outside.path().join("witness")
+    }
+
+    pub(crate) fn client(&self) -> AgentRuntimeClient {
+        let environment = self.running.environment();
+        AgentRuntimeClient::builder()
+            .config(ClientConfig {
+                base_url: Some(self.running.url().to_owned()),
+                domain: environment.get("PPIO_DOMAIN").cloned(),
+                ..ClientConfig::default()
+            })
+            .api_key(self.running.api_key())
+            .build()
+            .unwrap()
+    }
+
+    pub(crate) async fn request(&self, method: &str, path: &str, body: Value) -> RawAnswer {
+        let key = [("x-api-key", self.running.api_key())];
+        let address = self.running.url().trim_start_matches("http://");
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        raw_request(
+            address.parse().unwrap(),
+            method,
+            path,
+            &key,
+            body.as_bytes(),
+        )
+        .await
+    }
+
+    /// Builds a template, and returns its id once it is ready.
+    pub(crate) async fn template(&self, name: &str, settings: Value, steps: Value) -> String {
+        let mut new = json!({ "name": name });
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            new[key] = value.clone();
+        }
+        let new = self.request("POST", "/v3/templates", new).await.json();
+        let id = new["templateID"].as_str().unwrap().to_owned();
+        let build = new["buildID"].as_str().unwrap();
+        let path = format!("/v2/templates/{id}/builds/{build}");
+        let started = self.request("POST", &path, json!({ "steps": steps })).await;
+        assert_eq!(started.status, 202, "{started:?}");
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = format!("/templates/{id}/builds/{build}/status");
+            let status = self.request("GET", &status, Value::Null).await.json();
+            match status["status"].as_str() {
+                Some("ready") => return id,
+                Some("error") => panic!("{name}: {status}"),
+                _ => assert!(std::time::Instant::now() < deadline, "{name}: {status}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn sandbox(&self, template: &str) -> Inside {
+        let client = self.client();
+        let sandbox = client
+            .platform()
+            .create_sandbox(&NewSandbox::new(template, LIFE))
+            .await
+            .unwrap();
+        let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+        Inside {
+            client,
+            sandbox,
+            envd,
+        }
+    }
+
+    /// Checks that code of a sandbox printed no secret.
+    pub(crate) fn check(&self, doing: &str, output: &str) {
+        for (place, secret) in &self.secrets {
+            let printed = output.contains(secret.as_str());
+            assert!(
+                !printed,
+                "{:?}: {doing} reads {}",
+                self.setting,
+                place.display()
+            );
+        }
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // Its watchdog ends the sandboxes.
+        if let Some(pid) = i32::try_from(self.running.pid())
+            .ok()
+            .and_then(Pid::from_raw)
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A sandbox, for code that plays an attacker.
+pub(crate) struct Inside {
+    client: AgentRuntimeClient,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) envd: Envd,
+}
+
+impl Inside {
+    /// What a plain shell prints that runs `line`, or why it does not start.
+    pub(crate) async fn shell(&self, line: &str) -> String {
+        let mut command = Run::new("/bin/sh");
+        command.args = vec!["-c".to_owned(), line.to_owned()];
+        self.run(&command).await
+    }
+
+    pub(crate) async fn run(&self, command: &Run) -> String {
+        let output = async { self.envd.start(command).await?.output().await };
+        let ended = tokio::time::timeout(Duration::from_secs(120), output).await;
+        match ended.unwrap_or_else(|_| panic!("a command did not end: {command:?}")) {
+            Ok(output) => format!("{}{}", output.stdout_text(), output.stderr_text()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    pub(crate) async fn kill(&self) {
+        let platform = self.client.platform();
+        platform
+            .kill_sandbox(&self.sandbox.sandbox_id)
+            .await
+            .unwrap();
+    }
+}
+
+/// Text as one word for a shell.
+pub(crate) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Compiles C.
+pub(crate) fn compile(source: &str, target: &Path, options: &[&str]) {
+    let file = target.with_extension("c");
+    fs::write(&file, source).unwrap();
+    let output = Command::new("cc")
+        .args(options)
+        .arg("-o")
+        .args([target, &file])
+        .output()
+        .expect("these tests need a C compiler (on Debian: apt-get install gcc libc6-dev)");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cc failed: {complaint}");
+}
