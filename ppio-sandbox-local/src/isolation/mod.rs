@@ -38,7 +38,7 @@ pub(crate) use process_group::ProcessGroup;
 pub(crate) use programs::Programs;
 pub(crate) use spawning::{input_pipe, output_pipe, settle, spawn};
 pub(crate) use stand_ins::{STAND_IN_FILES, STAND_INS};
-pub(crate) use strays::{remove_runs, sweep, sweep_all};
+pub(crate) use strays::{remove_runs, remove_tree, sweep, sweep_all};
 pub(crate) use users::{SandboxUser, Users};
 pub(crate) use watchdog::Watchdog;
 

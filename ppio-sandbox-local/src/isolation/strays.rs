@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -258,11 +259,33 @@ fn remove_entries(directory: &Path) -> io::Result<()> {
 
 /// Removes a directory with all that is in it, or a link.
 fn remove(entry: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(entry) {
+    match remove_tree(entry) {
         // The watchdog of the platform that was killed may be removing the same files.
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes a directory whose processes are gone, also where a sandbox took the permission to do so
+/// away. Blocks.
+pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(directory)?;
+            fs::remove_dir_all(directory)
+        }
+        removed => removed,
+    }
+}
+
+fn open_up(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in entries(directory)? {
+        if fs::symlink_metadata(&entry)?.is_dir() {
+            open_up(&entry)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -58,7 +58,8 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
   sleep 0.02
 done
 [ -n "$cgroup" ] && rmdir "$cgroup" 2>/dev/null
-[ "$dead" = "$run" ] || rm -rf "$dead"
+# A sandbox may have closed its directories, which stops no root but its own user.
+[ "$dead" = "$run" ] || rm -rf "$dead" || { chmod -R u+rwx "$dead"; rm -rf "$dead"; }
 [ -z "$link" ] || rm -f "$link"
 "#;
 

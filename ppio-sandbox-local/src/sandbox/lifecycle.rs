@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::{Level, Registry, Sandbox};
+use crate::isolation;
 
 /// How often a running sandbox is measured.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
@@ -186,7 +187,9 @@ impl Sandbox {
 pub(crate) async fn remove_directory(directory: &std::path::Path) -> io::Result<()> {
     let mut attempts = 0;
     loop {
-        match tokio::fs::remove_dir_all(directory).await {
+        let removed = directory.to_owned();
+        let removing = tokio::task::spawn_blocking(move || isolation::remove_tree(&removed));
+        match removing.await.map_err(io::Error::other)? {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) if attempts >= 5 => return Err(error),

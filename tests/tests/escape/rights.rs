@@ -198,3 +198,24 @@ async fn processes_of_the_machine_are_out_of_reach() {
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_that_a_sandbox_closed_are_removed() {
+    for setting in Setting::all() {
+        let platform = Platform::start(setting, Start::Plain).await;
+        let close = "cd ~ && mkdir -p a/b/c && touch a/b/c/d && chmod 0 a/b/c a/b a && echo closed";
+        let inside = platform.sandbox("base").await;
+        assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
+        inside.kill().await;
+
+        // The next is left to the watchdog.
+        let inside = platform.sandbox("base").await;
+        assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
+        let run = platform.running.home().join("run");
+        platform.end();
+        until("files that outlive the platform", || {
+            (fs::read_dir(&run).unwrap().count() == 0).then_some(())
+        })
+        .await;
+    }
+}

@@ -241,15 +241,21 @@ impl Platform {
     }
 }
 
-impl Drop for Platform {
-    fn drop(&mut self) {
-        // Its watchdog ends the sandboxes.
+impl Platform {
+    /// Kills the platform, whose watchdog ends the sandboxes.
+    pub(crate) fn end(&self) {
         if let Some(pid) = i32::try_from(self.running.pid())
             .ok()
             .and_then(Pid::from_raw)
         {
             let _ = kill_process(pid, Signal::KILL);
         }
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        self.end();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
