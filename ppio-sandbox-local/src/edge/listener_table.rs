@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::sock_diag;
+
 /// State "listen" in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
@@ -14,17 +16,33 @@ pub(super) struct ListenerTable {
     listeners: Vec<Listener>,
 }
 
+/// A socket that listens.
 #[derive(Debug, PartialEq, Eq)]
-struct Listener {
-    address: IpAddr,
-    port: u16,
-    inode: u64,
+pub(super) struct Listener {
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+    pub(super) inode: u64,
 }
 
 impl ListenerTable {
-    /// Reads the listeners on `ports`. Blocks on two short reads: the kernel lists listeners before
-    /// connections, which are not read.
+    /// Reads the listeners on `ports`, at best with one question to the kernel. Blocks for some
+    /// microseconds.
     pub(super) fn read(ports: &[u16]) -> Self {
+        let only = match ports {
+            [port] => Some(*port),
+            _ => None,
+        };
+        match sock_diag::listeners(only) {
+            Ok(mut listeners) => {
+                listeners.retain(|listener| ports.contains(&listener.port));
+                Self { listeners }
+            }
+            Err(_) => Self::read_proc(ports),
+        }
+    }
+
+    /// Reads the kernel's text tables, which list listeners before connections.
+    fn read_proc(ports: &[u16]) -> Self {
         let mut table = Self::default();
         for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
             // Without IPv6 the second does not exist.
@@ -189,12 +207,19 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             let link = format!("/proc/self/fd/{}", listener.as_raw_fd());
             let link = std::fs::read_link(link).unwrap();
-            let inodes = ListenerTable::read(&[port]).receivers(address, port);
-            let links: Vec<_> = inodes
-                .iter()
-                .map(|inode| format!("socket:[{inode}]"))
-                .collect();
-            assert_eq!(links, [link.to_str().unwrap()], "{bound}");
+            for table in [
+                sock_diag::listeners(Some(port)).map(|listeners| ListenerTable { listeners }),
+                Ok(ListenerTable::read(&[port, 9])),
+                Ok(ListenerTable::read_proc(&[port])),
+            ] {
+                let inodes = table.unwrap().receivers(address, port);
+                let links = inodes.iter().map(|inode| format!("socket:[{inode}]"));
+                assert_eq!(
+                    links.collect::<Vec<_>>(),
+                    [link.to_str().unwrap()],
+                    "{bound}"
+                );
+            }
         }
     }
 }

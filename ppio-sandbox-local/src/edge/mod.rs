@@ -8,6 +8,7 @@ mod port_conflict;
 mod port_owner;
 mod proxy;
 mod request_checks;
+mod sock_diag;
 mod target;
 
 use std::sync::Arc;
