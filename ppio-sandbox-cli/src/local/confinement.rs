@@ -34,10 +34,33 @@ impl Confinement {
         )
     }
 
-    /// What whoever starts agents should know, one warning a line.
+    fn is_apart(&self) -> bool {
+        self.isolation != IsolationKind::ProcessGroup.to_string()
+    }
+
+    /// The warnings in one line, for a platform that another command starts.
+    pub(crate) fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.is_apart() {
+            parts.push("are not kept apart from this machine".to_owned());
+        }
+        parts.push("share this machine's network".to_owned());
+        if !self.unenforced_limits.is_empty() {
+            parts.push(format!(
+                "have no limit of {}",
+                names(&self.unenforced_limits)
+            ));
+        }
+        format!(
+            "its sandboxes {}; `ppio-sandbox-cli local status` says more",
+            parts.join(", ")
+        )
+    }
+
+    /// What the machine's owner should know before an agent runs, one warning each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.isolation == IsolationKind::ProcessGroup.to_string() {
+        if !self.is_apart() {
             warnings.push(
                 "sandboxes are not kept apart from this machine: run only agents that you trust, or install bubblewrap"
                     .to_owned(),

@@ -57,8 +57,6 @@ pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPla
         "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
         running.url()
     ));
-    for warning in Confinement::of(&running).warnings() {
-        terminal.warn(&warning);
-    }
+    terminal.warn(&Confinement::of(&running).summary());
     Ok(running)
 }

@@ -29,6 +29,11 @@ const RULES: &[(&str, &str)] = &[
     (r"\brequest [0-9a-f]{32}\b", "request <id>"),
     (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:<port>"),
     (r"\d+ (seconds?|minutes?) ago", "<time> ago"),
+    // What a machine keeps sandboxes to.
+    (
+        r"warning: its sandboxes .*; `ppio-sandbox-cli local status`",
+        "warning: its sandboxes <confinement>; `ppio-sandbox-cli local status`",
+    ),
     (r"\d+(\.\d+)? ?(B|KB|MB|KiB|MiB)\b", "<size>"),
     (r"\b\d+(\.\d+)? ?m?s\b", "<time>"),
     // Spaces at the end of a line are seen by nobody.
