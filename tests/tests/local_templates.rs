@@ -74,7 +74,7 @@ fn warned(log: &Log) -> String {
     let text = log.take();
     let lines = text.lines();
     let lines = lines.filter(|line| !line.contains("that this machine does not enforce"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
