@@ -69,6 +69,14 @@ async fn listed(platform: &LocalPlatform) -> Vec<String> {
         .collect()
 }
 
+/// What was logged since the last call, without what each start says of this machine's limits.
+fn warned(log: &Log) -> String {
+    let text = log.take();
+    let lines = text.lines();
+    let lines = lines.filter(|line| !line.contains("that this machine does not enforce"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[tokio::test]
 async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
     let log = Log::default();
@@ -84,7 +92,7 @@ async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
     let good = build(&platform, "good").await;
     let broken = build(&platform, "broken").await;
     platform.shutdown().await.unwrap();
-    assert_eq!(log.take(), "", "a first start has nothing to warn of");
+    assert_eq!(warned(&log), "", "a first start has nothing to warn of");
 
     let record = home
         .path()
@@ -121,10 +129,10 @@ async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
         fs::write(&record, &content).unwrap();
         let platform = start(home.path()).await;
         assert_eq!(listed(&platform).await, ["base", &good.id], "{why}");
-        let warned = log.take();
-        assert_eq!(warned.lines().count(), 1, "{warned}");
+        let found = warned(&log);
+        assert_eq!(found.lines().count(), 1, "{found}");
         for part in ["WARN", &broken.id, why, "left out"] {
-            assert!(warned.contains(part), "{part}: {warned}");
+            assert!(found.contains(part), "{part}: {found}");
         }
         platform.shutdown().await.unwrap();
         assert_eq!(fs::read(&record).unwrap(), content, "{why}");
@@ -137,8 +145,8 @@ async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
     fs::write(base.join("template.json"), "{").unwrap();
     let platform = start(home.path()).await;
     assert_eq!(listed(&platform).await, [&good.id, "base"]);
-    let warned = log.take();
-    assert_eq!(warned.lines().count(), 3, "{warned}");
+    let found = warned(&log);
+    assert_eq!(found.lines().count(), 3, "{found}");
     assert_eq!(
         fs::read(base.join("template.json.unreadable")).unwrap(),
         b"{"
