@@ -202,17 +202,18 @@ mod tests {
         fs::write(&path, "plain").unwrap();
         let files = ProjectFiles::open(folder.path()).unwrap();
         let done = AtomicBool::new(false);
+        let deadline = Instant::now() + Duration::from_secs(20);
         let (mut read, mut refused) = (0, 0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
+                // A failure below ends this by the deadline.
+                while !done.load(Ordering::Relaxed) && Instant::now() < deadline {
                     symlink(&secret, &other).unwrap();
                     fs::rename(&other, &path).unwrap();
                     fs::write(&other, "plain").unwrap();
                     fs::rename(&other, &path).unwrap();
                 }
             });
-            let deadline = Instant::now() + Duration::from_secs(20);
             while (read < 200 || refused < 200) && Instant::now() < deadline {
                 match files.open_file(Path::new("a")) {
                     Ok(mut file) => {
