@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::uri::Authority;
+use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,6 +61,9 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
     }
     if let Ok(host) = HeaderValue::try_from(format!("{port}-{id}.localhost")) {
         request.headers_mut().insert(header::HOST, host);
+        // A host in the request line would count instead.
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     }
 }
 
