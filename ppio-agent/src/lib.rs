@@ -85,60 +85,27 @@
 
 #![forbid(unsafe_code)]
 
-mod agent;
 mod app;
-mod blocking_pool;
-mod body;
 mod config;
-mod connection;
-mod context;
-mod cors;
-mod draining;
-mod drive;
-mod error;
-mod event_stream;
-mod failure;
-mod handler;
-mod head;
-mod header_names;
-mod healthcheck;
-mod host;
-mod index;
-mod ingress;
-mod invoke;
-mod json;
-mod logging;
-mod metrics;
-mod middleware;
-mod outlet;
-mod parts;
-mod payload;
-mod pieces;
-mod ping;
-mod playground;
-pub(crate) mod probe;
-mod record;
-mod reply;
-mod request_id;
-mod request_schema;
-mod run;
-mod scoped_body;
+mod endpoints;
+mod exchange;
+mod invocation;
 mod server;
-mod service;
-mod settings;
-mod start_error;
 pub mod task;
 pub mod testing;
 
+pub use app::run::run;
+pub use app::start_error::StartError;
 pub use app::{AgentRuntimeApp, AgentRuntimeAppBuilder};
-pub use body::{Body, BodyEnd, Request, Response};
 pub use config::RuntimeConfig;
-pub use context::{AgentRuntimeContext, RequestContext};
-pub use error::{BoxError, Error};
+pub use config::settings::ConfigError;
+pub use endpoints::ping::IntoPing;
+pub use exchange::body::{Body, BodyEnd, Request, Response};
+pub use exchange::context::{AgentRuntimeContext, RequestContext};
+pub use exchange::error::{BoxError, Error};
 /// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
 pub use http;
-pub use middleware::{IntoResponse, Next};
-pub use ping::IntoPing;
+pub use invocation::reply::{EventStream, Events, IntoReply, Json};
 /// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the
 /// signatures.
 ///
@@ -196,29 +163,30 @@ pub use ppio_agent_macros::ping;
 pub use ppio_agent_protocol::{
     ByteSize, InvocationRequest, InvocationResponse, PingResponse, PingStatus,
 };
-pub use reply::{EventStream, Events, IntoReply, Json};
-pub use run::run;
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
-pub use service::AgentService;
-pub use settings::ConfigError;
-pub use start_error::StartError;
+pub use server::middleware::{IntoResponse, Next};
+pub use server::router::AgentService;
 
 /// What the expansion of the macros calls. Not for use by hand; it may change at any time.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
 
-    pub use crate::handler::{
+    pub use crate::app::registry::{EntrypointPart, MiddlewarePart, PingPart, Place};
+    pub use crate::endpoints::ping::{
+        PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker,
+    };
+    pub use crate::invocation::event_buffer::Outlet;
+    pub use crate::invocation::handler::{
         Call, Job, context, on_blocking_thread, on_worker, pass_context, request,
     };
-    pub use crate::middleware::{Middleware, into_response, middleware, pass_next, pass_request};
-    pub use crate::outlet::Outlet;
-    pub use crate::parts::{EntrypointPart, MiddlewarePart, PingPart, Place};
-    pub use crate::ping::{PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker};
+    pub use crate::server::middleware::{
+        Middleware, into_response, middleware, pass_next, pass_request,
+    };
     /// The probes, under a name that the expansion imports.
     pub mod probe {
-        pub use crate::probe::*;
+        pub use crate::invocation::autoref::*;
     }
-    pub use crate::probe::fail;
+    pub use crate::invocation::autoref::fail;
 }

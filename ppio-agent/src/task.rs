@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use crate::context::AgentRuntimeContext;
+use crate::exchange::context::AgentRuntimeContext;
 
 /// Tasks started outside of a request belong to the process.
 static PROCESS: LazyLock<Tasks> = LazyLock::new(Tasks::default);

@@ -29,12 +29,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::app::AgentRuntimeApp;
-use crate::body::Body;
-use crate::error::Error;
-use crate::head::Head;
-use crate::json::Style;
-use crate::service::AgentService;
-use crate::start_error::StartError;
+use crate::app::start_error::StartError;
+use crate::exchange::body::Body;
+use crate::exchange::error::Error;
+use crate::exchange::json::Style;
+use crate::exchange::request_headers::Head;
+use crate::server::router::AgentService;
 
 /// An agent that is called without a socket.
 #[derive(Debug, Clone)]

@@ -1,0 +1,176 @@
+//! `GET /`: what this service is, to programs; in debug mode to people as well.
+
+use std::time::SystemTime;
+
+use http::header::{ACCEPT, VARY};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::endpoints::request_schema::Schema;
+use crate::endpoints::{ping, playground};
+use crate::exchange::body::Response;
+use crate::exchange::json;
+use crate::invocation::handler;
+use crate::server::agent::Agent;
+
+pub(crate) fn answer(agent: &Agent, headers: &HeaderMap) -> Response {
+    if !agent.settings.debug {
+        return description(agent, None);
+    }
+    let mut response = if wants_html(headers) {
+        playground::page()
+    } else {
+        description(agent, handler::request_schema(&agent.handler))
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().append(VARY, vary);
+    response
+}
+
+/// Browsers name HTML when a person asks for a page; `curl` and a page's own `fetch` do not.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("text/html"))
+}
+
+#[derive(Serialize)]
+struct Description {
+    service: &'static str,
+    version: &'static str,
+    status: &'static str,
+    timestamp: String,
+    endpoints: Endpoints,
+    /// A JSON Schema of what the entrypoint takes; in debug mode only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Schema>,
+}
+
+#[derive(Serialize)]
+struct Endpoints {
+    invocations: &'static str,
+    ping: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'static str>,
+}
+
+fn description(agent: &Agent, request: Option<Schema>) -> Response {
+    let body = Description {
+        service: "PPIO Agent Runtime",
+        version: env!("CARGO_PKG_VERSION"),
+        status: "running",
+        timestamp: ping::timestamp(SystemTime::now()),
+        endpoints: Endpoints {
+            invocations: "/invocations",
+            ping: "/ping",
+            metrics: agent.settings.enable_metrics.then_some("/metrics"),
+        },
+        request,
+    };
+    json::response(StatusCode::OK, json::to_bytes(&body))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use crate::testing::{TestAgent, TestReply};
+    use crate::{AgentRuntimeApp, RequestContext, RuntimeConfig};
+
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    #[derive(serde::Deserialize, serde::Serialize)]
+    struct Question {
+        prompt: String,
+        loud: Option<bool>,
+    }
+
+    async fn index(debug: bool, accept: &str) -> TestReply {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(
+                |question: Question, _: RequestContext| async move { crate::Json(question) },
+            )
+            .config(RuntimeConfig::new().debug(debug))
+            .build()
+            .unwrap();
+        let request = TestAgent::new(app).request(Method::GET, "/");
+        request.header("accept", accept).send().await
+    }
+
+    #[tokio::test]
+    async fn a_browser_gets_the_page_in_debug_mode() {
+        let reply = index(true, BROWSER).await;
+        assert_eq!(reply.headers()["content-type"], "text/html; charset=utf-8");
+        assert_eq!(reply.headers()["vary"], "accept");
+        assert_eq!(reply.headers()["cache-control"], "no-store");
+        let policy = reply.headers()["content-security-policy"].clone();
+        let policy = policy.to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+        let nonce = policy.split("script-src 'nonce-").nth(1).unwrap();
+        let nonce = nonce.split('\'').next().unwrap();
+        let page = reply.text().await;
+        assert!(page.starts_with("<!doctype html>"), "{page:.100}");
+        for tag in ["<script nonce=\"", "<style nonce=\""] {
+            assert_eq!(page.matches(&format!("{tag}{nonce}\"")).count(), 1, "{tag}");
+        }
+        assert!(!page.contains("{{"), "every placeholder is filled");
+    }
+
+    #[tokio::test]
+    async fn the_page_loads_nothing_from_elsewhere() {
+        let page = index(true, BROWSER).await.text().await;
+        for reference in [
+            "http://",
+            "https://",
+            "src=",
+            "@import",
+            "url(",
+            "innerHTML",
+        ] {
+            let rest = page.replace("http://www.w3.org/", "");
+            assert!(!rest.contains(reference), "{reference}");
+        }
+    }
+
+    #[tokio::test]
+    async fn programs_are_told_what_the_entrypoint_takes() {
+        let reply = index(true, "*/*").await;
+        assert_eq!(reply.headers()["vary"], "accept");
+        let body: Value = reply.json().await;
+        assert_eq!(
+            body["request"],
+            json!({
+                "title": "Question",
+                "type": "object",
+                "properties": {"prompt": {"type": "string"}, "loud": {"type": "boolean"}},
+                "required": ["prompt"],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn without_debug_mode_everybody_gets_the_same_short_answer() {
+        let reply = index(false, BROWSER).await;
+        assert_eq!(reply.headers()["content-type"], "application/json");
+        let body: Value = reply.json().await;
+        assert_eq!(body["status"], "running");
+        assert_eq!(body.get("request"), None);
+    }
+
+    #[tokio::test]
+    async fn a_synchronous_entrypoint_is_asked_without_being_called() {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|number: u8| -> u8 { panic!("called with {number}") })
+            .config(RuntimeConfig::new().debug(true))
+            .build()
+            .unwrap();
+        let reply = TestAgent::new(app).request(Method::GET, "/").send().await;
+        let body: Value = reply.json().await;
+        assert_eq!(body["request"]["maximum"], 255);
+    }
+}
