@@ -94,9 +94,9 @@ mod server;
 pub mod task;
 pub mod testing;
 
-pub use app::run::run;
-pub use app::start_error::StartError;
-pub use app::{AgentRuntimeApp, AgentRuntimeAppBuilder};
+pub use app::{
+    AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
+};
 pub use config::RuntimeConfig;
 pub use config::settings::ConfigError;
 pub use endpoints::ping::IntoPing;
@@ -105,7 +105,7 @@ pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
 /// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
 pub use http;
-pub use invocation::reply::{EventStream, Events, IntoReply, Json};
+pub use invocation::reply::{IntoReply, Json, Sse, SseIter};
 /// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the
 /// signatures.
 ///
@@ -166,27 +166,28 @@ pub use ppio_agent_protocol::{
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
 pub use server::middleware::{IntoResponse, Next};
-pub use server::router::AgentService;
+pub use server::service::AgentService;
 
 /// What the expansion of the macros calls. Not for use by hand; it may change at any time.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+    #[cfg(feature = "schema")]
+    pub use ppio_agent_schema as schema;
 
-    pub use crate::app::registry::{EntrypointPart, MiddlewarePart, PingPart, Place};
-    pub use crate::endpoints::ping::{
-        PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker,
+    pub use crate::__entrypoint_schema as entrypoint_schema;
+    pub use crate::app::{
+        EntrypointRegistration, MiddlewareRegistration, PingRegistration, SourceLocation,
     };
-    pub use crate::invocation::event_buffer::Outlet;
-    pub use crate::invocation::handler::{
-        Call, Job, context, on_blocking_thread, on_worker, pass_context, request,
-    };
-    pub use crate::server::middleware::{
-        Middleware, into_response, middleware, pass_next, pass_request,
-    };
-    /// The probes, under a name that the expansion imports.
-    pub mod probe {
+    pub use crate::endpoints::entrypoint_schema::EntrypointSchema;
+    pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
+    /// Finds the kind of a returned value by its type.
+    pub mod autoref {
         pub use crate::invocation::autoref::*;
     }
     pub use crate::invocation::autoref::fail;
+    pub use crate::invocation::handler::{
+        context, on_blocking_thread, on_worker, pass_context, request,
+    };
+    pub use crate::server::middleware::{into_response, middleware, pass_next, pass_request};
 }

@@ -29,12 +29,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::app::AgentRuntimeApp;
-use crate::app::start_error::StartError;
+use crate::app::StartError;
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
-use crate::exchange::json::Style;
-use crate::exchange::request_headers::Head;
-use crate::server::router::AgentService;
+use crate::exchange::json::ResponseFormat;
+use crate::exchange::request_headers::RequestHeaders;
+use crate::server::service::AgentService;
 
 /// An agent that is called without a socket.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl TestRequest {
 
     /// Sends it and waits for the head of the answer.
     pub async fn send(self) -> TestReply {
-        let bare = Head::of(self.request.headers()).style == Style::Bare;
+        let bare = RequestHeaders::of(self.request.headers()).format == ResponseFormat::Bare;
         let response = self.service.respond(self.request.map(Full::new)).await;
         let (head, body) = response.into_parts();
         TestReply {

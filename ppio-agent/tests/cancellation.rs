@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt as _, stream};
-use ppio::{AgentRuntimeApp, BodyEnd, EventStream, Events, RequestContext, StartError, Value};
+use ppio::{AgentRuntimeApp, BodyEnd, RequestContext, Sse, SseIter, StartError, Value};
 use support::{PATIENCE, TestServer, config, invocation, within};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -95,7 +95,7 @@ async fn a_client_that_leaves_a_silent_stream_drops_it() {
         .entrypoint(move |_: Value| {
             let guard = Guard(guard.clone());
             start.send(()).ok();
-            async { EventStream(silent(guard)) }
+            async { Sse(silent(guard)) }
         })
         .build();
     assert_stops_soon(app, true, started, dropped).await;
@@ -111,7 +111,7 @@ async fn a_client_that_leaves_a_busy_stream_drops_it() {
             let guard = Guard(guard.clone());
             start.send(()).ok();
             async {
-                EventStream(stream::repeat_with(move || {
+                Sse(stream::repeat_with(move || {
                     let _held = &guard;
                     Ok::<_, Infallible>("item")
                 }))
@@ -130,7 +130,7 @@ async fn a_client_that_leaves_an_iterator_drops_it_after_its_step() {
         .entrypoint(move |_: Value| {
             let guard = Guard(guard.clone());
             start.send(()).ok();
-            Events(std::iter::repeat_with(move || {
+            SseIter(std::iter::repeat_with(move || {
                 let _held = &guard;
                 // What the iterator is about: it blocks.
                 std::thread::sleep(Duration::from_millis(5));
@@ -168,7 +168,7 @@ async fn a_reset_is_a_departure_as_well() {
         .entrypoint(move |_: Value| {
             let guard = Guard(guard.clone());
             start.send(()).ok();
-            async { EventStream(silent(guard)) }
+            async { Sse(silent(guard)) }
         })
         .build();
     let server = TestServer::start(app).await;
@@ -267,7 +267,7 @@ async fn middleware_learns_how_a_stream_ended() {
         })
         .entrypoint(move |_: Value| {
             let guard = Guard(guard.clone());
-            async { EventStream(silent(guard)) }
+            async { Sse(silent(guard)) }
         })
         .build();
     let server = TestServer::start(app).await;
@@ -289,7 +289,7 @@ async fn a_place_under_the_concurrency_limit_is_given_back() {
         .entrypoint(move |_: Value| {
             let guard = Guard(guard.clone());
             start.send(()).ok();
-            async { EventStream(silent(guard)) }
+            async { Sse(silent(guard)) }
         })
         .build();
     let server = TestServer::start(app).await;

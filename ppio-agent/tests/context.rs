@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http_body::Frame;
 use ppio::{
-    AgentRuntimeApp, AgentRuntimeContext, Body, EventStream, Events, Json, RequestContext,
-    Response, StartError, Value,
+    AgentRuntimeApp, AgentRuntimeContext, Body, Json, RequestContext, Response, Sse, SseIter,
+    StartError, Value,
 };
 use serde::{Serialize, Serializer};
 use support::{TestServer, config, get, invocation_with, until};
@@ -141,7 +141,7 @@ async fn in_a_stream_and_where_it_is_dropped() {
             let seen = seen.clone();
             move |_: Value| {
                 let items = items(seen.clone(), seen.guard("its end"));
-                async move { EventStream(stream::iter(items)) }
+                async move { Sse(stream::iter(items)) }
             }
         })
         .build();
@@ -155,7 +155,7 @@ async fn in_an_iterator_and_where_it_is_dropped() {
         .config(config())
         .entrypoint({
             let seen = seen.clone();
-            move |_: Value| Events(items(seen.clone(), seen.guard("its end")))
+            move |_: Value| SseIter(items(seen.clone(), seen.guard("its end")))
         })
         .build();
     assert_seen(app, &seen, &["an item", "its end"]).await;

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ppio::{AgentRuntimeApp, Events, Next, Request, Response, RuntimeConfig, Value};
+use ppio::{AgentRuntimeApp, Next, Request, Response, RuntimeConfig, SseIter, Value};
 use support::{Answer, TestServer, config, get, invocation_with};
 
 const PAGE: &str = "https://app.example";
@@ -13,7 +13,7 @@ const PAGE: &str = "https://app.example";
 async fn server(config: RuntimeConfig) -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config)
-        .entrypoint(|count: u32| Events((0..count).map(Ok::<_, ppio::Error>)))
+        .entrypoint(|count: u32| SseIter((0..count).map(Ok::<_, ppio::Error>)))
         .build();
     TestServer::start(app).await
 }

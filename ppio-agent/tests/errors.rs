@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use ppio::{AgentRuntimeApp, ByteSize, Error, Events, Json, Value, http};
+use ppio::{AgentRuntimeApp, ByteSize, Error, Json, SseIter, Value, http};
 use support::{Answer, TestServer, config, get, invocation};
 
 /// The rows of the table: status and type. "the error's type" is the agent's own matter.
@@ -264,7 +264,7 @@ async fn an_error_in_mid_stream_is_its_last_item() {
             .config(config())
             .entrypoint(move |_: Value| {
                 let items = items.lock().expect("a lock").take().expect("one call");
-                Events(items.into_iter())
+                SseIter(items.into_iter())
             })
             .build();
         let server = TestServer::start(app).await;
@@ -276,7 +276,7 @@ async fn an_error_in_mid_stream_is_its_last_item() {
         .config(config())
         .entrypoint(|_: Value| {
             let items = [None, Some(Cursed), None];
-            Events(items.into_iter().map(Ok::<_, Error>))
+            SseIter(items.into_iter().map(Ok::<_, Error>))
         })
         .build();
     let server = TestServer::start(app).await;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use ppio::{
-    AgentRuntimeApp, Body, BodyEnd, ByteSize, Error, EventStream, Next, Request, RequestContext,
-    Response, Value, http, json,
+    AgentRuntimeApp, Body, BodyEnd, ByteSize, Error, Next, Request, RequestContext, Response, Sse,
+    Value, http, json,
 };
 use support::{Answer, TestServer, config, get, invocation, invocation_with, until};
 use tokio::sync::mpsc::unbounded_channel;
@@ -341,7 +341,7 @@ async fn it_can_time_a_whole_answer() {
                     Ok(number)
                 }
             });
-            EventStream(items)
+            Sse(items)
         })
         .build();
     let server = TestServer::start(app).await;

@@ -5,7 +5,7 @@ mod support;
 use std::convert::Infallible;
 
 use futures_util::stream;
-use ppio::{AgentRuntimeApp, EventStream, Events, Json, PingStatus, Request, Response, Value};
+use ppio::{AgentRuntimeApp, Json, PingStatus, Request, Response, Sse, SseIter, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use support::{TestServer, config, get, invocation};
 
@@ -155,22 +155,22 @@ async fn assert_ends_with_error(app: Result<AgentRuntimeApp, ppio::StartError>, 
 async fn a_panic_in_mid_stream_is_its_last_item() {
     let streaming = AgentRuntimeApp::builder()
         .config(config())
-        .entrypoint(|_: Value| async { EventStream(stream::iter(items())) })
+        .entrypoint(|_: Value| async { Sse(stream::iter(items())) })
         .build();
     assert_ends_with_error(streaming, "boom in the items").await;
     let iterating = AgentRuntimeApp::builder()
         .config(config())
-        .entrypoint(|_: Value| Events(items()))
+        .entrypoint(|_: Value| SseIter(items()))
         .build();
     assert_ends_with_error(iterating, "boom in the items").await;
     let mixed = AgentRuntimeApp::builder()
         .config(config())
-        .entrypoint(|_: Value| async { Events(items()) })
+        .entrypoint(|_: Value| async { SseIter(items()) })
         .build();
     assert_ends_with_error(mixed, "boom in the items").await;
     let unwritable = AgentRuntimeApp::builder()
         .config(config())
-        .entrypoint(|_: Value| Events(std::iter::once(Ok::<_, Infallible>(Unwritable))))
+        .entrypoint(|_: Value| SseIter(std::iter::once(Ok::<_, Infallible>(Unwritable))))
         .build();
     assert_ends_with_error(unwritable, "boom in Serialize").await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use ppio::{AgentRuntimeApp, EventStream, RuntimeConfig, StartError, Value};
+use ppio::{AgentRuntimeApp, RuntimeConfig, Sse, StartError, Value};
 use support::{PATIENCE, TestServer, config, get, invocation, within};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -78,7 +78,7 @@ async fn a_stream_may_finish() {
             move |_: Value| {
                 let gate = Arc::clone(&gate);
                 async {
-                    EventStream(stream::iter(0..3).then(move |number| {
+                    Sse(stream::iter(0..3).then(move |number| {
                         let gate = Arc::clone(&gate);
                         async move {
                             gate.acquire().await.expect("an open gate").forget();

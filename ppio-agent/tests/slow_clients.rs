@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use ppio::{AgentRuntimeApp, EventStream, Events, InvocationRequest, StartError, Value};
+use ppio::{AgentRuntimeApp, InvocationRequest, Sse, SseIter, StartError, Value};
 use support::{Connection, PATIENCE, TestServer, config, get, invocation, until, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
@@ -150,7 +150,7 @@ async fn a_client_that_reads_nothing_stops_an_endless_stream() {
                 sent: Arc::clone(&counted),
                 _held: held.lock().expect("a lock").take().expect("one call"),
             };
-            async { EventStream(stream::iter(endless)) }
+            async { Sse(stream::iter(endless)) }
         })
         .build();
     assert_waits_and_is_cut(app, &sent, dropped).await;
@@ -164,7 +164,7 @@ async fn a_client_that_reads_nothing_stops_an_endless_iterator() {
     let app = AgentRuntimeApp::builder()
         .config(config().write_timeout(LIMIT))
         .entrypoint(move |_: Value| {
-            Events(Endless {
+            SseIter(Endless {
                 sent: Arc::clone(&counted),
                 _held: held.lock().expect("a lock").take().expect("one call"),
             })
@@ -183,7 +183,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
         .entrypoint(move |_: Value| {
             let counted = Arc::clone(&counted);
             async {
-                EventStream(stream::iter(0..ITEMS).then(move |_| {
+                Sse(stream::iter(0..ITEMS).then(move |_| {
                     counted.fetch_add(1, Ordering::Relaxed);
                     async {
                         // An item takes several waits, as it does with a model behind the agent.
@@ -230,7 +230,7 @@ async fn heartbeats_keep_a_silent_stream_open_and_are_no_items() {
         .entrypoint(move |_: Value| {
             let gate = Arc::clone(&gate);
             async {
-                EventStream(stream::once(
+                Sse(stream::once(
                     async move { gate.acquire().await.map(|_| "late") },
                 ))
             }
@@ -266,7 +266,7 @@ async fn heartbeats_are_sent_while_an_iterator_holds_its_thread() {
         .config(config().heartbeat(Duration::from_millis(30)))
         .entrypoint(move |_: Value| {
             let released = released.lock().expect("a lock").take().expect("one call");
-            Events(std::iter::once_with(move || {
+            SseIter(std::iter::once_with(move || {
                 released.recv_timeout(PATIENCE)
             }))
         })
@@ -318,7 +318,7 @@ async fn a_stream_that_stalls_is_ended_with_an_error_item() {
         .config(config().timeout(LIMIT).heartbeat(LIMIT / 5))
         .entrypoint(|_: Value| async {
             let first = stream::once(async { Ok::<_, Infallible>("first") });
-            EventStream(first.chain(stream::pending()))
+            Sse(first.chain(stream::pending()))
         })
         .build();
     assert_stalls(app).await;
@@ -333,7 +333,7 @@ async fn an_iterator_that_stalls_is_ended_though_its_thread_hangs() {
         .entrypoint(move |_: Value| {
             let hangs = hangs.lock().expect("a lock").take().expect("one call");
             let rest = std::iter::once_with(move || hangs.recv());
-            Events(std::iter::once(Ok("first")).chain(rest))
+            SseIter(std::iter::once(Ok("first")).chain(rest))
         })
         .build();
     assert_stalls(app).await;

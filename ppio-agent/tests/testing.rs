@@ -7,8 +7,8 @@ use futures_util::stream;
 use ppio::http::Method;
 use ppio::testing::TestAgent;
 use ppio::{
-    AgentRuntimeApp, Body, BoxError, ByteSize, Error, EventStream, Events, InvocationResponse,
-    Json, Next, PingStatus, Request, RequestContext, Response, RuntimeConfig, Value, json,
+    AgentRuntimeApp, Body, BoxError, ByteSize, Error, InvocationResponse, Json, Next, PingStatus,
+    Request, RequestContext, Response, RuntimeConfig, Sse, SseIter, Value, json,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,9 +160,7 @@ async fn the_context_has_the_session_and_the_headers() {
 #[tokio::test]
 async fn a_stream_is_read_item_by_item() {
     let agent =
-        agent!(
-            |count: u32| async move { EventStream(stream::iter((0..count).map(Ok::<_, Error>))) }
-        );
+        agent!(|count: u32| async move { Sse(stream::iter((0..count).map(Ok::<_, Error>))) });
     let mut reply = agent.invoke(&3).await;
     assert_eq!(reply.next_item().await, Some(0));
     assert_eq!(reply.items::<u32>().await, [1, 2]);
@@ -171,7 +169,7 @@ async fn a_stream_is_read_item_by_item() {
 
 #[tokio::test]
 async fn an_iterator_runs_on_blocking_threads_and_may_fail() {
-    let agent = agent!(|_: Value| Events([Ok(1), Err("broken"), Ok(2)].into_iter()));
+    let agent = agent!(|_: Value| SseIter([Ok(1), Err("broken"), Ok(2)].into_iter()));
     let items: Vec<Value> = agent.invoke(&()).await.items().await;
     assert_eq!(items[0], 1);
     assert_eq!(items[1]["error"], "broken");
@@ -195,7 +193,7 @@ async fn a_reply_that_is_dropped_is_a_caller_that_left() {
                 let _held = &guard;
                 Ok::<_, Error>("on and on")
             });
-            async { EventStream(endless) }
+            async { Sse(endless) }
         }
     });
     let mut reply = agent.invoke(&1).await;

@@ -36,7 +36,7 @@ pub(super) fn source_location(function: &Function, runtime: &RuntimePath<'_>) ->
     let private = runtime.private();
     let name = function.name().to_string();
     quote! {
-        #private::Place {
+        #private::SourceLocation {
             file: ::core::file!(),
             line: ::core::line!(),
             column: ::core::column!(),

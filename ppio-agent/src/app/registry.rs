@@ -1,17 +1,19 @@
-//! What the attribute macros registered, found at link time.
+//! The functions that the attribute macros registered, collected at link time.
 
 use std::fmt;
 
-use crate::app::start_error::StartError;
+use super::start_error::StartError;
 use crate::config::RuntimeConfig;
+use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::ping::PingHandler;
 use crate::exchange::error::Error;
-use crate::invocation::handler::{Call, Job};
+use crate::invocation::executor::Job;
+use crate::invocation::handler::Call;
 use crate::server::middleware::Middleware;
 
-/// Where an annotated function stands.
+/// The location of an annotated function in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceLocation {
     /// The source file.
     pub file: &'static str,
     /// The line of the attribute, from 1.
@@ -24,8 +26,8 @@ pub struct Place {
     pub function: &'static str,
 }
 
-impl Place {
-    /// Whether the function stands in the module or in a module inside of it.
+impl SourceLocation {
+    /// Whether the function is in the module or in a module inside it.
     pub(crate) fn is_in(&self, module: &str) -> bool {
         self.module
             .strip_prefix(module)
@@ -33,69 +35,71 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` at {}:{}", self.function, self.file, self.line)
     }
 }
 
 /// What `#[ppio::entrypoint]` registers.
-pub struct EntrypointPart {
-    /// Starts one call.
+pub struct EntrypointRegistration {
+    /// Starts one invocation.
     pub start: fn(Call) -> Result<Job, Error>,
+    /// What the function takes and returns.
+    pub schema: SchemaFunction,
     /// The `config = …` argument.
     pub config: Option<fn() -> RuntimeConfig>,
-    /// Where the function stands.
-    pub place: Place,
+    /// Where the function is.
+    pub location: SourceLocation,
 }
 
 /// What `#[ppio::ping]` registers.
-pub struct PingPart {
-    /// Makes the handler.
+pub struct PingRegistration {
+    /// Makes the health check.
     pub ping: fn() -> PingHandler,
-    /// Where the function stands.
-    pub place: Place,
+    /// Where the function is.
+    pub location: SourceLocation,
 }
 
 /// What `#[ppio::middleware]` registers.
-pub struct MiddlewarePart {
+pub struct MiddlewareRegistration {
     /// Makes the middleware.
     pub middleware: fn() -> Middleware,
-    /// Where the function stands.
-    pub place: Place,
+    /// Where the function is.
+    pub location: SourceLocation,
 }
 
-inventory::collect!(EntrypointPart);
-inventory::collect!(PingPart);
-inventory::collect!(MiddlewarePart);
+inventory::collect!(EntrypointRegistration);
+inventory::collect!(PingRegistration);
+inventory::collect!(MiddlewareRegistration);
 
-/// The parts that make one app.
-pub(crate) struct Parts {
-    pub(crate) entrypoint: &'static EntrypointPart,
-    pub(crate) ping: Option<&'static PingPart>,
+/// The registrations of one agent.
+pub(crate) struct Registry {
+    pub(crate) entrypoint: &'static EntrypointRegistration,
+    pub(crate) ping: Option<&'static PingRegistration>,
     /// In source order.
-    pub(crate) middleware: Vec<&'static MiddlewarePart>,
+    pub(crate) middleware: Vec<&'static MiddlewareRegistration>,
 }
 
-impl Parts {
-    /// Collects what stands in modules that `belongs` accepts.
-    pub(crate) fn collect(belongs: impl Fn(&Place) -> bool) -> Result<Self, StartError> {
-        let entrypoint = one(
-            inventory::iter::<EntrypointPart>().filter(|part| belongs(&part.place)),
-            |part| part.place,
+impl Registry {
+    /// Collects the functions whose location `includes` accepts.
+    pub(crate) fn collect(includes: impl Fn(&SourceLocation) -> bool) -> Result<Self, StartError> {
+        let entrypoint = at_most_one(
+            inventory::iter::<EntrypointRegistration>().filter(|found| includes(&found.location)),
+            |found| found.location,
         )
         .map_err(|(first, second)| StartError::TwoEntrypoints { first, second })?
         .ok_or(StartError::NoEntrypoint)?;
-        let ping = one(
-            inventory::iter::<PingPart>().filter(|part| belongs(&part.place)),
-            |part| part.place,
+        let ping = at_most_one(
+            inventory::iter::<PingRegistration>().filter(|found| includes(&found.location)),
+            |found| found.location,
         )
         .map_err(|(first, second)| StartError::TwoPings { first, second })?;
-        let mut middleware: Vec<_> = inventory::iter::<MiddlewarePart>()
-            .filter(|part| belongs(&part.place))
+        let mut middleware: Vec<_> = inventory::iter::<MiddlewareRegistration>()
+            .filter(|found| includes(&found.location))
             .collect();
-        // The linker's order means nothing.
-        middleware.sort_by_key(|part| part.place);
+        // The linker's order is arbitrary.
+        middleware.sort_by_key(|found| found.location);
         Ok(Self {
             entrypoint,
             ping,
@@ -104,16 +108,16 @@ impl Parts {
     }
 }
 
-/// At most one part, or the places of the first two.
-fn one<P>(
-    parts: impl Iterator<Item = &'static P>,
-    place: impl Fn(&P) -> Place,
-) -> Result<Option<&'static P>, (Place, Place)> {
-    let mut parts: Vec<_> = parts.collect();
-    parts.sort_by_key(|part| place(part));
-    match parts[..] {
+/// Returns the only registration, or the locations of the first two.
+fn at_most_one<R>(
+    registrations: impl Iterator<Item = &'static R>,
+    location: impl Fn(&R) -> SourceLocation,
+) -> Result<Option<&'static R>, (SourceLocation, SourceLocation)> {
+    let mut registrations: Vec<_> = registrations.collect();
+    registrations.sort_by_key(|found| location(found));
+    match registrations[..] {
         [] => Ok(None),
-        [part] => Ok(Some(part)),
-        [first, second, ..] => Err((place(first), place(second))),
+        [only] => Ok(Some(only)),
+        [first, second, ..] => Err((location(first), location(second))),
     }
 }

@@ -2,39 +2,39 @@
 
 use std::io;
 
-use crate::app::registry::Place;
+use super::registry::SourceLocation;
 use crate::config::settings::ConfigError;
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration is wrong; the text names every variable at fault.
+    /// The configuration is invalid; the text names every variable at fault.
     #[error("bad configuration: {0}")]
     Config(ConfigError),
-    /// There is nothing to serve.
+    /// No function is annotated with `#[ppio::entrypoint]`.
     #[error("no entrypoint: annotate one function with `#[ppio::entrypoint]`")]
     NoEntrypoint,
-    /// There is more than one function to serve.
+    /// More than one function is annotated with `#[ppio::entrypoint]`.
     #[error("two entrypoints: {first} and {second}; a service has one, remove the other")]
     TwoEntrypoints {
         /// The first in source order.
-        first: Place,
+        first: SourceLocation,
         /// The one after it.
-        second: Place,
+        second: SourceLocation,
     },
-    /// There is more than one health check.
+    /// More than one function is annotated with `#[ppio::ping]`.
     #[error("two pings: {first} and {second}; a service has one, remove the other")]
     TwoPings {
         /// The first in source order.
-        first: Place,
+        first: SourceLocation,
         /// The one after it.
-        second: Place,
+        second: SourceLocation,
     },
-    /// A health check is required and there is none.
+    /// A health check is required and none is registered.
     #[error("{entrypoint} requires a ping: annotate one function with `#[ppio::ping]`")]
     NoPing {
-        /// What requires it.
+        /// The entrypoint whose configuration requires it.
         entrypoint: String,
     },
     /// The address cannot be listened on.
@@ -42,15 +42,15 @@ pub enum StartError {
     Bind {
         /// The address as configured.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The system refuses what a server needs: threads, signals.
+    /// The system did not provide threads or signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
 }
 
-// By hand: the text is in ours already, and as a source it would be said twice.
+// Not with `#[from]`, which would make it a source; its text is part of this one.
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)

@@ -1,4 +1,4 @@
-//! What an author configures in code.
+//! The configuration in code, and its overlay with the environment.
 
 pub(crate) mod settings;
 
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
-/// The configuration of an agent, as its code states it.
+/// The configuration of an agent in its code.
 ///
-/// Everything is optional. What is left out has the default named below; what the environment
-/// says wins over the code, so that one binary can be tuned where it runs.
+/// Every setting is optional and has the default below. Environment variables override the code, so
+/// that one binary can be configured where it runs.
 ///
 /// | setting | variable | default |
 /// | --- | --- | --- |
@@ -53,6 +53,7 @@ pub struct RuntimeConfig {
     pub(crate) allowed_hosts: Option<Vec<String>>,
     pub(crate) cors_origins: Option<Vec<String>>,
     pub(crate) cors_credentials: Option<bool>,
+    #[cfg(feature = "metrics")]
     pub(crate) enable_metrics: Option<bool>,
     pub(crate) enable_middleware: Option<bool>,
     pub(crate) require_ping: bool,
@@ -64,25 +65,27 @@ pub struct RuntimeConfig {
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) blocking_threads: Option<usize>,
+    #[cfg(feature = "logging")]
     pub(crate) log: Option<String>,
 }
 
 impl RuntimeConfig {
-    /// A configuration that states nothing.
+    /// A configuration without any setting.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The address or host name to listen on.
     ///
-    /// By default an agent listens on every IPv4 address. When `cargo run` starts it, it listens on
-    /// 127.0.0.1, so that other machines cannot call what is being developed; `0.0.0.0` changes that.
+    /// By default an agent listens on every IPv4 address. Started with `cargo run` it listens on
+    /// 127.0.0.1, so that other machines cannot call an agent under development; set `0.0.0.0` to
+    /// change that.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
     }
 
-    /// The port to listen on; 0 lets the system choose one.
+    /// The port to listen on; 0 for any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
@@ -94,8 +97,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long a request may take until its answer begins (504 after that), and then the longest
-    /// silence between two items of a stream. A caller's [`InvocationRequest`] may ask for less.
+    /// The time until a response begins (after that it is a 504), then the longest time between two
+    /// items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
     ///
     /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -109,13 +112,13 @@ impl RuntimeConfig {
         self
     }
 
-    /// Further host names and addresses that an agent on a loopback address answers for, without a
-    /// port; `*` for all.
+    /// Further host names and addresses that an agent on a loopback address serves, without a port;
+    /// `*` for all.
     ///
-    /// While an agent listens on a loopback address, a request for another host than `localhost`,
-    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page could have made
-    /// its own name resolve to this machine. A reverse proxy on the same machine that passes the
-    /// caller's `Host` on needs its public name here. On any other address every host is served.
+    /// If an agent listens on a loopback address, a request for another host than `localhost`,
+    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page can make its own
+    /// name resolve to this machine. A reverse proxy on the same machine that forwards the `Host` of
+    /// its clients needs its public name here. On any other address every host is served.
     pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -124,13 +127,13 @@ impl RuntimeConfig {
         self
     }
 
-    /// The web origins whose pages may call the agent and read its answers: `*` for all, an empty
-    /// list for no page of another origin.
+    /// The web origins whose pages may call the agent and read its responses: `*` for all, an empty
+    /// list for none.
     ///
-    /// By default these are the agent's own origin (the `Origin` names the same host and port as the
-    /// `Host`) and pages of this machine: `localhost`, `*.localhost` and loopback addresses. A
-    /// request of any other page is a 403, unless it only reads what the runtime itself answers.
-    /// Callers that are not browsers send no `Origin` and are not affected.
+    /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and pages
+    /// of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any other
+    /// page is a 403, unless it only reads a response of the runtime itself. Programs send no `Origin`
+    /// and are not affected.
     pub fn cors_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -139,26 +142,27 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether such pages may send cookies and other credentials. Needs origins by name: without
-    /// any, and with `*`, it is an error at start-up, because browsers refuse credentials with `*`.
+    /// Whether these pages may send cookies and other credentials. Requires a list of origins: without
+    /// one, and with `*`, it is an error at start-up, because browsers refuse credentials with `*`.
     pub fn cors_credentials(mut self, allow: bool) -> Self {
         self.cors_credentials = Some(allow);
         self
     }
 
-    /// Whether `GET /metrics` answers, in the Prometheus text format.
+    /// Whether there is a route `GET /metrics`, in the Prometheus text format.
+    #[cfg(feature = "metrics")]
     pub fn enable_metrics(mut self, enable: bool) -> Self {
         self.enable_metrics = Some(enable);
         self
     }
 
-    /// Whether middleware runs; switching it off helps to find a fault.
+    /// Whether middleware runs; `false` helps to find a fault.
     pub fn enable_middleware(mut self, enable: bool) -> Self {
         self.enable_middleware = Some(enable);
         self
     }
 
-    /// Refuses to start without a `#[ppio::ping]` function.
+    /// Whether starting without a `#[ppio::ping]` function is an error.
     pub fn require_ping(mut self, require: bool) -> Self {
         self.require_ping = require;
         self
@@ -170,7 +174,7 @@ impl RuntimeConfig {
         self
     }
 
-    /// How often a comment keeps an idle stream open. Zero means never.
+    /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means never.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
         self
@@ -182,32 +186,32 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long a client may take to send the head of a request; a kept-alive connection that
-    /// sends none for so long is closed.
+    /// How long a client may take to send the head of a request; a connection that stays idle longer
+    /// is closed.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = Some(timeout);
         self
     }
 
-    /// How long a client may take to send the body of a request; a slower one gets a 408.
+    /// How long a client may take to send the body of a request; after that the response is a 408.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = Some(timeout);
         self
     }
 
-    /// How long a client may leave what was sent unread before its connection is closed.
+    /// How long a client may read nothing before its connection is closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = Some(timeout);
         self
     }
 
-    /// How many threads run asynchronous code.
+    /// The number of threads that run asynchronous code.
     pub fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = Some(threads);
         self
     }
 
-    /// How many threads synchronous functions and iterators may hold at once.
+    /// The number of threads that synchronous functions and iterators may occupy at once.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = Some(threads);
         self
@@ -215,7 +219,9 @@ impl RuntimeConfig {
 
     /// What is logged: a level, or `target=level` pairs separated by commas.
     ///
-    /// With `ppio::invocation` at `info` each invocation writes a line at its end; by itself only those do that fail.
+    /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default only
+    /// failed ones do.
+    #[cfg(feature = "logging")]
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());
         self

@@ -1,46 +1,37 @@
-//! The configuration that is in force: defaults, overlaid by code, overlaid by the environment.
+//! The effective configuration: defaults, overridden by code, overridden by the environment.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use ppio_agent_protocol::{ByteSize, headers};
+#[cfg(feature = "logging")]
 use tracing_subscriber::filter::Targets;
 
-use crate::app::logging::INVOCATION;
-use crate::config::RuntimeConfig;
+use super::RuntimeConfig;
+use crate::invocation::InvocationSettings;
+#[cfg(feature = "logging")]
+use crate::invocation::guard::LOG_TARGET;
+use crate::server::agent::ServerSettings;
 use crate::server::cors::Cors;
 use crate::server::host::{self, AllowedHosts};
 
-/// A configuration in which nothing is left open.
+/// A configuration in which every setting has a value.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own, not a state"
-)]
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) debug: bool,
-    pub(crate) timeout: Duration,
-    pub(crate) max_request_size: ByteSize,
-    pub(crate) cors: Cors,
-    pub(crate) allowed_hosts: AllowedHosts,
-    pub(crate) enable_metrics: bool,
     pub(crate) enable_middleware: bool,
     pub(crate) require_ping: bool,
-    pub(crate) max_concurrency: Option<usize>,
-    pub(crate) heartbeat: Option<Duration>,
-    pub(crate) shutdown_grace: Duration,
-    pub(crate) header_timeout: Duration,
-    pub(crate) body_timeout: Duration,
-    pub(crate) write_timeout: Duration,
     pub(crate) worker_threads: Option<usize>,
-    pub(crate) blocking_threads: usize,
+    pub(crate) server: ServerSettings,
+    pub(crate) invocation: InvocationSettings,
+    #[cfg(feature = "logging")]
     pub(crate) log: Targets,
 }
 
-/// A configuration that cannot be used. Its text names every variable or setting at fault.
+/// An invalid configuration. Its text names every variable or setting at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
@@ -52,11 +43,11 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Longer than any deadline that makes sense, and short enough to be added to a clock.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The longest duration of a setting. Adding it to an `Instant` does not overflow.
+const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Settings {
-    /// Overlays `config` with what `lookup` finds of the environment. Reports every fault at once.
+    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults at once.
     pub(crate) fn resolve(
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -65,17 +56,11 @@ impl Settings {
             lookup,
             faults: Vec::new(),
         };
-        let debug = env.read("DEBUG", "true or false", config.debug, boolean);
-        let debug = debug.unwrap_or(false);
+        let debug = env.boolean("DEBUG", config.debug).unwrap_or(false);
         let origins = env.read("CORS_ORIGINS", "", config.cors_origins, |text| {
             Some(list(text))
         });
-        let credentials = env.read(
-            "CORS_CREDENTIALS",
-            "true or false",
-            config.cors_credentials,
-            boolean,
-        );
+        let credentials = env.boolean("CORS_CREDENTIALS", config.cors_credentials);
         let cors =
             Cors::new(origins.as_deref(), credentials.unwrap_or(false)).unwrap_or_else(|fault| {
                 env.faults.push(fault);
@@ -91,52 +76,50 @@ impl Settings {
                 .read("PORT", "a port from 0 to 65535", config.port, parse)
                 .unwrap_or(headers::AGENT_PORT),
             debug,
-            timeout: env.seconds("TIMEOUT", config.timeout, 300),
-            max_request_size: env
-                .read(
-                    "MAX_REQUEST_SIZE",
-                    "a size such as 1048576 or 2Mi",
-                    config.max_request_size,
-                    parse,
-                )
-                .unwrap_or(ByteSize::new(1024 * 1024)),
-            cors,
-            allowed_hosts,
-            enable_metrics: env
-                .read(
-                    "ENABLE_METRICS",
-                    "true or false",
-                    config.enable_metrics,
-                    boolean,
-                )
-                .unwrap_or(true),
             enable_middleware: env
-                .read(
-                    "ENABLE_MIDDLEWARE",
-                    "true or false",
-                    config.enable_middleware,
-                    boolean,
-                )
+                .boolean("ENABLE_MIDDLEWARE", config.enable_middleware)
                 .unwrap_or(true),
             require_ping: config.require_ping,
-            max_concurrency: env
-                .read(
-                    "MAX_CONCURRENCY",
-                    "a number, 0 for no limit",
-                    config.max_concurrency,
-                    parse,
-                )
-                .filter(|&limit| limit > 0),
-            heartbeat: Some(env.duration("HEARTBEAT", config.heartbeat, 15))
-                .filter(|interval| !interval.is_zero()),
-            shutdown_grace: env.duration("SHUTDOWN_GRACE", config.shutdown_grace, 30),
-            header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
-            body_timeout: env.seconds("BODY_TIMEOUT", config.body_timeout, 30),
-            write_timeout: env.seconds("WRITE_TIMEOUT", config.write_timeout, 60),
             worker_threads: env.threads("WORKER_THREADS", config.worker_threads),
-            blocking_threads: env
-                .threads("BLOCKING_THREADS", config.blocking_threads)
-                .unwrap_or(496),
+            server: ServerSettings {
+                cors,
+                allowed_hosts,
+                max_request_size: env
+                    .read(
+                        "MAX_REQUEST_SIZE",
+                        "a size such as 1048576 or 2Mi",
+                        config.max_request_size,
+                        parse,
+                    )
+                    .unwrap_or(ByteSize::new(1024 * 1024)),
+                header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
+                body_timeout: env.seconds("BODY_TIMEOUT", config.body_timeout, 30),
+                write_timeout: env.seconds("WRITE_TIMEOUT", config.write_timeout, 60),
+                shutdown_grace: env.duration("SHUTDOWN_GRACE", config.shutdown_grace, 30),
+                #[cfg(feature = "metrics")]
+                enable_metrics: env
+                    .boolean("ENABLE_METRICS", config.enable_metrics)
+                    .unwrap_or(true),
+                #[cfg(not(feature = "metrics"))]
+                enable_metrics: false,
+            },
+            invocation: InvocationSettings {
+                timeout: env.seconds("TIMEOUT", config.timeout, 300),
+                heartbeat: Some(env.duration("HEARTBEAT", config.heartbeat, 15))
+                    .filter(|interval| !interval.is_zero()),
+                max_concurrency: env
+                    .read(
+                        "MAX_CONCURRENCY",
+                        "a number, 0 for no limit",
+                        config.max_concurrency,
+                        parse,
+                    )
+                    .filter(|&limit| limit > 0),
+                blocking_threads: env
+                    .threads("BLOCKING_THREADS", config.blocking_threads)
+                    .unwrap_or(496),
+            },
+            #[cfg(feature = "logging")]
             log: env.log(config.log, debug),
         };
         if env.faults.is_empty() {
@@ -145,10 +128,8 @@ impl Settings {
             Err(ConfigError(env.faults))
         }
     }
-}
 
-impl Settings {
-    /// Where to listen, as `host:port`.
+    /// The address to listen on, as `host:port`.
     pub(crate) fn address(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -158,14 +139,14 @@ impl Settings {
     }
 }
 
-/// The environment's side of the overlay, and what was found wrong with it.
+/// Reads environment variables, and collects their faults.
 struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     faults: Vec<String>,
 }
 
 impl Environment<'_> {
-    /// The variable where it is set, otherwise what the code says.
+    /// The variable if it is set, otherwise the setting in code.
     fn read<T>(
         &mut self,
         name: &str,
@@ -185,7 +166,7 @@ impl Environment<'_> {
         parsed.or(code)
     }
 
-    /// The hosts that are allowed beside loopback. A name that the agent is told to listen on is one.
+    /// The hosts that are allowed beside loopback; the configured host is one of them.
     fn allowed_hosts(&mut self, code: Option<Vec<String>>, own: &str) -> AllowedHosts {
         let hosts = self.read("ALLOWED_HOSTS", "", code, |text| Some(list(text)));
         let mut allowed = AllowedHosts::new(&hosts.unwrap_or_default()).unwrap_or_else(|fault| {
@@ -196,16 +177,26 @@ impl Environment<'_> {
         allowed
     }
 
+    fn boolean(&mut self, name: &str, code: Option<bool>) -> Option<bool> {
+        self.read(name, "true or false", code, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => Some(true),
+                "0" | "false" | "no" | "off" => Some(false),
+                _ => None,
+            }
+        })
+    }
+
     fn duration(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
         self.read(name, "a number of seconds", code, |text| {
             let seconds: f64 = text.parse().ok()?;
             Duration::try_from_secs_f64(seconds).ok()
         })
         .unwrap_or(Duration::from_secs(default))
-        .min(LONGEST)
+        .min(MAX_DURATION)
     }
 
-    /// A duration for which zero makes no sense.
+    /// A duration that must not be zero.
     fn seconds(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
         let duration = self.duration(name, code, default);
         if duration.is_zero() {
@@ -224,17 +215,18 @@ impl Environment<'_> {
         threads
     }
 
+    #[cfg(feature = "logging")]
     fn log(&mut self, code: Option<String>, debug: bool) -> Targets {
         let default = if debug {
             "debug".to_owned()
         } else {
-            format!("info,{INVOCATION}=warn")
+            format!("info,{LOG_TARGET}=warn")
         };
         let (source, text) = ["PPIO_AGENT_LOG", "RUST_LOG"]
             .into_iter()
             .find_map(|name| Some((name, (self.lookup)(name)?)))
             .or_else(|| Some(("log", code?)))
-            // What whoever runs the agent thinks best, where its author did not think about it.
+            // The default of the platform, for agents that set none.
             .or_else(|| {
                 let name = "PPIO_AGENT_DEFAULT_LOG";
                 Some((name, (self.lookup)(name).filter(|_| !debug)?))
@@ -248,11 +240,11 @@ impl Environment<'_> {
     }
 }
 
-/// Every address, as platforms need it; on a developer's machine loopback.
+/// Every address, as platforms require; loopback for a program that `cargo run` started.
 ///
-/// `cargo run` sets these variables for the program, and replaces itself with it on Unix, so that
-/// there is no parent process to look at. Programs that such a program or `cargo test` starts
-/// inherit them and are on the same machine. Installed programs and those in images have neither.
+/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so there
+/// is no parent process to look for. Programs that such a program or `cargo test` starts inherit the
+/// variables and run on the same machine. Installed programs and those in images have neither.
 fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
     let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
         .iter()
@@ -266,14 +258,6 @@ fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
 
 fn parse<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -297,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_code_and_the_code_over_the_default() {
+    fn the_environment_overrides_the_code_and_the_code_the_default() {
         let settings = resolve(
             RuntimeConfig::new().port(1).timeout(Duration::from_secs(7)),
             &[
@@ -307,13 +291,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.port, 2);
-        assert_eq!(settings.timeout, Duration::from_secs(7));
-        assert_eq!(settings.max_request_size, ByteSize::new(2 << 20));
+        assert_eq!(settings.invocation.timeout, Duration::from_secs(7));
+        assert_eq!(settings.server.max_request_size, ByteSize::new(2 << 20));
         assert_eq!(settings.host, "0.0.0.0");
     }
 
     #[test]
-    fn cargo_starts_an_agent_on_loopback_unless_a_host_is_set() {
+    fn cargo_run_listens_on_loopback_unless_a_host_is_set() {
         let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
             resolve(config, variables).unwrap().host
         };
@@ -321,17 +305,17 @@ mod tests {
         let package = ("CARGO_PKG_NAME", "agent");
         let new = RuntimeConfig::new;
         assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
-        // Either of them alone, and cargo's name for itself, are set by other tools as well.
+        // Other tools set one of them or `CARGO`.
         for other in [folder, package, ("CARGO", "/bin/cargo")] {
             assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
         }
         assert_eq!(host(new().host("0.0.0.0"), &[folder, package]), "0.0.0.0");
-        let told = ("PPIO_AGENT_HOST", "[::]");
-        assert_eq!(host(new(), &[folder, package, told]), "::");
+        let variable = ("PPIO_AGENT_HOST", "[::]");
+        assert_eq!(host(new(), &[folder, package, variable]), "::");
     }
 
     #[test]
-    fn every_bad_variable_is_named_at_once() {
+    fn all_invalid_variables_are_named_at_once() {
         let error = resolve(
             RuntimeConfig::new(),
             &[
@@ -341,6 +325,7 @@ mod tests {
                 ("PPIO_AGENT_HEARTBEAT", "-1"),
                 ("PPIO_AGENT_MAX_REQUEST_SIZE", "lots"),
                 ("PPIO_AGENT_WORKER_THREADS", "0"),
+                #[cfg(feature = "logging")]
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
                 ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
@@ -355,6 +340,7 @@ mod tests {
             "_HEARTBEAT",
             "_MAX_REQUEST_SIZE",
             "_WORKER_THREADS",
+            #[cfg(feature = "logging")]
             "_LOG",
             "_CORS_CREDENTIALS",
             "_ALLOWED_HOSTS",
@@ -363,14 +349,15 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "logging")]
     #[test]
-    fn a_default_for_the_log_gives_way_to_whatever_else_is_said() {
+    fn the_default_log_variable_is_overridden_by_every_other_setting() {
         let fallback = ("PPIO_AGENT_DEFAULT_LOG", "warn");
         let log = |config: RuntimeConfig, variables: &[(&str, &str)]| {
             resolve(config, variables).unwrap().log.to_string()
         };
         let new = RuntimeConfig::new;
-        let quiet = format!("{INVOCATION}=warn,info");
+        let quiet = format!("{LOG_TARGET}=warn,info");
         assert_eq!(log(new(), &[]), quiet);
         assert_eq!(log(new(), &[fallback]), "warn");
         assert_eq!(log(new().log("error"), &[fallback]), "error");
@@ -386,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_switches_the_heartbeat_and_the_limit_off() {
+    fn zero_disables_the_heartbeat_and_the_limit() {
         let settings = resolve(
             RuntimeConfig::new(),
             &[
@@ -395,7 +382,7 @@ mod tests {
             ],
         )
         .unwrap();
-        assert_eq!(settings.heartbeat, None);
-        assert_eq!(settings.max_concurrency, None);
+        assert_eq!(settings.invocation.heartbeat, None);
+        assert_eq!(settings.invocation.max_concurrency, None);
     }
 }

@@ -1,36 +1,79 @@
-//! `GET /`: what this service is, to programs; in debug mode to people as well.
+//! `GET /`: a description of the service; in debug mode the playground for browsers.
 
 use std::time::SystemTime;
 
-use http::header::{ACCEPT, VARY};
+use http::header::VARY;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::endpoints::request_schema::Schema;
-use crate::endpoints::{ping, playground};
+use super::entrypoint_schema::{EntrypointSchema, LazySchema, SchemaFunction};
+use super::ping::timestamp;
 use crate::exchange::body::Response;
 use crate::exchange::json;
-use crate::invocation::handler;
-use crate::server::agent::Agent;
 
-pub(crate) fn answer(agent: &Agent, headers: &HeaderMap) -> Response {
-    if !agent.settings.debug {
-        return description(agent, None);
-    }
-    let mut response = if wants_html(headers) {
-        playground::page()
-    } else {
-        description(agent, handler::request_schema(&agent.handler))
-    };
-    let vary = HeaderValue::from_static("accept");
-    response.headers_mut().append(VARY, vary);
-    response
+/// The endpoint.
+pub(crate) struct Index {
+    debug: bool,
+    has_metrics: bool,
+    schema: LazySchema,
 }
 
-/// Browsers name HTML when a person asks for a page; `curl` and a page's own `fetch` do not.
+impl Index {
+    pub(crate) fn new(debug: bool, has_metrics: bool, schema: SchemaFunction) -> Self {
+        Self {
+            debug,
+            has_metrics,
+            schema: LazySchema::new(schema),
+        }
+    }
+
+    /// Answers `GET /`.
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        if !self.debug {
+            return self.description();
+        }
+        let mut response = self.debug_answer(headers);
+        let vary = HeaderValue::from_static("accept");
+        response.headers_mut().append(VARY, vary);
+        response
+    }
+
+    #[cfg(feature = "playground")]
+    fn debug_answer(&self, headers: &HeaderMap) -> Response {
+        if wants_html(headers) {
+            playground()
+        } else {
+            self.description()
+        }
+    }
+
+    #[cfg(not(feature = "playground"))]
+    fn debug_answer(&self, _: &HeaderMap) -> Response {
+        self.description()
+    }
+
+    fn description(&self) -> Response {
+        let body = Description {
+            service: "PPIO Agent Runtime",
+            version: env!("CARGO_PKG_VERSION"),
+            status: "running",
+            timestamp: timestamp(SystemTime::now()),
+            endpoints: Endpoints {
+                invocations: "/invocations",
+                ping: "/ping",
+                metrics: self.has_metrics.then_some("/metrics"),
+            },
+            schema: self.debug.then(|| self.schema.get()).flatten(),
+        };
+        json::response(StatusCode::OK, json::to_bytes(&body))
+    }
+}
+
+/// Whether a browser opens the page; `curl` and the `fetch` of a page do not name HTML.
+#[cfg(feature = "playground")]
 fn wants_html(headers: &HeaderMap) -> bool {
     headers
-        .get_all(ACCEPT)
+        .get_all(http::header::ACCEPT)
         .iter()
         .filter_map(|accept| accept.to_str().ok())
         .flat_map(|accept| accept.split(','))
@@ -38,16 +81,28 @@ fn wants_html(headers: &HeaderMap) -> bool {
         .any(|range| range.trim().eq_ignore_ascii_case("text/html"))
 }
 
+#[cfg(feature = "playground")]
+fn playground() -> Response {
+    let page = ppio_agent_playground::page();
+    let mut response = Response::new(page.html.into());
+    for (name, value) in page.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
 #[derive(Serialize)]
-struct Description {
+struct Description<'a> {
     service: &'static str,
     version: &'static str,
     status: &'static str,
     timestamp: String,
     endpoints: Endpoints,
-    /// A JSON Schema of what the entrypoint takes; in debug mode only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Schema>,
+    /// In debug mode only.
+    #[serde(flatten)]
+    schema: Option<&'a EntrypointSchema>,
 }
 
 #[derive(Serialize)]
@@ -56,22 +111,6 @@ struct Endpoints {
     ping: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'static str>,
-}
-
-fn description(agent: &Agent, request: Option<Schema>) -> Response {
-    let body = Description {
-        service: "PPIO Agent Runtime",
-        version: env!("CARGO_PKG_VERSION"),
-        status: "running",
-        timestamp: ping::timestamp(SystemTime::now()),
-        endpoints: Endpoints {
-            invocations: "/invocations",
-            ping: "/ping",
-            metrics: agent.settings.enable_metrics.then_some("/metrics"),
-        },
-        request,
-    };
-    json::response(StatusCode::OK, json::to_bytes(&body))
 }
 
 #[cfg(test)]

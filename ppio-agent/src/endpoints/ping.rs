@@ -1,4 +1,4 @@
-//! The health check.
+//! `GET /ping`: the health check.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 
 use crate::exchange::body::Response;
 use crate::exchange::json;
+use crate::exchange::rejection::Rejection;
 
-/// A health check that takes longer than this is a failed one; a platform's probe has gone by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How many synchronous checks may hold a thread, stuck ones included.
-const THREADS: usize = 8;
+/// A health check that takes longer has failed; platforms do not wait longer either.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many synchronous checks may occupy a thread, including ones that never return.
+const MAX_THREADS: usize = 8;
 
 /// What a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
@@ -27,7 +28,7 @@ const THREADS: usize = 8;
     note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that implements `std::fmt::Display`"
 )]
 pub trait IntoPing {
-    /// The answer, or why there is none.
+    /// Returns the answer, or why the check failed.
     fn into_ping(self) -> Result<PingResponse, String>;
 }
 
@@ -59,12 +60,12 @@ impl<T: IntoPing, E: Display> IntoPing for Result<T, E> {
     }
 }
 
-/// The answer of an annotated function, or why there is none.
+/// Converts what an annotated function returned.
 pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
     answer.into_ping()
 }
 
-/// Registers an annotated `async` function.
+/// Makes a health check of an annotated `async` function.
 pub fn ping_on_worker<F, R>(ping: F) -> PingHandler
 where
     F: Fn() -> R + Send + Sync + 'static,
@@ -73,7 +74,7 @@ where
     PingHandler::on_worker(ping)
 }
 
-/// Registers an annotated plain function.
+/// Makes a health check of an annotated plain function.
 pub fn ping_on_blocking_thread<F>(ping: F) -> PingHandler
 where
     F: Fn() -> Result<PingResponse, String> + Send + Sync + 'static,
@@ -83,12 +84,12 @@ where
 
 type PingFuture = Pin<Box<dyn Future<Output = Result<PingResponse, String>> + Send>>;
 
-/// A registered health check.
+/// A user's health check.
 #[derive(Clone)]
 pub enum PingHandler {
-    /// An asynchronous one.
+    /// An `async` function.
     Async(Arc<dyn Fn() -> PingFuture + Send + Sync>),
-    /// A synchronous one, with the threads it may hold.
+    /// A plain function, and the threads that its calls may occupy.
     Blocking(
         Arc<dyn Fn() -> Result<PingResponse, String> + Send + Sync>,
         Arc<Semaphore>,
@@ -96,7 +97,7 @@ pub enum PingHandler {
 }
 
 impl PingHandler {
-    /// Registers an `async` function.
+    /// Boxes an `async` function.
     pub fn on_worker<F, R>(ping: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -108,27 +109,27 @@ impl PingHandler {
         }))
     }
 
-    /// Registers a plain function.
+    /// Boxes a plain function.
     pub fn on_blocking_thread<F, R>(ping: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: IntoPing,
     {
-        let threads = Arc::new(Semaphore::new(THREADS));
+        let threads = Arc::new(Semaphore::new(MAX_THREADS));
         Self::Blocking(Arc::new(move || ping().into_ping()), threads)
     }
 
     async fn check(&self) -> Result<PingResponse, String> {
         match self {
-            // In a task of its own a panic is an error to look at.
+            // In a task, where a panic is an error.
             Self::Async(ping) => {
                 let ping = Arc::clone(ping);
-                settle(tokio::spawn(async move { ping().await })).await
+                join(tokio::spawn(async move { ping().await })).await
             }
             Self::Blocking(ping, threads) => {
                 let permit = Arc::clone(threads).acquire_owned().await;
                 let ping = Arc::clone(ping);
-                settle(tokio::task::spawn_blocking(move || {
+                join(tokio::task::spawn_blocking(move || {
                     let _permit = permit;
                     ping()
                 }))
@@ -138,8 +139,8 @@ impl PingHandler {
     }
 }
 
-/// Waits for a check, and aborts it when nobody waits any more.
-async fn settle(
+/// Waits for a check, and aborts it when the request is dropped.
+async fn join(
     task: tokio::task::JoinHandle<Result<PingResponse, String>>,
 ) -> Result<PingResponse, String> {
     struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
@@ -152,22 +153,21 @@ async fn settle(
     match (&mut task.0).await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
-            Ok(panic) => Err(crate::invocation::executor::panicked(panic.as_ref()).to_string()),
+            Ok(panic) => Err(Rejection::from_panic(panic.as_ref()).to_string()),
             Err(_) => Err("the health check was cancelled".to_owned()),
         },
     }
 }
 
 /// When the status last changed, for AgentCore's `time_of_last_update`.
-#[derive(Debug)]
-pub(crate) struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
+struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
 
 impl LastChange {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self((PingStatus::Healthy, SystemTime::now()).into())
     }
 
-    fn note(&self, status: PingStatus) -> SystemTime {
+    fn update(&self, status: PingStatus) -> SystemTime {
         let mut last = self
             .0
             .lock()
@@ -179,46 +179,57 @@ impl LastChange {
     }
 }
 
-/// Answers `GET /ping`. A check that fails is a 500 that says `HealthyBusy`: the platform must not
-/// reclaim an agent because its check broke.
-pub(crate) async fn answer(
-    handler: Option<&PingHandler>,
-    busy: bool,
-    last_change: &LastChange,
-) -> Response {
-    let checked = match handler {
-        None => Ok(PingResponse::new(PingStatus::Healthy)),
-        Some(handler) => match tokio::time::timeout(PATIENCE, handler.check()).await {
-            Ok(checked) => checked,
-            Err(_) => Err(format!(
-                "the health check took over {} s",
-                PATIENCE.as_secs()
-            )),
-        },
-    };
-    let status = match &checked {
-        Ok(_) => StatusCode::OK,
-        Err(error) => {
-            tracing::error!(error, "health check failed");
-            StatusCode::INTERNAL_SERVER_ERROR
+/// The endpoint.
+pub(crate) struct Ping {
+    handler: Option<PingHandler>,
+    last_change: LastChange,
+}
+
+impl Ping {
+    pub(crate) fn new(handler: Option<PingHandler>) -> Self {
+        Self {
+            handler,
+            last_change: LastChange::new(),
         }
-    };
-    let mut ping = checked
-        .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
-    if busy {
-        ping.status = PingStatus::HealthyBusy;
     }
-    ping.timestamp
-        .get_or_insert_with(|| timestamp(SystemTime::now()));
-    let changed = last_change.note(ping.status);
-    ping.time_of_last_update
-        .get_or_insert_with(|| unix_seconds(changed));
-    let mut response = json::response(status, json::to_bytes(&ping));
-    response.headers_mut().insert(
-        http::header::CACHE_CONTROL,
-        http::HeaderValue::from_static("no-store"),
-    );
-    response
+
+    /// Answers `GET /ping`. A check that fails is a 500 with the status `HealthyBusy`, so that the
+    /// platform does not reclaim the sandbox.
+    pub(crate) async fn answer(&self, busy: bool) -> Response {
+        let checked = match &self.handler {
+            None => Ok(PingResponse::new(PingStatus::Healthy)),
+            Some(handler) => match tokio::time::timeout(CHECK_TIMEOUT, handler.check()).await {
+                Ok(checked) => checked,
+                Err(_) => Err(format!(
+                    "the health check took over {} s",
+                    CHECK_TIMEOUT.as_secs()
+                )),
+            },
+        };
+        let status = match &checked {
+            Ok(_) => StatusCode::OK,
+            Err(error) => {
+                tracing::error!(error, "health check failed");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let mut ping = checked
+            .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
+        if busy {
+            ping.status = PingStatus::HealthyBusy;
+        }
+        ping.timestamp
+            .get_or_insert_with(|| timestamp(SystemTime::now()));
+        let changed = self.last_change.update(ping.status);
+        ping.time_of_last_update
+            .get_or_insert_with(|| unix_seconds(changed));
+        let mut response = json::response(status, json::to_bytes(&ping));
+        response.headers_mut().insert(
+            http::header::CACHE_CONTROL,
+            http::HeaderValue::from_static("no-store"),
+        );
+        response
+    }
 }
 
 /// RFC 3339, in UTC, with milliseconds.

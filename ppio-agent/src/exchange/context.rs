@@ -1,6 +1,5 @@
-//! What a handler knows about the request it serves.
+//! The context of a request, as user code reads it.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,89 +9,82 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-use crate::exchange::header_names::AGENT_CORE_SESSION_ID;
-use crate::exchange::request_id::RequestId;
-use crate::server::agent::SharedAgent;
-use crate::task::Tasks;
+use super::header_names::AGENT_CORE_SESSION_ID;
+use super::request_id::RequestId;
+use super::task_tracker::TaskTracker;
 
-/// The context of one request: its ids, its headers, what middleware left for the handler, and
-/// how much time there is.
+/// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
 /// Cloning is cheap. An entrypoint takes it by value or by reference as its second parameter;
-/// anywhere else in the same request [`AgentRuntimeContext::current`] returns it.
+/// elsewhere in the same request [`AgentRuntimeContext::current`] returns it.
 ///
 /// ```
 /// use ppio::RequestContext;
 ///
 /// fn greeting(context: &RequestContext) -> String {
 ///     let language = context.header("accept-language").unwrap_or("en");
-///     format!("{language} {}", context.session_id().unwrap_or("nobody"))
+///     format!("{language} {}", context.session_id().unwrap_or("no session"))
 /// }
 ///
-/// // In a unit test a context is made by hand.
+/// // A unit test makes its own context.
 /// let context = RequestContext::new().with_session_id("s-1");
 /// assert_eq!(greeting(&context), "en s-1");
 /// ```
 #[derive(Clone)]
-pub struct RequestContext(Arc<Inner>);
+pub struct RequestContext(Arc<ContextData>);
 
-struct Inner {
+struct ContextData {
     request_id: RequestId,
-    /// Most handlers never ask for the session, so it is looked for only then.
+    /// Computed at its first use: most handlers do not read it.
     session_id: OnceLock<Option<String>>,
-    /// Unset until it is read, which middleware's part of the log begins before.
+    /// Set when the body has been read, after middleware has run.
     body: OnceLock<Bytes>,
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
-    /// An earlier deadline that the caller asked for, known once the body is parsed.
-    asked_deadline: OnceLock<Instant>,
+    /// The earlier deadline that a request's `timeout` sets, known once the body is parsed.
+    requested_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
-    agent: Option<SharedAgent>,
+    tasks: Option<TaskTracker>,
 }
 
 impl RequestContext {
     /// A context with a random request id and nothing else, for tests.
     pub fn new() -> Self {
-        Self::named(RequestId::random())
-    }
-
-    /// A context with an id and nothing else.
-    pub(crate) fn named(request_id: RequestId) -> Self {
-        Self(Arc::new(Inner {
-            request_id,
+        Self(Arc::new(ContextData {
+            request_id: RequestId::random(),
             session_id: OnceLock::new(),
             body: OnceLock::new(),
             headers: HeaderMap::new(),
             extensions: Extensions::new(),
             deadline: None,
-            asked_deadline: OnceLock::new(),
+            requested_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            agent: None,
+            tasks: None,
         }))
     }
 
-    /// The same context in another session.
+    /// Replaces the session id.
     pub fn with_session_id(self, session_id: impl Into<String>) -> Self {
         self.change(|inner| inner.session_id = Some(session_id.into()).into())
     }
 
-    /// The same context with one header more.
+    /// Adds a header.
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.change(|inner| {
             inner.headers.insert(name, value);
         })
     }
 
-    /// The same context with a value for [`extension`](Self::extension).
+    /// Adds a value for [`extension`](Self::extension).
     pub fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
         self.change(|inner| {
             inner.extensions.insert(value);
         })
     }
 
-    /// The id of this request: the caller's `x-request-id` (or AgentCore's header) where it sent
-    /// one, otherwise a random UUID. Every response and log line carries it.
+    /// The id of this request: its `x-request-id` or AgentCore header if it has a valid one,
+    /// otherwise a random UUID. The response and every log line carry it.
     pub fn request_id(&self) -> &str {
         self.0.request_id.as_str()
     }
@@ -107,7 +99,7 @@ impl RequestContext {
         let id = match (session_header(&inner.headers), inner.body.get()) {
             (Some(id), _) => Some(id.to_owned()),
             (None, Some(body)) => sandbox_id_in(body),
-            // The body may still tell; nothing is kept until then.
+            // The body is not read yet, so nothing is stored.
             (None, None) => return None,
         };
         inner.session_id.get_or_init(|| id).as_deref()
@@ -128,38 +120,37 @@ impl RequestContext {
         self.0.headers.get(name)?.to_str().ok()
     }
 
-    /// What middleware put into the request's extensions for the handler, such as the user it
-    /// found behind a token.
+    /// A value that middleware put into the request's extensions, such as an authenticated user.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get()
     }
 
-    /// When the answer (the head, for a stream) is due; after it the caller gets a 504.
+    /// When the head of the response is due; after that the response is a 504.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.asked_deadline.get().copied().or(self.0.deadline)
+        self.0.requested_deadline.get().copied().or(self.0.deadline)
     }
 
-    /// Whether nobody waits for the answer any more: the client went away or the deadline passed.
+    /// Whether the request was cancelled: the client disconnected or the deadline passed.
     ///
     /// An `async` handler is dropped in that case. Synchronous code cannot be stopped from outside,
-    /// so a long loop asks here and returns.
+    /// so a long loop checks this and returns.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Notes the body once it is read. Only the first one counts.
+    /// Sets the body once it is read. Later calls change nothing.
     pub(crate) fn set_body(&self, body: Bytes) {
         self.0.body.get_or_init(|| body);
     }
 
-    pub(crate) fn tasks(&self) -> Option<&Tasks> {
-        self.0.agent.as_ref().map(|agent| &agent.tasks)
+    pub(crate) fn tasks(&self) -> Option<&TaskTracker> {
+        self.0.tasks.as_ref()
     }
 
-    /// Brings the deadline forward; never puts it off.
+    /// Sets an earlier deadline; a later one is ignored.
     pub(crate) fn set_earlier_deadline(&self, deadline: Instant) {
         if self.0.deadline.is_none_or(|current| deadline < current) {
-            self.0.asked_deadline.get_or_init(|| deadline);
+            self.0.requested_deadline.get_or_init(|| deadline);
         }
     }
 
@@ -167,44 +158,44 @@ impl RequestContext {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
-    fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
-        let mut inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
+    fn change(self, change: impl FnOnce(&mut ContextData)) -> Self {
+        let mut inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| ContextData {
             request_id: shared.request_id.clone(),
             session_id: shared.session_id.clone(),
             body: shared.body.clone(),
             headers: shared.headers.clone(),
             extensions: shared.extensions.clone(),
             deadline: shared.deadline,
-            asked_deadline: shared.asked_deadline.clone(),
+            requested_deadline: shared.requested_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
-            agent: shared.agent.clone(),
+            tasks: shared.tasks.clone(),
         });
         change(&mut inner);
         Self(Arc::new(inner))
     }
 }
 
-/// What the server puts into a context.
-pub(crate) struct Parts {
+/// What the server knows of a request when it makes the context.
+pub(crate) struct NewContext {
     pub(crate) request_id: RequestId,
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) deadline: Instant,
-    pub(crate) agent: SharedAgent,
+    pub(crate) tasks: TaskTracker,
 }
 
-impl From<Parts> for RequestContext {
-    fn from(parts: Parts) -> Self {
-        Self(Arc::new(Inner {
-            request_id: parts.request_id,
+impl From<NewContext> for RequestContext {
+    fn from(new: NewContext) -> Self {
+        Self(Arc::new(ContextData {
+            request_id: new.request_id,
             session_id: OnceLock::new(),
             body: OnceLock::new(),
-            headers: parts.headers,
-            extensions: parts.extensions,
-            deadline: Some(parts.deadline),
-            asked_deadline: OnceLock::new(),
+            headers: new.headers,
+            extensions: new.extensions,
+            deadline: Some(new.deadline),
+            requested_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            agent: Some(parts.agent),
+            tasks: Some(new.tasks),
         }))
     }
 }
@@ -217,7 +208,7 @@ impl Default for RequestContext {
 
 impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers carry credentials; a context in a log line must not.
+        // Headers hold credentials, which must not reach a log.
         f.debug_struct("RequestContext")
             .field("request_id", &self.request_id())
             .field("session_id", &self.session_id())
@@ -238,7 +229,7 @@ fn sandbox_id_in(body: &[u8]) -> Option<String> {
     struct OnlySession {
         sandbox_id: Option<String>,
     }
-    // Searching for the key is much cheaper than parsing a body that does not have it.
+    // Searching for the key costs much less than parsing a body without it.
     memchr::memmem::find(body, br#""sandbox_id""#)?;
     serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id
 }
@@ -247,9 +238,9 @@ tokio::task_local! {
     static CURRENT: RequestContext;
 }
 
-/// The context of the request that the current code works for.
+/// Access to the context of the current request.
 ///
-/// It is there in the entrypoint, in middleware, on the blocking threads that run synchronous
+/// It is set in the entrypoint, in middleware, on the blocking threads that run synchronous
 /// functions, in iterators and streams while they are polled, and in tasks started with
 /// [`task::spawn`](crate::task::spawn).
 #[derive(Debug, Clone, Copy)]
@@ -282,17 +273,10 @@ impl AgentRuntimeContext {
         CURRENT.scope(context, future)
     }
 
-    /// Runs a closure with a context, for threads of the author's own.
+    /// Runs a closure with a context, for threads that the runtime did not start.
     pub fn sync_scope<R>(context: RequestContext, closure: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(context, closure)
     }
-}
-
-/// The `timeout` a caller asked for in an `InvocationRequest`, in seconds.
-pub(crate) fn requested_timeout(request: &dyn Any) -> Option<u64> {
-    request
-        .downcast_ref::<ppio_agent_protocol::InvocationRequest>()?
-        .timeout
 }
 
 #[cfg(test)]
@@ -300,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_session_is_found_in_the_body_only_at_the_top() {
+    fn the_session_id_is_a_top_level_key_of_the_body() {
         let find = |body: &str| sandbox_id_in(body.as_bytes());
         assert_eq!(find(r#"{"sandbox_id":"s1"}"#).as_deref(), Some("s1"));
         assert_eq!(find(r#"{"a":{"sandbox_id":"s1"}}"#), None);

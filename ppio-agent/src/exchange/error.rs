@@ -1,4 +1,4 @@
-//! The error an agent author may return to choose the status of the answer.
+//! The error that chooses the status of a response.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -6,15 +6,15 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::exchange::rejection::Failure;
+use super::rejection::Rejection;
 
-/// Any boxed error that can cross threads.
+/// A boxed error that is `Send` and `Sync`.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// An error with an HTTP status and an error type of its own.
+/// An error with an HTTP status and an error type.
 ///
-/// An entrypoint may fail with anything that can be displayed, and the caller gets a 500. Return
-/// this type to say more:
+/// An entrypoint may return any error that implements `Display`, which is a 500. Return this type
+/// to choose another status:
 ///
 /// ```
 /// use ppio::{Error, Value};
@@ -30,42 +30,42 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The caller sees the message and the type; the chain of sources goes to the log only. It still
-/// counts as the source of another error, `anyhow`'s with context for example: then the caller is
-/// told what this says, and the log has what was put around it.
-pub struct Error(Box<Inner>);
+/// The response has the message and the type; the sources go to the log only. Where this is a source
+/// of another error, for example below `anyhow`'s context, its status, message and type are sent, and
+/// the errors around it are logged.
+pub struct Error(Box<ErrorData>);
 
-struct Inner {
+struct ErrorData {
     status: StatusCode,
     error_type: Cow<'static, str>,
     message: String,
     source: Option<BoxError>,
-    failure: Option<Failure>,
+    rejection: Option<Rejection>,
 }
 
 impl Error {
-    /// An error with any status. A status below 400 becomes 500: an error is never a success.
+    /// An error with any status. A status below 400 becomes 500.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let status = if status.is_client_error() || status.is_server_error() {
             status
         } else {
             StatusCode::INTERNAL_SERVER_ERROR
         };
-        Self(Box::new(Inner {
+        Self(Box::new(ErrorData {
             status,
             error_type: Cow::Borrowed(default_type(status)),
             message: message.into(),
             source: None,
-            failure: None,
+            rejection: None,
         }))
     }
 
-    /// 400: the request makes no sense.
+    /// 400: the request is not valid.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 401: the caller has not said who they are.
+    /// 401: the caller is not authenticated.
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, message)
     }
@@ -90,12 +90,12 @@ impl Error {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    /// 503: something that the agent needs is not there now.
+    /// 503: something that the agent needs is not available now.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// Replaces the error type, the short name programs match on.
+    /// Replaces the error type, the short name that programs match on.
     pub fn with_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
         self.0.error_type = error_type.into();
         self
@@ -117,54 +117,70 @@ impl Error {
         &self.0.error_type
     }
 
-    /// What the caller is told.
+    /// The text in the response.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The framework's own failure, when this error is one.
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.0.failure.as_ref()
+    /// The rejection that this error was made from.
+    pub(crate) fn rejection(&self) -> Option<&Rejection> {
+        self.0.rejection.as_ref()
     }
 
-    /// A failure of the author's own code: what it told the caller, else a 500 whose type is the
-    /// Rust type's name.
-    pub(crate) fn from_author(error_type: &'static str, error: BoxError) -> Self {
-        let told = Self::told_in(&*error);
-        Self::from_report(error_type, error, told)
-    }
-
-    /// The same for an error that hides in its box what it told the caller.
-    pub(crate) fn from_report(
-        error_type: &'static str,
-        error: BoxError,
-        told: Option<Self>,
-    ) -> Self {
-        match error.downcast::<Self>() {
-            Ok(own) => *own,
-            Err(error) => told
-                .unwrap_or_else(|| Self::internal(error.to_string()).with_type(error_type))
-                .with_source(error),
+    /// The error that user code returned: an [`Error`] among its sources, otherwise a 500 with its text
+    /// and the given type. The sources are kept as text, since the error need not be `Send`.
+    pub(crate) fn from_user(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
+        let chain = ErrorChain(error).to_string();
+        let sources = chain
+            .strip_prefix(&error.to_string())
+            .and_then(|sources| sources.strip_prefix(": "));
+        let (converted, logged) = match Self::find_in(error) {
+            Some(found) if error.is::<Self>() => (found, sources),
+            Some(found) => (found, Some(chain.as_str())),
+            None => {
+                let internal = Self::internal(error.to_string()).with_type(error_type);
+                (internal, sources)
+            }
+        };
+        match logged {
+            Some(source) => converted.with_source(source),
+            None => converted,
         }
     }
 
-    /// What the first error of ours in a chain says to the caller. What was put around it is for
-    /// the log.
-    pub(crate) fn told_in(error: &(dyn StdError + 'static)) -> Option<Self> {
-        let own = error.downcast_ref::<Self>();
-        own.map(|own| Self::new(own.status(), own.message()).with_type(own.0.error_type.clone()))
-            .or_else(|| Self::told_in(error.source()?))
+    /// The error of user code that can be boxed; see [`from_user`](Self::from_user).
+    pub(crate) fn from_boxable<E: Into<BoxError>>(error: E) -> Self {
+        let error: BoxError = error.into();
+        Self::from_user(type_name::<E>(), &*error)
     }
 
-    /// The same for an error that cannot cross threads: its chain is kept as text.
-    pub(crate) fn from_local(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
-        Self::told_in(error)
-            .unwrap_or_else(|| Self::internal(error.to_string()).with_type(error_type))
-            .with_source(Chain(error).to_string())
+    /// A copy of the first [`Error`] of a chain, without its source.
+    fn find_in(error: &(dyn StdError + 'static)) -> Option<Self> {
+        match error.downcast_ref::<Self>() {
+            Some(Self(found)) => Some(Self(Box::new(ErrorData {
+                status: found.status,
+                error_type: found.error_type.clone(),
+                message: found.message.clone(),
+                source: None,
+                rejection: found.rejection.clone(),
+            }))),
+            None => Self::find_in(error.source()?),
+        }
     }
 }
 
-/// The error types that a status implies when the author names none.
+/// The error type of a Rust type: the last segment of its path, or `AgentError` for types that name
+/// no particular error.
+pub(crate) fn type_name<E>() -> &'static str {
+    let path = std::any::type_name::<E>();
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next() {
+        Some("" | "Error" | "String" | "str" | "&str" | "Box") | None => "AgentError",
+        Some(name) => name,
+    }
+}
+
+/// The error type of a status, where no other is set.
 fn default_type(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "BadRequest",
@@ -178,11 +194,11 @@ fn default_type(status: StatusCode) -> &'static str {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        let mut error = Self::new(failure.status(), failure.to_string());
-        error.0.error_type = Cow::Borrowed(failure.error_type());
-        error.0.failure = Some(failure);
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let mut error = Self::new(rejection.status(), rejection.to_string());
+        error.0.error_type = Cow::Borrowed(rejection.error_type());
+        error.0.rejection = Some(rejection);
         error
     }
 }
@@ -210,17 +226,17 @@ impl StdError for Error {
     }
 }
 
-/// The messages of an error and its sources, outermost first, for the log.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+/// Displays an error and its sources, outermost first, for the log.
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = self.0.to_string();
         f.write_str(&last)?;
         let mut next = self.0.source();
         while let Some(error) = next {
             let text = error.to_string();
-            // An author's error becomes the source of ours with the same text; say it once.
+            // Errors that forward the text of their source would repeat it.
             if text != last {
                 write!(f, ": {text}")?;
                 last = text;
@@ -245,18 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_says_every_cause_once() {
-        let error = Error::from_author("Outer", Box::new(Outer(std::fmt::Error)));
+    fn the_chain_has_every_text_once() {
+        let error = Error::from_user("Outer", &Outer(std::fmt::Error));
         assert_eq!(
-            Chain(&error).to_string(),
+            ErrorChain(&error).to_string(),
             format!("outer: {}", std::fmt::Error)
         );
         assert_eq!(error.error_type(), "Outer");
     }
 
     #[test]
-    fn an_error_of_ours_keeps_its_status_through_a_box() {
-        let error = Error::from_author("Error", Box::new(Error::not_found("gone")));
+    fn an_error_keeps_its_status_in_a_box() {
+        let boxed: BoxError = Box::new(Error::not_found("gone"));
+        let error = Error::from_user("Error", &*boxed);
         assert_eq!(error.status(), 404);
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON bodies of answers: the only place that writes them.
+//! The JSON bodies of responses; nothing else writes them.
 
 use std::time::Duration;
 
@@ -8,54 +8,56 @@ use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{ErrorItem, sse};
 use serde::Serialize;
 
-use crate::exchange::body::Response;
-use crate::exchange::error::Error;
-use crate::exchange::rejection::Failure;
+use super::body::Response;
+use super::error::Error;
+use super::rejection::Rejection;
 
-/// How a value is put into the body.
+/// How a value is written into the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum ResponseFormat {
     /// `{"result": …, "status": "success", …}`, as PPIO's callers expect it.
     Envelope,
     /// The value itself, as AWS AgentCore's callers expect it.
     Bare,
 }
 
-/// Room for the envelope and a short answer, so that the usual answer is written without growing.
-const USUAL_ANSWER: usize = 256;
+/// The initial capacity of a body: enough for the envelope and a short value.
+const INITIAL_CAPACITY: usize = 256;
 
-/// Starts a success body with the value. `finish` completes it.
-pub(crate) fn begin<T: Serialize + ?Sized>(value: &T, style: Style) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(USUAL_ANSWER);
-    if style == Style::Envelope {
+/// Begins a success body with the value; [`finish`] completes it.
+pub(crate) fn begin<T: Serialize + ?Sized>(
+    value: &T,
+    format: ResponseFormat,
+) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::with_capacity(INITIAL_CAPACITY);
+    if format == ResponseFormat::Envelope {
         body.extend_from_slice(br#"{"result":"#);
     }
-    // The value goes straight into the body; no copy of it is made as a `Value`.
     serde_json::to_writer(&mut body, value)
-        .map_err(|error| Failure::NotSerializable(error.to_string()))?;
+        .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
     Ok(body)
 }
 
 /// Completes a success body.
 pub(crate) fn finish(
     mut body: Vec<u8>,
-    style: Style,
+    format: ResponseFormat,
     duration: Duration,
     request_id: &str,
 ) -> Bytes {
-    if style == Style::Envelope {
+    if format == ResponseFormat::Envelope {
         body.extend_from_slice(br#","status":"success","duration":"#);
         // Writing a number to a `Vec` cannot fail.
         let _ = serde_json::to_writer(&mut body, &seconds(duration));
         body.extend_from_slice(br#","metadata":{"request_id":""#);
-        // A request id is checked to be plain ASCII without quotes (see `request_id`).
+        // A `RequestId` has no character that needs an escape.
         body.extend_from_slice(request_id.as_bytes());
         body.extend_from_slice(br#""},"error":null}"#);
     }
     body.into()
 }
 
-/// The body of every answer that is an error.
+/// The body of an error.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -98,12 +100,12 @@ pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// Serializes one of our own structs, which has string keys only and so cannot fail.
-pub(crate) fn to_bytes<T: Serialize>(own: &T) -> Bytes {
-    serde_json::to_vec(own).unwrap_or_default().into()
+/// Serializes a struct of this crate. All of them have string keys, so it cannot fail.
+pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-/// Whole microseconds, as seconds.
+/// The seconds of a duration, rounded to microseconds.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
 }
@@ -113,11 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_envelope_is_the_one_of_the_wire() {
-        let body = begin(&serde_json::json!({"a": 1}), Style::Envelope).unwrap();
+    fn the_envelope_has_all_fields() {
+        let body = begin(&serde_json::json!({"a": 1}), ResponseFormat::Envelope).unwrap();
         let body = finish(
             body,
-            Style::Envelope,
+            ResponseFormat::Envelope,
             Duration::from_micros(1_000_002),
             "r-1",
         );
@@ -128,15 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_answer_is_the_value() {
-        let body = begin("hi", Style::Bare).unwrap();
-        assert_eq!(finish(body, Style::Bare, Duration::ZERO, "r-1"), r#""hi""#);
+    fn the_bare_format_is_the_value() {
+        let body = begin("hi", ResponseFormat::Bare).unwrap();
+        assert_eq!(
+            finish(body, ResponseFormat::Bare, Duration::ZERO, "r-1"),
+            r#""hi""#
+        );
     }
 
     #[test]
-    fn what_json_cannot_say_is_an_error() {
+    fn a_value_that_json_cannot_represent_is_an_error() {
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let error = begin(&map, Style::Envelope).unwrap_err();
+        let error = begin(&map, ResponseFormat::Envelope).unwrap_err();
         assert_eq!(error.error_type(), "SerializationError");
     }
 }

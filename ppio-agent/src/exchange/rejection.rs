@@ -1,14 +1,14 @@
-//! Everything that the framework itself can find wrong with a request, and the one place where
-//! that becomes an HTTP status.
+//! The requests that the runtime rejects by itself, and the status of each.
 
+use std::any::Any;
 use std::time::Duration;
 
 use http::StatusCode;
 use ppio_agent_protocol::ByteSize;
 
-/// A request that the framework answers by itself.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+/// Why the runtime answers a request with an error of its own.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Rejection {
     #[error("the request body is empty; send a JSON value")]
     EmptyBody,
     #[error("invalid JSON at line {line} column {column}: {reason}")]
@@ -53,7 +53,9 @@ pub(crate) enum Failure {
     TooLarge { limit: ByteSize },
     #[error("content type {found:?} is not JSON; send `content-type: application/json`")]
     NotJson { found: String },
-    #[error("a page's request needs a content type; send `content-type: application/json`")]
+    #[error(
+        "a page's request needs a content type; send `content-type: application/json`"
+    )]
     NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },
@@ -66,7 +68,7 @@ pub(crate) enum Failure {
     #[error("the body of the agent's response broke off")]
     ResponseCut,
     #[error("the agent is shutting down; try again")]
-    Draining,
+    ShuttingDown,
     #[error("the agent is already handling {limit} requests; try again")]
     Overloaded { limit: usize },
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
@@ -75,7 +77,12 @@ pub(crate) enum Failure {
     StreamStalled(Duration),
 }
 
-impl Failure {
+impl Rejection {
+    /// The rejection for a panic in user code.
+    pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        Self::Panicked(panic_message(panic).to_owned())
+    }
+
     /// The status of the answer. Nothing else in the crate decides one.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -100,12 +107,12 @@ impl Failure {
             Self::Panicked(_) | Self::NotSerializable(_) | Self::ResponseCut => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::Draining | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ShuttingDown | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut(_) | Self::StreamStalled(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
-    /// The name that programs match on.
+    /// The error type, which programs match on.
     pub(crate) fn error_type(&self) -> &'static str {
         match self {
             Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
@@ -126,7 +133,7 @@ impl Failure {
             Self::Panicked(_) => "Panic",
             Self::NotSerializable(_) => "SerializationError",
             Self::ResponseCut => "ResponseCut",
-            Self::Draining => "Draining",
+            Self::ShuttingDown => "Draining",
             Self::Overloaded { .. } => "Overloaded",
             Self::TimedOut(_) | Self::StreamStalled(_) => "Timeout",
         }
@@ -140,8 +147,8 @@ impl Failure {
         }
     }
 
-    /// Whether the connection is closed after the answer: what follows a head that is wrong in this
-    /// way may be its body or the next request.
+    /// Whether the connection is closed after the response: where the next request begins is unknown
+    /// after such a head.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,
@@ -149,8 +156,17 @@ impl Failure {
         )
     }
 
-    /// The `Retry-After` header, in seconds, where trying again can help.
+    /// The `Retry-After` header, in seconds, where a retry can succeed.
     pub(crate) fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::Draining | Self::Overloaded { .. }).then_some(1)
+        matches!(self, Self::ShuttingDown | Self::Overloaded { .. }).then_some(1)
     }
+}
+
+/// The message of a panic, where it has one.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

@@ -1,31 +1,32 @@
-//! What the head of a request says of its caller.
+//! The headers that decide how a request is handled.
 
 use http::header::{EXPECT, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
-use crate::exchange::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, X_REQUEST_ID};
-use crate::exchange::json::Style;
-use crate::exchange::request_id::RequestId;
+use super::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, X_REQUEST_ID};
+use super::json::ResponseFormat;
+use super::request_id::RequestId;
 
-/// The headers that every request is asked for.
-pub(crate) struct Head<'a> {
+/// The headers that are read of every request.
+pub(crate) struct RequestHeaders<'a> {
     pub(crate) request_id: RequestId,
-    pub(crate) style: Style,
-    /// The page that a browser calls from.
+    pub(crate) format: ResponseFormat,
+    /// The origin of the page that sends the request.
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
     pub(crate) has_transfer_encoding: bool,
-    /// Its sender waits for `100 Continue` before it sends the body.
-    pub(crate) asks_first: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) expects_continue: bool,
 }
 
-impl<'a> Head<'a> {
-    /// Looks at each header once; of a header said twice the first counts. Hashing AgentCore's long names to look them up costs more than
-    /// comparing the few names that a request has.
+impl<'a> RequestHeaders<'a> {
+    /// Reads each header once; the first of a repeated header counts.
+    ///
+    /// Comparing the few names of a request costs less than hashing AgentCore's long ones for a lookup.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
-        let (mut ours, mut theirs, mut origin, mut host) = (None, None, None, None);
-        let (mut agent_core, mut asks_first) = (false, false);
+        let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
+        let (mut is_agent_core, mut expects_continue) = (false, false);
         let (mut repeats_host, mut has_transfer_encoding) = (false, false);
         for (name, value) in headers {
             if name == HOST {
@@ -36,29 +37,29 @@ impl<'a> Head<'a> {
             } else if name == TRANSFER_ENCODING {
                 has_transfer_encoding = true;
             } else if name == X_REQUEST_ID {
-                ours.get_or_insert(value);
+                own_id.get_or_insert(value);
             } else if name == AGENT_CORE_REQUEST_ID {
-                theirs.get_or_insert(value);
-                agent_core = true;
+                agent_core_id.get_or_insert(value);
+                is_agent_core = true;
             } else if name == AGENT_CORE_SESSION_ID {
-                agent_core = true;
+                is_agent_core = true;
             } else if name == EXPECT {
-                asks_first = true;
+                expects_continue = true;
             }
         }
         Self {
-            request_id: RequestId::choose([ours, theirs]),
-            // AgentCore names itself in its headers, and its callers expect the bare value.
-            style: if agent_core {
-                Style::Bare
+            request_id: RequestId::choose([own_id, agent_core_id]),
+            // AgentCore sends its headers with every request and expects the bare value.
+            format: if is_agent_core {
+                ResponseFormat::Bare
             } else {
-                Style::Envelope
+                ResponseFormat::Envelope
             },
             origin,
             host,
             repeats_host,
             has_transfer_encoding,
-            asks_first,
+            expects_continue,
         }
     }
 }
@@ -67,22 +68,22 @@ impl<'a> Head<'a> {
 mod tests {
     use super::*;
 
-    fn head(headers: &[(&'static str, &'static str)]) -> (RequestId, Style) {
+    fn head(headers: &[(&'static str, &'static str)]) -> (RequestId, ResponseFormat) {
         let headers = headers
             .iter()
             .map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
             .collect();
-        let head = Head::of(&headers);
-        (head.request_id, head.style)
+        let head = RequestHeaders::of(&headers);
+        (head.request_id, head.format)
     }
 
     #[test]
-    fn agent_core_is_known_by_either_of_its_headers() {
+    fn either_agent_core_header_selects_the_bare_format() {
         let id = "x-amzn-bedrock-agentcore-runtime-request-id";
         let session = "x-amzn-bedrock-agentcore-runtime-session-id";
-        assert_eq!(head(&[]).1, Style::Envelope);
-        assert_eq!(head(&[(session, "s")]).1, Style::Bare);
-        assert_eq!(head(&[(id, "r-2")]).1, Style::Bare);
+        assert_eq!(head(&[]).1, ResponseFormat::Envelope);
+        assert_eq!(head(&[(session, "s")]).1, ResponseFormat::Bare);
+        assert_eq!(head(&[(id, "r-2")]).1, ResponseFormat::Bare);
         assert_eq!(head(&[(id, "r-2")]).0.as_str(), "r-2");
         let both = head(&[(id, "r-2"), ("x-request-id", "r-1")]);
         assert_eq!(both.0.as_str(), "r-1");

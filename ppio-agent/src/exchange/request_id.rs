@@ -1,22 +1,22 @@
-//! The name of one request, in its answer and on every log line.
+//! The id of a request, in its response and on its log lines.
 
 use http::HeaderValue;
 use uuid::fmt::Hyphenated;
 
-/// A longer id is not one; it is somebody's attempt to fill the log.
+/// The longest id that is taken from a request; longer ones would fill the log.
 const MAX_LENGTH: usize = 128;
 
-/// A request id. A new one is kept as its text, and becomes a header value once, in the answer.
+/// A request id. A new one is kept as text and becomes a header value once, in the response.
 #[derive(Debug, Clone)]
 pub(crate) enum RequestId {
-    /// The caller's.
+    /// An id that the request came with.
     Given(HeaderValue),
-    /// A UUID.
+    /// A random UUID.
     New([u8; Hyphenated::LENGTH]),
 }
 
 impl RequestId {
-    /// The first of the caller's ids that is usable, otherwise a new one.
+    /// The first candidate that is usable, otherwise a random id.
     pub(crate) fn choose<const N: usize>(candidates: [Option<&HeaderValue>; N]) -> Self {
         candidates
             .into_iter()
@@ -25,8 +25,7 @@ impl RequestId {
             .map_or_else(Self::random, |value| Self::Given(value.clone()))
     }
 
-    /// A random (version 4) UUID. It names a request and guards nothing, so a fast generator will
-    /// do.
+    /// A random (version 4) UUID. It is not a secret, so a fast generator is enough.
     pub(crate) fn random() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let mut text = [0; Hyphenated::LENGTH];
@@ -39,7 +38,7 @@ impl RequestId {
             Self::Given(value) => value.as_bytes(),
             Self::New(text) => text,
         };
-        // Always the text: both are ASCII.
+        // Both are ASCII, so the default is never used.
         std::str::from_utf8(text).unwrap_or_default()
     }
 
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_callers_id_is_kept_when_it_is_harmless() {
+    fn a_safe_id_of_the_request_is_kept() {
         let id_of = |value: &str| {
             let value = HeaderValue::from_str(value).unwrap();
             RequestId::choose([Some(&value)]).as_str().to_owned()
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_id_is_a_uuid() {
+    fn a_random_id_is_a_uuid() {
         let id = RequestId::random();
         assert_eq!(id.as_str().len(), 36);
         assert_eq!(id.as_str().as_bytes()[14], b'4');

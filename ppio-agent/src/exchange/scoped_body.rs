@@ -1,4 +1,4 @@
-//! A body of the author's own, which runs after its response was returned.
+//! A user body that is polled in the context of its request.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,20 +7,28 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::Span;
 
-use crate::exchange::body::Body;
-use crate::exchange::context::{AgentRuntimeContext, RequestContext};
-use crate::exchange::error::Error;
+use super::body::Body;
+use super::context::{AgentRuntimeContext, RequestContext};
+use super::error::Error;
 
-/// A body that is polled and dropped in the context of its request, so that what it logs carries
-/// the request's ids.
-pub(crate) struct ScopedBody {
+/// Wraps a body that runs user code, so that its log lines carry the request's ids.
+pub(crate) fn scoped(body: Body, context: RequestContext, span: &Span) -> Body {
+    if body.is_user_body() {
+        Body::new(ScopedBody::new(body, context, span.clone()))
+    } else {
+        body
+    }
+}
+
+/// A body that is polled and dropped in the context of its request.
+struct ScopedBody {
     body: Body,
     context: RequestContext,
     span: Span,
 }
 
 impl ScopedBody {
-    pub(crate) fn new(body: Body, context: RequestContext, span: Span) -> Self {
+    fn new(body: Body, context: RequestContext, span: Span) -> Self {
         Self {
             body,
             context,

@@ -1,26 +1,28 @@
-//! Finds out what an author's function returned, by type and not by spelling.
+//! Finds out by type what a user function returned.
 //!
-//! The expansion of `#[entrypoint]` cannot ask `rustc` for a type: `type Answer = Result<Chunks,
-//! Oops>` and `impl Iterator` look like any other tokens. But it can write method calls whose
-//! resolution depends on the type. For a value of type `T` it calls `(&&Probe::of(&value)).kind()`;
-//! `kind` is implemented for `&Probe<T>` where `T: Stream` and for plain `Probe<T>` without a
-//! condition, and method resolution takes the first that holds, outermost reference first. Each
-//! `kind` returns a marker that knows what to do with the value.
+//! The expansion of `#[entrypoint]` sees tokens and no types: `type Answer = Result<Chunks, Oops>` and
+//! `impl Iterator` look like any other type. But it can write method calls whose resolution depends on
+//! the type ([autoref specialization]). For a value of type `T` it calls
+//! `(&&TypeTag::of(&value)).reply_kind()`. `reply_kind` is implemented for `&TypeTag<T>` where
+//! `T: Iterator` and for `TypeTag<T>` without a condition, and method resolution takes the first
+//! implementation that applies, beginning with the most references. Each kind is a unit struct whose
+//! methods handle the value.
 //!
-//! A trait with several blanket implementations could not do this: `Result<Value, String>` is
-//! itself `Serialize`, and a range is both an iterator and serializable.
+//! A trait with several blanket implementations cannot do this: `Result<Value, String>` implements
+//! `Serialize`, and a range implements both `Iterator` and `Serialize`.
 //!
 //! The steps, in the order of the expansion:
-//! 1. [`FutureProbe`]: a plain `fn` may return a future; then that is awaited.
-//! 2. [`ResultProbe`]: a `Result` is split, [`ErrorProbe`] tells how its error becomes ours.
-//! 3. [`ReplyProbe`]: a response, a stream, an iterator, or else a value.
-//! 4. [`ItemProbe`]: items may be `Result`s as well.
+//! 1. [`FutureKind`]: the future that a plain `fn` may return is awaited.
+//! 2. [`ResultKind`]: a `Result` is split, and [`BoxedErrorKind`] finds the conversion of its error.
+//! 3. [`ResponseKind`]: a response, a stream, an iterator, or else a value.
+//! 4. [`ResultItemKind`]: items may be `Result`s as well.
 //!
-//! All but the first happen at once, in a closure: an answer that is only a value, and the error
-//! that is sent instead, need not be `Send`. The bounds sit on the markers' methods, so that what
-//! does not fit is one error of `rustc`, about the answer, in words of ours. Answers travel in
-//! tuples of one so that the expansion can say where `answer.0` stands, from its first token to its
-//! last.
+//! All but the first happen in one closure without an await, so a value and an error need not be
+//! `Send`. The bounds are on the methods of the kinds, so that an unsuitable type is one error of
+//! `rustc`, at the returned type, with a message of this crate. Values travel in tuples of one, so that
+//! the expansion can give `value.0` the span from the type's first token to its last.
+//!
+//! [autoref specialization]: https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -32,74 +34,73 @@ use std::ops::Deref;
 use futures_core::Stream;
 use serde::Serialize;
 
+use super::event_buffer::{EventBuffer, RunOn};
+use super::reply::{ItemWriter, Outcome, send_iterator, send_stream};
 use crate::exchange::body::Response;
-use crate::exchange::error::{BoxError, Error};
-use crate::invocation::event_buffer::{Flow, Outlet, Place};
-use crate::invocation::reply::{Outcome, send_iterator, send_stream};
+use crate::exchange::error::{Error, type_name};
 
-/// The traits, for method calls; no name of a type of ours gets in the way of an author's.
+/// The traits, for method calls. They are imported without names, which cannot clash with the user's.
 pub mod prelude {
     pub use super::{
-        BoxedErrorProbe as _, DisplayProbe as _, ErrorProbe as _, FutureProbe as _,
-        InfallibleProbe as _, ItemProbe as _, IteratorProbe as _, LocalErrorProbe as _,
-        PlainItemProbe as _, PlainProbe as _, ReplyProbe as _, ReportProbe as _,
-        ResponseProbe as _, ResultProbe as _, StreamProbe as _,
+        BoxedErrorKind as _, DisplayKind as _, FutureKind as _, IteratorKind as _,
+        NotFutureKind as _, NotResultKind as _, PlainItemKind as _, ResponseKind as _,
+        ResultItemKind as _, ResultKind as _, StdErrorKind as _, StreamKind as _, ValueKind as _,
     };
 }
 
-/// A type to be asked about.
-pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+/// Stands for a type whose kind is looked for.
+pub struct TypeTag<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
-impl<T> Probe<T> {
+impl<T> TypeTag<T> {
     pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
 
-    /// Asks about a value's type.
+    /// Stands for the type of a value.
     pub fn of(_: &T) -> Self {
         Self::new()
     }
 }
 
-/// Asks about the error type of a split answer.
-pub fn error_of<T, E>(_: &Split<T, E>) -> Probe<E> {
-    Probe::new()
+/// Stands for the error type of a split result.
+pub fn error_of<T, E>(_: &Split<T, E>) -> TypeTag<E> {
+    TypeTag::new()
 }
 
-/// Asks about the items of a shape.
-pub fn item_of<S: Shape>(_: &S) -> Probe<S::Item> {
-    Probe::new()
+/// Stands for the items of a reply.
+pub fn item_of<S: Shape>(_: &S) -> TypeTag<S::Item> {
+    TypeTag::new()
 }
 
 // 1. A future?
 
-/// Probes for a future.
-pub trait FutureProbe {
-    /// What to do with the value.
-    fn probe_future(&self) -> IsFuture {
+/// Finds futures.
+pub trait FutureKind {
+    /// How the value is handled.
+    fn future_kind(&self) -> IsFuture {
         IsFuture
     }
 }
 
-impl<F: Future> FutureProbe for &Probe<F> {}
+impl<F: Future> FutureKind for &TypeTag<F> {}
 
-/// The other case of [`FutureProbe`].
-pub trait PlainProbe {
-    /// What to do with the value.
-    fn probe_future(&self) -> IsPlain {
-        IsPlain
+/// Takes all types that are not futures.
+pub trait NotFutureKind {
+    /// How the value is handled.
+    fn future_kind(&self) -> IsNotFuture {
+        IsNotFuture
     }
 }
 
-impl<T> PlainProbe for Probe<T> {}
+impl<T> NotFutureKind for TypeTag<T> {}
 
-/// The function returned a future.
+/// A future.
 pub struct IsFuture;
 
 /// Anything else.
-pub struct IsPlain;
+pub struct IsNotFuture;
 
-/// A future that an author's function returned.
+/// A future that a user function may return.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return the future `{Self}`, which is not `Send`",
     label = "cannot be sent between threads",
@@ -111,64 +112,64 @@ pub trait AgentFuture: Send {}
 impl<F: Send> AgentFuture for F {}
 
 impl IsFuture {
-    /// Complains where the future cannot be awaited.
+    /// Requires that the future can be awaited.
     pub fn check<F: AgentFuture>(&self, _: &F) {}
 
-    /// Awaits the future where futures belong, on the async workers, and goes on with its output.
+    /// Awaits the future on the async workers and passes its output on.
     pub async fn then<F: Future, R>(
         self,
         future: F,
-        outlet: &Outlet,
+        buffer: &EventBuffer,
         next: impl FnOnce((F::Output,)) -> R,
     ) -> R {
-        outlet.move_to(Place::Worker).await;
+        buffer.continue_on(RunOn::Async).await;
         next((future.await,))
     }
 }
 
-impl IsPlain {
-    /// There is nothing to complain about.
+impl IsNotFuture {
+    /// Requires nothing.
     pub fn check<T>(&self, _: &T) {}
 
-    /// Goes on at once.
-    pub fn then<T, R>(self, value: T, _: &Outlet, next: impl FnOnce((T,)) -> R) -> Ready<R> {
+    /// Passes the value on.
+    pub fn then<T, R>(self, value: T, _: &EventBuffer, next: impl FnOnce((T,)) -> R) -> Ready<R> {
         ready(next((value,)))
     }
 }
 
 // 2. A result?
 
-/// An answer or an error.
+/// A success or an error.
 pub type Split<T, E> = Result<(T,), (E,)>;
 
-/// Probes for a `Result`.
-pub trait ResultProbe {
-    /// What to do with the value.
-    fn probe_result(&self) -> IsResult {
+/// Finds `Result`s.
+pub trait ResultKind {
+    /// How the value is handled.
+    fn result_kind(&self) -> IsResult {
         IsResult
     }
 }
 
-impl<T, E> ResultProbe for &Probe<Result<T, E>> {}
+impl<T, E> ResultKind for &TypeTag<Result<T, E>> {}
 
-/// The other case of [`ResultProbe`].
-pub trait InfallibleProbe {
-    /// What to do with the value.
-    fn probe_result(&self) -> IsInfallible {
-        IsInfallible
+/// Takes all types that are not `Result`s.
+pub trait NotResultKind {
+    /// How the value is handled.
+    fn result_kind(&self) -> IsNotResult {
+        IsNotResult
     }
 }
 
-impl<T> InfallibleProbe for Probe<T> {}
+impl<T> NotResultKind for TypeTag<T> {}
 
-/// The function can fail.
+/// A `Result`.
 pub struct IsResult;
 
-/// The function cannot fail.
-pub struct IsInfallible;
+/// Any other type.
+pub struct IsNotResult;
 
 impl IsResult {
-    /// The result as it is.
+    /// Splits the result.
     pub fn split<T, E>(self, result: Result<T, E>) -> Split<T, E> {
         match result {
             Ok(value) => Ok((value,)),
@@ -177,83 +178,75 @@ impl IsResult {
     }
 }
 
-impl IsInfallible {
-    /// The value as a success.
+impl IsNotResult {
+    /// Makes the value a success.
     pub fn split<T>(self, value: T) -> Split<T, Infallible> {
         Ok((value,))
     }
 }
 
-/// Probes for errors around errors that show what is inside: `anyhow::Error`, `eyre::Report`.
-pub trait ReportProbe {
+/// Finds boxed errors: `anyhow::Error`, `eyre::Report`, `Box<dyn Error>`.
+pub trait BoxedErrorKind {
     /// How the error is converted.
-    fn probe_error(&self) -> IsReport {
-        IsReport
+    fn error_kind(&self) -> IsBoxedError {
+        IsBoxedError
     }
 }
 
-impl<E> ReportProbe for &&&&Probe<E> where
-    E: Deref<Target = dyn StdError + Send + Sync> + Into<BoxError>
-{
-}
+impl<E: Deref<Target: DynError>> BoxedErrorKind for &&TypeTag<E> {}
 
-/// Probes for errors that can be boxed: `std` errors, `String`, `ppio::Error`.
-pub trait ErrorProbe {
+/// Finds other types that implement `std::error::Error`.
+pub trait StdErrorKind {
     /// How the error is converted.
-    fn probe_error(&self) -> IsBoxable {
-        IsBoxable
+    fn error_kind(&self) -> IsStdError {
+        IsStdError
     }
 }
 
-impl<E: Into<BoxError>> ErrorProbe for &&&Probe<E> {}
+impl<E: StdError + 'static> StdErrorKind for &TypeTag<E> {}
 
-/// Probes for errors in a box that cannot cross threads.
-pub trait BoxedErrorProbe {
+/// Takes the remaining errors.
+pub trait DisplayKind {
     /// How the error is converted.
-    fn probe_error(&self) -> IsBoxed {
-        IsBoxed
-    }
-}
-
-impl BoxedErrorProbe for &&Probe<Box<dyn StdError>> {}
-impl BoxedErrorProbe for &&Probe<Box<dyn StdError + Send>> {}
-
-/// Probes for other errors that cannot cross threads.
-pub trait LocalErrorProbe {
-    /// How the error is converted.
-    fn probe_error(&self) -> IsLocal {
-        IsLocal
-    }
-}
-
-impl<E: StdError + 'static> LocalErrorProbe for &Probe<E> {}
-
-/// The last case of [`ErrorProbe`]: whatever can be displayed.
-pub trait DisplayProbe {
-    /// How the error is converted.
-    fn probe_error(&self) -> IsDisplay {
+    fn error_kind(&self) -> IsDisplay {
         IsDisplay
     }
 }
 
-impl<E> DisplayProbe for Probe<E> {}
+impl<E> DisplayKind for TypeTag<E> {}
 
-/// An error whose chain begins inside of it.
-pub struct IsReport;
+/// An error behind a pointer.
+pub struct IsBoxedError;
 
-/// An error that keeps its chain.
-pub struct IsBoxable;
-
-/// A boxed error whose chain is kept as text.
-pub struct IsBoxed;
-
-/// An error whose chain is kept as text.
-pub struct IsLocal;
+/// An error with sources.
+pub struct IsStdError;
 
 /// An error that is only a text.
 pub struct IsDisplay;
 
-/// Makes an author's error ours.
+/// The error types that a pointer can lead to.
+pub trait DynError {
+    /// The error without its `Send` and `Sync`.
+    fn as_error(&self) -> &(dyn StdError + 'static);
+}
+
+macro_rules! dyn_errors {
+    ($($type:ty),*) => {$(
+        impl DynError for $type {
+            fn as_error(&self) -> &(dyn StdError + 'static) {
+                self
+            }
+        }
+    )*};
+}
+
+dyn_errors!(
+    dyn StdError,
+    dyn StdError + Send,
+    dyn StdError + Send + Sync
+);
+
+/// Converts the error of a user function.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return the error `{E}`",
     label = "the error does not implement `std::fmt::Display`",
@@ -265,45 +258,16 @@ pub trait ConvertError<E> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<E> ConvertError<E> for IsReport
-where
-    E: Deref<Target = dyn StdError + Send + Sync> + Into<BoxError>,
-{
+impl<E: Deref<Target: DynError>> ConvertError<E> for IsBoxedError {
     fn convert(error: E) -> Error {
-        // As a box it hides what it began with.
-        let told = Error::told_in(&*error);
-        Error::from_report(type_name::<E>(), error.into(), told)
+        Error::from_user(type_name::<E>(), error.as_error())
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: Into<BoxError>> ConvertError<E> for IsBoxable {
+impl<E: StdError + 'static> ConvertError<E> for IsStdError {
     fn convert(error: E) -> Error {
-        Error::from_author(type_name::<E>(), error.into())
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl ConvertError<Box<dyn StdError>> for IsBoxed {
-    fn convert(error: Box<dyn StdError>) -> Error {
-        match error.downcast::<Error>() {
-            Ok(own) => *own,
-            Err(error) => Error::from_local("AgentError", error.as_ref()),
-        }
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl ConvertError<Box<dyn StdError + Send>> for IsBoxed {
-    fn convert(error: Box<dyn StdError + Send>) -> Error {
-        Self::convert(error as Box<dyn StdError>)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<E: StdError + 'static> ConvertError<E> for IsLocal {
-    fn convert(error: E) -> Error {
-        Error::from_local(type_name::<E>(), &error)
+        Error::from_user(type_name::<E>(), &error)
     }
 }
 
@@ -314,65 +278,55 @@ impl<E: Display> ConvertError<E> for IsDisplay {
     }
 }
 
-/// The last segment of a type's path, or `AgentError` for types that name no particular error.
-fn type_name<E>() -> &'static str {
-    let path = std::any::type_name::<E>();
-    let path = path.split('<').next().unwrap_or(path);
-    match path.rsplit("::").next() {
-        Some("" | "Error" | "String" | "str" | "&str" | "Box") | None => "AgentError",
-        Some(name) => name,
-    }
-}
-
 // 3. What kind of reply?
 
-/// Probes for a response.
-pub trait ResponseProbe {
-    /// What to do with the value.
-    fn probe_reply(&self) -> IsResponse {
+/// Finds responses.
+pub trait ResponseKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsResponse {
         IsResponse
     }
 }
 
-impl ResponseProbe for &&&Probe<Response> {}
+impl ResponseKind for &&&TypeTag<Response> {}
 
-/// Probes for a stream.
-pub trait StreamProbe {
-    /// What to do with the value.
-    fn probe_reply(&self) -> IsStream {
+/// Finds streams.
+pub trait StreamKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsStream {
         IsStream
     }
 }
 
-impl<S: Stream> StreamProbe for &&Probe<S> {}
+impl<S: Stream> StreamKind for &&TypeTag<S> {}
 
-/// Probes for an iterator.
-pub trait IteratorProbe {
-    /// What to do with the value.
-    fn probe_reply(&self) -> IsIterator {
+/// Finds iterators.
+pub trait IteratorKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsIterator {
         IsIterator
     }
 }
 
-impl<I: Iterator> IteratorProbe for &Probe<I> {}
+impl<I: Iterator> IteratorKind for &TypeTag<I> {}
 
-/// The last case of [`ResponseProbe`]: a value.
-pub trait ReplyProbe {
-    /// What to do with the value.
-    fn probe_reply(&self) -> IsValue {
+/// Takes the remaining types, which have to be values.
+pub trait ValueKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsValue {
         IsValue
     }
 }
 
-impl<T> ReplyProbe for Probe<T> {}
+impl<T> ValueKind for TypeTag<T> {}
 
-/// The marker of a response.
+/// A response.
 pub struct IsResponse;
-/// The marker of a stream.
+/// A stream.
 pub struct IsStream;
-/// The marker of an iterator.
+/// An iterator.
 pub struct IsIterator;
-/// The marker of a value.
+/// A value.
 pub struct IsValue;
 
 /// A value that can be written as JSON.
@@ -386,7 +340,7 @@ pub trait AgentValue: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> AgentValue for T {}
 
-/// Items that can be sent from any thread.
+/// A stream or iterator that can move between threads.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return the stream or iterator `{Self}`, which is not `Send`",
     label = "cannot be sent between threads",
@@ -398,46 +352,46 @@ pub trait AgentItems: Send {}
 impl<T: Send> AgentItems for T {}
 
 impl IsResponse {
-    /// Passes the response through untouched.
-    pub fn shape(self, response: Response, _: &Outlet) -> Whole {
+    /// Replies with the response as it is.
+    pub fn shape(self, response: Response, _: &EventBuffer) -> Whole {
         Whole(Outcome::Response(Box::new(response)))
     }
 }
 impl IsStream {
-    /// Keeps the stream.
-    pub fn shape<S: Stream + AgentItems>(self, stream: S, _: &Outlet) -> Streaming<S> {
+    /// Replies with the items of the stream.
+    pub fn shape<S: Stream + AgentItems>(self, stream: S, _: &EventBuffer) -> Streaming<S> {
         Streaming(stream)
     }
 }
 impl IsIterator {
-    /// Keeps the iterator.
-    pub fn shape<I: Iterator + AgentItems>(self, iterator: I, _: &Outlet) -> Iterating<I> {
+    /// Replies with the items of the iterator.
+    pub fn shape<I: Iterator + AgentItems>(self, iterator: I, _: &EventBuffer) -> Iterating<I> {
         Iterating(iterator)
     }
 }
 impl IsValue {
-    /// Writes the value.
-    pub fn shape<T: AgentValue>(self, value: T, outlet: &Outlet) -> Whole {
-        Whole(Outcome::value(&value, outlet))
+    /// Replies with the value as JSON.
+    pub fn shape<T: AgentValue>(self, value: T, buffer: &EventBuffer) -> Whole {
+        Whole(Outcome::value(&value, buffer))
     }
 }
 
-/// An answer whose kind is known.
+/// A reply whose kind is known.
 pub trait Shape: Sized {
-    /// What it is made of; `()` for an answer in one piece.
+    /// Its items; `()` for a reply in one piece.
     type Item;
 }
 
-/// The answer with what writes its items.
+/// Combines a reply with the function that writes its items.
 pub fn reply<S: Shape>(shape: S, writer: ItemWriter<S::Item>) -> Reply<S> {
     Reply::Shape(shape, writer)
 }
 
-/// An answer in one piece.
+/// A reply in one piece.
 pub struct Whole(Outcome);
-/// A stream of items.
+/// The items of a stream.
 pub struct Streaming<S>(S);
-/// An iterator of items.
+/// The items of an iterator.
 pub struct Iterating<I>(I);
 
 impl Shape for Whole {
@@ -450,9 +404,9 @@ impl<I: Iterator> Shape for Iterating<I> {
     type Item = I::Item;
 }
 
-/// What the author's function came to.
+/// The reply of a user function.
 pub enum Reply<S: Shape> {
-    /// An answer, and what writes its items.
+    /// A success, and the function that writes its items.
     Shape(S, ItemWriter<S::Item>),
     /// An error.
     Failed(Error),
@@ -464,8 +418,8 @@ pub fn fail<E, K: ConvertError<E>, S: Shape>(_: K, error: E) -> Reply<S> {
 }
 
 impl Reply<Whole> {
-    /// There is nothing left to do.
-    pub fn deliver(self, _: &Outlet) -> Ready<Outcome> {
+    /// Returns the outcome.
+    pub fn deliver(self, _: &EventBuffer) -> Ready<Outcome> {
         ready(match self {
             Self::Shape(Whole(outcome), _) => outcome,
             Self::Failed(error) => Outcome::Failed(error),
@@ -474,19 +428,19 @@ impl Reply<Whole> {
 }
 impl<S: Stream> Reply<Streaming<S>> {
     /// Sends every item.
-    pub async fn deliver(self, outlet: &Outlet) -> Outcome {
+    pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
         match self {
-            Self::Shape(Streaming(stream), writer) => send_stream(stream, writer, outlet).await,
+            Self::Shape(Streaming(stream), writer) => send_stream(stream, writer, buffer).await,
             Self::Failed(error) => Outcome::Failed(error),
         }
     }
 }
 impl<I: Iterator> Reply<Iterating<I>> {
     /// Sends every item.
-    pub async fn deliver(self, outlet: &Outlet) -> Outcome {
+    pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
         match self {
             Self::Shape(Iterating(iterator), writer) => {
-                send_iterator(iterator, writer, outlet).await
+                send_iterator(iterator, writer, buffer).await
             }
             Self::Failed(error) => Outcome::Failed(error),
         }
@@ -495,37 +449,37 @@ impl<I: Iterator> Reply<Iterating<I>> {
 
 // 4. What kind of items?
 
-/// Probes for items that are `Result`s.
-pub trait ItemProbe {
+/// Finds items that are `Result`s.
+pub trait ResultItemKind {
     /// The type of the items' errors.
     type Error;
-    /// What to do with an item.
-    fn probe_item(&self) -> ResultItem {
+    /// How an item is written.
+    fn item_kind(&self) -> ResultItem {
         ResultItem
     }
-    /// Asks about the items' errors.
-    fn probe_item_error(&self) -> Probe<Self::Error> {
-        Probe::new()
+    /// Stands for the items' errors.
+    fn item_error(&self) -> TypeTag<Self::Error> {
+        TypeTag::new()
     }
 }
 
-impl<T, E> ItemProbe for &Probe<Result<T, E>> {
+impl<T, E> ResultItemKind for &TypeTag<Result<T, E>> {
     type Error = E;
 }
 
-/// The other case of [`ItemProbe`].
-pub trait PlainItemProbe {
-    /// What to do with an item.
-    fn probe_item(&self) -> PlainItem {
+/// Takes all items that are not `Result`s.
+pub trait PlainItemKind {
+    /// How an item is written.
+    fn item_kind(&self) -> PlainItem {
         PlainItem
     }
     /// Plain items have no errors.
-    fn probe_item_error(&self) -> Probe<Infallible> {
-        Probe::new()
+    fn item_error(&self) -> TypeTag<Infallible> {
+        TypeTag::new()
     }
 }
 
-impl<T> PlainItemProbe for Probe<T> {}
+impl<T> PlainItemKind for TypeTag<T> {}
 
 /// Items are values.
 pub struct PlainItem;
@@ -543,32 +497,20 @@ pub trait AgentItem: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> AgentItem for T {}
 
-/// Writes items of one kind to the outlet.
-///
-/// A pointer, so that the type says nothing about what the items have to be: a mistake there is one
-/// error, where the writer is made.
-pub struct ItemWriter<I>(fn(I, &Outlet) -> Result<Flow, Error>);
-
-impl<I> ItemWriter<I> {
-    pub(crate) fn write(&self, item: I, outlet: &Outlet) -> Result<Flow, Error> {
-        (self.0)(item, outlet)
-    }
-}
-
 impl PlainItem {
-    /// What writes such items.
-    pub fn writer<T: AgentItem, K>(self, _: Probe<T>, _: K) -> ItemWriter<T> {
-        ItemWriter(|item, outlet| outlet.push(&item))
+    /// Returns the function that writes such items.
+    pub fn writer<T: AgentItem, K>(self, _: TypeTag<T>, _: K) -> ItemWriter<T> {
+        ItemWriter::new(|item, buffer| buffer.push(&item))
     }
 }
 
 impl ResultItem {
-    /// What writes such items, and converts their errors.
+    /// Returns the function that writes such items and converts their errors.
     pub fn writer<T: AgentItem, E, K: ConvertError<E>>(
         self,
-        _: Probe<Result<T, E>>,
+        _: TypeTag<Result<T, E>>,
         _: K,
     ) -> ItemWriter<Result<T, E>> {
-        ItemWriter(|item, outlet| outlet.push(&item.map_err(K::convert)?))
+        ItemWriter::new(|item: Result<T, E>, buffer| buffer.push(&item.map_err(K::convert)?))
     }
 }

@@ -1,24 +1,31 @@
-//! How many threads the author's synchronous code may hold.
+//! Limits the threads that synchronous user code occupies.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Threads kept free of invocations, so that a synchronous health check runs while every other
-/// thread sleeps in an author's code.
+use crate::exchange::per_connection::PerConnection;
+
+/// Threads that invocations never occupy, so that a synchronous health check runs while all others
+/// sleep in user code.
 const RESERVED: usize = 16;
 
 /// A share of the tokio runtime's blocking threads.
 ///
-/// tokio's own pool queues without a limit once all of its threads are taken, and a health check
-/// would wait in that queue. So invocations wait for a permit here, before the queue.
+/// Once all of its threads are taken, tokio queues without a limit, and a health check would wait in
+/// that queue. So invocations wait for a permit here first.
 #[derive(Clone)]
-pub(crate) struct BlockingPool(Arc<Semaphore>);
+pub(crate) struct BlockingPool(PerConnection<Semaphore>);
 
 impl BlockingPool {
-    /// A pool of `threads`, at least one.
+    /// A pool of at least one thread.
     pub(crate) fn new(threads: usize) -> Self {
-        Self(Arc::new(Semaphore::new(threads.max(1))))
+        Self(PerConnection::new(Semaphore::new(threads.max(1))))
+    }
+
+    /// The same pool for the requests of another connection.
+    pub(crate) fn for_connection(&self) -> Self {
+        Self(self.0.for_connection())
     }
 
     /// How many threads the tokio runtime needs for a pool of this size.
@@ -27,11 +34,12 @@ impl BlockingPool {
     }
 
     pub(crate) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
+        Arc::clone(self.0.shared()).try_acquire_owned().ok()
     }
 
-    /// Waits for a thread, first come first served. Never fails: the semaphore is never closed.
+    /// Waits for a thread, in the order of the calls. The semaphore is never closed, so this never
+    /// returns `None`.
     pub(crate) async fn acquire(self) -> Option<OwnedSemaphorePermit> {
-        self.0.acquire_owned().await.ok()
+        Arc::clone(self.0.shared()).acquire_owned().await.ok()
     }
 }

@@ -1,11 +1,12 @@
-//! Where a running handler puts its items, and where the response takes them from.
+//! The buffer between a running handler and its response.
 //!
-//! A handler is one future. It writes serialized items into the outlet; the response body polls
-//! that future only when the connection wants more, so a slow client slows the handler down and
-//! nothing piles up. Blocking code is the same future polled on a blocking thread (see `drive`),
-//! which is why the outlet is shared and not a plain buffer.
+//! A handler is one future. It writes serialized items into the buffer, and the response body polls
+//! that future only when the connection wants more data. So a slow client slows the handler down, and
+//! the buffer stays small. Blocking code is the same future polled on a blocking thread (see
+//! `executor`), which is why the buffer is shared.
 
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -14,100 +15,91 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::exchange::error::Error;
-use crate::exchange::json::Style;
-use crate::exchange::rejection::Failure;
+use crate::exchange::json::ResponseFormat;
+use crate::exchange::rejection::Rejection;
 
-/// Items that are ready are written together up to this many bytes.
+/// Ready items are written together up to this many bytes.
 const HIGH_WATER: usize = 32 * 1024;
-/// How long an iterator may keep its thread; then another stream may have it.
-const SLICE: Duration = Duration::from_millis(10);
+/// How long an iterator may occupy its thread before another stream can have it.
+const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// Which threads may run the handler's next step.
+/// Which threads poll the handler next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The async workers: the step never blocks.
-    Worker,
-    /// A blocking thread: the step is the author's synchronous code.
+pub(crate) enum RunOn {
+    /// The async workers: the code never blocks.
+    Async,
+    /// A blocking thread: the code is the user's synchronous code.
     Blocking,
 }
 
-/// What a handler does after an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flow {
-    /// Produce the next one.
-    More,
-    /// Return `Pending` without a waker: whoever polls, polls again when more is wanted.
-    Yield,
-}
-
-/// The meeting point of one handler and its response.
+/// The event stream that one handler writes and one response reads.
 #[derive(Clone)]
-pub struct Outlet {
-    shared: Arc<Mutex<State>>,
-    style: Style,
+pub struct EventBuffer {
+    shared: Arc<Mutex<BufferState>>,
+    format: ResponseFormat,
 }
 
-struct State {
+struct BufferState {
     /// Encoded events. Only the first `complete` bytes are whole ones.
-    buffer: Vec<u8>,
+    events: Vec<u8>,
     complete: usize,
     items: u64,
     streaming: bool,
     closed: bool,
-    place: Place,
+    run_on: RunOn,
     slice_end: Option<Instant>,
     reader: Option<Waker>,
 }
 
-impl Outlet {
-    pub(crate) fn new(style: Style, place: Place) -> Self {
+impl EventBuffer {
+    pub(crate) fn new(format: ResponseFormat, run_on: RunOn) -> Self {
         Self {
-            shared: Arc::new(Mutex::new(State {
-                buffer: Vec::new(),
+            shared: Arc::new(Mutex::new(BufferState {
+                events: Vec::new(),
                 complete: 0,
                 items: 0,
                 streaming: false,
                 closed: false,
-                place,
+                run_on,
                 slice_end: None,
                 reader: None,
             })),
-            style,
+            format,
         }
     }
 
-    /// How the caller wants a value to be written.
-    pub(crate) fn style(&self) -> Style {
-        self.style
+    /// How the response is written if it is a single value.
+    pub(crate) fn format(&self) -> ResponseFormat {
+        self.format
     }
 
-    /// A lock poisoned by a panicking `Serialize` still guards a sound state: the half-written item
-    /// lies behind `complete`.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// A `Serialize` that panics poisons the lock but leaves the state valid: its item lies behind
+    /// `complete`.
+    fn state(&self) -> MutexGuard<'_, BufferState> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Continues the calling handler in the given place.
-    pub(crate) async fn move_to(&self, place: Place) {
-        let mut asked = false;
+    /// Continues the calling handler on the given threads.
+    pub(crate) async fn continue_on(&self, run_on: RunOn) {
+        let mut requested = false;
         poll_fn(|_| {
             let mut state = self.state();
-            if asked || state.place == place {
+            if requested || state.run_on == run_on {
                 return Poll::Ready(());
             }
-            // Whoever polls compares the place after each step, and polls again over there.
-            asked = true;
-            state.place = place;
+            // The executor compares `run_on` after each poll, and polls again on the other threads.
+            requested = true;
+            state.run_on = run_on;
             Poll::Pending
         })
         .await;
     }
 
-    /// Lets go of the thread once; see [`Flow::Yield`].
-    pub(crate) async fn pause(&self) {
-        let mut paused = false;
+    /// Returns to the executor once.
+    pub(crate) async fn yield_now(&self) {
+        let mut yielded = false;
         poll_fn(|_| {
-            if std::mem::replace(&mut paused, true) {
+            if std::mem::replace(&mut yielded, true) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -116,48 +108,51 @@ impl Outlet {
         .await;
     }
 
-    /// From here on the answer is an event stream, and its head can be sent.
+    /// Makes the response an event stream, whose head can be sent from now on.
     pub(crate) fn start_stream(&self) {
         let mut state = self.state();
         state.streaming = true;
         state.wake();
     }
 
-    /// Writes one item as an event. The reader is woken at once: an item that is ready alone is
-    /// never held back for the next one.
-    pub(crate) fn push<T: Serialize + ?Sized>(&self, item: &T) -> Result<Flow, Error> {
+    /// Writes one item as an event and wakes the reader at once: a ready item never waits for the
+    /// next one.
+    ///
+    /// On `Break` the handler returns `Pending` without a waker; the executor polls it again when
+    /// more items are wanted.
+    pub(crate) fn push<T: Serialize + ?Sized>(&self, item: &T) -> Result<ControlFlow<()>, Error> {
         let mut state = self.state();
-        let State {
-            buffer, complete, ..
+        let BufferState {
+            events, complete, ..
         } = &mut *state;
-        buffer.truncate(*complete);
-        buffer.extend_from_slice(b"data: ");
+        events.truncate(*complete);
+        events.extend_from_slice(b"data: ");
         // JSON text has no raw line breaks, so one `data:` line holds it.
-        if let Err(error) = serde_json::to_writer(&mut *buffer, item) {
-            buffer.truncate(*complete);
-            return Err(Failure::NotSerializable(error.to_string()).into());
+        if let Err(error) = serde_json::to_writer(&mut *events, item) {
+            events.truncate(*complete);
+            return Err(Rejection::NotSerializable(error.to_string()).into());
         }
-        buffer.extend_from_slice(b"\n\n");
-        *complete = buffer.len();
+        events.extend_from_slice(b"\n\n");
+        *complete = events.len();
         state.items += 1;
         state.wake();
         let over = state.slice_end.is_some_and(|end| Instant::now() >= end);
         Ok(if over || state.closed || state.complete >= HIGH_WATER {
-            Flow::Yield
+            ControlFlow::Break(())
         } else {
-            Flow::More
+            ControlFlow::Continue(())
         })
     }
 
-    /// Starts a turn of blocking code, and tells whether it is still wanted.
-    pub(crate) fn begin_turn(&self) -> bool {
+    /// Begins a time slice of blocking code. Returns whether its items are still wanted.
+    pub(crate) fn begin_slice(&self) -> bool {
         let mut state = self.state();
-        state.slice_end = Some(Instant::now() + SLICE);
+        state.slice_end = Some(Instant::now() + TIME_SLICE);
         !state.closed
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.state().place
+    pub(crate) fn run_on(&self) -> RunOn {
+        self.state().run_on
     }
 
     pub(crate) fn is_streaming(&self) -> bool {
@@ -168,11 +163,12 @@ impl Outlet {
         self.state().complete < HIGH_WATER
     }
 
+    /// How many items were written so far.
     pub(crate) fn items(&self) -> u64 {
         self.state().items
     }
 
-    /// Registers who is woken by the next item. Call before looking for items.
+    /// Sets the waker of the reader. Has to be called before looking for items.
     pub(crate) fn register(&self, waker: &Waker) {
         self.state().reader = Some(waker.clone());
     }
@@ -184,19 +180,19 @@ impl Outlet {
         if complete == 0 {
             return Bytes::new();
         }
-        let fresh = Vec::with_capacity(complete.min(HIGH_WATER));
-        let mut events = std::mem::replace(&mut state.buffer, fresh);
+        let next = Vec::with_capacity(complete.min(HIGH_WATER));
+        let mut events = std::mem::replace(&mut state.events, next);
         events.truncate(complete);
         events.into()
     }
 
-    /// Nobody will read again: blocking code stops at its next item.
+    /// Ends reading: blocking code stops at its next item.
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }
 }
 
-impl State {
+impl BufferState {
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();

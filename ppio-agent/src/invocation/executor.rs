@@ -1,12 +1,11 @@
-//! Runs one handler, on the async workers or on blocking threads as it asks.
+//! Polls a handler on the async workers or on blocking threads.
 //!
-//! A handler is a single future, whatever its author wrote. An `async fn` is polled where it is
-//! awaited. A plain `fn` or an iterator must not be: its future is moved to a blocking thread for a
-//! *turn*, which ends when the handler is done, when the response has enough for now, or when its
-//! time slice is over. Between turns the future is parked here and holds no thread, so thousands
-//! of slow iterators share a few hundred threads, and a slow client holds none.
+//! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is awaited.
+//! A plain `fn` or an iterator may block, so its future is polled on a blocking thread for one
+//! [`BlockingStep`] at a time. A step ends when the handler is done, when the response has enough data
+//! for now, or when its time slice is over. Between steps the future is parked here and occupies no
+//! thread, so thousands of slow iterators share a few hundred threads, and a slow client occupies none.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -15,170 +14,164 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use crate::exchange::error::Error;
-use crate::exchange::rejection::Failure;
-use crate::invocation::event_buffer::{Outlet, Place};
-use crate::invocation::handler::Job;
-use crate::invocation::reply::Outcome;
-use crate::server::agent::SharedAgent;
+use super::blocking_pool::BlockingPool;
+use super::event_buffer::{EventBuffer, RunOn};
+use super::reply::Outcome;
+use crate::exchange::rejection::Rejection;
 
-/// A handler at work.
+/// The future of a handler.
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 type Permit = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
-/// A handler's future together with the place where it is polled.
-pub(crate) struct Drive {
+/// A started invocation: its future, and the buffer that the future writes into.
+pub struct Job {
+    pub(crate) future: HandlerFuture,
+    pub(crate) buffer: EventBuffer,
+}
+
+/// Runs a [`Job`] on the threads that it needs.
+pub(crate) struct InvocationFuture {
     stage: Stage,
-    outlet: Outlet,
-    agent: SharedAgent,
+    buffer: EventBuffer,
+    pool: BlockingPool,
 }
 
 enum Stage {
     /// Between steps.
     Parked(HandlerFuture),
-    /// Waiting for one of the blocking threads.
+    /// Waiting for a blocking thread.
     Queued(HandlerFuture, Permit),
     /// On a blocking thread.
-    Turn(JoinHandle<TurnEnd>),
+    Blocking(BlockingStep),
     Done,
 }
 
-enum TurnEnd {
+/// One poll of a handler on a blocking thread.
+type BlockingStep = JoinHandle<StepResult>;
+
+enum StepResult {
     Finished(Outcome),
     Parked(HandlerFuture),
 }
 
-impl Drive {
-    pub(crate) fn new(job: Job, agent: SharedAgent) -> Self {
+impl InvocationFuture {
+    pub(crate) fn new(job: Job, pool: BlockingPool) -> Self {
         Self {
             stage: Stage::Parked(job.future),
-            outlet: job.outlet,
-            agent,
+            buffer: job.buffer,
+            pool,
         }
     }
 
-    pub(crate) fn outlet(&self) -> &Outlet {
-        &self.outlet
+    pub(crate) fn buffer(&self) -> &EventBuffer {
+        &self.buffer
     }
 
-    fn start_turn(&self, mut future: HandlerFuture, permit: OwnedSemaphorePermit) -> Stage {
-        let outlet = self.outlet.clone();
-        Stage::Turn(tokio::task::spawn_blocking(move || {
+    fn start_step(&self, mut future: HandlerFuture, permit: OwnedSemaphorePermit) -> Stage {
+        let buffer = self.buffer.clone();
+        Stage::Blocking(tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            if !outlet.begin_turn() {
-                return TurnEnd::Parked(future);
+            if !buffer.begin_slice() {
+                return StepResult::Parked(future);
             }
             // Blocking code has nothing to wake it; it returns `Pending` only to yield.
             match poll_caught(&mut future, &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(outcome) => TurnEnd::Finished(outcome),
-                Poll::Pending => TurnEnd::Parked(future),
+                Poll::Ready(outcome) => StepResult::Finished(outcome),
+                Poll::Pending => StepResult::Parked(future),
             }
         }))
     }
 }
 
-impl Future for Drive {
+impl Future for InvocationFuture {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::Parked(mut future) => match self.outlet.place() {
-                    Place::Worker => {
+                Stage::Parked(mut future) => match self.buffer.run_on() {
+                    RunOn::Async => {
                         if let Poll::Ready(outcome) = poll_caught(&mut future, cx) {
                             return Poll::Ready(outcome);
                         }
-                        let moved = self.outlet.place() == Place::Blocking;
+                        let moved = self.buffer.run_on() == RunOn::Blocking;
                         self.stage = Stage::Parked(future);
                         if !moved {
                             return Poll::Pending;
                         }
                     }
-                    Place::Blocking if !self.outlet.has_room() => {
+                    RunOn::Blocking if !self.buffer.has_room() => {
                         self.stage = Stage::Parked(future);
                         return Poll::Pending;
                     }
-                    Place::Blocking => {
-                        self.stage = match self.agent.pool.try_acquire() {
-                            Some(permit) => self.start_turn(future, permit),
-                            None => {
-                                Stage::Queued(future, Box::pin(self.agent.pool.clone().acquire()))
-                            }
+                    RunOn::Blocking => {
+                        self.stage = match self.pool.try_acquire() {
+                            Some(permit) => self.start_step(future, permit),
+                            None => Stage::Queued(future, Box::pin(self.pool.clone().acquire())),
                         };
                     }
                 },
                 Stage::Queued(future, mut permit) => match permit.as_mut().poll(cx) {
-                    Poll::Ready(Some(permit)) => self.stage = self.start_turn(future, permit),
+                    Poll::Ready(Some(permit)) => self.stage = self.start_step(future, permit),
                     Poll::Ready(None) => {
-                        return Poll::Ready(Outcome::Failed(Failure::Draining.into()));
+                        return Poll::Ready(Outcome::Failed(Rejection::ShuttingDown.into()));
                     }
                     Poll::Pending => {
                         self.stage = Stage::Queued(future, permit);
                         return Poll::Pending;
                     }
                 },
-                Stage::Turn(mut turn) => {
-                    self.outlet.register(cx.waker());
-                    match Pin::new(&mut turn).poll(cx) {
-                        Poll::Ready(Ok(TurnEnd::Finished(outcome))) => return Poll::Ready(outcome),
-                        Poll::Ready(Ok(TurnEnd::Parked(future))) => {
+                Stage::Blocking(mut step) => {
+                    self.buffer.register(cx.waker());
+                    match Pin::new(&mut step).poll(cx) {
+                        Poll::Ready(Ok(StepResult::Finished(outcome))) => {
+                            return Poll::Ready(outcome);
+                        }
+                        Poll::Ready(Ok(StepResult::Parked(future))) => {
                             self.stage = Stage::Parked(future);
                         }
                         // Only a runtime that shuts down cancels a blocking task.
                         Poll::Ready(Err(_)) => {
-                            return Poll::Ready(Outcome::Failed(Failure::Draining.into()));
+                            return Poll::Ready(Outcome::Failed(Rejection::ShuttingDown.into()));
                         }
                         Poll::Pending => {
-                            self.stage = Stage::Turn(turn);
+                            self.stage = Stage::Blocking(step);
                             return Poll::Pending;
                         }
                     }
                 }
-                // Polled again after its end, which the response never does.
+                // The response does not poll again after the end.
                 Stage::Done => return Poll::Pending,
             }
         }
     }
 }
 
-impl Drop for Drive {
+impl Drop for InvocationFuture {
     fn drop(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
         if matches!(stage, Stage::Done) {
-            // Nothing is left that could write.
             return;
         }
-        self.outlet.close();
+        self.buffer.close();
         if let Stage::Parked(future) | Stage::Queued(future, _) = stage
-            && self.outlet.place() == Place::Blocking
+            && self.buffer.run_on() == RunOn::Blocking
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // What an iterator does in its `Drop` may block as well.
+            // The `Drop` of an iterator may block as well.
             drop(runtime.spawn_blocking(move || drop(future)));
         }
     }
 }
 
-/// Polls the author's code; a panic in it is an outcome like any other.
+/// Polls user code. A panic in it is a failed outcome.
 fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
-    // The future is not used again after a panic, so nothing sees a broken state.
+    // The future is not polled again after a panic, so its broken state is never read.
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll,
-        Err(panic) => Poll::Ready(Outcome::Failed(panicked(panic.as_ref()))),
+        Err(panic) => Poll::Ready(Outcome::Failed(
+            Rejection::from_panic(panic.as_ref()).into(),
+        )),
     }
-}
-
-/// The error of a panic.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
-    Failure::Panicked(panic_message(panic).to_owned()).into()
-}
-
-/// The message of a panic, where it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

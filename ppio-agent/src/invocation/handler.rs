@@ -1,63 +1,35 @@
-//! What an entrypoint becomes: a function that starts one call.
+//! An entrypoint as the runtime calls it: a function that starts one invocation.
 
 use std::any::Any;
+#[cfg(feature = "schema")]
+use std::any::TypeId;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ppio_agent_protocol::InvocationRequest;
 use serde::de::DeserializeOwned;
 use tracing::{Instrument as _, Span};
 
-use crate::endpoints::request_schema::Schema;
-use crate::exchange::context::{self, AgentRuntimeContext, RequestContext};
+use super::event_buffer::{EventBuffer, RunOn};
+use super::executor::{HandlerFuture, Job};
+use super::payload;
+use super::reply::{IntoReply, Outcome};
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
-use crate::exchange::json::Style;
-use crate::invocation::event_buffer::{Outlet, Place};
-use crate::invocation::executor::HandlerFuture;
-use crate::invocation::payload;
-use crate::invocation::reply::{IntoReply, Outcome};
+use crate::exchange::json::ResponseFormat;
 
-/// An entrypoint of any shape. Shared by all connections, hence the `Arc`; called through a
-/// pointer once a request, which is nothing beside parsing one.
+/// An entrypoint of any signature, shared by all connections.
 pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
 
-/// One invocation on its way into the author's function.
+/// What an invocation passes to the user function.
 pub struct Call {
-    pub(crate) input: Input,
+    pub(crate) body: Bytes,
     pub(crate) context: RequestContext,
-    pub(crate) style: Style,
+    pub(crate) format: ResponseFormat,
     pub(crate) span: Span,
     pub(crate) started: Instant,
-}
-
-/// What an entrypoint is called with.
-pub(crate) enum Input {
-    /// The body of a request.
-    Body(Bytes),
-    /// Nothing: only what the request should look like is asked for. The place for the answer keeps
-    /// the macro's expansion, and whatever implements [`Entrypoint`], free of a second function.
-    Question(Arc<OnceLock<Schema>>),
-}
-
-/// Asks an entrypoint what it takes. None of the author's code runs but the request's `Deserialize`.
-pub(crate) fn request_schema(handler: &Handler) -> Option<Schema> {
-    let answer = Arc::default();
-    // Ends in the error below, before the function is called.
-    let _ = handler(Call {
-        input: Input::Question(Arc::clone(&answer)),
-        context: RequestContext::new(),
-        style: Style::Envelope,
-        span: Span::none(),
-        started: Instant::now(),
-    });
-    Arc::into_inner(answer)?.into_inner()
-}
-
-/// A started invocation: a future and the place where it is polled first.
-pub struct Job {
-    pub(crate) future: HandlerFuture,
-    pub(crate) outlet: Outlet,
 }
 
 /// What an entrypoint can take as its request.
@@ -70,8 +42,8 @@ pub trait AgentRequest: Sized + 'static {
     #[doc(hidden)]
     fn parse(body: &[u8]) -> Result<Self, Error>;
     #[doc(hidden)]
-    #[expect(private_interfaces, reason = "the schema is for the runtime alone")]
-    fn schema() -> Schema;
+    #[cfg(feature = "schema")]
+    fn schema() -> ppio_agent_schema::Schema;
 }
 
 #[diagnostic::do_not_recommend]
@@ -80,13 +52,19 @@ impl<T: DeserializeOwned + 'static> AgentRequest for T {
         payload::parse(body)
     }
 
-    #[expect(private_interfaces, reason = "see the trait")]
-    fn schema() -> Schema {
-        Schema::of::<T>()
+    #[cfg(feature = "schema")]
+    fn schema() -> ppio_agent_schema::Schema {
+        use ppio_agent_schema::Schema;
+        // A generic function sees no `JsonSchema`, which only this type of the runtime surely has.
+        if TypeId::of::<T>() == TypeId::of::<InvocationRequest>() {
+            Schema::described_request::<InvocationRequest>()
+        } else {
+            Schema::traced::<T>()
+        }
     }
 }
 
-/// A request that can move to the thread where the author's function runs.
+/// A request that can move to the thread on which the user function runs.
 #[diagnostic::on_unimplemented(
     message = "the request of an entrypoint cannot be `{Self}`, which is not `Send`",
     label = "cannot be sent between threads",
@@ -99,16 +77,9 @@ impl<T: Send> SendRequest for T {}
 
 impl Call {
     fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
-        let body = match &self.input {
-            Input::Body(body) => body,
-            Input::Question(answer) => {
-                answer.get_or_init(T::schema);
-                return Err(Error::internal("there is no request, only a question"));
-            }
-        };
-        let request = T::parse(body)?;
-        if let Some(seconds) = context::requested_timeout(&request as &dyn Any) {
-            // Longer than the limit is no wish that can be granted; the context ignores it.
+        let request = T::parse(&self.body)?;
+        if let Some(seconds) = requested_timeout(&request) {
+            // The context ignores a deadline later than the configured one.
             let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
             self.context.set_earlier_deadline(self.started + timeout);
         }
@@ -119,68 +90,57 @@ impl Call {
         self.context.clone()
     }
 
-    fn on_worker<F, R>(self, run: F) -> Job
+    fn start<F, R>(self, run_on: RunOn, run: F) -> Job
     where
-        F: FnOnce(Outlet) -> R,
+        F: FnOnce(EventBuffer) -> R,
         R: Future<Output = Outcome> + Send + 'static,
     {
-        self.start(Place::Worker, run)
-    }
-
-    fn on_blocking_thread<F, R>(self, run: F) -> Job
-    where
-        F: FnOnce(Outlet) -> R,
-        R: Future<Output = Outcome> + Send + 'static,
-    {
-        self.start(Place::Blocking, run)
-    }
-
-    fn start<F, R>(self, place: Place, run: F) -> Job
-    where
-        F: FnOnce(Outlet) -> R,
-        R: Future<Output = Outcome> + Send + 'static,
-    {
-        let outlet = Outlet::new(self.style, place);
-        let future = AgentRuntimeContext::scope(self.context, run(outlet.clone()));
-        // The one allocation per request that the handler costs: its future has no other name.
+        let buffer = EventBuffer::new(self.format, run_on);
+        let future = AgentRuntimeContext::scope(self.context, run(buffer.clone()));
         let future: HandlerFuture = if self.span.is_none() {
             Box::pin(future)
         } else {
             Box::pin(future.instrument(self.span))
         };
-        Job { future, outlet }
+        Job { future, buffer }
     }
 }
 
-/// Parses the body into the type of the author's first parameter.
+/// The `timeout` of an [`InvocationRequest`], in seconds.
+fn requested_timeout<T: 'static>(request: &T) -> Option<u64> {
+    let request: &dyn Any = request;
+    request.downcast_ref::<InvocationRequest>()?.timeout
+}
+
+/// Parses the body into the type of the first parameter.
 pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Error> {
     call.request()
 }
 
-/// The context, for an author who wants it.
+/// The context of the invocation.
 pub fn context(call: &Call) -> RequestContext {
     call.context()
 }
 
-/// Runs an `async` function: on the async workers.
+/// Starts an `async` function, on the async workers.
 pub fn on_worker<F, R>(call: Call, run: F) -> Job
 where
-    F: FnOnce(Outlet) -> R,
+    F: FnOnce(EventBuffer) -> R,
     R: Future<Output = Outcome> + Send + 'static,
 {
-    call.on_worker(run)
+    call.start(RunOn::Async, run)
 }
 
-/// Runs a plain function: on a blocking thread.
+/// Starts a plain function, on a blocking thread.
 pub fn on_blocking_thread<F, R>(call: Call, run: F) -> Job
 where
-    F: FnOnce(Outlet) -> R,
+    F: FnOnce(EventBuffer) -> R,
     R: Future<Output = Outcome> + Send + 'static,
 {
-    call.on_blocking_thread(run)
+    call.start(RunOn::Blocking, run)
 }
 
-/// The second parameter of an entrypoint, under whatever name its author knows the type.
+/// The second parameter of an entrypoint. A macro sees no types, so this trait checks them.
 #[diagnostic::on_unimplemented(
     message = "the second parameter of an entrypoint must be `ppio::RequestContext`, not `{Self}`",
     label = "expected the context",
@@ -205,7 +165,7 @@ impl<'a> PassContext<'a> for &'a RequestContext {
     }
 }
 
-/// The context as the author's function takes it.
+/// Passes the context by value or by reference.
 pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
     C::pass(context)
 }
@@ -213,13 +173,17 @@ pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
 /// A closure or function that can be an entrypoint without the macro: it takes the request and
 /// optionally the context, is `async` or not, and returns an [`IntoReply`].
 ///
-/// `Marker` tells the four signatures apart; it is inferred.
+/// `Marker` distinguishes the four signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an entrypoint",
     label = "not an entrypoint",
     note = "help: take the request and optionally a `ppio::RequestContext`, and return a type that implements `ppio::IntoReply`"
 )]
 pub trait Entrypoint<Marker>: Send + Sync + 'static {
+    /// The type of the request.
+    #[doc(hidden)]
+    type Request: AgentRequest;
+
     #[doc(hidden)]
     fn start(&self, call: Call) -> Result<Job, Error>;
 }
@@ -237,9 +201,13 @@ where
     T: AgentRequest + Send,
     R: Future<Output: IntoReply> + Send + 'static,
 {
+    type Request = T;
+
     fn start(&self, mut call: Call) -> Result<Job, Error> {
         let future = self(call.request()?);
-        Ok(call.on_worker(|outlet| async move { future.await.deliver(outlet).await }))
+        Ok(on_worker(call, |buffer| async move {
+            future.await.deliver(buffer).await
+        }))
     }
 }
 
@@ -249,9 +217,13 @@ where
     T: AgentRequest + Send,
     R: Future<Output: IntoReply> + Send + 'static,
 {
+    type Request = T;
+
     fn start(&self, mut call: Call) -> Result<Job, Error> {
         let future = self(call.request()?, call.context());
-        Ok(call.on_worker(|outlet| async move { future.await.deliver(outlet).await }))
+        Ok(on_worker(call, |buffer| async move {
+            future.await.deliver(buffer).await
+        }))
     }
 }
 
@@ -261,13 +233,13 @@ where
     T: AgentRequest + Send,
     R: IntoReply + Send + 'static,
 {
+    type Request = T;
+
     fn start(&self, mut call: Call) -> Result<Job, Error> {
         let (request, function) = (call.request()?, self.clone());
-        Ok(
-            call.on_blocking_thread(
-                |outlet| async move { function(request).deliver(outlet).await },
-            ),
-        )
+        Ok(on_blocking_thread(call, |buffer| async move {
+            function(request).deliver(buffer).await
+        }))
     }
 }
 
@@ -277,10 +249,12 @@ where
     T: AgentRequest + Send,
     R: IntoReply + Send + 'static,
 {
+    type Request = T;
+
     fn start(&self, mut call: Call) -> Result<Job, Error> {
         let (request, context, function) = (call.request()?, call.context(), self.clone());
-        Ok(call.on_blocking_thread(|outlet| async move {
-            function(request, context).deliver(outlet).await
+        Ok(on_blocking_thread(call, |buffer| async move {
+            function(request, context).deliver(buffer).await
         }))
     }
 }

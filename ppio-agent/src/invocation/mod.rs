@@ -1,168 +1,257 @@
-//! `POST /invocations`: from a request to the author's function and back.
+//! `POST /invocations`: from a request to the user function and back.
 
 pub(crate) mod autoref;
 pub(crate) mod blocking_pool;
+pub(crate) mod counters;
 pub(crate) mod event_buffer;
 pub(crate) mod executor;
 pub(crate) mod guard;
 pub(crate) mod handler;
 mod payload;
 pub(crate) mod reply;
-pub(crate) mod sse_body;
+mod sse_body;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use tokio::sync::watch;
 
+use self::blocking_pool::BlockingPool;
+use self::counters::Counters;
+use self::executor::InvocationFuture;
+use self::guard::{Admission, InvocationGuard};
+use self::handler::{Call, Handler};
+use self::reply::Outcome;
+use self::sse_body::SseBody;
+use crate::exchange::Exchange;
 use crate::exchange::body::{Body, BodyEnd, Request, Response};
-use crate::exchange::context::{AgentRuntimeContext, Parts, RequestContext};
+use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::header_names::X_ACCEL_BUFFERING;
 use crate::exchange::json;
-use crate::exchange::rejection::Failure;
-use crate::invocation::executor::{Drive, panicked};
-use crate::invocation::guard::Record;
-use crate::invocation::handler::{Call, Input};
-use crate::invocation::reply::Outcome;
-use crate::invocation::sse_body::EventStreamBody;
-use crate::server::router::Exchange;
+use crate::exchange::per_connection::PerConnection;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::scoped_body::scoped;
 
-/// Answers one invocation, and keeps its record.
+/// What the configuration says about invocations.
+#[derive(Debug, Clone)]
+pub(crate) struct InvocationSettings {
+    /// The time until the head of a response is due, then the longest silence of a stream.
+    pub(crate) timeout: Duration,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) blocking_threads: usize,
+}
+
+/// Runs the invocations of one connection.
+pub(crate) struct Invoker {
+    handler: Handler,
+    admission: PerConnection<Admission>,
+    pool: BlockingPool,
+    has_middleware: bool,
+    timeout: Duration,
+    heartbeat: Option<Duration>,
+}
+
+impl Invoker {
+    pub(crate) fn new(
+        handler: Handler,
+        settings: &InvocationSettings,
+        has_middleware: bool,
+        shutdown: watch::Receiver<()>,
+    ) -> Self {
+        Self {
+            handler,
+            admission: PerConnection::new(Admission::new(settings.max_concurrency, shutdown)),
+            pool: BlockingPool::new(settings.blocking_threads),
+            has_middleware,
+            timeout: settings.timeout,
+            heartbeat: settings.heartbeat,
+        }
+    }
+
+    /// The same invoker for another connection.
+    pub(crate) fn for_connection(&self) -> Self {
+        Self {
+            handler: Arc::clone(&self.handler),
+            admission: self.admission.for_connection(),
+            pool: self.pool.for_connection(),
+            has_middleware: self.has_middleware,
+            timeout: self.timeout,
+            heartbeat: self.heartbeat,
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.admission.counters
+    }
+}
+
+/// Answers one invocation.
 ///
-/// Every byte of this future is copied when hyper takes it, several times. So the steps are plain
-/// functions, and what is seldom needed (waiting for a handler, with a timer) is boxed.
-pub(crate) async fn invoke(exchange: &Exchange, request: Request) -> Result<Response, Error> {
+/// hyper copies this future several times, so it is kept small: the steps are plain functions, and
+/// waiting for a handler, which most requests do not need, is boxed.
+pub(crate) async fn invoke(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
-    let context = RequestContext::from(Parts {
+    let context = RequestContext::from(NewContext {
         request_id: exchange.request_id.clone(),
         headers: parts.headers,
         extensions: parts.extensions,
         deadline: exchange.deadline,
-        agent: exchange.agent.clone(),
+        tasks: exchange.tasks.clone(),
     });
-    let mut record = Record::begin(exchange, context)?;
-    let body = match payload::read(record.context().headers(), body).await {
+    let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
+    let body = match payload::read(guard.context().headers(), body).await {
         Ok(body) => body,
-        Err(error) => return Err(record.failed(error)),
+        Err(error) => return Err(guard.failed(error)),
     };
-    let mut drive = match start(exchange, body, record.context().clone()) {
-        Ok(drive) => drive,
-        Err(error) => return Err(record.failed(error)),
+    let mut invocation = match start(invoker, exchange, body, guard.context().clone()) {
+        Ok(invocation) => invocation,
+        Err(error) => return Err(guard.failed(error)),
     };
-    // Most handlers that only compute are done at the first poll.
-    let first = poll_fn(|cx| Poll::Ready(poll_head(&mut drive, cx))).await;
+    // Most handlers that do not wait for anything are done at the first poll.
+    let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
     let head = match first {
         Poll::Ready(head) => head,
         Poll::Pending => match Box::pin(wait(
-            &mut drive,
+            &mut invocation,
             exchange.started,
-            record.context().deadline().unwrap_or(exchange.deadline),
+            guard.context().deadline().unwrap_or(exchange.deadline),
         ))
         .await
         {
             Ok(head) => head,
-            Err(error) => return Err(record.failed(error)),
+            Err(error) => return Err(guard.failed(error)),
         },
     };
-    answer(exchange, drive, head, record)
+    respond(invoker, exchange, invocation, head, guard)
 }
 
-/// Calls the author's function.
-fn start(exchange: &Exchange, body: Bytes, context: RequestContext) -> Result<Drive, Error> {
-    let agent = &exchange.agent;
+/// Starts the handler, which parses the body.
+fn start(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    body: Bytes,
+    context: RequestContext,
+) -> Result<InvocationFuture, Error> {
     context.set_body(body.clone());
-    exchange.note_session(&context);
-    if !agent.chains.invocations.is_empty()
+    record_session(exchange, &context);
+    // Middleware runs in a context of its own, which takes the session from the body as well.
+    if invoker.has_middleware
         && let Some(outer) = AgentRuntimeContext::current()
     {
-        // Middleware has a context of its own, which does not know yet what the body says.
         outer.set_body(body.clone());
     }
     let call = Call {
-        input: Input::Body(body),
+        body,
         context,
-        style: exchange.style,
+        format: exchange.format,
         span: exchange.span.clone(),
         started: exchange.started,
     };
-    // Nothing of the call is used again after a panic in the author's `Deserialize`.
-    let job = catch_unwind(AssertUnwindSafe(|| (agent.handler)(call)))
-        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
-    Ok(Drive::new(job, agent.clone()))
+    // The call is not used again after a panic in the request's `Deserialize`.
+    let job = catch_unwind(AssertUnwindSafe(|| (invoker.handler)(call)))
+        .unwrap_or_else(|panic| Err(Rejection::from_panic(panic.as_ref()).into()))?;
+    Ok(InvocationFuture::new(job, invoker.pool.clone()))
 }
 
-/// Runs the handler until it is done or has begun a stream (`None`).
-fn poll_head(drive: &mut Drive, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-    match Pin::new(&mut *drive).poll(cx) {
+/// Adds the session, which may be in the body, to the span of the invocation.
+fn record_session(exchange: &Exchange, context: &RequestContext) {
+    if !exchange.span.is_disabled()
+        && let Some(id) = context.session_id()
+    {
+        exchange.span.record("session_id", id);
+    }
+}
+
+/// Polls the handler until it is done or has begun a stream (`None`).
+fn poll_head(invocation: &mut InvocationFuture, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    match Pin::new(&mut *invocation).poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        Poll::Pending if drive.outlet().is_streaming() => Poll::Ready(None),
+        Poll::Pending if invocation.buffer().is_streaming() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     }
 }
 
 async fn wait(
-    drive: &mut Drive,
+    invocation: &mut InvocationFuture,
     started: Instant,
     deadline: Instant,
 ) -> Result<Option<Outcome>, Error> {
-    let head = poll_fn(|cx| poll_head(drive, cx));
+    let head = poll_fn(|cx| poll_head(invocation, cx));
     tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), head)
         .await
-        .map_err(|_| Failure::TimedOut(deadline - started).into())
+        .map_err(|_| Rejection::TimedOut(deadline - started).into())
 }
 
-fn answer(
+fn respond(
+    invoker: &Invoker,
     exchange: &Exchange,
-    drive: Drive,
+    invocation: InvocationFuture,
     head: Option<Outcome>,
-    mut record: Record,
+    mut guard: InvocationGuard,
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            let duration = record.succeeded(StatusCode::OK, 0);
+            let duration = guard.succeeded(StatusCode::OK, 0);
             let id = exchange.request_id.as_str();
-            let body = json::finish(value, exchange.style, duration, id);
+            let body = json::finish(value, exchange.format, duration, id);
             Ok(json::response(StatusCode::OK, body))
         }
-        Some(Outcome::Response(response)) => Ok(own_response(exchange, *response, record)),
-        Some(Outcome::Failed(error)) if !drive.outlet().is_streaming() => Err(record.failed(error)),
-        outcome => Ok(stream(exchange, drive, outcome, record)),
+        Some(Outcome::Response(response)) => Ok(user_response(exchange, *response, guard)),
+        Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
+            Err(guard.failed(error))
+        }
+        outcome => Ok(stream(invoker, invocation, outcome, guard)),
     }
 }
 
-/// A response of the author's own. The invocation goes on as long as its body does.
-fn own_response(exchange: &Exchange, response: Response, mut record: Record) -> Response {
+/// A response that the handler made. The invocation ends when its body does.
+fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationGuard) -> Response {
     let status = response.status();
-    if !response.body().runs_on() {
-        record.succeeded(status, 0);
+    if !response.body().is_user_body() {
+        guard.succeeded(status, 0);
         return response;
     }
-    let context = record.context().clone();
+    let context = guard.context().clone();
     response.map(|body| {
         let body = body.on_end(move |end| match end {
             BodyEnd::Complete => {
-                record.succeeded(status, 0);
+                guard.succeeded(status, 0);
             }
-            BodyEnd::Failed => record.stream_failed(&Failure::ResponseCut.into(), 0),
-            BodyEnd::Dropped => drop(record),
+            BodyEnd::Failed => guard.stream_failed(&Rejection::ResponseCut.into(), 0),
+            BodyEnd::Dropped => drop(guard),
         });
-        exchange.scoped(body, context)
+        scoped(body, context, &exchange.span)
     })
 }
 
-fn stream(exchange: &Exchange, drive: Drive, outcome: Option<Outcome>, record: Record) -> Response {
-    let settings = &exchange.agent.settings;
-    let mut body = EventStreamBody::new(drive, record, settings.heartbeat, settings.timeout);
+fn stream(
+    invoker: &Invoker,
+    invocation: InvocationFuture,
+    outcome: Option<Outcome>,
+    guard: InvocationGuard,
+) -> Response {
+    let mut body = SseBody::new(invocation, guard, invoker.heartbeat, invoker.timeout);
     if let Some(outcome) = outcome {
         body.end(outcome);
     }
-    let mut response = Response::new(Body::events(body));
+    let mut response = Response::new(Body::stream(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

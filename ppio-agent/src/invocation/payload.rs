@@ -1,4 +1,4 @@
-//! From the bytes of a request to the author's type.
+//! Reads the body of an invocation and parses it into the request type.
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
@@ -8,7 +8,7 @@ use serde_json::error::Category;
 
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
-use crate::exchange::rejection::Failure;
+use crate::exchange::rejection::Rejection;
 
 /// Checks the headers and reads the body.
 pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
@@ -16,28 +16,28 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error
     body.bytes().await
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
+fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    // A form, a plain text or bytes without a type are what a browser sends across origins without a
-    // preflight. Taking only JSON makes it send one, which the CORS settings answer.
-    let is_right =
+    // Browsers send forms, plain text and bytes without a type across origins without a preflight.
+    // Since only JSON is accepted, they send one, which the CORS settings answer.
+    let is_json_type =
         |found: &HeaderValue| found == "application/json" || found.to_str().is_ok_and(is_json);
-    // One pass, as in `Head::of`; of a header said twice, both have to be right.
+    // One pass, as in `RequestHeaders::of`. Every value of a repeated header has to be valid.
     let (mut has_type, mut is_page) = (false, false);
     for (name, found) in headers {
         if name == CONTENT_TYPE {
-            if !is_right(found) {
-                return Err(Failure::NotJson { found: text(found) });
+            if !is_json_type(found) {
+                return Err(Rejection::NotJson { found: text(found) });
             }
             has_type = true;
         }
         is_page |= name == ORIGIN;
         if name == CONTENT_ENCODING && !found.as_bytes().eq_ignore_ascii_case(b"identity") {
-            return Err(Failure::Encoded { found: text(found) });
+            return Err(Rejection::Encoded { found: text(found) });
         }
     }
     if is_page && !has_type {
-        return Err(Failure::NoContentType);
+        return Err(Rejection::NoContentType);
     }
     Ok(())
 }
@@ -57,53 +57,53 @@ fn is_json(content_type: &str) -> bool {
                 .is_some_and(|end| end.eq_ignore_ascii_case("+json"))
 }
 
-/// Parses a body straight into the author's type.
+/// Parses a body into the request type.
 ///
-/// The good case is one pass. Only a bad body is looked at again, to tell 400 (not JSON) from 422
-/// (JSON of another shape) and to find the path of the field that does not fit.
+/// A valid body is read once. An invalid one is read again to tell 400 (not JSON) from 422 (JSON of
+/// another type) and to find the path of the field at fault.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    let text = std::str::from_utf8(body).map_err(|error| Failure::NotUtf8 {
+    let text = std::str::from_utf8(body).map_err(|error| Rejection::NotUtf8 {
         offset: error.valid_up_to(),
     })?;
     serde_json::from_str(text).map_err(|error| explain::<T>(text, &error).into())
 }
 
-fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Failure {
+fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Rejection {
     if text.trim_ascii().is_empty() {
-        return Failure::EmptyBody;
+        return Rejection::EmptyBody;
     }
     if error.classify() != Category::Data {
         return invalid(error);
     }
-    // The first misfit may stand before a syntax error; then the body is not JSON at all.
+    // There may be a syntax error behind the field at fault; then the body is not JSON.
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return invalid(&error);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Err(error) => Failure::DoesNotFit {
+        Err(error) => Rejection::DoesNotFit {
             path: match error.path().to_string().as_str() {
                 "." => "the top".to_owned(),
                 path => format!("`{path}`"),
             },
             reason: reason(error.inner()),
         },
-        Ok(_) => Failure::DoesNotFit {
+        Ok(_) => Rejection::DoesNotFit {
             path: "the top".to_owned(),
             reason: reason(error),
         },
     }
 }
 
-fn invalid(error: &serde_json::Error) -> Failure {
-    Failure::InvalidJson {
+fn invalid(error: &serde_json::Error) -> Rejection {
+    Rejection::InvalidJson {
         line: error.line(),
         column: error.column(),
         reason: reason(error),
     }
 }
 
-/// `serde_json` ends its texts with the position, which we say in our own words.
+/// The text of an error without the position at its end, which the rejection has in other words.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_body_gets_its_status_and_its_place() {
+    fn an_invalid_body_is_rejected_with_its_position() {
         let deep = "[".repeat(200) + &"]".repeat(200);
         for (body, status, text) in [
             ("", 400, "is empty"),
@@ -152,18 +152,18 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_names_the_field() {
+    fn a_field_of_another_type_is_named() {
         let error = parse::<Order>(br#"{"items":[{"count":1},{"count":"x"}]}"#).unwrap_err();
         assert_eq!(error.status(), 422);
         assert!(error.message().contains("`items[1].count`"), "{error}");
         let error = parse::<Order>(b"[1]").unwrap_err();
         assert_eq!(error.status(), 422);
         let error = parse::<Order>(br#"{"items":[{"count":"x"}], nope"#).unwrap_err();
-        assert_eq!(error.status(), 400, "not JSON comes before not fitting");
+        assert_eq!(error.status(), 400, "a syntax error comes first");
     }
 
     #[test]
-    fn json_is_recognized_by_its_type() {
+    fn json_is_recognized_by_its_content_type() {
         for good in [
             "application/json",
             "Application/JSON; charset=utf-8",

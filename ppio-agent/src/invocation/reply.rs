@@ -1,7 +1,8 @@
-//! The shapes of an answer: a value, a whole response, a stream, an iterator.
+//! What a handler replies with: a value, a response, a stream or an iterator.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
@@ -9,49 +10,64 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::event_buffer::{EventBuffer, RunOn};
 use crate::exchange::body::Response;
 use crate::exchange::error::{BoxError, Error};
 use crate::exchange::json;
-use crate::invocation::autoref::{ConvertError as _, IsBoxable, ItemWriter, Probe, ResultItem};
-use crate::invocation::event_buffer::{Flow, Outlet, Place};
 
 /// How a handler ended.
 pub enum Outcome {
-    /// A value, already the beginning of the response body.
+    /// A value, written as the beginning of the response body.
     Value(Vec<u8>),
-    /// A response of the author's own.
+    /// A response that the handler made.
     Response(Box<Response>),
-    /// An error, before or in the middle of the answer.
+    /// An error, before the response or within a stream.
     Failed(Error),
-    /// The end of a stream whose items all went through the outlet.
+    /// The end of a stream, whose items are all in the buffer.
     StreamEnded,
 }
 
 impl Outcome {
-    pub(crate) fn value<T: Serialize + ?Sized>(value: &T, outlet: &Outlet) -> Self {
-        match json::begin(value, outlet.style()) {
+    pub(crate) fn value<T: Serialize + ?Sized>(value: &T, buffer: &EventBuffer) -> Self {
+        match json::begin(value, buffer.format()) {
             Ok(body) => Self::Value(body),
             Err(error) => Self::Failed(error),
         }
     }
 }
 
-/// Sends the items of a stream, as fast as the client takes them.
+/// Writes items of one type into the buffer.
+///
+/// A function pointer, so that only its construction requires anything of the items: a type that does
+/// not fit is reported once, there.
+pub struct ItemWriter<I>(fn(I, &EventBuffer) -> Result<ControlFlow<()>, Error>);
+
+impl<I> ItemWriter<I> {
+    pub(crate) fn new(write: fn(I, &EventBuffer) -> Result<ControlFlow<()>, Error>) -> Self {
+        Self(write)
+    }
+
+    fn write(&self, item: I, buffer: &EventBuffer) -> Result<ControlFlow<()>, Error> {
+        (self.0)(item, buffer)
+    }
+}
+
+/// Sends the items of a stream, as fast as the client reads them.
 pub(crate) async fn send_stream<S: Stream>(
     stream: S,
     writer: ItemWriter<S::Item>,
-    outlet: &Outlet,
+    buffer: &EventBuffer,
 ) -> Outcome {
-    outlet.move_to(Place::Worker).await;
-    outlet.start_stream();
+    buffer.continue_on(RunOn::Async).await;
+    buffer.start_stream();
     let mut stream = pin!(stream);
     poll_fn(|cx| {
         loop {
             match ready!(stream.as_mut().poll_next(cx)) {
                 None => return Poll::Ready(Outcome::StreamEnded),
-                Some(item) => match writer.write(item, outlet) {
-                    Ok(Flow::More) => {}
-                    Ok(Flow::Yield) => return Poll::Pending,
+                Some(item) => match writer.write(item, buffer) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => return Poll::Pending,
                     Err(error) => return Poll::Ready(Outcome::Failed(error)),
                 },
             }
@@ -64,85 +80,89 @@ pub(crate) async fn send_stream<S: Stream>(
 pub(crate) async fn send_iterator<I: Iterator>(
     mut iterator: I,
     writer: ItemWriter<I::Item>,
-    outlet: &Outlet,
+    buffer: &EventBuffer,
 ) -> Outcome {
-    outlet.move_to(Place::Blocking).await;
-    outlet.start_stream();
+    buffer.continue_on(RunOn::Blocking).await;
+    buffer.start_stream();
     loop {
-        // The item is gone before the pause, so it need not be `Send`.
+        // The item is dropped before the await, so it need not be `Send`.
         let written = match iterator.next() {
             None => return Outcome::StreamEnded,
-            Some(item) => writer.write(item, outlet),
+            Some(item) => writer.write(item, buffer),
         };
         match written {
-            Ok(Flow::More) => {}
-            Ok(Flow::Yield) => outlet.pause().await,
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => buffer.yield_now().await,
             Err(error) => return Outcome::Failed(error),
         }
     }
 }
 
-/// A value of any serializable type, as the reply of a closure given to
+/// Replies with a value of any type that implements `Serialize`, from a closure given to
 /// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint).
 ///
-/// Functions with `#[ppio::entrypoint]` return their types as they are.
+/// Functions with `#[ppio::entrypoint]` return such values without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// A stream whose items are sent as events, as the reply of a closure. Its items are `Result`s; an
+/// Replies with an event stream of the items of a `Stream`, from a closure. The items are `Result`s; an
 /// `Err` ends the stream with an error item.
 #[derive(Debug, Clone, Copy)]
-pub struct EventStream<S>(pub S);
+pub struct Sse<S>(pub S);
 
-/// An iterator whose items are sent as events, as the reply of a closure. Its items are `Result`s;
-/// an `Err` ends the stream with an error item. It runs on blocking threads.
+/// Replies with an event stream of the items of an `Iterator`, from a closure. The items are `Result`s;
+/// an `Err` ends the stream with an error item. The iterator runs on blocking threads.
 #[derive(Debug, Clone, Copy)]
-pub struct Events<I>(pub I);
+pub struct SseIter<I>(pub I);
 
-/// What a closure may return: a value, [`Json`], [`EventStream`], [`Events`], a [`Response`], or
-/// any of them in a `Result`.
+/// What a closure may return: a common type such as `String` or [`Value`], [`Json`], [`Sse`],
+/// [`SseIter`], a [`Response`], or any of them in a `Result`.
+///
+/// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize` as
+/// well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not use this
+/// trait and takes values, streams and iterators as they are.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return `{Self}`",
     label = "not a reply",
-    note = "help: wrap a value in `ppio::Json(..)`, a stream in `ppio::EventStream(..)`, an iterator in `ppio::Events(..)`"
+    note = "help: wrap a value in `ppio::Json(..)`, a stream in `ppio::Sse(..)`, an iterator in `ppio::SseIter(..)`"
 )]
 pub trait IntoReply: Sized {
-    /// Delivers the reply.
+    /// Writes the reply.
     #[doc(hidden)]
-    fn deliver(self, outlet: Outlet) -> impl Future<Output = Outcome> + Send;
+    fn deliver(self, buffer: EventBuffer) -> impl Future<Output = Outcome> + Send;
 }
 
 impl<T: Serialize + Send> IntoReply for Json<T> {
-    async fn deliver(self, outlet: Outlet) -> Outcome {
-        Outcome::value(&self.0, &outlet)
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
+        Outcome::value(&self.0, &buffer)
     }
 }
 
 impl IntoReply for Response {
-    async fn deliver(self, _: Outlet) -> Outcome {
+    async fn deliver(self, _: EventBuffer) -> Outcome {
         Outcome::Response(Box::new(self))
     }
 }
 
-impl<S, T, E> IntoReply for EventStream<S>
+impl<S, T, E> IntoReply for Sse<S>
 where
     S: Stream<Item = Result<T, E>> + Send,
     T: Serialize,
     E: Into<BoxError>,
 {
-    async fn deliver(self, outlet: Outlet) -> Outcome {
-        send_stream(self.0, ResultItem.writer(Probe::new(), IsBoxable), &outlet).await
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
+        send_stream(self.0, result_writer(), &buffer).await
     }
 }
 
-impl<I, T, E> IntoReply for Events<I>
+impl<I, T, E> IntoReply for SseIter<I>
 where
     I: Iterator<Item = Result<T, E>> + Send,
     T: Serialize,
     E: Into<BoxError>,
 {
-    async fn deliver(self, outlet: Outlet) -> Outcome {
-        send_iterator(self.0, ResultItem.writer(Probe::new(), IsBoxable), &outlet).await
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
+        send_iterator(self.0, result_writer(), &buffer).await
     }
 }
 
@@ -151,19 +171,27 @@ where
     R: IntoReply + Send,
     E: Into<BoxError> + Send,
 {
-    async fn deliver(self, outlet: Outlet) -> Outcome {
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
         match self {
-            Ok(reply) => reply.deliver(outlet).await,
-            Err(error) => Outcome::Failed(IsBoxable::convert(error)),
+            Ok(reply) => reply.deliver(buffer).await,
+            Err(error) => Outcome::Failed(Error::from_boxable(error)),
         }
     }
+}
+
+fn result_writer<T, E>() -> ItemWriter<Result<T, E>>
+where
+    T: Serialize,
+    E: Into<BoxError>,
+{
+    ItemWriter::new(|item: Result<T, E>, buffer| buffer.push(&item.map_err(Error::from_boxable)?))
 }
 
 macro_rules! value_replies {
     ($([$($generics:tt)*] $type:ty),* $(,)?) => {$(
         impl<$($generics)*> IntoReply for $type {
-            async fn deliver(self, outlet: Outlet) -> Outcome {
-                Outcome::value(&self, &outlet)
+            async fn deliver(self, buffer: EventBuffer) -> Outcome {
+                Outcome::value(&self, &buffer)
             }
         }
     )*};

@@ -1,73 +1,105 @@
-//! Everything that the requests of one app share.
+//! The state that the requests of one agent share.
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use crate::config::settings::Settings;
-use crate::endpoints::metrics::Metrics;
-use crate::endpoints::ping::{LastChange, PingHandler};
-use crate::invocation::blocking_pool::BlockingPool;
+use ppio_agent_protocol::ByteSize;
+
+use super::cors::Cors;
+use super::host::AllowedHosts;
+use super::middleware::{Middleware, MiddlewareChains};
+use super::shutdown::Shutdown;
+use crate::endpoints::index::Index;
+use crate::endpoints::ping::Ping;
+use crate::exchange::task_tracker::TaskTracker;
 use crate::invocation::handler::Handler;
-use crate::server::middleware::Chains;
-use crate::server::shutdown::Draining;
-use crate::task::Tasks;
+use crate::invocation::{InvocationSettings, Invoker};
 
-/// A configured agent: what was registered, and the state of its service.
+/// What the configuration says about connections and requests.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerSettings {
+    pub(crate) cors: Cors,
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) max_request_size: ByteSize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) shutdown_grace: Duration,
+    /// Whether there is a route `/metrics`.
+    pub(crate) enable_metrics: bool,
+}
+
+/// A configured agent.
 pub(crate) struct Agent {
-    pub(crate) settings: Settings,
-    pub(crate) handler: Handler,
-    pub(crate) ping: Option<PingHandler>,
-    pub(crate) chains: Chains,
-    pub(crate) pool: BlockingPool,
-    pub(crate) tasks: Tasks,
-    pub(crate) metrics: Metrics,
-    pub(crate) last_change: LastChange,
-    pub(crate) draining: Draining,
-    /// The places of `max_concurrency` that are taken; not counted where there is no limit.
-    pub(crate) places: AtomicUsize,
+    pub(crate) settings: ServerSettings,
+    pub(crate) chains: MiddlewareChains,
+    pub(crate) invoker: Invoker,
+    pub(crate) ping: Ping,
+    pub(crate) index: Index,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Agent {
     pub(crate) fn new(
-        settings: Settings,
+        settings: ServerSettings,
+        invocation: &InvocationSettings,
         handler: Handler,
-        ping: Option<PingHandler>,
-        chains: Chains,
+        middleware: Vec<Middleware>,
+        ping: Ping,
+        index: Index,
     ) -> Self {
+        let chains = MiddlewareChains::new(middleware);
+        let shutdown = Shutdown::new();
+        let has_middleware = !chains.invocations.is_empty();
         Self {
-            pool: BlockingPool::new(settings.blocking_threads),
             settings,
-            handler,
-            ping,
+            invoker: Invoker::new(handler, invocation, has_middleware, shutdown.subscribe()),
             chains,
-            tasks: Tasks::default(),
-            metrics: Metrics::new(),
-            last_change: LastChange::new(),
-            draining: Draining::default(),
-            places: AtomicUsize::new(0),
+            ping,
+            index,
+            tasks: TaskTracker::new(),
+            shutdown,
         }
     }
 }
 
-/// The agent as one connection shares it with its requests.
-///
-/// Every request takes it several times. A count that all connections share would travel between
-/// the cores each time; this one is the connection's own.
+/// The agent as the requests of one connection share it. A clone counts a reference that belongs to
+/// the connection; see [`PerConnection`](crate::exchange::per_connection::PerConnection).
 #[derive(Clone)]
-#[expect(clippy::redundant_allocation, reason = "the second count is the point")]
-pub(crate) struct SharedAgent(Arc<Arc<Agent>>);
+pub(crate) struct ConnectionAgent(Arc<ConnectionState>);
 
-impl SharedAgent {
+struct ConnectionState {
+    agent: Arc<Agent>,
+    invoker: Invoker,
+    tasks: TaskTracker,
+}
+
+impl ConnectionAgent {
     pub(crate) fn new(agent: Arc<Agent>) -> Self {
-        Self(Arc::new(agent))
+        Self(Arc::new(ConnectionState {
+            invoker: agent.invoker.for_connection(),
+            tasks: agent.tasks.for_connection(),
+            agent,
+        }))
+    }
+
+    /// The invoker of this connection.
+    pub(crate) fn invoker(&self) -> &Invoker {
+        &self.0.invoker
+    }
+
+    /// The task tracker of this connection.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 }
 
-impl Deref for SharedAgent {
+impl Deref for ConnectionAgent {
     type Target = Agent;
 
     fn deref(&self) -> &Agent {
-        &self.0
+        &self.0.agent
     }
 }

@@ -1,4 +1,4 @@
-//! A body in pieces that a connection's buffer can take.
+//! A body whose frames fit into a connection's buffer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,18 +9,18 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
 
-/// The largest piece, in bytes.
-pub(crate) const PIECE: usize = 32 * 1024;
+/// The largest frame, in bytes.
+pub(crate) const MAX_FRAME: usize = 32 * 1024;
 
-/// A body without large frames. The connection copies each frame into its buffer, which would grow
-/// to the largest one and stay so.
-pub(crate) struct Pieces {
+/// Splits large frames. The connection copies each frame into its buffer, which would grow to the
+/// largest one and keep that size.
+pub(crate) struct ChunkedBody {
     body: Body,
-    /// What is left of a frame.
+    /// The rest of the current frame.
     rest: Bytes,
 }
 
-impl Pieces {
+impl ChunkedBody {
     pub(crate) fn new(body: Body) -> Self {
         Self {
             body,
@@ -29,7 +29,7 @@ impl Pieces {
     }
 }
 
-impl HttpBody for Pieces {
+impl HttpBody for ChunkedBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -43,12 +43,12 @@ impl HttpBody for Pieces {
                 end => return Poll::Ready(end),
             };
             match frame.into_data() {
-                Ok(data) if data.len() > PIECE => self.rest = data,
+                Ok(data) if data.len() > MAX_FRAME => self.rest = data,
                 Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        let length = self.rest.len().min(PIECE);
+        let length = self.rest.len().min(MAX_FRAME);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
@@ -74,18 +74,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_lost_and_nothing_is_large() {
-        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE, 100_000] {
+    async fn frames_are_small_and_add_up_to_the_body() {
+        for length in [0, 1, MAX_FRAME, MAX_FRAME + 1, 3 * MAX_FRAME, 100_000] {
             let whole: Vec<u8> = (0..length).map(|byte| byte.to_le_bytes()[0]).collect();
-            let mut pieces = Pieces::new(Body::from(whole.clone()));
+            let mut chunked = ChunkedBody::new(Body::from(whole.clone()));
             let mut joined = Vec::new();
-            while let Some(frame) = pieces.frame().await {
-                let piece = frame.unwrap().into_data().unwrap();
-                assert!((1..=PIECE).contains(&piece.len()));
-                joined.extend_from_slice(&piece);
+            while let Some(frame) = chunked.frame().await {
+                let chunk = frame.unwrap().into_data().unwrap();
+                assert!((1..=MAX_FRAME).contains(&chunk.len()));
+                joined.extend_from_slice(&chunk);
                 let left = (length - joined.len()) as u64;
-                assert_eq!(pieces.size_hint().exact(), Some(left));
-                assert_eq!(pieces.is_end_stream(), left == 0);
+                assert_eq!(chunked.size_hint().exact(), Some(left));
+                assert_eq!(chunked.is_end_stream(), left == 0);
             }
             assert_eq!(joined, whole);
         }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1::{self, Connection};
 use hyper::service::service_fn;
@@ -10,30 +9,30 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 
+use super::agent::{Agent, ConnectionAgent};
+use super::chunked_body::{ChunkedBody, MAX_FRAME};
+use super::ingress::Ingress;
+use super::router::respond;
+use super::shutdown::run_until_shutdown;
 use crate::exchange::body::Body;
-use crate::server::agent::{Agent, SharedAgent};
-use crate::server::chunked_body::{PIECE, Pieces};
-use crate::server::ingress::Ingress;
-use crate::server::router::respond;
 
-/// How much of a connection is held in memory for each direction, in bytes. The head of a request has
-/// to fit; what is written ahead of a slow reader stays below this and one piece more.
-const BUFFER: usize = 2 * PIECE;
+/// The size of a connection's buffer for each direction, in bytes. The head of a request has to fit;
+/// at most this and one frame are held for a slow reader.
+const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 
 /// Serves the requests of one connection until it ends or a shutdown begins.
 ///
-/// When the client closes its side, hyper drops the response future or the response body, and with
-/// it the handler: that is how a client that goes away cancels its invocation.
+/// When the client disconnects, hyper drops the response future or the response body, and with it the
+/// handler, which cancels the invocation.
 pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: bool) {
-    let agent = SharedAgent::new(agent);
-    // Events go out when they are written, not when a packet is full.
+    let agent = ConnectionAgent::new(agent);
+    // Events are sent when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let settings = &agent.settings;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(settings.write_timeout));
-    let header_timeout: Duration = settings.header_timeout;
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let agent = agent.clone();
         let ingress = Ingress::Listener { is_loopback };
@@ -41,21 +40,20 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
             let settings = &agent.settings;
             let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
             let request = request.map(|body| Body::incoming(body, limit, deadline));
-            Ok::<_, Infallible>(respond(agent, request, ingress).await.map(Pieces::new))
+            Ok::<_, Infallible>(respond(agent, request, ingress).await.map(ChunkedBody::new))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(BUFFER)
-        // Copying into one buffer costs less than what several pieces cost hyper and the system.
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(BUFFER_SIZE)
+        // Copying into one buffer costs less than writing several frames at once.
         .writev(false)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let served = agent
-        .draining
-        .watch(connection, Connection::graceful_shutdown);
+    let shutdown = agent.shutdown.subscribe();
+    let served = run_until_shutdown(connection, shutdown, Connection::graceful_shutdown);
     if let Err(error) = served.await {
-        // Bad heads, resets and timeouts are the clients' doing.
+        // Clients cause invalid heads, resets and timeouts.
         tracing::debug!(%error, "connection ended early");
     }
 }

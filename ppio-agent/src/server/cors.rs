@@ -1,4 +1,4 @@
-//! Which pages of other origins may call the agent.
+//! The CORS policy: which web pages may call the agent.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -8,9 +8,9 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use ppio_agent_protocol::headers::REQUEST_ID;
 
-use crate::server::host;
+use super::host;
 
-/// How long a browser may remember a preflight, in seconds.
+/// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// The configured policy.
@@ -24,23 +24,23 @@ pub(crate) struct Cors {
 enum Origins {
     Any,
     These(Vec<String>),
-    /// Where nothing is configured: pages of the agent's own origin and of this machine.
+    /// The default: pages of the agent's own origin and of this machine.
     Local,
 }
 
-/// Who sent a request, as far as its `Origin` tells.
+/// The sender of a request, according to its `Origin`.
 #[derive(Debug)]
 pub(crate) enum Caller {
-    /// A program, or a browser that shows no page of another origin.
+    /// A program, or a page of the same origin whose browser sends no `Origin`.
     Program,
-    /// A page that may call and read, with its `Access-Control-Allow-Origin`.
+    /// A page that may read the response, with its `Access-Control-Allow-Origin`.
     Page(HeaderValue),
-    /// A page that may not read the answer.
+    /// A page that may not read the response.
     ForeignPage,
 }
 
 impl Cors {
-    /// No page of another origin.
+    /// A policy that allows no page of another origin.
     pub(crate) fn none() -> Self {
         Self {
             origins: Origins::These(Vec::new()),
@@ -48,7 +48,7 @@ impl Cors {
         }
     }
 
-    /// A policy, or what is wrong with it. `None` is the default, not an empty list.
+    /// Makes a policy, or returns what is wrong with it. `None` is the default, not an empty list.
     pub(crate) fn new(origins: Option<&[String]>, credentials: bool) -> Result<Self, String> {
         let origins = match origins {
             None => Origins::Local,
@@ -80,14 +80,14 @@ impl Cors {
         })
     }
 
-    /// Whether the request is a browser's question and not a call.
+    /// Whether a request is a browser's preflight.
     pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// Decides on a request for `authority`, the agent's host and port as the request says them.
+    /// Classifies the sender of a request for `authority`, the host and port in the request.
     pub(crate) fn caller(&self, origin: Option<&HeaderValue>, authority: Option<&[u8]>) -> Caller {
         let Some(origin) = origin else {
             return Caller::Program;
@@ -114,67 +114,67 @@ impl Cors {
         }
     }
 
-    /// Whether a page that may not read answers may not call either. A configured list decides what
-    /// browsers show to pages, and leaves other clients that send an `Origin` alone.
+    /// Whether calls of pages that may not read responses are rejected. A configured list only decides
+    /// what browsers show to pages, so that other clients that send an `Origin` are not affected.
     pub(crate) fn refuses_foreign_pages(&self) -> bool {
         matches!(self.origins, Origins::Local)
     }
 
-    /// Puts the policy's headers on an answer. `cacheable` is false where no cache keeps the answer
-    /// for another caller.
-    pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, answer: &mut HeaderMap) {
+    /// Adds the headers of the policy to a response. `cacheable` is false where no cache keeps the
+    /// response for other callers.
+    pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
         let varies = match self.origins {
             Origins::Any => false,
             Origins::These(_) => true,
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
         if varies {
-            // A cache has to know that the answer depends on the origin, also where it was asked
-            // for without one.
-            answer.append(VARY, HeaderValue::from_static("origin"));
+            // A cache has to know that the response depends on the origin, also if the request had
+            // none.
+            response.append(VARY, HeaderValue::from_static("origin"));
         }
         let Caller::Page(allowed) = caller else {
             return;
         };
-        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
-        answer.insert(
+        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
+        response.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(REQUEST_ID),
         );
         if self.credentials {
-            answer.insert(
+            response.insert(
                 ACCESS_CONTROL_ALLOW_CREDENTIALS,
                 HeaderValue::from_static("true"),
             );
         }
     }
 
-    /// Answers the further questions of a preflight, if its origin is allowed.
+    /// Adds the headers of a preflight response, if the origin is allowed.
     pub(crate) fn apply_preflight(
         caller: &Caller,
-        asked: &HeaderMap,
+        request: &HeaderMap,
         allow: &'static str,
-        answer: &mut HeaderMap,
+        response: &mut HeaderMap,
     ) {
-        answer.append(
+        response.append(
             VARY,
             HeaderValue::from_static("access-control-request-headers"),
         );
         if !matches!(caller, Caller::Page(_)) {
             return;
         }
-        answer.insert(
+        response.insert(
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static(allow),
         );
-        if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        if let Some(names) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            response.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
-        answer.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+        response.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
     }
 }
 
-/// An origin as browsers send it: scheme and authority in lower case, nothing behind them.
+/// An origin as browsers send it: scheme and authority, in lower case.
 fn normalize(origin: &str) -> Option<String> {
     let uri: Uri = origin.parse().ok()?;
     let scheme = uri.scheme_str()?;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_never_joined_by_credentials() {
+    fn credentials_are_refused_with_a_star() {
         assert!(these(&["*"], true).is_err());
         assert!(Cors::new(None, true).is_err());
         let answer = answer(&these(&["*"], false).unwrap(), "https://a.example");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_named_origins_are_let_in_and_caches_are_told() {
+    fn only_listed_origins_are_allowed() {
         let cors = these(&["https://A.example/"], true).unwrap();
         let good = answer(&cors, "https://a.example");
         assert_eq!(good[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.example");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_the_agents_own_origin_and_this_machine_are_let_in() {
+    fn the_default_allows_the_agents_origin_and_this_machine() {
         let cors = Cors::new(None, false).unwrap();
         for origin in [
             "http://agent.example:8080",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_origin_is_refused() {
+    fn an_invalid_origin_is_refused() {
         for bad in [
             "example.com",
             "https://a/b",

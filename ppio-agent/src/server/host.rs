@@ -1,11 +1,11 @@
-//! Host names: which of them are this machine's, and which an agent on loopback answers to.
+//! Host names: which of them mean this machine, and which an agent on loopback serves.
 
 use std::net::IpAddr;
 
-/// The hosts for which an agent on a loopback address answers, beside the names of loopback.
+/// The hosts that an agent on a loopback address serves, beside the names of loopback.
 ///
-/// A page whose own name is made to resolve to 127.0.0.1 (DNS rebinding) is same-origin with such an
-/// agent; its `Host` is what tells it apart.
+/// A page whose own name resolves to 127.0.0.1 (DNS rebinding) has the same origin as such an agent;
+/// only the `Host` of its requests differs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AllowedHosts {
     any: bool,
@@ -31,12 +31,12 @@ impl AllowedHosts {
         Ok(allowed)
     }
 
-    /// Adds one more.
+    /// Adds a host.
     pub(crate) fn allow(&mut self, host: &str) {
         self.names.push(bare(host).to_ascii_lowercase());
     }
 
-    /// Whether a request for `authority` (a host and perhaps a port) is answered.
+    /// Whether requests for `authority`, a host with or without a port, are served.
     pub(crate) fn allows(&self, authority: &[u8]) -> bool {
         self.any
             || is_usual(authority)
@@ -74,8 +74,8 @@ pub(crate) fn is_loopback(authority: &str) -> bool {
         })
 }
 
-/// Whether this is how clients on the same machine name it. Every request to an agent on loopback
-/// comes here, so the answer for these takes a comparison and no parsing.
+/// Whether this is the usual authority of a local client. Every request to an agent on loopback is
+/// checked, so the usual case needs no parsing.
 fn is_usual(authority: &[u8]) -> bool {
     let rest = authority
         .strip_prefix(b"127.0.0.1")
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_known_by_its_names_and_addresses() {
+    fn loopback_names_and_addresses_are_recognized() {
         for authority in [
             "localhost",
             "localhost:8080",
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_name_is_refused() {
+    fn an_invalid_host_name_is_refused() {
         for bad in ["", "https://a", "a/b", "a:80", "a b", "u@a"] {
             assert!(AllowedHosts::new(&[bad.into()]).is_err(), "{bad}");
         }

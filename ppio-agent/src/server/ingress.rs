@@ -1,52 +1,52 @@
-//! How a request came in, and what is checked of it for that before anything of the agent runs.
+//! Checks of a request's head before user code runs.
 
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, HeaderValue, Version};
 
+use super::host::{self, AllowedHosts};
 use crate::exchange::body::Request;
-use crate::exchange::rejection::Failure;
-use crate::exchange::request_headers::Head;
-use crate::server::host::{self, AllowedHosts};
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_headers::RequestHeaders;
 
-/// How a request came in.
+/// How a request reached the agent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ingress {
-    /// Through a server that is not this crate's. That server checks messages and hosts.
+    /// Through a server outside this crate, which checks messages and hosts itself.
     Service,
-    /// Over a connection to a listener of this crate.
+    /// Over a connection that this crate accepted.
     Listener {
-        /// It is bound to a loopback address.
+        /// Whether the listener is bound to a loopback address.
         is_loopback: bool,
     },
 }
 
 impl Ingress {
-    /// Checks what RFC 9112 demands of a request's head, and the host that it names.
+    /// Checks what RFC 9112 requires of a head, and the host in it.
     pub(crate) fn check(
         self,
         request: &Request,
-        head: &Head<'_>,
+        headers: &RequestHeaders<'_>,
         hosts: &AllowedHosts,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Rejection> {
         let Self::Listener { is_loopback } = self else {
             return Ok(());
         };
-        if head.has_transfer_encoding {
+        if headers.has_transfer_encoding {
             check_transfer_encoding(request.headers())?;
         }
-        if head.repeats_host {
-            return Err(Failure::RepeatedHost);
+        if headers.repeats_host {
+            return Err(Rejection::RepeatedHost);
         }
-        match head.host {
-            Some(host) if !host::is_valid(host.as_bytes()) => return Err(Failure::InvalidHost),
-            None if request.version() >= Version::HTTP_11 => return Err(Failure::NoHost),
+        match headers.host {
+            Some(host) if !host::is_valid(host.as_bytes()) => return Err(Rejection::InvalidHost),
+            None if request.version() >= Version::HTTP_11 => return Err(Rejection::NoHost),
             _ => {}
         }
         if is_loopback
-            && let Some(authority) = authority(request, head)
+            && let Some(authority) = authority(request, headers)
             && !hosts.allows(authority)
         {
-            return Err(Failure::HostNotAllowed {
+            return Err(Rejection::HostNotAllowed {
                 host: excerpt(authority),
             });
         }
@@ -54,14 +54,14 @@ impl Ingress {
     }
 }
 
-/// With a coding beside `chunked`, servers on the way can disagree about where the body ends.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
+/// With another coding beside `chunked`, proxies can disagree about where the body ends.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let only = codings.next().filter(|_| codings.next().is_none());
     if !only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         let found = headers.get_all(TRANSFER_ENCODING).iter();
         let found: Vec<_> = found.map(|coding| excerpt(coding.as_bytes())).collect();
-        return Err(Failure::TransferCoding {
+        return Err(Rejection::TransferCoding {
             found: found.join(", "),
         });
     }
@@ -70,14 +70,17 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// The host and port that a request is for. A complete URI in the request line comes before `Host`
 /// (RFC 9112, section 3.2.2).
-pub(crate) fn authority<'a>(request: &'a Request, head: &Head<'a>) -> Option<&'a [u8]> {
+pub(crate) fn authority<'a>(
+    request: &'a Request,
+    headers: &RequestHeaders<'a>,
+) -> Option<&'a [u8]> {
     match request.uri().authority() {
         Some(authority) => Some(authority.as_str().as_bytes()),
-        None => head.host.map(HeaderValue::as_bytes),
+        None => headers.host.map(HeaderValue::as_bytes),
     }
 }
 
-/// What a client sent, short enough for an error text.
+/// The beginning of what a client sent, for an error text.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(200).collect()
 }

@@ -1,14 +1,13 @@
-//! Code around the endpoints.
+//! User code around the endpoints.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
-use crate::exchange::error::{BoxError, Chain, Error};
-use crate::invocation::autoref::{ConvertError as _, IsBoxable};
-use crate::server::router::{Exchange, answer_endpoint};
+use crate::exchange::error::{BoxError, Error, ErrorChain};
 
 /// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
 #[diagnostic::on_unimplemented(
@@ -17,7 +16,7 @@ use crate::server::router::{Exchange, answer_endpoint};
     note = "help: return `ppio::Response`, or `Result<ppio::Response, ppio::Error>`"
 )]
 pub trait IntoResponse {
-    /// The response or the error.
+    /// Returns the response or the error.
     fn into_response(self) -> Result<Response, Error>;
 }
 
@@ -31,11 +30,11 @@ impl IntoResponse for Response {
 #[diagnostic::do_not_recommend]
 impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
     fn into_response(self) -> Result<Response, Error> {
-        self.map_err(IsBoxable::convert)
+        self.map_err(Error::from_boxable)
     }
 }
 
-/// Registers an annotated function.
+/// Makes middleware of an annotated function.
 pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
 where
     F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -44,12 +43,12 @@ where
     Middleware::new(middleware, order, all)
 }
 
-/// The response of an annotated function.
+/// Converts what an annotated function returned.
 pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
     answer.into_response()
 }
 
-/// The first parameter of middleware, under whatever name its author knows the type.
+/// The first parameter of middleware. A macro sees no types, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
     label = "expected `ppio::Request`",
@@ -67,12 +66,12 @@ impl PassRequest for Request {
     }
 }
 
-/// The request as the author's function takes it.
+/// Passes the request.
 pub fn pass_request<T: PassRequest>(request: Request) -> T {
     T::pass(request)
 }
 
-/// The second parameter of middleware, under whatever name its author knows the type.
+/// The second parameter of middleware. A macro sees no types, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
     label = "expected `ppio::Next`",
@@ -90,24 +89,24 @@ impl PassNext for Next {
     }
 }
 
-/// The rest of the way as the author's function takes it.
+/// Passes the [`Next`].
 pub fn pass_next<T: PassNext>(next: Next) -> T {
     T::pass(next)
 }
 
-type MiddlewareFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+/// The future of middleware or of an endpoint.
+pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
-/// One registered middleware. A chain of unknown length needs boxes; a service without middleware
-/// never comes here.
+/// One middleware function and where it belongs.
 #[derive(Clone)]
 pub struct Middleware {
-    run: Arc<dyn Fn(Request, Next) -> MiddlewareFuture + Send + Sync>,
-    pub(crate) order: i32,
-    pub(crate) all: bool,
+    run: Arc<dyn Fn(Request, Next) -> ResponseFuture + Send + Sync>,
+    order: i32,
+    all: bool,
 }
 
 impl Middleware {
-    /// Registers a function. The lowest `order` is outermost; `all` wraps every route.
+    /// Boxes a function. The lowest `order` is outermost; `all` wraps every route.
     pub fn new<F, R>(middleware: F, order: i32, all: bool) -> Self
     where
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -125,14 +124,13 @@ impl Middleware {
 }
 
 /// The middleware around the routes, outermost first.
-#[derive(Clone, Default)]
-pub(crate) struct Chains {
+pub(crate) struct MiddlewareChains {
     pub(crate) invocations: Arc<[Middleware]>,
     pub(crate) others: Arc<[Middleware]>,
 }
 
-impl Chains {
-    /// Sorts by order; what is equal stays in the order given.
+impl MiddlewareChains {
+    /// Sorts by order; middleware of the same order keeps its place.
     pub(crate) fn new(mut all: Vec<Middleware>) -> Self {
         all.sort_by_key(|middleware| middleware.order);
         Self {
@@ -146,56 +144,57 @@ impl Chains {
     }
 }
 
-/// The rest of the way: the middleware further in, and then the endpoint.
+/// The endpoint that a chain leads to.
+pub(crate) type Endpoint = Box<dyn FnOnce(Request) -> ResponseFuture + Send>;
+
+/// The middleware further in, and the endpoint behind it.
 pub struct Next {
     exchange: Exchange,
     chain: Arc<[Middleware]>,
     position: usize,
+    endpoint: Endpoint,
 }
 
 impl Next {
-    pub(crate) fn new(exchange: Exchange, chain: Arc<[Middleware]>) -> Self {
+    pub(crate) fn new(exchange: Exchange, chain: Arc<[Middleware]>, endpoint: Endpoint) -> Self {
         Self {
             exchange,
             chain,
             position: 0,
+            endpoint,
         }
     }
 
-    /// Goes on with the request and returns the response.
+    /// Passes the request on and returns the response.
     ///
-    /// Errors on the way in are responses already (a 422, a 500), so middleware sees the status and
-    /// the body that the caller will see.
-    pub async fn run(self, request: Request) -> Response {
+    /// Errors further in are responses already, so middleware sees the status and the body that the
+    /// caller receives.
+    pub async fn run(mut self, request: Request) -> Response {
         let exchange = self.exchange.clone();
-        let result = self.step(request).await;
-        result.unwrap_or_else(|error| exchange.reject(&error))
-    }
-
-    async fn step(mut self, request: Request) -> Result<Response, Error> {
-        match self.chain.get(self.position) {
+        let result = match self.chain.get(self.position) {
             Some(middleware) => {
                 let run = Arc::clone(&middleware.run);
                 self.position += 1;
                 let result = run(request, self).await;
                 if let Err(error) = &result {
-                    note(error);
+                    log_error(error);
                 }
                 result
             }
-            None => answer_endpoint(&self.exchange, request).await,
-        }
+            None => (self.endpoint)(request).await,
+        };
+        result.unwrap_or_else(|error| exchange.error_response(&error))
     }
 }
 
-/// Logs what middleware failed with; what the endpoint fails with is in its record.
-fn note(error: &Error) {
+/// Logs the error of middleware. Errors of the endpoint are logged by the endpoint.
+fn log_error(error: &Error) {
     let (status, error_type) = (error.status(), error.error_type());
-    let (error, status) = (Chain(error), status.as_u16());
+    let (error, status) = (ErrorChain(error), status.as_u16());
     if status >= 500 {
         tracing::error!(%error, error_type, status, "middleware failed");
     } else {
-        // What callers get wrong must not be able to fill the log.
+        // At `debug`, so that invalid requests cannot fill the log.
         tracing::debug!(%error, error_type, status, "middleware refused");
     }
 }
