@@ -53,9 +53,7 @@ pub(crate) enum Rejection {
     TooLarge { limit: ByteSize },
     #[error("content type {found:?} is not JSON; send `content-type: application/json`")]
     NotJson { found: String },
-    #[error(
-        "a page's request needs a content type; send `content-type: application/json`"
-    )]
+    #[error("a page's request needs a content type; send `content-type: application/json`")]
     NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },

@@ -1,16 +1,16 @@
 //! Clients that take their time, and handlers that take theirs: every wait has an end.
 
-mod support;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    Connection, TIMEOUT, TestServer, config, eventually, get, invocation, with_timeout,
+};
 use futures_util::{StreamExt as _, stream};
 use ppio::{AgentRuntimeApp, InvocationRequest, Sse, SseIter, StartError, Value};
-use support::{Connection, PATIENCE, TestServer, config, get, invocation, until, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
@@ -91,7 +91,7 @@ async fn a_body_sent_too_slowly_is_a_408() {
 async fn narrow(address: SocketAddr) -> Connection {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8192).expect("a small buffer");
-    let stream = within("the connection", socket.connect(address)).await;
+    let stream = with_timeout("the connection", socket.connect(address)).await;
     Connection::over(stream.expect("a connection"))
 }
 
@@ -124,7 +124,7 @@ async fn assert_waits_and_is_cut(
     let mut connection = narrow(server.address).await;
     let started = Instant::now();
     connection.write(invocation("1")).await;
-    let gone = tokio::task::spawn_blocking(move || dropped.recv_timeout(PATIENCE));
+    let gone = tokio::task::spawn_blocking(move || dropped.recv_timeout(TIMEOUT));
     let gone = gone.await.expect("a thread");
     assert_eq!(gone, Err(mpsc::RecvTimeoutError::Disconnected), "dropped");
     assert!(started.elapsed() >= LIMIT);
@@ -202,7 +202,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
     connection.head().await;
     // The client reads on once the handler has stood still for longer than its own limit.
     let (mut last, mut since) = (0, Instant::now());
-    until("a handler that waits", || {
+    eventually("a handler that waits", || {
         let now = sent.load(Ordering::Relaxed);
         if now != last {
             (last, since) = (now, Instant::now());
@@ -266,9 +266,7 @@ async fn heartbeats_are_sent_while_an_iterator_holds_its_thread() {
         .config(config().heartbeat(Duration::from_millis(30)))
         .entrypoint(move |_: Value| {
             let released = released.lock().expect("a lock").take().expect("one call");
-            SseIter(std::iter::once_with(move || {
-                released.recv_timeout(PATIENCE)
-            }))
+            SseIter(std::iter::once_with(move || released.recv_timeout(TIMEOUT)))
         })
         .build();
     let server = TestServer::start(app).await;

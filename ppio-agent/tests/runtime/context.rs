@@ -1,12 +1,11 @@
 //! The context of a request is there wherever an author's code runs for it, and nowhere else.
 
-mod support;
-
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use crate::support::{TestServer, config, eventually, get, invocation_with};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http_body::Frame;
@@ -15,7 +14,6 @@ use ppio::{
     StartError, Value,
 };
 use serde::{Serialize, Serializer};
-use support::{TestServer, config, get, invocation_with, until};
 
 /// Where the context was asked for, and the request and session that it named.
 #[derive(Clone, Default)]
@@ -62,7 +60,7 @@ async fn assert_seen(app: Result<AgentRuntimeApp, StartError>, seen: &Seen, plac
         assert!(connection.chunk().await.is_some());
         drop(connection);
     }
-    until("every place", || places.iter().all(|it| seen.has(it))).await;
+    eventually("every place", || places.iter().all(|it| seen.has(it))).await;
     server.idle().await;
     for (place, ids) in seen.0.lock().expect("a lock").iter() {
         assert!(places.contains(place), "{place}");
@@ -266,7 +264,7 @@ async fn a_response_of_the_authors_own_is_running_until_its_body_ends() {
     assert_eq!(whole.text(), "xxx");
     server.idle().await;
     let mut endless = server.connect().await;
-    endless.write(support::invocation("null")).await;
+    endless.write(crate::support::invocation("null")).await;
     assert_eq!(endless.head().await.status, 200);
     assert!(endless.chunk().await.is_some());
     server.invoke("1").await.error(503, "Overloaded");

@@ -1,15 +1,13 @@
 //! A client that goes away stops its handler, and nothing of it stays behind.
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::support::{TIMEOUT, TestServer, config, invocation, with_timeout};
 use futures_util::{Stream, StreamExt as _, stream};
 use ppio::{AgentRuntimeApp, BodyEnd, RequestContext, Sse, SseIter, StartError, Value};
-use support::{PATIENCE, TestServer, config, invocation, within};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How soon a handler has to be gone after its client.
@@ -42,14 +40,18 @@ async fn assert_stops_soon(
     for _ in 0..ROUNDS {
         let mut connection = server.connect().await;
         connection.write(invocation("1")).await;
-        within("the start", started.recv()).await.expect("a start");
+        with_timeout("the start", started.recv())
+            .await
+            .expect("a start");
         if streams {
             assert_eq!(connection.head().await.status, 200);
             assert!(connection.chunk().await.is_some());
         }
         let left = Instant::now();
         drop(connection);
-        let gone = within("the drop", dropped.recv()).await.expect("a guard");
+        let gone = with_timeout("the drop", dropped.recv())
+            .await
+            .expect("a guard");
         delays.push(gone.saturating_duration_since(left));
     }
     delays.sort();
@@ -151,7 +153,7 @@ async fn synchronous_code_can_ask_whether_anybody_waits() {
             let _guard = Guard(guard.clone());
             start.send(()).ok();
             let asked = Instant::now();
-            while !context.is_cancelled() && asked.elapsed() < PATIENCE {
+            while !context.is_cancelled() && asked.elapsed() < TIMEOUT {
                 std::thread::sleep(Duration::from_millis(1));
             }
         })
@@ -174,11 +176,15 @@ async fn a_reset_is_a_departure_as_well() {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;
     connection.write(invocation("1")).await;
-    within("the start", started.recv()).await.expect("a start");
+    with_timeout("the start", started.recv())
+        .await
+        .expect("a start");
     // The unread answer makes the close a reset.
     connection.stream.readable().await.expect("an answer");
     drop(connection);
-    within("the drop", dropped.recv()).await.expect("a guard");
+    with_timeout("the drop", dropped.recv())
+        .await
+        .expect("a guard");
     server.assert_alive().await;
 }
 
@@ -218,7 +224,7 @@ async fn what_waits_for_a_thread_and_is_cancelled_never_runs() {
             counted.fetch_add(1, Ordering::Relaxed);
             if request == "hold" {
                 let gate = gate.lock().expect("one holder");
-                gate.recv_timeout(PATIENCE).expect("a release");
+                gate.recv_timeout(TIMEOUT).expect("a release");
             }
             request
         })
@@ -226,15 +232,15 @@ async fn what_waits_for_a_thread_and_is_cancelled_never_runs() {
     let server = TestServer::start(app).await;
     let mut holder = server.connect().await;
     holder.write(invocation("\"hold\"")).await;
-    support::until("the holder", || calls.load(Ordering::Relaxed) == 1).await;
+    crate::support::eventually("the holder", || calls.load(Ordering::Relaxed) == 1).await;
     let mut waiter = server.connect().await;
     waiter.write(invocation("\"wait\"")).await;
-    within("two running", async {
+    with_timeout("two running", async {
         while server.metric("invocations_running").await < 2 {}
     })
     .await;
     drop(waiter);
-    within("one running", async {
+    with_timeout("one running", async {
         while server.metric("invocations_running").await > 1 {}
     })
     .await;
@@ -276,7 +282,7 @@ async fn middleware_learns_how_a_stream_ended() {
     connection.head().await;
     assert!(connection.chunk().await.is_some());
     drop(connection);
-    let end = within("the end", ends.recv()).await;
+    let end = with_timeout("the end", ends.recv()).await;
     assert_eq!(end, Some(BodyEnd::Dropped));
 }
 
@@ -296,10 +302,14 @@ async fn a_place_under_the_concurrency_limit_is_given_back() {
     for _ in 0..3 {
         let mut connection = server.connect().await;
         connection.write(invocation("1")).await;
-        within("the start", started.recv()).await.expect("a start");
+        with_timeout("the start", started.recv())
+            .await
+            .expect("a start");
         server.invoke("1").await.error(503, "Overloaded");
         drop(connection);
-        within("the drop", dropped.recv()).await.expect("a guard");
+        with_timeout("the drop", dropped.recv())
+            .await
+            .expect("a guard");
         server.idle().await;
     }
 }

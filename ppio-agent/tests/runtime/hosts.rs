@@ -1,9 +1,7 @@
 //! For which hosts an agent answers, and which request heads RFC 9112 has it refuse.
 
-mod support;
-
+use crate::support::{Answer, TestServer, config};
 use ppio::{AgentRuntimeApp, RuntimeConfig, Value};
-use support::{Answer, TestServer, config};
 
 async fn server(config: RuntimeConfig) -> TestServer {
     let app = AgentRuntimeApp::builder()

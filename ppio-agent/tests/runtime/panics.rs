@@ -1,13 +1,11 @@
 //! A panic anywhere in the author's code is an answer, and costs nobody else anything.
 
-mod support;
-
 use std::convert::Infallible;
 
+use crate::support::{TestServer, config, get, invocation};
 use futures_util::stream;
 use ppio::{AgentRuntimeApp, Json, PingStatus, Request, Response, Sse, SseIter, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use support::{TestServer, config, get, invocation};
 
 /// Items 1 and 2, then a panic.
 fn items() -> impl Iterator<Item = Result<u32, Infallible>> + Send {
@@ -223,7 +221,7 @@ async fn a_panic_in_a_destructor_costs_its_own_connection_only() {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;
     connection.write(invocation("1")).await;
-    support::within("the start", starts.recv()).await;
+    crate::support::with_timeout("the start", starts.recv()).await;
     drop(connection);
     server.idle().await;
     server.assert_alive().await;

@@ -1,11 +1,9 @@
 //! Whatever a client sends, it gets an exact answer, and the process lives on.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{TestServer, config, get, invocation, invocation_with};
 use ppio::{AgentRuntimeApp, ByteSize, Json, Value};
-use support::{TestServer, config, get, invocation, invocation_with};
 use tokio::io::AsyncWriteExt as _;
 
 #[derive(serde::Deserialize, serde::Serialize)]
@@ -545,7 +543,7 @@ async fn over_the_concurrency_limit_is_a_503_that_says_when_to_come_back() {
     for _ in 0..2 {
         let mut connection = server.connect().await;
         connection.write(invocation("1")).await;
-        support::within("the handler's start", inside.recv())
+        crate::support::with_timeout("the handler's start", inside.recv())
             .await
             .unwrap();
         running.push(connection);

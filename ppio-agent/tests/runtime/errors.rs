@@ -1,13 +1,11 @@
 //! Every error that `docs/http.md` promises, with its status, its type and its body.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::support::{Answer, TestServer, config, get, invocation};
 use ppio::{AgentRuntimeApp, ByteSize, Error, Json, SseIter, Value, http};
-use support::{Answer, TestServer, config, get, invocation};
 
 /// The rows of the table: status and type. "the error's type" is the agent's own matter.
 fn documented() -> BTreeSet<(u16, String)> {
@@ -139,6 +137,14 @@ async fn every_row_of_the_documented_table_is_answered_so() {
         "content type \"text/plain\" is not JSON; send `content-type: application/json`"
     );
 
+    let foreign_host = "GET /ping HTTP/1.1\r\nhost: foreign.example\r\n\r\n";
+    answered.note(&server.send(foreign_host).await, 421, "HostNotAllowed");
+    let foreign_page = "POST /invocations HTTP/1.1\r\nhost: localhost\r\norigin: \
+                        https://foreign.example\r\ncontent-length: 2\r\n\r\n{}";
+    answered.note(&server.send(foreign_page).await, 403, "OriginNotAllowed");
+    let without_host = "GET /ping HTTP/1.1\r\n\r\n";
+    answered.note(&server.send(without_host).await, 400, "BadRequest");
+
     let request = invocation("\"fail\"");
     let cut = &request[..request.len() - 1];
     let mut slow = server.connect().await;
@@ -154,7 +160,7 @@ async fn every_row_of_the_documented_table_is_answered_so() {
 
     let mut first = server.connect().await;
     first.write(invocation("\"hang\"")).await;
-    support::within("the first one's start", async {
+    crate::support::with_timeout("the first one's start", async {
         while server.metric("invocations_running").await == 0 {}
     })
     .await;

@@ -1,5 +1,4 @@
 //! A server in this process, and an HTTP client that shows every byte.
-#![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,18 +11,18 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// No step of a test takes this long, unless something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits for something that has to happen.
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+pub(crate) async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(TIMEOUT, future)
         .await
-        .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+        .unwrap_or_else(|_| panic!("{what} did not happen within {TIMEOUT:?}"))
 }
 
 /// Waits until a condition holds.
-pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    within(what, async {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    with_timeout(what, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -93,7 +92,7 @@ impl TestServer {
 
     /// Waits until no invocation runs.
     pub(crate) async fn idle(&self) {
-        within("the end of every invocation", async {
+        with_timeout("the end of every invocation", async {
             while self.metric("invocations_running").await > 0 {}
         })
         .await;
@@ -106,7 +105,7 @@ impl TestServer {
 
     /// Waits for the end of the server, which [`begin_shutdown`](Self::begin_shutdown) began.
     pub(crate) async fn ended(self) {
-        within("the end of the server", self.task)
+        with_timeout("the end of the server", self.task)
             .await
             .expect("the server does not panic");
     }
@@ -237,14 +236,14 @@ impl Connection {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        within("the write", self.stream.write_all(bytes.as_ref()))
+        with_timeout("the write", self.stream.write_all(bytes.as_ref()))
             .await
             .expect("the server reads");
     }
 
     /// Reads on; false at the end of the connection, clean or not.
     async fn fill(&mut self) -> bool {
-        let read = within("the next byte", self.stream.read_buf(&mut self.unread)).await;
+        let read = with_timeout("the next byte", self.stream.read_buf(&mut self.unread)).await;
         read.is_ok_and(|bytes| bytes > 0)
     }
 

@@ -1,12 +1,10 @@
 //! Which pages may call the agent, seen from a browser's side of the wire.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Answer, TestServer, config, get, invocation_with};
 use ppio::{AgentRuntimeApp, Next, Request, Response, RuntimeConfig, SseIter, Value};
-use support::{Answer, TestServer, config, get, invocation_with};
 
 const PAGE: &str = "https://app.example";
 
@@ -328,8 +326,8 @@ async fn credentials_need_names() {
     // And never with `*`, whatever else is named.
     for origins in [None, Some(&["*"][..]), Some(&[PAGE, "*"])] {
         let config = match origins {
-            None => support::config(),
-            Some(origins) => support::config().cors_origins(origins.iter().copied()),
+            None => crate::support::config(),
+            Some(origins) => crate::support::config().cors_origins(origins.iter().copied()),
         };
         let app = AgentRuntimeApp::builder()
             .config(config.cors_credentials(true))

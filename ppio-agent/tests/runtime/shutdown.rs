@@ -1,14 +1,12 @@
 //! A shutdown lets what runs finish, and ends.
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{TIMEOUT, TestServer, config, get, invocation, with_timeout};
 use futures_util::{StreamExt as _, stream};
 use ppio::{AgentRuntimeApp, RuntimeConfig, Sse, StartError, Value};
-use support::{PATIENCE, TestServer, config, get, invocation, within};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -31,7 +29,7 @@ fn gated(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp
 }
 
 async fn running(server: &TestServer, count: u64) {
-    within("running invocations", async {
+    with_timeout("running invocations", async {
         while server.metric("invocations_running").await < count {}
     })
     .await;
@@ -39,7 +37,7 @@ async fn running(server: &TestServer, count: u64) {
 
 /// Waits until nobody listens any more.
 async fn closed(server: &TestServer) {
-    within("the end of listening", async {
+    with_timeout("the end of listening", async {
         while TcpStream::connect(server.address).await.is_ok() {}
     })
     .await;
@@ -118,7 +116,7 @@ async fn what_is_not_done_when_the_grace_is_over_is_cut() {
     // No answer, and no half of one.
     connection.assert_closed().await;
     server.ended().await;
-    assert!((GRACE..PATIENCE).contains(&started.elapsed()));
+    assert!((GRACE..TIMEOUT).contains(&started.elapsed()));
 }
 
 #[tokio::test]
@@ -177,7 +175,7 @@ async fn while_work_goes_on_behind_an_answer_the_agent_is_busy() {
     assert_eq!(server.metric("background_tasks").await, 2);
     // Both ways to end count as an end.
     gate.add_permits(2);
-    within("the end of the work", async {
+    with_timeout("the end of the work", async {
         while status().await.as_deref() != Some("Healthy") {}
     })
     .await;
@@ -206,7 +204,7 @@ async fn work_that_does_not_finish_does_not_keep_the_server() {
     let started = Instant::now();
     server.begin_shutdown();
     server.ended().await;
-    assert!((GRACE..PATIENCE).contains(&started.elapsed()));
+    assert!((GRACE..TIMEOUT).contains(&started.elapsed()));
 }
 
 #[tokio::test]

@@ -1,16 +1,14 @@
 //! Middleware sees every request of its routes, and can do with it what it wants.
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{Answer, TestServer, config, eventually, get, invocation, invocation_with};
 use futures_util::{StreamExt as _, stream};
 use ppio::{
     AgentRuntimeApp, Body, BodyEnd, ByteSize, Error, Next, Request, RequestContext, Response, Sse,
     Value, http, json,
 };
-use support::{Answer, TestServer, config, get, invocation, invocation_with, until};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// What happened, in its order.
@@ -374,6 +372,6 @@ async fn a_health_check_of_the_authors_own_is_wrapped_as_well() {
         (ping.status, &ping.json()["message"]),
         (500, &json!("no database"))
     );
-    until("the way out", || story.0.lock().expect("a lock").len() == 2).await;
+    eventually("the way out", || story.0.lock().expect("a lock").len() == 2).await;
     assert_eq!(story.take()[1], "all out 500");
 }
