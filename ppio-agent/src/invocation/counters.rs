@@ -1,7 +1,7 @@
 //! Counts invocations for `GET /metrics` and for the shutdown.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Upper bounds of the duration histogram, in seconds. Invocations take from milliseconds to minutes.
 const BOUNDS: [f64; 10] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0, 300.0];
@@ -30,7 +30,8 @@ const ENDS: [(InvocationEnd, &str); 4] = [
 #[derive(Debug)]
 pub(crate) struct Counters {
     shards: Box<[Shard; SHARDS]>,
-    started: Instant,
+    #[cfg(feature = "metrics")]
+    started: std::time::Instant,
 }
 
 /// Aligned to two cache lines, which processors fetch together.
@@ -48,7 +49,8 @@ impl Counters {
     pub(crate) fn new() -> Self {
         Self {
             shards: Box::default(),
-            started: Instant::now(),
+            #[cfg(feature = "metrics")]
+            started: std::time::Instant::now(),
         }
     }
 

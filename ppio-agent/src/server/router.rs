@@ -11,7 +11,7 @@ use http::header::{ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{Instrument as _, Span};
 
-use super::agent::ConnectionAgent;
+use super::agent::{ConnectionAgent, ServerSettings};
 use super::cors::{Caller, Cors};
 use super::ingress::{self, Ingress};
 use super::middleware::{Endpoint, Middleware, Next};
@@ -77,13 +77,17 @@ enum Route {
 }
 
 impl Route {
-    fn of(path: &str, has_metrics: bool) -> Self {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "no `/metrics`")
+    )]
+    fn of(path: &str, settings: &ServerSettings) -> Self {
         match path {
             "/invocations" => Self::Invocations,
             "/ping" => Self::Ping,
             "/" => Self::Index,
             #[cfg(feature = "metrics")]
-            "/metrics" if has_metrics => Self::Metrics,
+            "/metrics" if settings.enable_metrics => Self::Metrics,
             _ => Self::Unknown,
         }
     }
@@ -120,7 +124,7 @@ impl RoutedRequest {
         request_id: RequestId,
         format: ResponseFormat,
     ) -> Self {
-        let route = Route::of(request.uri().path(), agent.settings.enable_metrics);
+        let route = Route::of(request.uri().path(), &agent.settings);
         let span = if route == Route::Invocations {
             invocation_span(&request_id, request.headers())
         } else {

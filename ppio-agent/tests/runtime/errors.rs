@@ -128,22 +128,7 @@ async fn every_row_of_the_documented_table_is_answered_so() {
         text,
         "the request body is larger than 200 (set PPIO_AGENT_MAX_REQUEST_SIZE to change this)"
     );
-    let plain = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
-                 content-length: 2\r\n\r\n{}";
-    let answer = server.send(plain).await;
-    let text = answered.note(&answer, 415, "UnsupportedMediaType");
-    assert_eq!(
-        text,
-        "content type \"text/plain\" is not JSON; send `content-type: application/json`"
-    );
-
-    let foreign_host = "GET /ping HTTP/1.1\r\nhost: foreign.example\r\n\r\n";
-    answered.note(&server.send(foreign_host).await, 421, "HostNotAllowed");
-    let foreign_page = "POST /invocations HTTP/1.1\r\nhost: localhost\r\norigin: \
-                        https://foreign.example\r\ncontent-length: 2\r\n\r\n{}";
-    answered.note(&server.send(foreign_page).await, 403, "OriginNotAllowed");
-    let without_host = "GET /ping HTTP/1.1\r\n\r\n";
-    answered.note(&server.send(without_host).await, 400, "BadRequest");
+    rejected_by_their_head(&server, &mut answered).await;
 
     let request = invocation("\"fail\"");
     let cut = &request[..request.len() - 1];
@@ -174,6 +159,24 @@ async fn every_row_of_the_documented_table_is_answered_so() {
     // `shutdown.rs` has the one answer that needs a server that shuts down.
     answered.0.insert((503, "Draining".to_owned()));
     assert_eq!(answered.0, documented());
+}
+
+async fn rejected_by_their_head(server: &TestServer, answered: &mut Answered) {
+    let plain = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
+                 content-length: 2\r\n\r\n{}";
+    let answer = server.send(plain).await;
+    let text = answered.note(&answer, 415, "UnsupportedMediaType");
+    assert_eq!(
+        text,
+        "content type \"text/plain\" is not JSON; send `content-type: application/json`"
+    );
+    let foreign_host = "GET /ping HTTP/1.1\r\nhost: foreign.example\r\n\r\n";
+    answered.note(&server.send(foreign_host).await, 421, "HostNotAllowed");
+    let foreign_page = "POST /invocations HTTP/1.1\r\nhost: localhost\r\norigin: \
+                        https://foreign.example\r\ncontent-length: 2\r\n\r\n{}";
+    answered.note(&server.send(foreign_page).await, 403, "OriginNotAllowed");
+    let without_host = "GET /ping HTTP/1.1\r\n\r\n";
+    answered.note(&server.send(without_host).await, 400, "BadRequest");
 }
 
 #[derive(Debug, thiserror::Error)]
