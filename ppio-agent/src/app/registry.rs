@@ -1,7 +1,6 @@
 //! The functions that the attribute macros registered, collected at link time.
 
-use std::fmt;
-
+use super::source_location::SourceLocation;
 use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
@@ -10,36 +9,6 @@ use crate::exchange::error::Error;
 use crate::invocation::executor::Job;
 use crate::invocation::handler::Call;
 use crate::server::middleware::Middleware;
-
-/// The location of an annotated function in the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SourceLocation {
-    /// The source file.
-    pub file: &'static str,
-    /// The line of the attribute, from 1.
-    pub line: u32,
-    /// The column of the attribute, from 1.
-    pub column: u32,
-    /// The module path.
-    pub module: &'static str,
-    /// The function's name.
-    pub function: &'static str,
-}
-
-impl SourceLocation {
-    /// Whether the function is in the module or in a module inside it.
-    pub(crate) fn is_in(&self, module: &str) -> bool {
-        self.module
-            .strip_prefix(module)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    }
-}
-
-impl fmt::Display for SourceLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` at {}:{}", self.function, self.file, self.line)
-    }
-}
 
 /// What `#[ppio::entrypoint]` registers.
 pub struct EntrypointRegistration {

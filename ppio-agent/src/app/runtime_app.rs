@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::registry::{Registry, SourceLocation};
+use super::registry::Registry;
+use super::source_location::SourceLocation;
 use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::config::settings::Settings;
@@ -175,7 +176,7 @@ impl AgentRuntimeServer {
     /// Serves until SIGTERM or SIGINT, then shuts down; a second signal aborts what still runs.
     ///
     /// # Errors
-    /// If the system does not allow to wait for signals.
+    /// If the system does not deliver signals.
     pub async fn serve(self) -> Result<(), StartError> {
         let mut signals = Signals::new().map_err(StartError::Runtime)?;
         self.serve_with(&mut signals).await;

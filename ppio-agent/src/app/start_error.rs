@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::registry::SourceLocation;
+use super::source_location::SourceLocation;
 use crate::config::settings::ConfigError;
 
 /// Why an agent does not start.
