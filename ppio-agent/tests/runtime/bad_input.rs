@@ -1,4 +1,4 @@
-//! Whatever a client sends, it gets an exact answer, and the process lives on.
+//! Invalid requests get an exact error, and do not affect other requests.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ struct Item {
 
 const LIMIT: usize = 1000;
 
-/// An agent that gives back what it gets.
+/// An agent that returns its request.
 async fn echo() -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config().max_request_size(ByteSize::new(LIMIT as u64)))
@@ -44,7 +44,7 @@ fn chunked(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_a_400_with_its_place() {
+async fn a_body_that_is_not_json_is_a_400_with_the_position() {
     let server = echo().await;
     let deep = "[".repeat(200) + &"]".repeat(200);
     for (body, text) in [
@@ -93,9 +93,9 @@ async fn one_byte_over_the_limit_is_a_413_and_the_limit_itself_passes() {
 }
 
 #[tokio::test]
-async fn a_body_far_over_the_limit_does_not_keep_its_sender_from_reading_the_413() {
+async fn a_client_that_sends_far_over_the_limit_receives_the_413() {
     let server = echo().await;
-    // More than what the sockets' buffers hold, so that the client is still writing when refused.
+    // More than the sockets' buffers hold, so that the client is still sending at the refusal.
     let body = json_of(3 << 20);
     for bad in [invocation(&body), chunked(&body)] {
         server.send(bad).await.error(413, "RequestTooLarge");
@@ -104,7 +104,7 @@ async fn a_body_far_over_the_limit_does_not_keep_its_sender_from_reading_the_413
 }
 
 #[tokio::test]
-async fn an_announced_length_that_wraps_around_is_refused() {
+async fn a_content_length_that_overflows_is_refused() {
     let server = echo().await;
     for length in [
         "18446744073709551615",
@@ -119,7 +119,7 @@ async fn an_announced_length_that_wraps_around_is_refused() {
             ))
             .await;
         let head = connection.head().await;
-        // The first is a length that hyper itself calls too large.
+        // hyper itself refuses the first length.
         let refused = [400, 413, 431].contains(&head.status);
         assert!(refused, "{length}: {head:?}");
     }
@@ -127,13 +127,13 @@ async fn an_announced_length_that_wraps_around_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_is_a_400() {
+async fn a_body_that_ends_early_is_a_400() {
     let server = echo().await;
     let mut connection = server.connect().await;
     let request = invocation(&json_of(100));
     connection.write(&request[..request.len() - 10]).await;
     connection.stream.shutdown().await.unwrap();
-    // The client still reads: it has closed its own direction only.
+    // The client has closed only its sending side and still reads.
     let error = connection.answer().await.error(400, "IncompleteBody");
     assert!(
         error.starts_with("the request body was cut short"),
@@ -158,7 +158,7 @@ async fn broken_chunks_are_a_400() {
 }
 
 #[tokio::test]
-async fn no_body_at_all_is_a_400_that_asks_for_one() {
+async fn an_empty_body_is_a_400() {
     let server = echo().await;
     for request in [
         "POST /invocations HTTP/1.1\r\nhost: localhost\r\n\r\n",
@@ -207,7 +207,7 @@ async fn another_content_type_or_encoding_is_a_415() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_authors_type_is_a_422_with_the_path() {
+async fn a_body_of_another_type_is_a_422_with_the_path() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(|order: Order| async move { Json(order) })
@@ -228,14 +228,14 @@ async fn what_does_not_fit_the_authors_type_is_a_422_with_the_path() {
         assert!(error.starts_with("the request does not fit: "), "{error}");
         assert!(error.ends_with(path), "{body}: {error}");
     }
-    // Not JSON at all comes first, even behind a field that does not fit.
+    // A syntax error comes first, even behind a field of another type.
     let broken = server.invoke(r#"{"items":[{"count":"x"}], nope"#).await;
     broken.error(400, "InvalidJson");
     server.assert_alive().await;
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_a_405_that_says_which_are_right() {
+async fn a_wrong_method_is_a_405_with_the_allowed_ones() {
     let server = echo().await;
     for (method, path, allow) in [
         ("GET", "/invocations", "POST, OPTIONS"),
@@ -276,10 +276,10 @@ async fn an_unknown_path_is_a_404_for_every_method() {
             );
         }
     }
-    // An endless path is not given back in full.
+    // The error has only the beginning of a long path.
     let answer = server.send(get(&format!("/{}", "x".repeat(5000)))).await;
     assert!(answer.error(404, "NotFound").len() < 300);
-    // A query is no part of the route.
+    // A query is not part of the route.
     assert_eq!(server.send(get("/ping?verbose=1")).await.status, 200);
     server.assert_alive().await;
 }
@@ -302,7 +302,7 @@ async fn head_and_options_are_answered_on_every_route() {
         let answer = connection.answer().await;
         assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
         assert!(answer.header("x-request-id").is_some());
-        // On the same connection, so a body after a HEAD would show as a broken head.
+        // On the same connection, where a body after a HEAD would be read as an invalid head.
         connection
             .write(format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
@@ -316,7 +316,7 @@ async fn head_and_options_are_answered_on_every_route() {
 }
 
 #[tokio::test]
-async fn expect_100_continue_is_answered_before_the_body_and_not_before_a_refusal() {
+async fn expect_100_continue_is_answered_unless_the_head_is_refused() {
     let server = echo().await;
     let mut connection = server.connect().await;
     let request = invocation_with("expect: 100-continue\r\n", "{\"a\":1}");
@@ -326,7 +326,7 @@ async fn expect_100_continue_is_answered_before_the_body_and_not_before_a_refusa
     connection.write(body).await;
     assert_eq!(connection.answer().await.result()["a"], 1);
 
-    // A client that asks first is refused at once, instead of being told to send it all.
+    // A client that waits for `100 Continue` is refused before it sends the body.
     for (headers, status) in [
         ("content-length: 1001\r\n", 413),
         ("content-length: 2\r\ncontent-type: text/plain\r\n", 415),
@@ -361,7 +361,7 @@ async fn pipelined_requests_are_answered_in_order() {
     connection.answer().await.error(404, "NotFound");
     assert_eq!(connection.answer().await.result(), 2);
     assert_eq!(connection.head().await.status, 200);
-    // What was bad in between did not cost the connection.
+    // The invalid requests did not close the connection.
     connection.write(invocation("3")).await;
     assert_eq!(connection.answer().await.result(), 3);
 }
@@ -380,7 +380,7 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_not_http_closes_its_own_connection_only() {
+async fn a_head_that_is_not_http_closes_only_its_connection() {
     let server = echo().await;
     let mut good = server.connect().await;
     good.write(get("/ping")).await;
@@ -404,7 +404,7 @@ async fn a_head_that_is_not_http_closes_its_own_connection_only() {
         ),
     ] {
         let mut connection = server.connect().await;
-        // The server may refuse the head and close before it is all sent.
+        // The server may refuse the head and close before all of it is sent.
         let _ = connection.stream.write_all(head.as_bytes()).await;
         let rest = connection.rest().await;
         if !rest.is_empty() || head.len() < 1000 {
@@ -418,7 +418,7 @@ async fn a_head_that_is_not_http_closes_its_own_connection_only() {
 }
 
 #[tokio::test]
-async fn lengths_that_contradict_each_other_are_refused() {
+async fn contradicting_lengths_are_refused() {
     let server = echo().await;
     for headers in [
         "content-length: 1\r\ncontent-length: 2\r\n",
@@ -438,7 +438,7 @@ async fn lengths_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
-async fn request_ids_are_echoed_when_harmless_and_replaced_when_hostile() {
+async fn request_ids_are_echoed_if_safe_and_replaced_otherwise() {
     let server = echo().await;
     let id = async |headers: &str| {
         let answer = server.send(invocation_with(headers, "{}")).await;
@@ -468,7 +468,7 @@ async fn request_ids_are_echoed_when_harmless_and_replaced_when_hostile() {
         assert_ne!(id, bad);
         assert_eq!(id.len(), 36, "a UUID in place of {bad:?}");
     }
-    // Said twice, the first one counts and is said once.
+    // The first of a repeated header counts.
     assert_eq!(
         id("x-request-id: one\r\nx-request-id: two\r\n").await,
         "one"
@@ -509,7 +509,7 @@ async fn agent_core_callers_get_the_bare_value() {
 }
 
 #[tokio::test]
-async fn the_index_and_the_ping_say_what_the_wire_says() {
+async fn the_index_and_the_ping_have_the_documented_fields() {
     let server = echo().await;
     let index = server.send(get("/")).await.json();
     assert_eq!(index["status"], "running");
@@ -523,7 +523,7 @@ async fn the_index_and_the_ping_say_what_the_wire_says() {
 }
 
 #[tokio::test]
-async fn over_the_concurrency_limit_is_a_503_that_says_when_to_come_back() {
+async fn over_the_concurrency_limit_is_a_503_with_retry_after() {
     let (entered, mut inside) = tokio::sync::mpsc::unbounded_channel();
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let opening = std::sync::Arc::clone(&gate);
@@ -559,7 +559,7 @@ async fn over_the_concurrency_limit_is_a_503_that_says_when_to_come_back() {
     for connection in &mut running {
         assert_eq!(connection.answer().await.result(), 1);
     }
-    // The places are free again.
+    // Both invocations have ended.
     third.write(invocation("2")).await;
     assert_eq!(third.answer().await.result(), 2);
 }

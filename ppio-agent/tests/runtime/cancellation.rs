@@ -1,4 +1,4 @@
-//! A client that goes away stops its handler, and nothing of it stays behind.
+//! A client that disconnects cancels its handler, and nothing of it remains.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use futures_util::{Stream, StreamExt as _, stream};
 use ppio::{AgentRuntimeApp, BodyEnd, RequestContext, Sse, SseIter, StartError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How soon a handler has to be gone after its client.
+/// How soon a handler has to be dropped after its client disconnects.
 const SOON: Duration = Duration::from_millis(100);
-/// One slow turn of a busy machine must not fail the build, so the middle of these is what counts.
+/// The number of attempts. Their median counts, since a busy machine may delay one of them.
 const ROUNDS: usize = 9;
 
-/// Tells when it is dropped.
+/// Sends the time at which it is dropped.
 struct Guard(UnboundedSender<Instant>);
 
 impl Drop for Guard {
@@ -28,7 +28,7 @@ fn guards() -> (UnboundedSender<Instant>, UnboundedReceiver<Instant>) {
     unbounded_channel()
 }
 
-/// How long each handler outlives its client: `streams` says whether to wait for a first item.
+/// How long each handler outlives its client. With `streams` the client waits for a first item.
 async fn assert_stops_soon(
     app: Result<AgentRuntimeApp, StartError>,
     streams: bool,
@@ -63,7 +63,7 @@ async fn assert_stops_soon(
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_mid_request_drops_the_handler() {
+async fn a_client_that_disconnects_drops_the_handler() {
     let (start, started) = unbounded_channel();
     let (guard, dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -80,7 +80,7 @@ async fn a_client_that_leaves_in_mid_request_drops_the_handler() {
     assert_stops_soon(app, false, started, dropped).await;
 }
 
-/// Sends `true` once, then nothing for ever, and holds a guard meanwhile.
+/// Sends `true` once, then nothing, and holds a guard.
 fn silent(guard: Guard) -> impl Stream<Item = Result<bool, Infallible>> + Send {
     let first = stream::once(async { Ok(true) });
     first.chain(stream::pending()).inspect(move |_| {
@@ -89,7 +89,7 @@ fn silent(guard: Guard) -> impl Stream<Item = Result<bool, Infallible>> + Send {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_silent_stream_drops_it() {
+async fn a_client_that_disconnects_drops_a_silent_stream() {
     let (start, started) = unbounded_channel();
     let (guard, dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -104,7 +104,7 @@ async fn a_client_that_leaves_a_silent_stream_drops_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_busy_stream_drops_it() {
+async fn a_client_that_disconnects_drops_a_busy_stream() {
     let (start, started) = unbounded_channel();
     let (guard, dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -124,7 +124,7 @@ async fn a_client_that_leaves_a_busy_stream_drops_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_an_iterator_drops_it_after_its_step() {
+async fn a_client_that_disconnects_drops_an_iterator_after_its_step() {
     let (start, started) = unbounded_channel();
     let (guard, dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -134,7 +134,7 @@ async fn a_client_that_leaves_an_iterator_drops_it_after_its_step() {
             start.send(()).ok();
             SseIter(std::iter::repeat_with(move || {
                 let _held = &guard;
-                // What the iterator is about: it blocks.
+                // A blocking iterator.
                 std::thread::sleep(Duration::from_millis(5));
                 Ok::<_, Infallible>("item")
             }))
@@ -144,7 +144,7 @@ async fn a_client_that_leaves_an_iterator_drops_it_after_its_step() {
 }
 
 #[tokio::test]
-async fn synchronous_code_can_ask_whether_anybody_waits() {
+async fn synchronous_code_can_check_whether_it_is_cancelled() {
     let (start, started) = unbounded_channel();
     let (guard, dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -162,7 +162,7 @@ async fn synchronous_code_can_ask_whether_anybody_waits() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_departure_as_well() {
+async fn a_reset_cancels_as_well() {
     let (start, mut started) = unbounded_channel();
     let (guard, mut dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -179,7 +179,7 @@ async fn a_reset_is_a_departure_as_well() {
     with_timeout("the start", started.recv())
         .await
         .expect("a start");
-    // The unread answer makes the close a reset.
+    // Closing a socket with unread data sends a reset.
     connection.stream.readable().await.expect("an answer");
     drop(connection);
     with_timeout("the drop", dropped.recv())
@@ -189,7 +189,7 @@ async fn a_reset_is_a_departure_as_well() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_it_sends_never_starts_the_handler() {
+async fn a_client_that_disconnects_within_its_body_starts_no_handler() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let app = AgentRuntimeApp::builder()
@@ -212,7 +212,7 @@ async fn a_client_that_leaves_while_it_sends_never_starts_the_handler() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_thread_and_is_cancelled_never_runs() {
+async fn a_call_cancelled_while_it_waits_for_a_thread_never_runs() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let calls = Arc::new(AtomicUsize::new(0));
@@ -255,7 +255,7 @@ async fn what_waits_for_a_thread_and_is_cancelled_never_runs() {
 }
 
 #[tokio::test]
-async fn middleware_learns_how_a_stream_ended() {
+async fn middleware_receives_the_end_of_a_stream() {
     let (end, mut ends) = unbounded_channel();
     let (guard, _dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -287,7 +287,7 @@ async fn middleware_learns_how_a_stream_ended() {
 }
 
 #[tokio::test]
-async fn a_place_under_the_concurrency_limit_is_given_back() {
+async fn a_cancelled_invocation_no_longer_counts_against_the_limit() {
     let (start, mut started) = unbounded_channel();
     let (guard, mut dropped) = guards();
     let app = AgentRuntimeApp::builder()

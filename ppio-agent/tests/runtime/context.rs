@@ -1,4 +1,4 @@
-//! The context of a request is there wherever an author's code runs for it, and nowhere else.
+//! The context of a request is set wherever user code runs for it, and nowhere else.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use ppio::{
 };
 use serde::{Serialize, Serializer};
 
-/// Where the context was asked for, and the request and session that it named.
+/// Where the context was read, with the ids of the request and the session in it.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<(&'static str, String)>>>);
 
@@ -33,7 +33,7 @@ impl Seen {
         seen.iter().any(|(at, _)| *at == place)
     }
 
-    /// Says where it is dropped.
+    /// Records the context at its drop.
     fn guard(&self, place: &'static str) -> Guard {
         Guard(self.clone(), place)
     }
@@ -70,7 +70,7 @@ async fn assert_seen(app: Result<AgentRuntimeApp, StartError>, seen: &Seen, plac
 }
 
 #[tokio::test]
-async fn in_an_async_function_and_in_the_task_that_it_starts() {
+async fn the_context_is_set_in_an_async_function_and_its_task() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -96,7 +96,7 @@ async fn in_an_async_function_and_in_the_task_that_it_starts() {
     assert_seen(app, &seen, &places).await;
 }
 
-/// A value that says where it is written.
+/// A value that records the context when it is written.
 struct Written(Seen);
 
 impl Serialize for Written {
@@ -107,7 +107,7 @@ impl Serialize for Written {
 }
 
 #[tokio::test]
-async fn in_a_synchronous_function_and_where_its_value_is_written() {
+async fn the_context_is_set_in_a_synchronous_function_and_its_serialize() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -131,7 +131,7 @@ fn items(seen: Seen, guard: Guard) -> impl Iterator<Item = Result<u32, Infallibl
 }
 
 #[tokio::test]
-async fn in_a_stream_and_where_it_is_dropped() {
+async fn the_context_is_set_in_a_stream_and_its_drop() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -147,7 +147,7 @@ async fn in_a_stream_and_where_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn in_an_iterator_and_where_it_is_dropped() {
+async fn the_context_is_set_in_an_iterator_and_its_drop() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -159,7 +159,7 @@ async fn in_an_iterator_and_where_it_is_dropped() {
     assert_seen(app, &seen, &["an item", "its end"]).await;
 }
 
-/// A body of the author's own.
+/// A user body.
 struct OwnBody<S>(S);
 
 impl<S: Stream<Item = Bytes> + Unpin> http_body::Body for OwnBody<S> {
@@ -182,7 +182,7 @@ fn own_response(seen: &Seen) -> Response {
 }
 
 #[tokio::test]
-async fn in_the_body_of_a_response_of_the_authors_own() {
+async fn the_context_is_set_in_the_body_of_a_user_response() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -198,7 +198,7 @@ async fn in_the_body_of_a_response_of_the_authors_own() {
 }
 
 #[tokio::test]
-async fn in_middleware_and_in_the_body_that_it_returns() {
+async fn the_context_is_set_in_middleware_and_its_body() {
     let seen = Seen::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -210,7 +210,7 @@ async fn in_middleware_and_in_the_body_that_it_returns() {
                     let context = AgentRuntimeContext::current().expect("a context");
                     assert_eq!(context.request_id(), "r-1");
                     assert_eq!(context.header("content-type"), Some("application/json"));
-                    // What is not read yet is not known yet.
+                    // The body is not read yet.
                     assert_eq!(context.session_id(), None);
                     assert_eq!(next.run(request).await.status(), 200);
                     seen.at("after the entrypoint");
@@ -226,7 +226,7 @@ async fn in_middleware_and_in_the_body_that_it_returns() {
 }
 
 #[tokio::test]
-async fn a_session_in_the_headers_wins_and_is_known_at_once() {
+async fn a_session_in_the_headers_comes_first() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(|request, next| async {
@@ -245,7 +245,7 @@ async fn a_session_in_the_headers_wins_and_is_known_at_once() {
 }
 
 #[tokio::test]
-async fn a_response_of_the_authors_own_is_running_until_its_body_ends() {
+async fn a_user_response_runs_until_its_body_ends() {
     let app = AgentRuntimeApp::builder()
         .config(config().max_concurrency(1))
         .entrypoint(|request: Value, context: RequestContext| async move {

@@ -1,4 +1,4 @@
-//! Which pages may call the agent, seen from a browser's side of the wire.
+//! Which web pages may call the agent, as a browser sees it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ async fn server(config: RuntimeConfig) -> TestServer {
     TestServer::start(app).await
 }
 
-/// What a browser asks before it lets a page call.
+/// The preflight of a browser.
 async fn preflight(server: &TestServer, path: &str, origin: &str) -> Answer {
     preflight_at(server, path, "localhost", origin).await
 }
@@ -77,7 +77,7 @@ async fn with_a_star_every_page_may_call_without_credentials() {
     assert_eq!(permissions(&asked), PERMITTED);
     let granted = [Some("*"), None, Some("x-request-id")];
     assert_eq!(grants(&asked), granted);
-    // A value, a stream and an error alike: a page has to be able to read what went wrong.
+    // A page has to be able to read values, streams and errors.
     for (body, status) in [("2", 200), ("nope", 400), ("\"x\"", 422)] {
         let answer = call(&server, Some(PAGE), body).await;
         assert_eq!(
@@ -92,7 +92,7 @@ async fn with_a_star_every_page_may_call_without_credentials() {
 }
 
 #[tokio::test]
-async fn without_a_setting_pages_of_this_machine_and_of_the_agent_may_call() {
+async fn by_default_pages_of_this_machine_and_of_the_agent_may_call() {
     let server = server(config().allowed_hosts(["agent.example"])).await;
     for (host, origin) in [
         ("localhost:8080", "http://localhost:8080"),
@@ -138,7 +138,7 @@ const FOREIGN: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn without_a_setting_other_pages_may_neither_call_nor_read() {
+async fn by_default_other_pages_may_neither_call_nor_read() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
     let app = AgentRuntimeApp::builder()
@@ -164,7 +164,7 @@ async fn without_a_setting_other_pages_may_neither_call_nor_read() {
             (grants(&answer), varies(&answer)),
             ([None; 3], vec!["origin"])
         );
-        // What has no side effect is answered, and the browser keeps it from the page.
+        // Requests without a side effect are answered; the browser hides the response from the page.
         for (line, status) in [
             ("GET /ping", 200),
             ("GET /", 200),
@@ -188,14 +188,14 @@ async fn without_a_setting_other_pages_may_neither_call_nor_read() {
         }
     }
     assert_eq!(calls.load(Ordering::Relaxed), 0);
-    // A cache must not show a page what a program got.
+    // A cache must not answer a page with the response of a program.
     let ping = server.send(get("/ping")).await;
     assert_eq!(varies(&ping), ["origin"]);
 }
 
 /// Middleware can answer by itself and do anything, also for a `GET`.
 #[tokio::test]
-async fn other_pages_do_not_get_to_middleware() {
+async fn requests_of_other_pages_do_not_reach_middleware() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
     let app = AgentRuntimeApp::builder()
@@ -231,15 +231,15 @@ async fn other_pages_do_not_get_to_middleware() {
         assert_ne!(send("http://localhost:3000").await, 403, "{line}");
         assert_eq!(calls.swap(0, Ordering::Relaxed), 1, "{line}");
     }
-    // Preflights get no further than the runtime.
+    // The runtime answers preflights before middleware.
     let asked = preflight(&server, "/ping", PAGE).await;
     assert_eq!((asked.status, grants(&asked)), (204, [None; 3]));
     assert_eq!(calls.load(Ordering::Relaxed), 0);
 }
 
-/// What a page can send without a preflight is not taken for JSON.
+/// Requests that a page can send without a preflight are not read as JSON.
 #[tokio::test]
-async fn a_page_has_to_name_the_content_type() {
+async fn a_page_has_to_send_a_content_type() {
     for config in [
         config(),
         config().cors_origins(["*"]),
@@ -264,13 +264,13 @@ async fn a_page_has_to_name_the_content_type() {
                 answer.error(415, "UnsupportedMediaType");
             }
         }
-        // Programs may leave it out.
+        // Programs need not send it.
         assert_eq!(post("").await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn named_pages_may_call_with_credentials_and_no_others_may() {
+async fn only_listed_pages_may_call_with_credentials() {
     let config = config()
         .cors_origins([PAGE, "http://localhost:3000/"])
         .cors_credentials(true);
@@ -302,7 +302,7 @@ async fn named_pages_may_call_with_credentials_and_no_others_may() {
             "{other}"
         );
         let answer = call(&server, Some(other), "2").await;
-        // The browser keeps the answer from the page; a client that is no browser gets it.
+        // The browser hides the response from the page; other clients receive it.
         assert_eq!(
             (answer.status, grants(&answer)),
             (200, [None; 3]),
@@ -318,12 +318,12 @@ async fn named_pages_may_call_with_credentials_and_no_others_may() {
 }
 
 #[tokio::test]
-async fn credentials_need_names() {
+async fn credentials_require_a_list_of_origins() {
     let config = config().cors_origins([PAGE]);
     let server = server(config).await;
     let answer = call(&server, Some(PAGE), "2").await;
     assert_eq!(grants(&answer), [Some(PAGE), None, Some("x-request-id")]);
-    // And never with `*`, whatever else is named.
+    // Never with `*`, also beside other origins.
     for origins in [None, Some(&["*"][..]), Some(&[PAGE, "*"])] {
         let config = match origins {
             None => crate::support::config(),
@@ -341,7 +341,7 @@ async fn credentials_need_names() {
 }
 
 #[tokio::test]
-async fn with_no_origin_no_page_may_call() {
+async fn with_an_empty_list_no_page_may_call() {
     let server = server(config().cors_origins::<[&str; 0]>([])).await;
     let asked = preflight(&server, "/invocations", PAGE).await;
     assert_eq!(
@@ -353,7 +353,7 @@ async fn with_no_origin_no_page_may_call() {
 }
 
 #[tokio::test]
-async fn a_preflight_answers_for_its_own_route() {
+async fn a_preflight_has_the_methods_of_its_route() {
     let server = server(config().cors_origins(["*"])).await;
     let asked = preflight(&server, "/ping", PAGE).await;
     assert_eq!(permissions(&asked)[0], Some("GET, HEAD, OPTIONS"));
@@ -361,7 +361,7 @@ async fn a_preflight_answers_for_its_own_route() {
     let lost = preflight(&server, "/nope", PAGE).await;
     lost.error(404, "NotFound");
     assert_eq!(grants(&lost)[0], Some("*"));
-    // An OPTIONS that is no preflight says nothing of pages.
+    // The response to an OPTIONS that is not a preflight has no CORS headers.
     let plain = server
         .send("OPTIONS /invocations HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;

@@ -1,4 +1,4 @@
-//! Every error that `docs/http.md` promises, with its status, its type and its body.
+//! Every error in `docs/http.md`, with its status, type and body.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Answer, TestServer, config, get, invocation};
 use ppio::{AgentRuntimeApp, ByteSize, Error, Json, SseIter, Value, http};
 
-/// The rows of the table: status and type. "the error's type" is the agent's own matter.
+/// The rows of the table: status and type, without the rows for the types of user errors.
 fn documented() -> BTreeSet<(u16, String)> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md");
     let page = std::fs::read_to_string(page).expect("the page");
@@ -25,7 +25,7 @@ fn documented() -> BTreeSet<(u16, String)> {
     rows
 }
 
-/// Remembers what was answered.
+/// The errors that were received.
 #[derive(Default)]
 struct Answered(BTreeSet<(u16, String)>);
 
@@ -46,8 +46,8 @@ enum Order {
     Own,
 }
 
-/// An agent that does as it is told.
-async fn obedient(order: Order) -> Result<Json<BTreeMap<(u8, u8), u8>>, Error> {
+/// An agent whose requests choose its error.
+async fn fail_as_ordered(order: Order) -> Result<Json<BTreeMap<(u8, u8), u8>>, Error> {
     match order {
         Order::Fail => Err(Error::internal("no luck")),
         Order::Own => Err(Error::not_found("no such city").with_type("NoCity")),
@@ -58,7 +58,7 @@ async fn obedient(order: Order) -> Result<Json<BTreeMap<(u8, u8), u8>>, Error> {
 }
 
 #[tokio::test]
-async fn every_row_of_the_documented_table_is_answered_so() {
+async fn every_documented_error_is_sent() {
     let short = Duration::from_millis(100);
     let settings = config()
         .max_request_size(ByteSize::new(200))
@@ -67,7 +67,7 @@ async fn every_row_of_the_documented_table_is_answered_so() {
         .timeout(2 * short);
     let app = AgentRuntimeApp::builder()
         .config(settings)
-        .entrypoint(obedient)
+        .entrypoint(fail_as_ordered)
         .build();
     let server = TestServer::start(app).await;
     let mut answered = Answered::default();
@@ -156,7 +156,7 @@ async fn every_row_of_the_documented_table_is_answered_so() {
     server.idle().await;
     server.assert_alive().await;
 
-    // `shutdown.rs` has the one answer that needs a server that shuts down.
+    // `shutdown.rs` tests the error of a shutdown.
     answered.0.insert((503, "Draining".to_owned()));
     assert_eq!(answered.0, documented());
 }
@@ -188,7 +188,7 @@ enum CityError {
 }
 
 #[tokio::test]
-async fn any_error_is_a_500_with_its_own_text_and_its_types_name() {
+async fn any_error_is_a_500_with_its_text_and_type() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |what: String| -> Result<Value, ppio::BoxError> {
@@ -215,7 +215,7 @@ async fn any_error_is_a_500_with_its_own_text_and_its_types_name() {
 }
 
 #[tokio::test]
-async fn an_error_of_ours_chooses_its_status() {
+async fn a_runtime_error_chooses_its_status() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |status: u16| -> Result<(), Error> {
@@ -234,7 +234,7 @@ async fn an_error_of_ours_chooses_its_status() {
         (500, 500, "AgentError"),
         (503, 503, "Unavailable"),
         (599, 599, "AgentError"),
-        // An error is never a success, and never a redirect.
+        // The status of an error is 400 or higher.
         (200, 500, "AgentError"),
         (302, 500, "AgentError"),
     ] {
@@ -243,7 +243,7 @@ async fn an_error_of_ours_chooses_its_status() {
     }
 }
 
-/// What cannot be written, after what can.
+/// Items that cannot be written, after ones that can.
 #[derive(Clone, Debug)]
 struct Cursed;
 
@@ -260,7 +260,7 @@ impl serde::Serialize for Cursed {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_is_its_last_item() {
+async fn an_error_within_a_stream_is_its_last_item() {
     let errors: [(&str, Error, &str); 2] = [
         ("plain", Error::internal("no luck"), "AgentError"),
         ("typed", Error::not_found("gone").with_type("Gone"), "Gone"),

@@ -1,4 +1,4 @@
-//! For which hosts an agent answers, and which request heads RFC 9112 has it refuse.
+//! Which hosts an agent serves, and which heads it refuses according to RFC 9112.
 
 use crate::support::{Answer, TestServer, config};
 use ppio::{AgentRuntimeApp, RuntimeConfig, Value};
@@ -41,7 +41,7 @@ async fn request(server: &TestServer, line: &str, host: &str) -> Answer {
     connection.answer().await
 }
 
-/// A page whose name resolves to 127.0.0.1 is of the same origin as the agent, to a browser.
+/// To a browser, a page whose name resolves to 127.0.0.1 has the origin of the agent.
 #[tokio::test]
 async fn on_loopback_other_hosts_are_refused_on_every_route() {
     let server = server(config()).await;
@@ -76,7 +76,7 @@ async fn on_loopback_other_hosts_are_refused_on_every_route() {
             assert_ne!(answer.status, 421, "{line} for {host:?}");
         }
     }
-    // A whole URI in the request line names the host, whatever the header says.
+    // A complete URI in the request line overrides the header.
     let uri = "GET http://rebound.example/ping";
     assert_eq!(request(&server, uri, "localhost").await.status, 421);
     let uri = "GET http://localhost/ping";
@@ -84,7 +84,7 @@ async fn on_loopback_other_hosts_are_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn hosts_that_the_author_names_are_answered() {
+async fn allowed_hosts_are_served() {
     let hosts = ["Agent.Example", "10.0.0.1"];
     let server = server(config().allowed_hosts(hosts)).await;
     for (host, status) in [
@@ -106,7 +106,7 @@ async fn hosts_that_the_author_names_are_answered() {
 }
 
 #[tokio::test]
-async fn every_form_of_a_loopback_address_to_listen_on_is_one() {
+async fn every_form_of_a_loopback_address_is_recognized() {
     for host in ["localhost", "127.0.0.2", "::1", "[::1]"] {
         let server = server(RuntimeConfig::new().host(host).port(0)).await;
         let answer = request(&server, "GET /ping", "rebound.example").await;
@@ -140,7 +140,7 @@ async fn refused(server: &TestServer, request: &str) -> String {
     assert_eq!(answer.status, 400, "{request}: {}", answer.text());
     connection.assert_closed().await;
     if answer.body.is_empty() {
-        // hyper's own refusal.
+        // The refusal of hyper.
         return String::new();
     }
     assert_eq!(answer.header("connection"), Some("close"), "{request}");
@@ -148,8 +148,8 @@ async fn refused(server: &TestServer, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_has_one_host() {
-    // On every address, so that the host is not refused for what it is.
+async fn a_request_without_exactly_one_host_is_refused() {
+    // On every address, where no host is refused for its name.
     let mut server = server(RuntimeConfig::new().host("0.0.0.0").port(0)).await;
     server.address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     for line in REQUESTS
@@ -183,7 +183,7 @@ async fn a_request_has_one_host() {
 }
 
 #[tokio::test]
-async fn where_a_body_ends_is_said_once() {
+async fn an_ambiguous_body_length_is_refused() {
     let server = server(config()).await;
     for (headers, text) in [
         (
@@ -203,7 +203,7 @@ async fn where_a_body_ends_is_said_once() {
             "content-length: 5\r\ntransfer-encoding: gzip, chunked\r\n",
             "gzip",
         ),
-        // What hyper refuses.
+        // hyper refuses these.
         ("transfer-encoding: gzip\r\n", ""),
         ("transfer-encoding: chunked, gzip\r\n", ""),
         ("transfer-encoding: xchunked\r\n", ""),

@@ -1,4 +1,4 @@
-//! Middleware sees every request of its routes, and can do with it what it wants.
+//! Middleware runs around its routes and can replace requests and responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use ppio::{
 };
 use tokio::sync::mpsc::unbounded_channel;
 
-/// What happened, in its order.
+/// The events in their order.
 #[derive(Clone, Default)]
 struct Story(Arc<Mutex<Vec<String>>>);
 
@@ -24,7 +24,7 @@ impl Story {
         std::mem::take(&mut self.0.lock().expect("a lock"))
     }
 
-    /// Middleware that tells of the way in and the way out.
+    /// Middleware that records the request and the response.
     fn around(
         &self,
         name: &'static str,
@@ -47,7 +47,7 @@ impl Story {
 }
 
 #[tokio::test]
-async fn what_is_added_first_is_outermost() {
+async fn the_first_middleware_is_outermost() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -74,7 +74,7 @@ async fn what_is_added_first_is_outermost() {
 }
 
 #[tokio::test]
-async fn it_wraps_invocations_alone_or_with_all_every_route() {
+async fn middleware_wraps_invocations_or_all_routes() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -93,7 +93,7 @@ async fn it_wraps_invocations_alone_or_with_all_every_route() {
         let way = [format!("all in {path}"), format!("all out {status}")];
         assert_eq!(story.take(), way);
     }
-    // A method that the route has not is refused behind the middleware, as any other answer.
+    // Middleware also runs around the refusal of a wrong method.
     assert_eq!(server.send(get("/invocations")).await.status, 405);
     let way = [
         "all in /invocations",
@@ -102,7 +102,7 @@ async fn it_wraps_invocations_alone_or_with_all_every_route() {
         "all out 405",
     ];
     assert_eq!(story.take(), way);
-    // A browser asks without credentials, so no middleware may refuse its question.
+    // A preflight has no credentials, so middleware must not refuse it.
     let preflight = "OPTIONS /invocations HTTP/1.1\r\nhost: localhost\r\norigin: https://a.example\r\n\
                      access-control-request-method: POST\r\n\r\n";
     assert_eq!(server.send(preflight).await.status, 204);
@@ -110,7 +110,7 @@ async fn it_wraps_invocations_alone_or_with_all_every_route() {
 }
 
 #[tokio::test]
-async fn it_sees_the_answers_that_the_caller_sees() {
+async fn middleware_sees_the_response_of_the_caller() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config().max_request_size(ByteSize::new(100)))
@@ -137,7 +137,7 @@ async fn it_sees_the_answers_that_the_caller_sees() {
 }
 
 #[tokio::test]
-async fn it_can_answer_by_itself() {
+async fn middleware_can_answer_by_itself() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -177,7 +177,7 @@ async fn it_can_answer_by_itself() {
     assert_eq!((own.status, own.text()), (418, "a teapot"));
     assert!(own.header("x-request-id").is_some());
     assert_eq!(ask("ours").await.error(403, "NotYou"), "not you");
-    // What its source says is for the log.
+    // The text of its source is only logged.
     let hidden = ask("theirs").await.error(500, "AgentError");
     assert_eq!(hidden, "cannot look you up");
     assert_eq!(story.take(), [""; 0]);
@@ -186,7 +186,7 @@ async fn it_can_answer_by_itself() {
 }
 
 #[tokio::test]
-async fn any_error_of_its_is_a_500() {
+async fn an_error_of_middleware_is_a_500() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(
@@ -202,7 +202,7 @@ async fn any_error_of_its_is_a_500() {
 }
 
 #[tokio::test]
-async fn it_can_replace_the_request() {
+async fn middleware_can_replace_the_request() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(async |request: Request, next: Next| {
@@ -225,7 +225,7 @@ async fn it_can_replace_the_request() {
 }
 
 #[tokio::test]
-async fn it_can_replace_the_response() {
+async fn middleware_can_replace_the_response() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(async |request: Request, next: Next| {
@@ -251,7 +251,7 @@ async fn it_can_replace_the_response() {
 struct User(&'static str);
 
 #[tokio::test]
-async fn it_can_hand_something_to_the_entrypoint() {
+async fn middleware_can_pass_a_value_to_the_entrypoint() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(async |mut request: Request, next: Next| {
@@ -269,7 +269,7 @@ async fn it_can_hand_something_to_the_entrypoint() {
 
 /// The limits of a request hold for middleware that reads it as well.
 #[tokio::test]
-async fn reading_the_body_obeys_the_limits() {
+async fn middleware_reads_the_body_within_the_limits() {
     let app = AgentRuntimeApp::builder()
         .config(
             config()
@@ -297,7 +297,7 @@ async fn reading_the_body_obeys_the_limits() {
 }
 
 #[tokio::test]
-async fn switched_off_it_does_not_run() {
+async fn disabled_middleware_does_not_run() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config().enable_middleware(false))
@@ -312,7 +312,7 @@ async fn switched_off_it_does_not_run() {
 
 /// A value, a stream that ends and a stream that fails.
 #[tokio::test]
-async fn it_can_time_a_whole_answer() {
+async fn middleware_can_measure_a_whole_stream() {
     const STEP: Duration = Duration::from_millis(20);
     let (end, mut ends) = unbounded_channel();
     let app = AgentRuntimeApp::builder()
@@ -347,7 +347,7 @@ async fn it_can_time_a_whole_answer() {
         let answer: Answer = server.invoke(&fails.to_string()).await;
         assert_eq!(answer.events().len(), 5);
         let (how, head, whole) = ends.recv().await.expect("an end");
-        // A stream that fails says so in its last item: the answer itself is whole.
+        // A failed stream ends with an error item, so its body is complete.
         assert_eq!(how, BodyEnd::Complete);
         assert!(whole >= 5 * STEP, "{whole:?}");
         assert!(head + 3 * STEP < whole, "{head:?} of {whole:?}");
@@ -358,7 +358,7 @@ async fn it_can_time_a_whole_answer() {
 }
 
 #[tokio::test]
-async fn a_health_check_of_the_authors_own_is_wrapped_as_well() {
+async fn middleware_wraps_a_health_check() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config())

@@ -1,4 +1,4 @@
-//! A panic anywhere in the author's code is an answer, and costs nobody else anything.
+//! A panic in user code is an error, and does not affect other requests.
 
 use std::convert::Infallible;
 
@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Unreadable {
     }
 }
 
-/// The agent answers with the 500 of a panic, on a connection that lives on, and is counted.
+/// Expects the 500 of a panic, an open connection, and a counted error.
 async fn assert_500(name: &str, app: Result<AgentRuntimeApp, ppio::StartError>, message: &str) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;
@@ -117,7 +117,7 @@ async fn a_panic_of_middleware_is_a_500() {
 }
 
 #[tokio::test]
-async fn a_panic_is_counted_as_an_error_of_the_agent_and_not_as_a_client_that_left() {
+async fn a_panic_is_counted_as_a_server_error() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(|_: Unreadable| async {})
@@ -150,7 +150,7 @@ async fn assert_ends_with_error(app: Result<AgentRuntimeApp, ppio::StartError>, 
 }
 
 #[tokio::test]
-async fn a_panic_in_mid_stream_is_its_last_item() {
+async fn a_panic_within_a_stream_is_its_last_item() {
     let streaming = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(|_: Value| async { Sse(stream::iter(items())) })
@@ -174,7 +174,7 @@ async fn a_panic_in_mid_stream_is_its_last_item() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_health_check_is_a_500_that_says_busy() {
+async fn a_panic_of_the_health_check_is_a_500_and_busy() {
     let asynchronous = AgentRuntimeApp::builder()
         .config(config())
         .ping(async || -> PingStatus { panic!("boom in ping") })
@@ -187,7 +187,7 @@ async fn a_panic_of_the_health_check_is_a_500_that_says_busy() {
         .build();
     for app in [asynchronous, blocking] {
         let server = TestServer::start(app).await;
-        // More often than there are threads for checks, so a lost one would show.
+        // More calls than there are threads for checks, so that a lost thread would be noticed.
         for _ in 0..20 {
             let ping = server.send(get("/ping")).await;
             assert_eq!(ping.status, 500);
@@ -199,7 +199,7 @@ async fn a_panic_of_the_health_check_is_a_500_that_says_busy() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_destructor_costs_its_own_connection_only() {
+async fn a_panic_in_a_destructor_closes_only_its_connection() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {

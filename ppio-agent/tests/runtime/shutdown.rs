@@ -1,4 +1,4 @@
-//! A shutdown lets what runs finish, and ends.
+//! A shutdown waits for running requests and tasks, and then ends.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use ppio::{AgentRuntimeApp, RuntimeConfig, Sse, StartError, Value};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// A grace that ends in a test.
+/// A short grace.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// An agent whose answers wait for permits of `gate`.
+/// An agent whose responses wait for permits of `gate`.
 fn gated(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp, StartError> {
     let gate = Arc::clone(gate);
     AgentRuntimeApp::builder()
@@ -35,7 +35,7 @@ async fn running(server: &TestServer, count: u64) {
     .await;
 }
 
-/// Waits until nobody listens any more.
+/// Waits until the address refuses connections.
 async fn closed(server: &TestServer) {
     with_timeout("the end of listening", async {
         while TcpStream::connect(server.address).await.is_ok() {}
@@ -44,7 +44,7 @@ async fn closed(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn what_runs_may_finish_and_nothing_new_begins() {
+async fn running_requests_finish_and_new_ones_are_refused() {
     let gate = Arc::new(Semaphore::new(0));
     let mut server = TestServer::start(gated(config(), &gate)).await;
     let mut idle = server.connect().await;
@@ -60,14 +60,14 @@ async fn what_runs_may_finish_and_nothing_new_begins() {
     gate.add_permits(1);
     let answer = busy.answer().await;
     assert_eq!(answer.result(), 1);
-    // So that its client opens another connection, to another instance.
+    // The client then opens another connection, to another instance.
     assert_eq!(answer.header("connection"), Some("close"));
     busy.assert_closed().await;
     server.ended().await;
 }
 
 #[tokio::test]
-async fn a_stream_may_finish() {
+async fn a_running_stream_finishes() {
     let gate = Arc::new(Semaphore::new(1));
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -104,7 +104,7 @@ async fn a_stream_may_finish() {
 }
 
 #[tokio::test]
-async fn what_is_not_done_when_the_grace_is_over_is_cut() {
+async fn requests_are_aborted_after_the_grace() {
     let gate = Arc::new(Semaphore::new(0));
     let app = gated(config().shutdown_grace(GRACE), &gate);
     let mut server = TestServer::start(app).await;
@@ -113,21 +113,21 @@ async fn what_is_not_done_when_the_grace_is_over_is_cut() {
     running(&server, 1).await;
     let started = Instant::now();
     server.begin_shutdown();
-    // No answer, and no half of one.
+    // No byte of a response.
     connection.assert_closed().await;
     server.ended().await;
     assert!((GRACE..TIMEOUT).contains(&started.elapsed()));
 }
 
 #[tokio::test]
-async fn a_request_that_arrives_with_the_shutdown_is_told_to_come_back() {
+async fn a_request_during_the_shutdown_is_a_503_with_retry_after() {
     let gate = Arc::new(Semaphore::new(1));
     let mut server = TestServer::start(gated(config(), &gate)).await;
     let mut connection = server.connect().await;
     let request = invocation("1");
     let (first, rest) = request.split_at(30);
     connection.write(first).await;
-    // The server has begun to read: a ping on a later connection is answered.
+    // A ping on a later connection is answered, so the server has read the first request.
     server.assert_alive().await;
     server.begin_shutdown();
     closed(&server).await;
@@ -140,7 +140,7 @@ async fn a_request_that_arrives_with_the_shutdown_is_told_to_come_back() {
     server.ended().await;
 }
 
-/// An agent that answers at once and works on behind it.
+/// An agent that answers at once and starts a background task.
 fn working(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp, StartError> {
     let gate = Arc::clone(gate);
     AgentRuntimeApp::builder()
@@ -159,7 +159,7 @@ fn working(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeA
 }
 
 #[tokio::test]
-async fn while_work_goes_on_behind_an_answer_the_agent_is_busy() {
+async fn the_agent_is_busy_while_a_background_task_runs() {
     let gate = Arc::new(Semaphore::new(0));
     let server = TestServer::start(working(config(), &gate)).await;
     let status = async || {
@@ -173,7 +173,7 @@ async fn while_work_goes_on_behind_an_answer_the_agent_is_busy() {
     }
     assert_eq!(status().await.as_deref(), Some("HealthyBusy"));
     assert_eq!(server.metric("background_tasks").await, 2);
-    // Both ways to end count as an end.
+    // Tasks that return and tasks that are aborted have ended.
     gate.add_permits(2);
     with_timeout("the end of the work", async {
         while status().await.as_deref() != Some("Healthy") {}
@@ -183,7 +183,7 @@ async fn while_work_goes_on_behind_an_answer_the_agent_is_busy() {
 }
 
 #[tokio::test]
-async fn work_behind_an_answer_may_finish() {
+async fn background_tasks_finish_within_the_grace() {
     let gate = Arc::new(Semaphore::new(0));
     let mut server = TestServer::start(working(config(), &gate)).await;
     server.invoke("\"work\"").await.result();
@@ -196,7 +196,7 @@ async fn work_behind_an_answer_may_finish() {
 }
 
 #[tokio::test]
-async fn work_that_does_not_finish_does_not_keep_the_server() {
+async fn a_background_task_does_not_outlive_the_grace() {
     let gate = Arc::new(Semaphore::new(0));
     let app = working(config().shutdown_grace(GRACE), &gate);
     let mut server = TestServer::start(app).await;
@@ -212,7 +212,7 @@ async fn the_port_is_free_again_at_once() {
     let gate = Arc::new(Semaphore::new(9));
     let mut server = TestServer::start(gated(config(), &gate)).await;
     let port = server.address.port();
-    // Connections that the server closes first linger in the system.
+    // The system keeps the state of connections that the server closed first.
     let mut kept = server.connect().await;
     kept.write(invocation("1")).await;
     assert_eq!(kept.answer().await.result(), 1);

@@ -1,4 +1,4 @@
-//! Clients that take their time, and handlers that take theirs: every wait has an end.
+//! Timeouts of slow clients and slow handlers.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,14 +27,14 @@ fn echo(config: ppio::RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
         .build()
 }
 
-/// Sends `bytes` one at a time until the server has enough of it; returns when that was.
+/// Sends `bytes` one at a time until the server closes the connection; returns the time of that.
 async fn drip(connection: &mut Connection, bytes: &str) -> Duration {
     let started = Instant::now();
     for byte in bytes.as_bytes() {
         if connection.stream.write_all(&[*byte]).await.is_err() {
             break;
         }
-        // The pace of this client, and no wait for anything.
+        // The speed of this client; not a wait for a condition.
         let pace = tokio::time::sleep(Duration::from_millis(20));
         tokio::select! {
             () = pace => {}
@@ -51,7 +51,7 @@ async fn drip(connection: &mut Connection, bytes: &str) -> Duration {
 async fn a_head_sent_byte_by_byte_is_cut_at_the_header_timeout() {
     let server = TestServer::start(echo(config().header_timeout(LIMIT))).await;
     let mut connection = server.connect().await;
-    // At this pace the whole head would take 20 s.
+    // At this speed the whole head would take 20 s.
     let head = format!("{}x: {}", get("/ping").trim_end(), "y".repeat(1000));
     let after = drip(&mut connection, &head).await;
     assert!((LIMIT..LIMIT + SLACK).contains(&after), "{after:?}");
@@ -87,7 +87,7 @@ async fn a_body_sent_too_slowly_is_a_408() {
     server.assert_alive().await;
 }
 
-/// A connection whose client holds as little as possible, so that the server feels it soon.
+/// A connection with a small receive buffer, so that the server soon cannot send.
 async fn narrow(address: SocketAddr) -> Connection {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8192).expect("a small buffer");
@@ -96,10 +96,10 @@ async fn narrow(address: SocketAddr) -> Connection {
 }
 
 const ITEM: usize = 16 * 1024;
-/// What the sockets of both sides and our own buffer may hold together, generously.
+/// An upper bound for what the sockets of both sides and the runtime buffer together.
 const BUFFERED: usize = 16 << 20;
 
-/// An endless stream whose items are counted, and that tells when it is dropped.
+/// An endless stream that counts its items and reports its drop.
 struct Endless {
     sent: Arc<AtomicUsize>,
     _held: mpsc::Sender<()>,
@@ -131,7 +131,7 @@ async fn assert_waits_and_is_cut(
     let bytes = sent.load(Ordering::Relaxed) * ITEM;
     assert!(bytes < BUFFERED, "the handler ran {bytes} bytes ahead");
     server.idle().await;
-    // What the client finds in its buffers then has no end: the stream was cut.
+    // The stream in the client's buffers then has no end.
     let rest = connection.rest().await;
     assert!(rest.starts_with(b"HTTP/1.1 200 OK\r\n"));
     assert!(!rest.ends_with(b"0\r\n\r\n"));
@@ -186,7 +186,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
                 Sse(stream::iter(0..ITEMS).then(move |_| {
                     counted.fetch_add(1, Ordering::Relaxed);
                     async {
-                        // An item takes several waits, as it does with a model behind the agent.
+                        // An item takes several waits, as with a model behind the agent.
                         for _ in 0..3 {
                             tokio::task::yield_now().await;
                         }
@@ -200,7 +200,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
     let mut connection = narrow(server.address).await;
     connection.write(invocation("1")).await;
     connection.head().await;
-    // The client reads on once the handler has stood still for longer than its own limit.
+    // The client reads on after the handler was paused longer than the timeout.
     let (mut last, mut since) = (0, Instant::now());
     eventually("a handler that waits", || {
         let now = sent.load(Ordering::Relaxed);
@@ -222,7 +222,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
 }
 
 #[tokio::test]
-async fn heartbeats_keep_a_silent_stream_open_and_are_no_items() {
+async fn heartbeats_keep_a_silent_stream_open_and_are_not_items() {
     let gate = Arc::new(Semaphore::new(0));
     let opening = Arc::clone(&gate);
     let app = AgentRuntimeApp::builder()
@@ -287,7 +287,7 @@ async fn heartbeats_are_sent_while_an_iterator_holds_its_thread() {
     assert_eq!(items, ["late"]);
 }
 
-/// A stream of one item and then silence is ended with an error item, heartbeats or not.
+/// A stream of one item and then silence ends with an error item, with and without heartbeats.
 async fn assert_stalls(app: Result<AgentRuntimeApp, StartError>) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;
@@ -323,7 +323,7 @@ async fn a_stream_that_stalls_is_ended_with_an_error_item() {
 }
 
 #[tokio::test]
-async fn an_iterator_that_stalls_is_ended_though_its_thread_hangs() {
+async fn a_stalled_iterator_is_ended_while_its_thread_hangs() {
     let (never, hangs) = mpsc::channel::<&str>();
     let hangs = Arc::new(Mutex::new(Some(hangs)));
     let app = AgentRuntimeApp::builder()
@@ -375,7 +375,7 @@ async fn a_handler_that_never_returns_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_caller_can_ask_for_less_time_and_not_for_more() {
+async fn a_request_can_shorten_the_timeout_and_not_extend_it() {
     let app = AgentRuntimeApp::builder()
         .config(config().timeout(Duration::from_secs(2)))
         .entrypoint(async |_: InvocationRequest| std::future::pending::<()>().await)

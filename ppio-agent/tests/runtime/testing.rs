@@ -1,4 +1,4 @@
-//! What an author's tests can do without a socket.
+//! Tests of an agent without a socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ struct City {
     people: u32,
 }
 
-/// An agent with everything: middleware, a ping, limits.
+/// An agent with middleware, a ping and limits.
 fn cities() -> TestAgent {
     let app = AgentRuntimeApp::builder()
         .config(RuntimeConfig::new().max_request_size(ByteSize::new(200)))
@@ -32,7 +32,7 @@ fn cities() -> TestAgent {
         .ping(async || PingStatus::HealthyBusy)
         .entrypoint(|mut city: City, context: RequestContext| async move {
             if city.people == 0 {
-                return Err(Error::not_found("nobody lives there").with_type("GhostTown"));
+                return Err(Error::not_found("no such person").with_type("GhostTown"));
             }
             assert_eq!(context.extension(), Some(&"from middleware"));
             city.people += 1;
@@ -42,7 +42,7 @@ fn cities() -> TestAgent {
     TestAgent::new(app.expect("a configuration that can be used"))
 }
 
-/// An agent that is its entrypoint.
+/// An agent that has only an entrypoint.
 macro_rules! agent {
     ($entrypoint:expr) => {
         TestAgent::new(
@@ -62,7 +62,7 @@ fn ys(people: u32) -> City {
 }
 
 #[tokio::test]
-async fn a_value_of_any_type_is_sent_and_comes_back() {
+async fn a_value_of_any_type_is_sent_and_returned() {
     let reply = cities().invoke(&ys(1)).await;
     assert_eq!(reply.status(), 200);
     assert_eq!(reply.headers()["content-type"], "application/json");
@@ -72,7 +72,7 @@ async fn a_value_of_any_type_is_sent_and_comes_back() {
 }
 
 #[tokio::test]
-async fn the_whole_answer_can_be_looked_at() {
+async fn the_whole_response_is_accessible() {
     let request = cities().request(Method::POST, "/invocations");
     let reply = request
         .header("x-request-id", "r-1")
@@ -93,11 +93,11 @@ async fn the_whole_answer_can_be_looked_at() {
 }
 
 #[tokio::test]
-async fn an_error_is_read_as_the_error_that_it_is() {
+async fn an_error_has_its_status_type_and_text() {
     let error = cities().invoke(&ys(0)).await.error().await;
     assert_eq!(error.status(), 404);
     assert_eq!(error.error_type(), "GhostTown");
-    assert_eq!(error.message(), "nobody lives there");
+    assert_eq!(error.message(), "no such person");
     let error = cities()
         .invoke(&json!({ "name": "Ys", "people": -1 }))
         .await;
@@ -112,7 +112,7 @@ async fn an_error_is_read_as_the_error_that_it_is() {
 }
 
 #[tokio::test]
-async fn any_body_and_any_route_can_be_asked() {
+async fn any_body_can_be_sent_to_any_route() {
     let post = || cities().request(Method::POST, "/invocations");
     let broken = post().body("{").send().await.error().await;
     assert_eq!(broken.error_type(), "InvalidJson");
@@ -130,7 +130,7 @@ async fn any_body_and_any_route_can_be_asked() {
 }
 
 #[tokio::test]
-async fn the_health_check_is_the_agents_own() {
+async fn the_ping_runs_the_health_check() {
     let reply = cities().ping().await;
     assert_eq!(reply.status(), 200);
     let ping: ppio::PingResponse = reply.json().await;
@@ -149,7 +149,7 @@ async fn the_context_has_the_session_and_the_headers() {
     let request = agent.request(Method::POST, "/invocations");
     let request = request.session("s-1").header("accept-language", "de");
     let reply = request.json(&1).send().await;
-    // AgentCore's callers get the value alone, whatever its fields are called.
+    // AgentCore's callers receive the bare value, also if it has fields like the envelope.
     assert_eq!(reply.value::<Value>().await, expected);
     let body = json!({ "sandbox_id": "s-1" });
     let reply = agent.invoke(&body).await;
@@ -177,7 +177,7 @@ async fn an_iterator_runs_on_blocking_threads_and_may_fail() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_dropped_is_a_caller_that_left() {
+async fn dropping_a_reply_cancels_the_invocation() {
     struct Guard(Arc<AtomicBool>);
     impl Drop for Guard {
         fn drop(&mut self) {
@@ -207,13 +207,13 @@ async fn a_reply_that_is_dropped_is_a_caller_that_left() {
 }
 
 #[tokio::test]
-async fn a_response_of_the_agents_own_is_read_as_it_is() {
+async fn a_user_response_is_read_without_an_envelope() {
     let agent = agent!(|_: Value| async { Response::new(Body::from("[1,2]")) });
     assert_eq!(agent.invoke(&1).await.value::<Vec<u8>>().await, [1, 2]);
     assert_eq!(agent.invoke(&1).await.text().await, "[1,2]");
 }
 
-/// What goes wrong in a test says what was there instead.
+/// Failed assertions show the actual response.
 mod wrong {
     use super::*;
 

@@ -10,17 +10,17 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// No step of a test takes this long, unless something hangs.
+/// The longest time of one step of a test.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Waits for something that has to happen.
+/// Waits for a future, and fails after [`TIMEOUT`].
 pub(crate) async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(TIMEOUT, future)
         .await
         .unwrap_or_else(|_| panic!("{what} did not happen within {TIMEOUT:?}"))
 }
 
-/// Waits until a condition holds.
+/// Waits until a condition holds, and fails after [`TIMEOUT`].
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     with_timeout(what, async {
         while !condition() {
@@ -30,12 +30,12 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     .await;
 }
 
-/// A configuration for a server of its own on a free port.
+/// A configuration with a free port of 127.0.0.1.
 pub(crate) fn config() -> RuntimeConfig {
     RuntimeConfig::new().host("127.0.0.1").port(0)
 }
 
-/// A running server; dropped, it shuts down.
+/// A running server. Dropping it shuts it down.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -49,7 +49,7 @@ impl TestServer {
         let address = server.local_addr();
         let (shutdown, asked) = oneshot::channel();
         let task = tokio::spawn(server.serve_until(async {
-            // A dropped sender asks as well.
+            // An error means that the sender was dropped, which begins the shutdown as well.
             let _ = asked.await;
         }));
         Self {
@@ -63,7 +63,7 @@ impl TestServer {
         Connection::open(self.address).await
     }
 
-    /// Sends one request on a connection of its own and reads the answer.
+    /// Sends one request on a new connection and reads the response.
     pub(crate) async fn send(&self, request: impl AsRef<[u8]>) -> Answer {
         let mut connection = self.connect().await;
         connection.write(request).await;
@@ -75,7 +75,7 @@ impl TestServer {
         self.send(invocation(body)).await
     }
 
-    /// The process is well: what every test of bad input ends with.
+    /// Checks that the server still answers, at the end of every test of invalid input.
     pub(crate) async fn assert_alive(&self) {
         let ping = self.send(get("/ping")).await;
         assert_eq!(ping.status, 200);
@@ -98,7 +98,7 @@ impl TestServer {
         .await;
     }
 
-    /// Asks for a shutdown.
+    /// Begins the shutdown.
     pub(crate) fn begin_shutdown(&mut self) {
         self.shutdown.take();
     }
@@ -241,13 +241,13 @@ impl Connection {
             .expect("the server reads");
     }
 
-    /// Reads on; false at the end of the connection, clean or not.
+    /// Reads more bytes; returns false at the end of the connection.
     async fn fill(&mut self) -> bool {
         let read = with_timeout("the next byte", self.stream.read_buf(&mut self.unread)).await;
         read.is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Takes everything up to and with `end`.
+    /// Takes everything up to and including `end`.
     async fn take_through(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = self.unread.windows(end.len()).position(|it| it == end) {
@@ -307,7 +307,7 @@ impl Connection {
         Some(events.filter_map(event_data).collect())
     }
 
-    /// The next answer, whole. Only for requests other than HEAD.
+    /// Reads the next response, except of a HEAD request.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.head().await;
         let mut body = Vec::new();
