@@ -34,6 +34,10 @@ pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
     crates::run()?;
+    Step::cargo("tests without features")
+        .args(["test", "--package", "ppio-agent", "--no-default-features"])
+        .args(["--lib", "--test", "features"])
+        .run()?;
     workspace_tests()?;
     match interop {
         Interop::Run => interoperation_tests()?,
