@@ -16,15 +16,15 @@
 //! - `GET /metrics`: counters for Prometheus;
 //! - `GET /`: a description of the service, and for browsers in debug mode a page to try it.
 //!
-//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of them
-//! call these routes; a request with AgentCore's headers is answered with the bare value instead of
-//! PPIO's envelope.
+//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of
+//! them call these routes; a request with AgentCore's headers is answered with the bare value
+//! instead of PPIO's envelope.
 //!
 //! # Entrypoints
 //!
-//! The function takes the request and optionally the [`RequestContext`], by value or by reference. The
-//! request is any type that implements `Deserialize`; a body of another shape is a 422 that names the
-//! field.
+//! The function takes the request and optionally the [`RequestContext`], by value or by reference.
+//! The request is any type that implements `Deserialize`; a body of another shape is a 422 that
+//! names the field.
 //!
 //! The type that it returns decides the answer. Aliases, `impl Trait` and boxes work:
 //!
@@ -35,12 +35,12 @@
 //! | [`Response`] | itself |
 //! | a `Result` of any of these | the same, or an error |
 //!
-//! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type that
-//! implements `Display`, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as well. A
-//! `Result` in a `Result` fails with the error of either.
+//! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type
+//! that implements `Display`, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as
+//! well. A `Result` in a `Result` fails with the error of either.
 //!
-//! The function is `async` or not. Plain functions and iterators run on blocking threads, so that they
-//! do not delay other requests; an iterator occupies its thread only while it produces items.
+//! The function is `async` or not. Plain functions and iterators run on blocking threads, so that
+//! they do not delay other requests; an iterator occupies its thread only while it produces items.
 //!
 //! ```no_run
 //! use futures_util::stream::{self, Stream};
@@ -84,9 +84,10 @@
 //!
 //! # Cancellation and deadlines
 //!
-//! A client that disconnects cancels its invocation: the handler's future is dropped. A handler that
-//! has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a 504.
-//! Synchronous code cannot be stopped from outside; it checks [`RequestContext::is_cancelled`].
+//! A client that disconnects cancels its invocation: the handler's future is dropped. A handler
+//! that has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a
+//! 504. Synchronous code cannot be stopped from outside; it checks
+//! [`RequestContext::is_cancelled`].
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
 //! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the rest.
@@ -130,8 +131,8 @@ pub use invocation::reply::{IntoReply, Json, Sse, SseIter};
 /// }
 /// ```
 ///
-/// The function itself does not change and can be unit-tested. If it is not in the root of its crate,
-/// the `main` there has to call [`run`].
+/// The function itself does not change and can be unit-tested. If it is not in the root of its
+/// crate, the `main` there has to call [`run`].
 pub use ppio_agent_macros::entrypoint;
 /// Wraps a function around `/invocations`, or with `all` around every route.
 ///
@@ -166,9 +167,9 @@ pub use ppio_agent_macros::middleware;
 /// }
 /// ```
 ///
-/// It has no parameters, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500 with
-/// the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While [`task`]s run,
-/// the status is `HealthyBusy` as well.
+/// It has no parameters, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500
+/// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
+/// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
 pub use ppio_agent_protocol::{
     ByteSize, InvocationRequest, InvocationResponse, PingResponse, PingStatus,

@@ -10,9 +10,9 @@ use crate::exchange::task_tracker::TaskTracker;
 
 /// Starts a background task that continues after its request is answered.
 ///
-/// While a task runs, `/ping` answers `HealthyBusy`, so that the platform does not reclaim the sandbox.
-/// A shutdown waits for it within the shutdown grace. The task runs in the context of the request that
-/// started it, and its log lines carry `name` and the request's ids.
+/// While a task runs, `/ping` answers `HealthyBusy`, so that the platform does not reclaim the
+/// sandbox. A shutdown waits for it within the shutdown grace. The task runs in the context of the
+/// request that started it, and its log lines carry `name` and the request's ids.
 ///
 /// ```
 /// #[ppio::entrypoint]

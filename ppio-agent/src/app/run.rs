@@ -24,9 +24,9 @@ use crate::server::signals::Signals;
 /// }
 /// ```
 ///
-/// With the argument `--healthcheck` it calls `/ping` of the running service instead and exits with 0
-/// if the answer is a 200, otherwise with 1. That is the `HEALTHCHECK` of a container image that has
-/// no `curl`.
+/// With the argument `--healthcheck` it calls `/ping` of the running service instead and exits with
+/// 0 if the answer is a 200, otherwise with 1. That is the `HEALTHCHECK` of a container image that
+/// has no `curl`.
 pub fn run() -> ExitCode {
     let result = AgentRuntimeApp::annotated().and_then(|app| {
         if std::env::args_os()

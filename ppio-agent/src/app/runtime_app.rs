@@ -51,8 +51,8 @@ impl AgentRuntimeApp {
 
     /// The app of the annotated functions in one module and the modules inside it.
     ///
-    /// A program has one agent. A test that has several, each in a module of its own, selects one of
-    /// them with this.
+    /// A program has one agent. A test that has several, each in a module of its own, selects one
+    /// of them with this.
     ///
     /// ```
     /// mod polite {

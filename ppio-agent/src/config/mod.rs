@@ -116,9 +116,9 @@ impl RuntimeConfig {
     /// `*` for all.
     ///
     /// If an agent listens on a loopback address, a request for another host than `localhost`,
-    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page can make its own
-    /// name resolve to this machine. A reverse proxy on the same machine that forwards the `Host` of
-    /// its clients needs its public name here. On any other address every host is served.
+    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page can make its
+    /// own name resolve to this machine. A reverse proxy on the same machine that forwards the
+    /// `Host` of its clients needs its public name here. On any other address every host is served.
     pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -130,10 +130,10 @@ impl RuntimeConfig {
     /// The web origins whose pages may call the agent and read its responses: `*` for all, an empty
     /// list for none.
     ///
-    /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and pages
-    /// of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any other
-    /// page is a 403, unless it only reads a response of the runtime itself. Programs send no `Origin`
-    /// and are not affected.
+    /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and
+    /// pages of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any
+    /// other page is a 403, unless it only reads a response of the runtime itself. Programs send no
+    /// `Origin` and are not affected.
     pub fn cors_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -142,8 +142,9 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether these pages may send cookies and other credentials. Requires a list of origins: without
-    /// one, and with `*`, it is an error at start-up, because browsers refuse credentials with `*`.
+    /// Whether these pages may send cookies and other credentials. Requires a list of origins:
+    /// without one, and with `*`, it is an error at start-up, because browsers refuse credentials
+    /// with `*`.
     pub fn cors_credentials(mut self, allow: bool) -> Self {
         self.cors_credentials = Some(allow);
         self
@@ -174,7 +175,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means never.
+    /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means
+    /// never.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
         self
@@ -186,8 +188,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long a client may take to send the head of a request; a connection that stays idle longer
-    /// is closed.
+    /// How long a client may take to send the head of a request; a connection that stays idle
+    /// longer is closed.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = Some(timeout);
         self
@@ -219,8 +221,8 @@ impl RuntimeConfig {
 
     /// What is logged: a level, or `target=level` pairs separated by commas.
     ///
-    /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default only
-    /// failed ones do.
+    /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default
+    /// only failed ones do.
     #[cfg(feature = "logging")]
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());

@@ -47,7 +47,8 @@ impl std::error::Error for ConfigError {}
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Settings {
-    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults at once.
+    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults at
+    /// once.
     pub(crate) fn resolve(
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -242,9 +243,10 @@ impl Environment<'_> {
 
 /// Every address, as platforms require; loopback for a program that `cargo run` started.
 ///
-/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so there
-/// is no parent process to look for. Programs that such a program or `cargo test` starts inherit the
-/// variables and run on the same machine. Installed programs and those in images have neither.
+/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so
+/// there is no parent process to look for. Programs that such a program or `cargo test` starts
+/// inherit the variables and run on the same machine. Installed programs and those in images have
+/// neither.
 fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
     let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
         .iter()

@@ -21,7 +21,8 @@ use super::rejection::Rejection;
 /// A request as middleware receives it.
 pub type Request = http::Request<Body>;
 
-/// A response as middleware returns it, and as an entrypoint returns it to choose status and headers.
+/// A response as middleware returns it, and as an entrypoint returns it to choose status and
+/// headers.
 pub type Response = http::Response<Body>;
 
 /// The body of a [`Request`] or a [`Response`].
@@ -95,8 +96,8 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// Calls `callback` once when the body ends, fails, or is dropped before its end. Middleware can
-    /// measure a whole stream with it.
+    /// Calls `callback` once when the body ends, fails, or is dropped before its end. Middleware
+    /// can measure a whole stream with it.
     ///
     /// ```
     /// # use std::time::Instant;

@@ -30,9 +30,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The response has the message and the type; the sources go to the log only. Where this is a source
-/// of another error, for example below `anyhow`'s context, its status, message and type are sent, and
-/// the errors around it are logged.
+/// The response has the message and the type; the sources go to the log only. Where this is a
+/// source of another error, for example below `anyhow`'s context, its status, message and type are
+/// sent, and the errors around it are logged.
 pub struct Error(Box<ErrorData>);
 
 struct ErrorData {
@@ -127,8 +127,8 @@ impl Error {
         self.0.rejection.as_ref()
     }
 
-    /// The error that user code returned: an [`Error`] among its sources, otherwise a 500 with its text
-    /// and the given type. The sources are kept as text, since the error need not be `Send`.
+    /// The error that user code returned: an [`Error`] among its sources, otherwise a 500 with its
+    /// text and the given type. The sources are kept as text, since the error need not be `Send`.
     pub(crate) fn from_user(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
         let chain = ErrorChain(error).to_string();
         let sources = chain

@@ -97,8 +97,8 @@ where
 }
 
 impl LimitedBody<Incoming> {
-    /// Reads on for a limited time, so that a client that is still sending receives the response and
-    /// not a connection reset.
+    /// Reads on for a limited time, so that a client that is still sending receives the response
+    /// and not a connection reset.
     pub(super) async fn discard_rest(mut self) {
         // Reading would send the `100 Continue` that the client still waits for.
         if self.expects_continue && self.left == self.limit.bytes() {

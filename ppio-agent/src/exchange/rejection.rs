@@ -145,8 +145,8 @@ impl Rejection {
         }
     }
 
-    /// Whether the connection is closed after the response: where the next request begins is unknown
-    /// after such a head.
+    /// Whether the connection is closed after the response: where the next request begins is
+    /// unknown after such a head.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,

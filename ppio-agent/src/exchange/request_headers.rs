@@ -23,7 +23,8 @@ pub(crate) struct RequestHeaders<'a> {
 impl<'a> RequestHeaders<'a> {
     /// Reads each header once; the first of a repeated header counts.
     ///
-    /// Comparing the few names of a request costs less than hashing AgentCore's long ones for a lookup.
+    /// Comparing the few names of a request costs less than hashing AgentCore's long ones for a
+    /// lookup.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
         let (mut is_agent_core, mut expects_continue) = (false, false);

@@ -12,8 +12,8 @@ const RESERVED: usize = 16;
 
 /// A share of the tokio runtime's blocking threads.
 ///
-/// Once all of its threads are taken, tokio queues without a limit, and a health check would wait in
-/// that queue. So invocations wait for a permit here first.
+/// Once all of its threads are taken, tokio queues without a limit, and a health check would wait
+/// in that queue. So invocations wait for a permit here first.
 #[derive(Clone)]
 pub(crate) struct BlockingPool(PerConnection<Semaphore>);
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the duration histogram, in seconds. Invocations take from milliseconds to minutes.
+/// Upper bounds of the duration histogram, in seconds. Invocations take from milliseconds to
+/// minutes.
 const BOUNDS: [f64; 10] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0, 300.0];
 /// How many threads have counters of their own; further threads share them.
 const SHARDS: usize = 16;
@@ -91,7 +92,8 @@ impl Counters {
 
     /// Running invocations, streams included.
     pub(crate) fn running(&self) -> u64 {
-        // Ends are read first, so that an invocation that starts meanwhile does not make this negative.
+        // Ends are read first, so that an invocation that starts meanwhile does not make this
+        // negative.
         let ended: u64 = (0..ENDS.len())
             .map(|end| self.sum(|shard| &shard.ends[end]))
             .sum();

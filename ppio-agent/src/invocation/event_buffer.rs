@@ -1,8 +1,8 @@
 //! The buffer between a running handler and its response.
 //!
 //! A handler is one future. It writes serialized items into the buffer, and the response body polls
-//! that future only when the connection wants more data. So a slow client slows the handler down, and
-//! the buffer stays small. Blocking code is the same future polled on a blocking thread (see
+//! that future only when the connection wants more data. So a slow client slows the handler down,
+//! and the buffer stays small. Blocking code is the same future polled on a blocking thread (see
 //! `executor`), which is why the buffer is shared.
 
 use std::future::poll_fn;

@@ -1,10 +1,12 @@
 //! Polls a handler on the async workers or on blocking threads.
 //!
-//! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is awaited.
-//! A plain `fn` or an iterator may block, so its future is polled on a blocking thread for one
+//! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is
+//! awaited. A plain `fn` or an iterator may block, so its future is polled on a blocking thread for
+//! one
 //! [`BlockingStep`] at a time. A step ends when the handler is done, when the response has enough data
 //! for now, or when its time slice is over. Between steps the future is parked here and occupies no
-//! thread, so thousands of slow iterators share a few hundred threads, and a slow client occupies none.
+//! thread, so thousands of slow iterators share a few hundred threads, and a slow client occupies
+//! none.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -38,8 +38,8 @@ impl Outcome {
 
 /// Writes items of one type into the buffer.
 ///
-/// A function pointer, so that only its construction requires anything of the items: a type that does
-/// not fit is reported once, there.
+/// A function pointer, so that only its construction requires anything of the items: a type that
+/// does not fit is reported once, there.
 pub struct ItemWriter<I>(fn(I, &EventBuffer) -> Result<ControlFlow<()>, Error>);
 
 impl<I> ItemWriter<I> {
@@ -105,22 +105,22 @@ pub(crate) async fn send_iterator<I: Iterator>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// Replies with an event stream of the items of a `Stream`, from a closure. The items are `Result`s; an
-/// `Err` ends the stream with an error item.
+/// Replies with an event stream of the items of a `Stream`, from a closure. The items are
+/// `Result`s; an `Err` ends the stream with an error item.
 #[derive(Debug, Clone, Copy)]
 pub struct Sse<S>(pub S);
 
-/// Replies with an event stream of the items of an `Iterator`, from a closure. The items are `Result`s;
-/// an `Err` ends the stream with an error item. The iterator runs on blocking threads.
+/// Replies with an event stream of the items of an `Iterator`, from a closure. The items are
+/// `Result`s; an `Err` ends the stream with an error item. The iterator runs on blocking threads.
 #[derive(Debug, Clone, Copy)]
 pub struct SseIter<I>(pub I);
 
 /// What a closure may return: a common type such as `String` or [`Value`], [`Json`], [`Sse`],
 /// [`SseIter`], a [`Response`], or any of them in a `Result`.
 ///
-/// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize` as
-/// well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not use this
-/// trait and takes values, streams and iterators as they are.
+/// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize`
+/// as well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not
+/// use this trait and takes values, streams and iterators as they are.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return `{Self}`",
     label = "not a reply",

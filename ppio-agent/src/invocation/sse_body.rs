@@ -85,8 +85,8 @@ impl SseBody {
         loop {
             let now = Instant::now();
             if std::mem::take(&mut self.writing) {
-                // The handler is not polled while a client reads slowly, so that time does not count
-                // as silence.
+                // The handler is not polled while a client reads slowly, so that time does not
+                // count as silence.
                 self.last_item += now - self.last_byte;
                 self.last_byte = now;
             }

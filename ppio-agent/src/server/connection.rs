@@ -16,14 +16,14 @@ use super::router::respond;
 use super::shutdown::run_until_shutdown;
 use crate::exchange::body::Body;
 
-/// The size of a connection's buffer for each direction, in bytes. The head of a request has to fit;
-/// at most this and one frame are held for a slow reader.
+/// The size of a connection's buffer for each direction, in bytes. The head of a request has to
+/// fit; at most this and one frame are held for a slow reader.
 const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 
 /// Serves the requests of one connection until it ends or a shutdown begins.
 ///
-/// When the client disconnects, hyper drops the response future or the response body, and with it the
-/// handler, which cancels the invocation.
+/// When the client disconnects, hyper drops the response future or the response body, and with it
+/// the handler, which cancels the invocation.
 pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: bool) {
     let agent = ConnectionAgent::new(agent);
     // Events are sent when they are written, not when a packet is full.

@@ -114,8 +114,9 @@ impl Cors {
         }
     }
 
-    /// Whether calls of pages that may not read responses are rejected. A configured list only decides
-    /// what browsers show to pages, so that other clients that send an `Origin` are not affected.
+    /// Whether calls of pages that may not read responses are rejected. A configured list only
+    /// decides what browsers show to pages, so that other clients that send an `Origin` are not
+    /// affected.
     pub(crate) fn refuses_foreign_pages(&self) -> bool {
         matches!(self.origins, Origins::Local)
     }

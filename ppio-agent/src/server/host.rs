@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 /// The hosts that an agent on a loopback address serves, beside the names of loopback.
 ///
-/// A page whose own name resolves to 127.0.0.1 (DNS rebinding) has the same origin as such an agent;
-/// only the `Host` of its requests differs.
+/// A page whose own name resolves to 127.0.0.1 (DNS rebinding) has the same origin as such an
+/// agent; only the `Host` of its requests differs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AllowedHosts {
     any: bool,
@@ -51,8 +51,8 @@ impl AllowedHosts {
     }
 }
 
-/// Whether an authority names this machine and no other: `localhost`, a name under it, or a loopback
-/// address, with or without a port.
+/// Whether an authority names this machine and no other: `localhost`, a name under it, or a
+/// loopback address, with or without a port.
 pub(crate) fn is_loopback(authority: &str) -> bool {
     let host = bare(without_port(authority));
     if host.eq_ignore_ascii_case("localhost") {

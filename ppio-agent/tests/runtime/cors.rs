@@ -164,7 +164,8 @@ async fn by_default_other_pages_may_neither_call_nor_read() {
             (grants(&answer), varies(&answer)),
             ([None; 3], vec!["origin"])
         );
-        // Requests without a side effect are answered; the browser hides the response from the page.
+        // Requests without a side effect are answered; the browser hides the response from the
+        // page.
         for (line, status) in [
             ("GET /ping", 200),
             ("GET /", 200),
