@@ -90,7 +90,8 @@
 //! [`RequestContext::is_cancelled`].
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
-//! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the rest.
+//! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the
+//! rest.
 
 #![forbid(unsafe_code)]
 
@@ -152,7 +153,8 @@ pub use ppio_agent_macros::entrypoint;
 ///
 /// It can read and replace the request and the response, answer without calling [`Next::run`], and
 /// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
-/// [`RequestContext::extension`]. The lowest order is outermost; equal orders keep the source order.
+/// [`RequestContext::extension`]. The lowest order is outermost; equal orders keep the source
+/// order.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///

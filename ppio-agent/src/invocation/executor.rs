@@ -2,11 +2,10 @@
 //!
 //! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is
 //! awaited. A plain `fn` or an iterator may block, so its future is polled on a blocking thread for
-//! one
-//! [`BlockingStep`] at a time. A step ends when the handler is done, when the response has enough data
-//! for now, or when its time slice is over. Between steps the future is parked here and occupies no
-//! thread, so thousands of slow iterators share a few hundred threads, and a slow client occupies
-//! none.
+//! one [`BlockingStep`] at a time. A step ends when the handler is done, when the response has
+//! enough data for now, or when its time slice is over. Between steps the future is parked here and
+//! occupies no thread, so thousands of slow iterators share a few hundred threads, and a slow
+//! client occupies none.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
