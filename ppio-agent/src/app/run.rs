@@ -64,7 +64,7 @@ impl AgentRuntimeApp {
     /// If the address cannot be listened on or the runtime cannot start.
     ///
     /// # Panics
-    /// Inside a tokio runtime; use [`AgentRuntimeServer`] there.
+    /// Inside a tokio runtime; use [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
         serve(self)
     }
