@@ -9,56 +9,55 @@
 //! }
 //! ```
 //!
-//! That is a whole program: the attribute writes `main`. `cargo run` serves
+//! This is a whole program: the attribute generates `main`. `cargo run` serves
 //!
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
-//! - `GET /ping`: the health check that platforms ask for;
-//! - `GET /metrics`: counters for Prometheus; `GET /`: what this service is, and to a browser in
-//!   debug mode a page to try it.
+//! - `GET /ping`: the health check of the platform;
+//! - `GET /metrics`: counters for Prometheus;
+//! - `GET /`: a description of the service, and for browsers in debug mode a page to try it.
 //!
-//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container: they call
-//! the same routes, and a caller with AgentCore's headers gets the bare value it expects instead of
-//! PPIO's envelope.
+//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of
+//! them call these routes; a request with AgentCore's headers is answered with the bare value
+//! instead of PPIO's envelope.
 //!
 //! # Entrypoints
 //!
-//! The function takes the request and, if it wants, the [`RequestContext`], by value or by
-//! reference. The request is anything that implements `Deserialize`; a body that does not fit is a
-//! 422 that names the field.
+//! The function takes the request and optionally the [`RequestContext`], by value or by reference.
+//! The request is any type that implements `Deserialize`; a body of another shape is a 422 that
+//! names the field.
 //!
-//! What it returns decides the answer, by type and not by spelling, so aliases, `impl Trait` and
-//! boxes work:
+//! The type that it returns decides the answer. Aliases, `impl Trait` and boxes work:
 //!
 //! | returns | answer |
 //! | --- | --- |
 //! | anything that implements `Serialize` | JSON |
-//! | a `Stream` or an `Iterator` of such | an event stream, one event an item |
+//! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
 //! | [`Response`] | itself |
 //! | a `Result` of any of these | the same, or an error |
 //!
-//! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is anything
-//! that can be displayed, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as well.
-//! A `Result` in a `Result` fails with the error of either.
+//! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type
+//! that implements `Display`, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as
+//! well. A `Result` in a `Result` fails with the error of either.
 //!
-//! The function is `async` or not. A plain function and an iterator run on blocking threads and
-//! never stall the service; an iterator holds its thread only while it produces.
+//! The function is `async` or not. Plain functions and iterators run on blocking threads, so that
+//! they do not delay other requests; an iterator occupies its thread only while it produces items.
 //!
 //! ```no_run
 //! use futures_util::stream::{self, Stream};
 //! use ppio::RequestContext;
 //!
 //! #[derive(serde::Deserialize)]
-//! struct Question {
+//! struct Request {
 //!     prompt: String,
 //! }
 //!
 //! #[ppio::entrypoint]
 //! async fn agent(
-//!     question: Question,
+//!     request: Request,
 //!     context: &RequestContext,
 //! ) -> Result<impl Stream<Item = String> + use<>, ppio::Error> {
-//!     if question.prompt.is_empty() {
-//!         return Err(ppio::Error::bad_request("ask something"));
+//!     if request.prompt.is_empty() {
+//!         return Err(ppio::Error::bad_request("`prompt` is empty"));
 //!     }
 //!     tracing::info!(session = context.session_id(), "thinking");
 //!     Ok(stream::iter(["Let ", "me ", "think."].map(str::to_owned)))
@@ -67,80 +66,60 @@
 //!
 //! # The rest of the service
 //!
-//! - [`ping`] makes a function the health check, [`middleware`] wraps the routes.
+//! - [`ping`] makes a function the health check; [`middleware`] wraps the routes.
 //! - [`RuntimeConfig`] lists every setting, its environment variable and its default.
-//! - [`task::spawn`] starts work that outlives its request.
+//! - [`task::spawn`] starts a background task that continues after its request.
 //! - [`testing`] calls an agent without a socket.
-//! - [`AgentRuntimeApp::builder`] does all of this with closures and without a macro, and
-//!   [`AgentRuntimeApp::into_service`] mounts the agent in another server.
+//! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
+//! - [`AgentRuntimeApp::into_service`] makes it a service that another server mounts.
+//!
+//! # Features
+//!
+//! | feature, all default | adds |
+//! | --- | --- |
+//! | `logging` | the log that the generated `main` writes, and its settings |
+//! | `metrics` | `GET /metrics` |
+//! | `schema` | the JSON Schemas that `GET /` shows in debug mode |
+//! | `playground` | the page for browsers in debug mode; turns on `schema` |
 //!
 //! # Cancellation and deadlines
 //!
-//! A client that goes away cancels its invocation: the handler's future is dropped. A handler that
-//! has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the caller gets a 504.
-//! Synchronous code cannot be stopped from outside; it asks [`RequestContext::is_cancelled`].
+//! A client that disconnects cancels its invocation: the handler's future is dropped. A handler
+//! that has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a
+//! 504. Synchronous code cannot be stopped from outside; it checks
+//! [`RequestContext::is_cancelled`].
 //!
-//! On SIGTERM and SIGINT the service stops accepting connections, lets running requests and
-//! background tasks finish within [`RuntimeConfig::shutdown_grace`], and cuts what is left.
+//! On SIGTERM and SIGINT the service stops accepting connections, waits at most
+//! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the
+//! rest.
 
 #![forbid(unsafe_code)]
 
-mod agent;
 mod app;
-mod blocking_pool;
-mod body;
 mod config;
-mod connection;
-mod context;
-mod cors;
-mod draining;
-mod drive;
-mod error;
-mod event_stream;
-mod failure;
-mod handler;
-mod head;
-mod header_names;
-mod healthcheck;
-mod host;
-mod index;
-mod ingress;
-mod invoke;
-mod json;
-mod logging;
-mod metrics;
-mod middleware;
-mod outlet;
-mod parts;
-mod payload;
-mod pieces;
-mod ping;
-mod playground;
-pub(crate) mod probe;
-mod record;
-mod reply;
-mod request_id;
-mod request_schema;
-mod run;
-mod scoped_body;
+mod endpoints;
+mod exchange;
+mod invocation;
 mod server;
-mod service;
-mod settings;
-mod start_error;
 pub mod task;
 pub mod testing;
 
-pub use app::{AgentRuntimeApp, AgentRuntimeAppBuilder};
-pub use body::{Body, BodyEnd, Request, Response};
+pub use app::{
+    AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
+};
+/// The crate of the byte buffers in [`Body`].
+pub use bytes;
 pub use config::RuntimeConfig;
-pub use context::{AgentRuntimeContext, RequestContext};
-pub use error::{BoxError, Error};
-/// The HTTP types that this crate's own are made of, such as [`http::StatusCode`].
+pub use config::settings::ConfigError;
+pub use endpoints::ping::IntoPing;
+pub use exchange::body::{Body, BodyEnd, Request, Response};
+pub use exchange::context::{AgentRuntimeContext, RequestContext};
+pub use exchange::error::{BoxError, Error};
+/// The crate of the HTTP types in public signatures, such as [`http::StatusCode`].
 pub use http;
-pub use middleware::{IntoResponse, Next};
-pub use ping::IntoPing;
-/// Makes a function the agent's entrypoint and writes `main`; see the [crate's page](crate) for the
-/// signatures.
+pub use invocation::reply::{IntoReply, Json, Sse, SseIter};
+/// Makes a function the agent's entrypoint and generates `main`; see the [crate's page](crate) for
+/// the signatures.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -148,13 +127,13 @@ pub use ping::IntoPing;
 ///
 /// #[ppio::entrypoint(config = RuntimeConfig::new().timeout(Duration::from_secs(600)))]
 /// async fn agent(request: Value, context: RequestContext) -> Result<Value, std::io::Error> {
-///     println!("{} asks", context.session_id().unwrap_or("somebody"));
+///     println!("session {:?}", context.session_id());
 ///     Ok(request)
 /// }
 /// ```
 ///
-/// The function stays what it was: it can be called and unit-tested under its own name. Where it
-/// does not stand in the crate's root, the `main` there calls [`run`].
+/// The function itself does not change and can be unit-tested. If it is not in the root of its
+/// crate, the `main` there has to call [`run`].
 pub use ppio_agent_macros::entrypoint;
 /// Wraps a function around `/invocations`, or with `all` around every route.
 ///
@@ -172,11 +151,12 @@ pub use ppio_agent_macros::entrypoint;
 /// }
 /// ```
 ///
-/// It can read and replace the request and the response, answer without going on, and hand values
-/// to the entrypoint (`request.extensions_mut().insert(user)`, then
-/// [`RequestContext::extension`]). The lowest order is outermost; ties go in source order.
+/// It can read and replace the request and the response, answer without calling [`Next::run`], and
+/// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
+/// [`RequestContext::extension`]. The lowest order is outermost; equal orders keep the source
+/// order.
 pub use ppio_agent_macros::middleware;
-/// Makes a function the agent's health check, asked at `GET /ping`.
+/// Makes a function the agent's health check, which answers `GET /ping`.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -184,41 +164,46 @@ pub use ppio_agent_macros::middleware;
 ///
 /// #[ppio::ping]
 /// async fn health() -> Result<PingStatus, std::io::Error> {
-///     // look at what the agent depends on
+///     // check what the agent depends on
 ///     Ok(PingStatus::Healthy)
 /// }
 /// ```
 ///
-/// It takes nothing, is `async` or not, and returns an [`IntoPing`]. A check that fails is a 500
-/// that says `HealthyBusy`, so that a platform does not reclaim the sandbox for it. While
-/// [`task`]s run, the answer says `HealthyBusy` by itself.
+/// It has no parameters, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500
+/// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
+/// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
 pub use ppio_agent_protocol::{
     ByteSize, InvocationRequest, InvocationResponse, PingResponse, PingStatus,
 };
-pub use reply::{EventStream, Events, IntoReply, Json};
-pub use run::run;
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
-pub use service::AgentService;
-pub use settings::ConfigError;
-pub use start_error::StartError;
+pub use server::middleware::{IntoResponse, Next};
+pub use server::service::AgentService;
 
-/// What the expansion of the macros calls. Not for use by hand; it may change at any time.
+/// What the expansion of the macros calls. It may change in every version.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+    #[cfg(feature = "schema")]
+    pub use ppio_agent_schema as schema;
 
-    pub use crate::handler::{
-        Call, Job, context, on_blocking_thread, on_worker, pass_context, request,
+    pub use crate::__entrypoint_schema as entrypoint_schema;
+    pub use crate::app::{
+        EntrypointRegistration, MiddlewareRegistration, PingRegistration, SourceLocation,
     };
-    pub use crate::middleware::{Middleware, into_response, middleware, pass_next, pass_request};
-    pub use crate::outlet::Outlet;
-    pub use crate::parts::{EntrypointPart, MiddlewarePart, PingPart, Place};
-    pub use crate::ping::{PingHandler, into_ping, ping_on_blocking_thread, ping_on_worker};
-    /// The probes, under a name that the expansion imports.
-    pub mod probe {
-        pub use crate::probe::*;
+    #[cfg(feature = "schema")]
+    pub use crate::endpoints::entrypoint_schema::EntrypointSchema;
+    #[cfg(not(feature = "schema"))]
+    pub use crate::endpoints::entrypoint_schema::SchemaFunction;
+    pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
+    /// Finds the kind of a returned value by its type.
+    pub mod autoref {
+        pub use crate::invocation::autoref::*;
     }
-    pub use crate::probe::fail;
+    pub use crate::invocation::autoref::fail;
+    pub use crate::invocation::handler::{
+        context, on_blocking_thread, on_worker, pass_context, request,
+    };
+    pub use crate::server::middleware::{into_response, middleware, pass_next, pass_request};
 }

@@ -1,4 +1,4 @@
-//! Runs an agent in-process, without a socket, for its author's tests.
+//! Calls an agent in-process, without a socket, in tests.
 //!
 //! ```
 //! use ppio::testing::TestAgent;
@@ -14,9 +14,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In the crate of an agent, [`TestAgent::annotated`] runs what its macros registered, with its
-//! middleware and its ping. What is wrong with an answer (not JSON, not a stream) is a panic that
-//! shows it, as in any assertion.
+//! In the crate of an agent, [`TestAgent::annotated`] calls its annotated functions, middleware and
+//! ping included. An unexpected answer (not JSON, not a stream) is a panic that shows it.
 
 use std::fmt;
 
@@ -29,12 +28,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::app::AgentRuntimeApp;
-use crate::body::Body;
-use crate::error::Error;
-use crate::head::Head;
-use crate::json::Style;
-use crate::service::AgentService;
-use crate::start_error::StartError;
+use crate::app::StartError;
+use crate::exchange::body::Body;
+use crate::exchange::error::Error;
+use crate::exchange::json::ResponseFormat;
+use crate::exchange::request_headers::RequestHeaders;
+use crate::server::service::AgentService;
 
 /// An agent that is called without a socket.
 #[derive(Debug, Clone)]
@@ -43,14 +42,14 @@ pub struct TestAgent {
 }
 
 impl TestAgent {
-    /// Takes any app.
+    /// Makes a test agent of any app.
     pub fn new(app: AgentRuntimeApp) -> Self {
         Self {
             service: app.into_service(),
         }
     }
 
-    /// Takes what the attribute macros of this program registered.
+    /// Makes a test agent of the annotated functions of this program.
     ///
     /// # Errors
     /// Those of [`AgentRuntimeApp::annotated`].
@@ -66,12 +65,12 @@ impl TestAgent {
             .await
     }
 
-    /// Asks for `GET /ping`.
+    /// Sends `GET /ping`.
     pub async fn ping(&self) -> TestReply {
         self.request(Method::GET, "/ping").send().await
     }
 
-    /// Begins any request.
+    /// Begins a request to any route.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         let request = http::Request::builder()
             .method(method)
@@ -84,7 +83,7 @@ impl TestAgent {
     }
 }
 
-/// A request that is being put together.
+/// A request before it is sent.
 #[must_use = "a request does nothing until it is sent"]
 #[derive(Debug)]
 pub struct TestRequest {
@@ -96,7 +95,7 @@ impl TestRequest {
     /// Adds a header.
     ///
     /// # Panics
-    /// When the name or the value is not one.
+    /// If the name or the value is not valid.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
         else {
@@ -106,7 +105,7 @@ impl TestRequest {
         self
     }
 
-    /// Names the session, as AgentCore does.
+    /// Sets the session id in AgentCore's header.
     pub fn session(self, session_id: &str) -> Self {
         self.header(headers::AGENT_CORE_SESSION_ID, session_id)
     }
@@ -114,7 +113,7 @@ impl TestRequest {
     /// Sets the body to a value as JSON.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// If the value cannot be written as JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         let body = serde_json::to_vec(value)
             .unwrap_or_else(|error| panic!("the request cannot be written as JSON: {error}"));
@@ -122,15 +121,15 @@ impl TestRequest {
             .body(body)
     }
 
-    /// Sets the body to any bytes, to see what the agent makes of them.
+    /// Sets the body to any bytes.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         *self.request.body_mut() = body.into();
         self
     }
 
-    /// Sends it and waits for the head of the answer.
+    /// Sends the request and waits for the head of the response.
     pub async fn send(self) -> TestReply {
-        let bare = Head::of(self.request.headers()).style == Style::Bare;
+        let bare = RequestHeaders::of(self.request.headers()).format == ResponseFormat::Bare;
         let response = self.service.respond(self.request.map(Full::new)).await;
         let (head, body) = response.into_parts();
         TestReply {
@@ -142,12 +141,12 @@ impl TestRequest {
     }
 }
 
-/// The answer of an agent. Dropping it before the end of a stream is what a client does that goes
-/// away.
+/// The response of an agent. Dropping it before the end of a stream cancels the invocation, as a
+/// client that disconnects does.
 pub struct TestReply {
     head: http::response::Parts,
     body: Body,
-    /// The request asked for the value alone, so an answer has no envelope.
+    /// Whether the request has AgentCore's headers, so that the response has no envelope.
     bare: bool,
     events: sse::Decoder,
 }
@@ -166,7 +165,7 @@ impl TestReply {
     /// The whole body as text.
     ///
     /// # Panics
-    /// When the body breaks off or is not UTF-8.
+    /// If the body fails or is not UTF-8.
     pub async fn text(self) -> String {
         let bytes = self
             .body
@@ -177,19 +176,19 @@ impl TestReply {
             .unwrap_or_else(|error| panic!("the answer is not UTF-8: {error}"))
     }
 
-    /// The whole body as JSON: the envelope of an answer or of an error.
+    /// The whole body as JSON, including the envelope.
     ///
     /// # Panics
-    /// When it is not JSON of this type.
+    /// If it is not JSON of this type.
     pub async fn json<T: DeserializeOwned>(self) -> T {
         read(&self.text().await)
     }
 
-    /// What the entrypoint returned: the `result` of the envelope, or the whole body where the
-    /// request asked for the bare value.
+    /// What the entrypoint returned: the `result` of the envelope, or the whole body if there is no
+    /// envelope.
     ///
     /// # Panics
-    /// When the answer is an error, a stream, or of another type.
+    /// If the answer is an error, a stream, or of another type.
     pub async fn value<T: DeserializeOwned>(self) -> T {
         let (status, bare) = (self.status(), self.bare);
         let text = self.text().await;
@@ -200,15 +199,15 @@ impl TestReply {
         let mut envelope: Value = read(&text);
         match envelope.get_mut("result") {
             Some(result) => read(&result.take().to_string()),
-            // A response of the agent's own has no envelope.
+            // A `Response` that the entrypoint returned has no envelope.
             None => read(&text),
         }
     }
 
-    /// The error that the agent answered, with its status, type and text.
+    /// The error in the response, with its status, type and text.
     ///
     /// # Panics
-    /// When the answer is not an error.
+    /// If the response is not an error.
     pub async fn error(self) -> Error {
         #[derive(serde::Deserialize)]
         struct Answer {
@@ -223,11 +222,11 @@ impl TestReply {
         Error::new(status, error).with_type(error_type)
     }
 
-    /// The next item of a stream, or `None` at its end. An error item is an item: an object with
-    /// an `error`.
+    /// The next item of a stream, or `None` at its end. An error is an item too: an object with the
+    /// key `error`.
     ///
     /// # Panics
-    /// When the stream breaks off or the item is of another type.
+    /// If the stream fails or the item is of another type.
     pub async fn next_item<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             if let Some(event) = self.events.next_event() {
@@ -249,7 +248,7 @@ impl TestReply {
     /// All items of a stream.
     ///
     /// # Panics
-    /// When the answer is not a stream, or as [`next_item`](Self::next_item) does.
+    /// If the response is not a stream, or as [`next_item`](Self::next_item) does.
     pub async fn items<T: DeserializeOwned>(mut self) -> Vec<T> {
         let kind = self.head.headers.get(header::CONTENT_TYPE).cloned();
         if kind.as_ref().map(HeaderValue::as_bytes) != Some(b"text/event-stream") {

@@ -39,6 +39,10 @@ pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
         Interop::Run => supply_chain::run()?,
         Interop::Skip => println!("\n==> licences and sources of crates: left out (--no-interop)"),
     }
+    Step::cargo("tests without features")
+        .args(["test", "--package", "ppio-agent", "--no-default-features"])
+        .args(["--lib", "--test", "features"])
+        .run()?;
     workspace_tests()?;
     match interop {
         Interop::Run => interoperation_tests()?,

@@ -53,18 +53,20 @@ fn generate(
         |config| quote!(::core::option::Option::Some(|| #config)),
     );
     let location = source_location(function, &runtime);
+    let (name, request) = (function.name(), parameters.request);
     let registration = quote! {
         #[allow(unused_imports)]
-        use #private::probe::prelude::*;
+        use #private::autoref::prelude::*;
         #private::inventory::submit! {
-            #private::EntrypointPart {
+            #private::EntrypointRegistration {
                 start: |mut __call| {
                     let __request = #parse_request(&mut __call)?;
                     #bind_context
                     ::core::result::Result::Ok(#start)
                 },
+                schema: #private::entrypoint_schema!(#name, #request),
                 config: #config,
-                place: #location,
+                location: #location,
             }
         }
     };
@@ -106,20 +108,20 @@ fn start(
     let (bind_output, output) = (output.name, output.value);
     let borrowed = range.binding("__borrowed");
     let (bind_borrowed, borrowed) = (borrowed.name, borrowed.value);
-    let outlet = variable(function, "__outlet");
+    let buffer = variable(function, "__buffer");
     let run = async_closure(
         function,
-        &[&outlet],
+        &[&buffer],
         quote! {
-            let __outlet = #outlet;
+            let __buffer = #buffer;
             let __reply = {
                 let #bind_output = (#name(__request #context) #await_,);
-                let __kind = (&&#private::probe::Probe::of(&#output)).probe_future();
+                let __kind = (&&#private::autoref::TypeTag::of(&#output)).future_kind();
                 let #bind_borrowed = (&#output,);
                 __kind.check(#borrowed);
-                __kind.then(#output, &__outlet, #conversion)
+                __kind.then(#output, &__buffer, #conversion)
             };
-            __reply.await.deliver(&__outlet).await
+            __reply.await.deliver(&__buffer).await
         },
     );
     runtime.call_at(start, TokenRange::of_name(function), quote!(__call, #run))

@@ -57,9 +57,9 @@ fn generate(arguments: &Arguments, function: &Function) -> TokenStream {
     let location = source_location(function, &runtime);
     let registration = quote! {
         #private::inventory::submit! {
-            #private::MiddlewarePart {
+            #private::MiddlewareRegistration {
                 middleware: || #middleware,
-                place: #location,
+                location: #location,
             }
         }
     };

@@ -48,7 +48,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let location = source_location(function, runtime);
     let registration = quote! {
         #private::inventory::submit! {
-            #private::PingPart { ping: || #handler, place: #location }
+            #private::PingRegistration { ping: || #handler, location: #location }
         }
     };
     register(function, &registration, CONSTANT)

@@ -36,12 +36,12 @@ pub(super) fn source_location(function: &Function, runtime: &RuntimePath<'_>) ->
     let private = runtime.private();
     let name = function.name().to_string();
     quote! {
-        #private::Place {
-            file: ::core::file!(),
-            line: ::core::line!(),
-            column: ::core::column!(),
-            module: ::core::module_path!(),
-            function: #name,
-        }
+        #private::SourceLocation::new(
+            ::core::file!(),
+            ::core::line!(),
+            ::core::column!(),
+            ::core::module_path!(),
+            #name,
+        )
     }
 }

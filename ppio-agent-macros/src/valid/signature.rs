@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{FnArg, GenericParam};
+use syn::{FnArg, GenericParam, Safety};
 
 use crate::ast::Function;
 use crate::attr::Attribute;
@@ -76,7 +76,7 @@ fn check_qualifiers(subject: &str, function: &Function, diagnostics: &mut Diagno
         let message = format!("{subject} cannot be a `const fn`");
         diagnostics.report(token, &message, "remove `const`");
     }
-    if let Some(token) = &signature.unsafety {
+    if let Safety::Unsafe(token) = &signature.safety {
         diagnostics.report(
             token,
             &format!("{subject} cannot be an `unsafe fn`"),

@@ -1,0 +1,41 @@
+//! `--healthcheck`: calls `/ping` of the service on this machine.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::config::settings::Settings;
+use crate::server::reachable;
+
+/// The timeout of each step; container platforms give a check about 30 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Succeeds if the service answers with 200.
+pub(crate) fn check(settings: &Settings) -> ExitCode {
+    match status_line(&settings.host, settings.port) {
+        Ok(line) if line.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
+        Ok(line) => {
+            eprintln!("unhealthy: {}", line.trim_end());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("unhealthy: {}: {error}", settings.address());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn status_line(host: &str, port: u16) -> io::Result<String> {
+    let address = (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such host"))?;
+    let mut stream = TcpStream::connect_timeout(&reachable(address), PING_TIMEOUT)?;
+    stream.set_read_timeout(Some(PING_TIMEOUT))?;
+    stream.set_write_timeout(Some(PING_TIMEOUT))?;
+    stream.write_all(b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line)
+}

@@ -1,0 +1,18 @@
+//! A configured agent, from annotated functions or closures, and the program that runs it.
+
+mod builder;
+mod healthcheck;
+#[cfg(feature = "logging")]
+mod logging;
+mod registry;
+mod run;
+mod runtime_app;
+mod source_location;
+mod start_error;
+
+pub use builder::{AgentRuntimeAppBuilder, BuilderEntrypoint};
+pub use registry::{EntrypointRegistration, MiddlewareRegistration, PingRegistration};
+pub use run::run;
+pub use runtime_app::AgentRuntimeApp;
+pub use source_location::SourceLocation;
+pub use start_error::StartError;

@@ -1,0 +1,109 @@
+//! Runs an agent as a program.
+
+use std::error::Error as StdError;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use super::healthcheck;
+#[cfg(feature = "logging")]
+use super::logging;
+use super::runtime_app::AgentRuntimeApp;
+use super::start_error::StartError;
+use crate::invocation::blocking_pool::BlockingPool;
+use crate::server::reachable;
+use crate::server::signals::Signals;
+
+/// Runs the annotated agent of this program: what the generated `main` does.
+///
+/// If the entrypoint is not in the root of its crate, the program needs a `main`:
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     ppio::run()
+/// }
+/// ```
+///
+/// With the argument `--healthcheck` it calls `/ping` of the running service instead and exits with
+/// 0 if the answer is a 200, otherwise with 1. That is the `HEALTHCHECK` of a container image that
+/// has no `curl`.
+pub fn run() -> ExitCode {
+    let result = AgentRuntimeApp::annotated().and_then(|app| {
+        if std::env::args_os()
+            .skip(1)
+            .any(|arg| arg == "--healthcheck")
+        {
+            return Ok(healthcheck::check(app.settings()));
+        }
+        #[cfg(feature = "logging")]
+        logging::start(app.settings());
+        app.run().map(|()| ExitCode::SUCCESS)
+    });
+    result.unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes to standard error why the agent does not start: as text on a terminal or without a log,
+/// otherwise as a log line.
+fn report(error: &StartError) {
+    let source = error.source().map(|source| format!(": {source}"));
+    let source = source.unwrap_or_default();
+    if std::io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::ERROR) {
+        eprintln!("error: {error}{source}");
+    } else {
+        tracing::error!("{error}{source}");
+    }
+}
+
+impl AgentRuntimeApp {
+    /// Serves on a new tokio runtime until SIGTERM or SIGINT, then shuts down.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on or the runtime cannot start.
+    ///
+    /// # Panics
+    /// Inside a tokio runtime; use [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
+    pub fn run(self) -> Result<(), StartError> {
+        serve(self)
+    }
+}
+
+fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
+    let settings = app.settings();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .thread_name("ppio")
+        .max_blocking_threads(BlockingPool::runtime_threads(
+            settings.invocation.blocking_threads,
+        ));
+    if let Some(threads) = settings.worker_threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.build().map_err(StartError::Runtime)?;
+    let result = runtime.block_on(async {
+        // A program that reads the line below may send a signal at once.
+        let mut signals = Signals::new().map_err(StartError::Runtime)?;
+        let server = app.bind().await?;
+        // The agent also serves if standard output is closed.
+        let _ = writeln!(io::stdout(), "{}", listening_on(server.local_addr()));
+        server.serve_with(&mut signals).await;
+        Ok(())
+    });
+    // Synchronous code that never returns must not keep the process alive.
+    runtime.shutdown_background();
+    result
+}
+
+/// The line that names the address. Not every browser opens a wildcard address, so the line has one
+/// that every browser opens as well.
+fn listening_on(address: SocketAddr) -> String {
+    let open = reachable(address);
+    if open == address {
+        format!("listening on http://{address}")
+    } else {
+        format!("listening on http://{address}, open http://{open}")
+    }
+}

@@ -1,0 +1,231 @@
+//! The configuration in code, and its overlay with the environment.
+
+pub(crate) mod settings;
+
+use std::time::Duration;
+
+use ppio_agent_protocol::ByteSize;
+
+/// The configuration of an agent in its code.
+///
+/// Every setting is optional and has the default below. Environment variables override the code, so
+/// that one binary can be configured where it runs.
+///
+/// | setting | variable | default |
+/// | --- | --- | --- |
+/// | [`host`](Self::host) | `PPIO_AGENT_HOST` | `0.0.0.0`; `127.0.0.1` when run by cargo |
+/// | [`port`](Self::port) | `PPIO_AGENT_PORT` | `8080` |
+/// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
+/// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
+/// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 1 MiB |
+/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none beside loopback |
+/// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | the agent's own and loopback |
+/// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
+/// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
+/// | [`enable_middleware`](Self::enable_middleware) | `PPIO_AGENT_ENABLE_MIDDLEWARE` | `true` |
+/// | [`require_ping`](Self::require_ping) | | `false` |
+/// | [`max_concurrency`](Self::max_concurrency) | `PPIO_AGENT_MAX_CONCURRENCY`, 0 for no limit | no limit |
+/// | [`heartbeat`](Self::heartbeat) | `PPIO_AGENT_HEARTBEAT`, seconds, 0 for none | 15 s |
+/// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
+/// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
+/// | [`body_timeout`](Self::body_timeout) | `PPIO_AGENT_BODY_TIMEOUT`, seconds | 30 s |
+/// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
+/// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
+/// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
+/// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
+///
+/// ```
+/// use std::time::Duration;
+/// use ppio::{ByteSize, RuntimeConfig};
+///
+/// let config = RuntimeConfig::new()
+///     .timeout(Duration::from_secs(600))
+///     .max_request_size(ByteSize::new(2 * 1024 * 1024))
+///     .cors_origins(["https://my-frontend.com"]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeConfig {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) debug: Option<bool>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) max_request_size: Option<ByteSize>,
+    pub(crate) allowed_hosts: Option<Vec<String>>,
+    pub(crate) cors_origins: Option<Vec<String>>,
+    pub(crate) cors_credentials: Option<bool>,
+    #[cfg(feature = "metrics")]
+    pub(crate) enable_metrics: Option<bool>,
+    pub(crate) enable_middleware: Option<bool>,
+    pub(crate) require_ping: bool,
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) shutdown_grace: Option<Duration>,
+    pub(crate) header_timeout: Option<Duration>,
+    pub(crate) body_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) worker_threads: Option<usize>,
+    pub(crate) blocking_threads: Option<usize>,
+    #[cfg(feature = "logging")]
+    pub(crate) log: Option<String>,
+}
+
+impl RuntimeConfig {
+    /// A configuration without any setting.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The address or host name to listen on.
+    ///
+    /// By default an agent listens on every IPv4 address. Started with `cargo run` it listens on
+    /// 127.0.0.1, so that other machines cannot call an agent under development; set `0.0.0.0` to
+    /// change that.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// The port to listen on; 0 for any free port.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Debug mode: more log lines, and a page to try the agent at `/`.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = Some(debug);
+        self
+    }
+
+    /// The time until a response begins (after that it is a 504), then the longest time between two
+    /// items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
+    ///
+    /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The largest request body; a larger one is a 413.
+    pub fn max_request_size(mut self, size: ByteSize) -> Self {
+        self.max_request_size = Some(size);
+        self
+    }
+
+    /// Further host names and addresses that an agent on a loopback address serves, without a port;
+    /// `*` for all.
+    ///
+    /// If an agent listens on a loopback address, a request for another host than `localhost`,
+    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page can make its
+    /// own name resolve to this machine. A reverse proxy on the same machine that forwards the
+    /// `Host` of its clients needs its public name here. On any other address every host is served.
+    pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        self.allowed_hosts = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The web origins whose pages may call the agent and read its responses: `*` for all, an empty
+    /// list for none.
+    ///
+    /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and
+    /// pages of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any
+    /// other page is a 403, unless it only reads a response of the runtime itself. Programs send no
+    /// `Origin` and are not affected.
+    pub fn cors_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        self.cors_origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether these pages may send cookies and other credentials. Requires a list of origins:
+    /// without one, and with `*`, it is an error at start-up, because browsers refuse credentials
+    /// with `*`.
+    pub fn cors_credentials(mut self, allow: bool) -> Self {
+        self.cors_credentials = Some(allow);
+        self
+    }
+
+    /// Whether there is a route `GET /metrics`, in the Prometheus text format.
+    #[cfg(feature = "metrics")]
+    pub fn enable_metrics(mut self, enable: bool) -> Self {
+        self.enable_metrics = Some(enable);
+        self
+    }
+
+    /// Whether middleware runs; `false` helps to find a fault.
+    pub fn enable_middleware(mut self, enable: bool) -> Self {
+        self.enable_middleware = Some(enable);
+        self
+    }
+
+    /// Whether starting without a `#[ppio::ping]` function is an error.
+    pub fn require_ping(mut self, require: bool) -> Self {
+        self.require_ping = require;
+        self
+    }
+
+    /// How many invocations may run at once; one more is a 503. Zero means no limit.
+    pub fn max_concurrency(mut self, limit: usize) -> Self {
+        self.max_concurrency = Some(limit);
+        self
+    }
+
+    /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means
+    /// never.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = Some(interval);
+        self
+    }
+
+    /// How long running requests and background tasks may take to finish after SIGTERM or SIGINT.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = Some(grace);
+        self
+    }
+
+    /// How long a client may take to send the head of a request; a connection that stays idle
+    /// longer is closed.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.header_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a client may take to send the body of a request; after that the response is a 408.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a client may read nothing before its connection is closed.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = Some(timeout);
+        self
+    }
+
+    /// The number of threads that run asynchronous code.
+    pub fn worker_threads(mut self, threads: usize) -> Self {
+        self.worker_threads = Some(threads);
+        self
+    }
+
+    /// The number of threads that synchronous functions and iterators may occupy at once.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = Some(threads);
+        self
+    }
+
+    /// What is logged: a level, or `target=level` pairs separated by commas.
+    ///
+    /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default
+    /// only failed ones do.
+    #[cfg(feature = "logging")]
+    pub fn log(mut self, filter: impl Into<String>) -> Self {
+        self.log = Some(filter.into());
+        self
+    }
+}

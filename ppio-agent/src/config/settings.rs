@@ -1,0 +1,390 @@
+//! The effective configuration: defaults, overridden by code, overridden by the environment.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ppio_agent_protocol::{ByteSize, headers};
+#[cfg(feature = "logging")]
+use tracing_subscriber::filter::Targets;
+
+use super::RuntimeConfig;
+use crate::invocation::InvocationSettings;
+#[cfg(feature = "logging")]
+use crate::invocation::guard::LOG_TARGET;
+use crate::server::agent::ServerSettings;
+use crate::server::cors::Cors;
+use crate::server::host::{self, AllowedHosts};
+
+/// A configuration in which every setting has a value.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) debug: bool,
+    pub(crate) enable_middleware: bool,
+    pub(crate) require_ping: bool,
+    pub(crate) worker_threads: Option<usize>,
+    pub(crate) server: ServerSettings,
+    pub(crate) invocation: InvocationSettings,
+    #[cfg(feature = "logging")]
+    pub(crate) log: Targets,
+}
+
+/// An invalid configuration. Its text names every variable or setting at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The longest duration of a setting. Adding it to an `Instant` does not overflow.
+const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Settings {
+    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults at
+    /// once.
+    pub(crate) fn resolve(
+        config: RuntimeConfig,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut env = Environment {
+            lookup,
+            faults: Vec::new(),
+        };
+        let debug = env.boolean("DEBUG", config.debug).unwrap_or(false);
+        let origins = env.read("CORS_ORIGINS", "", config.cors_origins, |text| {
+            Some(list(text))
+        });
+        let credentials = env.boolean("CORS_CREDENTIALS", config.cors_credentials);
+        let cors =
+            Cors::new(origins.as_deref(), credentials.unwrap_or(false)).unwrap_or_else(|fault| {
+                env.faults.push(fault);
+                Cors::none()
+            });
+        let host = env
+            .read("HOST", "", config.host, |text| Some(text.to_owned()))
+            .unwrap_or_else(|| default_host(lookup).to_owned());
+        let allowed_hosts = env.allowed_hosts(config.allowed_hosts, &host);
+        let settings = Self {
+            host: host::bare(&host).to_owned(),
+            port: env
+                .read("PORT", "a port from 0 to 65535", config.port, parse)
+                .unwrap_or(headers::AGENT_PORT),
+            debug,
+            enable_middleware: env
+                .boolean("ENABLE_MIDDLEWARE", config.enable_middleware)
+                .unwrap_or(true),
+            require_ping: config.require_ping,
+            worker_threads: env.threads("WORKER_THREADS", config.worker_threads),
+            server: ServerSettings {
+                cors,
+                allowed_hosts,
+                max_request_size: env
+                    .read(
+                        "MAX_REQUEST_SIZE",
+                        "a size such as 1048576 or 2Mi",
+                        config.max_request_size,
+                        parse,
+                    )
+                    .unwrap_or(ByteSize::new(1024 * 1024)),
+                header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
+                body_timeout: env.seconds("BODY_TIMEOUT", config.body_timeout, 30),
+                write_timeout: env.seconds("WRITE_TIMEOUT", config.write_timeout, 60),
+                shutdown_grace: env.duration("SHUTDOWN_GRACE", config.shutdown_grace, 30),
+                #[cfg(feature = "metrics")]
+                enable_metrics: env
+                    .boolean("ENABLE_METRICS", config.enable_metrics)
+                    .unwrap_or(true),
+                #[cfg(not(feature = "metrics"))]
+                enable_metrics: false,
+            },
+            invocation: InvocationSettings {
+                timeout: env.seconds("TIMEOUT", config.timeout, 300),
+                heartbeat: Some(env.duration("HEARTBEAT", config.heartbeat, 15))
+                    .filter(|interval| !interval.is_zero()),
+                max_concurrency: env
+                    .read(
+                        "MAX_CONCURRENCY",
+                        "a number, 0 for no limit",
+                        config.max_concurrency,
+                        parse,
+                    )
+                    .filter(|&limit| limit > 0),
+                blocking_threads: env
+                    .threads("BLOCKING_THREADS", config.blocking_threads)
+                    .unwrap_or(496),
+            },
+            #[cfg(feature = "logging")]
+            log: env.log(config.log, debug),
+        };
+        if env.faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(ConfigError(env.faults))
+        }
+    }
+
+    /// The address to listen on, as `host:port`.
+    pub(crate) fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Reads environment variables, and collects their faults.
+struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    faults: Vec<String>,
+}
+
+impl Environment<'_> {
+    /// The variable if it is set, otherwise the setting in code.
+    fn read<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        code: Option<T>,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let name = format!("PPIO_AGENT_{name}");
+        let Some(text) = (self.lookup)(&name) else {
+            return code;
+        };
+        let parsed = parse(text.trim());
+        if parsed.is_none() {
+            self.faults
+                .push(format!("{name}={text:?} is not {expected}"));
+        }
+        parsed.or(code)
+    }
+
+    /// The hosts that are allowed beside loopback; the configured host is one of them.
+    fn allowed_hosts(&mut self, code: Option<Vec<String>>, own: &str) -> AllowedHosts {
+        let hosts = self.read("ALLOWED_HOSTS", "", code, |text| Some(list(text)));
+        let mut allowed = AllowedHosts::new(&hosts.unwrap_or_default()).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            AllowedHosts::default()
+        });
+        allowed.allow(own);
+        allowed
+    }
+
+    fn boolean(&mut self, name: &str, code: Option<bool>) -> Option<bool> {
+        self.read(name, "true or false", code, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => Some(true),
+                "0" | "false" | "no" | "off" => Some(false),
+                _ => None,
+            }
+        })
+    }
+
+    fn duration(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
+        self.read(name, "a number of seconds", code, |text| {
+            let seconds: f64 = text.parse().ok()?;
+            Duration::try_from_secs_f64(seconds).ok()
+        })
+        .unwrap_or(Duration::from_secs(default))
+        .min(MAX_DURATION)
+    }
+
+    /// A duration that must not be zero.
+    fn seconds(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
+        let duration = self.duration(name, code, default);
+        if duration.is_zero() {
+            self.faults
+                .push(format!("PPIO_AGENT_{name} must be more than 0 seconds"));
+        }
+        duration
+    }
+
+    fn threads(&mut self, name: &str, code: Option<usize>) -> Option<usize> {
+        let threads = self.read(name, "a number of threads", code, parse);
+        if threads.is_some_and(|threads| !(1..=10_000).contains(&threads)) {
+            self.faults
+                .push(format!("PPIO_AGENT_{name} must be from 1 to 10000"));
+        }
+        threads
+    }
+
+    #[cfg(feature = "logging")]
+    fn log(&mut self, code: Option<String>, debug: bool) -> Targets {
+        let default = if debug {
+            "debug".to_owned()
+        } else {
+            format!("info,{LOG_TARGET}=warn")
+        };
+        let (source, text) = ["PPIO_AGENT_LOG", "RUST_LOG"]
+            .into_iter()
+            .find_map(|name| Some((name, (self.lookup)(name)?)))
+            .or_else(|| Some(("log", code?)))
+            // The default of the platform, for agents that set none.
+            .or_else(|| {
+                let name = "PPIO_AGENT_DEFAULT_LOG";
+                Some((name, (self.lookup)(name).filter(|_| !debug)?))
+            })
+            .unwrap_or(("log", default));
+        text.parse().unwrap_or_else(|error| {
+            self.faults
+                .push(format!("{source}={text:?} is not a log filter: {error}"));
+            Targets::new()
+        })
+    }
+}
+
+/// Every address, as platforms require; loopback for a program that `cargo run` started.
+///
+/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so
+/// there is no parent process to look for. Programs that such a program or `cargo test` starts
+/// inherit the variables and run on the same machine. Installed programs and those in images have
+/// neither.
+fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
+    let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
+        .iter()
+        .all(|name| lookup(name).is_some());
+    if is_run_by_cargo {
+        "127.0.0.1"
+    } else {
+        "0.0.0.0"
+    }
+}
+
+fn parse<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(config: RuntimeConfig, env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        Settings::resolve(config, &|name| {
+            env.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_overrides_the_code_and_the_code_the_default() {
+        let settings = resolve(
+            RuntimeConfig::new().port(1).timeout(Duration::from_secs(7)),
+            &[
+                ("PPIO_AGENT_PORT", "2"),
+                ("PPIO_AGENT_MAX_REQUEST_SIZE", "2Mi"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.port, 2);
+        assert_eq!(settings.invocation.timeout, Duration::from_secs(7));
+        assert_eq!(settings.server.max_request_size, ByteSize::new(2 << 20));
+        assert_eq!(settings.host, "0.0.0.0");
+    }
+
+    #[test]
+    fn cargo_run_listens_on_loopback_unless_a_host_is_set() {
+        let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            resolve(config, variables).unwrap().host
+        };
+        let folder = ("CARGO_MANIFEST_DIR", "/src/agent");
+        let package = ("CARGO_PKG_NAME", "agent");
+        let new = RuntimeConfig::new;
+        assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
+        // Other tools set one of them or `CARGO`.
+        for other in [folder, package, ("CARGO", "/bin/cargo")] {
+            assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
+        }
+        assert_eq!(host(new().host("0.0.0.0"), &[folder, package]), "0.0.0.0");
+        let variable = ("PPIO_AGENT_HOST", "[::]");
+        assert_eq!(host(new(), &[folder, package, variable]), "::");
+    }
+
+    #[test]
+    fn all_invalid_variables_are_named_at_once() {
+        let error = resolve(
+            RuntimeConfig::new(),
+            &[
+                ("PPIO_AGENT_PORT", "eighty"),
+                ("PPIO_AGENT_DEBUG", "maybe"),
+                ("PPIO_AGENT_TIMEOUT", "0"),
+                ("PPIO_AGENT_HEARTBEAT", "-1"),
+                ("PPIO_AGENT_MAX_REQUEST_SIZE", "lots"),
+                ("PPIO_AGENT_WORKER_THREADS", "0"),
+                #[cfg(feature = "logging")]
+                ("PPIO_AGENT_LOG", "a=b=c"),
+                ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
+                ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
+            ],
+        )
+        .unwrap_err()
+        .to_string();
+        for name in [
+            "_PORT",
+            "_DEBUG",
+            "_TIMEOUT",
+            "_HEARTBEAT",
+            "_MAX_REQUEST_SIZE",
+            "_WORKER_THREADS",
+            #[cfg(feature = "logging")]
+            "_LOG",
+            "_CORS_CREDENTIALS",
+            "_ALLOWED_HOSTS",
+        ] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+
+    #[cfg(feature = "logging")]
+    #[test]
+    fn the_default_log_variable_is_overridden_by_every_other_setting() {
+        let fallback = ("PPIO_AGENT_DEFAULT_LOG", "warn");
+        let log = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            resolve(config, variables).unwrap().log.to_string()
+        };
+        let new = RuntimeConfig::new;
+        let quiet = format!("{LOG_TARGET}=warn,info");
+        assert_eq!(log(new(), &[]), quiet);
+        assert_eq!(log(new(), &[fallback]), "warn");
+        assert_eq!(log(new().log("error"), &[fallback]), "error");
+        for other in [
+            ("PPIO_AGENT_LOG", "error"),
+            ("RUST_LOG", "error"),
+            ("PPIO_AGENT_DEBUG", "true"),
+        ] {
+            assert_ne!(log(new(), &[fallback, other]), "warn", "{other:?}");
+        }
+        let error = resolve(new(), &[("PPIO_AGENT_DEFAULT_LOG", "a=b=c")]).unwrap_err();
+        assert!(error.to_string().contains("PPIO_AGENT_DEFAULT_LOG"));
+    }
+
+    #[test]
+    fn zero_disables_the_heartbeat_and_the_limit() {
+        let settings = resolve(
+            RuntimeConfig::new(),
+            &[
+                ("PPIO_AGENT_HEARTBEAT", "0"),
+                ("PPIO_AGENT_MAX_CONCURRENCY", "0"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.invocation.heartbeat, None);
+        assert_eq!(settings.invocation.max_concurrency, None);
+    }
+}

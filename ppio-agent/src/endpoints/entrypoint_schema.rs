@@ -1,0 +1,90 @@
+//! The schemas of an entrypoint, computed by a function that is registered beside it.
+
+#[cfg(feature = "schema")]
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+/// What an entrypoint takes and returns.
+#[cfg(feature = "schema")]
+#[derive(Serialize)]
+pub struct EntrypointSchema {
+    /// What it takes.
+    pub request: ppio_agent_schema::Schema,
+    /// What it returns.
+    pub reply: ppio_agent_schema::ReplySchema,
+}
+
+/// Nothing is known about entrypoints: the feature `schema` is off.
+#[cfg(not(feature = "schema"))]
+#[derive(Serialize)]
+pub(crate) enum EntrypointSchema {}
+
+/// Computes the schemas of one entrypoint.
+#[cfg(feature = "schema")]
+pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
+
+/// Registered in place of a function: the feature `schema` is off.
+#[cfg(not(feature = "schema"))]
+#[derive(Clone, Copy)]
+pub struct SchemaFunction;
+
+/// The schemas of an entrypoint, computed at their first use.
+pub(crate) struct LazySchema {
+    #[cfg(feature = "schema")]
+    function: SchemaFunction,
+    #[cfg(feature = "schema")]
+    schema: OnceLock<EntrypointSchema>,
+}
+
+#[cfg(feature = "schema")]
+impl LazySchema {
+    pub(crate) fn new(function: SchemaFunction) -> Self {
+        Self {
+            function,
+            schema: OnceLock::new(),
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "`None` without the feature")]
+    pub(crate) fn get(&self) -> Option<&EntrypointSchema> {
+        Some(self.schema.get_or_init(self.function))
+    }
+}
+
+#[cfg(not(feature = "schema"))]
+impl LazySchema {
+    pub(crate) fn new(_: SchemaFunction) -> Self {
+        Self {}
+    }
+
+    #[expect(clippy::unused_self, reason = "the feature `schema` uses it")]
+    pub(crate) fn get(&self) -> Option<&EntrypointSchema> {
+        None
+    }
+}
+
+/// The [`SchemaFunction`] of an annotated function.
+///
+/// The expansion of `#[entrypoint]` does not know which features the runtime has.
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entrypoint_schema {
+    ($function:path, $request:ty) => {
+        || $crate::__private::EntrypointSchema {
+            request: $crate::__private::schema::request_schema!($request),
+            reply: $crate::__private::schema::reply_schema!($function),
+        }
+    };
+}
+
+/// The [`SchemaFunction`] of an annotated function.
+#[cfg(not(feature = "schema"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entrypoint_schema {
+    ($function:path, $request:ty) => {
+        $crate::__private::SchemaFunction
+    };
+}

@@ -1,0 +1,193 @@
+//! `GET /`: a description of the service; in debug mode the playground for browsers.
+
+use std::time::SystemTime;
+
+use http::header::VARY;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::entrypoint_schema::{EntrypointSchema, LazySchema, SchemaFunction};
+use super::ping::timestamp;
+use crate::exchange::body::Response;
+use crate::exchange::json;
+
+/// The endpoint.
+pub(crate) struct Index {
+    debug: bool,
+    has_metrics: bool,
+    schema: LazySchema,
+}
+
+impl Index {
+    pub(crate) fn new(debug: bool, has_metrics: bool, schema: SchemaFunction) -> Self {
+        Self {
+            debug,
+            has_metrics,
+            schema: LazySchema::new(schema),
+        }
+    }
+
+    /// Answers `GET /`.
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        if !self.debug {
+            return self.description();
+        }
+        let mut response = self.debug_answer(headers);
+        let vary = HeaderValue::from_static("accept");
+        response.headers_mut().append(VARY, vary);
+        response
+    }
+
+    #[cfg(feature = "playground")]
+    fn debug_answer(&self, headers: &HeaderMap) -> Response {
+        if wants_html(headers) {
+            playground()
+        } else {
+            self.description()
+        }
+    }
+
+    #[cfg(not(feature = "playground"))]
+    fn debug_answer(&self, _: &HeaderMap) -> Response {
+        self.description()
+    }
+
+    fn description(&self) -> Response {
+        let body = Description {
+            service: "PPIO Agent Runtime",
+            version: env!("CARGO_PKG_VERSION"),
+            status: "running",
+            timestamp: timestamp(SystemTime::now()),
+            endpoints: Endpoints {
+                invocations: "/invocations",
+                ping: "/ping",
+                metrics: self.has_metrics.then_some("/metrics"),
+            },
+            schema: self.debug.then(|| self.schema.get()).flatten(),
+        };
+        json::response(StatusCode::OK, json::to_bytes(&body))
+    }
+}
+
+/// Whether a browser opens the page; `curl` and the `fetch` of a page do not name HTML.
+#[cfg(feature = "playground")]
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("text/html"))
+}
+
+#[cfg(feature = "playground")]
+fn playground() -> Response {
+    let page = ppio_agent_playground::page();
+    let mut response = Response::new(page.html.into());
+    for (name, value) in page.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+#[derive(Serialize)]
+struct Description<'a> {
+    service: &'static str,
+    version: &'static str,
+    status: &'static str,
+    timestamp: String,
+    endpoints: Endpoints,
+    /// In debug mode only.
+    #[serde(flatten)]
+    schema: Option<&'a EntrypointSchema>,
+}
+
+#[derive(Serialize)]
+struct Endpoints {
+    invocations: &'static str,
+    ping: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::Value;
+    #[cfg(feature = "schema")]
+    use serde_json::json;
+
+    use crate::testing::{TestAgent, TestReply};
+    use crate::{AgentRuntimeApp, RequestContext, RuntimeConfig};
+
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    #[derive(serde::Deserialize, serde::Serialize)]
+    struct Request {
+        prompt: String,
+        loud: Option<bool>,
+    }
+
+    async fn index(debug: bool, accept: &str) -> TestReply {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|request: Request, _: RequestContext| async move { crate::Json(request) })
+            .config(RuntimeConfig::new().debug(debug))
+            .build()
+            .unwrap();
+        let request = TestAgent::new(app).request(Method::GET, "/");
+        request.header("accept", accept).send().await
+    }
+
+    #[cfg(feature = "playground")]
+    #[tokio::test]
+    async fn a_browser_gets_the_playground_in_debug_mode() {
+        let reply = index(true, BROWSER).await;
+        assert_eq!(reply.headers()["content-type"], "text/html; charset=utf-8");
+        assert_eq!(reply.headers()["vary"], "accept");
+        assert!(reply.headers().contains_key("content-security-policy"));
+        let page = reply.text().await;
+        assert!(page.starts_with("<!doctype html>"), "{page:.100}");
+    }
+
+    #[cfg(feature = "schema")]
+    #[tokio::test]
+    async fn programs_get_the_schema_of_the_request() {
+        let reply = index(true, "*/*").await;
+        assert_eq!(reply.headers()["vary"], "accept");
+        let body: Value = reply.json().await;
+        assert_eq!(
+            body["request"],
+            json!({
+                "title": "Request",
+                "type": "object",
+                "properties": {"prompt": {"type": "string"}, "loud": {"type": "boolean"}},
+                "required": ["prompt"],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn without_debug_mode_all_clients_get_the_description() {
+        let reply = index(false, BROWSER).await;
+        assert_eq!(reply.headers()["content-type"], "application/json");
+        let body: Value = reply.json().await;
+        assert_eq!(body["status"], "running");
+        assert_eq!(body.get("request"), None);
+    }
+
+    #[cfg(feature = "schema")]
+    #[tokio::test]
+    async fn the_schema_is_computed_without_a_call() {
+        let app = AgentRuntimeApp::builder()
+            .entrypoint(|number: u8| -> u8 { panic!("called with {number}") })
+            .config(RuntimeConfig::new().debug(true))
+            .build()
+            .unwrap();
+        let reply = TestAgent::new(app).request(Method::GET, "/").send().await;
+        let body: Value = reply.json().await;
+        assert_eq!(body["request"]["maximum"], 255);
+    }
+}

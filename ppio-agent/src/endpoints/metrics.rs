@@ -1,0 +1,135 @@
+//! `GET /metrics`, in the Prometheus text format.
+
+use std::fmt::Write as _;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
+use crate::exchange::body::{Body, Response};
+use crate::invocation::counters::Counters;
+
+/// The content type of the text format.
+const TEXT_FORMAT: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Answers with the counters and the number of running background tasks.
+pub(crate) fn answer(counters: &Counters, tasks: usize) -> Response {
+    let mut response = Response::new(Body::from(page(counters, tasks)));
+    response.headers_mut().insert(CONTENT_TYPE, TEXT_FORMAT);
+    response
+}
+
+fn page(counters: &Counters, tasks: usize) -> String {
+    let totals = counters.totals();
+    let mut page = Page(String::with_capacity(2048));
+    page.head(
+        "ppio_agent_invocations_total",
+        "counter",
+        "Finished invocations by how they ended.",
+    );
+    let mut finished = 0;
+    for (label, count) in totals.ends {
+        finished += count;
+        page.line(format_args!(
+            "ppio_agent_invocations_total{{end=\"{label}\"}} {count}"
+        ));
+    }
+    page.head(
+        "ppio_agent_invocation_duration_seconds",
+        "histogram",
+        "Time from the request to the end of its answer.",
+    );
+    let mut cumulative = 0;
+    for (bound, count) in totals.buckets {
+        cumulative += count;
+        page.line(format_args!(
+            "ppio_agent_invocation_duration_seconds_bucket{{le=\"{bound}\"}} {cumulative}"
+        ));
+    }
+    let seconds = totals.duration.as_secs_f64();
+    page.line(format_args!(
+        "ppio_agent_invocation_duration_seconds_bucket{{le=\"+Inf\"}} {finished}\n\
+         ppio_agent_invocation_duration_seconds_sum {seconds}\n\
+         ppio_agent_invocation_duration_seconds_count {finished}"
+    ));
+    page.metric(
+        "ppio_agent_invocations_running",
+        "gauge",
+        "Invocations that run now.",
+        totals.running,
+    );
+    page.metric(
+        "ppio_agent_stream_items_total",
+        "counter",
+        "Items sent in event streams.",
+        totals.items,
+    );
+    page.metric(
+        "ppio_agent_background_tasks",
+        "gauge",
+        "Background tasks that run now.",
+        tasks as u64,
+    );
+    page.metric(
+        "ppio_agent_uptime_seconds",
+        "gauge",
+        "Time since the start.",
+        totals.uptime.as_secs(),
+    );
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        let result = writeln!(self.0, "{line}");
+        debug_assert!(result.is_ok(), "writing to a `String` cannot fail");
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn metric(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.head(name, kind, help);
+        self.line(format_args!("{name} {value}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::invocation::counters::InvocationEnd;
+
+    #[test]
+    fn buckets_are_cumulative_and_the_last_has_every_invocation() {
+        let counters = Counters::new();
+        for _ in 0..2 {
+            counters.count_start();
+        }
+        counters.count_end(InvocationEnd::Success, Duration::from_millis(10), 3);
+        counters.count_end(InvocationEnd::ServerError, Duration::from_secs(1000), 0);
+        std::thread::scope(|scope| {
+            // Other threads have other counters.
+            for _ in 0..2 {
+                scope.spawn(|| counters.count_start());
+            }
+        });
+        let page = page(&counters, 1);
+        for line in [
+            "ppio_agent_invocations_total{end=\"success\"} 1",
+            "ppio_agent_invocation_duration_seconds_bucket{le=\"0.005\"} 0",
+            "ppio_agent_invocation_duration_seconds_bucket{le=\"0.025\"} 1",
+            "ppio_agent_invocation_duration_seconds_bucket{le=\"300\"} 1",
+            "ppio_agent_invocation_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "ppio_agent_invocation_duration_seconds_sum 1000.01",
+            "ppio_agent_invocations_running 2",
+            "ppio_agent_stream_items_total 3",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The routes beside `POST /invocations`.
+
+pub(crate) mod entrypoint_schema;
+pub(crate) mod index;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+pub(crate) mod ping;

@@ -1,0 +1,243 @@
+//! `GET /ping`: the health check.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use ppio_agent_protocol::{PingResponse, PingStatus};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::exchange::body::Response;
+use crate::exchange::json;
+use crate::exchange::rejection::Rejection;
+
+/// A health check that takes longer has failed; platforms do not wait longer either.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many synchronous checks may occupy a thread, including ones that never return.
+const MAX_THREADS: usize = 8;
+
+/// What a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
+/// [`Value`] with a `status`, or any of them in a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "a ping cannot return `{Self}`",
+    label = "not a health status",
+    note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that implements `std::fmt::Display`"
+)]
+pub trait IntoPing {
+    /// Returns the answer, or why the check failed.
+    fn into_ping(self) -> Result<PingResponse, String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoPing for PingStatus {
+    fn into_ping(self) -> Result<PingResponse, String> {
+        Ok(self.into())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoPing for PingResponse {
+    fn into_ping(self) -> Result<PingResponse, String> {
+        Ok(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoPing for Value {
+    fn into_ping(self) -> Result<PingResponse, String> {
+        serde_json::from_value(self).map_err(|error| format!("not a health status: {error}"))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoPing, E: Display> IntoPing for Result<T, E> {
+    fn into_ping(self) -> Result<PingResponse, String> {
+        self.map_err(|error| error.to_string())?.into_ping()
+    }
+}
+
+/// Converts what an annotated function returned.
+pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
+    answer.into_ping()
+}
+
+/// Makes a health check of an annotated `async` function.
+pub fn ping_on_worker<F, R>(ping: F) -> PingHandler
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Result<PingResponse, String>> + Send + 'static,
+{
+    PingHandler::on_worker(ping)
+}
+
+/// Makes a health check of an annotated plain function.
+pub fn ping_on_blocking_thread<F>(ping: F) -> PingHandler
+where
+    F: Fn() -> Result<PingResponse, String> + Send + Sync + 'static,
+{
+    PingHandler::on_blocking_thread(ping)
+}
+
+type PingFuture = Pin<Box<dyn Future<Output = Result<PingResponse, String>> + Send>>;
+
+/// A user's health check.
+#[derive(Clone)]
+pub enum PingHandler {
+    /// An `async` function.
+    Async(Arc<dyn Fn() -> PingFuture + Send + Sync>),
+    /// A plain function, and the threads that its calls may occupy.
+    Blocking(
+        Arc<dyn Fn() -> Result<PingResponse, String> + Send + Sync>,
+        Arc<Semaphore>,
+    ),
+}
+
+impl PingHandler {
+    /// Boxes an `async` function.
+    pub fn on_worker<F, R>(ping: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output: IntoPing> + Send + 'static,
+    {
+        Self::Async(Arc::new(move || {
+            let future = ping();
+            Box::pin(async move { future.await.into_ping() })
+        }))
+    }
+
+    /// Boxes a plain function.
+    pub fn on_blocking_thread<F, R>(ping: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoPing,
+    {
+        let threads = Arc::new(Semaphore::new(MAX_THREADS));
+        Self::Blocking(Arc::new(move || ping().into_ping()), threads)
+    }
+
+    async fn check(&self) -> Result<PingResponse, String> {
+        match self {
+            // In a task, where a panic is an error.
+            Self::Async(ping) => {
+                let ping = Arc::clone(ping);
+                join(tokio::spawn(async move { ping().await })).await
+            }
+            Self::Blocking(ping, threads) => {
+                let permit = Arc::clone(threads).acquire_owned().await;
+                let ping = Arc::clone(ping);
+                join(tokio::task::spawn_blocking(move || {
+                    let _permit = permit;
+                    ping()
+                }))
+                .await
+            }
+        }
+    }
+}
+
+/// Waits for a check, and aborts it when the request is dropped.
+async fn join(
+    task: tokio::task::JoinHandle<Result<PingResponse, String>>,
+) -> Result<PingResponse, String> {
+    struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+    impl<T> Drop for AbortOnDrop<T> {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut task = AbortOnDrop(task);
+    match (&mut task.0).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Err(Rejection::from_panic(panic.as_ref()).to_string()),
+            Err(_) => Err("the health check was cancelled".to_owned()),
+        },
+    }
+}
+
+/// When the status last changed, for AgentCore's `time_of_last_update`.
+struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
+
+impl LastChange {
+    fn new() -> Self {
+        Self((PingStatus::Healthy, SystemTime::now()).into())
+    }
+
+    fn update(&self, status: PingStatus) -> SystemTime {
+        let mut last = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.0 != status {
+            *last = (status, SystemTime::now());
+        }
+        last.1
+    }
+}
+
+/// The endpoint.
+pub(crate) struct Ping {
+    handler: Option<PingHandler>,
+    last_change: LastChange,
+}
+
+impl Ping {
+    pub(crate) fn new(handler: Option<PingHandler>) -> Self {
+        Self {
+            handler,
+            last_change: LastChange::new(),
+        }
+    }
+
+    /// Answers `GET /ping`. A check that fails is a 500 with the status `HealthyBusy`, so that the
+    /// platform does not reclaim the sandbox.
+    pub(crate) async fn answer(&self, busy: bool) -> Response {
+        let checked = match &self.handler {
+            None => Ok(PingResponse::new(PingStatus::Healthy)),
+            Some(handler) => match tokio::time::timeout(CHECK_TIMEOUT, handler.check()).await {
+                Ok(checked) => checked,
+                Err(_) => Err(format!(
+                    "the health check took over {} s",
+                    CHECK_TIMEOUT.as_secs()
+                )),
+            },
+        };
+        let status = match &checked {
+            Ok(_) => StatusCode::OK,
+            Err(error) => {
+                tracing::error!(error, "health check failed");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let mut ping = checked
+            .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
+        if busy {
+            ping.status = PingStatus::HealthyBusy;
+        }
+        ping.timestamp
+            .get_or_insert_with(|| timestamp(SystemTime::now()));
+        let changed = self.last_change.update(ping.status);
+        ping.time_of_last_update
+            .get_or_insert_with(|| unix_seconds(changed));
+        let mut response = json::response(status, json::to_bytes(&ping));
+        response.headers_mut().insert(
+            http::header::CACHE_CONTROL,
+            http::HeaderValue::from_static("no-store"),
+        );
+        response
+    }
+}
+
+/// RFC 3339, in UTC, with milliseconds.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

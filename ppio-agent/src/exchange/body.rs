@@ -1,0 +1,248 @@
+//! The body of a request or a response, as middleware sees it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use ppio_agent_protocol::ByteSize;
+
+use super::error::{BoxError, Error};
+use super::limited_body::LimitedBody;
+pub use super::on_end_body::BodyEnd;
+use super::on_end_body::OnEndBody;
+use super::rejection::Rejection;
+
+/// A request as middleware receives it.
+pub type Request = http::Request<Body>;
+
+/// A response as middleware returns it, and as an entrypoint returns it to choose status and
+/// headers.
+pub type Response = http::Response<Body>;
+
+/// The body of a [`Request`] or a [`Response`].
+///
+/// The configured size limit and read deadline hold for a request's body wherever it is read: in
+/// middleware and before the entrypoint.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), ppio::Error> {
+/// let body = ppio::Body::from("hello");
+/// assert_eq!(body.bytes().await?, "hello");
+/// # Ok(()) }
+/// ```
+pub struct Body(BodyKind);
+
+enum BodyKind {
+    Empty,
+    Full(Bytes),
+    Incoming(Box<LimitedBody<Incoming>>),
+    /// The runtime's own stream. No layer converts its errors, so that polling it costs one call.
+    Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>),
+    User(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl Body {
+    /// An empty body.
+    pub fn empty() -> Self {
+        Self(BodyKind::Empty)
+    }
+
+    /// Wraps any `http_body::Body`, for example one that counts or changes the frames of another.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(BodyKind::User(body.map_err(Into::into).boxed_unsync()))
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// 413 if it is larger than the limit, 408 if it arrives too slowly, 400 if the connection ends
+    /// before the body does.
+    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        if let BodyKind::Full(bytes) = self.0 {
+            return Ok(bytes);
+        }
+        let mut all = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    if let (Some(Rejection::TooLarge { .. }), BodyKind::Incoming(limited)) =
+                        (error.rejection(), self.0)
+                    {
+                        limited.discard_rest().await;
+                    }
+                    return Err(error);
+                }
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            // Most requests arrive in one frame, which needs no copy.
+            if all.is_empty() && self.is_end_stream() {
+                return Ok(data);
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Calls `callback` once when the body ends, fails, or is dropped before its end. Middleware
+    /// can measure a whole stream with it.
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// #[ppio::middleware]
+    /// async fn timing(request: ppio::Request, next: ppio::Next) -> ppio::Response {
+    ///     let started = Instant::now();
+    ///     next.run(request).await.map(|body| {
+    ///         body.on_end(move |end| eprintln!("{end:?} after {:?}", started.elapsed()))
+    ///     })
+    /// }
+    /// ```
+    pub fn on_end(self, callback: impl FnOnce(BodyEnd) + Send + 'static) -> Self {
+        Self::new(OnEndBody::new(self, callback))
+    }
+
+    /// The body of a request that came over a connection.
+    pub(crate) fn incoming(body: Incoming, limit: ByteSize, deadline: Duration) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        Self(BodyKind::Incoming(Box::new(LimitedBody::new(
+            body, limit, deadline,
+        ))))
+    }
+
+    /// Marks that the client waits for `100 Continue`, which hyper sends at the first read.
+    pub(crate) fn set_expects_continue(&mut self) {
+        if let BodyKind::Incoming(limited) = &mut self.0 {
+            limited.expects_continue = true;
+        }
+    }
+
+    /// The body of a request that another server received, under the same limits.
+    pub(crate) fn limited<B>(body: B, limit: ByteSize, deadline: Duration) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::new(LimitedBody::new(Box::pin(body), limit, deadline))
+    }
+
+    /// Whether polling this runs user code.
+    pub(crate) fn is_user_body(&self) -> bool {
+        matches!(self.0, BodyKind::User(_)) && !self.is_end_stream()
+    }
+
+    /// A stream of the runtime's own.
+    pub(crate) fn stream<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
+    {
+        Self(BodyKind::Stream(Box::pin(body)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.0 {
+            BodyKind::Empty => Poll::Ready(None),
+            BodyKind::Full(_) => match std::mem::replace(&mut self.0, BodyKind::Empty) {
+                BodyKind::Full(bytes) if !bytes.is_empty() => {
+                    Poll::Ready(Some(Ok(Frame::data(bytes))))
+                }
+                _ => Poll::Ready(None),
+            },
+            BodyKind::Incoming(limited) => Pin::new(limited).poll_frame(cx),
+            BodyKind::Stream(stream) => stream.as_mut().poll_frame(cx),
+            BodyKind::User(body) => Pin::new(body).poll_frame(cx).map_err(unbox),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            BodyKind::Empty => true,
+            BodyKind::Full(bytes) => bytes.is_empty(),
+            BodyKind::Incoming(limited) => limited.is_end_stream(),
+            BodyKind::Stream(_) => false,
+            BodyKind::User(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            BodyKind::Empty => SizeHint::with_exact(0),
+            BodyKind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            BodyKind::Incoming(limited) => limited.size_hint(),
+            BodyKind::Stream(_) => SizeHint::new(),
+            BodyKind::User(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Returns an `Error` that went through a boxed body unchanged.
+fn unbox(error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(own) => *own,
+        Err(error) => Error::internal(error.to_string()).with_source(error),
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            BodyKind::Empty => "empty",
+            BodyKind::Full(_) => "full",
+            BodyKind::Incoming(_) => "incoming",
+            BodyKind::Stream(_) => "stream",
+            BodyKind::User(_) => "user",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(BodyKind::Full(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}

@@ -1,0 +1,303 @@
+//! The context of a request, as user code reads it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+
+use super::header_names::AGENT_CORE_SESSION_ID;
+use super::request_id::RequestId;
+use super::task_tracker::TaskTracker;
+
+/// The context of one request: its ids, headers, deadline, and the values that middleware added.
+///
+/// Cloning is cheap. An entrypoint takes it by value or by reference as its second parameter;
+/// elsewhere in the same request [`AgentRuntimeContext::current`] returns it.
+///
+/// ```
+/// use ppio::RequestContext;
+///
+/// fn greeting(context: &RequestContext) -> String {
+///     let language = context.header("accept-language").unwrap_or("en");
+///     format!("{language} {}", context.session_id().unwrap_or("no session"))
+/// }
+///
+/// // A unit test makes its own context.
+/// let context = RequestContext::new().with_session_id("s-1");
+/// assert_eq!(greeting(&context), "en s-1");
+/// ```
+#[derive(Clone)]
+pub struct RequestContext(Arc<ContextData>);
+
+struct ContextData {
+    request_id: RequestId,
+    /// Computed at its first use: most handlers do not read it.
+    session_id: OnceLock<Option<String>>,
+    /// Set when the body has been read, after middleware has run.
+    body: OnceLock<Bytes>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    deadline: Option<Instant>,
+    /// The earlier deadline that a request's `timeout` sets, known once the body is parsed.
+    requested_deadline: OnceLock<Instant>,
+    cancelled: AtomicBool,
+    tasks: Option<TaskTracker>,
+}
+
+impl RequestContext {
+    /// A context with a random request id and nothing else, for tests.
+    pub fn new() -> Self {
+        Self(Arc::new(ContextData {
+            request_id: RequestId::random(),
+            session_id: OnceLock::new(),
+            body: OnceLock::new(),
+            headers: HeaderMap::new(),
+            extensions: Extensions::new(),
+            deadline: None,
+            requested_deadline: OnceLock::new(),
+            cancelled: AtomicBool::new(false),
+            tasks: None,
+        }))
+    }
+
+    /// Replaces the session id.
+    pub fn with_session_id(self, session_id: impl Into<String>) -> Self {
+        self.change(|inner| inner.session_id = Some(session_id.into()).into())
+    }
+
+    /// Adds a header.
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.change(|inner| {
+            inner.headers.insert(name, value);
+        })
+    }
+
+    /// Adds a value for [`extension`](Self::extension).
+    pub fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
+        self.change(|inner| {
+            inner.extensions.insert(value);
+        })
+    }
+
+    /// The id of this request: its `x-request-id` or AgentCore header if it has a valid one,
+    /// otherwise a random UUID. The response and every log line carry it.
+    pub fn request_id(&self) -> &str {
+        self.0.request_id.as_str()
+    }
+
+    /// The session the request belongs to: AgentCore's session header, otherwise the body's
+    /// `sandbox_id`.
+    pub fn session_id(&self) -> Option<&str> {
+        let inner = &*self.0;
+        if let Some(known) = inner.session_id.get() {
+            return known.as_deref();
+        }
+        let id = match (session_header(&inner.headers), inner.body.get()) {
+            (Some(id), _) => Some(id.to_owned()),
+            (None, Some(body)) => sandbox_id_in(body),
+            // The body is not read yet, so nothing is stored.
+            (None, None) => return None,
+        };
+        inner.session_id.get_or_init(|| id).as_deref()
+    }
+
+    /// The same as [`session_id`](Self::session_id): on PPIO a session is a sandbox.
+    pub fn sandbox_id(&self) -> Option<&str> {
+        self.session_id()
+    }
+
+    /// All request headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// One request header, where it is present and printable ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.get(name)?.to_str().ok()
+    }
+
+    /// A value that middleware put into the request's extensions, such as an authenticated user.
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.extensions.get()
+    }
+
+    /// When the head of the response is due; after that the response is a 504.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.requested_deadline.get().copied().or(self.0.deadline)
+    }
+
+    /// Whether the request was cancelled: the client disconnected or the deadline passed.
+    ///
+    /// An `async` handler is dropped in that case. Synchronous code cannot be stopped from outside,
+    /// so a long loop checks this and returns.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Sets the body once it is read. Later calls change nothing.
+    pub(crate) fn set_body(&self, body: Bytes) {
+        self.0.body.get_or_init(|| body);
+    }
+
+    pub(crate) fn tasks(&self) -> Option<&TaskTracker> {
+        self.0.tasks.as_ref()
+    }
+
+    /// Sets an earlier deadline; a later one is ignored.
+    pub(crate) fn set_earlier_deadline(&self, deadline: Instant) {
+        if self.0.deadline.is_none_or(|current| deadline < current) {
+            self.0.requested_deadline.get_or_init(|| deadline);
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    fn change(self, change: impl FnOnce(&mut ContextData)) -> Self {
+        let mut inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| ContextData {
+            request_id: shared.request_id.clone(),
+            session_id: shared.session_id.clone(),
+            body: shared.body.clone(),
+            headers: shared.headers.clone(),
+            extensions: shared.extensions.clone(),
+            deadline: shared.deadline,
+            requested_deadline: shared.requested_deadline.clone(),
+            cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
+            tasks: shared.tasks.clone(),
+        });
+        change(&mut inner);
+        Self(Arc::new(inner))
+    }
+}
+
+/// What the server knows of a request when it makes the context.
+pub(crate) struct NewContext {
+    pub(crate) request_id: RequestId,
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+    pub(crate) deadline: Instant,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl From<NewContext> for RequestContext {
+    fn from(new: NewContext) -> Self {
+        Self(Arc::new(ContextData {
+            request_id: new.request_id,
+            session_id: OnceLock::new(),
+            body: OnceLock::new(),
+            headers: new.headers,
+            extensions: new.extensions,
+            deadline: Some(new.deadline),
+            requested_deadline: OnceLock::new(),
+            cancelled: AtomicBool::new(false),
+            tasks: Some(new.tasks),
+        }))
+    }
+}
+
+impl Default for RequestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers hold credentials, which must not reach a log.
+        f.debug_struct("RequestContext")
+            .field("request_id", &self.request_id())
+            .field("session_id", &self.session_id())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn session_header(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(AGENT_CORE_SESSION_ID)?
+        .to_str()
+        .ok()
+        .filter(|id| !id.is_empty())
+}
+
+fn sandbox_id_in(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct OnlySession {
+        sandbox_id: Option<String>,
+    }
+    // Searching for the key costs much less than parsing a body without it.
+    memchr::memmem::find(body, br#""sandbox_id""#)?;
+    serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id
+}
+
+tokio::task_local! {
+    static CURRENT: RequestContext;
+}
+
+/// Access to the context of the current request.
+///
+/// It is set in the entrypoint, in middleware, on the blocking threads that run synchronous
+/// functions, in iterators and streams while they are polled, and in tasks started with
+/// [`task::spawn`](crate::task::spawn).
+#[derive(Debug, Clone, Copy)]
+pub struct AgentRuntimeContext;
+
+impl AgentRuntimeContext {
+    /// The current context, or `None` outside of a request.
+    ///
+    /// ```
+    /// assert!(ppio::AgentRuntimeContext::current().is_none());
+    /// ```
+    pub fn current() -> Option<RequestContext> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs a future with a context, for tests and for tasks spawned by other means.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use ppio::{AgentRuntimeContext, RequestContext};
+    ///
+    /// let context = RequestContext::new().with_session_id("s-1");
+    /// let seen = AgentRuntimeContext::scope(context, async {
+    ///     AgentRuntimeContext::current().unwrap().session_id().map(str::to_owned)
+    /// });
+    /// assert_eq!(seen.await.as_deref(), Some("s-1"));
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(context: RequestContext, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(context, future)
+    }
+
+    /// Runs a closure with a context, for threads that the runtime did not start.
+    pub fn sync_scope<R>(context: RequestContext, closure: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(context, closure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_id_is_a_top_level_key_of_the_body() {
+        let find = |body: &str| sandbox_id_in(body.as_bytes());
+        assert_eq!(find(r#"{"sandbox_id":"s1"}"#).as_deref(), Some("s1"));
+        assert_eq!(find(r#"{"a":{"sandbox_id":"s1"}}"#), None);
+        assert_eq!(find(r#"{"sandbox_id":7}"#), None);
+        assert_eq!(find("[]"), None);
+    }
+
+    #[test]
+    fn a_context_does_not_print_headers() {
+        let context = RequestContext::new().with_header(
+            http::header::AUTHORIZATION,
+            HeaderValue::from_static("Bearer secret"),
+        );
+        assert!(!format!("{context:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,279 @@
+//! The error that chooses the status of a response.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::StatusCode;
+
+use super::rejection::Rejection;
+
+/// A boxed error that is `Send` and `Sync`.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// An error with an HTTP status and an error type.
+///
+/// An entrypoint may return any error that implements `Display`, which is a 500. Return this type
+/// to choose another status:
+///
+/// ```
+/// use ppio::{Error, Value};
+///
+/// fn city(request: &Value) -> Result<&str, Error> {
+///     request["city"]
+///         .as_str()
+///         .ok_or_else(|| Error::bad_request("`city` is missing").with_type("MissingCity"))
+/// }
+///
+/// let error = city(&Value::Null).unwrap_err();
+/// assert_eq!(error.status(), 400);
+/// assert_eq!(error.error_type(), "MissingCity");
+/// ```
+///
+/// The response has the message and the type; the sources go to the log only. Where this is a
+/// source of another error, for example below `anyhow`'s context, its status, message and type are
+/// sent, and the errors around it are logged.
+pub struct Error(Box<ErrorData>);
+
+struct ErrorData {
+    status: StatusCode,
+    error_type: Cow<'static, str>,
+    message: String,
+    source: Option<BoxError>,
+    rejection: Option<Rejection>,
+}
+
+impl Error {
+    /// An error with any status. A status below 400 becomes 500.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        let status = if status.is_client_error() || status.is_server_error() {
+            status
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        Self(Box::new(ErrorData {
+            status,
+            error_type: Cow::Borrowed(default_type(status)),
+            message: message.into(),
+            source: None,
+            rejection: None,
+        }))
+    }
+
+    /// 400: the request is not valid.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 401: the caller is not authenticated.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    /// 403: the caller may not do this.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// 404: what the request names does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 429: the caller should slow down.
+    pub fn too_many_requests(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+    }
+
+    /// 500: the agent failed.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// 503: something that the agent needs is not available now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// Replaces the error type, the short name that programs match on.
+    pub fn with_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+        self.0.error_type = error_type.into();
+        self
+    }
+
+    /// Keeps the cause, which is logged and never sent.
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The short name of the error, such as `InvalidJson`.
+    pub fn error_type(&self) -> &str {
+        &self.0.error_type
+    }
+
+    /// The text in the response.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The rejection that this error was made from.
+    pub(crate) fn rejection(&self) -> Option<&Rejection> {
+        self.0.rejection.as_ref()
+    }
+
+    /// The error that user code returned: an [`Error`] among its sources, otherwise a 500 with its
+    /// text and the given type. The sources are kept as text, since the error need not be `Send`.
+    pub(crate) fn from_user(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
+        let chain = ErrorChain(error).to_string();
+        let sources = chain
+            .strip_prefix(&error.to_string())
+            .and_then(|sources| sources.strip_prefix(": "));
+        let (converted, logged) = match Self::find_in(error) {
+            Some(found) if error.is::<Self>() => (found, sources),
+            Some(found) => (found, Some(chain.as_str())),
+            None => {
+                let internal = Self::internal(error.to_string()).with_type(error_type);
+                (internal, sources)
+            }
+        };
+        match logged {
+            Some(source) => converted.with_source(source),
+            None => converted,
+        }
+    }
+
+    /// The error of user code that can be boxed; see [`from_user`](Self::from_user).
+    pub(crate) fn from_boxable<E: Into<BoxError>>(error: E) -> Self {
+        let error: BoxError = error.into();
+        Self::from_user(type_name::<E>(), &*error)
+    }
+
+    /// A copy of the first [`Error`] of a chain, without its source.
+    fn find_in(error: &(dyn StdError + 'static)) -> Option<Self> {
+        match error.downcast_ref::<Self>() {
+            Some(Self(found)) => Some(Self(Box::new(ErrorData {
+                status: found.status,
+                error_type: found.error_type.clone(),
+                message: found.message.clone(),
+                source: None,
+                rejection: found.rejection.clone(),
+            }))),
+            None => Self::find_in(error.source()?),
+        }
+    }
+}
+
+/// The error type of a Rust type: the last segment of its path, or `AgentError` for types that name
+/// no particular error.
+pub(crate) fn type_name<E>() -> &'static str {
+    let path = std::any::type_name::<E>();
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next() {
+        Some("" | "Error" | "String" | "str" | "&str" | "Box") | None => "AgentError",
+        Some(name) => name,
+    }
+}
+
+/// The error type of a status, where no other is set.
+fn default_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "BadRequest",
+        StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
+        StatusCode::SERVICE_UNAVAILABLE => "Unavailable",
+        status if status.is_client_error() => "RequestError",
+        _ => "AgentError",
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let mut error = Self::new(rejection.status(), rejection.to_string());
+        error.0.error_type = Cow::Borrowed(rejection.error_type());
+        error.0.rejection = Some(rejection);
+        error
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("status", &self.0.status.as_u16())
+            .field("error_type", &self.0.error_type)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Displays an error and its sources, outermost first, for the log.
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut last = self.0.to_string();
+        f.write_str(&last)?;
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Errors that forward the text of their source would repeat it.
+            if text != last {
+                write!(f, ": {text}")?;
+                last = text;
+            }
+            next = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] std::fmt::Error);
+
+    #[test]
+    fn a_success_status_is_not_an_error() {
+        assert_eq!(Error::new(StatusCode::OK, "x").status(), 500);
+    }
+
+    #[test]
+    fn the_chain_has_every_text_once() {
+        let error = Error::from_user("Outer", &Outer(std::fmt::Error));
+        assert_eq!(
+            ErrorChain(&error).to_string(),
+            format!("outer: {}", std::fmt::Error)
+        );
+        assert_eq!(error.error_type(), "Outer");
+    }
+
+    #[test]
+    fn an_error_keeps_its_status_in_a_box() {
+        let boxed: BoxError = Box::new(Error::not_found("gone"));
+        let error = Error::from_user("Error", &*boxed);
+        assert_eq!(error.status(), 404);
+    }
+}

@@ -1,0 +1,170 @@
+//! The requests that the runtime rejects by itself, and the status of each.
+
+use std::any::Any;
+use std::time::Duration;
+
+use http::StatusCode;
+use ppio_agent_protocol::ByteSize;
+
+/// Why the runtime answers a request with an error of its own.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Rejection {
+    #[error("the request body is empty; send a JSON value")]
+    EmptyBody,
+    #[error("invalid JSON at line {line} column {column}: {reason}")]
+    InvalidJson {
+        line: usize,
+        column: usize,
+        reason: String,
+    },
+    #[error("the request body is not UTF-8: bad byte at offset {offset}")]
+    NotUtf8 { offset: usize },
+    #[error("the request body was cut short: {0}")]
+    BodyCut(String),
+    #[error("an HTTP/1.1 request needs a `Host` header; send `host: <name>:<port>`")]
+    NoHost,
+    #[error("the request has more than one `Host` header; send one")]
+    RepeatedHost,
+    #[error("the `Host` header is not a host name and port; send `host: <name>:<port>`")]
+    InvalidHost,
+    #[error(
+        "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
+    )]
+    TransferCoding { found: String },
+    #[error(
+        "the agent listens on a loopback address and does not answer for host {host:?} \
+         (set PPIO_AGENT_ALLOWED_HOSTS to allow it)"
+    )]
+    HostNotAllowed { host: String },
+    #[error(
+        "pages of origin {origin:?} may not call this agent \
+         (set PPIO_AGENT_CORS_ORIGINS to allow them, `*` allows every page)"
+    )]
+    OriginNotAllowed { origin: String },
+    #[error("no route for {path}; this service has POST /invocations and GET /ping")]
+    NoRoute { path: String },
+    #[error("{method} is not allowed here; use {allow}")]
+    MethodNotAllowed { method: String, allow: &'static str },
+    #[error("the request body did not arrive within {} s", .0.as_secs_f64())]
+    BodyTooSlow(Duration),
+    #[error(
+        "the request body is larger than {limit} (set PPIO_AGENT_MAX_REQUEST_SIZE to change this)"
+    )]
+    TooLarge { limit: ByteSize },
+    #[error("content type {found:?} is not JSON; send `content-type: application/json`")]
+    NotJson { found: String },
+    #[error("a page's request needs a content type; send `content-type: application/json`")]
+    NoContentType,
+    #[error("content encoding {found:?} is not supported; send the body as it is")]
+    Encoded { found: String },
+    #[error("the request does not fit: {reason} (at {path})")]
+    DoesNotFit { path: String, reason: String },
+    #[error("the agent panicked: {0}")]
+    Panicked(String),
+    #[error("the answer cannot be written as JSON: {0}")]
+    NotSerializable(String),
+    #[error("the body of the agent's response broke off")]
+    ResponseCut,
+    #[error("the agent is shutting down; try again")]
+    ShuttingDown,
+    #[error("the agent is already handling {limit} requests; try again")]
+    Overloaded { limit: usize },
+    #[error("the agent did not answer within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    #[error("the stream sent nothing for {} s and was ended", .0.as_secs_f64())]
+    StreamStalled(Duration),
+}
+
+impl Rejection {
+    /// The rejection for a panic in user code.
+    pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        Self::Panicked(panic_message(panic).to_owned())
+    }
+
+    /// The status of the answer. Nothing else in the crate decides one.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::EmptyBody
+            | Self::InvalidJson { .. }
+            | Self::NotUtf8 { .. }
+            | Self::BodyCut(_)
+            | Self::NoHost
+            | Self::RepeatedHost
+            | Self::InvalidHost
+            | Self::TransferCoding { .. } => StatusCode::BAD_REQUEST,
+            Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::NoRoute { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson { .. } | Self::NoContentType | Self::Encoded { .. } => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Panicked(_) | Self::NotSerializable(_) | Self::ResponseCut => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::ShuttingDown | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut(_) | Self::StreamStalled(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The error type, which programs match on.
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self {
+            Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
+            Self::BodyCut(_) => "IncompleteBody",
+            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. } => {
+                "BadRequest"
+            }
+            Self::HostNotAllowed { .. } => "HostNotAllowed",
+            Self::OriginNotAllowed { .. } => "OriginNotAllowed",
+            Self::NoRoute { .. } => "NotFound",
+            Self::MethodNotAllowed { .. } => "MethodNotAllowed",
+            Self::BodyTooSlow(_) => "RequestTimeout",
+            Self::TooLarge { .. } => "RequestTooLarge",
+            Self::NotJson { .. } | Self::NoContentType | Self::Encoded { .. } => {
+                "UnsupportedMediaType"
+            }
+            Self::DoesNotFit { .. } => "ValidationError",
+            Self::Panicked(_) => "Panic",
+            Self::NotSerializable(_) => "SerializationError",
+            Self::ResponseCut => "ResponseCut",
+            Self::ShuttingDown => "Draining",
+            Self::Overloaded { .. } => "Overloaded",
+            Self::TimedOut(_) | Self::StreamStalled(_) => "Timeout",
+        }
+    }
+
+    /// The `Allow` header of a 405.
+    pub(crate) fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::MethodNotAllowed { allow, .. } => Some(allow),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is closed after the response: where the next request begins is
+    /// unknown after such a head.
+    pub(crate) fn closes_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. }
+        )
+    }
+
+    /// The `Retry-After` header, in seconds, where a retry can succeed.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        matches!(self, Self::ShuttingDown | Self::Overloaded { .. }).then_some(1)
+    }
+}
+
+/// The message of a panic, where it has one.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

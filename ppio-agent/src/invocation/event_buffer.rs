@@ -1,0 +1,201 @@
+//! The buffer between a running handler and its response.
+//!
+//! A handler is one future. It writes serialized items into the buffer, and the response body polls
+//! that future only when the connection wants more data. So a slow client slows the handler down,
+//! and the buffer stays small. Blocking code is the same future polled on a blocking thread (see
+//! `executor`), which is why the buffer is shared.
+
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::exchange::error::Error;
+use crate::exchange::json::ResponseFormat;
+use crate::exchange::rejection::Rejection;
+
+/// Ready items are written together up to this many bytes.
+const HIGH_WATER: usize = 32 * 1024;
+/// How long an iterator may occupy its thread before another stream can have it.
+const TIME_SLICE: Duration = Duration::from_millis(10);
+
+/// Which threads poll the handler next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunOn {
+    /// The async workers: the code never blocks.
+    Async,
+    /// A blocking thread: the code is the user's synchronous code.
+    Blocking,
+}
+
+/// The event stream that one handler writes and one response reads.
+#[derive(Clone)]
+pub struct EventBuffer {
+    shared: Arc<Mutex<BufferState>>,
+    format: ResponseFormat,
+}
+
+struct BufferState {
+    /// Encoded events. Only the first `complete` bytes are whole ones.
+    events: Vec<u8>,
+    complete: usize,
+    items: u64,
+    streaming: bool,
+    closed: bool,
+    run_on: RunOn,
+    slice_end: Option<Instant>,
+    reader: Option<Waker>,
+}
+
+impl EventBuffer {
+    pub(crate) fn new(format: ResponseFormat, run_on: RunOn) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(BufferState {
+                events: Vec::new(),
+                complete: 0,
+                items: 0,
+                streaming: false,
+                closed: false,
+                run_on,
+                slice_end: None,
+                reader: None,
+            })),
+            format,
+        }
+    }
+
+    /// How the response is written if it is a single value.
+    pub(crate) fn format(&self) -> ResponseFormat {
+        self.format
+    }
+
+    /// A `Serialize` that panics poisons the lock but leaves the state valid: its item lies behind
+    /// `complete`.
+    fn state(&self) -> MutexGuard<'_, BufferState> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Continues the calling handler on the given threads.
+    pub(crate) async fn continue_on(&self, run_on: RunOn) {
+        let mut requested = false;
+        poll_fn(|_| {
+            let mut state = self.state();
+            if requested || state.run_on == run_on {
+                return Poll::Ready(());
+            }
+            // The executor compares `run_on` after each poll, and polls again on the other threads.
+            requested = true;
+            state.run_on = run_on;
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Returns to the executor once.
+    pub(crate) async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|_| {
+            if std::mem::replace(&mut yielded, true) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Makes the response an event stream, whose head can be sent from now on.
+    pub(crate) fn start_stream(&self) {
+        let mut state = self.state();
+        state.streaming = true;
+        state.wake();
+    }
+
+    /// Writes one item as an event and wakes the reader at once: a ready item never waits for the
+    /// next one.
+    ///
+    /// On `Break` the handler returns `Pending` without a waker; the executor polls it again when
+    /// more items are wanted.
+    pub(crate) fn push<T: Serialize + ?Sized>(&self, item: &T) -> Result<ControlFlow<()>, Error> {
+        let mut state = self.state();
+        let BufferState {
+            events, complete, ..
+        } = &mut *state;
+        events.truncate(*complete);
+        events.extend_from_slice(b"data: ");
+        // JSON text has no raw line breaks, so one `data:` line holds it.
+        if let Err(error) = serde_json::to_writer(&mut *events, item) {
+            events.truncate(*complete);
+            return Err(Rejection::NotSerializable(error.to_string()).into());
+        }
+        events.extend_from_slice(b"\n\n");
+        *complete = events.len();
+        state.items += 1;
+        state.wake();
+        let over = state.slice_end.is_some_and(|end| Instant::now() >= end);
+        Ok(if over || state.closed || state.complete >= HIGH_WATER {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Begins a time slice of blocking code. Returns whether its items are still wanted.
+    pub(crate) fn begin_slice(&self) -> bool {
+        let mut state = self.state();
+        state.slice_end = Some(Instant::now() + TIME_SLICE);
+        !state.closed
+    }
+
+    pub(crate) fn run_on(&self) -> RunOn {
+        self.state().run_on
+    }
+
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.state().streaming
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.state().complete < HIGH_WATER
+    }
+
+    /// How many items were written so far.
+    pub(crate) fn items(&self) -> u64 {
+        self.state().items
+    }
+
+    /// Sets the waker of the reader. Has to be called before looking for items.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.state().reader = Some(waker.clone());
+    }
+
+    /// Takes the whole events written so far.
+    pub(crate) fn take(&self) -> Bytes {
+        let mut state = self.state();
+        let complete = std::mem::take(&mut state.complete);
+        if complete == 0 {
+            return Bytes::new();
+        }
+        let next = Vec::with_capacity(complete.min(HIGH_WATER));
+        let mut events = std::mem::replace(&mut state.events, next);
+        events.truncate(complete);
+        events.into()
+    }
+
+    /// Ends reading: blocking code stops at its next item.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+    }
+}
+
+impl BufferState {
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Polls a handler on the async workers or on blocking threads.
+//!
+//! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is
+//! awaited. A plain `fn` or an iterator may block, so its future is polled on a blocking thread for
+//! one [`BlockingStep`] at a time. A step ends when the handler is done, when the response has
+//! enough data for now, or when its time slice is over. Between steps the future is parked here and
+//! occupies no thread, so thousands of slow iterators share a few hundred threads, and a slow
+//! client occupies none.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::blocking_pool::BlockingPool;
+use super::event_buffer::{EventBuffer, RunOn};
+use super::reply::Outcome;
+use crate::exchange::rejection::Rejection;
+
+/// The future of a handler.
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+type Permit = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+/// A started invocation: its future, and the buffer that the future writes into.
+pub struct Job {
+    pub(crate) future: HandlerFuture,
+    pub(crate) buffer: EventBuffer,
+}
+
+/// Runs a [`Job`] on the threads that it needs.
+pub(crate) struct InvocationFuture {
+    stage: Stage,
+    buffer: EventBuffer,
+    pool: BlockingPool,
+}
+
+enum Stage {
+    /// Between steps.
+    Parked(HandlerFuture),
+    /// Waiting for a blocking thread.
+    Queued(HandlerFuture, Permit),
+    /// On a blocking thread.
+    Blocking(BlockingStep),
+    Done,
+}
+
+/// One poll of a handler on a blocking thread.
+type BlockingStep = JoinHandle<StepResult>;
+
+enum StepResult {
+    Finished(Outcome),
+    Parked(HandlerFuture),
+}
+
+impl InvocationFuture {
+    pub(crate) fn new(job: Job, pool: BlockingPool) -> Self {
+        Self {
+            stage: Stage::Parked(job.future),
+            buffer: job.buffer,
+            pool,
+        }
+    }
+
+    pub(crate) fn buffer(&self) -> &EventBuffer {
+        &self.buffer
+    }
+
+    fn start_step(&self, mut future: HandlerFuture, permit: OwnedSemaphorePermit) -> Stage {
+        let buffer = self.buffer.clone();
+        Stage::Blocking(tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            if !buffer.begin_slice() {
+                return StepResult::Parked(future);
+            }
+            // Blocking code has nothing to wake it; it returns `Pending` only to yield.
+            match poll_caught(&mut future, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(outcome) => StepResult::Finished(outcome),
+                Poll::Pending => StepResult::Parked(future),
+            }
+        }))
+    }
+}
+
+impl Future for InvocationFuture {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Parked(mut future) => match self.buffer.run_on() {
+                    RunOn::Async => {
+                        if let Poll::Ready(outcome) = poll_caught(&mut future, cx) {
+                            return Poll::Ready(outcome);
+                        }
+                        let moved = self.buffer.run_on() == RunOn::Blocking;
+                        self.stage = Stage::Parked(future);
+                        if !moved {
+                            return Poll::Pending;
+                        }
+                    }
+                    RunOn::Blocking if !self.buffer.has_room() => {
+                        self.stage = Stage::Parked(future);
+                        return Poll::Pending;
+                    }
+                    RunOn::Blocking => {
+                        self.stage = match self.pool.try_acquire() {
+                            Some(permit) => self.start_step(future, permit),
+                            None => Stage::Queued(future, Box::pin(self.pool.clone().acquire())),
+                        };
+                    }
+                },
+                Stage::Queued(future, mut permit) => match permit.as_mut().poll(cx) {
+                    Poll::Ready(Some(permit)) => self.stage = self.start_step(future, permit),
+                    Poll::Ready(None) => {
+                        return Poll::Ready(Outcome::Failed(Rejection::ShuttingDown.into()));
+                    }
+                    Poll::Pending => {
+                        self.stage = Stage::Queued(future, permit);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Blocking(mut step) => {
+                    self.buffer.register(cx.waker());
+                    match Pin::new(&mut step).poll(cx) {
+                        Poll::Ready(Ok(StepResult::Finished(outcome))) => {
+                            return Poll::Ready(outcome);
+                        }
+                        Poll::Ready(Ok(StepResult::Parked(future))) => {
+                            self.stage = Stage::Parked(future);
+                        }
+                        // Only a runtime that shuts down cancels a blocking task.
+                        Poll::Ready(Err(_)) => {
+                            return Poll::Ready(Outcome::Failed(Rejection::ShuttingDown.into()));
+                        }
+                        Poll::Pending => {
+                            self.stage = Stage::Blocking(step);
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                // The response does not poll again after the end.
+                Stage::Done => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for InvocationFuture {
+    fn drop(&mut self) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        if matches!(stage, Stage::Done) {
+            return;
+        }
+        self.buffer.close();
+        if let Stage::Parked(future) | Stage::Queued(future, _) = stage
+            && self.buffer.run_on() == RunOn::Blocking
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // The `Drop` of an iterator may block as well.
+            drop(runtime.spawn_blocking(move || drop(future)));
+        }
+    }
+}
+
+/// Polls user code. A panic in it is a failed outcome.
+fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
+    // The future is not polled again after a panic, so its broken state is never read.
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll,
+        Err(panic) => Poll::Ready(Outcome::Failed(
+            Rejection::from_panic(panic.as_ref()).into(),
+        )),
+    }
+}

@@ -1,0 +1,176 @@
+//! Admits an invocation, and counts and logs it once when it ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio::sync::watch;
+use tracing::{Level, Span};
+
+use super::counters::{Counters, InvocationEnd};
+use crate::exchange::Exchange;
+use crate::exchange::context::RequestContext;
+use crate::exchange::error::{Error, ErrorChain};
+use crate::exchange::log_ids::log_about;
+use crate::exchange::per_connection::PerConnection;
+use crate::exchange::rejection::Rejection;
+
+/// The target of the line that an invocation ends with: at level `info`, or `error` if it failed.
+///
+/// Writing the line costs more than answering a small request, so `info` is off by default.
+pub(crate) const LOG_TARGET: &str = "ppio::invocation";
+
+/// Decides whether an invocation may start.
+pub(crate) struct Admission {
+    pub(crate) counters: Counters,
+    max_concurrency: Option<usize>,
+    /// How many invocations run; counted only if there is a limit.
+    running: AtomicUsize,
+    /// Changes when a shutdown begins.
+    shutdown: watch::Receiver<()>,
+}
+
+impl Admission {
+    pub(crate) fn new(max_concurrency: Option<usize>, shutdown: watch::Receiver<()>) -> Self {
+        Self {
+            counters: Counters::new(),
+            max_concurrency,
+            running: AtomicUsize::new(0),
+            shutdown,
+        }
+    }
+}
+
+/// A running invocation. If it is dropped before it ended, the invocation was cancelled.
+pub(crate) struct InvocationGuard {
+    admission: PerConnection<Admission>,
+    context: RequestContext,
+    span: Span,
+    started: Instant,
+    ended: bool,
+}
+
+impl InvocationGuard {
+    /// Counts the invocation, and rejects it during a shutdown or over `max_concurrency`.
+    pub(crate) fn begin(
+        admission: &PerConnection<Admission>,
+        exchange: &Exchange,
+        context: RequestContext,
+    ) -> Result<Self, Rejection> {
+        admission.counters.count_start();
+        let limit = admission.max_concurrency;
+        let running = limit.map(|_| admission.running.fetch_add(1, Ordering::Relaxed));
+        // From here on dropping the guard counts down again.
+        let mut guard = Self {
+            admission: admission.clone(),
+            context,
+            span: exchange.span.clone(),
+            started: exchange.started,
+            ended: false,
+        };
+        // An error means that the server is gone.
+        let rejection = if admission.shutdown.has_changed().unwrap_or(true) {
+            Some(Rejection::ShuttingDown)
+        } else {
+            limit
+                .filter(|&limit| running.is_some_and(|running| running >= limit))
+                .map(|limit| Rejection::Overloaded { limit })
+        };
+        match rejection {
+            None => Ok(guard),
+            Some(rejection) => {
+                guard.end(InvocationEnd::ServerError, 0);
+                Err(rejection)
+            }
+        }
+    }
+
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
+    }
+
+    /// Ends the invocation with a success and returns how long it took.
+    pub(crate) fn succeeded(&mut self, status: StatusCode, items: u64) -> Duration {
+        let duration = self.end(InvocationEnd::Success, items);
+        if tracing::enabled!(target: LOG_TARGET, Level::INFO) {
+            let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
+            self.log(|| {
+                tracing::info!(target: LOG_TARGET, status, duration_ms, items, "invocation finished");
+            });
+        }
+        duration
+    }
+
+    /// Ends the invocation with an error, and returns the error.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        self.stream_failed(&error, 0);
+        error
+    }
+
+    pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
+        let status = error.status();
+        let error_type = error.error_type();
+        if status.is_server_error() {
+            let duration_ms = milliseconds(self.end(InvocationEnd::ServerError, items));
+            self.log(|| {
+                tracing::error!(
+                    target: LOG_TARGET,
+                    error = %ErrorChain(error),
+                    error_type,
+                    status = status.as_u16(),
+                    duration_ms,
+                    items,
+                    "invocation failed"
+                );
+            });
+        } else {
+            let duration_ms = milliseconds(self.end(InvocationEnd::ClientError, items));
+            // At `info`, so that invalid requests cannot fill the default log.
+            self.log(|| {
+                tracing::info!(
+                    target: LOG_TARGET,
+                    error = %ErrorChain(error),
+                    error_type,
+                    status = status.as_u16(),
+                    duration_ms,
+                    "invocation refused"
+                );
+            });
+        }
+    }
+
+    pub(crate) fn cancelled(&mut self, items: u64) {
+        let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
+        self.log(|| {
+            tracing::info!(duration_ms, items, "client went away; invocation cancelled");
+        });
+    }
+
+    fn log(&self, write: impl FnOnce()) {
+        log_about(&self.context, &self.span, write);
+    }
+
+    /// Reads the clock once, for the counters, the log and the response.
+    fn end(&mut self, end: InvocationEnd, items: u64) -> Duration {
+        self.ended = true;
+        let duration = self.started.elapsed();
+        self.admission.counters.count_end(end, duration, items);
+        duration
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Drop for InvocationGuard {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.cancelled(0);
+        }
+        self.context.cancel();
+        if self.admission.max_concurrency.is_some() {
+            self.admission.running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

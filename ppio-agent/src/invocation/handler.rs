@@ -1,0 +1,260 @@
+//! An entrypoint as the runtime calls it: a function that starts one invocation.
+
+use std::any::Any;
+#[cfg(feature = "schema")]
+use std::any::TypeId;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ppio_agent_protocol::InvocationRequest;
+use serde::de::DeserializeOwned;
+use tracing::{Instrument as _, Span};
+
+use super::event_buffer::{EventBuffer, RunOn};
+use super::executor::{HandlerFuture, Job};
+use super::payload;
+use super::reply::{IntoReply, Outcome};
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
+use crate::exchange::error::Error;
+use crate::exchange::json::ResponseFormat;
+
+/// An entrypoint of any signature, shared by all connections.
+pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
+
+/// What an invocation passes to the user function.
+pub struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) context: RequestContext,
+    pub(crate) format: ResponseFormat,
+    pub(crate) span: Span,
+    pub(crate) started: Instant,
+}
+
+/// What an entrypoint can take as its request.
+#[diagnostic::on_unimplemented(
+    message = "the request of an entrypoint cannot be `{Self}`",
+    label = "does not implement `serde::Deserialize`",
+    note = "help: add `#[derive(serde::Deserialize)]` to the type, or take `ppio::Value`"
+)]
+pub trait AgentRequest: Sized + 'static {
+    #[doc(hidden)]
+    fn parse(body: &[u8]) -> Result<Self, Error>;
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn schema() -> ppio_agent_schema::Schema;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + 'static> AgentRequest for T {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        payload::parse(body)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> ppio_agent_schema::Schema {
+        use ppio_agent_schema::Schema;
+        // A generic function sees no `JsonSchema`, which only this type of the runtime surely has.
+        if TypeId::of::<T>() == TypeId::of::<InvocationRequest>() {
+            Schema::described_request::<InvocationRequest>()
+        } else {
+            Schema::traced::<T>()
+        }
+    }
+}
+
+/// A request that can move to the thread on which the user function runs.
+#[diagnostic::on_unimplemented(
+    message = "the request of an entrypoint cannot be `{Self}`, which is not `Send`",
+    label = "cannot be sent between threads",
+    note = "help: write `Arc` instead of `Rc` in the type"
+)]
+pub trait SendRequest: Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send> SendRequest for T {}
+
+impl Call {
+    fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
+        let request = T::parse(&self.body)?;
+        if let Some(seconds) = requested_timeout(&request) {
+            // The context ignores a deadline later than the configured one.
+            let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
+            self.context.set_earlier_deadline(self.started + timeout);
+        }
+        Ok(request)
+    }
+
+    fn context(&self) -> RequestContext {
+        self.context.clone()
+    }
+
+    fn start<F, R>(self, run_on: RunOn, run: F) -> Job
+    where
+        F: FnOnce(EventBuffer) -> R,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        let buffer = EventBuffer::new(self.format, run_on);
+        let future = AgentRuntimeContext::scope(self.context, run(buffer.clone()));
+        let future: HandlerFuture = if self.span.is_none() {
+            Box::pin(future)
+        } else {
+            Box::pin(future.instrument(self.span))
+        };
+        Job { future, buffer }
+    }
+}
+
+/// The `timeout` of an [`InvocationRequest`], in seconds.
+fn requested_timeout<T: 'static>(request: &T) -> Option<u64> {
+    let request: &dyn Any = request;
+    request.downcast_ref::<InvocationRequest>()?.timeout
+}
+
+/// Parses the body into the type of the first parameter.
+pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Error> {
+    call.request()
+}
+
+/// The context of the invocation.
+pub fn context(call: &Call) -> RequestContext {
+    call.context()
+}
+
+/// Starts an `async` function, on the async workers.
+pub fn on_worker<F, R>(call: Call, run: F) -> Job
+where
+    F: FnOnce(EventBuffer) -> R,
+    R: Future<Output = Outcome> + Send + 'static,
+{
+    call.start(RunOn::Async, run)
+}
+
+/// Starts a plain function, on a blocking thread.
+pub fn on_blocking_thread<F, R>(call: Call, run: F) -> Job
+where
+    F: FnOnce(EventBuffer) -> R,
+    R: Future<Output = Outcome> + Send + 'static,
+{
+    call.start(RunOn::Blocking, run)
+}
+
+/// The second parameter of an entrypoint. A macro sees no types, so this trait checks them.
+#[diagnostic::on_unimplemented(
+    message = "the second parameter of an entrypoint must be `ppio::RequestContext`, not `{Self}`",
+    label = "expected the context",
+    note = "help: write `ppio::RequestContext` or `&ppio::RequestContext`"
+)]
+pub trait PassContext<'a> {
+    #[doc(hidden)]
+    fn pass(context: &'a RequestContext) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> PassContext<'a> for RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context.clone()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> PassContext<'a> for &'a RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context
+    }
+}
+
+/// Passes the context by value or by reference.
+pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
+    C::pass(context)
+}
+
+/// A closure or function that can be an entrypoint without the macro: it takes the request and
+/// optionally the context, is `async` or not, and returns an [`IntoReply`].
+///
+/// `Marker` distinguishes the four signatures; it is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an entrypoint",
+    label = "not an entrypoint",
+    note = "help: take the request and optionally a `ppio::RequestContext`, and return a type that implements `ppio::IntoReply`"
+)]
+pub trait Entrypoint<Marker>: Send + Sync + 'static {
+    /// The type of the request.
+    #[doc(hidden)]
+    type Request: AgentRequest;
+
+    #[doc(hidden)]
+    fn start(&self, call: Call) -> Result<Job, Error>;
+}
+
+/// Marks an asynchronous entrypoint.
+#[derive(Debug)]
+pub struct Async<T>(T);
+/// Marks a synchronous entrypoint.
+#[derive(Debug)]
+pub struct Blocking<T>(T);
+
+impl<F, T, R> Entrypoint<Async<(T,)>> for F
+where
+    F: Fn(T) -> R + Send + Sync + 'static,
+    T: AgentRequest + Send,
+    R: Future<Output: IntoReply> + Send + 'static,
+{
+    type Request = T;
+
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let future = self(call.request()?);
+        Ok(on_worker(call, |buffer| async move {
+            future.await.deliver(buffer).await
+        }))
+    }
+}
+
+impl<F, T, R> Entrypoint<Async<(T, RequestContext)>> for F
+where
+    F: Fn(T, RequestContext) -> R + Send + Sync + 'static,
+    T: AgentRequest + Send,
+    R: Future<Output: IntoReply> + Send + 'static,
+{
+    type Request = T;
+
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let future = self(call.request()?, call.context());
+        Ok(on_worker(call, |buffer| async move {
+            future.await.deliver(buffer).await
+        }))
+    }
+}
+
+impl<F, T, R> Entrypoint<Blocking<(T,)>> for F
+where
+    F: Fn(T) -> R + Clone + Send + Sync + 'static,
+    T: AgentRequest + Send,
+    R: IntoReply + Send + 'static,
+{
+    type Request = T;
+
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let (request, function) = (call.request()?, self.clone());
+        Ok(on_blocking_thread(call, |buffer| async move {
+            function(request).deliver(buffer).await
+        }))
+    }
+}
+
+impl<F, T, R> Entrypoint<Blocking<(T, RequestContext)>> for F
+where
+    F: Fn(T, RequestContext) -> R + Clone + Send + Sync + 'static,
+    T: AgentRequest + Send,
+    R: IntoReply + Send + 'static,
+{
+    type Request = T;
+
+    fn start(&self, mut call: Call) -> Result<Job, Error> {
+        let (request, context, function) = (call.request()?, call.context(), self.clone());
+        Ok(on_blocking_thread(call, |buffer| async move {
+            function(request, context).deliver(buffer).await
+        }))
+    }
+}

@@ -1,0 +1,260 @@
+//! `POST /invocations`: from a request to the user function and back.
+
+pub(crate) mod autoref;
+pub(crate) mod blocking_pool;
+pub(crate) mod counters;
+pub(crate) mod event_buffer;
+pub(crate) mod executor;
+pub(crate) mod guard;
+pub(crate) mod handler;
+mod payload;
+pub(crate) mod reply;
+mod sse_body;
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use tokio::sync::watch;
+
+use self::blocking_pool::BlockingPool;
+use self::counters::Counters;
+use self::executor::InvocationFuture;
+use self::guard::{Admission, InvocationGuard};
+use self::handler::{Call, Handler};
+use self::reply::Outcome;
+use self::sse_body::SseBody;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Body, BodyEnd, Request, Response};
+use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
+use crate::exchange::error::Error;
+use crate::exchange::header_names::X_ACCEL_BUFFERING;
+use crate::exchange::json;
+use crate::exchange::per_connection::PerConnection;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::scoped_body::scoped;
+
+/// What the configuration says about invocations.
+#[derive(Debug, Clone)]
+pub(crate) struct InvocationSettings {
+    /// The time until the head of a response is due, then the longest silence of a stream.
+    pub(crate) timeout: Duration,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) blocking_threads: usize,
+}
+
+/// Runs the invocations of one connection.
+pub(crate) struct Invoker {
+    handler: Handler,
+    admission: PerConnection<Admission>,
+    pool: BlockingPool,
+    has_middleware: bool,
+    timeout: Duration,
+    heartbeat: Option<Duration>,
+}
+
+impl Invoker {
+    pub(crate) fn new(
+        handler: Handler,
+        settings: &InvocationSettings,
+        has_middleware: bool,
+        shutdown: watch::Receiver<()>,
+    ) -> Self {
+        Self {
+            handler,
+            admission: PerConnection::new(Admission::new(settings.max_concurrency, shutdown)),
+            pool: BlockingPool::new(settings.blocking_threads),
+            has_middleware,
+            timeout: settings.timeout,
+            heartbeat: settings.heartbeat,
+        }
+    }
+
+    /// The same invoker for another connection.
+    pub(crate) fn for_connection(&self) -> Self {
+        Self {
+            handler: Arc::clone(&self.handler),
+            admission: self.admission.for_connection(),
+            pool: self.pool.for_connection(),
+            has_middleware: self.has_middleware,
+            timeout: self.timeout,
+            heartbeat: self.heartbeat,
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.admission.counters
+    }
+}
+
+/// Answers one invocation.
+///
+/// hyper copies this future several times, so it is kept small: the steps are plain functions, and
+/// waiting for a handler, which most requests do not need, is boxed.
+pub(crate) async fn invoke(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let context = RequestContext::from(NewContext {
+        request_id: exchange.request_id.clone(),
+        headers: parts.headers,
+        extensions: parts.extensions,
+        deadline: exchange.deadline,
+        tasks: exchange.tasks.clone(),
+    });
+    let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
+    let body = match payload::read(guard.context().headers(), body).await {
+        Ok(body) => body,
+        Err(error) => return Err(guard.failed(error)),
+    };
+    let mut invocation = match start(invoker, exchange, body, guard.context().clone()) {
+        Ok(invocation) => invocation,
+        Err(error) => return Err(guard.failed(error)),
+    };
+    // Most handlers that do not wait for anything are done at the first poll.
+    let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
+    let head = match first {
+        Poll::Ready(head) => head,
+        Poll::Pending => match Box::pin(wait(
+            &mut invocation,
+            exchange.started,
+            guard.context().deadline().unwrap_or(exchange.deadline),
+        ))
+        .await
+        {
+            Ok(head) => head,
+            Err(error) => return Err(guard.failed(error)),
+        },
+    };
+    respond(invoker, exchange, invocation, head, guard)
+}
+
+/// Starts the handler, which parses the body.
+fn start(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    body: Bytes,
+    context: RequestContext,
+) -> Result<InvocationFuture, Error> {
+    context.set_body(body.clone());
+    record_session(exchange, &context);
+    // Middleware runs in a context of its own, which takes the session from the body as well.
+    if invoker.has_middleware
+        && let Some(outer) = AgentRuntimeContext::current()
+    {
+        outer.set_body(body.clone());
+    }
+    let call = Call {
+        body,
+        context,
+        format: exchange.format,
+        span: exchange.span.clone(),
+        started: exchange.started,
+    };
+    // The call is not used again after a panic in the request's `Deserialize`.
+    let job = catch_unwind(AssertUnwindSafe(|| (invoker.handler)(call)))
+        .unwrap_or_else(|panic| Err(Rejection::from_panic(panic.as_ref()).into()))?;
+    Ok(InvocationFuture::new(job, invoker.pool.clone()))
+}
+
+/// Adds the session, which may be in the body, to the span of the invocation.
+fn record_session(exchange: &Exchange, context: &RequestContext) {
+    if !exchange.span.is_disabled()
+        && let Some(id) = context.session_id()
+    {
+        exchange.span.record("session_id", id);
+    }
+}
+
+/// Polls the handler until it is done or has begun a stream (`None`).
+fn poll_head(invocation: &mut InvocationFuture, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    match Pin::new(&mut *invocation).poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if invocation.buffer().is_streaming() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+async fn wait(
+    invocation: &mut InvocationFuture,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Option<Outcome>, Error> {
+    let head = poll_fn(|cx| poll_head(invocation, cx));
+    tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), head)
+        .await
+        .map_err(|_| Rejection::TimedOut(deadline - started).into())
+}
+
+fn respond(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    invocation: InvocationFuture,
+    head: Option<Outcome>,
+    mut guard: InvocationGuard,
+) -> Result<Response, Error> {
+    match head {
+        Some(Outcome::Value(value)) => {
+            let duration = guard.succeeded(StatusCode::OK, 0);
+            let id = exchange.request_id.as_str();
+            let body = json::finish(value, exchange.format, duration, id);
+            Ok(json::response(StatusCode::OK, body))
+        }
+        Some(Outcome::Response(response)) => Ok(user_response(exchange, *response, guard)),
+        Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
+            Err(guard.failed(error))
+        }
+        outcome => Ok(stream(invoker, invocation, outcome, guard)),
+    }
+}
+
+/// A response that the handler made. The invocation ends when its body does.
+fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationGuard) -> Response {
+    let status = response.status();
+    if !response.body().is_user_body() {
+        guard.succeeded(status, 0);
+        return response;
+    }
+    let context = guard.context().clone();
+    response.map(|body| {
+        let body = body.on_end(move |end| match end {
+            BodyEnd::Complete => {
+                guard.succeeded(status, 0);
+            }
+            BodyEnd::Failed => guard.stream_failed(&Rejection::ResponseCut.into(), 0),
+            BodyEnd::Dropped => drop(guard),
+        });
+        scoped(body, context, &exchange.span)
+    })
+}
+
+fn stream(
+    invoker: &Invoker,
+    invocation: InvocationFuture,
+    outcome: Option<Outcome>,
+    guard: InvocationGuard,
+) -> Response {
+    let mut body = SseBody::new(invocation, guard, invoker.heartbeat, invoker.timeout);
+    if let Some(outcome) = outcome {
+        body.end(outcome);
+    }
+    let mut response = Response::new(Body::stream(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,172 @@
+//! The body of an event stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::{Instant, Sleep};
+
+use super::executor::InvocationFuture;
+use super::guard::InvocationGuard;
+use super::reply::Outcome;
+use crate::exchange::error::Error;
+use crate::exchange::json;
+use crate::exchange::rejection::Rejection;
+
+/// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
+const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+
+/// Polls the handler when the connection wants more data, and sends the events that it wrote.
+pub(crate) struct SseBody {
+    invocation: InvocationFuture,
+    guard: InvocationGuard,
+    heartbeat: Option<Duration>,
+    /// How long the handler may produce nothing.
+    max_silence: Duration,
+    last_item: Instant,
+    last_byte: Instant,
+    /// The connection has taken a frame and has not polled for another one yet.
+    writing: bool,
+    /// One timer for both limits. It is not reset at every item: when it fires, the instants above
+    /// decide whether a limit is reached.
+    timer: Option<Pin<Box<Sleep>>>,
+    state: StreamState,
+}
+
+#[derive(PartialEq, Eq)]
+enum StreamState {
+    Running,
+    /// The handler is done. This event, if not empty, is the last one.
+    Last(Bytes),
+    Ended,
+}
+
+impl SseBody {
+    pub(crate) fn new(
+        invocation: InvocationFuture,
+        guard: InvocationGuard,
+        heartbeat: Option<Duration>,
+        max_silence: Duration,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            invocation,
+            guard,
+            heartbeat,
+            max_silence,
+            last_item: now,
+            last_byte: now,
+            writing: false,
+            timer: None,
+            state: StreamState::Running,
+        }
+    }
+
+    /// Ends the stream with the outcome of the handler, after the events that it wrote.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        let items = self.invocation.buffer().items();
+        self.state = StreamState::Last(match outcome {
+            Outcome::Failed(error) => {
+                self.guard.stream_failed(&error, items);
+                json::error_event(&error)
+            }
+            // A handler that has begun a stream returns no value or response.
+            Outcome::StreamEnded | Outcome::Value(_) | Outcome::Response(_) => {
+                self.guard.succeeded(StatusCode::OK, items);
+                Bytes::new()
+            }
+        });
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Timer> {
+        loop {
+            let now = Instant::now();
+            if std::mem::take(&mut self.writing) {
+                // The handler is not polled while a client reads slowly, so that time does not
+                // count as silence.
+                self.last_item += now - self.last_byte;
+                self.last_byte = now;
+            }
+            let stalls = self.last_item + self.max_silence;
+            let beats = self.heartbeat.map(|interval| self.last_byte + interval);
+            if now >= stalls {
+                return Poll::Ready(Timer::Stalled);
+            }
+            if beats.is_some_and(|beats| now >= beats) {
+                return Poll::Ready(Timer::Heartbeat);
+            }
+            let next = beats.map_or(stalls, |beats| beats.min(stalls));
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            // A timer that fires early is set again.
+            if timer.is_elapsed() || timer.deadline() > next {
+                timer.as_mut().reset(next);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl HttpBody for SseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            if self.state == StreamState::Running
+                && let Poll::Ready(outcome) = Pin::new(&mut self.invocation).poll(cx)
+            {
+                self.end(outcome);
+            }
+            // Events that were written before the end are sent before it.
+            let events = self.invocation.buffer().take();
+            if !events.is_empty() {
+                self.last_item = Instant::now();
+                self.last_byte = self.last_item;
+                self.writing = true;
+                return Poll::Ready(Some(Ok(Frame::data(events))));
+            }
+            match std::mem::replace(&mut self.state, StreamState::Ended) {
+                StreamState::Running => self.state = StreamState::Running,
+                StreamState::Last(event) if !event.is_empty() => {
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                }
+                StreamState::Last(_) | StreamState::Ended => return Poll::Ready(None),
+            }
+            match self.poll_timer(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Timer::Heartbeat) => {
+                    self.last_byte = Instant::now();
+                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(HEARTBEAT)))));
+                }
+                Poll::Ready(Timer::Stalled) => {
+                    let stalled = Rejection::StreamStalled(self.max_silence);
+                    self.end(Outcome::Failed(stalled.into()));
+                }
+            }
+        }
+    }
+}
+
+/// A limit that was reached.
+enum Timer {
+    Heartbeat,
+    Stalled,
+}
+
+impl Drop for SseBody {
+    fn drop(&mut self) {
+        if self.state == StreamState::Running {
+            self.guard.cancelled(self.invocation.buffer().items());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The state that the requests of one agent share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ppio_agent_protocol::ByteSize;
+
+use super::cors::Cors;
+use super::host::AllowedHosts;
+use super::middleware::{Middleware, MiddlewareChains};
+use super::shutdown::Shutdown;
+use crate::endpoints::index::Index;
+use crate::endpoints::ping::Ping;
+use crate::exchange::task_tracker::TaskTracker;
+use crate::invocation::handler::Handler;
+use crate::invocation::{InvocationSettings, Invoker};
+
+/// What the configuration says about connections and requests.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerSettings {
+    pub(crate) cors: Cors,
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) max_request_size: ByteSize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) shutdown_grace: Duration,
+    /// Whether there is a route `/metrics`.
+    pub(crate) enable_metrics: bool,
+}
+
+/// A configured agent.
+pub(crate) struct Agent {
+    pub(crate) settings: ServerSettings,
+    pub(crate) chains: MiddlewareChains,
+    pub(crate) invoker: Invoker,
+    pub(crate) ping: Ping,
+    pub(crate) index: Index,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        settings: ServerSettings,
+        invocation: &InvocationSettings,
+        handler: Handler,
+        middleware: Vec<Middleware>,
+        ping: Ping,
+        index: Index,
+    ) -> Self {
+        let chains = MiddlewareChains::new(middleware);
+        let shutdown = Shutdown::new();
+        let has_middleware = !chains.invocations.is_empty();
+        Self {
+            settings,
+            invoker: Invoker::new(handler, invocation, has_middleware, shutdown.subscribe()),
+            chains,
+            ping,
+            index,
+            tasks: TaskTracker::new(),
+            shutdown,
+        }
+    }
+}
+
+/// The agent as the requests of one connection share it. A clone counts a reference that belongs to
+/// the connection; see [`PerConnection`](crate::exchange::per_connection::PerConnection).
+#[derive(Clone)]
+pub(crate) struct ConnectionAgent(Arc<ConnectionState>);
+
+struct ConnectionState {
+    agent: Arc<Agent>,
+    invoker: Invoker,
+    tasks: TaskTracker,
+}
+
+impl ConnectionAgent {
+    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+        Self(Arc::new(ConnectionState {
+            invoker: agent.invoker.for_connection(),
+            tasks: agent.tasks.for_connection(),
+            agent,
+        }))
+    }
+
+    /// The invoker of this connection.
+    pub(crate) fn invoker(&self) -> &Invoker {
+        &self.0.invoker
+    }
+
+    /// The task tracker of this connection.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+}
+
+impl Deref for ConnectionAgent {
+    type Target = Agent;
+
+    fn deref(&self) -> &Agent {
+        &self.0.agent
+    }
+}

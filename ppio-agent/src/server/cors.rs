@@ -1,0 +1,277 @@
+//! The CORS policy: which web pages may call the agent.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use ppio_agent_protocol::headers::REQUEST_ID;
+
+use super::host;
+
+/// How long a browser may cache a preflight, in seconds.
+const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// The configured policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Cors {
+    origins: Origins,
+    credentials: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Origins {
+    Any,
+    These(Vec<String>),
+    /// The default: pages of the agent's own origin and of this machine.
+    Local,
+}
+
+/// The sender of a request, according to its `Origin`.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// A program, or a page of the same origin whose browser sends no `Origin`.
+    Program,
+    /// A page that may read the response, with its `Access-Control-Allow-Origin`.
+    Page(HeaderValue),
+    /// A page that may not read the response.
+    ForeignPage,
+}
+
+impl Cors {
+    /// A policy that allows no page of another origin.
+    pub(crate) fn none() -> Self {
+        Self {
+            origins: Origins::These(Vec::new()),
+            credentials: false,
+        }
+    }
+
+    /// Makes a policy, or returns what is wrong with it. `None` is the default, not an empty list.
+    pub(crate) fn new(origins: Option<&[String]>, credentials: bool) -> Result<Self, String> {
+        let origins = match origins {
+            None => Origins::Local,
+            Some(origins) if origins.iter().any(|origin| origin == "*") => Origins::Any,
+            Some(origins) => Origins::These(
+                origins
+                    .iter()
+                    .map(|origin| {
+                        normalize(origin).ok_or_else(|| {
+                            format!(
+                                "PPIO_AGENT_CORS_ORIGINS: {origin:?} is not an origin such as \
+                                 https://example.com"
+                            )
+                        })
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+        };
+        if credentials && !matches!(origins, Origins::These(_)) {
+            return Err(
+                "PPIO_AGENT_CORS_CREDENTIALS needs PPIO_AGENT_CORS_ORIGINS to name its origins: \
+                 browsers refuse credentials with `*`"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            origins,
+            credentials,
+        })
+    }
+
+    /// Whether a request is a browser's preflight.
+    pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+        method == Method::OPTIONS
+            && headers.contains_key(ORIGIN)
+            && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    }
+
+    /// Classifies the sender of a request for `authority`, the host and port in the request.
+    pub(crate) fn caller(&self, origin: Option<&HeaderValue>, authority: Option<&[u8]>) -> Caller {
+        let Some(origin) = origin else {
+            return Caller::Program;
+        };
+        let allowed = match &self.origins {
+            Origins::Any => return Caller::Page(HeaderValue::from_static("*")),
+            Origins::These(origins) => origin
+                .to_str()
+                .is_ok_and(|origin| origins.iter().any(|allowed| allowed == origin)),
+            Origins::Local => origin.to_str().is_ok_and(|origin| {
+                let page = origin
+                    .strip_prefix("http://")
+                    .or_else(|| origin.strip_prefix("https://"));
+                page.filter(|page| !page.is_empty()).is_some_and(|page| {
+                    authority.is_some_and(|agent| agent.eq_ignore_ascii_case(page.as_bytes()))
+                        || host::is_loopback(page)
+                })
+            }),
+        };
+        if allowed {
+            Caller::Page(origin.clone())
+        } else {
+            Caller::ForeignPage
+        }
+    }
+
+    /// Whether calls of pages that may not read responses are rejected. A configured list only
+    /// decides what browsers show to pages, so that other clients that send an `Origin` are not
+    /// affected.
+    pub(crate) fn refuses_foreign_pages(&self) -> bool {
+        matches!(self.origins, Origins::Local)
+    }
+
+    /// Adds the headers of the policy to a response. `cacheable` is false where no cache keeps the
+    /// response for other callers.
+    pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
+        let varies = match self.origins {
+            Origins::Any => false,
+            Origins::These(_) => true,
+            Origins::Local => cacheable || !matches!(caller, Caller::Program),
+        };
+        if varies {
+            // A cache has to know that the response depends on the origin, also if the request had
+            // none.
+            response.append(VARY, HeaderValue::from_static("origin"));
+        }
+        let Caller::Page(allowed) = caller else {
+            return;
+        };
+        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
+        response.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(REQUEST_ID),
+        );
+        if self.credentials {
+            response.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
+        }
+    }
+
+    /// Adds the headers of a preflight response, if the origin is allowed.
+    pub(crate) fn apply_preflight(
+        caller: &Caller,
+        request: &HeaderMap,
+        allow: &'static str,
+        response: &mut HeaderMap,
+    ) {
+        response.append(
+            VARY,
+            HeaderValue::from_static("access-control-request-headers"),
+        );
+        if !matches!(caller, Caller::Page(_)) {
+            return;
+        }
+        response.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(allow),
+        );
+        if let Some(names) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            response.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+        response.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    }
+}
+
+/// An origin as browsers send it: scheme and authority, in lower case.
+fn normalize(origin: &str) -> Option<String> {
+    let uri: Uri = origin.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let authority = uri.authority()?;
+    let bare = uri.path() == "/" && uri.query().is_none() && !authority.as_str().contains('@');
+    bare.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENT: &[u8] = b"agent.example:8080";
+
+    fn answer(cors: &Cors, origin: &'static str) -> HeaderMap {
+        let origin = HeaderValue::from_static(origin);
+        let mut answer = HeaderMap::new();
+        cors.apply(&cors.caller(Some(&origin), Some(AGENT)), true, &mut answer);
+        answer
+    }
+
+    fn these(origins: &[&str], credentials: bool) -> Result<Cors, String> {
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        Cors::new(Some(&origins), credentials)
+    }
+
+    #[test]
+    fn credentials_are_refused_with_a_star() {
+        assert!(these(&["*"], true).is_err());
+        assert!(Cors::new(None, true).is_err());
+        let answer = answer(&these(&["*"], false).unwrap(), "https://a.example");
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert!(!answer.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+
+    #[test]
+    fn only_listed_origins_are_allowed() {
+        let cors = these(&["https://A.example/"], true).unwrap();
+        let good = answer(&cors, "https://a.example");
+        assert_eq!(good[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.example");
+        assert_eq!(good[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(good[VARY], "origin");
+        for other in ["https://a.example.evil.example", "http://a.example", "null"] {
+            let bad = answer(&cors, other);
+            assert!(!bad.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{other}");
+            assert_eq!(bad[VARY], "origin");
+        }
+    }
+
+    #[test]
+    fn the_default_allows_the_agents_origin_and_this_machine() {
+        let cors = Cors::new(None, false).unwrap();
+        for origin in [
+            "http://agent.example:8080",
+            "https://agent.example:8080",
+            "http://localhost:3000",
+            "https://localhost",
+            "http://127.0.0.1:8080",
+            "http://127.9.9.9",
+            "http://[::1]:5173",
+            "http://8080-iabc.localhost:3000",
+        ] {
+            let good = answer(&cors, origin);
+            assert_eq!(good[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
+            assert_eq!(good[VARY], "origin");
+        }
+        for origin in [
+            "https://agent.example",
+            "http://agent.example:80",
+            "http://x.agent.example:8080",
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://evil.example/.localhost",
+            "ftp://localhost",
+            "localhost",
+            "http://",
+            "null",
+            "file://",
+            "",
+        ] {
+            let bad = answer(&cors, origin);
+            assert!(!bad.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{origin}");
+            assert_eq!(bad[VARY], "origin");
+        }
+    }
+
+    #[test]
+    fn an_invalid_origin_is_refused() {
+        for bad in [
+            "example.com",
+            "https://a/b",
+            "https://u@a",
+            "https://a?x",
+            "",
+        ] {
+            assert!(these(&[bad], false).is_err(), "{bad}");
+        }
+    }
+}

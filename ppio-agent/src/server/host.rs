@@ -1,0 +1,233 @@
+//! Host names: which of them mean this machine, and which an agent on loopback serves.
+
+use std::net::IpAddr;
+
+/// The hosts that an agent on a loopback address serves, beside the names of loopback.
+///
+/// A page whose own name resolves to 127.0.0.1 (DNS rebinding) has the same origin as such an
+/// agent; only the `Host` of its requests differs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AllowedHosts {
+    any: bool,
+    names: Vec<String>,
+}
+
+impl AllowedHosts {
+    /// Takes host names and addresses without a port, and `*` for every host.
+    pub(crate) fn new(hosts: &[String]) -> Result<Self, String> {
+        let mut allowed = Self::default();
+        for host in hosts {
+            if host == "*" {
+                allowed.any = true;
+            } else if is_valid(host.as_bytes()) && !host.is_empty() && without_port(host) == host {
+                allowed.allow(host);
+            } else {
+                return Err(format!(
+                    "PPIO_AGENT_ALLOWED_HOSTS: {host:?} is not a host name such as \
+                     agent.example.com"
+                ));
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// Adds a host.
+    pub(crate) fn allow(&mut self, host: &str) {
+        self.names.push(bare(host).to_ascii_lowercase());
+    }
+
+    /// Whether requests for `authority`, a host with or without a port, are served.
+    pub(crate) fn allows(&self, authority: &[u8]) -> bool {
+        self.any
+            || is_usual(authority)
+            || std::str::from_utf8(authority).is_ok_and(|authority| {
+                is_loopback(authority) || {
+                    let host = bare(without_port(authority));
+                    self.names
+                        .iter()
+                        .any(|name| host.eq_ignore_ascii_case(name))
+                }
+            })
+    }
+}
+
+/// Whether an authority names this machine and no other: `localhost`, a name under it, or a
+/// loopback address, with or without a port.
+pub(crate) fn is_loopback(authority: &str) -> bool {
+    let host = bare(without_port(authority));
+    if host.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    // RFC 6761, section 6.3: names under `localhost` resolve to loopback.
+    host.len()
+        .checked_sub(".localhost".len())
+        .and_then(|end| host.split_at_checked(end))
+        .is_some_and(|(label, domain)| {
+            domain.eq_ignore_ascii_case(".localhost")
+                && !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        })
+}
+
+/// Whether this is the usual authority of a local client. Every request to an agent on loopback is
+/// checked, so the usual case needs no parsing.
+fn is_usual(authority: &[u8]) -> bool {
+    let rest = authority
+        .strip_prefix(b"127.0.0.1")
+        .or_else(|| authority.strip_prefix(b"localhost"));
+    match rest {
+        Some([b':', port @ ..]) => port.iter().all(u8::is_ascii_digit),
+        Some(rest) => rest.is_empty(),
+        None => false,
+    }
+}
+
+/// Whether the bytes can be the value of a `Host` header (RFC 9110, section 7.2).
+pub(crate) fn is_valid(host: &[u8]) -> bool {
+    is_usual(host)
+        || host.iter().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'.' | b'-'
+                        | b':'
+                        | b'_'
+                        | b'~'
+                        | b'%'
+                        | b'['
+                        | b']'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b','
+                        | b';'
+                        | b'='
+                )
+        })
+}
+
+/// Takes the port off an authority.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit())
+                && (host.ends_with(']') || !host.contains(':')) =>
+        {
+            host
+        }
+        _ => authority,
+    }
+}
+
+/// A host without the brackets of an IPv6 address and without the dot of a complete name.
+pub(crate) fn bare(host: &str) -> &str {
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(address) => address,
+        None => host.strip_suffix('.').unwrap_or(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_names_and_addresses_are_recognized() {
+        for authority in [
+            "localhost",
+            "localhost:8080",
+            "LocalHost:",
+            "localhost.",
+            "localhost.:80",
+            "8080-iabc.localhost:3000",
+            "a.b.localhost",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "127.255.0.9",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(authority), "{authority}");
+        }
+        for authority in [
+            "",
+            ":8080",
+            ".localhost",
+            "localhost.example",
+            "mylocalhost",
+            "localhost:80:80",
+            "localhost:80x",
+            "localhost@evil.example",
+            "evil.example/.localhost",
+            "127.0.0.1.example",
+            "127.0.0.1:8080.example",
+            "128.0.0.1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::2]",
+            "[::1]x",
+            "[::1",
+            "é.localhost",
+            "évil",
+        ] {
+            assert!(!is_loopback(authority), "{authority}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_are_allowed_by_name_and_with_any_port() {
+        let hosts = ["Agent.Example".to_owned(), "10.0.0.1".to_owned()];
+        let mut allowed = AllowedHosts::new(&hosts).unwrap();
+        allowed.allow("my-box");
+        for good in [
+            "agent.example",
+            "AGENT.example:443",
+            "agent.example.",
+            "10.0.0.1:80",
+            "my-box:8080",
+            "localhost",
+        ] {
+            assert!(allowed.allows(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "agent.example.evil",
+            "x.agent.example",
+            "10.0.0.2",
+            "",
+            "\u{ff}",
+        ] {
+            assert!(!allowed.allows(bad.as_bytes()), "{bad}");
+        }
+        assert!(
+            AllowedHosts::new(&["*".into()])
+                .unwrap()
+                .allows(b"anything")
+        );
+        assert!(
+            AllowedHosts::new(&["[::2]".into()])
+                .unwrap()
+                .allows(b"[::2]:80")
+        );
+    }
+
+    #[test]
+    fn an_invalid_host_name_is_refused() {
+        for bad in ["", "https://a", "a/b", "a:80", "a b", "u@a"] {
+            assert!(AllowedHosts::new(&[bad.into()]).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Checks of a request's head before user code runs.
+
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, HeaderValue, Version};
+
+use super::host::{self, AllowedHosts};
+use crate::exchange::body::Request;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_headers::RequestHeaders;
+
+/// How a request reached the agent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ingress {
+    /// Through a server outside this crate, which checks messages and hosts itself.
+    Service,
+    /// Over a connection that this crate accepted.
+    Listener {
+        /// Whether the listener is bound to a loopback address.
+        is_loopback: bool,
+    },
+}
+
+impl Ingress {
+    /// Checks what RFC 9112 requires of a head, and the host in it.
+    pub(crate) fn check(
+        self,
+        request: &Request,
+        headers: &RequestHeaders<'_>,
+        hosts: &AllowedHosts,
+    ) -> Result<(), Rejection> {
+        let Self::Listener { is_loopback } = self else {
+            return Ok(());
+        };
+        if headers.has_transfer_encoding {
+            check_transfer_encoding(request.headers())?;
+        }
+        if headers.repeats_host {
+            return Err(Rejection::RepeatedHost);
+        }
+        match headers.host {
+            Some(host) if !host::is_valid(host.as_bytes()) => return Err(Rejection::InvalidHost),
+            None if request.version() >= Version::HTTP_11 => return Err(Rejection::NoHost),
+            _ => {}
+        }
+        if is_loopback
+            && let Some(authority) = authority(request, headers)
+            && !hosts.allows(authority)
+        {
+            return Err(Rejection::HostNotAllowed {
+                host: excerpt(authority),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// With another coding beside `chunked`, proxies can disagree about where the body ends.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only = codings.next().filter(|_| codings.next().is_none());
+    if !only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let found = headers.get_all(TRANSFER_ENCODING).iter();
+        let found: Vec<_> = found.map(|coding| excerpt(coding.as_bytes())).collect();
+        return Err(Rejection::TransferCoding {
+            found: found.join(", "),
+        });
+    }
+    Ok(())
+}
+
+/// The host and port that a request is for. A complete URI in the request line comes before `Host`
+/// (RFC 9112, section 3.2.2).
+pub(crate) fn authority<'a>(
+    request: &'a Request,
+    headers: &RequestHeaders<'a>,
+) -> Option<&'a [u8]> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => headers.host.map(HeaderValue::as_bytes),
+    }
+}
+
+/// The beginning of what a client sent, for an error text.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(200).collect()
+}

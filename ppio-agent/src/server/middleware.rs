@@ -1,0 +1,208 @@
+//! User code around the endpoints.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::exchange::Exchange;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::error::{BoxError, Error, ErrorChain};
+
+/// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
+#[diagnostic::on_unimplemented(
+    message = "middleware cannot return `{Self}`",
+    label = "not a response",
+    note = "help: return `ppio::Response`, or `Result<ppio::Response, ppio::Error>`"
+)]
+pub trait IntoResponse {
+    /// Returns the response or the error.
+    fn into_response(self) -> Result<Response, Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoResponse for Response {
+    fn into_response(self) -> Result<Response, Error> {
+        Ok(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
+    fn into_response(self) -> Result<Response, Error> {
+        self.map_err(Error::from_boxable)
+    }
+}
+
+/// Makes middleware of an annotated function.
+pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
+where
+    F: Fn(Request, Next) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Middleware::new(middleware, order, all)
+}
+
+/// Converts what an annotated function returned.
+pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
+    answer.into_response()
+}
+
+/// The first parameter of middleware. A macro sees no types, so this trait checks it.
+#[diagnostic::on_unimplemented(
+    message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
+    label = "expected `ppio::Request`",
+    note = "help: write `ppio::Request`"
+)]
+pub trait PassRequest {
+    #[doc(hidden)]
+    fn pass(request: Request) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassRequest for Request {
+    fn pass(request: Request) -> Self {
+        request
+    }
+}
+
+/// Passes the request.
+pub fn pass_request<T: PassRequest>(request: Request) -> T {
+    T::pass(request)
+}
+
+/// The second parameter of middleware. A macro sees no types, so this trait checks it.
+#[diagnostic::on_unimplemented(
+    message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
+    label = "expected `ppio::Next`",
+    note = "help: write `ppio::Next`"
+)]
+pub trait PassNext {
+    #[doc(hidden)]
+    fn pass(next: Next) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl PassNext for Next {
+    fn pass(next: Next) -> Self {
+        next
+    }
+}
+
+/// Passes the [`Next`].
+pub fn pass_next<T: PassNext>(next: Next) -> T {
+    T::pass(next)
+}
+
+/// The future of middleware or of an endpoint.
+pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+/// One middleware function and where it belongs.
+#[derive(Clone)]
+pub struct Middleware {
+    run: Arc<dyn Fn(Request, Next) -> ResponseFuture + Send + Sync>,
+    order: i32,
+    all: bool,
+}
+
+impl Middleware {
+    /// Boxes a function. The lowest `order` is outermost; `all` wraps every route.
+    pub fn new<F, R>(middleware: F, order: i32, all: bool) -> Self
+    where
+        F: Fn(Request, Next) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoResponse> + Send + 'static,
+    {
+        Self {
+            run: Arc::new(move |request, next| {
+                let future = middleware(request, next);
+                Box::pin(async move { future.await.into_response() })
+            }),
+            order,
+            all,
+        }
+    }
+}
+
+/// The middleware around the routes, outermost first.
+pub(crate) struct MiddlewareChains {
+    pub(crate) invocations: Arc<[Middleware]>,
+    pub(crate) others: Arc<[Middleware]>,
+}
+
+impl MiddlewareChains {
+    /// Sorts by order; middleware of the same order keeps its place.
+    pub(crate) fn new(mut all: Vec<Middleware>) -> Self {
+        all.sort_by_key(|middleware| middleware.order);
+        Self {
+            others: all
+                .iter()
+                .filter(|middleware| middleware.all)
+                .cloned()
+                .collect(),
+            invocations: all.into(),
+        }
+    }
+}
+
+/// The endpoint that a chain leads to.
+pub(crate) type Endpoint = Box<dyn FnOnce(Request) -> ResponseFuture + Send>;
+
+/// The middleware further in, and the endpoint behind it.
+pub struct Next {
+    exchange: Exchange,
+    chain: Arc<[Middleware]>,
+    position: usize,
+    endpoint: Endpoint,
+}
+
+impl Next {
+    pub(crate) fn new(exchange: Exchange, chain: Arc<[Middleware]>, endpoint: Endpoint) -> Self {
+        Self {
+            exchange,
+            chain,
+            position: 0,
+            endpoint,
+        }
+    }
+
+    /// Passes the request on and returns the response.
+    ///
+    /// Errors further in are responses already, so middleware sees the status and the body that the
+    /// caller receives.
+    pub async fn run(mut self, request: Request) -> Response {
+        let exchange = self.exchange.clone();
+        let result = match self.chain.get(self.position) {
+            Some(middleware) => {
+                let run = Arc::clone(&middleware.run);
+                self.position += 1;
+                let result = run(request, self).await;
+                if let Err(error) = &result {
+                    log_error(error);
+                }
+                result
+            }
+            None => (self.endpoint)(request).await,
+        };
+        result.unwrap_or_else(|error| exchange.error_response(&error))
+    }
+}
+
+/// Logs the error of middleware. Errors of the endpoint are logged by the endpoint.
+fn log_error(error: &Error) {
+    let (status, error_type) = (error.status(), error.error_type());
+    let (error, status) = (ErrorChain(error), status.as_u16());
+    if status >= 500 {
+        tracing::error!(%error, error_type, status, "middleware failed");
+    } else {
+        // At `debug`, so that invalid requests cannot fill the log.
+        tracing::debug!(%error, error_type, status, "middleware refused");
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next")
+            .field("left", &(self.chain.len() - self.position))
+            .finish_non_exhaustive()
+    }
+}

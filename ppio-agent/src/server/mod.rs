@@ -1,0 +1,166 @@
+//! Binds, accepts connections, and shuts down.
+
+pub(crate) mod agent;
+mod chunked_body;
+mod connection;
+pub(crate) mod cors;
+pub(crate) mod host;
+mod ingress;
+pub(crate) mod middleware;
+mod router;
+pub(crate) mod service;
+mod shutdown;
+pub(crate) mod signals;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::agent::Agent;
+use self::signals::Signals;
+
+/// How long accepting pauses if the system has no descriptors left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// A listening agent.
+///
+/// ```no_run
+/// # async fn example(app: ppio::AgentRuntimeApp) -> Result<(), ppio::StartError> {
+/// let server = app.bind().await?;
+/// println!("{}", server.url());
+/// server.serve().await;
+/// # Ok(()) }
+/// ```
+pub struct AgentRuntimeServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    agent: Arc<Agent>,
+}
+
+impl AgentRuntimeServer {
+    pub(crate) async fn listen(host: &str, port: u16, agent: Arc<Agent>) -> io::Result<Self> {
+        let listener = TcpListener::bind((host, port)).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            agent,
+        })
+    }
+
+    /// The address it listens on, with the actual port if port 0 was configured.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a URL that works on this machine.
+    pub fn url(&self) -> String {
+        format!("http://{}", reachable(self.address))
+    }
+
+    /// Serves until `shutdown` is ready, then shuts down: no new connections are accepted, running
+    /// requests and background tasks may finish within the shutdown grace, and the rest is aborted.
+    pub async fn serve_until(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let connections = self.accept_until(shutdown.as_mut()).await;
+        connections.shut_down(std::future::pending()).await;
+    }
+
+    pub(crate) async fn serve_with(self, signals: &mut Signals) {
+        let connections = self.accept_until(signals.next()).await;
+        tracing::info!("shutting down; a second signal cuts what still runs");
+        connections.shut_down(signals.next()).await;
+    }
+
+    async fn accept_until(self, shutdown: impl Future<Output = ()>) -> Connections {
+        let mut connections = Connections {
+            agent: self.agent,
+            is_loopback: self.address.ip().to_canonical().is_loopback(),
+            tasks: JoinSet::new(),
+        };
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return connections,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => connections.add(stream),
+                    // No descriptors are left, or the client has disconnected already.
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for AgentRuntimeServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentRuntimeServer")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connections of one server, each a task.
+struct Connections {
+    agent: Arc<Agent>,
+    /// Whether the listener is bound to a loopback address.
+    is_loopback: bool,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    fn add(&mut self, stream: TcpStream) {
+        // Removes finished connections from the set.
+        while self.tasks.try_join_next().is_some() {}
+        let agent = Arc::clone(&self.agent);
+        self.tasks
+            .spawn(connection::serve(stream, agent, self.is_loopback));
+    }
+
+    /// Waits for all connections and background tasks within the grace, then aborts the rest. `cut`
+    /// ends the grace early.
+    async fn shut_down(mut self, cut: impl Future<Output = ()>) {
+        self.agent.shutdown.begin();
+        let grace = self.agent.settings.shutdown_grace;
+        let deadline = Instant::now() + grace;
+        let finish = async {
+            while self.tasks.join_next().await.is_some() {}
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.agent.tasks.wait_idle(left).await;
+        };
+        let finished = tokio::select! {
+            finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
+            () = cut => false,
+        };
+        let running = self.agent.invoker.counters().running();
+        let tasks = self.agent.tasks.running();
+        if !finished || tasks > 0 {
+            tracing::warn!(
+                invocations = running,
+                tasks,
+                "grace of {} s is over; aborting what still runs",
+                grace.as_secs_f64()
+            );
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+/// The address at which a client on this machine reaches a listener.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
+}

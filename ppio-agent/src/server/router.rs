@@ -1,0 +1,297 @@
+//! Routes a request to its endpoint, and makes every outcome a response.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::{ALLOW, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tracing::{Instrument as _, Span};
+
+use super::agent::{ConnectionAgent, ServerSettings};
+use super::cors::{Caller, Cors};
+use super::ingress::{self, Ingress};
+use super::middleware::{Endpoint, Middleware, Next};
+#[cfg(feature = "metrics")]
+use crate::endpoints::metrics;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
+use crate::exchange::error::Error;
+use crate::exchange::header_names::X_REQUEST_ID;
+use crate::exchange::json::ResponseFormat;
+use crate::exchange::log_ids::{invocation_span, log_about};
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_headers::RequestHeaders;
+use crate::exchange::request_id::RequestId;
+use crate::exchange::scoped_body::scoped;
+use crate::invocation::invoke;
+
+/// Answers any request. Errors are responses as well.
+pub(crate) async fn respond(
+    agent: ConnectionAgent,
+    mut request: Request,
+    ingress: Ingress,
+) -> Response {
+    let headers = RequestHeaders::of(request.headers());
+    let settings = &agent.settings;
+    let caller = settings
+        .cors
+        .caller(headers.origin, ingress::authority(&request, &headers));
+    let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
+    let expects_continue = headers.expects_continue;
+    let routed = RoutedRequest::new(agent, &request, headers.request_id, headers.format);
+    // No binding outlives this statement, which keeps the future of most requests small.
+    if let Err(rejection) = checked.and_then(|()| routed.check_origin(&caller, &request)) {
+        let status = rejection.status().as_u16();
+        tracing::debug!(error = %rejection, status, "request refused");
+        let response = routed.exchange.error_response(&rejection.into());
+        return routed.finish(&caller, response);
+    }
+    if expects_continue {
+        request.body_mut().set_expects_continue();
+    }
+    let result = if routed.is_invocation_without_middleware(&request) {
+        invoke(routed.agent.invoker(), &routed.exchange, request).await
+    } else if request.method() == Method::OPTIONS && routed.route != Route::Unknown {
+        Ok(routed.options(request.headers(), &caller))
+    } else {
+        // Boxed, which keeps the future of most requests small; see `invoke`.
+        Box::pin(routed.run_middleware(request)).await
+    };
+    let response = result.unwrap_or_else(|error| routed.exchange.error_response(&error));
+    routed.finish(&caller, response)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Invocations,
+    Ping,
+    Index,
+    #[cfg(feature = "metrics")]
+    Metrics,
+    Unknown,
+}
+
+impl Route {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "no `/metrics`")
+    )]
+    fn of(path: &str, settings: &ServerSettings) -> Self {
+        match path {
+            "/invocations" => Self::Invocations,
+            "/ping" => Self::Ping,
+            "/" => Self::Index,
+            #[cfg(feature = "metrics")]
+            "/metrics" if settings.enable_metrics => Self::Metrics,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The methods of the route, as an `Allow` header.
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Invocations => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    fn has(self, method: &Method) -> bool {
+        match self {
+            Self::Invocations => method == Method::POST,
+            // Its path is rejected instead.
+            Self::Unknown => true,
+            _ => method == Method::GET || method == Method::HEAD,
+        }
+    }
+}
+
+/// A request whose route is known.
+struct RoutedRequest {
+    agent: ConnectionAgent,
+    exchange: Exchange,
+    route: Route,
+}
+
+impl RoutedRequest {
+    fn new(
+        agent: ConnectionAgent,
+        request: &Request,
+        request_id: RequestId,
+        format: ResponseFormat,
+    ) -> Self {
+        let route = Route::of(request.uri().path(), &agent.settings);
+        let span = if route == Route::Invocations {
+            invocation_span(&request_id, request.headers())
+        } else {
+            Span::none()
+        };
+        let started = Instant::now();
+        let exchange = Exchange {
+            request_id,
+            span,
+            started,
+            deadline: started + agent.invoker.timeout(),
+            format,
+            tasks: agent.tasks().clone(),
+        };
+        Self {
+            agent,
+            exchange,
+            route,
+        }
+    }
+
+    /// Rejects a request with side effects from a page that may not call the agent.
+    fn check_origin(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
+        if !matches!(caller, Caller::ForeignPage)
+            || !self.agent.settings.cors.refuses_foreign_pages()
+            || self.has_no_side_effect(request.method())
+        {
+            return Ok(());
+        }
+        let origin = request.headers().get(ORIGIN);
+        Err(Rejection::OriginNotAllowed {
+            origin: origin.map_or_else(String::new, |origin| ingress::excerpt(origin.as_bytes())),
+        })
+    }
+
+    /// Whether the runtime itself answers the request: reads and preflights. Middleware may do
+    /// anything.
+    fn has_no_side_effect(&self, method: &Method) -> bool {
+        match *method {
+            Method::GET | Method::HEAD => self.chain().is_empty(),
+            Method::OPTIONS => self.route != Route::Unknown,
+            _ => false,
+        }
+    }
+
+    /// The middleware around the route.
+    fn chain(&self) -> &Arc<[Middleware]> {
+        match self.route {
+            Route::Invocations => &self.agent.chains.invocations,
+            _ => &self.agent.chains.others,
+        }
+    }
+
+    /// Adds the headers that every response has.
+    fn finish(&self, caller: &Caller, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        // Caches do not keep responses to POST.
+        let is_cacheable = self.route != Route::Invocations;
+        let cors = &self.agent.settings.cors;
+        cors.apply(caller, is_cacheable, headers);
+        headers.insert(X_REQUEST_ID, self.exchange.request_id.header_value());
+        response
+    }
+
+    fn is_invocation_without_middleware(&self, request: &Request) -> bool {
+        self.route == Route::Invocations
+            && self.route.has(request.method())
+            && self.agent.chains.invocations.is_empty()
+    }
+
+    /// Answers with the methods of the route, and to a preflight with the CORS policy.
+    fn options(&self, request: &HeaderMap, caller: &Caller) -> Response {
+        let allow = self.route.allow();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        if Cors::is_preflight(&Method::OPTIONS, request) {
+            Cors::apply_preflight(caller, request, allow, headers);
+        }
+        response
+    }
+
+    /// Runs the middleware of the route, if there is any, and the endpoint.
+    async fn run_middleware(&self, request: Request) -> Result<Response, Error> {
+        let chain = self.chain();
+        if chain.is_empty() {
+            return run_endpoint(&self.agent, &self.exchange, self.route, request).await;
+        }
+        // Middleware owns the request, so its context has a copy of the headers. The context of the
+        // handler is made later, from the request that middleware passes on.
+        let context = RequestContext::from(NewContext {
+            request_id: self.exchange.request_id.clone(),
+            headers: request.headers().clone(),
+            extensions: http::Extensions::new(),
+            deadline: self.exchange.deadline,
+            tasks: self.exchange.tasks.clone(),
+        });
+        let next = Next::new(self.exchange.clone(), Arc::clone(chain), self.endpoint());
+        let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
+        let run = self.catch_panic(&context, run.instrument(self.exchange.span.clone()));
+        let deadline = tokio::time::Instant::from_std(self.exchange.deadline);
+        let response = tokio::time::timeout_at(deadline, run).await.map_err(|_| {
+            let rejection = Rejection::TimedOut(self.agent.invoker.timeout());
+            log_about(&context, &self.exchange.span, || {
+                tracing::error!(error = %rejection, "middleware failed");
+            });
+            rejection
+        })??;
+        Ok(response.map(|body| scoped(body, context, &self.exchange.span)))
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let (agent, exchange, route) = (self.agent.clone(), self.exchange.clone(), self.route);
+        Box::new(move |request| {
+            Box::pin(async move { run_endpoint(&agent, &exchange, route, request).await })
+        })
+    }
+
+    /// Makes a panic in middleware an error.
+    async fn catch_panic<F>(&self, context: &RequestContext, future: F) -> Result<Response, Error>
+    where
+        F: Future<Output = Response>,
+    {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            // The future is not polled again after a panic, so its broken state is never read.
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => poll.map(Ok),
+                Err(panic) => {
+                    let error = Error::from(Rejection::from_panic(panic.as_ref()));
+                    log_about(context, &self.exchange.span, || {
+                        tracing::error!(%error, "middleware failed");
+                    });
+                    Poll::Ready(Err(error))
+                }
+            }
+        })
+        .await
+    }
+}
+
+async fn run_endpoint(
+    agent: &ConnectionAgent,
+    exchange: &Exchange,
+    route: Route,
+    request: Request,
+) -> Result<Response, Error> {
+    if !route.has(request.method()) {
+        return Err(Rejection::MethodNotAllowed {
+            method: request.method().to_string(),
+            allow: route.allow(),
+        }
+        .into());
+    }
+    match route {
+        Route::Invocations => invoke(agent.invoker(), exchange, request).await,
+        Route::Ping => Ok(agent.ping.answer(agent.tasks().running() > 0).await),
+        Route::Index => Ok(agent.index.answer(request.headers())),
+        #[cfg(feature = "metrics")]
+        Route::Metrics => Ok(metrics::answer(
+            agent.invoker.counters(),
+            agent.tasks().running(),
+        )),
+        Route::Unknown => Err(Rejection::NoRoute {
+            path: request.uri().path().chars().take(200).collect(),
+        }
+        .into()),
+    }
+}

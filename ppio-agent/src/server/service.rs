@@ -1,0 +1,100 @@
+//! The agent as a service that another server mounts.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+
+use super::agent::{Agent, ConnectionAgent};
+use super::ingress::Ingress;
+use super::router::respond;
+use crate::exchange::body::{Body, Response};
+use crate::exchange::error::BoxError;
+
+/// The agent as a service for hyper, tower, axum and everything that mounts one.
+///
+/// The server that mounts it chooses the address and checks the `Host`. Pages of other origins are
+/// treated as [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins)
+/// says.
+///
+/// ```
+/// # fn main() -> Result<(), ppio::StartError> {
+/// use ppio::{AgentRuntimeApp, Value};
+///
+/// let app = AgentRuntimeApp::builder()
+///     .entrypoint(|request: Value| async move { request })
+///     .build()?;
+/// let service = app.into_service();
+/// # let _ = service; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct AgentService {
+    agent: ConnectionAgent,
+}
+
+impl AgentService {
+    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+        Self {
+            agent: ConnectionAgent::new(agent),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn respond<B>(&self, request: http::Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let settings = &self.agent.settings;
+        let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
+        let request = request.map(|body| Body::limited(body, limit, deadline));
+        respond(self.agent.clone(), request, Ingress::Service).await
+    }
+}
+
+impl fmt::Debug for AgentService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentService").finish_non_exhaustive()
+    }
+}
+
+type ServiceFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+impl<B> tower_service::Service<http::Request<B>> for AgentService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> ServiceFuture {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
+    }
+}
+
+impl<B> hyper::service::Service<http::Request<B>> for AgentService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn call(&self, request: http::Request<B>) -> ServiceFuture {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
+    }
+}
