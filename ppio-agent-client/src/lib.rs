@@ -97,30 +97,23 @@
 //! is `e2b.app`: a key is only used with the addresses of its own vendor. `HTTPS_PROXY`,
 //! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-mod auth;
-mod background;
 mod client;
 mod config;
-mod environment;
+mod core;
 mod error;
 mod invocation;
 pub mod platform;
-mod secret;
 mod session;
 mod templates;
 mod transport;
 
-pub use auth::AuthManager;
-pub use client::{
-    AgentRuntimeAnswer, AgentRuntimeClient, ClientBuilder, CreateSession, InvokeAgentRuntime,
-};
-pub use config::ClientConfig;
+pub use client::{AgentRuntimeAnswer, AgentRuntimeClient, ClientBuilder, InvokeAgentRuntime};
+pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, NetworkError, NetworkErrorKind};
 pub use invocation::{
     Answer, AnswerKind, Auto, Envelope, InvocationStream, Invoke, Streamed, Typed,
 };
-pub use secret::Secret;
-pub use session::{SandboxConfig, SandboxSession, SessionStatus};
+pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
 
 pub use ppio_agent_protocol::{

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
-use super::{AgentRuntimeClient, ClientCore};
-use crate::auth::AuthManager;
+use super::agent_runtime_client::AgentRuntimeClient;
+use crate::config::AuthManager;
 use crate::config::ClientConfig;
-use crate::environment::Settings;
+use crate::config::Secret;
+use crate::config::Settings;
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::Endpoints;
-use crate::secret::Secret;
 
 /// Options of an [`AgentRuntimeClient`]. What is not given comes from the environment.
 #[derive(Debug, Default)]

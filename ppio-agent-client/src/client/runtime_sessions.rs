@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::create_session::CreateSession;
 use crate::error::Error;
 use crate::platform::SandboxState;
-use crate::session::SandboxSession;
+use crate::session::{CreateSession, SandboxSession};
 
 /// Made once, however many ask for it at the same time.
 type Slot = Arc<OnceCell<SandboxSession>>;

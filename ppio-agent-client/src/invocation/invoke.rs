@@ -14,16 +14,16 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::answer::Exchange;
 use super::caller_headers::CallerHeaders;
 use super::kind::AnswerKind;
 use super::kind::sealed::Read;
-use super::{failure, payload, request_id};
-use crate::client::{ClientCore, CreateSession, INVOCATION};
+use super::response::Exchange;
+use super::{error_response, request_body, request_id};
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::Call;
-use crate::session::{SandboxConfig, SandboxSession};
-use crate::transport::{Deadline, Repeat};
+use crate::session::{CreateSession, SandboxConfig, SandboxSession};
+use crate::transport::{Deadline, Idempotency};
 
 /// The headers that carry a trace from service to service (W3C Trace Context and Baggage).
 const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
@@ -59,7 +59,7 @@ impl<K> Invoke<K> {
     fn new(target: Target, request: &impl Serialize) -> Self {
         Self {
             target,
-            payload: payload::encode(request),
+            payload: request_body::encode(request),
             timeout: None,
             request_id: None,
             trace: HeaderMap::new(),
@@ -198,8 +198,7 @@ impl<K: AnswerKind + 'static> Invoke<K> {
                 (session, false)
             }
         };
-        let (method, path) = INVOCATION;
-        let mut call = Call::new("invoke agent", method, path)
+        let mut call = Call::post("invoke agent", "/invocations")
             .bytes("application/json", payload)
             .header(
                 header::ACCEPT,
@@ -207,7 +206,7 @@ impl<K: AnswerKind + 'static> Invoke<K> {
             )
             .header(HeaderName::from_static(REQUEST_ID), id_header.clone())
             .header(HeaderName::from_static(AGENT_CORE_REQUEST_ID), id_header)
-            .repeat(Repeat::IfUnsent);
+            .idempotency(Idempotency::IfUnsent);
         for (name, value) in &self.trace {
             call = call.header(name.clone(), value.clone());
         }
@@ -253,7 +252,7 @@ async fn ask<K: AnswerKind>(
         if exchange.response.status().is_success() {
             K::read(exchange).await
         } else {
-            Err(failure::explain(exchange).await)
+            Err(error_response::explain(exchange).await)
         }
     }
     .await

@@ -6,7 +6,7 @@ use ppio_agent_protocol::InvocationResponse;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{Answer, Exchange};
+use super::response::{Answer, Exchange};
 use super::stream::InvocationStream;
 use crate::error::Error;
 
@@ -71,7 +71,7 @@ impl<T: DeserializeOwned + Send + 'static> sealed::Read for Typed<T> {
         let result = exchange.value().await?.result.unwrap_or(Value::Null);
         serde_json::from_value(result).map_err(|error| {
             let message = format!("the agent's result is not of the type asked for: {error}");
-            Error::malformed("invoke agent", message)
+            Error::protocol("invoke agent", message)
         })
     }
 }

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use ppio_agent_protocol::ErrorItem;
 use serde_json::Value;
 
-use super::source::{Item, Source};
+use super::items::{Item, Source};
 use crate::error::Error;
 use crate::session::SandboxSession;
 
@@ -77,7 +77,7 @@ impl InvocationStream {
     }
 
     /// The item, or the error that it stands for.
-    fn judge(&self, item: Item) -> Result<Value, Error> {
+    fn into_result(&self, item: Item) -> Result<Value, Error> {
         let error = match ErrorItem::from_value(&item.value) {
             Some(error) => error,
             None if item.is_error => ErrorItem::new(match item.value {
@@ -107,7 +107,7 @@ impl Stream for InvocationStream {
         let item = ready!(source.poll_next(cx));
         self.session.touch();
         let item = match item {
-            Ok(Some(item)) => Some(self.judge(item)),
+            Ok(Some(item)) => Some(self.into_result(item)),
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         };

@@ -8,12 +8,13 @@ use http::uri::Authority;
 use http::{Method, Uri};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::call::{Call, Service, Subject};
+use super::call::{Call, Service};
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::{self, segment};
 use super::sandbox::null_is_empty;
 use crate::error::Error;
-use crate::transport::{Deadline, Meter, Repeat};
+use crate::transport::{Deadline, Idempotency, Meter};
 
 /// The slowest network that an upload is given the time for, in bytes a second.
 const SLOWEST_UPLOAD: u64 = 100_000;
@@ -249,7 +250,7 @@ impl ControlPlane {
     pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
         let call = Call::post("create template", "/v3/templates")
             .json(template)
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         let ticket: BuildTicket = self.service.fetch(self.with_token(call)).await?;
         let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
         identifiers::answered_id("create template", "templateID", template_id)
@@ -278,7 +279,7 @@ impl ControlPlane {
         {
             // Not quoted: what stands in it may be a signature.
             let message = "the answer's url is not an http:// or https:// address";
-            return Err(Error::malformed("prepare upload", message));
+            return Err(Error::protocol("prepare upload", message));
         }
         Ok(upload)
     }
@@ -370,7 +371,7 @@ impl ControlPlane {
         let call = Call::post("start build", path)
             .json(build)
             .about(template(template_id))
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         self.service.send(self.with_token(call)).await.map(drop)
     }
 

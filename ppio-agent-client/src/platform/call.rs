@@ -8,10 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fault;
-use crate::auth::AuthManager;
+use super::error_response::{Subject, error_from_response};
+use crate::config::AuthManager;
 use crate::error::Error;
-use crate::transport::{BodyLimit, Deadline, Meter, Outgoing, Repeat, ResponseBody, Transport};
+use crate::transport::{
+    BodyLimit, Deadline, Idempotency, Meter, PreparedRequest, ResponseBody, Transport,
+};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -27,14 +29,6 @@ pub(super) fn encode(text: &str) -> String {
 
 const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERSION"));
 
-/// What a call is about: what it means if that is not found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Subject {
-    Nothing,
-    Sandbox(String),
-    Template(String),
-}
-
 /// A call that has not been made yet.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -44,7 +38,7 @@ pub(crate) struct Call {
     headers: HeaderMap,
     body: Result<Bytes, serde_json::Error>,
     subject: Subject,
-    repeat: Repeat,
+    idempotency: Idempotency,
     queue: bool,
     meter: Option<Meter>,
     limit: Option<BodyLimit>,
@@ -53,9 +47,9 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
         // By their definition (RFC 9110, 9.2.2) these can be repeated; POST must say so.
-        let repeat = match method {
-            Method::GET | Method::PUT | Method::DELETE => Repeat::Safe,
-            _ => Repeat::IfUnsent,
+        let idempotency = match method {
+            Method::GET | Method::PUT | Method::DELETE => Idempotency::Safe,
+            _ => Idempotency::IfUnsent,
         };
         Self {
             operation,
@@ -64,7 +58,7 @@ impl Call {
             headers: HeaderMap::new(),
             body: Ok(Bytes::new()),
             subject: Subject::Nothing,
-            repeat,
+            idempotency,
             queue: true,
             meter: None,
             limit: None,
@@ -139,8 +133,11 @@ impl Call {
         Self { subject, ..self }
     }
 
-    pub(crate) fn repeat(self, repeat: Repeat) -> Self {
-        Self { repeat, ..self }
+    pub(crate) fn idempotency(self, idempotency: Idempotency) -> Self {
+        Self {
+            idempotency,
+            ..self
+        }
     }
 
     /// Tells how much of the body is sent.
@@ -200,7 +197,7 @@ impl Service {
         }
         let (head, body) = (response.status(), response.body());
         let headers = response.headers();
-        Err(fault::of(
+        Err(error_from_response(
             &outgoing.operation,
             &subject,
             &self.auth,
@@ -236,7 +233,7 @@ impl Service {
         self.transport.open(&outgoing, deadline).await
     }
 
-    fn outgoing(&self, call: Call) -> Result<(Outgoing, Subject), Error> {
+    fn outgoing(&self, call: Call) -> Result<(PreparedRequest, Subject), Error> {
         if let Some(why) = &self.refused {
             return Err(Error::validation("address", why.as_str()));
         }
@@ -254,10 +251,10 @@ impl Service {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.extend(self.headers.clone());
         headers.extend(call.headers);
-        let outgoing = Outgoing {
+        let outgoing = PreparedRequest {
             operation: call.operation.to_owned(),
             request,
-            repeat: call.repeat,
+            idempotency: call.idempotency,
             queue: call.queue,
             meter: call.meter,
             limit: call.limit.unwrap_or(self.limit),
@@ -269,6 +266,6 @@ impl Service {
 /// Reads JSON that a service sent; the error names the field that does not fit.
 pub(crate) fn json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::malformed(operation, format!("the answer is not as expected: {error}"))
+        Error::protocol(operation, format!("the answer is not as expected: {error}"))
     })
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 use ppio_agent_protocol::headers;
 
 use super::call::{Call, Service};
-use crate::auth::AuthManager;
+use crate::config::AuthManager;
 use crate::transport::{BodyLimit, Transport};
 
 /// The most that is read of one answer: a long list of templates has some megabytes.

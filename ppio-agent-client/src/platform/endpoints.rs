@@ -5,7 +5,7 @@ use ppio_agent_protocol::headers;
 
 use super::identifiers::{is_at_or_below, is_domain, sandbox_id};
 use crate::config::ClientConfig;
-use crate::environment::{Settings, Vendor};
+use crate::config::{Settings, Vendor};
 use crate::error::Error;
 use crate::transport::is_loopback;
 

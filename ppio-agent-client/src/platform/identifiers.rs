@@ -102,7 +102,7 @@ pub(super) fn answered_id(operation: &str, field: &str, id: &str) -> Result<(), 
         return Ok(());
     }
     let message = format!("the answer's {field} {} {ID_RULE}", excerpt(id));
-    Err(Error::malformed(operation, message))
+    Err(Error::protocol(operation, message))
 }
 
 /// Refuses an answer whose domain is more than a host name with an optional port.
@@ -113,7 +113,7 @@ pub(super) fn answered_domain(operation: &str, domain: Option<&str>) -> Result<(
                 "the answer's domain {} is not a host name with an optional port",
                 excerpt(domain)
             );
-            Err(Error::malformed(operation, message))
+            Err(Error::protocol(operation, message))
         }
         _ => Ok(()),
     }

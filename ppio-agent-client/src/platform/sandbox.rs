@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::endpoints::SandboxAddress;
 use super::identifiers;
+use crate::config::{NamesOnly, Secret};
 use crate::error::Error;
-use crate::secret::{NamesOnly, Secret};
 
 /// A sandbox to be made.
 ///

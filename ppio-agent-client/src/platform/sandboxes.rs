@@ -8,12 +8,13 @@ use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{Call, Subject, encode};
+use super::call::{Call, encode};
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers;
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
-use crate::transport::{BodyLimit, Deadline, Repeat};
+use crate::transport::{BodyLimit, Deadline, Idempotency};
 
 /// Which sandboxes to list.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,7 +74,7 @@ impl ControlPlane {
         let call = Call::post("create sandbox", "/sandboxes")
             .json(sandbox)
             .about(Subject::Template(sandbox.template_id.clone()))
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         let sandbox: Sandbox = self.service.fetch(call).await?;
         self.made("create sandbox", sandbox)
     }
@@ -191,7 +192,7 @@ impl ControlPlane {
         let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(call).await.map(drop)
     }
 
@@ -207,7 +208,7 @@ impl ControlPlane {
         let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
             .json(&json!({ "duration": seconds(duration) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(call).await.map(drop)
     }
 
@@ -223,7 +224,7 @@ impl ControlPlane {
         // Twice is once: the second says 409, which is as good.
         let call = Call::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
     }
 
@@ -244,7 +245,7 @@ impl ControlPlane {
         let call = Call::post("resume sandbox", path(sandbox_id, "/resume")?)
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let answer = self.service.fetch::<Sandbox>(call).await;
         unless_conflict(answer)?
             .map(|sandbox| self.made("resume sandbox", sandbox))
@@ -268,7 +269,7 @@ impl ControlPlane {
         let call = Call::post("connect sandbox", path(sandbox_id, "/connect")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let sandbox: Sandbox = self.service.fetch(call).await?;
         self.made("connect sandbox", sandbox)
     }

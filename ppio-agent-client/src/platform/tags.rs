@@ -4,11 +4,12 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::{Call, Subject};
+use super::call::Call;
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::segment;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
 /// A tag, and the build it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -36,7 +37,7 @@ impl ControlPlane {
         let call = Call::post("assign tags", "/templates/tags")
             .json(&json!({ "target": target, "tags": tags }))
             .about(Subject::Template(target.to_owned()))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(self.with_token(call)).await.map(drop)
     }
 

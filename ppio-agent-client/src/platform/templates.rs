@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::call::{Call, Subject};
+use super::call::Call;
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::{self, segment};
 use super::sandboxes::{Pages, next_token};
 use super::template::{Template, TemplateAlias};

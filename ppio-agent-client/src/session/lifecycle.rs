@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{SandboxSession, SessionStatus};
+use super::sandbox_session::SandboxSession;
+use super::status::SessionStatus;
 use crate::error::Error;
 use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxMetric, SandboxState};
 use crate::templates::START_TIMEOUT;
-use crate::transport::{Deadline, Repeat};
+use crate::transport::{Deadline, Idempotency};
 
 /// How long an agent may take to say how it is, when only its status is asked.
 const STATUS_PING: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ impl SandboxSession {
             .platform
             .pause_sandbox(self.sandbox_id())
             .await;
-        self.noticed(paused.map(drop), "pause")
+        self.record_gone(paused.map(drop), "pause")
     }
 
     /// Thaws the sandbox, gives it its own timeout again, and waits until its agent answers. A
@@ -55,11 +56,11 @@ impl SandboxSession {
         let resumed = platform
             .resume_sandbox(id, timeout, self.core.auto_pause)
             .await;
-        if let Some(sandbox) = self.noticed(resumed, "resume")? {
+        if let Some(sandbox) = self.record_gone(resumed, "resume")? {
             self.keep_tokens(sandbox.envd_access_token, sandbox.traffic_access_token);
-            self.prolonged(timeout);
+            self.set_expiry(timeout);
             let ready = self.until_healthy_within(START_TIMEOUT).await;
-            ready.map_err(|error| error.during("resume", id))?;
+            ready.map_err(|error| error.with_operation("resume", id))?;
         }
         Ok(())
     }
@@ -80,8 +81,8 @@ impl SandboxSession {
         let timeout = self.timeout();
         let platform = &self.core.client.platform;
         let refreshed = platform.refresh_sandbox(self.sandbox_id(), timeout).await;
-        self.noticed(refreshed, "refresh")?;
-        self.prolonged(timeout);
+        self.record_gone(refreshed, "refresh")?;
+        self.set_expiry(timeout);
         Ok(())
     }
 
@@ -103,8 +104,8 @@ impl SandboxSession {
         let set = platform
             .set_sandbox_timeout(self.sandbox_id(), timeout)
             .await;
-        self.noticed(set, "set the timeout of")?;
-        self.prolonged(timeout);
+        self.record_gone(set, "set the timeout of")?;
+        self.set_expiry(timeout);
         Ok(())
     }
 
@@ -132,7 +133,7 @@ impl SandboxSession {
         }
         Ok(
             match self
-                .ping_by(Deadline::after(STATUS_PING), Repeat::Never)
+                .ping_by(Deadline::after(STATUS_PING), Idempotency::Never)
                 .await
             {
                 Ok(_) => SessionStatus::Active,
@@ -190,7 +191,7 @@ impl SandboxSession {
             .platform
             .get_sandbox(self.sandbox_id())
             .await;
-        self.noticed(info, "ask about")
+        self.record_gone(info, "ask about")
     }
 
     /// The sandbox's log.
@@ -211,7 +212,7 @@ impl SandboxSession {
             .platform
             .sandbox_logs(self.sandbox_id(), query)
             .await;
-        logs.map_err(|error| error.during("read the log of", self.sandbox_id()))
+        logs.map_err(|error| error.with_operation("read the log of", self.sandbox_id()))
     }
 
     /// What the sandbox used between two times, in seconds since the Unix epoch; `None` stands for as
@@ -234,7 +235,7 @@ impl SandboxSession {
         let metrics = platform
             .sandbox_metrics(self.sandbox_id(), start, end)
             .await;
-        metrics.map_err(|error| error.during("read the metrics of", self.sandbox_id()))
+        metrics.map_err(|error| error.with_operation("read the metrics of", self.sandbox_id()))
     }
 
     /// Ends the sandbox and the agent in it, and waits until the platform has said so. One that is
@@ -256,16 +257,16 @@ impl SandboxSession {
         }
         let id = self.sandbox_id();
         let killed = self.core.client.platform.kill_sandbox(id).await;
-        killed.map_err(|error| error.during("close", id))?;
+        killed.map_err(|error| error.with_operation("close", id))?;
         self.core.mark_closed();
         Ok(())
     }
 
     /// Remembers that the sandbox is gone if the platform said so, and names the operation.
-    fn noticed<T>(&self, outcome: Result<T, Error>, operation: &str) -> Result<T, Error> {
+    fn record_gone<T>(&self, outcome: Result<T, Error>, operation: &str) -> Result<T, Error> {
         if let Err(Error::SessionNotFound { .. }) = outcome {
             self.core.mark_closed();
         }
-        outcome.map_err(|error| error.during(operation, self.sandbox_id()))
+        outcome.map_err(|error| error.with_operation(operation, self.sandbox_id()))
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::SandboxSession;
+use super::sandbox_session::SandboxSession;
 use crate::error::Error;
 use crate::platform::{Call, Command, ProcessEvent, ProcessEvents};
-use crate::templates::{Launch, START_TIMEOUT};
-use crate::transport::{Deadline, Repeat};
+use crate::templates::{START_TIMEOUT, StartCommand};
+use crate::transport::{Deadline, Idempotency};
 
 /// The pause after the first ping that failed; each one after it is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -53,7 +53,7 @@ impl SandboxSession {
     /// themselves, and of one that answers nothing more need be known.
     pub(crate) async fn launch(
         &self,
-        lookup: impl Future<Output = Result<Launch, Error>>,
+        lookup: impl Future<Output = Result<StartCommand, Error>>,
         start_timeout: Option<Duration>,
     ) -> Result<(), Error> {
         let begun = Instant::now();
@@ -74,7 +74,7 @@ impl SandboxSession {
                 if !matches!(error, Error::Timeout { .. }) {
                     last.set(error);
                 }
-                Launch::of(None)
+                StartCommand::of(None)
             });
             let limit = start_timeout.unwrap_or(launch.start_timeout);
             let deadline = Deadline::since(begun, limit);
@@ -120,7 +120,10 @@ impl SandboxSession {
     async fn until_healthy(&self, last: &LastFailure) -> Result<(), Error> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.ping_by(Deadline::after(PING), Repeat::Never).await {
+            match self
+                .ping_by(Deadline::after(PING), Idempotency::Never)
+                .await
+            {
                 Ok(_) => return Ok(()),
                 // No amount of waiting makes a rejected key good.
                 Err(error @ Error::Authentication { .. }) => return Err(error),
@@ -137,11 +140,11 @@ impl SandboxSession {
     /// Waits until something listens on `port`: the edge answers 502 until then.
     async fn until_open(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
         let service = self.core.port(port);
-        let silent = |why: String| last.set(Error::malformed(&format!("port {port}"), why));
+        let silent = |why: String| last.set(Error::protocol(&format!("port {port}"), why));
         silent("no answer yet".to_owned());
         let mut pause = FIRST_PAUSE;
         loop {
-            let call = Call::get("look at a port", "/").repeat(Repeat::Never);
+            let call = Call::get("look at a port", "/").idempotency(Idempotency::Never);
             let look = service.open(call, Deadline::after(PING)).await;
             let closed = match look {
                 Ok(answer) if answer.status() != StatusCode::BAD_GATEWAY => return Ok(()),
@@ -173,7 +176,7 @@ async fn failure_of(mut process: ProcessEvents) -> Error {
                     status.exit_code,
                     output.trim()
                 );
-                return Error::malformed("start the agent", message);
+                return Error::protocol("start the agent", message);
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => std::future::pending().await,

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{SandboxSession, SessionCore};
+use super::sandbox_session::SandboxSession;
+use super::session_core::SessionCore;
 
 /// Knows the sessions by their sandbox, without keeping them open.
 #[derive(Debug, Default)]

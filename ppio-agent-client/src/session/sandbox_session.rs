@@ -8,15 +8,15 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::core::{
+use super::sandbox_config::SandboxConfig;
+use super::session_core::{
     Origin, PORT_KEY, SessionCore, State, TIMEOUT_KEY, agent_service, instant_of, token,
 };
-use crate::auth::AuthManager;
-use crate::client::ClientCore;
+use crate::config::AuthManager;
+use crate::config::Secret;
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::{Envd, NewSandbox, Sandbox, SandboxInfo};
-use crate::secret::Secret;
-use crate::session::SandboxConfig;
 use crate::transport::BodyLimit;
 
 /// How long after its time a sandbox is given up.
@@ -320,7 +320,7 @@ impl SandboxSession {
         self.core.lock().last_activity = Instant::now();
     }
 
-    pub(super) fn prolonged(&self, timeout: Duration) {
+    pub(super) fn set_expiry(&self, timeout: Duration) {
         let mut state = self.core.lock();
         state.timeout = timeout;
         state.expires_at = Instant::now().checked_add(timeout);

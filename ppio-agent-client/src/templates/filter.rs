@@ -1,6 +1,6 @@
 //! Which templates to list.
 
-use super::AgentTemplate;
+use super::agent_template::AgentTemplate;
 
 /// Lets through the templates that have all of its tags and its name. The empty one lets all through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::limit::BodyLimit;
-use super::pool::Lease;
+use super::pool::PooledConnection;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
 /// The most that is read of an answer that is no success. An explanation is shorter.
@@ -23,15 +23,15 @@ const FIRST_RESERVE: usize = 1024 * 1024;
 pub(crate) struct ResponseBody {
     incoming: Incoming,
     host: String,
-    lease: Option<Lease>,
+    connection: Option<PooledConnection>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: PooledConnection) -> Self {
         let mut body = Self {
             incoming,
-            host: lease.host().to_owned(),
-            lease: Some(lease),
+            host: connection.host().to_owned(),
+            connection: Some(connection),
         };
         body.release_at_end();
         body
@@ -106,9 +106,9 @@ impl ResponseBody {
 
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
+            && let Some(connection) = self.connection.take()
         {
-            lease.give_back();
+            connection.release();
         }
     }
 }
@@ -131,10 +131,10 @@ impl Body for ResponseBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => self.release_at_end(),
-            Some(Err(_)) => self.lease = None,
+            Some(Err(_)) => self.connection = None,
             None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
+                if let Some(connection) = self.connection.take() {
+                    connection.release();
                 }
             }
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
-use super::ResponseBody;
+use super::body::ResponseBody;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
 /// The pieces of an open stream. After an error or the end there is nothing more.

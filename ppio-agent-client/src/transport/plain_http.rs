@@ -8,7 +8,7 @@ use http::{Request, header};
 use ppio_agent_protocol::headers;
 
 use super::resolve::is_loopback;
-use crate::secret::TRAFFIC_TOKEN;
+use crate::config::TRAFFIC_TOKEN;
 
 /// The hosts that were warned of.
 #[derive(Debug, Default)]

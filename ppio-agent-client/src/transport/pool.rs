@@ -29,9 +29,9 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Requests (with their answers' bodies) under way at once; more wait their turn.
-    pub(crate) in_use: usize,
+    pub(crate) max_active: usize,
     /// Connections kept open between requests, over all hosts.
-    pub(crate) at_rest: usize,
+    pub(crate) max_idle: usize,
     /// How long a connection may rest before it is closed.
     pub(crate) expiry: Duration,
 }
@@ -128,12 +128,12 @@ impl Connection {
 #[derive(Debug)]
 pub(super) struct Pool {
     limits: Limits,
-    in_use: Arc<Semaphore>,
-    at_rest: Mutex<AtRest>,
+    active: Arc<Semaphore>,
+    idle: Mutex<IdleConnections>,
 }
 
 #[derive(Debug, Default)]
-struct AtRest {
+struct IdleConnections {
     /// The longest at rest first.
     connections: VecDeque<(Origin, Connection, Instant)>,
     /// Closes what has rested too long; there is one while anything rests.
@@ -152,18 +152,18 @@ impl Drop for Reaper {
 
 impl Pool {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        let places = limits.in_use.clamp(1, Semaphore::MAX_PERMITS);
+        let places = limits.max_active.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limits,
-            in_use: Arc::new(Semaphore::new(places)),
-            at_rest: Mutex::default(),
+            active: Arc::new(Semaphore::new(places)),
+            idle: Mutex::default(),
         })
     }
 
     /// Waits for a place among the requests under way.
     pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
-        Arc::clone(&self.in_use).acquire_owned().await.ok()
+        Arc::clone(&self.active).acquire_owned().await.ok()
     }
 
     /// The connection to `origin` that was used last, if one is still good.
@@ -183,22 +183,21 @@ impl Pool {
     }
 
     fn take(&self, origin: &Origin) -> Option<Connection> {
-        let mut at_rest = self.lock();
+        let mut idle = self.lock();
         let now = Instant::now();
-        let found = at_rest
+        let found = idle
             .connections
             .iter()
             .rposition(|(at, connection, until)| {
                 at == origin && *until > now && !connection.sender.is_closed()
             })?;
-        at_rest
-            .connections
+        idle.connections
             .remove(found)
             .map(|(_, connection, _)| connection)
     }
 
     fn put(self: &Arc<Self>, origin: Origin, connection: Connection) {
-        if self.limits.at_rest == 0 || connection.sender.is_closed() {
+        if self.limits.max_idle == 0 || connection.sender.is_closed() {
             return;
         }
         let now = Instant::now();
@@ -206,35 +205,34 @@ impl Pool {
         let until = now
             .checked_add(self.limits.expiry)
             .unwrap_or_else(|| now + YEAR);
-        let mut at_rest = self.lock();
-        while at_rest.connections.len() >= self.limits.at_rest {
-            at_rest.connections.pop_front();
+        let mut idle = self.lock();
+        while idle.connections.len() >= self.limits.max_idle {
+            idle.connections.pop_front();
         }
-        at_rest.connections.push_back((origin, connection, until));
-        let asleep = at_rest
+        idle.connections.push_back((origin, connection, until));
+        let asleep = idle
             .reaper
             .as_ref()
             .is_none_or(|reaper| reaper.0.is_finished());
         // Outside of a runtime (a body dropped on a plain thread) the next checkout looks at
         // the time anyway.
         if let (true, Ok(runtime)) = (asleep, tokio::runtime::Handle::try_current()) {
-            at_rest.reaper = Some(Reaper(runtime.spawn(reap(Arc::downgrade(self)))));
+            idle.reaper = Some(Reaper(runtime.spawn(reap(Arc::downgrade(self)))));
         }
     }
 
     /// Drops what has expired, and tells when the next one will.
     fn drop_expired(&self) -> Option<Instant> {
-        let mut at_rest = self.lock();
+        let mut idle = self.lock();
         let now = Instant::now();
-        at_rest
-            .connections
+        idle.connections
             .retain(|(_, connection, until)| *until > now && !connection.sender.is_closed());
-        at_rest.connections.front().map(|(_, _, until)| *until)
+        idle.connections.front().map(|(_, _, until)| *until)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, AtRest> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IdleConnections> {
         // Nothing panics while it holds the lock, and a list of connections has no broken state.
-        self.at_rest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,14 +248,14 @@ async fn reap(pool: Weak<Pool>) {
 /// A connection lent to one exchange: goes back to the pool when the answer has been read to
 /// its end, and is closed when it is dropped before.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct PooledConnection {
     connection: Connection,
     origin: Origin,
     pool: Arc<Pool>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Lease {
+impl PooledConnection {
     pub(super) fn new(
         connection: Connection,
         origin: Origin,
@@ -276,7 +274,7 @@ impl Lease {
         self.origin.host()
     }
 
-    pub(super) fn give_back(self) {
+    pub(super) fn release(self) {
         self.pool.put(self.origin, self.connection);
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, NetworkErrorKind};
 
 /// What is known about doing a call twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
+pub(crate) enum Idempotency {
     /// Twice has the effect of once: any broken connection or passing failure is tried again.
     Safe,
     /// Only when the other side said that it did nothing (429, 503), or cannot have heard.
@@ -59,7 +59,7 @@ impl RetryPolicy {
 /// which tells the caller more than a timeout would.
 pub(crate) async fn run<B, F, Fut>(
     policy: RetryPolicy,
-    repeat: Repeat,
+    idempotency: Idempotency,
     deadline: Deadline,
     mut attempt: F,
 ) -> Result<Response<B>, Error>
@@ -71,8 +71,8 @@ where
     loop {
         let outcome = attempt().await;
         let again = match &outcome {
-            Ok(response) => after_answer(repeat, response),
-            Err(error) => after_failure(repeat, error),
+            Ok(response) => after_answer(idempotency, response),
+            Err(error) => after_failure(idempotency, error),
         };
         let Again::After(asked) = again else {
             return outcome;
@@ -98,14 +98,14 @@ enum Again {
     After(Option<Duration>),
 }
 
-fn after_answer<B>(repeat: Repeat, response: &Response<B>) -> Again {
-    let passing = match repeat {
-        Repeat::IfUnsent | Repeat::Never => false,
-        Repeat::IfRejected => matches!(
+fn after_answer<B>(idempotency: Idempotency, response: &Response<B>) -> Again {
+    let passing = match idempotency {
+        Idempotency::IfUnsent | Idempotency::Never => false,
+        Idempotency::IfRejected => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ),
-        Repeat::Safe => matches!(
+        Idempotency::Safe => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS
                 | StatusCode::INTERNAL_SERVER_ERROR
@@ -121,15 +121,15 @@ fn after_answer<B>(repeat: Repeat, response: &Response<B>) -> Again {
     }
 }
 
-fn after_failure(repeat: Repeat, error: &Error) -> Again {
+fn after_failure(idempotency: Idempotency, error: &Error) -> Again {
     let Error::Network { source, .. } = error else {
         return Again::No;
     };
     match source.kind() {
-        _ if repeat == Repeat::Never => Again::No,
+        _ if idempotency == Idempotency::Never => Again::No,
         // The connection was stale; a fresh one needs no pause.
         NetworkErrorKind::Unsent => Again::After(Some(Duration::ZERO)),
-        _ if !source.may_have_arrived() || repeat == Repeat::Safe => Again::After(None),
+        _ if !source.may_have_arrived() || idempotency == Idempotency::Safe => Again::After(None),
         _ => Again::No,
     }
 }
@@ -170,13 +170,13 @@ mod tests {
 
     /// Plays `script`, repeating its last line, and returns the outcome and when each try began.
     async fn play(
-        repeat: Repeat,
+        idempotency: Idempotency,
         limit: Duration,
         script: &[Line],
     ) -> (Result<Response<()>, Error>, Vec<Duration>) {
         let start = Instant::now();
         let tries = RefCell::new(Vec::new());
-        let outcome = run(POLICY, repeat, Deadline::after(limit), || {
+        let outcome = run(POLICY, idempotency, Deadline::after(limit), || {
             let number = tries.borrow().len();
             tries.borrow_mut().push(start.elapsed());
             let line = script[number.min(script.len() - 1)];
@@ -196,7 +196,7 @@ mod tests {
             || answer(503, None),
             || answer(200, None),
         ];
-        let (outcome, tries) = play(Repeat::Safe, LONG, script).await;
+        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
         assert_eq!(outcome.expect("answered").status(), 200);
         assert_eq!(tries.len(), 4);
         // Ceilings of 1, 2 and 4 seconds.
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tries_are_counted_and_the_last_failure_is_told() {
-        let (outcome, tries) = play(Repeat::Safe, LONG, &[|| answer(500, None)]).await;
+        let (outcome, tries) = play(Idempotency::Safe, LONG, &[|| answer(500, None)]).await;
         assert_eq!(outcome.expect("an answer").status(), 500);
         assert_eq!(tries.len(), 4);
     }
@@ -213,18 +213,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_may_have_arrived_is_repeated_only_if_that_is_safe() {
         for kind in [NetworkErrorKind::Interrupted, NetworkErrorKind::Cut] {
-            for (repeat, count) in [
-                (Repeat::Safe, 4),
-                (Repeat::IfRejected, 1),
-                (Repeat::IfUnsent, 1),
+            for (idempotency, count) in [
+                (Idempotency::Safe, 4),
+                (Idempotency::IfRejected, 1),
+                (Idempotency::IfUnsent, 1),
             ] {
                 let line: Line = match kind {
                     NetworkErrorKind::Cut => || broken(NetworkErrorKind::Cut),
                     _ => || broken(NetworkErrorKind::Interrupted),
                 };
-                let (outcome, tries) = play(repeat, LONG, &[line]).await;
+                let (outcome, tries) = play(idempotency, LONG, &[line]).await;
                 assert!(outcome.is_err());
-                assert_eq!(tries.len(), count, "{kind:?} {repeat:?}");
+                assert_eq!(tries.len(), count, "{kind:?} {idempotency:?}");
             }
         }
     }
@@ -237,23 +237,23 @@ mod tests {
             || answer(502, None),
             || answer(503, Some("0")),
         ] {
-            let (_, tries) = play(Repeat::IfUnsent, LONG, &[line]).await;
+            let (_, tries) = play(Idempotency::IfUnsent, LONG, &[line]).await;
             assert_eq!(tries.len(), 1);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_creation_is_repeated_for_a_rejection_and_not_for_a_500() {
-        let (_, tries) = play(Repeat::IfRejected, LONG, &[|| answer(429, None)]).await;
+        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(429, None)]).await;
         assert_eq!(tries.len(), 4);
-        let (_, tries) = play(Repeat::IfRejected, LONG, &[|| answer(500, None)]).await;
+        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(500, None)]).await;
         assert_eq!(tries.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stale_connection_costs_no_pause() {
         let script: &[Line] = &[|| broken(NetworkErrorKind::Unsent), || answer(200, None)];
-        let (outcome, tries) = play(Repeat::IfUnsent, LONG, script).await;
+        let (outcome, tries) = play(Idempotency::IfUnsent, LONG, script).await;
         assert!(outcome.is_ok());
         assert!(tries[1] < Duration::from_millis(10));
     }
@@ -261,7 +261,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_honoured() {
         let script: &[Line] = &[|| answer(429, Some("7")), || answer(200, None)];
-        let (outcome, tries) = play(Repeat::Safe, LONG, script).await;
+        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
         assert!(outcome.is_ok());
         assert!(tries[1] >= Duration::from_secs(7) && tries[1] < Duration::from_secs(9));
     }
@@ -270,7 +270,7 @@ mod tests {
     async fn a_pause_beyond_the_deadline_is_not_begun() {
         let start = Instant::now();
         let script: &[Line] = &[|| answer(429, Some("3600"))];
-        let (outcome, tries) = play(Repeat::Safe, Duration::from_secs(60), script).await;
+        let (outcome, tries) = play(Idempotency::Safe, Duration::from_secs(60), script).await;
         assert_eq!(outcome.expect("an answer").status(), 429);
         assert_eq!(tries.len(), 1);
         assert!(start.elapsed() < Duration::from_secs(1));
@@ -282,7 +282,7 @@ mod tests {
             let header = after.to_owned();
             let outcome = run(
                 POLICY,
-                Repeat::Safe,
+                Idempotency::Safe,
                 Deadline::after(Duration::MAX),
                 || async { answer(429, Some(&header)) },
             );

@@ -69,7 +69,7 @@ impl DirectoryEvents {
                 return Ok(Self { messages });
             }
         }
-        Err(messages.malformed("the watch ended before it began"))
+        Err(messages.protocol("the watch ended before it began"))
     }
 
     /// The next change; `None` once the directory is not watched any more. Cancel safe.

@@ -5,9 +5,9 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::super::call::Call;
-use super::Envd;
+use super::daemon::Envd;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
 /// A file or directory that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,7 +40,7 @@ impl Envd {
             .query_if("username", self.user.as_deref());
         match self.service.send(call).await {
             Ok(response) => Ok(response.into_body()),
-            Err(error) => Err(error.during("read a file of", &self.sandbox_id)),
+            Err(error) => Err(error.with_operation("read a file of", &self.sandbox_id)),
         }
     }
 
@@ -60,7 +60,7 @@ impl Envd {
         let call = Call::post("write file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref())
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let call = if self.raw_uploads {
             call.bytes("application/octet-stream", contents)
         } else {
@@ -76,7 +76,7 @@ impl Envd {
             }
         };
         let written = self.service.fetch(call).await;
-        written.map_err(|error| error.during("write a file of", &self.sandbox_id))
+        written.map_err(|error| error.with_operation("write a file of", &self.sandbox_id))
     }
 }
 

@@ -4,10 +4,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::super::sandbox::null_is_empty;
-use super::Envd;
+use super::daemon::Envd;
 use super::directory_events::DirectoryEvents;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -101,7 +101,7 @@ impl Envd {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/Stat";
         let answer: EntryAnswer = self
-            .unary("look at a file of", procedure, &request, Repeat::Safe)
+            .unary("look at a file of", procedure, &request, Idempotency::Safe)
             .await?;
         Ok(answer.entry)
     }
@@ -137,7 +137,12 @@ impl Envd {
         let request = json!({ "path": path, "depth": depth.max(1) });
         let procedure = "/filesystem.Filesystem/ListDir";
         let answer: ListAnswer = self
-            .unary("list a directory of", procedure, &request, Repeat::Safe)
+            .unary(
+                "list a directory of",
+                procedure,
+                &request,
+                Idempotency::Safe,
+            )
             .await?;
         Ok(answer.entries)
     }
@@ -154,7 +159,12 @@ impl Envd {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/MakeDir";
         let made = self
-            .unary::<Value>("make a directory in", procedure, &request, Repeat::Safe)
+            .unary::<Value>(
+                "make a directory in",
+                procedure,
+                &request,
+                Idempotency::Safe,
+            )
             .await;
         match made {
             Ok(_) => Ok(true),
@@ -175,7 +185,7 @@ impl Envd {
         let request = json!({ "source": from, "destination": to });
         let procedure = "/filesystem.Filesystem/Move";
         let answer: EntryAnswer = self
-            .unary("move a file of", procedure, &request, Repeat::IfUnsent)
+            .unary("move a file of", procedure, &request, Idempotency::IfUnsent)
             .await?;
         Ok(answer.entry)
     }
@@ -195,7 +205,12 @@ impl Envd {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/Remove";
         let _: Value = self
-            .unary("remove a file of", procedure, &request, Repeat::IfUnsent)
+            .unary(
+                "remove a file of",
+                procedure,
+                &request,
+                Idempotency::IfUnsent,
+            )
             .await?;
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Messages {
     /// The error of output that is larger than what is read of it.
     pub(super) fn too_large(&self, what: impl Into<String>) -> Error {
         let error = self.limit.exceeded(self.operation, what);
-        error.during(self.operation, &self.sandbox_id)
+        error.with_operation(self.operation, &self.sandbox_id)
     }
 
     /// The most that is kept of what a stream says.
@@ -70,7 +70,7 @@ impl Messages {
         if outcome.is_err() {
             self.chunks.close();
         }
-        outcome.map_err(|error| error.during(self.operation, &self.sandbox_id))
+        outcome.map_err(|error| error.with_operation(self.operation, &self.sandbox_id))
     }
 
     async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
@@ -95,12 +95,12 @@ impl Messages {
 
     fn parse<T: DeserializeOwned>(&self, message: &Bytes) -> Result<T, Error> {
         serde_json::from_slice(message)
-            .map_err(|error| self.malformed(format!("a message is not as expected: {error}")))
+            .map_err(|error| self.protocol(format!("a message is not as expected: {error}")))
     }
 
     /// The error of a message that breaks the protocol.
-    pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
-        Error::malformed(self.operation, message)
+    pub(super) fn protocol(&self, message: impl Into<String>) -> Error {
+        Error::protocol(self.operation, message)
     }
 
     fn ended(&self, message: &Bytes) -> Result<(), Error> {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::sandbox::null_is_empty;
-use super::Envd;
+use super::daemon::Envd;
 use super::process_events::ProcessEvents;
+use crate::config::NamesOnly;
 use crate::error::Error;
-use crate::secret::NamesOnly;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
 /// A program to run.
 ///
@@ -192,7 +192,7 @@ impl Envd {
         let nothing = json!({});
         let list = "list the processes of";
         let answer: List = self
-            .unary(list, "/process.Process/List", &nothing, Repeat::Safe)
+            .unary(list, "/process.Process/List", &nothing, Idempotency::Safe)
             .await?;
         Ok(answer.processes)
     }
@@ -213,7 +213,8 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "signal": signal });
         let send = "signal a process in";
-        self.tell(send, "SendSignal", &request, Repeat::Safe).await
+        self.tell(send, "SendSignal", &request, Idempotency::Safe)
+            .await
     }
 
     /// Writes to the standard input of a process that was started with it open. Not repeated
@@ -229,7 +230,7 @@ impl Envd {
     pub async fn send_stdin(&self, process: &ProcessSelector, input: &[u8]) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "stdin": STANDARD.encode(input) } });
         let write = "write to a process in";
-        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+        self.tell(write, "SendInput", &request, Idempotency::IfUnsent)
             .await
     }
 
@@ -245,7 +246,8 @@ impl Envd {
     pub async fn close_stdin(&self, process: &ProcessSelector) -> Result<(), Error> {
         let request = json!({ "process": process });
         let close = "end the input of a process in";
-        self.tell(close, "CloseStdin", &request, Repeat::Safe).await
+        self.tell(close, "CloseStdin", &request, Idempotency::Safe)
+            .await
     }
 
     /// Types on the terminal of a process that was started with one. Not repeated when it may have
@@ -265,7 +267,7 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "pty": STANDARD.encode(input) } });
         let write = "write to a process in";
-        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+        self.tell(write, "SendInput", &request, Idempotency::IfUnsent)
             .await
     }
 
@@ -286,7 +288,8 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "pty": { "size": size } });
         let resize = "resize a terminal of";
-        self.tell(resize, "Update", &request, Repeat::Safe).await
+        self.tell(resize, "Update", &request, Idempotency::Safe)
+            .await
     }
 
     /// A call whose answer says nothing.
@@ -295,10 +298,12 @@ impl Envd {
         operation: &'static str,
         method: &str,
         request: &Value,
-        repeat: Repeat,
+        idempotency: Idempotency,
     ) -> Result<(), Error> {
         let procedure = format!("/process.Process/{method}");
-        let _: Value = self.unary(operation, &procedure, request, repeat).await?;
+        let _: Value = self
+            .unary(operation, &procedure, request, idempotency)
+            .await?;
         Ok(())
     }
 }

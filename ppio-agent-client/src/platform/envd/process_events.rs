@@ -172,7 +172,7 @@ impl ProcessEvents {
         let decode = |text: String| {
             let malformed = |error| {
                 self.messages
-                    .malformed(format!("its output is no base64: {error}"))
+                    .protocol(format!("its output is no base64: {error}"))
             };
             STANDARD.decode(text).map_err(malformed)
         };

@@ -4,12 +4,13 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::call::{Call, Subject};
-use super::super::fault;
+use super::super::call::Call;
+use super::super::error_response::{Subject, error_from_response};
+use super::daemon::Envd;
+use super::envelope;
 use super::messages::Messages;
-use super::{Envd, envelope};
 use crate::error::Error;
-use crate::transport::{Chunks, Deadline, Repeat};
+use crate::transport::{Chunks, Deadline, Idempotency};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
@@ -25,11 +26,13 @@ impl Envd {
         operation: &'static str,
         procedure: &str,
         request: &Value,
-        repeat: Repeat,
+        idempotency: Idempotency,
     ) -> Result<T, Error> {
-        let call = call(operation, procedure).json(request).repeat(repeat);
+        let call = call(operation, procedure)
+            .json(request)
+            .idempotency(idempotency);
         let answer = self.service.fetch(call).await;
-        answer.map_err(|error| error.during(operation, &self.sandbox_id))
+        answer.map_err(|error| error.with_operation(operation, &self.sandbox_id))
     }
 
     /// One question, many answers.
@@ -41,7 +44,7 @@ impl Envd {
     ) -> Result<Messages, Error> {
         self.open(operation, procedure, request)
             .await
-            .map_err(|error| error.during(operation, &self.sandbox_id))
+            .map_err(|error| error.with_operation(operation, &self.sandbox_id))
     }
 
     async fn open(
@@ -68,7 +71,7 @@ impl Envd {
         }
         let said = deadline.run(operation, body.start(operation)).await?;
         let said = said.unwrap_or_default();
-        Err(fault::of(
+        Err(error_from_response(
             operation,
             &Subject::Nothing,
             &self.service.auth,

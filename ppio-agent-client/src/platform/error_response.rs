@@ -3,16 +3,23 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::call::Subject;
-use crate::auth::AuthManager;
+use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::retry_after;
 
 /// The longest piece of a foreign text that goes into an error.
 const EXCERPT: usize = 300;
 
+/// What a call is about: what it means if that is not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Nothing,
+    Sandbox(String),
+    Template(String),
+}
+
 /// The error an answer stands for, by its status alone: words in messages change.
-pub(crate) fn of(
+pub(super) fn error_from_response(
     operation: &str,
     subject: &Subject,
     auth: &AuthManager,
@@ -20,7 +27,7 @@ pub(crate) fn of(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Error {
-    let message = message(auth, body).unwrap_or_else(|| {
+    let message = error_message(auth, body).unwrap_or_else(|| {
         let reason = status.canonical_reason().unwrap_or("no explanation");
         reason.to_lowercase()
     });
@@ -50,7 +57,7 @@ pub(crate) fn of(
 
 /// The words in an error body: `{"code","message"}`, `{"error"}`, or short text; without the secrets
 /// they may quote, of which cutting the text would leave a part that cannot be found any more.
-pub(crate) fn message(auth: &AuthManager, body: &[u8]) -> Option<String> {
+pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
             .into_iter()
@@ -90,12 +97,12 @@ mod tests {
         ];
         let auth = AuthManager::new("sk-123456").expect("well formed");
         for (body, expected) in table {
-            assert_eq!(message(&auth, body).as_deref(), expected);
+            assert_eq!(error_message(&auth, body).as_deref(), expected);
         }
-        let long = message(&auth, "é".repeat(1000).as_bytes()).expect("text");
+        let long = error_message(&auth, "é".repeat(1000).as_bytes()).expect("text");
         assert_eq!(long.chars().count(), EXCERPT + 1);
         let quoting = format!("{}sk-123456", "a".repeat(EXCERPT - 5));
-        let text = message(&auth, quoting.as_bytes()).expect("text");
+        let text = error_message(&auth, quoting.as_bytes()).expect("text");
         assert!(!text.contains("sk-1"), "{text}");
     }
 }

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::environment;
+use super::environment::Settings;
+use super::secret::Secret;
 use crate::error::Error;
-use crate::secret::Secret;
 
 /// Holds the API key and makes the headers that prove it.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl AuthManager {
     /// # Ok::<(), ppio_agent_client::Error>(())
     /// ```
     pub fn from_env() -> Result<Self, Error> {
-        let settings = environment::Settings::read()?;
+        let settings = Settings::read()?;
         Self::from_parts(settings.api_key, settings.access_token)
     }
 

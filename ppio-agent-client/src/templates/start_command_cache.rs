@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Launch, TemplateManager};
+use super::manager::TemplateManager;
+use super::start_command::StartCommand;
 use crate::error::Error;
 
 /// Long enough that a batch of sessions looks their template up once, short enough that a template
@@ -14,19 +15,19 @@ use crate::error::Error;
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// One lookup at a time; who waits for it finds its result.
-type Slot = Arc<tokio::sync::Mutex<Option<(Instant, Launch)>>>;
+type Slot = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
 
 /// What was learned of templates, by the name they were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Launches(Mutex<HashMap<String, Slot>>);
+pub(crate) struct StartCommandCache(Mutex<HashMap<String, Slot>>);
 
-impl Launches {
+impl StartCommandCache {
     /// How the agent of this template is started.
     pub(crate) async fn find(
         &self,
         templates: &TemplateManager,
         template_id: &str,
-    ) -> Result<Launch, Error> {
+    ) -> Result<StartCommand, Error> {
         let slot = Arc::clone(self.lock().entry(template_id.to_owned()).or_default());
         let mut known = slot.lock().await;
         if let Some((at, launch)) = &*known
@@ -34,7 +35,7 @@ impl Launches {
         {
             return Ok(launch.clone());
         }
-        let launch = Launch::of(templates.find(template_id).await?.as_ref());
+        let launch = StartCommand::of(templates.find(template_id).await?.as_ref());
         *known = Some((Instant::now(), launch.clone()));
         Ok(launch)
     }

@@ -9,10 +9,10 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::auth::AuthManager;
-use crate::client::ClientCore;
+use crate::config::AuthManager;
+use crate::config::{Secret, TRAFFIC_TOKEN};
+use crate::core::ClientCore;
 use crate::platform::{SandboxAddress, Service};
-use crate::secret::{Secret, TRAFFIC_TOKEN};
 
 /// The key under which a sandbox's own timeout is kept with it, so that whoever finds the session
 /// again knows it.

@@ -1,56 +1,20 @@
 //! HTTP/1.1 over TCP and TLS: connections, deadlines and retries; knows nothing of agents.
 
-mod body;
-mod chunks;
-mod connector;
-mod deadline;
-mod limit;
-mod payload;
-mod plain_http;
-mod pool;
-mod proxy;
-mod resolve;
-mod retry;
-mod retry_after;
-mod tls;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 
-pub(crate) use body::ResponseBody;
-pub(crate) use chunks::Chunks;
-pub(crate) use deadline::Deadline;
-pub(crate) use limit::BodyLimit;
-pub(crate) use payload::Meter;
-pub(crate) use resolve::is_loopback;
-pub(crate) use retry::{Repeat, RetryPolicy};
-pub(crate) use retry_after::retry_after;
-
+use super::body::ResponseBody;
+use super::connector::Connector;
+use super::deadline::Deadline;
+use super::payload::Payload;
+use super::plain_http::PlainHttpWarnings;
+use super::pool::{Limits, Pool};
+use super::prepared_request::PreparedRequest;
+use super::retry::RetryPolicy;
+use super::{pool, retry};
 use crate::error::{Error, NetworkError};
-use connector::Connector;
-use payload::Payload;
-use plain_http::PlainHttpWarnings;
-use pool::Pool;
-
-pub(crate) use pool::Limits;
-
-/// A request that can be sent as often as its [`Repeat`] allows.
-#[derive(Debug, Clone)]
-pub(crate) struct Outgoing {
-    /// What this is for, in error texts: `create sandbox`, `invoke agent`.
-    pub(crate) operation: String,
-    /// An absolute URI; no `Host` header is needed.
-    pub(crate) request: Request<Bytes>,
-    pub(crate) repeat: Repeat,
-    /// Calls that clean up do not stand in the queue for a connection.
-    pub(crate) queue: bool,
-    /// Is told how much of the body is sent, from the start again with every attempt.
-    pub(crate) meter: Option<Meter>,
-    /// The most that is read of an answer that is a success.
-    pub(crate) limit: BodyLimit,
-}
 
 /// Sends requests. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
@@ -83,15 +47,15 @@ impl Transport {
     /// it was not meant for.
     pub(crate) async fn call(
         &self,
-        outgoing: &Outgoing,
+        prepared: &PreparedRequest,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
         let attempt = || async {
-            let (head, body) = self.exchange(outgoing, deadline).await?.into_parts();
-            let operation = &outgoing.operation;
+            let (head, body) = self.exchange(prepared, deadline).await?.into_parts();
+            let operation = &prepared.operation;
             let read = async {
                 if head.status.is_success() {
-                    body.whole(operation, outgoing.limit).await
+                    body.whole(operation, prepared.limit).await
                 } else {
                     body.start(operation).await
                 }
@@ -99,36 +63,36 @@ impl Transport {
             let body = deadline.run(operation, read).await??;
             Ok(Response::from_parts(head, body))
         };
-        retry::run(self.retry, outgoing.repeat, deadline, attempt).await
+        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
     }
 
     /// Sends until there is an answer worth having, and leaves its body to be read.
     pub(crate) async fn open(
         &self,
-        outgoing: &Outgoing,
+        prepared: &PreparedRequest,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
-        let attempt = || self.exchange(outgoing, deadline);
-        retry::run(self.retry, outgoing.repeat, deadline, attempt).await
+        let attempt = || self.exchange(prepared, deadline);
+        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
     }
 
     /// One attempt: a kept-alive connection or a new one, the request, the answer's head.
     async fn exchange(
         &self,
-        outgoing: &Outgoing,
+        prepared: &PreparedRequest,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
-        let operation = &outgoing.operation;
-        let uri = outgoing.request.uri();
+        let operation = &prepared.operation;
+        let uri = prepared.request.uri();
         let origin = pool::Origin::of(uri)?;
-        self.plain_http.check(&outgoing.request);
+        self.plain_http.check(&prepared.request);
         let failed = |source: NetworkError| Error::Network {
             operation: operation.clone(),
             source,
         };
         deadline
             .run(operation, async {
-                let permit = if outgoing.queue {
+                let permit = if prepared.queue {
                     self.pool.permit().await
                 } else {
                     None
@@ -137,12 +101,13 @@ impl Transport {
                     Some(connection) => connection,
                     None => self.connector.connect(uri).await.map_err(failed)?,
                 };
-                let request = on_the_wire(outgoing, &connection)?;
+                let request = on_the_wire(prepared, &connection)?;
                 let response = connection.send(request).await.map_err(|(kind, error)| {
                     failed(NetworkError::new(kind, origin.host(), error))
                 })?;
-                let lease = pool::Lease::new(connection, origin, Arc::clone(&self.pool), permit);
-                Ok(response.map(|incoming| ResponseBody::new(incoming, lease)))
+                let pooled =
+                    pool::PooledConnection::new(connection, origin, Arc::clone(&self.pool), permit);
+                Ok(response.map(|incoming| ResponseBody::new(incoming, pooled)))
             })
             .await?
     }
@@ -150,11 +115,11 @@ impl Transport {
 
 /// The request as it is written: `Host`, and the path alone unless a proxy has to see it all.
 fn on_the_wire(
-    outgoing: &Outgoing,
+    prepared: &PreparedRequest,
     connection: &pool::Connection,
 ) -> Result<Request<Payload>, Error> {
-    let request = outgoing.request.clone();
-    let mut request = request.map(|body| Payload::new(body, outgoing.meter.clone()));
+    let request = prepared.request.clone();
+    let mut request = request.map(|body| Payload::new(body, prepared.meter.clone()));
     let invalid = |what: &str| Error::validation("url", format!("no {what} in it"));
     if !request.headers().contains_key(header::HOST) {
         let authority = request.uri().authority().ok_or_else(|| invalid("host"))?;

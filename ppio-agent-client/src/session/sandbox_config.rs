@@ -7,9 +7,9 @@ use std::time::Duration;
 use ppio_agent_protocol::headers::AGENT_PORT;
 use ppio_agent_protocol::{CpuLimit, MemoryLimit};
 
+use crate::config::NamesOnly;
 use crate::error::Error;
 use crate::platform::{SandboxInfo, VolumeMount};
-use crate::secret::NamesOnly;
 
 /// Options of a session's sandbox.
 ///
@@ -131,7 +131,7 @@ impl SandboxConfig {
                 "its sandboxes have {has}, {asked} were asked for; deploy it with a larger \
                  spec.runtime.{field}"
             );
-            Error::malformed("check the template's size", message)
+            Error::protocol("check the template's size", message)
         };
         if let (Some(asked), Some(has)) = (self.memory_limit, sandbox.memory_mb)
             && has < asked.mebibytes()

@@ -25,9 +25,9 @@ mod call;
 mod control_plane;
 mod endpoints;
 mod envd;
-mod fault;
+mod error_response;
 mod identifiers;
-mod observation;
+mod logs_and_metrics;
 mod sandbox;
 mod sandboxes;
 mod tags;
@@ -43,7 +43,7 @@ pub use envd::{
     FileKind, Output, ProcessEvent, ProcessEvents, ProcessInfo, ProcessSelector, Signal,
     TerminalSize,
 };
-pub use observation::{LogEntry, LogQuery, SandboxMetric};
+pub use logs_and_metrics::{LogEntry, LogQuery, SandboxMetric};
 pub use sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, VolumeMount};
 pub use sandboxes::SandboxFilter;
 pub use tags::TemplateTag;
@@ -51,5 +51,5 @@ pub use template::{Template, TemplateAlias, TemplateBuild};
 
 pub(crate) use call::{Call, Service, json};
 pub(crate) use endpoints::Endpoints;
-pub(crate) use fault::message as fault_message;
+pub(crate) use error_response::error_message;
 pub(crate) use identifiers::check_name;

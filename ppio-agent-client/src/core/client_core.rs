@@ -2,14 +2,14 @@
 
 use tokio::task::JoinSet;
 
-use crate::auth::AuthManager;
-use crate::background::Background;
+use super::background::Background;
+use crate::config::AuthManager;
+use crate::config::Secret;
 use crate::config::{ClientConfig, MAX_RESPONSE_SIZE};
 use crate::error::Error;
 use crate::platform::{ControlPlane, Endpoints, Envd, SandboxAddress, Service};
-use crate::secret::Secret;
 use crate::session::Registry;
-use crate::templates::{Launches, TemplateManager};
+use crate::templates::{StartCommandCache, TemplateManager};
 use crate::transport::{BodyLimit, Limits, RetryPolicy, Transport};
 
 #[derive(Debug)]
@@ -20,16 +20,16 @@ pub(crate) struct ClientCore {
     pub(crate) transport: Transport,
     pub(crate) platform: ControlPlane,
     pub(crate) templates: TemplateManager,
-    pub(crate) launches: Launches,
+    pub(crate) start_commands: StartCommandCache,
     pub(crate) sessions: Registry,
     pub(crate) background: Background,
 }
 
 impl ClientCore {
-    pub(super) fn new(config: ClientConfig, endpoints: Endpoints, auth: AuthManager) -> Self {
+    pub(crate) fn new(config: ClientConfig, endpoints: Endpoints, auth: AuthManager) -> Self {
         let limits = Limits {
-            in_use: config.max_connections,
-            at_rest: config.max_keepalive_connections,
+            max_active: config.max_connections,
+            max_idle: config.max_keepalive_connections,
             expiry: config.keepalive_expiry,
         };
         let retry = RetryPolicy {
@@ -48,7 +48,7 @@ impl ClientCore {
         );
         Self {
             templates: TemplateManager::new(platform.clone()),
-            launches: Launches::default(),
+            start_commands: StartCommandCache::default(),
             sessions: Registry::default(),
             background: Background::default(),
             config,
@@ -85,7 +85,7 @@ impl ClientCore {
         Envd::new(service, address, token, idle)
     }
 
-    pub(super) async fn close_all_sessions(&self) -> Result<(), Error> {
+    pub(crate) async fn close_all_sessions(&self) -> Result<(), Error> {
         let mut closing = JoinSet::new();
         for session in self.sessions.owned() {
             closing.spawn(async move { session.close().await });

@@ -1,17 +1,19 @@
 //! Sessions: one sandbox each, with an agent in it.
 
-mod config;
-mod core;
-mod invoke;
+mod create_session;
 mod lifecycle;
+mod orphan_cleanup;
+mod ping;
 mod readiness;
 mod registry;
+mod sandbox_config;
 mod sandbox_session;
+mod session_core;
 mod status;
 
-pub use config::SandboxConfig;
+pub use create_session::CreateSession;
+pub use sandbox_config::SandboxConfig;
 pub use sandbox_session::SandboxSession;
 pub use status::SessionStatus;
 
-pub(crate) use self::core::{PORT_KEY, SessionCore, TIMEOUT_KEY};
 pub(crate) use registry::Registry;

@@ -1,18 +1,19 @@
 //! Invocations: a question to an agent, and what comes back.
 
-mod answer;
 mod caller_headers;
-mod failure;
+mod error_response;
 mod invoke;
+mod items;
 mod kind;
-mod payload;
+mod request_body;
 mod request_id;
-mod source;
+mod response;
+mod session_invoke;
 mod stream;
 
-pub use answer::Answer;
 pub use invoke::Invoke;
 pub use kind::{AnswerKind, Auto, Envelope, Streamed, Typed};
+pub use response::Answer;
 pub use stream::InvocationStream;
 
 pub(crate) use caller_headers::CallerHeaders;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::core::ClientCore;
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::{NewSandbox, SandboxFilter};
 

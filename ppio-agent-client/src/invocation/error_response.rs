@@ -6,9 +6,9 @@ use http::StatusCode;
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
 
-use super::answer::Exchange;
+use super::response::Exchange;
 use crate::error::Error;
-use crate::platform::{SandboxState, fault_message};
+use crate::platform::{SandboxState, error_message};
 use crate::transport::retry_after;
 
 /// How long the platform may take to say what became of a sandbox; the answer at hand is told then.
@@ -37,7 +37,7 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
                     status: Some(status.as_u16()),
                     message: "it is paused, call resume() first".to_owned(),
                 };
-                return paused.during("invoke the agent of", session.sandbox_id());
+                return paused.with_operation("invoke the agent of", session.sandbox_id());
             }
             // It runs, or nobody knows: the answer stands for itself.
             Ok(_) | Err(_) => {}
@@ -48,7 +48,7 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
         .as_ref()
         .and_then(|envelope| envelope.error.clone());
     let message = said
-        .or_else(|| fault_message(&session.auth(), &body))
+        .or_else(|| error_message(&session.auth(), &body))
         .unwrap_or_else(|| {
             let reason = status.canonical_reason().unwrap_or("no explanation");
             reason.to_lowercase()

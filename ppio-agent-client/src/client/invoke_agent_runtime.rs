@@ -11,7 +11,8 @@ use ppio_agent_protocol::AgentId;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
-use super::{AgentRuntimeAnswer, AgentRuntimeClient};
+use super::agent_runtime_client::AgentRuntimeClient;
+use super::runtime_answer::AgentRuntimeAnswer;
 use crate::error::Error;
 use crate::invocation::CallerHeaders;
 use crate::session::{SandboxConfig, SandboxSession};

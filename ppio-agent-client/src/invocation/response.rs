@@ -5,7 +5,7 @@ use ppio_agent_protocol::{InvocationResponse, sse};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::source::Source;
+use super::items::Source;
 use super::stream::InvocationStream;
 use crate::error::Error;
 use crate::session::SandboxSession;
@@ -63,7 +63,7 @@ fn wrong(content_type: &str) -> Error {
         "the answer is of type {content_type:?}, which no agent sends; is something else \
          listening on the agent's port?"
     );
-    Error::malformed("invoke agent", message)
+    Error::protocol("invoke agent", message)
 }
 
 impl Exchange {
@@ -74,7 +74,7 @@ impl Exchange {
             Form::EventStream | Form::JsonLines => {
                 let message =
                     "the agent answered with a stream, ask with invoke_stream or invoke_auto";
-                Err(Error::malformed("invoke agent", message))
+                Err(Error::protocol("invoke agent", message))
             }
             Form::Other(content_type) => Err(wrong(&content_type)),
         }
@@ -142,7 +142,7 @@ impl Exchange {
             return Ok(response);
         }
         let mut response: InvocationResponse<Value> = serde_json::from_value(value)
-            .map_err(|error| Error::malformed(operation, error.to_string()))?;
+            .map_err(|error| Error::protocol(operation, error.to_string()))?;
         if response.is_success() {
             if response.request_id().is_none() {
                 let metadata = response.metadata.get_or_insert_default();

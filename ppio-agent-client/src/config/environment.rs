@@ -2,8 +2,8 @@
 
 use ppio_agent_protocol::ByteSize;
 
+use super::secret::Secret;
 use crate::error::Error;
-use crate::secret::Secret;
 
 /// Whose key and addresses the environment holds. A key is only used with the addresses of its own
 /// vendor: a machine that has both vendors' variables must not send one vendor's key to the other.

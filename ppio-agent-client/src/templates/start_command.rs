@@ -13,14 +13,14 @@ pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a template's agent is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Launch {
+pub(crate) struct StartCommand {
     /// How long it may take until it is healthy.
     pub(crate) start_timeout: Duration,
     /// The Python file to run. A template without one runs its own start command.
     pub(crate) python_file: Option<String>,
 }
 
-impl Launch {
+impl StartCommand {
     /// What the template says; the defaults for a template that is not listed (another team's).
     pub(crate) fn of(template: Option<&Template>) -> Self {
         let document = template.and_then(|template| document(&template.metadata));
@@ -58,13 +58,13 @@ mod tests {
 
     use super::*;
 
-    fn launch(spec: &Value) -> Launch {
+    fn launch(spec: &Value) -> StartCommand {
         let document = json!({ "spec": spec }).to_string();
         let template: Template = serde_json::from_value(
             json!({ "templateID": "t", "metadata": { "agent_runtime": document } }),
         )
         .expect("well formed");
-        Launch::of(Some(&template))
+        StartCommand::of(Some(&template))
     }
 
     #[test]
@@ -82,6 +82,6 @@ mod tests {
         ] {
             assert_eq!(launch(&spec).command_line(), None);
         }
-        assert_eq!(Launch::of(None).start_timeout, START_TIMEOUT);
+        assert_eq!(StartCommand::of(None).start_timeout, START_TIMEOUT);
     }
 }

@@ -1,16 +1,7 @@
 //! Agent templates: what sessions are made from.
 
-mod agent_template;
-mod filter;
-mod launch;
-mod launches;
-
-pub use agent_template::{AgentTemplate, RuntimeInfo};
-pub use filter::TemplateFilter;
-
-pub(crate) use launch::{Launch, START_TIMEOUT};
-pub(crate) use launches::Launches;
-
+use super::agent_template::AgentTemplate;
+use super::filter::TemplateFilter;
 use crate::error::Error;
 use crate::platform::{ControlPlane, Template};
 

@@ -8,7 +8,7 @@ use ppio_agent_protocol::ByteSize;
 
 pub use network::{NetworkError, NetworkErrorKind};
 
-use crate::auth::AuthManager;
+use crate::config::AuthManager;
 
 /// What a call to an agent or to the platform can fail with.
 ///
@@ -273,7 +273,7 @@ impl Error {
                 error_type.iter_mut().chain(request_id).for_each(hide);
             }
             Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
-                let inner = std::mem::replace(&mut **source, Self::malformed("", ""));
+                let inner = std::mem::replace(&mut **source, Self::protocol("", ""));
                 **source = inner.redacted(auth);
             }
             // Made of what this library was given, and of what the system says.
@@ -295,7 +295,7 @@ impl Error {
     }
 
     /// An answer that breaks the protocol.
-    pub(crate) fn malformed(operation: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn protocol(operation: &str, message: impl Into<String>) -> Self {
         Self::Runtime {
             operation: operation.to_owned(),
             status: None,
@@ -305,7 +305,7 @@ impl Error {
 
     /// Says which operation on which sandbox failed, unless the error already says what the
     /// caller has to act on (key, quota, rate, a sandbox that is gone).
-    pub(crate) fn during(self, operation: &str, sandbox_id: &str) -> Self {
+    pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
         match self {
             Self::Authentication { .. }
             | Self::SessionNotFound { .. }
@@ -378,8 +378,8 @@ mod tests {
     #[test]
     fn secrets_are_blotted_out_however_deep_they_stand() {
         let auth = AuthManager::new("sk-deep-1").expect("well formed");
-        let error = Error::malformed("pause", "who is sk-deep-1?")
-            .during("pause", "sb")
+        let error = Error::protocol("pause", "who is sk-deep-1?")
+            .with_operation("pause", "sb")
             .redacted(&auth);
         assert!(!format!("{error} {error:?}").contains("sk-deep-1"));
         assert!(error.to_string().contains("who is ***?"), "{error}");
@@ -392,7 +392,7 @@ mod tests {
             status: Some(409),
             message: "already paused".into(),
         };
-        let error = conflict.during("pause", "sb");
+        let error = conflict.with_operation("pause", "sb");
         assert_eq!(error.status(), Some(409));
         assert_eq!(
             error.to_string(),

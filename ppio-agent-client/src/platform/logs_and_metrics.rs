@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::{Call, Subject};
+use super::call::Call;
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::sandbox::null_is_empty;
 use super::sandboxes::path;
 use crate::error::Error;

@@ -1,38 +1,23 @@
 //! envd, the daemon in every sandbox: health, files, processes.
 
-mod directory_events;
-mod envelope;
-mod files;
-mod filesystem;
-mod messages;
-mod process;
-mod process_events;
-mod rpc;
-
 use http::{HeaderName, HeaderValue, header};
 use ppio_agent_protocol::headers;
 
-pub use directory_events::{ChangeKind, DirectoryEvent, DirectoryEvents};
-pub use files::Entry;
-pub use filesystem::{FileInfo, FileKind};
-pub use process::{Command, ProcessInfo, ProcessSelector, Signal, TerminalSize};
-pub use process_events::{ExitStatus, Output, ProcessEvent, ProcessEvents};
-
-use super::call::{Call, Service};
-use super::endpoints::SandboxAddress;
+use super::super::call::{Call, Service};
+use super::super::endpoints::SandboxAddress;
+use crate::config::Secret;
 use crate::error::Error;
-use crate::secret::Secret;
 
 /// A client of one sandbox's daemon. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Envd {
-    service: Service,
-    sandbox_id: String,
-    idle: std::time::Duration,
+    pub(super) service: Service,
+    pub(super) sandbox_id: String,
+    pub(super) idle: std::time::Duration,
     /// Calls about files name their user in the query.
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// Takes a file's bytes as they are; older daemons want a form.
-    raw_uploads: bool,
+    pub(super) raw_uploads: bool,
 }
 
 /// The first version that takes a file's bytes as they are.
@@ -61,7 +46,7 @@ impl Envd {
         }
     }
 
-    /// Speaks to a daemon of this version, which a [`Sandbox`](super::Sandbox) tells; the newest is
+    /// Speaks to a daemon of this version, which a [`Sandbox`](crate::platform::Sandbox) tells; the newest is
     /// assumed otherwise. Sessions know it.
     ///
     /// ```
@@ -110,11 +95,12 @@ impl Envd {
     /// ```
     pub async fn is_running(&self) -> Result<bool, Error> {
         // 502 is the answer here, not a failure to try again for.
-        let call = Call::get("check sandbox", "/health").repeat(crate::transport::Repeat::IfUnsent);
+        let call = Call::get("check sandbox", "/health")
+            .idempotency(crate::transport::Idempotency::IfUnsent);
         match self.service.send(call).await {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(502) => Ok(false),
-            Err(error) => Err(error.during("check", &self.sandbox_id)),
+            Err(error) => Err(error.with_operation("check", &self.sandbox_id)),
         }
     }
 }

@@ -11,12 +11,14 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::core::ClientCore;
-use super::reclaim::{CREATE_KEY, reclaim, unique};
+use super::orphan_cleanup::{CREATE_KEY, reclaim, unique};
+use super::sandbox_config::SandboxConfig;
+use super::sandbox_session::SandboxSession;
+use super::session_core::{PORT_KEY, TIMEOUT_KEY};
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::{NewSandbox, check_name};
-use crate::session::{PORT_KEY, SandboxConfig, SandboxSession, TIMEOUT_KEY};
-use crate::templates::Launch;
+use crate::templates::StartCommand;
 
 /// How long a failed creation waits for its sandbox to be ended before it reports. The ending goes
 /// on in the background after that.
@@ -32,7 +34,7 @@ pub struct CreateSession {
 }
 
 impl CreateSession {
-    pub(super) fn new(core: Arc<ClientCore>, template_id: String) -> Self {
+    pub(crate) fn new(core: Arc<ClientCore>, template_id: String) -> Self {
         Self {
             core,
             template_id,
@@ -166,7 +168,7 @@ impl CreateSession {
     async fn prepare(
         &self,
         session: &SandboxSession,
-        lookup: impl Future<Output = Result<Launch, Error>>,
+        lookup: impl Future<Output = Result<StartCommand, Error>>,
     ) -> Result<(), Error> {
         if self.config.asks_for_a_size() {
             self.config.check_size(&session.info().await?)?;
@@ -187,7 +189,7 @@ impl CreateSession {
     async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Outcome>) {
         let outcome = {
             let (core, template_id) = (&self.core, self.template_id.as_str());
-            let mut lookup = pin!(core.launches.find(&core.templates, template_id));
+            let mut lookup = pin!(core.start_commands.find(&core.templates, template_id));
             let mut making = pin!(self.make(&request));
             let mut found = None;
             // Neither needs the other, and a sandbox that is made does not wait for its template.
@@ -220,7 +222,7 @@ impl CreateSession {
             }
         };
         if outcome.is_err() {
-            self.core.launches.forget(&self.template_id);
+            self.core.start_commands.forget(&self.template_id);
         }
         // A caller that left meanwhile leaves a session that is dropped right here.
         drop(caller.send(outcome));
@@ -244,7 +246,7 @@ impl IntoFuture for CreateSession {
                 self.run(request, sender).instrument(span),
             );
             outcome.await.unwrap_or_else(|_| {
-                Err(Error::malformed(
+                Err(Error::protocol(
                     "create a session",
                     "the runtime is shutting down",
                 ))

@@ -1,34 +1,21 @@
 //! The client: makes sessions, finds them again, and calls agents.
 
-mod builder;
-mod core;
-mod create_session;
-mod reclaim;
-mod runtime_answer;
-mod runtime_call;
-mod runtime_sessions;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use builder::ClientBuilder;
-pub use create_session::CreateSession;
-pub use runtime_answer::AgentRuntimeAnswer;
-pub use runtime_call::InvokeAgentRuntime;
-
-pub(crate) use self::core::ClientCore;
-
-use self::runtime_sessions::RuntimeSessions;
-use crate::auth::AuthManager;
+use super::builder::ClientBuilder;
+use super::invoke_agent_runtime::InvokeAgentRuntime;
+use super::runtime_sessions::RuntimeSessions;
+use crate::config::AuthManager;
+use crate::config::Secret;
+use crate::core::ClientCore;
 use crate::error::Error;
 use crate::invocation::{Auto, Envelope, Invoke, Streamed, Typed};
 use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
-use crate::secret::Secret;
-use crate::session::SandboxSession;
+use crate::session::{CreateSession, SandboxSession};
 use crate::templates::{AgentTemplate, TemplateFilter, TemplateManager};
 
 /// Calls deployed agents. Cheap to clone; clones share connections and sessions.
@@ -53,8 +40,8 @@ use crate::templates::{AgentTemplate, TemplateFilter, TemplateManager};
 /// ```
 #[derive(Debug, Clone)]
 pub struct AgentRuntimeClient {
-    core: Arc<ClientCore>,
-    runtime_sessions: Arc<RuntimeSessions>,
+    pub(super) core: Arc<ClientCore>,
+    pub(super) runtime_sessions: Arc<RuntimeSessions>,
 }
 
 impl AgentRuntimeClient {
@@ -382,5 +369,3 @@ impl AgentRuntimeClient {
         self.core.envd(address, access_token)
     }
 }
-
-pub(crate) const INVOCATION: (Method, &str) = (Method::POST, "/invocations");
