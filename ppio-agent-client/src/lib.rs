@@ -14,7 +14,7 @@
 //!
 //! // A conversation.
 //! let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
-//! let mut story = session.invoke_stream("tell me a story").await?;
+//! let mut story = session.invoke("tell me a story").stream().await?;
 //! while let Some(item) = story.next().await {
 //!     println!("{}", item?);
 //! }
@@ -107,14 +107,14 @@ mod session;
 mod templates;
 mod transport;
 
-pub use client::{AgentRuntimeAnswer, AgentRuntimeClient, ClientBuilder, InvokeAgentRuntime};
+pub use client::{AgentRuntimeClient, AgentRuntimeResponse, ClientBuilder, InvokeAgentRuntime};
 pub use config::{AuthManager, ClientConfig, Secret};
-pub use error::{Error, NetworkError, NetworkErrorKind};
-pub use invocation::{
-    Answer, AnswerKind, Auto, Envelope, InvocationStream, Invoke, Streamed, Typed,
-};
+pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
+pub use invocation::{InvocationOutput, InvocationStream, Invoke};
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
+
+pub use {bytes, http};
 
 pub use ppio_agent_protocol::{
     AgentConfig, AgentId, ByteSize, CpuLimit, InvocationRequest, InvocationResponse,

@@ -437,7 +437,7 @@ async fn proxy(target: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_of_the_environment_are_used() {
-    let local = Local::start_with(|builder| builder.tls(true)).await;
+    let local = Local::start_with(|builder| builder.tls(true).allow_host("platform.invalid")).await;
     local.example("hello").await;
     let (address, heads) = proxy(local.platform.address()).await;
     let mut variables = local.platform.environment();

@@ -1,40 +1,40 @@
-//! Work that outlives the call that began it: making sandboxes that must not be left half made,
-//! and ending those that nobody holds any more.
+//! Tasks that outlive the call that spawned them: creating a sandbox, whose response must be read,
+//! and killing sandboxes that have no handle left.
 
 use std::future::Future;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Counts the tasks under way, so that [`finish`](Self::finish) can wait for them. Each task has
-/// its own deadline, and holds what it needs.
+/// Counts the running tasks, so that [`finish`](Self::finish) can wait for them. Each task has its
+/// own deadline and owns what it needs.
 #[derive(Debug, Default)]
-pub(crate) struct Background(watch::Sender<usize>);
+pub(crate) struct BackgroundTasks(watch::Sender<usize>);
 
-/// One task under way; gone with it, however it ends.
-struct Underway(watch::Sender<usize>);
+/// Counts one task until it is dropped, however the task ends.
+struct TaskGuard(watch::Sender<usize>);
 
-impl Drop for Underway {
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
 }
 
-impl Background {
-    /// Runs `work` on the current runtime, or on `home` when called from outside of any.
-    pub(crate) fn spawn(&self, home: &Handle, work: impl Future<Output = ()> + Send + 'static) {
-        let runtime = Handle::try_current().unwrap_or_else(|_| home.clone());
+impl BackgroundTasks {
+    /// Runs `task` on the current runtime, or on `fallback` outside of any.
+    pub(crate) fn spawn(&self, fallback: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = Handle::try_current().unwrap_or_else(|_| fallback.clone());
         self.0.send_modify(|count| *count += 1);
-        let underway = Underway(self.0.clone());
+        let guard = TaskGuard(self.0.clone());
         runtime.spawn(async move {
-            work.await;
-            drop(underway);
+            task.await;
+            drop(guard);
         });
     }
 
-    /// Waits until nothing goes on any more. Cancel safe.
+    /// Waits until no task is running. Cancel safe.
     pub(crate) async fn finish(&self) {
-        // Fails only if the sender is gone, which `self` is.
+        // Fails only if the sender is dropped, and `self` holds it.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }

@@ -1,36 +1,29 @@
 //! What a client, its clones and its sessions share.
 
-use tokio::task::JoinSet;
-
-use super::background::Background;
-use crate::config::AuthManager;
-use crate::config::Secret;
-use crate::config::{ClientConfig, MAX_RESPONSE_SIZE};
-use crate::error::Error;
+use super::background::BackgroundTasks;
+use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
 use crate::platform::{ControlPlane, Endpoints, Envd, SandboxAddress, Service};
-use crate::session::Registry;
 use crate::templates::{StartCommandCache, TemplateManager};
-use crate::transport::{BodyLimit, Limits, RetryPolicy, Transport};
+use crate::transport::{BodyLimit, PoolLimits, RetryPolicy, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
     pub(crate) config: ClientConfig,
     pub(crate) endpoints: Endpoints,
     pub(crate) auth: AuthManager,
-    pub(crate) transport: Transport,
     pub(crate) platform: ControlPlane,
     pub(crate) templates: TemplateManager,
     pub(crate) start_commands: StartCommandCache,
-    pub(crate) sessions: Registry,
-    pub(crate) background: Background,
+    pub(crate) background: BackgroundTasks,
+    transport: Transport,
 }
 
 impl ClientCore {
     pub(crate) fn new(config: ClientConfig, endpoints: Endpoints, auth: AuthManager) -> Self {
-        let limits = Limits {
+        let limits = PoolLimits {
             max_active: config.max_connections,
             max_idle: config.max_keepalive_connections,
-            expiry: config.keepalive_expiry,
+            idle_timeout: config.keepalive_expiry,
         };
         let retry = RetryPolicy {
             max_retries: config.max_retries,
@@ -49,8 +42,7 @@ impl ClientCore {
         Self {
             templates: TemplateManager::new(platform.clone()),
             start_commands: StartCommandCache::default(),
-            sessions: Registry::default(),
-            background: Background::default(),
+            background: BackgroundTasks::default(),
             config,
             endpoints,
             auth,
@@ -59,7 +51,7 @@ impl ClientCore {
         }
     }
 
-    /// A port of a sandbox as a service, with nothing but routing in its headers.
+    /// A port of a sandbox as a service. Its only headers are those that route to the sandbox.
     pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> Service {
         let (base, headers) = self.endpoints.port_of(address, port);
         Service {
@@ -69,34 +61,19 @@ impl ClientCore {
             auth: self.auth.clone(),
             timeout: self.config.timeout,
             limit: self.response_limit(),
-            refused: address.unusable(),
+            invalid_address: address.validation_error(),
         }
     }
 
-    /// The most that is read of what agents and sandboxes send.
+    /// The size limit of what agents and sandboxes send.
     pub(crate) fn response_limit(&self) -> BodyLimit {
         let size = self.config.max_response_size;
         BodyLimit::configured(size.unwrap_or(MAX_RESPONSE_SIZE))
     }
 
     pub(crate) fn envd(&self, address: &SandboxAddress, token: Option<&Secret>) -> Envd {
-        let idle = self.config.stream_idle_timeout;
+        let idle_timeout = self.config.stream_idle_timeout;
         let service = self.port_of(address, ppio_agent_protocol::headers::ENVD_PORT);
-        Envd::new(service, address, token, idle)
-    }
-
-    pub(crate) async fn close_all_sessions(&self) -> Result<(), Error> {
-        let mut closing = JoinSet::new();
-        for session in self.sessions.owned() {
-            closing.spawn(async move { session.close().await });
-        }
-        let mut outcome = Ok(());
-        while let Some(closed) = closing.join_next().await {
-            // A task that panicked has no result to report; closing does not panic.
-            if let Ok(Err(error)) = closed {
-                outcome = outcome.and(Err(error));
-            }
-        }
-        outcome
+        Envd::new(service, address, token, idle_timeout)
     }
 }

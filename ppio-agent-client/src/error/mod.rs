@@ -1,24 +1,28 @@
-//! Everything that can go wrong, in one enum.
+//! The error of every call.
 
 mod network;
+mod report;
 
 use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
 pub use network::{NetworkError, NetworkErrorKind};
+pub use report::ErrorReport;
 
-use crate::config::AuthManager;
-
-/// What a call to an agent or to the platform can fail with.
+/// Why a call to an agent or to the platform failed.
+///
+/// The text of an error does not repeat its [source](std::error::Error::source);
+/// [`report`](Self::report) displays both.
 ///
 /// ```
+/// use std::time::Duration;
 /// use ppio_agent_client::Error;
 ///
-/// fn wait_before_retry(error: &Error) -> Option<std::time::Duration> {
+/// fn wait_before_retry(error: &Error) -> Option<Duration> {
 ///     match error {
 ///         Error::RateLimit { retry_after, .. } => *retry_after,
-///         other if other.is_retryable() => Some(std::time::Duration::from_secs(1)),
+///         other if other.is_retryable() => Some(Duration::from_secs(1)),
 ///         _ => None,
 ///     }
 /// }
@@ -26,160 +30,174 @@ use crate::config::AuthManager;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something given to this library cannot be used; nothing was sent.
+    /// An argument, a configuration field or an environment variable is invalid. Nothing was sent.
     #[error("invalid {field}: {message}")]
     Validation {
         /// The argument, configuration field or environment variable.
         field: String,
-        /// What is wrong with it, and what it should be.
+        /// What is invalid, and what is valid.
         message: String,
     },
 
-    /// The platform or a service in the sandbox failed, or answered something that is not
-    /// what it promises to answer.
+    /// The platform, or a service in the sandbox, failed.
     #[error("{operation}: {message}{}", status_suffix(*.status))]
     Runtime {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
-        /// The HTTP status, if there was an answer.
+        /// The HTTP status of the response, if there was one.
         status: Option<u16>,
-        /// What the service said, or how its answer was wrong.
+        /// The error text of the response, or what happened.
         message: String,
     },
 
-    /// There is no API key, or the platform does not accept it.
+    /// A response breaks the protocol.
+    #[error("{operation}: {message}")]
+    Protocol {
+        /// The operation that failed.
+        operation: String,
+        /// How the response differs from what the protocol defines.
+        message: String,
+    },
+
+    /// There is no API key, or the platform rejects it.
     #[error("authentication failed: {message}")]
     Authentication {
-        /// The HTTP status; `None` when the key was missing and nothing was sent.
+        /// The HTTP status; `None` if the key was missing or malformed and nothing was sent.
         status: Option<u16>,
-        /// What the platform said, or how to give a key.
+        /// The error text of the response, or how to set a key.
         message: String,
     },
 
-    /// The platform has no such template, or it is not visible to this key.
+    /// The template does not exist or is not visible to this API key.
     #[error("template {template:?} not found")]
     TemplateNotFound {
-        /// The template id or alias that was asked for.
+        /// The requested template id, alias or name.
         template: String,
+        /// The HTTP status; `None` if the template is missing from the list of all templates.
+        status: Option<u16>,
     },
 
-    /// No session came about. The sandbox, if one was made, has been or is being killed.
-    #[error("cannot create a session from template {template:?}: {source}")]
+    /// A session could not be created. Its sandbox, if one was created, is killed.
+    #[error("cannot create a session from template {template:?}")]
     SandboxCreation {
         /// The template id or alias.
         template: String,
-        /// The sandbox that was made and killed, if it came that far.
+        /// The sandbox that was created and killed, if creation came that far.
         sandbox_id: Option<String>,
-        /// What went wrong.
+        /// The cause.
         source: Box<Error>,
     },
 
-    /// The sandbox does not exist (any more): closed, expired, or never there.
+    /// The sandbox does not exist: it was closed, has expired, or never existed.
     #[error("session {sandbox_id:?} not found: it was closed or has expired")]
     SessionNotFound {
-        /// The sandbox (= session) id.
+        /// The sandbox id, which is the session id.
         sandbox_id: String,
+        /// The HTTP status; `None` if this client closed the session before and sent nothing.
+        status: Option<u16>,
     },
 
-    /// The agent answered with an error.
+    /// The agent returned an error.
     #[error("the agent failed: {message}{}", status_suffix(*.status))]
     Invocation {
-        /// The sandbox the agent runs in.
+        /// The sandbox that the agent runs in.
         sandbox_id: String,
         /// The HTTP status; `None` for an error item inside a stream.
         status: Option<u16>,
-        /// The agent's name for the kind of error, if it gave one.
+        /// The agent's name for the kind of error, if it sent one.
         error_type: Option<String>,
-        /// What the agent said.
+        /// The error text that the agent sent.
         message: String,
-        /// The request id, to find the call in the agent's log.
+        /// The request id, under which the agent logged the call.
         request_id: Option<String>,
     },
 
-    /// The connection could not be made, or broke. [`NetworkError::may_have_arrived`] tells
-    /// whether the other side can have seen the request.
-    #[error("{operation}: {source}")]
+    /// The connection could not be established, or broke. [`NetworkError::may_have_arrived`]
+    /// returns whether the server may have received the request.
+    #[error("{operation}: the connection failed")]
     Network {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
         /// What happened to the connection.
         source: NetworkError,
     },
 
     /// The deadline passed. It covers all attempts together.
-    #[error("{operation}: no answer within {limit:?}")]
+    #[error("{operation}: no response within {limit:?}")]
     Timeout {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
         /// The time that was allowed.
         limit: Duration,
     },
 
-    /// A stream is open but nothing, not even a heartbeat, came for too long.
-    #[error("the agent's stream was silent for {limit:?}")]
+    /// An open stream received nothing, not even a heartbeat, for too long.
+    #[error("no data on the agent's stream for {limit:?}")]
     StreamIdle {
-        /// The longest silence allowed ([`ClientConfig::stream_idle_timeout`]).
+        /// The longest silence allowed, [`ClientConfig::stream_idle_timeout`].
         ///
         /// [`ClientConfig::stream_idle_timeout`]: crate::ClientConfig::stream_idle_timeout
         limit: Duration,
     },
 
-    /// An answer, an item of a stream or the output of a process is larger than what is read of it
-    /// into memory. Nothing of it is returned, and its connection is closed.
+    /// A response, an item of a stream or the output of a process exceeds the size limit. None of
+    /// it is returned, and the connection is closed.
     #[error("{operation}: {what} is larger than {limit}{}", setting_suffix(*.setting))]
     ResponseTooLarge {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
         /// What is too large.
         what: String,
-        /// The most that is read.
+        /// The limit.
         limit: ByteSize,
-        /// What sets the limit: a field of [`ClientConfig`] and an environment variable. `None` for
-        /// the answers of the control plane, whose limit is fixed.
+        /// The field of [`ClientConfig`] and the environment variable that set the limit. `None`
+        /// for responses of the control plane, whose limit is fixed.
         ///
         /// [`ClientConfig`]: crate::ClientConfig
         setting: Option<&'static str>,
     },
 
-    /// Too many calls (429), after as many retries as are allowed and fit into the deadline.
+    /// Too many requests (429), after as many retries as are allowed and fit into the deadline.
     #[error("rate limited: {message}")]
     RateLimit {
-        /// What the platform said.
+        /// The error text of the response.
         message: String,
-        /// How long it asks to wait.
+        /// The pause that the response requests.
         retry_after: Option<Duration>,
     },
 
-    /// The account may not do this, or not more of it (403).
+    /// The account has no permission or no quota left (403).
     #[error("quota exceeded or not allowed: {message}")]
     QuotaExceeded {
-        /// What the platform said.
+        /// The error text of the response.
         message: String,
     },
 
-    /// Pausing, resuming or another operation on a sandbox failed.
-    #[error("cannot {operation} sandbox {sandbox_id:?}: {source}")]
+    /// An operation on a sandbox failed.
+    #[error("cannot {operation} sandbox {sandbox_id:?}")]
     SandboxOperation {
         /// `pause`, `resume`, `close`, …
         operation: String,
         /// The sandbox.
         sandbox_id: String,
-        /// What went wrong.
+        /// The cause.
         source: Box<Error>,
     },
 }
 
 impl Error {
-    /// A stable name for the kind of error, for logs and metrics.
+    /// A stable name of the variant, for logs and metrics.
     ///
     /// ```
-    /// let error = ppio_agent_client::Error::TemplateNotFound { template: "t".into() };
-    /// assert_eq!(error.code(), "template_not_found");
+    /// let message = "too many sandboxes".to_owned();
+    /// let error = ppio_agent_client::Error::QuotaExceeded { message };
+    /// assert_eq!(error.code(), "quota_exceeded");
     /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Validation { .. } => "validation",
             Self::Runtime { .. } => "runtime",
+            Self::Protocol { .. } => "protocol",
             Self::Authentication { .. } => "authentication",
             Self::TemplateNotFound { .. } => "template_not_found",
             Self::SandboxCreation { .. } => "sandbox_creation",
@@ -195,24 +213,21 @@ impl Error {
         }
     }
 
-    /// The HTTP status behind the error, if an answer was received.
-    ///
-    /// ```
-    /// let error = ppio_agent_client::Error::QuotaExceeded { message: "no more".into() };
-    /// assert_eq!(error.status(), Some(403));
-    /// ```
+    /// The HTTP status of the response behind the error; `None` if no response was received.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Runtime { status, .. }
             | Self::Authentication { status, .. }
+            | Self::TemplateNotFound { status, .. }
+            | Self::SessionNotFound { status, .. }
             | Self::Invocation { status, .. } => *status,
-            Self::TemplateNotFound { .. } | Self::SessionNotFound { .. } => Some(404),
             Self::RateLimit { .. } => Some(429),
             Self::QuotaExceeded { .. } => Some(403),
             Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
                 source.status()
             }
             Self::Validation { .. }
+            | Self::Protocol { .. }
             | Self::Network { .. }
             | Self::Timeout { .. }
             | Self::StreamIdle { .. }
@@ -220,22 +235,17 @@ impl Error {
         }
     }
 
-    /// Whether making the same call again can succeed **and** cannot do its work twice.
+    /// Whether the same call can succeed when repeated **and** cannot do its work twice.
     ///
     /// An invocation that may have reached the agent is therefore not retryable, however its
-    /// connection ended; whether to repeat it is for the caller to know.
-    ///
-    /// ```
-    /// let error = ppio_agent_client::Error::RateLimit { message: String::new(), retry_after: None };
-    /// assert!(error.is_retryable());
-    /// ```
+    /// connection ended; only the caller can decide to repeat it.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimit { .. } => true,
             Self::Network { source, .. } => !source.may_have_arrived(),
-            // 503 is said before any work: draining, or over the concurrency limit.
+            // A server sends 503 before any work: it shuts down, or is over its concurrency limit.
             Self::Invocation { status, .. } | Self::Runtime { status, .. } => *status == Some(503),
-            // What a failed creation made is killed, so another try does nothing twice.
+            // The sandbox of a failed creation is killed, so another attempt does nothing twice.
             Self::SandboxCreation { source, .. } => match &**source {
                 Self::Network { .. } | Self::Timeout { .. } => true,
                 Self::Runtime { status, .. } => status.is_some_and(|status| status >= 500),
@@ -243,6 +253,7 @@ impl Error {
             },
             Self::SandboxOperation { source, .. } => source.is_retryable(),
             Self::Validation { .. }
+            | Self::Protocol { .. }
             | Self::Authentication { .. }
             | Self::TemplateNotFound { .. }
             | Self::SessionNotFound { .. }
@@ -253,30 +264,48 @@ impl Error {
         }
     }
 
-    /// The same error with every secret in its texts blotted out: agents and servers have been seen
-    /// to quote what they were sent.
-    pub(crate) fn redacted(mut self, auth: &AuthManager) -> Self {
-        let hide = |text: &mut String| *text = auth.redact(std::mem::take(text));
-        match &mut self {
+    /// The error with its causes, to display in one line.
+    ///
+    /// ```no_run
+    /// # let client = ppio_agent_client::AgentRuntimeClient::from_env()?;
+    /// # async {
+    /// if let Err(error) = client.close().await {
+    ///     eprintln!("error: {}", error.report());
+    /// }
+    /// # };
+    /// # Ok::<(), ppio_agent_client::Error>(())
+    /// ```
+    pub fn report(&self) -> ErrorReport<'_> {
+        ErrorReport::new(self)
+    }
+
+    /// Edits every text that may quote what was sent or received.
+    pub(crate) fn map_texts(mut self, edit: &impl Fn(&mut String)) -> Self {
+        self.edit_texts(edit);
+        self
+    }
+
+    fn edit_texts(&mut self, edit: &impl Fn(&mut String)) {
+        match self {
             Self::Validation { message, .. }
             | Self::Runtime { message, .. }
+            | Self::Protocol { message, .. }
             | Self::Authentication { message, .. }
             | Self::RateLimit { message, .. }
-            | Self::QuotaExceeded { message } => hide(message),
+            | Self::QuotaExceeded { message } => edit(message),
             Self::Invocation {
                 message,
                 error_type,
                 request_id,
                 ..
             } => {
-                hide(message);
-                error_type.iter_mut().chain(request_id).for_each(hide);
+                edit(message);
+                error_type.iter_mut().chain(request_id).for_each(edit);
             }
             Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
-                let inner = std::mem::replace(&mut **source, Self::protocol("", ""));
-                **source = inner.redacted(auth);
+                source.edit_texts(edit);
             }
-            // Made of what this library was given, and of what the system says.
+            // Their texts come from the caller and from the operating system.
             Self::TemplateNotFound { .. }
             | Self::SessionNotFound { .. }
             | Self::Network { .. }
@@ -284,7 +313,6 @@ impl Error {
             | Self::StreamIdle { .. }
             | Self::ResponseTooLarge { .. } => {}
         }
-        self
     }
 
     pub(crate) fn validation(field: impl Into<String>, message: impl Into<String>) -> Self {
@@ -294,17 +322,25 @@ impl Error {
         }
     }
 
-    /// An answer that breaks the protocol.
-    pub(crate) fn protocol(operation: &str, message: impl Into<String>) -> Self {
+    /// A failure that is not the answer of a server.
+    pub(crate) fn runtime(operation: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Runtime {
-            operation: operation.to_owned(),
+            operation: operation.into(),
             status: None,
             message: message.into(),
         }
     }
 
-    /// Says which operation on which sandbox failed, unless the error already says what the
-    /// caller has to act on (key, quota, rate, a sandbox that is gone).
+    /// A response that breaks the protocol.
+    pub(crate) fn protocol(operation: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Protocol {
+            operation: operation.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Adds the operation and the sandbox, except to errors that name what the caller has to act
+    /// on: key, quota, rate, a sandbox that is gone.
     pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
         match self {
             Self::Authentication { .. }
@@ -320,8 +356,9 @@ impl Error {
         }
     }
 
-    /// Says that creating a session failed, with the same exceptions, and the template.
-    pub(crate) fn creating(self, template: &str, sandbox_id: Option<&str>) -> Self {
+    /// Adds that the creation of a session failed, with the same exceptions and those that name
+    /// the template or the argument.
+    pub(crate) fn while_creating(self, template: &str, sandbox_id: Option<&str>) -> Self {
         match self {
             Self::Validation { .. }
             | Self::Authentication { .. }
@@ -360,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_have_arrived_is_retryable() {
+    fn only_a_request_that_cannot_have_arrived_is_retryable() {
         assert!(network(NetworkErrorKind::Connect).is_retryable());
         assert!(network(NetworkErrorKind::Unsent).is_retryable());
         assert!(!network(NetworkErrorKind::Interrupted).is_retryable());
@@ -368,21 +405,22 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_creation_may_be_tried_again_because_it_leaves_nothing_behind() {
-        let error = network(NetworkErrorKind::Interrupted).creating("tmpl", Some("sb"));
+    fn a_failed_creation_is_retryable_because_its_sandbox_is_killed() {
+        let error = network(NetworkErrorKind::Interrupted).while_creating("tmpl", Some("sb"));
         assert!(error.is_retryable());
         assert_eq!(error.code(), "sandbox_creation");
         assert!(std::error::Error::source(&error).is_some());
     }
 
     #[test]
-    fn secrets_are_blotted_out_however_deep_they_stand() {
-        let auth = AuthManager::new("sk-deep-1").expect("well formed");
-        let error = Error::protocol("pause", "who is sk-deep-1?")
-            .with_operation("pause", "sb")
-            .redacted(&auth);
-        assert!(!format!("{error} {error:?}").contains("sk-deep-1"));
-        assert!(error.to_string().contains("who is ***?"), "{error}");
+    fn a_source_is_in_the_report_and_not_in_the_text() {
+        let error = network(NetworkErrorKind::Connect).with_operation("pause", "sb");
+        assert_eq!(error.to_string(), "cannot pause sandbox \"sb\"");
+        assert_eq!(
+            error.report().to_string(),
+            "cannot pause sandbox \"sb\": invoke: the connection failed: \
+             cannot connect to host: broken pipe"
+        );
     }
 
     #[test]
@@ -395,7 +433,7 @@ mod tests {
         let error = conflict.with_operation("pause", "sb");
         assert_eq!(error.status(), Some(409));
         assert_eq!(
-            error.to_string(),
+            error.report().to_string(),
             "cannot pause sandbox \"sb\": pause: already paused (HTTP 409)"
         );
     }

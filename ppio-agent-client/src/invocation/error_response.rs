@@ -1,4 +1,4 @@
-//! What an agent's answer that is no success means.
+//! The error that an agent's unsuccessful response stands for.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use http::StatusCode;
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
 
-use super::response::Exchange;
+use super::response::AgentResponse;
 use crate::error::Error;
 use crate::platform::{SandboxState, error_message};
 use crate::transport::retry_after;
 
-/// How long the platform may take to say what became of a sandbox; the answer at hand is told then.
-const LOOK: Duration = Duration::from_secs(5);
+/// The time limit of the lookup of a sandbox's state; after it, the agent's response decides.
+const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The error such an answer stands for. Where it may mean that the sandbox does not run, the
-/// platform is asked instead of guessing.
-pub(super) async fn explain(exchange: Exchange) -> Error {
-    let status = exchange.response.status();
-    let retry_after = retry_after(exchange.response.headers());
-    let session = exchange.session.clone();
-    let deadline = exchange.deadline;
-    let request_id = exchange.request_id.clone();
-    // A body that breaks off adds nothing to a status that says enough.
-    let body = exchange.explanation().await.unwrap_or_default();
+/// Reads the error. Where the status may mean that the sandbox is not running, its state is looked
+/// up at the platform.
+pub(super) async fn invocation_error(response: AgentResponse) -> Error {
+    let status = response.response.status();
+    let retry_after = retry_after(response.response.headers());
+    let session = response.session.clone();
+    let deadline = response.deadline;
+    let request_id = response.request_id.clone();
+    // Without its body, the status still says enough.
+    let body = response.read_start().await.unwrap_or_default();
     if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::NOT_FOUND) {
-        let asked = deadline
-            .at_most(LOOK)
-            .run("ask about", session.info())
+        let info = deadline
+            .at_most(STATE_LOOKUP_TIMEOUT)
+            .run("get sandbox", session.info())
             .await;
-        match asked.and_then(|asked| asked).map(|info| info.state) {
+        match info.and_then(|info| info).map(|info| info.state) {
             Err(gone @ Error::SessionNotFound { .. }) => return gone,
             Ok(SandboxState::Paused) => {
                 let paused = Error::Runtime {
@@ -39,15 +39,14 @@ pub(super) async fn explain(exchange: Exchange) -> Error {
                 };
                 return paused.with_operation("invoke the agent of", session.sandbox_id());
             }
-            // It runs, or nobody knows: the answer stands for itself.
+            // It is running, or its state is unknown: the agent's response decides.
             Ok(_) | Err(_) => {}
         }
     }
     let envelope = serde_json::from_slice::<InvocationResponse<Value>>(&body).ok();
-    let said = envelope
+    let message = envelope
         .as_ref()
-        .and_then(|envelope| envelope.error.clone());
-    let message = said
+        .and_then(|envelope| envelope.error.clone())
         .or_else(|| error_message(&session.auth(), &body))
         .unwrap_or_else(|| {
             let reason = status.canonical_reason().unwrap_or("no explanation");

@@ -1,4 +1,4 @@
-//! Where a stream's items come from: events, lines, or one value.
+//! Items of a stream, from server-sent events, from lines, or from one value.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
@@ -9,19 +9,17 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::transport::{BodyLimit, Chunks};
 
-/// What is being done while the items are read.
 const OPERATION: &str = "read stream";
 
-/// One item as it came.
-pub(super) struct Item {
+pub(super) struct StreamItem {
     pub(super) value: Value,
-    /// Marked as an error by the name of its event.
+    /// Whether it is an event named `error`.
     pub(super) is_error: bool,
 }
 
-/// The items of a stream, one after the other.
+/// Reads the items of a stream.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum ItemReader {
     Events {
         chunks: Chunks,
         decoder: Box<sse::Decoder>,
@@ -29,20 +27,20 @@ pub(super) enum Source {
     },
     Lines {
         chunks: Chunks,
-        lines: Lines,
+        lines: LineSplitter,
     },
     Once(Option<Value>),
 }
 
-/// Cuts bytes into lines.
+/// Splits bytes into lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     partial: Vec<u8>,
     whole: VecDeque<Vec<u8>>,
     limit: BodyLimit,
 }
 
-impl Lines {
+impl LineSplitter {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -62,7 +60,7 @@ impl Lines {
     }
 }
 
-impl Source {
+impl ItemReader {
     pub(super) fn events(chunks: Chunks, limit: BodyLimit) -> Self {
         Self::Events {
             chunks,
@@ -74,7 +72,7 @@ impl Source {
     pub(super) fn lines(chunks: Chunks, limit: BodyLimit) -> Self {
         Self::Lines {
             chunks,
-            lines: Lines {
+            lines: LineSplitter {
                 partial: Vec::new(),
                 whole: VecDeque::new(),
                 limit,
@@ -86,10 +84,13 @@ impl Source {
         Self::Once(Some(value))
     }
 
-    /// The next item; `None` if the stream came to a clean end.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item>, Error>> {
+    /// The next item; `None` at the end of the stream.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<StreamItem>, Error>> {
         match self {
-            Self::Once(value) => Poll::Ready(Ok(value.take().map(|value| Item {
+            Self::Once(value) => Poll::Ready(Ok(value.take().map(|value| StreamItem {
                 value,
                 is_error: false,
             }))),
@@ -99,7 +100,7 @@ impl Source {
                 limit,
             } => loop {
                 if let Some(event) = decoder.next_event() {
-                    return Poll::Ready(Ok(Some(Item {
+                    return Poll::Ready(Ok(Some(StreamItem {
                         value: parse(event.data),
                         is_error: event.event.as_deref() == Some("error"),
                     })));
@@ -109,7 +110,9 @@ impl Source {
                         .push(&bytes)
                         .map_err(|_| limit.exceeded(OPERATION, "an item of the stream"))?,
                     None if decoder.finish().is_truncated() => {
-                        return Poll::Ready(Err(chunks.cut("it ended in the middle of an event")));
+                        return Poll::Ready(Err(
+                            chunks.cut_error("the stream ended within an event")
+                        ));
                     }
                     None => return Poll::Ready(Ok(None)),
                 }
@@ -119,7 +122,7 @@ impl Source {
                     let line = line.trim_ascii();
                     if !line.is_empty() {
                         let text = || String::from_utf8_lossy(line).into_owned();
-                        return Poll::Ready(Ok(Some(Item {
+                        return Poll::Ready(Ok(Some(StreamItem {
                             value: serde_json::from_slice(line)
                                 .unwrap_or_else(|_| Value::String(text())),
                             is_error: false,
@@ -130,14 +133,14 @@ impl Source {
                     Some(bytes) => lines.push(&bytes)?,
                     None if lines.partial.is_empty() => return Poll::Ready(Ok(None)),
                     None => {
-                        // The last line may lack its end, but not a part of its value.
+                        // The last line may lack its line break, but not a part of its value.
                         let last = std::mem::take(&mut lines.partial);
                         let Ok(value) = serde_json::from_slice(&last) else {
-                            return Poll::Ready(
-                                Err(chunks.cut("it ended in the middle of a line")),
-                            );
+                            return Poll::Ready(Err(
+                                chunks.cut_error("the stream ended within a line")
+                            ));
                         };
-                        return Poll::Ready(Ok(Some(Item {
+                        return Poll::Ready(Ok(Some(StreamItem {
                             value,
                             is_error: false,
                         })));
@@ -148,7 +151,7 @@ impl Source {
     }
 }
 
-/// Items are JSON; an agent that sends plain text means the text.
+/// Items are JSON; plain text is a string.
 fn parse(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

@@ -1,10 +1,10 @@
-//! Invocations: a question to an agent, and what comes back.
+//! Invocations of an agent, and its responses.
 
 mod caller_headers;
 mod error_response;
 mod invoke;
 mod items;
-mod kind;
+mod options;
 mod request_body;
 mod request_id;
 mod response;
@@ -12,8 +12,7 @@ mod session_invoke;
 mod stream;
 
 pub use invoke::Invoke;
-pub use kind::{AnswerKind, Auto, Envelope, Streamed, Typed};
-pub use response::Answer;
+pub use response::InvocationOutput;
 pub use stream::InvocationStream;
 
-pub(crate) use caller_headers::CallerHeaders;
+pub(crate) use options::InvokeOptions;

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use crate::error::Error;
 
-/// Text becomes `{"prompt": text}`; everything else goes as it serializes.
+/// Text becomes `{"prompt": text}`; everything else is sent as it serializes.
 pub(super) fn encode(request: &(impl Serialize + ?Sized)) -> Result<Bytes, Error> {
     let invalid = |error: serde_json::Error| Error::validation("request", error.to_string());
     let json = serde_json::to_vec(request).map_err(invalid)?;
-    // Only a text's JSON begins with a quotation mark.
+    // Only the JSON of a string begins with a quotation mark.
     if json.first() == Some(&b'"') {
         let text: String = serde_json::from_slice(&json).map_err(invalid)?;
         return Ok(Bytes::from(json!({ "prompt": text }).to_string()));
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_a_prompt_and_the_rest_goes_as_it_is() {
+    fn text_becomes_a_prompt_and_other_types_stay_as_they_are() {
         let text =
             |request: Result<Bytes, Error>| String::from_utf8(request.expect("plain").to_vec());
         assert_eq!(

@@ -8,7 +8,7 @@ use http::uri::Authority;
 use http::{Method, Uri};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::call::{Call, Service};
+use super::call::{Service, ServiceCall};
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::identifiers::{self, segment};
@@ -42,6 +42,7 @@ pub struct NewTemplate {
 
 /// A template and the build that waits for its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct BuildTicket {
     /// The template.
     #[serde(rename = "templateID")]
@@ -65,6 +66,7 @@ pub struct BuildTicket {
 
 /// Whether the platform has the files of a step, and where to put them if not.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct FileUpload {
     /// It has them.
     #[serde(default)]
@@ -135,6 +137,7 @@ pub enum StepKind {
 /// How far a build is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct BuildStatus {
     /// The phase.
     pub status: BuildPhase,
@@ -192,6 +195,7 @@ impl<'de> Deserialize<'de> for BuildPhase {
 /// One line of a build's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct BuildLog {
     /// When, RFC 3339.
     pub timestamp: String,
@@ -206,6 +210,7 @@ pub struct BuildLog {
 /// Why a build failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct BuildReason {
     /// In words.
     pub message: String,
@@ -248,14 +253,14 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
-        let call = Call::post("create template", "/v3/templates")
+        let call = ServiceCall::post("create template", "/v3/templates")
             .json(template)
             .idempotency(Idempotency::IfRejected);
         let ticket: BuildTicket = self.service.fetch(self.with_token(call)).await?;
         let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
         identifiers::answered_id("create template", "templateID", template_id)
             .and_then(|()| identifiers::answered_id("create template", "buildID", build_id))
-            .map_err(|error| error.redacted(&self.service.auth))?;
+            .map_err(|error| self.service.auth.redact_error(error))?;
         Ok(ticket)
     }
 
@@ -270,7 +275,7 @@ impl ControlPlane {
     pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
         let id = segment("template_id", template_id)?;
         let path = format!("/templates/{id}/files/{}", segment("hash", hash)?);
-        let call = Call::get("prepare upload", path).about(template(template_id));
+        let call = ServiceCall::get("prepare upload", path).about(template(template_id));
         let upload: FileUpload = self.service.fetch(self.with_token(call)).await?;
         if upload
             .url
@@ -343,7 +348,7 @@ impl ControlPlane {
             ..self.service.clone()
         };
         let transfer = Duration::from_secs(archive.len() as u64 / SLOWEST_UPLOAD);
-        let call = Call::new("upload files", Method::PUT, url)
+        let call = ServiceCall::new("upload files", Method::PUT, url)
             .bytes("application/gzip", archive)
             .meter(meter);
         let deadline = Deadline::after(self.service.timeout + transfer);
@@ -368,7 +373,7 @@ impl ControlPlane {
         build: &NewBuild,
     ) -> Result<(), Error> {
         let path = format!("/v2{}", build_path(template_id, build_id)?);
-        let call = Call::post("start build", path)
+        let call = ServiceCall::post("start build", path)
             .json(build)
             .about(template(template_id))
             .idempotency(Idempotency::IfRejected);
@@ -420,7 +425,7 @@ impl ControlPlane {
         query: &BuildLogQuery,
     ) -> Result<BuildStatus, Error> {
         let path = format!("{}/status", build_path(template_id, build_id)?);
-        let call = Call::get("get build status", path)
+        let call = ServiceCall::get("get build status", path)
             .query("logsOffset", query.offset.to_string())
             .query_if("limit", query.limit)
             .query_if("level", query.level.as_deref())

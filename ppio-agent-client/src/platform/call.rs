@@ -31,7 +31,7 @@ const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERS
 
 /// A call that has not been made yet.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ServiceCall {
     operation: &'static str,
     method: Method,
     path: String,
@@ -44,7 +44,7 @@ pub(crate) struct Call {
     limit: Option<BodyLimit>,
 }
 
-impl Call {
+impl ServiceCall {
     pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
         // By their definition (RFC 9110, 9.2.2) these can be repeated; POST must say so.
         let idempotency = match method {
@@ -174,18 +174,18 @@ pub(crate) struct Service {
     /// The most that is read of an answer.
     pub(crate) limit: BodyLimit,
     /// Why there is no such service; no call is made then.
-    pub(crate) refused: Option<String>,
+    pub(crate) invalid_address: Option<String>,
 }
 
 impl Service {
     /// Makes the call, and returns the whole answer if it is a success.
-    pub(crate) async fn send(&self, call: Call) -> Result<Response<Bytes>, Error> {
+    pub(crate) async fn send(&self, call: ServiceCall) -> Result<Response<Bytes>, Error> {
         self.send_by(call, Deadline::after(self.timeout)).await
     }
 
     pub(crate) async fn send_by(
         &self,
-        call: Call,
+        call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
         let (outgoing, subject) = self.outgoing(call)?;
@@ -208,7 +208,7 @@ impl Service {
     }
 
     /// Makes the call and reads the JSON of its answer.
-    pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: ServiceCall) -> Result<T, Error> {
         let operation = call.operation;
         let response = self.send(call).await?;
         self.read(operation, &response)
@@ -220,21 +220,21 @@ impl Service {
         operation: &str,
         response: &Response<Bytes>,
     ) -> Result<T, Error> {
-        json(operation, response.body()).map_err(|error| error.redacted(&self.auth))
+        read_json(operation, response.body()).map_err(|error| self.auth.redact_error(error))
     }
 
     /// Makes the call and returns the answer with its body unread, whatever its status.
     pub(crate) async fn open(
         &self,
-        call: Call,
+        call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
         let (outgoing, _) = self.outgoing(call)?;
         self.transport.open(&outgoing, deadline).await
     }
 
-    fn outgoing(&self, call: Call) -> Result<(PreparedRequest, Subject), Error> {
-        if let Some(why) = &self.refused {
+    fn outgoing(&self, call: ServiceCall) -> Result<(PreparedRequest, Subject), Error> {
+        if let Some(why) = &self.invalid_address {
             return Err(Error::validation("address", why.as_str()));
         }
         let url = format!("{}{}", self.base, call.path);
@@ -264,8 +264,11 @@ impl Service {
 }
 
 /// Reads JSON that a service sent; the error names the field that does not fit.
-pub(crate) fn json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
+pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::protocol(operation, format!("the answer is not as expected: {error}"))
+        Error::protocol(
+            operation,
+            format!("the response is not as expected: {error}"),
+        )
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, header};
 use ppio_agent_protocol::headers;
 
-use super::call::{Call, Service};
+use super::call::{Service, ServiceCall};
 use crate::config::AuthManager;
 use crate::transport::{BodyLimit, Transport};
 
@@ -38,14 +38,14 @@ impl ControlPlane {
                 auth,
                 timeout,
                 limit: BodyLimit::fixed(LIMIT),
-                refused: None,
+                invalid_address: None,
             },
             legacy,
         }
     }
 
     /// Calls about templates want the token beside the key.
-    pub(super) fn with_token(&self, call: Call) -> Call {
+    pub(super) fn with_token(&self, call: ServiceCall) -> ServiceCall {
         call.header(header::AUTHORIZATION, self.service.auth.token_header())
     }
 }

@@ -31,7 +31,7 @@ pub struct SandboxAddress {
 impl SandboxAddress {
     /// Why no host can be made of it, if so. Answers of the control plane were checked before; this
     /// is for addresses that callers make.
-    pub(crate) fn unusable(&self) -> Option<String> {
+    pub(crate) fn validation_error(&self) -> Option<String> {
         if let Err(Error::Validation { message, .. }) = sandbox_id(&self.sandbox_id) {
             return Some(message);
         }

@@ -43,9 +43,11 @@ pub(super) fn error_from_response(
         },
         (StatusCode::NOT_FOUND, Subject::Sandbox(sandbox_id)) => Error::SessionNotFound {
             sandbox_id: sandbox_id.clone(),
+            status: Some(status.as_u16()),
         },
         (StatusCode::NOT_FOUND, Subject::Template(template)) => Error::TemplateNotFound {
             template: template.clone(),
+            status: Some(status.as_u16()),
         },
         _ => Error::Runtime {
             operation: operation.to_owned(),

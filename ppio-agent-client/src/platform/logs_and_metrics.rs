@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::sandbox::null_is_empty;
@@ -29,6 +29,7 @@ pub struct LogQuery {
 
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct LogEntry {
     /// When, RFC 3339.
     pub timestamp: String,
@@ -47,6 +48,7 @@ pub struct LogEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
+#[non_exhaustive]
 pub struct SandboxMetric {
     /// When, RFC 3339.
     pub timestamp: String,
@@ -120,7 +122,7 @@ impl ControlPlane {
         query: &LogQuery,
     ) -> Result<Vec<LogEntry>, Error> {
         let path = format!("/v2{}", path(sandbox_id, "/logs")?);
-        let call = Call::get("get sandbox logs", path)
+        let call = ServiceCall::get("get sandbox logs", path)
             .query_if("cursor", query.start)
             .query_if("limit", query.limit)
             .query_if("direction", query.backward.then_some("backward"))
@@ -144,7 +146,7 @@ impl ControlPlane {
         sandbox_id: &str,
         query: &LogQuery,
     ) -> Result<Vec<LogEntry>, Error> {
-        let call = Call::get("get sandbox logs", path(sandbox_id, "/logs")?)
+        let call = ServiceCall::get("get sandbox logs", path(sandbox_id, "/logs")?)
             .query_if("start", query.start)
             .query_if("limit", query.limit)
             .about(Subject::Sandbox(sandbox_id.to_owned()));
@@ -171,7 +173,7 @@ impl ControlPlane {
         start: Option<i64>,
         end: Option<i64>,
     ) -> Result<Vec<SandboxMetric>, Error> {
-        let call = Call::get("get sandbox metrics", path(sandbox_id, "/metrics")?)
+        let call = ServiceCall::get("get sandbox metrics", path(sandbox_id, "/metrics")?)
             .query_if("start", start)
             .query_if("end", end)
             .about(Subject::Sandbox(sandbox_id.to_owned()));

@@ -112,6 +112,7 @@ pub(super) fn seconds(duration: Duration) -> u64 {
 /// A sandbox that was made, resumed or connected to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Sandbox {
     /// The id that all calls about it take.
     #[serde(rename = "sandboxID")]
@@ -215,6 +216,7 @@ impl<'de> Deserialize<'de> for SandboxState {
 /// A sandbox as it is now.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct SandboxInfo {
     /// The id that all calls about it take.
     #[serde(rename = "sandboxID")]

@@ -8,7 +8,7 @@ use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{Call, encode};
+use super::call::{ServiceCall, encode};
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::identifiers;
@@ -50,13 +50,13 @@ impl ControlPlane {
     /// A sandbox that an answer describes, if what it says can be an id and a domain.
     fn made(&self, operation: &str, sandbox: Sandbox) -> Result<Sandbox, Error> {
         let checked = sandbox.checked(operation, self.legacy);
-        checked.map_err(|error| error.redacted(&self.service.auth))
+        checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
     /// The same for an answer that describes a sandbox as it is now.
     fn described(&self, operation: &str, info: SandboxInfo) -> Result<SandboxInfo, Error> {
         let checked = info.checked(operation, self.legacy);
-        checked.map_err(|error| error.redacted(&self.service.auth))
+        checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
     /// Makes a sandbox. Repeated only if the platform rejected the first try without doing
@@ -71,7 +71,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
-        let call = Call::post("create sandbox", "/sandboxes")
+        let call = ServiceCall::post("create sandbox", "/sandboxes")
             .json(sandbox)
             .about(Subject::Template(sandbox.template_id.clone()))
             .idempotency(Idempotency::IfRejected);
@@ -88,7 +88,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn get_sandbox(&self, sandbox_id: &str) -> Result<SandboxInfo, Error> {
-        let call = Call::get("get sandbox", path(sandbox_id, "")?).about(about(sandbox_id));
+        let call = ServiceCall::get("get sandbox", path(sandbox_id, "")?).about(about(sandbox_id));
         let info: SandboxInfo = self.service.fetch(call).await?;
         self.described("get sandbox", info)
     }
@@ -115,7 +115,7 @@ impl ControlPlane {
         let mut all = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let call = Call::get("list sandboxes", "/v2/sandboxes")
+            let call = ServiceCall::get("list sandboxes", "/v2/sandboxes")
                 .query("state", states.join(","))
                 .query_if("metadata", metadata_query(&filter.metadata))
                 .query_if("limit", filter.page_size)
@@ -148,7 +148,7 @@ impl ControlPlane {
         &self,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Vec<SandboxInfo>, Error> {
-        let call = Call::get("list sandboxes", "/sandboxes")
+        let call = ServiceCall::get("list sandboxes", "/sandboxes")
             .query_if("metadata", metadata_query(metadata));
         let page: Vec<SandboxInfo> = self.service.fetch(call).await?;
         let checked = page
@@ -166,7 +166,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn kill_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        let call = Call::delete("kill sandbox", path(sandbox_id, "")?)
+        let call = ServiceCall::delete("kill sandbox", path(sandbox_id, "")?)
             .about(about(sandbox_id))
             .without_queue();
         match self.service.send(call).await {
@@ -189,7 +189,7 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
+        let call = ServiceCall::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -205,7 +205,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn refresh_sandbox(&self, sandbox_id: &str, duration: Duration) -> Result<(), Error> {
-        let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
+        let call = ServiceCall::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
             .json(&json!({ "duration": seconds(duration) }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -222,7 +222,7 @@ impl ControlPlane {
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
         // Twice is once: the second says 409, which is as good.
-        let call = Call::post("pause sandbox", path(sandbox_id, "/pause")?)
+        let call = ServiceCall::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
@@ -242,7 +242,7 @@ impl ControlPlane {
         timeout: Duration,
         auto_pause: bool,
     ) -> Result<Option<Sandbox>, Error> {
-        let call = Call::post("resume sandbox", path(sandbox_id, "/resume")?)
+        let call = ServiceCall::post("resume sandbox", path(sandbox_id, "/resume")?)
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -266,7 +266,7 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<Sandbox, Error> {
-        let call = Call::post("connect sandbox", path(sandbox_id, "/connect")?)
+        let call = ServiceCall::post("connect sandbox", path(sandbox_id, "/connect")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);

@@ -4,7 +4,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::Call;
+use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::identifiers::segment;
@@ -14,6 +14,7 @@ use crate::transport::Idempotency;
 /// A tag, and the build it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct TemplateTag {
     /// The tag.
     pub tag: String,
@@ -34,7 +35,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn assign_tags(&self, target: &str, tags: &[&str]) -> Result<(), Error> {
-        let call = Call::post("assign tags", "/templates/tags")
+        let call = ServiceCall::post("assign tags", "/templates/tags")
             .json(&json!({ "target": target, "tags": tags }))
             .about(Subject::Template(target.to_owned()))
             .idempotency(Idempotency::Safe);
@@ -50,7 +51,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn remove_tags(&self, name: &str, tags: &[&str]) -> Result<(), Error> {
-        let call = Call::new("remove tags", Method::DELETE, "/templates/tags")
+        let call = ServiceCall::new("remove tags", Method::DELETE, "/templates/tags")
             .json(&json!({ "name": name, "tags": tags }))
             .about(Subject::Template(name.to_owned()));
         self.service.send(self.with_token(call)).await.map(drop)
@@ -68,7 +69,8 @@ impl ControlPlane {
     /// ```
     pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
         let path = format!("/templates/{}/tags", segment("template_id", template_id)?);
-        let call = Call::get("list tags", path).about(Subject::Template(template_id.to_owned()));
+        let call =
+            ServiceCall::get("list tags", path).about(Subject::Template(template_id.to_owned()));
         self.service.fetch(self.with_token(call)).await
     }
 }

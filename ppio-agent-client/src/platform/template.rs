@@ -8,6 +8,7 @@ use super::sandbox::null_is_empty;
 /// What sandboxes are made from.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Template {
     /// Its id.
     #[serde(rename = "templateID")]
@@ -61,6 +62,7 @@ pub struct Template {
 /// One build of a template.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct TemplateBuild {
     /// Its id.
     #[serde(rename = "buildID")]
@@ -75,6 +77,7 @@ pub struct TemplateBuild {
 
 /// What an alias stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct TemplateAlias {
     /// The template.
     #[serde(rename = "templateID")]

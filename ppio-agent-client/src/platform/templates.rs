@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::call::Call;
+use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::identifiers::{self, segment};
@@ -31,7 +31,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn list_templates(&self, team_id: Option<&str>) -> Result<Vec<Template>, Error> {
-        let call = Call::get("list templates", "/templates")
+        let call = ServiceCall::get("list templates", "/templates")
             .query("metadata", "true")
             .query_if("teamID", team_id);
         Ok(match self.service.fetch(self.with_token(call)).await? {
@@ -55,7 +55,7 @@ impl ControlPlane {
         let mut whole: Option<Template> = None;
         let mut token: Option<String> = None;
         loop {
-            let call = Call::get(operation, path.as_str())
+            let call = ServiceCall::get(operation, path.as_str())
                 .query_if("nextToken", token.as_ref())
                 .about(Subject::Template(template_id.to_owned()));
             let call = self.with_token(call);
@@ -90,10 +90,10 @@ impl ControlPlane {
     pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
         let operation = "resolve template alias";
         let path = format!("/templates/aliases/{}", identifiers::name("alias", alias)?);
-        let call = Call::get(operation, path).about(Subject::Template(alias.to_owned()));
+        let call = ServiceCall::get(operation, path).about(Subject::Template(alias.to_owned()));
         let found: TemplateAlias = self.service.fetch(self.with_token(call)).await?;
         identifiers::answered_id(operation, "templateID", &found.template_id)
-            .map_err(|error| error.redacted(&self.service.auth))?;
+            .map_err(|error| self.service.auth.redact_error(error))?;
         Ok(found)
     }
 
@@ -107,8 +107,8 @@ impl ControlPlane {
     /// ```
     pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
         let path = format!("/templates/{}", segment("template_id", template_id)?);
-        let call =
-            Call::delete("delete template", path).about(Subject::Template(template_id.to_owned()));
+        let call = ServiceCall::delete("delete template", path)
+            .about(Subject::Template(template_id.to_owned()));
         match self.service.send(self.with_token(call)).await {
             Ok(_) => Ok(true),
             Err(Error::TemplateNotFound { .. }) => Ok(false),

@@ -1,4 +1,4 @@
-//! Making a session: the sandbox, the agent in it, and no trace of either when it fails.
+//! Creates a session: the sandbox, the agent in it, and neither of them when that fails.
 
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
@@ -11,39 +11,39 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::orphan_cleanup::{CREATE_KEY, reclaim, unique};
+use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan};
 use super::sandbox_config::SandboxConfig;
 use super::sandbox_session::SandboxSession;
 use super::session_core::{PORT_KEY, TIMEOUT_KEY};
-use crate::core::ClientCore;
+use super::sessions::Sessions;
 use crate::error::Error;
 use crate::platform::{NewSandbox, check_name};
 use crate::templates::StartCommand;
 
-/// How long a failed creation waits for its sandbox to be ended before it reports. The ending goes
-/// on in the background after that.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+/// How long a failed creation waits for its sandbox to be killed before it returns. The kill
+/// continues in the background.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A session to be made. Await it.
+/// Creates a session when awaited.
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made until this is awaited"]
+#[must_use = "does nothing until it is awaited"]
 pub struct CreateSession {
-    core: Arc<ClientCore>,
+    sessions: Sessions,
     template_id: String,
     config: SandboxConfig,
 }
 
 impl CreateSession {
-    pub(crate) fn new(core: Arc<ClientCore>, template_id: String) -> Self {
+    pub(crate) fn new(sessions: Sessions, template_id: String) -> Self {
         Self {
-            core,
+            sessions,
             template_id,
             config: SandboxConfig::default(),
         }
     }
 
-    pub(crate) fn core(&self) -> &Arc<ClientCore> {
-        &self.core
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// How long the sandbox lives unless it is refreshed.
@@ -59,20 +59,13 @@ impl CreateSession {
         self
     }
 
-    /// How long the agent may take to become healthy, instead of what its template says.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # integration_tests::example(async |client| {
-    /// let session = client.create_session("tmpl_1").start_timeout(Duration::from_secs(5)).await?;
-    /// # Ok(()) });
-    /// ```
+    /// The time limit for the agent to become healthy, instead of its template's.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = Some(timeout);
         self
     }
 
-    /// All options at once, in place of those set so far.
+    /// Replaces all options set so far.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -87,7 +80,7 @@ impl CreateSession {
         self
     }
 
-    /// An environment variable of everything in the sandbox.
+    /// Sets an environment variable of every process in the sandbox.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -99,7 +92,7 @@ impl CreateSession {
         self
     }
 
-    /// A fact to find the sandbox by.
+    /// Adds metadata, by which the sandbox can be found.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -111,26 +104,21 @@ impl CreateSession {
         self
     }
 
-    /// Whether the sandbox is paused instead of killed when its time is up.
-    ///
-    /// ```
-    /// # integration_tests::example(async |client| {
-    /// let session = client.create_session("tmpl_1").auto_pause(true).await?;
-    /// # Ok(()) });
-    /// ```
+    /// Whether the sandbox is paused instead of killed when it expires.
     pub fn auto_pause(mut self, auto_pause: bool) -> Self {
         self.config.auto_pause = auto_pause;
         self
     }
 
-    /// The request, with the marks by which the sandbox can be found again.
+    /// The request, with the metadata by which the sandbox is found again.
     fn new_sandbox(&self) -> Result<NewSandbox, Error> {
         check_name("template_id", &self.template_id)?;
         self.config.validate()?;
+        let core = self.sessions.core();
         let config = self.config.clone();
-        let timeout = config.timeout.unwrap_or(self.core.config.session_timeout);
+        let timeout = config.timeout.unwrap_or(core.config.session_timeout);
         let mut metadata = config.metadata;
-        metadata.insert(CREATE_KEY.to_owned(), unique());
+        metadata.insert(CREATE_KEY.to_owned(), idempotency_key());
         metadata.insert(TIMEOUT_KEY.to_owned(), timeout.as_secs().to_string());
         if let Some(port) = config.ports.first().filter(|port| **port != AGENT_PORT) {
             metadata.insert(PORT_KEY.to_owned(), port.to_string());
@@ -139,79 +127,78 @@ impl CreateSession {
             auto_pause: config.auto_pause,
             env_vars: config.env_vars,
             metadata,
-            secure: config.secure.or(Some(!self.core.endpoints.is_legacy())),
+            secure: config.secure.or(Some(!core.endpoints.is_legacy())),
             allow_internet_access: config.allow_internet_access,
             volume_mounts: config.volume_mounts,
             ..NewSandbox::new(&self.template_id, timeout)
         })
     }
 
-    /// Makes the sandbox. Not to be cancelled: the request may be under way, and then its answer
-    /// must be heard.
-    async fn make(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
-        match self.core.platform.create_sandbox(request).await {
-            // From here on dropping the session ends the sandbox.
-            Ok(sandbox) => Ok(SandboxSession::created(
-                &self.core,
-                sandbox,
-                request,
-                &self.config,
-            )),
+    /// Creates the sandbox. Must not be cancelled: if the request was sent, its response names the
+    /// sandbox to kill.
+    async fn create_sandbox(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
+        let core = self.sessions.core();
+        match core.platform.create_sandbox(request).await {
+            // From here on, dropping the session kills the sandbox.
+            Ok(sandbox) => Ok(self.sessions.created(sandbox, request, &self.config)),
             Err(error) => {
-                reclaim(&self.core, request, &error);
-                Err(error.creating(&self.template_id, None))
+                kill_orphan(core, request, &error);
+                Err(error.while_creating(&self.template_id, None))
             }
         }
     }
 
-    /// Everything between a sandbox and a session: its size, its agent, its ports.
+    /// Checks the size of the sandbox, and waits for its agent and ports.
     async fn prepare(
         &self,
         session: &SandboxSession,
         lookup: impl Future<Output = Result<StartCommand, Error>>,
     ) -> Result<(), Error> {
-        if self.config.asks_for_a_size() {
+        if self.config.has_size() {
             self.config.check_size(&session.info().await?)?;
         }
-        session.launch(lookup, self.config.start_timeout).await
+        session.start_agent(lookup, self.config.start_timeout).await
     }
 
-    /// Ends the sandbox of a creation that failed, and tells why it failed.
+    /// Kills the sandbox of a failed creation, and returns why it failed.
     async fn undo(&self, session: SandboxSession, error: Error) -> Error {
-        tracing::debug!(sandbox_id = session.sandbox_id(), %error, "undoing a creation");
-        if let Ok(Err(unclosed)) = timeout(CLEAN_UP, session.close()).await {
-            tracing::warn!(error = %unclosed, "cannot end the sandbox of a failed creation yet");
+        let sandbox_id = session.sandbox_id();
+        tracing::debug!(sandbox_id, error = %error.report(), "undoing a creation");
+        if let Ok(Err(error)) = timeout(CLEANUP_TIMEOUT, session.close()).await {
+            let error = error.report();
+            tracing::warn!(%error, "cannot kill the sandbox of a failed creation yet");
         }
-        error.creating(&self.template_id, Some(session.sandbox_id()))
+        error.while_creating(&self.template_id, Some(sandbox_id))
     }
 
-    /// The whole creation, as a task that nobody's impatience can stop half-way.
-    async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Outcome>) {
+    /// Creates the session and sends it to the caller. Runs as a task of its own: dropping the
+    /// caller's future must not cancel a creation that the platform has begun.
+    async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Created>) {
+        let core = self.sessions.core();
         let outcome = {
-            let (core, template_id) = (&self.core, self.template_id.as_str());
-            let mut lookup = pin!(core.start_commands.find(&core.templates, template_id));
-            let mut making = pin!(self.make(&request));
+            let mut lookup = pin!(core.start_commands.find(&core.templates, &self.template_id));
+            let mut creation = pin!(self.create_sandbox(&request));
             let mut found = None;
-            // Neither needs the other, and a sandbox that is made does not wait for its template.
-            let made = loop {
+            // Both run concurrently, and a sandbox that exists does not wait for the lookup.
+            let created = loop {
                 tokio::select! {
                     biased;
-                    made = &mut making => break made,
-                    launch = &mut lookup, if found.is_none() => found = Some(launch),
+                    created = &mut creation => break created,
+                    command = &mut lookup, if found.is_none() => found = Some(command),
                 }
             };
-            match made {
+            match created {
                 Err(error) => Err(error),
                 Ok(session) => {
                     let lookup = async {
                         match found {
-                            Some(launch) => launch,
+                            Some(command) => command,
                             None => lookup.await,
                         }
                     };
                     let prepared = tokio::select! {
                         prepared = self.prepare(&session, lookup) => prepared,
-                        // The caller is gone; dropping the session ends the sandbox.
+                        // The caller's future was dropped; dropping the session kills the sandbox.
                         () = caller.closed() => return,
                     };
                     match prepared {
@@ -222,34 +209,32 @@ impl CreateSession {
             }
         };
         if outcome.is_err() {
-            self.core.start_commands.forget(&self.template_id);
+            core.start_commands.remove(&self.template_id);
         }
-        // A caller that left meanwhile leaves a session that is dropped right here.
+        // If the caller's future was dropped meanwhile, this drops the session.
         drop(caller.send(outcome));
     }
 }
 
-type Outcome = Result<SandboxSession, Error>;
+type Created = Result<SandboxSession, Error>;
 
 impl IntoFuture for CreateSession {
-    type Output = Outcome;
-    type IntoFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+    type Output = Created;
+    type IntoFuture = Pin<Box<dyn Future<Output = Created> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let request = self.new_sandbox()?;
             let span = tracing::info_span!("create_session", template_id = %self.template_id);
             let (sender, outcome) = oneshot::channel();
-            let core = Arc::clone(&self.core);
+            let core = Arc::clone(self.sessions.core());
             core.background.spawn(
                 &Handle::current(),
                 self.run(request, sender).instrument(span),
             );
             outcome.await.unwrap_or_else(|_| {
-                Err(Error::protocol(
-                    "create a session",
-                    "the runtime is shutting down",
-                ))
+                let message = "the Tokio runtime is shutting down";
+                Err(Error::runtime("create a session", message))
             })
         })
     }

@@ -9,6 +9,7 @@ mod registry;
 mod sandbox_config;
 mod sandbox_session;
 mod session_core;
+mod sessions;
 mod status;
 
 pub use create_session::CreateSession;
@@ -16,4 +17,4 @@ pub use sandbox_config::SandboxConfig;
 pub use sandbox_session::SandboxSession;
 pub use status::SessionStatus;
 
-pub(crate) use registry::Registry;
+pub(crate) use sessions::Sessions;

@@ -1,7 +1,7 @@
-//! Finding and ending a sandbox of which only this is known: that it may exist.
+//! Finds and kills a sandbox whose creation failed after the request may have arrived.
 //!
-//! A connection that breaks while `POST /sandboxes` is answered leaves that open. Every sandbox is
-//! therefore made with a mark of its own in its metadata, and is looked for by it.
+//! If the connection breaks during `POST /sandboxes`, the sandbox may exist. Each one is therefore
+//! created with an idempotency key in its metadata, and is found by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::{NewSandbox, SandboxFilter};
 
-/// The metadata key of the mark.
+/// The metadata key of the idempotency key.
 pub(super) const CREATE_KEY: &str = "ppio-client-create-id";
 
-/// When to look, after the failure: the platform may still be at it.
-const LOOKS: [Duration; 5] = [
+/// The pauses before each lookup: the platform may still be creating the sandbox.
+const LOOKUP_DELAYS: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -24,57 +24,68 @@ const LOOKS: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// 128 random bits.
-pub(crate) fn unique() -> String {
+/// 128 random bits in hexadecimal.
+pub(super) fn idempotency_key() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Whether a creation that failed like this can have made a sandbox.
-fn may_have_made_one(error: &Error) -> bool {
+/// Whether a sandbox may exist after its creation failed with this error.
+fn may_exist(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
-        Error::Timeout { .. } | Error::ResponseTooLarge { .. } => true,
-        // A failure in the middle of it, or a success whose answer made no sense.
-        Error::Runtime { status, .. } => status.is_none_or(|status| status >= 500 && status != 503),
+        // A response of success was too large, or not as expected.
+        Error::Timeout { .. } | Error::ResponseTooLarge { .. } | Error::Protocol { .. } => true,
+        Error::Runtime { status, .. } => {
+            status.is_some_and(|status| status >= 500 && status != 503)
+        }
         _ => false,
     }
 }
 
-/// Ends, in the background, what a failed creation may have made.
-pub(super) fn reclaim(core: &Arc<ClientCore>, request: &NewSandbox, error: &Error) {
-    let Some(mark) = request
+/// Kills, in the background, the sandbox that a failed creation may have left.
+pub(super) fn kill_orphan(core: &Arc<ClientCore>, request: &NewSandbox, error: &Error) {
+    let Some(key) = request
         .metadata
         .get(CREATE_KEY)
-        .filter(|_| may_have_made_one(error))
+        .filter(|_| may_exist(error))
     else {
         return;
     };
+    let key = key.clone();
     let filter = SandboxFilter {
-        metadata: [(CREATE_KEY.to_owned(), mark.clone())].into(),
+        metadata: [(CREATE_KEY.to_owned(), key.clone())].into(),
         ..SandboxFilter::default()
     };
     let platform = core.platform.clone();
     core.background.spawn(&Handle::current(), async move {
-        for pause in LOOKS {
-            tokio::time::sleep(pause).await;
-            match platform.list_sandboxes(&filter).await {
-                Ok(found) => {
-                    // A platform that ignores the filter must not cost anyone a sandbox.
-                    let (key, mark) = (CREATE_KEY, &filter.metadata[CREATE_KEY]);
-                    let ours = found.into_iter().filter(|info| info.metadata.get(key) == Some(mark));
-                    let mut any = false;
-                    for info in ours {
-                        any = true;
-                        let sandbox_id = info.sandbox_id;
-                        if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
-                            tracing::warn!(%sandbox_id, %error, "a sandbox could not be ended, it lives until its time is up");
-                        }
-                    }
-                    if any {
-                        return;
-                    }
+        for delay in LOOKUP_DELAYS {
+            tokio::time::sleep(delay).await;
+            let found = match platform.list_sandboxes(&filter).await {
+                Ok(found) => found,
+                Err(error) => {
+                    let error = error.report();
+                    tracing::debug!(%error, "cannot look for the sandbox of a failed creation");
+                    continue;
                 }
-                Err(error) => tracing::debug!(%error, "cannot look for the sandbox of a failed creation"),
+            };
+            let mut killed = false;
+            for info in found {
+                // A platform that ignores the filter returns the sandboxes of others too.
+                if info.metadata.get(CREATE_KEY) != Some(&key) {
+                    continue;
+                }
+                killed = true;
+                let sandbox_id = info.sandbox_id;
+                if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
+                    let error = error.report();
+                    tracing::warn!(
+                        %sandbox_id, %error,
+                        "cannot kill a sandbox, it lives until it expires"
+                    );
+                }
+            }
+            if killed {
+                return;
             }
         }
     });

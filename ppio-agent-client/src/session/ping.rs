@@ -1,22 +1,22 @@
-//! The agent's health, and requests to the agent.
+//! Requests to the agent of a session, and its health.
 
 use http::{HeaderValue, Response, header};
 use ppio_agent_protocol::PingResponse;
 
 use super::sandbox_session::SandboxSession;
 use crate::error::Error;
-use crate::platform::Call;
+use crate::platform::{ServiceCall, read_json};
 use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
 
-/// The most that is read of the answer to a ping, which has a hundred bytes.
-const PING_ANSWER: usize = 64 * 1024;
+/// The size limit of the response to a ping, which has about 100 bytes.
+const MAX_PING_RESPONSE: usize = 64 * 1024;
 
 impl SandboxSession {
-    /// Asks the agent how it is.
+    /// Pings the agent and returns its health.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if it answers that it is not well, [`Error::Network`] if it does not
-    /// answer.
+    /// [`Error::Invocation`] if it responds that it is unhealthy, [`Error::Network`] if it does not
+    /// respond.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -25,18 +25,18 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn ping(&self) -> Result<PingResponse, Error> {
-        self.open()?;
+        self.check_open()?;
         let deadline = Deadline::after(self.core.agent.timeout);
         self.ping_by(deadline, Idempotency::IfUnsent).await
     }
 
-    /// Sends a call to the agent; its answer may be no success.
+    /// Sends a request to the agent and returns its response with any status.
     pub(crate) async fn send(
         &self,
-        call: Call,
+        call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
-        self.open()?;
+        self.check_open()?;
         let call = call.default_headers(self.core.credentials());
         self.core.agent.open(call, deadline).await
     }
@@ -46,16 +46,14 @@ impl SandboxSession {
         deadline: Deadline,
         idempotency: Idempotency,
     ) -> Result<PingResponse, Error> {
-        let call = Call::get("ping agent", "/ping")
+        let call = ServiceCall::get("ping agent", "/ping")
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .default_headers(self.core.credentials())
-            .limit(BodyLimit::fixed(PING_ANSWER))
+            .limit(BodyLimit::fixed(MAX_PING_RESPONSE))
             .idempotency(idempotency);
-        let answer = self.core.agent.send_by(call, deadline).await;
-        let answer = answer.map_err(|error| error.redacted(&self.auth()));
-        match answer {
-            Ok(response) => crate::platform::json("ping agent", response.body())
-                .map_err(|error| error.redacted(&self.auth())),
+        let response = self.core.agent.send_by(call, deadline).await;
+        let ping = response.and_then(|response| read_json("ping agent", response.body()));
+        match ping.map_err(|error| self.auth().redact_error(error)) {
             Err(Error::Runtime {
                 status, message, ..
             }) => Err(Error::Invocation {
@@ -65,7 +63,7 @@ impl SandboxSession {
                 message,
                 request_id: None,
             }),
-            Err(error) => Err(error),
+            other => other,
         }
     }
 }

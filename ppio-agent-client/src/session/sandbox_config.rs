@@ -1,4 +1,4 @@
-//! What kind of sandbox a session gets.
+//! Options of a session's sandbox.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::platform::{SandboxInfo, VolumeMount};
 
 /// Options of a session's sandbox.
 ///
-/// Its `Debug` output tells the names of environment variables, not their values.
+/// Its `Debug` output contains the names of environment variables, not their values.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,33 +30,33 @@ use crate::platform::{SandboxInfo, VolumeMount};
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct SandboxConfig {
-    /// How long the sandbox lives unless it is refreshed, counted in seconds by the platform.
+    /// How long the sandbox lives unless it is refreshed; the platform counts in seconds.
     /// `None`: [`ClientConfig::session_timeout`](crate::ClientConfig::session_timeout).
     pub timeout: Option<Duration>,
-    /// How long the agent may take to become healthy. `None`: what its template says
+    /// The time limit for the agent to become healthy. `None`: its template's
     /// (`spec.runtime.timeout`), else 60 s.
     pub start_timeout: Option<Duration>,
-    /// The memory that the sandbox must have. A template decides how much its sandboxes have
-    /// (`spec.runtime.memory_limit` when it is deployed), so this cannot give more: a session whose
-    /// sandbox has less is refused. `None`: whatever the template gives.
+    /// The memory that the sandbox must have. A template defines how much its sandboxes have
+    /// (`spec.runtime.memory_limit` when it is deployed), so this cannot add any: creation fails if
+    /// the sandbox has less. `None`: any size.
     pub memory_limit: Option<MemoryLimit>,
-    /// The processors that the sandbox must have, with the same meaning.
+    /// The processors that the sandbox must have, checked in the same way.
     pub cpu_limit: Option<CpuLimit>,
-    /// Environment variables of everything in the sandbox.
+    /// Environment variables of every process in the sandbox.
     pub env_vars: BTreeMap<String, String>,
-    /// Facts to find the sandbox by. Keys beginning with `ppio-client-` are this library's.
+    /// Metadata by which the sandbox can be found. Keys that begin with `ppio-client-` are reserved.
     pub metadata: BTreeMap<String, String>,
-    /// Pause instead of kill when the time is up.
+    /// Whether the sandbox is paused instead of killed when it expires.
     pub auto_pause: bool,
-    /// Whether the sandbox's daemon asks for a token. `None`: yes, except on the older domains.
+    /// Whether the sandbox's daemon requires a token. `None`: yes, except on the older domains.
     pub secure: Option<bool>,
-    /// Whether the sandbox may reach the internet. `None`: the platform decides.
+    /// Whether the sandbox has internet access. `None`: the platform's default.
     pub allow_internet_access: Option<bool>,
     /// Volumes to mount.
     pub volume_mounts: Vec<VolumeMount>,
-    /// Ports that must be served before the session is ready: the agent's, 8080 by default, and
-    /// after it any others, such as that of a page the agent serves. Every port of a sandbox can be
-    /// reached, at [`port_url`](crate::SandboxSession::port_url), whether it is named here or not.
+    /// Ports that must be open before the session is ready: first the agent's, 8080 by default,
+    /// then any others, such as that of a page the agent serves. Ports that are missing here are
+    /// reachable too, at [`port_url`](crate::SandboxSession::port_url).
     pub ports: Vec<u16>,
 }
 
@@ -102,7 +102,7 @@ impl SandboxConfig {
             .timeout
             .is_some_and(|timeout| timeout < Duration::from_secs(1))
         {
-            let message = "must be a second or more, the platform counts in seconds";
+            let message = "must be 1 s or more, the platform counts in seconds";
             return Err(Error::validation("timeout", message));
         }
         let bad = self
@@ -110,40 +110,47 @@ impl SandboxConfig {
             .keys()
             .find(|name| name.is_empty() || name.contains(['=', '\0']));
         if let Some(name) = bad {
-            let message = format!("{name:?} cannot be the name of an environment variable");
+            let message = format!("{name:?} is not a valid name of an environment variable");
             return Err(Error::validation("env_vars", message));
         }
         if self.ports.first().is_none_or(|port| *port == 0) {
-            let message = "must begin with the port that the agent listens on";
+            let message = "must begin with the port that the agent listens on, such as 8080";
             return Err(Error::validation("ports", message));
         }
         Ok(())
     }
 
-    pub(crate) fn asks_for_a_size(&self) -> bool {
+    pub(crate) fn has_size(&self) -> bool {
         self.memory_limit.is_some() || self.cpu_limit.is_some()
     }
 
-    /// Whether a sandbox is as big as was asked for. What the platform does not tell is taken on trust.
+    /// Checks that a sandbox has the required size. A size that the platform does not send passes.
     pub(crate) fn check_size(&self, sandbox: &SandboxInfo) -> Result<(), Error> {
-        let too_small = |field: &str, has: String, asked: String| {
+        let too_small = |field: &str, has: String, required: String| {
             let message = format!(
-                "its sandboxes have {has}, {asked} were asked for; deploy it with a larger \
+                "its sandboxes have {has}, {required} required; deploy it with a larger \
                  spec.runtime.{field}"
             );
-            Error::protocol("check the template's size", message)
+            Error::runtime("check the template's size", message)
         };
-        if let (Some(asked), Some(has)) = (self.memory_limit, sandbox.memory_mb)
-            && has < asked.mebibytes()
+        if let (Some(required), Some(has)) = (self.memory_limit, sandbox.memory_mb)
+            && has < required.mebibytes()
         {
-            let (has, asked) = (format!("{has} MiB"), format!("{} MiB", asked.mebibytes()));
-            return Err(too_small("memory_limit", has, asked));
+            let (has, required) = (
+                format!("{has} MiB"),
+                format!("{} MiB", required.mebibytes()),
+            );
+            return Err(too_small("memory_limit", has, required));
         }
-        if let (Some(asked), Some(has)) = (self.cpu_limit, sandbox.cpu_count)
-            && has < asked.cpu_count()
+        if let (Some(required), Some(has)) = (self.cpu_limit, sandbox.cpu_count)
+            && has < required.cpu_count()
         {
-            let asked = format!("{}", asked.cpu_count());
-            return Err(too_small("cpu_limit", format!("{has} processors"), asked));
+            let required = format!("{}", required.cpu_count());
+            return Err(too_small(
+                "cpu_limit",
+                format!("{has} processors"),
+                required,
+            ));
         }
         Ok(())
     }

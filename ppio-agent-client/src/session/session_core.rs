@@ -1,4 +1,4 @@
-//! What all handles of a session share, and what happens when the last of them is dropped.
+//! The state that all handles of a session share, and the end of the last handle.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,71 +9,70 @@ use ppio_agent_protocol::headers;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::config::AuthManager;
-use crate::config::{Secret, TRAFFIC_TOKEN};
+use super::registry::SessionRegistry;
+use crate::config::{AuthManager, Secret, TRAFFIC_TOKEN};
 use crate::core::ClientCore;
 use crate::platform::{SandboxAddress, Service};
 
-/// The key under which a sandbox's own timeout is kept with it, so that whoever finds the session
-/// again knows it.
-pub(crate) const TIMEOUT_KEY: &str = "ppio-client-timeout";
+/// The metadata key of the sandbox's timeout, so that a session found again has the same one.
+pub(super) const TIMEOUT_KEY: &str = "ppio-client-timeout";
 
-/// The key under which the agent's port is kept with the sandbox, where it is not the usual one.
-pub(crate) const PORT_KEY: &str = "ppio-client-port";
+/// The metadata key of the agent's port, where that is not the default.
+pub(super) const PORT_KEY: &str = "ppio-client-port";
 
-/// Who made a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// This client: the sandbox ends with the last handle.
-    Created,
-    /// Somebody else, or this client under an earlier handle: it stays.
-    Attached,
-}
-
-pub(crate) struct SessionCore {
+pub(super) struct SessionCore {
     pub(super) client: Arc<ClientCore>,
+    pub(super) registry: Arc<SessionRegistry<SessionCore>>,
     pub(super) address: SandboxAddress,
     pub(super) template_id: String,
     pub(super) envd_version: String,
     pub(super) agent: Service,
     /// Whether the agent is sent the API key where it has no traffic token.
     pub(super) agent_gets_key: bool,
-    /// The ports to wait for beside the agent's.
+    /// The ports to wait for, other than the agent's.
     pub(super) other_ports: Vec<u16>,
     pub(super) auto_pause: bool,
-    /// When the sandbox was made, by this process's clock; `None` if that was before it can tell.
+    /// When the sandbox was created, by this process's clock; `None` if the clock cannot express it.
     pub(super) created_at: Option<Instant>,
-    /// Where the background is, for handles that are dropped outside of a runtime.
+    /// Runs the kill of a session that is dropped outside of a runtime.
     pub(super) runtime: Handle,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<SessionState>,
 }
 
-pub(super) struct State {
-    /// Lists do not tell it; looking at one sandbox may.
+pub(super) struct SessionState {
+    /// Missing from lists of sandboxes, and perhaps present in a single sandbox.
     pub(super) envd_token: Option<Secret>,
-    /// What the edge wants to be shown; the answers to creation and to resuming tell it.
+    /// The token that the edge requires, from the responses to creation and resuming.
     pub(super) traffic_token: Option<Secret>,
+    /// Whether the sandbox is killed when the last handle is dropped.
     pub(super) owned: bool,
     pub(super) closed: bool,
     pub(super) timeout: Duration,
-    /// When the sandbox's time is up, as far as this process knows.
+    /// When the sandbox expires, as far as this process can tell.
     pub(super) expires_at: Option<Instant>,
     pub(super) last_activity: Instant,
 }
 
-impl State {
-    pub(super) fn new(origin: Origin, timeout: Duration) -> Self {
-        let now = Instant::now();
+impl SessionState {
+    /// Of a sandbox that this client created: it is killed with its last handle.
+    pub(super) fn created(timeout: Duration) -> Self {
+        Self {
+            owned: true,
+            expires_at: Instant::now().checked_add(timeout),
+            ..Self::attached(timeout)
+        }
+    }
+
+    /// Of a sandbox that another client created, or this one under an earlier handle.
+    pub(super) fn attached(timeout: Duration) -> Self {
         Self {
             envd_token: None,
             traffic_token: None,
-            owned: origin == Origin::Created,
+            owned: false,
             closed: false,
             timeout,
-            expires_at: (origin == Origin::Created)
-                .then(|| now.checked_add(timeout))
-                .flatten(),
-            last_activity: now,
+            expires_at: None,
+            last_activity: Instant::now(),
         }
     }
 }
@@ -92,7 +91,7 @@ impl SessionCore {
         self.lock().closed = true;
     }
 
-    /// What the agent is shown: the sandbox's traffic token, or the API key where it may have it.
+    /// What the agent is sent: the sandbox's traffic token, or the API key where it is allowed.
     pub(super) fn credentials(&self) -> HeaderMap {
         match self.lock().traffic_token.as_ref() {
             Some(token) => traffic_headers(token),
@@ -101,7 +100,7 @@ impl SessionCore {
         }
     }
 
-    /// Another port of the sandbox; its edge wants the token, and nothing behind it the key.
+    /// Another port of the sandbox, with the token for the edge and without the API key.
     pub(super) fn port(&self, port: u16) -> Service {
         let mut service = self.client.port_of(&self.address, port);
         if let Some(token) = &self.lock().traffic_token {
@@ -110,17 +109,17 @@ impl SessionCore {
         service
     }
 
-    /// What errors of this session must not tell.
+    /// The secrets to remove from the errors of this session.
     pub(super) fn auth(&self) -> AuthManager {
         let auth = self.client.auth.clone();
         match &self.lock().traffic_token {
-            Some(token) => auth.hiding(token),
+            Some(token) => auth.with_token(token),
             None => auth,
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Each field is written whole; there is no broken state to see.
+    pub(super) fn lock(&self) -> MutexGuard<'_, SessionState> {
+        // Each field is written whole, so a panic cannot leave an invalid state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,14 +127,15 @@ impl SessionCore {
 impl Drop for SessionCore {
     fn drop(&mut self) {
         let sandbox_id = self.sandbox_id().to_owned();
-        self.client.sessions.dropped(&sandbox_id);
+        self.registry.remove_dropped(&sandbox_id);
         if !self.is_owned() {
             return;
         }
         let platform = self.client.platform.clone();
         self.client.background.spawn(&self.runtime, async move {
             if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
-                tracing::warn!(%sandbox_id, %error, "a sandbox could not be ended, it lives until its time is up");
+                let error = error.report();
+                tracing::warn!(%sandbox_id, %error, "cannot kill a sandbox, it lives until it expires");
             }
         });
     }
@@ -149,7 +149,7 @@ impl fmt::Debug for SessionCore {
     }
 }
 
-/// The agent's port: what every call to it carries, beside the credentials.
+/// The agent's port, with the headers of every call to it except the credentials.
 pub(super) fn agent_service(client: &ClientCore, address: &SandboxAddress, port: u16) -> Service {
     let mut service = client.port_of(address, port);
     if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
@@ -168,14 +168,7 @@ fn traffic_headers(token: &Secret) -> HeaderMap {
         .collect()
 }
 
-/// A token that an answer holds; an empty one is none.
-pub(super) fn token(token: Option<Secret>) -> Option<Secret> {
+/// The token of a response; platforms send an empty one where there is none.
+pub(super) fn non_empty(token: Option<Secret>) -> Option<Secret> {
     token.filter(|token| !token.expose().is_empty())
-}
-
-/// A moment of the platform's clock by this process's; `None` if it lies in the future, or before
-/// what this process's clock can tell.
-pub(super) fn instant_of(time: &str) -> Option<Instant> {
-    let time = humantime::parse_rfc3339(time).ok()?;
-    Instant::now().checked_sub(time.elapsed().ok()?)
 }

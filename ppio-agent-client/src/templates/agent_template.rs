@@ -10,6 +10,7 @@ use crate::platform::Template;
 
 /// An agent's template, with the facts of its `agent.yaml`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct AgentTemplate {
     /// Its id: what [`create_session`](crate::AgentRuntimeClient::create_session) takes.
     pub template_id: String,

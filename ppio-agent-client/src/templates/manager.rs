@@ -54,6 +54,7 @@ impl TemplateManager {
         );
         let mut template = found?.ok_or_else(|| Error::TemplateNotFound {
             template: template_id.to_owned(),
+            status: None,
         })?;
         match single {
             Ok(single) if single.template_id == template.template_id => {
@@ -65,7 +66,10 @@ impl TemplateManager {
                 template.builds = single.map(|single| single.builds).unwrap_or_default();
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(template_id, %error, "cannot look at the builds"),
+            Err(error) => {
+                let error = error.report();
+                tracing::debug!(template_id, %error, "cannot get the builds of a template");
+            }
         }
         Ok(template.into())
     }

@@ -41,7 +41,7 @@ impl StartCommandCache {
     }
 
     /// The next session looks the template up again.
-    pub(crate) fn forget(&self, template_id: &str) {
+    pub(crate) fn remove(&self, template_id: &str) {
         self.lock().remove(template_id);
     }
 

@@ -55,7 +55,7 @@ impl Chunks {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;
-                    return Poll::Ready(Err(self.cut(error)));
+                    return Poll::Ready(Err(self.cut_error(error)));
                 }
                 Poll::Pending => {
                     if !std::mem::replace(&mut self.waiting, true)
@@ -83,7 +83,10 @@ impl Chunks {
     }
 
     /// The error of a stream that ended before what it carries did.
-    pub(crate) fn cut(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    pub(crate) fn cut_error(
+        &self,
+        why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         Error::Network {
             operation: "read stream".into(),
             source: NetworkError::new(NetworkErrorKind::Cut, self.host.clone(), why),

@@ -10,7 +10,7 @@ use super::connector::Connector;
 use super::deadline::Deadline;
 use super::payload::Payload;
 use super::plain_http::PlainHttpWarnings;
-use super::pool::{Limits, Pool};
+use super::pool::{Pool, PoolLimits};
 use super::prepared_request::PreparedRequest;
 use super::retry::RetryPolicy;
 use super::{pool, retry};
@@ -27,7 +27,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(
-        limits: Limits,
+        limits: PoolLimits,
         retry: RetryPolicy,
         connect_timeout: std::time::Duration,
         root_certificates: Vec<Vec<u8>>,

@@ -22,7 +22,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use exchange::Transport;
 pub(crate) use limit::BodyLimit;
 pub(crate) use payload::Meter;
-pub(crate) use pool::Limits;
+pub(crate) use pool::PoolLimits;
 pub(crate) use prepared_request::PreparedRequest;
 pub(crate) use resolve::is_loopback;
 pub(crate) use retry::{Idempotency, RetryPolicy};

@@ -27,13 +27,13 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct PoolLimits {
     /// Requests (with their answers' bodies) under way at once; more wait their turn.
     pub(crate) max_active: usize,
     /// Connections kept open between requests, over all hosts.
     pub(crate) max_idle: usize,
     /// How long a connection may rest before it is closed.
-    pub(crate) expiry: Duration,
+    pub(crate) idle_timeout: Duration,
 }
 
 /// What a connection can be reused for.
@@ -127,7 +127,7 @@ impl Connection {
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    limits: Limits,
+    limits: PoolLimits,
     active: Arc<Semaphore>,
     idle: Mutex<IdleConnections>,
 }
@@ -151,7 +151,7 @@ impl Drop for Reaper {
 }
 
 impl Pool {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
         let places = limits.max_active.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limits,
@@ -203,7 +203,7 @@ impl Pool {
         let now = Instant::now();
         // An expiry too far away to be counted is a year's: no server keeps a connection so long.
         let until = now
-            .checked_add(self.limits.expiry)
+            .checked_add(self.limits.idle_timeout)
             .unwrap_or_else(|| now + YEAR);
         let mut idle = self.lock();
         while idle.connections.len() >= self.limits.max_idle {

@@ -85,7 +85,7 @@ where
             Ok(response) => {
                 tracing::debug!(status = response.status().as_u16(), ?pause, "trying again");
             }
-            Err(error) => tracing::debug!(%error, ?pause, "trying again"),
+            Err(error) => tracing::debug!(error = %error.report(), ?pause, "trying again"),
         }
         drop(outcome);
         tokio::time::sleep(pause).await;

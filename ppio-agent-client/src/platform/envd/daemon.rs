@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, header};
 use ppio_agent_protocol::headers;
 
-use super::super::call::{Call, Service};
+use super::super::call::{Service, ServiceCall};
 use super::super::endpoints::SandboxAddress;
 use crate::config::Secret;
 use crate::error::Error;
@@ -35,7 +35,7 @@ impl Envd {
             service.headers.insert(name, token);
         }
         if let Some(token) = token {
-            service.auth = service.auth.hiding(token);
+            service.auth = service.auth.with_token(token);
         }
         Self {
             service,
@@ -95,7 +95,7 @@ impl Envd {
     /// ```
     pub async fn is_running(&self) -> Result<bool, Error> {
         // 502 is the answer here, not a failure to try again for.
-        let call = Call::get("check sandbox", "/health")
+        let call = ServiceCall::get("check sandbox", "/health")
             .idempotency(crate::transport::Idempotency::IfUnsent);
         match self.service.send(call).await {
             Ok(_) => Ok(true),

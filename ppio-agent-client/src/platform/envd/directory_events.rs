@@ -8,6 +8,7 @@ use crate::error::Error;
 
 /// One change in a watched directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct DirectoryEvent {
     /// The path of what changed, relative to the directory.
     #[serde(default)]

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use super::super::call::Call;
+use super::super::call::ServiceCall;
 use super::daemon::Envd;
 use crate::error::Error;
 use crate::transport::Idempotency;
 
 /// A file or directory that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct Entry {
     /// The last part of its path.
     pub name: String,
@@ -35,7 +36,7 @@ impl Envd {
     /// # Ok(()) });
     /// ```
     pub async fn read_file(&self, path: &str) -> Result<Bytes, Error> {
-        let call = Call::get("read file", "/files")
+        let call = ServiceCall::get("read file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref());
         match self.service.send(call).await {
@@ -57,7 +58,7 @@ impl Envd {
         path: &str,
         contents: impl Into<Bytes>,
     ) -> Result<Vec<Entry>, Error> {
-        let call = Call::post("write file", "/files")
+        let call = ServiceCall::post("write file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref())
             .idempotency(Idempotency::Safe);

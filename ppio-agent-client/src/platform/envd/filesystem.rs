@@ -39,6 +39,7 @@ impl<'de> Deserialize<'de> for FileKind {
 /// The facts about a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct FileInfo {
     /// The last part of its path.
     pub name: String,

@@ -86,7 +86,9 @@ impl Messages {
                 Some(envelope) => return self.parse(&envelope.message).map(Some),
                 None => match self.chunks.next().await? {
                     Some(bytes) => self.unwrapper.push(&bytes),
-                    None => return Err(self.chunks.cut("the stream ended without saying so")),
+                    None => {
+                        return Err(self.chunks.cut_error("the stream ended without saying so"));
+                    }
                 },
             }
         }

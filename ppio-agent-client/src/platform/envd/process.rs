@@ -120,6 +120,7 @@ pub enum Signal {
 
 /// A process that runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct ProcessInfo {
     /// Its process id.
     #[serde(default)]

@@ -27,6 +27,7 @@ pub enum ProcessEvent {
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct ExitStatus {
     /// Its exit code.
     pub exit_code: i32,
@@ -40,6 +41,7 @@ pub struct ExitStatus {
 
 /// All a process said until it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Output {
     /// Its standard output.
     pub stdout: Vec<u8>,

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::call::Call;
+use super::super::call::ServiceCall;
 use super::super::error_response::{Subject, error_from_response};
 use super::daemon::Envd;
 use super::envelope;
@@ -15,8 +15,8 @@ use crate::transport::{Chunks, Deadline, Idempotency};
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
 /// A call of `procedure`, marked as Connect's.
-fn call(operation: &'static str, procedure: &str) -> Call {
-    Call::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
+fn call(operation: &'static str, procedure: &str) -> ServiceCall {
+    ServiceCall::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
 }
 
 impl Envd {
