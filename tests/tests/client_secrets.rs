@@ -194,7 +194,7 @@ async fn keys_and_tokens_are_never_printed() {
     client.close().await.unwrap();
     // Proxies are asked about with the process's environment; they are tested in `client_examples`.
     let text = paper.text();
-    assert!(text.contains("trying again"), "retries were logged");
+    assert!(text.contains("retrying"), "retries were logged");
     assert!(text.contains("MODEL_KEY"), "names of variables may be told");
     assert!(
         text.contains("what is ***"),

@@ -8,7 +8,7 @@ use super::agent_runtime_client::AgentRuntimeClient;
 use crate::config::{AuthManager, ClientConfig, Secret, Settings};
 use crate::core::ClientCore;
 use crate::error::Error;
-use crate::platform::Endpoints;
+use crate::platform::PlatformEndpoints;
 
 /// Options of an [`AgentRuntimeClient`]. The environment sets those that code does not.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ impl ClientBuilder {
             ..self.config
         };
         config.validate()?;
-        let endpoints = Endpoints::resolve(&config, &settings)?;
+        let endpoints = PlatformEndpoints::resolve(&config, &settings)?;
         let auth = AuthManager::from_parts(
             self.api_key.or(settings.api_key),
             self.access_token.or(settings.access_token),

@@ -2,14 +2,14 @@
 
 use super::background::BackgroundTasks;
 use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
-use crate::platform::{ControlPlane, Endpoints, Envd, SandboxAddress, Service};
+use crate::platform::{ControlPlane, Envd, PlatformEndpoints, SandboxAddress, Service};
 use crate::templates::{StartCommandCache, TemplateManager};
 use crate::transport::{BodyLimit, PoolLimits, RetryPolicy, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
     pub(crate) config: ClientConfig,
-    pub(crate) endpoints: Endpoints,
+    pub(crate) endpoints: PlatformEndpoints,
     pub(crate) auth: AuthManager,
     pub(crate) platform: ControlPlane,
     pub(crate) templates: TemplateManager,
@@ -19,7 +19,11 @@ pub(crate) struct ClientCore {
 }
 
 impl ClientCore {
-    pub(crate) fn new(config: ClientConfig, endpoints: Endpoints, auth: AuthManager) -> Self {
+    pub(crate) fn new(
+        config: ClientConfig,
+        endpoints: PlatformEndpoints,
+        auth: AuthManager,
+    ) -> Self {
         let limits = PoolLimits {
             max_active: config.max_connections,
             max_idle: config.max_keepalive_connections,

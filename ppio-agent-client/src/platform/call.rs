@@ -1,4 +1,4 @@
-//! One call of a service, and the one way to make it.
+//! A call of an HTTP service: the control plane, envd, or an agent.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::error_response::{Subject, error_from_response};
 use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::{
-    BodyLimit, Deadline, Idempotency, Meter, PreparedRequest, ResponseBody, Transport,
+    BodyLimit, Deadline, Idempotency, PreparedRequest, ResponseBody, Transport, UploadMeter,
 };
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -29,7 +29,7 @@ pub(super) fn encode(text: &str) -> String {
 
 const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERSION"));
 
-/// A call that has not been made yet.
+/// A request to a service, before its address and headers are added.
 #[derive(Debug)]
 pub(crate) struct ServiceCall {
     operation: &'static str,
@@ -40,13 +40,13 @@ pub(crate) struct ServiceCall {
     subject: Subject,
     idempotency: Idempotency,
     queue: bool,
-    meter: Option<Meter>,
+    meter: Option<UploadMeter>,
     limit: Option<BodyLimit>,
 }
 
 impl ServiceCall {
     pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
-        // By their definition (RFC 9110, 9.2.2) these can be repeated; POST must say so.
+        // These are idempotent by definition (RFC 9110, section 9.2.2); a POST has to declare it.
         let idempotency = match method {
             Method::GET | Method::PUT | Method::DELETE => Idempotency::Safe,
             _ => Idempotency::IfUnsent,
@@ -98,13 +98,13 @@ impl ServiceCall {
         self
     }
 
-    /// Headers that take the place of those set so far.
+    /// Adds headers, which replace those set so far.
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    /// Headers for those that are not set yet.
+    /// Adds headers that are not set yet.
     pub(crate) fn default_headers(mut self, headers: HeaderMap) -> Self {
         let set = std::mem::replace(&mut self.headers, headers);
         self.headers.extend(set);
@@ -140,12 +140,12 @@ impl ServiceCall {
         }
     }
 
-    /// Tells how much of the body is sent.
-    pub(crate) fn meter(self, meter: Option<Meter>) -> Self {
+    /// Reports how much of the body is sent.
+    pub(crate) fn meter(self, meter: Option<UploadMeter>) -> Self {
         Self { meter, ..self }
     }
 
-    /// Reads no more of the answer than this, instead of what the service allows.
+    /// The size limit of the response, instead of the service's.
     pub(crate) fn limit(self, limit: BodyLimit) -> Self {
         Self {
             limit: Some(limit),
@@ -153,7 +153,7 @@ impl ServiceCall {
         }
     }
 
-    /// Goes ahead of calls that wait for a connection.
+    /// Does not wait while the maximum of requests is active.
     pub(crate) fn without_queue(self) -> Self {
         Self {
             queue: false,
@@ -162,23 +162,23 @@ impl ServiceCall {
     }
 }
 
-/// An HTTP service: its address, what every call to it carries, and how long calls may take.
+/// An HTTP service: its address, the headers of every call, and limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) transport: Transport,
-    /// Scheme and authority, perhaps the start of a path; no slash at its end.
+    /// Scheme, authority and perhaps the start of a path, without a slash at the end.
     pub(crate) base: String,
     pub(crate) headers: HeaderMap,
     pub(crate) auth: AuthManager,
     pub(crate) timeout: Duration,
-    /// The most that is read of an answer.
+    /// The size limit of a response.
     pub(crate) limit: BodyLimit,
-    /// Why there is no such service; no call is made then.
+    /// Why the address is invalid; calls fail with it and send nothing.
     pub(crate) invalid_address: Option<String>,
 }
 
 impl Service {
-    /// Makes the call, and returns the whole answer if it is a success.
+    /// Sends the call and returns the response of a success.
     pub(crate) async fn send(&self, call: ServiceCall) -> Result<Response<Bytes>, Error> {
         self.send_by(call, Deadline::after(self.timeout)).await
     }
@@ -188,17 +188,17 @@ impl Service {
         call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
-        let (outgoing, subject) = self.outgoing(call)?;
-        // Boxed for its size: whatever awaits a call of the platform would carry it along.
-        let response = Box::pin(self.transport.call(&outgoing, deadline)).await?;
-        tracing::trace!(operation = %outgoing.operation, status = response.status().as_u16(), "answered");
+        let (prepared, subject) = self.prepare(call)?;
+        // Boxed because the future is large, and would be part of every caller's.
+        let response = Box::pin(self.transport.call(&prepared, deadline)).await?;
+        tracing::trace!(operation = %prepared.operation, status = response.status().as_u16(), "response received");
         if response.status().is_success() {
             return Ok(response);
         }
         let (head, body) = (response.status(), response.body());
         let headers = response.headers();
         Err(error_from_response(
-            &outgoing.operation,
+            &prepared.operation,
             &subject,
             &self.auth,
             head,
@@ -207,14 +207,14 @@ impl Service {
         ))
     }
 
-    /// Makes the call and reads the JSON of its answer.
+    /// Sends the call and parses the JSON of its response.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: ServiceCall) -> Result<T, Error> {
         let operation = call.operation;
         let response = self.send(call).await?;
         self.read(operation, &response)
     }
 
-    /// Reads the JSON of an answer.
+    /// Parses the JSON of a response.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         operation: &str,
@@ -223,17 +223,17 @@ impl Service {
         read_json(operation, response.body()).map_err(|error| self.auth.redact_error(error))
     }
 
-    /// Makes the call and returns the answer with its body unread, whatever its status.
+    /// Sends the call and returns the response with any status and its body unread.
     pub(crate) async fn open(
         &self,
         call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
-        let (outgoing, _) = self.outgoing(call)?;
-        self.transport.open(&outgoing, deadline).await
+        let (prepared, _) = self.prepare(call)?;
+        self.transport.open(&prepared, deadline).await
     }
 
-    fn outgoing(&self, call: ServiceCall) -> Result<(PreparedRequest, Subject), Error> {
+    fn prepare(&self, call: ServiceCall) -> Result<(PreparedRequest, Subject), Error> {
         if let Some(why) = &self.invalid_address {
             return Err(Error::validation("address", why.as_str()));
         }
@@ -251,7 +251,7 @@ impl Service {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.extend(self.headers.clone());
         headers.extend(call.headers);
-        let outgoing = PreparedRequest {
+        let prepared = PreparedRequest {
             operation: call.operation.to_owned(),
             request,
             idempotency: call.idempotency,
@@ -259,11 +259,11 @@ impl Service {
             meter: call.meter,
             limit: call.limit.unwrap_or(self.limit),
         };
-        Ok((outgoing, call.subject))
+        Ok((prepared, call.subject))
     }
 }
 
-/// Reads JSON that a service sent; the error names the field that does not fit.
+/// Parses the JSON of a response; the error names the field that does not match.
 pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
         Error::protocol(

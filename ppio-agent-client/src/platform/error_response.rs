@@ -1,4 +1,4 @@
-//! What an answer that is no success means.
+//! The error that an unsuccessful response stands for.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -7,10 +7,10 @@ use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::retry_after;
 
-/// The longest piece of a foreign text that goes into an error.
-const EXCERPT: usize = 300;
+/// How many characters of a response an error quotes.
+const MAX_QUOTE: usize = 300;
 
-/// What a call is about: what it means if that is not found.
+/// The object of a call, which decides what 404 means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     Nothing,
@@ -18,7 +18,7 @@ pub(crate) enum Subject {
     Template(String),
 }
 
-/// The error an answer stands for, by its status alone: words in messages change.
+/// The error for a response. The status alone decides, because messages change.
 pub(super) fn error_from_response(
     operation: &str,
     subject: &Subject,
@@ -57,8 +57,8 @@ pub(super) fn error_from_response(
     }
 }
 
-/// The words in an error body: `{"code","message"}`, `{"error"}`, or short text; without the secrets
-/// they may quote, of which cutting the text would leave a part that cannot be found any more.
+/// The text of an error body: `{"code","message"}`, `{"error"}`, or plain text. Secrets in it are
+/// replaced before it is shortened: a part of a secret could not be found any more.
 pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
@@ -74,7 +74,7 @@ pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
 }
 
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_found_wherever_they_stand() {
+    fn the_text_is_found_in_every_form() {
         let table: [(&[u8], Option<&str>); 6] = [
             (
                 br#"{"code":404,"message":"no such sandbox"}"#,
@@ -102,8 +102,8 @@ mod tests {
             assert_eq!(error_message(&auth, body).as_deref(), expected);
         }
         let long = error_message(&auth, "é".repeat(1000).as_bytes()).expect("text");
-        assert_eq!(long.chars().count(), EXCERPT + 1);
-        let quoting = format!("{}sk-123456", "a".repeat(EXCERPT - 5));
+        assert_eq!(long.chars().count(), MAX_QUOTE + 1);
+        let quoting = format!("{}sk-123456", "a".repeat(MAX_QUOTE - 5));
         let text = error_message(&auth, quoting.as_bytes()).expect("text");
         assert!(!text.contains("sk-1"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! The control plane's calls that look at a sandbox: logs and metrics.
+//! Calls of the control plane for logs and metrics of sandboxes.
 
 use std::collections::BTreeMap;
 
@@ -12,75 +12,75 @@ use super::sandbox::null_is_empty;
 use super::sandboxes::path;
 use crate::error::Error;
 
-/// Which log entries to return. `Default` asks for what the platform shows by itself.
+/// Selects log entries. The default selects what the platform returns without parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// Entries from this time on (backward: up to it), in milliseconds since the Unix epoch.
     pub start: Option<i64>,
-    /// At most so many.
+    /// The maximum number of entries.
     pub limit: Option<u32>,
     /// Newest first instead of oldest first.
     pub backward: bool,
-    /// Of this level and above: `debug`, `info`, `warn`, `error`.
+    /// The lowest level: `debug`, `info`, `warn`, `error`.
     pub level: Option<String>,
-    /// With this text in them.
+    /// A text that the entries contain.
     pub search: Option<String>,
 }
 
-/// One line of a log.
+/// An entry of a log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// When, RFC 3339.
+    /// The time, RFC 3339.
     pub timestamp: String,
-    /// How grave.
+    /// The level.
     #[serde(default)]
     pub level: String,
     /// The text.
     #[serde(default)]
     pub message: String,
-    /// Whatever else was logged.
+    /// Further fields.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub fields: BTreeMap<String, Value>,
 }
 
-/// What a sandbox used at one moment. Sizes are in bytes.
+/// The resources that a sandbox used at one time. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 #[non_exhaustive]
 pub struct SandboxMetric {
-    /// When, RFC 3339.
+    /// The time, RFC 3339.
     pub timestamp: String,
-    /// When, in seconds since the Unix epoch.
+    /// The time in seconds since the Unix epoch.
     pub timestamp_unix: i64,
-    /// Processors.
+    /// The number of processors.
     pub cpu_count: u32,
     /// Processor use in percent; more than 100 with several processors.
     pub cpu_used_pct: f64,
     /// Memory in use.
     pub mem_used: u64,
-    /// Memory in all.
+    /// Total memory.
     pub mem_total: u64,
-    /// Memory that caches files.
+    /// Memory used as file cache.
     pub mem_cache: u64,
     /// Disk in use.
     pub disk_used: u64,
-    /// Disk in all.
+    /// Total disk.
     pub disk_total: u64,
 }
 
 #[derive(Deserialize)]
-struct Logs {
+struct LogsResponse {
     #[serde(default, deserialize_with = "null_is_empty")]
     logs: Vec<LogEntry>,
 }
 
 #[derive(Deserialize)]
-struct LegacyLogs {
+struct LegacyLogsResponse {
     #[serde(rename = "logEntries", default, deserialize_with = "null_is_empty")]
     entries: Vec<LogEntry>,
-    /// All that the oldest platforms send.
+    /// The only field that the oldest platforms send.
     #[serde(default, deserialize_with = "null_is_empty")]
     logs: Vec<LegacyLine>,
 }
@@ -129,10 +129,10 @@ impl ControlPlane {
             .query_if("level", query.level.as_deref())
             .query_if("search", query.search.as_deref())
             .about(Subject::Sandbox(sandbox_id.to_owned()));
-        Ok(self.service.fetch::<Logs>(call).await?.logs)
+        Ok(self.service.fetch::<LogsResponse>(call).await?.logs)
     }
 
-    /// A sandbox's log, by the older call: only `start` and `limit` of the query are used.
+    /// A sandbox's log from the older call, which uses only `start` and `limit` of the query.
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
@@ -150,14 +150,14 @@ impl ControlPlane {
             .query_if("start", query.start)
             .query_if("limit", query.limit)
             .about(Subject::Sandbox(sandbox_id.to_owned()));
-        let LegacyLogs { entries, logs } = self.service.fetch(call).await?;
+        let LegacyLogsResponse { entries, logs } = self.service.fetch(call).await?;
         if entries.is_empty() {
             return Ok(logs.into_iter().map(LogEntry::from).collect());
         }
         Ok(entries)
     }
 
-    /// What a sandbox used between two times, in seconds since the Unix epoch.
+    /// The resources that a sandbox used between two times, in seconds since the Unix epoch.
     ///
     /// ```
     /// # integration_tests::example(async |client| {

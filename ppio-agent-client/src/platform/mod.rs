@@ -50,6 +50,6 @@ pub use tags::TemplateTag;
 pub use template::{Template, TemplateAlias, TemplateBuild};
 
 pub(crate) use call::{Service, ServiceCall, read_json};
-pub(crate) use endpoints::Endpoints;
+pub(crate) use endpoints::PlatformEndpoints;
 pub(crate) use error_response::error_message;
 pub(crate) use identifiers::check_name;

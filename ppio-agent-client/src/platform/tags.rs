@@ -1,4 +1,4 @@
-//! The control plane's calls about tags of templates.
+//! Calls of the control plane for the tags of templates.
 
 use http::Method;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::identifiers::segment;
 use crate::error::Error;
 use crate::transport::Idempotency;
 
-/// A tag, and the build it stands for.
+/// A tag and its build.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -21,12 +21,12 @@ pub struct TemplateTag {
     /// The build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// When it was given, RFC 3339.
+    /// When it was assigned, RFC 3339.
     pub created_at: Option<String>,
 }
 
 impl ControlPlane {
-    /// Gives the build that `target` (`name:tag`) stands for more tags.
+    /// Adds tags to the build of `target` (`name:tag`).
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -42,7 +42,7 @@ impl ControlPlane {
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// Takes tags away from the template of this name.
+    /// Removes tags from the template with this name.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -63,7 +63,7 @@ impl ControlPlane {
     /// # integration_tests::example(async |client| {
     /// # let platform = client.platform();
     /// for tag in platform.list_tags("tmpl_1").await? {
-    ///     println!("{} stands for {}", tag.tag, tag.build_id);
+    ///     println!("{}: build {}", tag.tag, tag.build_id);
     /// }
     /// # Ok(()) });
     /// ```

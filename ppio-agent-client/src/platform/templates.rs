@@ -1,4 +1,4 @@
-//! The control plane's calls about templates.
+//! Calls of the control plane for templates.
 
 use serde::Deserialize;
 
@@ -6,12 +6,12 @@ use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
 use super::error_response::Subject;
 use super::identifiers::{self, segment};
-use super::sandboxes::{Pages, next_token};
+use super::sandboxes::{PageLimit, next_token};
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
 use crate::transport::Deadline;
 
-/// Platforms differ in whether the list stands alone.
+/// Some platforms wrap the list in an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TemplateList {
@@ -20,7 +20,7 @@ enum TemplateList {
 }
 
 impl ControlPlane {
-    /// All templates, with the texts stored with them.
+    /// All templates, with their metadata.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -51,7 +51,7 @@ impl ControlPlane {
         let operation = "get template";
         let path = format!("/templates/{}", segment("template_id", template_id)?);
         let deadline = Deadline::after(self.service.timeout);
-        let mut pages = Pages::default();
+        let mut pages = PageLimit::default();
         let mut whole: Option<Template> = None;
         let mut token: Option<String> = None;
         loop {
@@ -63,8 +63,8 @@ impl ControlPlane {
             pages.add(operation, &response)?;
             let page: Template = self.service.read(operation, &response)?;
             let next = next_token(&response);
-            // A token that does not move on would have us ask for ever.
-            let over = next.is_none() || next == token;
+            // A token that repeats would never end.
+            let is_last = next.is_none() || next == token;
             let template = match whole.take() {
                 None => page,
                 Some(mut template) => {
@@ -72,14 +72,14 @@ impl ControlPlane {
                     template
                 }
             };
-            if over {
+            if is_last {
                 return Ok(template);
             }
             (whole, token) = (Some(template), next);
         }
     }
 
-    /// The template that an alias stands for.
+    /// The template of an alias.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -92,7 +92,7 @@ impl ControlPlane {
         let path = format!("/templates/aliases/{}", identifiers::name("alias", alias)?);
         let call = ServiceCall::get(operation, path).about(Subject::Template(alias.to_owned()));
         let found: TemplateAlias = self.service.fetch(self.with_token(call)).await?;
-        identifiers::answered_id(operation, "templateID", &found.template_id)
+        identifiers::check_response_id(operation, "templateID", &found.template_id)
             .map_err(|error| self.service.auth.redact_error(error))?;
         Ok(found)
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 over TCP and TLS: connections, deadlines and retries; knows nothing of agents.
+//! Sends requests and reads responses: pool, connector, deadline and retries together.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use super::body::ResponseBody;
 use super::connector::Connector;
 use super::deadline::Deadline;
-use super::payload::Payload;
+use super::payload::RequestPayload;
 use super::plain_http::PlainHttpWarnings;
 use super::pool::{Pool, PoolLimits};
 use super::prepared_request::PreparedRequest;
@@ -40,11 +40,10 @@ impl Transport {
         }
     }
 
-    /// Sends until there is an answer worth having, and reads its body: whole if it is a success,
-    /// the start of it otherwise, which is enough to say what is wrong.
+    /// Sends the request, with retries, and reads the response: the whole body of a success, the
+    /// start of any other, for its error text.
     ///
-    /// A redirect is an answer like any other and is not followed, so no header reaches a host that
-    /// it was not meant for.
+    /// Redirects are not followed, so that no header reaches another host.
     pub(crate) async fn call(
         &self,
         prepared: &PreparedRequest,
@@ -66,7 +65,7 @@ impl Transport {
         retry::run(self.retry, prepared.idempotency, deadline, attempt).await
     }
 
-    /// Sends until there is an answer worth having, and leaves its body to be read.
+    /// Sends the request, with retries, and returns the response with its body unread.
     pub(crate) async fn open(
         &self,
         prepared: &PreparedRequest,
@@ -76,7 +75,7 @@ impl Transport {
         retry::run(self.retry, prepared.idempotency, deadline, attempt).await
     }
 
-    /// One attempt: a kept-alive connection or a new one, the request, the answer's head.
+    /// One attempt: an idle or new connection, the request, the head of the response.
     async fn exchange(
         &self,
         prepared: &PreparedRequest,
@@ -101,7 +100,7 @@ impl Transport {
                     Some(connection) => connection,
                     None => self.connector.connect(uri).await.map_err(failed)?,
                 };
-                let request = on_the_wire(prepared, &connection)?;
+                let request = wire_request(prepared, &connection)?;
                 let response = connection.send(request).await.map_err(|(kind, error)| {
                     failed(NetworkError::new(kind, origin.host(), error))
                 })?;
@@ -113,17 +112,17 @@ impl Transport {
     }
 }
 
-/// The request as it is written: `Host`, and the path alone unless a proxy has to see it all.
-fn on_the_wire(
+/// The request as it is written: with `Host`, and with the path alone unless a proxy forwards it.
+fn wire_request(
     prepared: &PreparedRequest,
     connection: &pool::Connection,
-) -> Result<Request<Payload>, Error> {
+) -> Result<Request<RequestPayload>, Error> {
     let request = prepared.request.clone();
-    let mut request = request.map(|body| Payload::new(body, prepared.meter.clone()));
-    let invalid = |what: &str| Error::validation("url", format!("no {what} in it"));
+    let mut request = request.map(|body| RequestPayload::new(body, prepared.meter.clone()));
+    let invalid = |what: &str| Error::validation("url", format!("has no {what}"));
     if !request.headers().contains_key(header::HOST) {
         let authority = request.uri().authority().ok_or_else(|| invalid("host"))?;
-        // User information stays out of the Host header.
+        // User information does not belong in the Host header.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         let host = HeaderValue::from_str(host).map_err(|_| invalid("usable host"))?;
         request.headers_mut().insert(header::HOST, host);

@@ -21,7 +21,7 @@ pub(crate) use chunks::Chunks;
 pub(crate) use deadline::Deadline;
 pub(crate) use exchange::Transport;
 pub(crate) use limit::BodyLimit;
-pub(crate) use payload::Meter;
+pub(crate) use payload::UploadMeter;
 pub(crate) use pool::PoolLimits;
 pub(crate) use prepared_request::PreparedRequest;
 pub(crate) use resolve::is_loopback;

@@ -1,9 +1,8 @@
-//! Open connections: those in use are counted, those at rest wait here for their next request.
+//! The connection pool: counts active connections and keeps idle ones for further requests.
 //!
-//! Our own rather than hyper-util's, for three reasons: every sandbox is a host of its own, so
-//! a limit per host does not bound the whole; a request must be known to be unsent before it
-//! may be sent again; and a dropped answer must close its connection at once, because that is
-//! how the agent learns that nobody listens any more.
+//! hyper-util's pool is not used, for three reasons: every sandbox has a host of its own, so a limit
+//! per host does not limit the total; a request may be sent again only if it is known to be unsent;
+//! and dropping a response must close its connection at once, which cancels the invocation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,26 +16,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::payload::Payload;
+use super::payload::RequestPayload;
 use crate::error::{Error, NetworkErrorKind};
 
-/// A connection that is not ready by then is not worth waiting for: making a new one is quicker.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long to wait for an idle connection to become ready: a new one is established sooner.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How many connections, and for how long.
+/// Limits of the pool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolLimits {
-    /// Requests (with their answers' bodies) under way at once; more wait their turn.
+    /// Concurrent requests, each until its response's body ends; further ones wait.
     pub(crate) max_active: usize,
-    /// Connections kept open between requests, over all hosts.
+    /// Connections kept open between requests, for all hosts together.
     pub(crate) max_idle: usize,
-    /// How long a connection may rest before it is closed.
+    /// How long an idle connection is kept open.
     pub(crate) idle_timeout: Duration,
 }
 
-/// What a connection can be reused for.
+/// The scheme and host that a connection serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     secure: bool,
@@ -57,7 +56,7 @@ impl Origin {
         let host = authority
             .and_then(|authority| authority.rsplit('@').next())
             .filter(|host| !host.is_empty())
-            .ok_or_else(|| Error::validation("url", format!("{uri} names no host")))?;
+            .ok_or_else(|| Error::validation("url", format!("{uri} has no host")))?;
         Ok(Self {
             secure,
             host: host.to_ascii_lowercase(),
@@ -69,7 +68,7 @@ impl Origin {
     }
 }
 
-/// A proxy that wants whole URIs and, perhaps, credentials with every request.
+/// A proxy that requires absolute URIs and perhaps credentials in every request.
 #[derive(Debug)]
 pub(super) struct ForwardProxy {
     pub(super) credentials: Option<HeaderValue>,
@@ -78,7 +77,7 @@ pub(super) struct ForwardProxy {
 /// One HTTP/1.1 connection and the task that drives it; dropping it closes the socket.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Payload>,
+    sender: SendRequest<RequestPayload>,
     driver: JoinHandle<()>,
     forward: Option<ForwardProxy>,
 }
@@ -91,7 +90,7 @@ impl Drop for Connection {
 
 impl Connection {
     pub(super) fn new(
-        sender: SendRequest<Payload>,
+        sender: SendRequest<RequestPayload>,
         driver: JoinHandle<()>,
         forward: Option<ForwardProxy>,
     ) -> Self {
@@ -106,16 +105,16 @@ impl Connection {
         self.forward.as_ref()
     }
 
-    /// Sends, and waits for the head of the answer. On failure tells how far it came.
+    /// Sends a request and waits for the head of the response. An error has how far it came.
     pub(super) async fn send(
         &mut self,
-        request: Request<Payload>,
+        request: Request<RequestPayload>,
     ) -> Result<Response<Incoming>, (NetworkErrorKind, hyper::Error)> {
         self.sender
             .try_send_request(request)
             .await
             .map_err(|mut failure| {
-                // hyper hands the request back if, and only if, it never began to write it.
+                // hyper returns the request if and only if it did not begin to write it.
                 let kind = match failure.take_message() {
                     Some(_) => NetworkErrorKind::Unsent,
                     None => NetworkErrorKind::Interrupted,
@@ -134,13 +133,13 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct IdleConnections {
-    /// The longest at rest first.
+    /// The longest idle first.
     connections: VecDeque<(Origin, Connection, Instant)>,
-    /// Closes what has rested too long; there is one while anything rests.
+    /// Closes expired connections; runs while there are idle ones.
     reaper: Option<Reaper>,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when it is dropped.
 #[derive(Debug)]
 struct Reaper(JoinHandle<()>);
 
@@ -152,29 +151,29 @@ impl Drop for Reaper {
 
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
-        let places = limits.max_active.clamp(1, Semaphore::MAX_PERMITS);
+        let permits = limits.max_active.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limits,
-            active: Arc::new(Semaphore::new(places)),
+            active: Arc::new(Semaphore::new(permits)),
             idle: Mutex::default(),
         })
     }
 
-    /// Waits for a place among the requests under way.
+    /// Waits until one more request may be active.
     pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         Arc::clone(&self.active).acquire_owned().await.ok()
     }
 
-    /// The connection to `origin` that was used last, if one is still good.
+    /// The most recently used connection to `origin` that is still open.
     pub(super) async fn checkout(&self, origin: &Origin) -> Option<Connection> {
         while let Some(mut connection) = self.take(origin) {
-            // Lets the driver hear what the other side said meanwhile, were it goodbye: an
-            // invocation sent over a connection that is being closed could not be sent again.
+            // Lets the driver process what the server sent meanwhile, such as a close: an
+            // invocation sent over a closing connection could not be sent again.
             tokio::task::yield_now().await;
-            // Waits until the driver has seen the end of the last answer, which is a matter of
-            // microseconds; a connection that was closed meanwhile says so here.
-            let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
+            // Waits until the driver has processed the end of the last response, which takes
+            // microseconds. Fails if the connection was closed meanwhile.
+            let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
                 return Some(connection);
             }
@@ -201,7 +200,7 @@ impl Pool {
             return;
         }
         let now = Instant::now();
-        // An expiry too far away to be counted is a year's: no server keeps a connection so long.
+        // A timeout beyond the range of the clock is one year: servers close connections sooner.
         let until = now
             .checked_add(self.limits.idle_timeout)
             .unwrap_or_else(|| now + YEAR);
@@ -210,18 +209,18 @@ impl Pool {
             idle.connections.pop_front();
         }
         idle.connections.push_back((origin, connection, until));
-        let asleep = idle
+        let is_finished = idle
             .reaper
             .as_ref()
             .is_none_or(|reaper| reaper.0.is_finished());
-        // Outside of a runtime (a body dropped on a plain thread) the next checkout looks at
-        // the time anyway.
-        if let (true, Ok(runtime)) = (asleep, tokio::runtime::Handle::try_current()) {
+        // Without a runtime (a body dropped on another thread), the next checkout skips expired
+        // connections.
+        if let (true, Ok(runtime)) = (is_finished, tokio::runtime::Handle::try_current()) {
             idle.reaper = Some(Reaper(runtime.spawn(reap(Arc::downgrade(self)))));
         }
     }
 
-    /// Drops what has expired, and tells when the next one will.
+    /// Drops expired connections, and returns when the next one expires.
     fn drop_expired(&self) -> Option<Instant> {
         let mut idle = self.lock();
         let now = Instant::now();
@@ -231,7 +230,7 @@ impl Pool {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, IdleConnections> {
-        // Nothing panics while it holds the lock, and a list of connections has no broken state.
+        // A panic cannot leave a list of connections in an invalid state.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -245,8 +244,8 @@ async fn reap(pool: Weak<Pool>) {
     }
 }
 
-/// A connection lent to one exchange: goes back to the pool when the answer has been read to
-/// its end, and is closed when it is dropped before.
+/// A connection in use by one request. [`release`](Self::release) returns it to the pool once the
+/// response has been read to its end; dropping it closes it.
 #[derive(Debug)]
 pub(super) struct PooledConnection {
     connection: Connection,
