@@ -1,5 +1,6 @@
-//! The platform under the sessions: the control plane, and envd inside each sandbox. Usable by
-//! itself as a client of any platform that speaks the E2B protocol.
+//! The control plane and the daemon in each sandbox (envd), for any platform with the E2B protocol.
+//!
+//! Sessions and invocations build on this module; it depends on neither.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -39,9 +40,9 @@ pub use builds::{BuildLogQuery, BuildTicket, FileUpload, NewTemplate};
 pub use control_plane::ControlPlane;
 pub use endpoints::SandboxAddress;
 pub use envd::{
-    ChangeKind, Command, DirectoryEvent, DirectoryEvents, Entry, Envd, ExitStatus, FileInfo,
-    FileKind, Output, ProcessEvent, ProcessEvents, ProcessInfo, ProcessSelector, Signal,
-    TerminalSize,
+    ChangeKind, Command, DirectoryEvent, DirectoryEvents, Envd, ExitStatus, FileInfo, FileKind,
+    Output, ProcessEvent, ProcessEvents, ProcessInfo, ProcessSelector, Signal, TerminalSize,
+    WrittenFile,
 };
 pub use logs_and_metrics::{LogEntry, LogQuery, SandboxMetric};
 pub use sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, VolumeMount};

@@ -1,4 +1,4 @@
-//! envd, the daemon in every sandbox: health, files, processes.
+//! The client of one sandbox's daemon.
 
 use http::{HeaderName, HeaderValue, header};
 use ppio_agent_protocol::headers;
@@ -8,19 +8,19 @@ use super::super::endpoints::SandboxAddress;
 use crate::config::Secret;
 use crate::error::Error;
 
-/// A client of one sandbox's daemon. Cheap to clone.
+/// envd, the daemon in a sandbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Envd {
     pub(super) service: Service,
     pub(super) sandbox_id: String,
-    pub(super) idle: std::time::Duration,
-    /// Calls about files name their user in the query.
+    pub(super) idle_timeout: std::time::Duration,
+    /// The user, which calls about files send in the query.
     pub(super) user: Option<String>,
-    /// Takes a file's bytes as they are; older daemons want a form.
+    /// Whether it accepts a file as the body; older versions require a form.
     pub(super) raw_uploads: bool,
 }
 
-/// The first version that takes a file's bytes as they are.
+/// The first version that accepts a file as the body.
 const RAW_UPLOADS: [u32; 3] = [0, 5, 7];
 
 impl Envd {
@@ -28,7 +28,7 @@ impl Envd {
         mut service: Service,
         address: &SandboxAddress,
         token: Option<&Secret>,
-        idle: std::time::Duration,
+        idle_timeout: std::time::Duration,
     ) -> Self {
         if let Some(token) = token.and_then(|token| token.header("")) {
             let name = HeaderName::from_static(headers::ACCESS_TOKEN);
@@ -40,14 +40,14 @@ impl Envd {
         Self {
             service,
             sandbox_id: address.sandbox_id.clone(),
-            idle,
+            idle_timeout,
             user: None,
             raw_uploads: true,
         }
     }
 
-    /// Speaks to a daemon of this version, which a [`Sandbox`](crate::platform::Sandbox) tells; the newest is
-    /// assumed otherwise. Sessions know it.
+    /// Sets the daemon's version, which a [`Sandbox`](crate::platform::Sandbox) has; the newest is
+    /// assumed otherwise. Sessions set it.
     ///
     /// ```
     /// # use ppio_agent_client::platform::{Envd, Sandbox};
@@ -63,18 +63,12 @@ impl Envd {
             .take(3)
             .map(|part| part.parse().ok())
             .collect();
-        // What is no version number tells nothing.
+        // A malformed version counts as the newest.
         self.raw_uploads = parts.is_none_or(|parts| parts.as_slice() >= RAW_UPLOADS.as_slice());
         self
     }
 
-    /// Acts as this user of the sandbox; the platform's default user otherwise.
-    ///
-    /// ```
-    /// fn as_root(envd: ppio_agent_client::platform::Envd) -> ppio_agent_client::platform::Envd {
-    ///     envd.with_user("root")
-    /// }
-    /// ```
+    /// Sets the user of files and processes; the platform's default user otherwise.
     pub fn with_user(mut self, user: &str) -> Self {
         use base64::Engine as _;
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:"));
@@ -85,7 +79,7 @@ impl Envd {
         self
     }
 
-    /// Whether the sandbox runs: `false` if the edge says that it does not.
+    /// Whether the sandbox is running; `false` if the edge responds that it is not.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -94,7 +88,7 @@ impl Envd {
     /// # Ok(()) });
     /// ```
     pub async fn is_running(&self) -> Result<bool, Error> {
-        // 502 is the answer here, not a failure to try again for.
+        // 502 is the result here, so it is not retried.
         let call = ServiceCall::get("check sandbox", "/health")
             .idempotency(crate::transport::Idempotency::IfUnsent);
         match self.service.send(call).await {

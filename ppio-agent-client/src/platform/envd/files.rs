@@ -1,4 +1,4 @@
-//! Files in the sandbox.
+//! Reading and writing files in the sandbox.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -9,21 +9,21 @@ use super::daemon::Envd;
 use crate::error::Error;
 use crate::transport::Idempotency;
 
-/// A file or directory that was written.
+/// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct WrittenFile {
     /// The last part of its path.
     pub name: String,
     /// `file` or `dir`.
     #[serde(rename = "type", default)]
     pub kind: String,
-    /// Its whole path.
+    /// Its full path.
     pub path: String,
 }
 
 impl Envd {
-    /// A file's contents, read whole into memory.
+    /// The contents of a file, in memory.
     ///
     /// # Errors
     /// [`Error::ResponseTooLarge`] if it is larger than
@@ -45,7 +45,7 @@ impl Envd {
         }
     }
 
-    /// Writes a file, over an older one if there is one; directories on the way are made.
+    /// Writes a file, replacing an existing one, and creates missing directories.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -57,7 +57,7 @@ impl Envd {
         &self,
         path: &str,
         contents: impl Into<Bytes>,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<WrittenFile>, Error> {
         let call = ServiceCall::post("write file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref())
@@ -65,14 +65,14 @@ impl Envd {
         let call = if self.raw_uploads {
             call.bytes("application/octet-stream", contents)
         } else {
-            // 128 bits of chance that no file holds.
+            // 128 random bits, which the file does not contain.
             let boundary = format!("{:032x}", fastrand::u128(..));
             let body = form(&boundary, &contents.into());
             let content_type = format!("multipart/form-data; boundary={boundary}");
             let call = call.bytes("multipart/form-data", body);
             match HeaderValue::from_str(&content_type) {
                 Ok(value) => call.header(header::CONTENT_TYPE, value),
-                // Digits are valid in every header.
+                // Digits are valid in headers.
                 Err(_) => call,
             }
         };
@@ -81,7 +81,7 @@ impl Envd {
     }
 }
 
-/// A form with one file in it.
+/// A form with one file.
 fn form(boundary: &str, contents: &[u8]) -> Bytes {
     let head = format!(
         "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\

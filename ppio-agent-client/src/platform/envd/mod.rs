@@ -1,4 +1,4 @@
-//! envd, the daemon in every sandbox: health, files, processes.
+//! envd, the daemon in each sandbox: health, files, processes.
 
 mod daemon;
 mod directory_events;
@@ -12,7 +12,7 @@ mod rpc;
 
 pub use daemon::Envd;
 pub use directory_events::{ChangeKind, DirectoryEvent, DirectoryEvents};
-pub use files::Entry;
+pub use files::WrittenFile;
 pub use filesystem::{FileInfo, FileKind};
 pub use process::{Command, ProcessInfo, ProcessSelector, Signal, TerminalSize};
 pub use process_events::{ExitStatus, Output, ProcessEvent, ProcessEvents};
