@@ -316,7 +316,7 @@ async fn an_answered_id_or_domain_that_is_more_than_that_is_refused() {
     platform.add_sandbox("sb1", "tmpl_1");
     let refused = |error: Error, answer: &Value| {
         let text = error.report().to_string();
-        assert!(text.contains("the answer's"), "{answer}: {text}");
+        assert!(text.contains("the response's"), "{answer}: {text}");
     };
     let plane = client.platform();
     for answer in answers {

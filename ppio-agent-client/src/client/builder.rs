@@ -5,7 +5,7 @@ use std::time::Duration;
 use ppio_agent_protocol::ByteSize;
 
 use super::agent_runtime_client::AgentRuntimeClient;
-use crate::config::{AuthManager, ClientConfig, Secret, Settings};
+use crate::config::{AuthManager, ClientConfig, EnvironmentSettings, Secret};
 use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::PlatformEndpoints;
@@ -124,8 +124,8 @@ impl ClientBuilder {
     /// variable.
     pub fn build(self) -> Result<AgentRuntimeClient, Error> {
         let settings = match self.api_key {
-            Some(_) => Settings::read_without_keys()?,
-            None => Settings::read()?,
+            Some(_) => EnvironmentSettings::read_without_keys()?,
+            None => EnvironmentSettings::read()?,
         };
         let config = ClientConfig {
             max_response_size: self.config.max_response_size.or(settings.max_response_size),

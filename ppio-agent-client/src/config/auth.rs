@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::environment::Settings;
+use super::environment::EnvironmentSettings;
 use super::secret::Secret;
 use crate::error::Error;
 
@@ -59,7 +59,7 @@ impl AuthManager {
     /// # Errors
     /// [`Error::Authentication`] if neither key is set, or the key is malformed.
     pub fn from_env() -> Result<Self, Error> {
-        let settings = Settings::read()?;
+        let settings = EnvironmentSettings::read()?;
         Self::from_parts(settings.api_key, settings.access_token)
     }
 

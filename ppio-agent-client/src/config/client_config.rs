@@ -1,4 +1,4 @@
-//! How a client behaves.
+//! The configuration of a client.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use ppio_agent_protocol::ByteSize;
 
 use crate::error::Error;
 
-/// The most that is read of an answer where nothing says otherwise.
+/// The default size limit of a response.
 pub(crate) const MAX_RESPONSE_SIZE: ByteSize = ByteSize::new(64 << 20);
 
-/// Limits and addresses of a client. Every field has a default; addresses that are not set come
-/// from the environment.
+/// Limits and addresses of a client. Every field has a default; the environment sets addresses that
+/// code does not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,52 +26,54 @@ pub(crate) const MAX_RESPONSE_SIZE: ByteSize = ByteSize::new(64 << 20);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientConfig {
-    /// The control plane. Not set: `PPIO_API_URL`, else `https://api.{domain}`.
+    /// The URL of the control plane. `None`: `PPIO_API_URL`, else `https://api.{domain}`.
     pub base_url: Option<String>,
-    /// Under which sandboxes have their hosts: a host name with an optional port. Not set:
+    /// The domain of the sandboxes' hosts: a host name with an optional port. `None`:
     /// `PPIO_DOMAIN`, else `sandbox.ppio.cn`.
     pub domain: Option<String>,
-    /// One address for all traffic into sandboxes, told apart by headers. Not set:
-    /// `PPIO_SANDBOX_URL`, else every sandbox has its own host.
+    /// One URL for all sandboxes, with headers that select the sandbox. `None`: `PPIO_SANDBOX_URL`,
+    /// else every sandbox has its own host.
     pub sandbox_url: Option<String>,
-    /// Talk to a platform on this machine's well-known ports, over http. Not set: `PPIO_DEBUG`.
+    /// Whether the platform is on this machine, on its default ports and over http. `None`:
+    /// `PPIO_DEBUG`.
     pub debug: Option<bool>,
     /// Whether agents are sent the API key, as `Authorization: Bearer <key>`, with which an agent
-    /// can use the account. Not set: `PPIO_SEND_API_KEY_TO_AGENTS`, else only over https to hosts
-    /// of PPIO's cloud, whose contract it is. `true` sends it to the agents of any other platform,
-    /// as long as their sandboxes are below [`domain`](Self::domain) or behind
-    /// [`sandbox_url`](Self::sandbox_url); `false` sends it to none.
+    /// can use the account. `None`: `PPIO_SEND_API_KEY_TO_AGENTS`, else only over https to hosts of
+    /// PPIO's cloud, by its contract. `true` sends it on any platform, if the sandbox is on a
+    /// subdomain of [`domain`](Self::domain) or behind [`sandbox_url`](Self::sandbox_url); `false`
+    /// never sends it.
     ///
-    /// A sandbox that the platform gives a traffic token gets that token instead, and
-    /// [`Invoke::header`](crate::Invoke::header) sends an `authorization` of the caller's own.
+    /// An agent whose sandbox has a traffic token is sent that token instead, and
+    /// [`Invoke::header`](crate::Invoke::header) sends an `authorization` of the caller.
     pub send_api_key_to_agents: Option<bool>,
-    /// The most that is read into memory of one answer: of an agent, of a file, of an item of a
-    /// stream, of the output of a process. Not set: `PPIO_MAX_RESPONSE_SIZE` (bytes or `128Mi`),
-    /// else 64 MiB. A larger one is [`Error::ResponseTooLarge`]. The limit is on the bytes: the value
-    /// made of JSON with many small parts is several times as large.
+    /// The size limit of one response of an agent, one file, one item of a stream, and the output
+    /// of one process in memory. `None`: `PPIO_MAX_RESPONSE_SIZE` (bytes or `128Mi`), else 64 MiB.
+    /// A larger one is [`Error::ResponseTooLarge`]. The limit counts bytes; parsed JSON can need
+    /// several times as much memory.
     pub max_response_size: Option<ByteSize>,
-    /// How long one call may take, all its attempts included: 300 s. For a stream, until it begins.
+    /// The time limit of one call, including all its attempts: 300 s. For a stream, until it
+    /// begins.
     pub timeout: Duration,
-    /// How long one connection may take to be made: 10 s.
+    /// The time limit of establishing a connection: 10 s.
     pub connect_timeout: Duration,
-    /// The longest silence in an open stream: 300 s. Heartbeats count as sound.
+    /// How long an open stream may receive nothing, not even a heartbeat: 300 s.
     pub stream_idle_timeout: Duration,
-    /// How long a sandbox lives when [`SandboxConfig`](crate::SandboxConfig) does not say: 300 s.
+    /// How long a sandbox lives unless [`SandboxConfig`](crate::SandboxConfig) sets it: 300 s.
     pub session_timeout: Duration,
-    /// Tries after the first, for calls that may be repeated: 3.
+    /// Attempts after the first, for calls that may be retried: 3.
     pub max_retries: u32,
-    /// The longest pause before the first retry, doubled for each one after it: 1 s. The real
-    /// pause is drawn at random below it.
+    /// The longest pause before the first retry, doubled for each further one: 1 s. The pause is
+    /// random, up to this.
     pub retry_delay: Duration,
-    /// The longest pause of all: 30 s. A `Retry-After` may ask for more.
+    /// The longest pause before any retry: 30 s. A `Retry-After` may be longer.
     pub max_retry_delay: Duration,
-    /// Requests under way at once: 100. More wait for a place, within their deadline.
+    /// Concurrent requests: 100. Further ones wait, within their deadline.
     pub max_connections: usize,
-    /// Connections kept open between requests, over all hosts: 20. Zero keeps none.
+    /// Idle connections, for all hosts together: 20. Zero keeps none.
     pub max_keepalive_connections: usize,
-    /// How long a connection is kept between requests: 30 s.
+    /// How long an idle connection is kept open: 30 s.
     pub keepalive_expiry: Duration,
-    /// Certificate authorities to trust beside the system's, each a PEM text.
+    /// Trusted certificate authorities in addition to the system's, each in PEM.
     pub root_certificates: Vec<Vec<u8>>,
 }
 
@@ -100,7 +102,7 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// What no client could work with.
+    /// Checks limits that no client could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         for (field, value) in [
             ("timeout", self.timeout),
@@ -112,7 +114,7 @@ impl ClientConfig {
             }
         }
         if self.session_timeout < Duration::from_secs(1) {
-            let message = "must be a second or more, the platform counts in seconds";
+            let message = "must be 1 s or more, the platform counts in seconds";
             return Err(Error::validation("session_timeout", message));
         }
         if self.max_response_size == Some(ByteSize::new(0)) {

@@ -5,8 +5,8 @@ use ppio_agent_protocol::ByteSize;
 use super::secret::Secret;
 use crate::error::Error;
 
-/// Whose key and addresses the environment holds. A key is only used with the addresses of its own
-/// vendor: a machine that has both vendors' variables must not send one vendor's key to the other.
+/// The vendor of the environment's key and addresses. A key is only used with the addresses of its
+/// vendor, so that a machine with the variables of both sends no key to the other vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Vendor {
     #[default]
@@ -15,7 +15,7 @@ pub(crate) enum Vendor {
 }
 
 impl Vendor {
-    /// How the names of its variables begin.
+    /// The prefix of its variables.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Ppio => "PPIO",
@@ -24,10 +24,10 @@ impl Vendor {
     }
 }
 
-/// What the environment says. An empty variable says nothing.
+/// The variables of the environment. An empty variable counts as not set.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
-    /// Whose variables these are.
+pub(crate) struct EnvironmentSettings {
+    /// The vendor of the variables.
     pub(crate) vendor: Vendor,
     pub(crate) api_key: Option<Secret>,
     pub(crate) access_token: Option<Secret>,
@@ -37,17 +37,17 @@ pub(crate) struct Settings {
     pub(crate) debug: Option<bool>,
     pub(crate) send_api_key_to_agents: Option<bool>,
     pub(crate) max_response_size: Option<ByteSize>,
-    /// An address of E2B's that was left out, because the key is not known to be E2B's.
+    /// A variable with an address of E2B that is not used, because the key may not be E2B's.
     pub(crate) unused_address: Option<&'static str>,
 }
 
-impl Settings {
+impl EnvironmentSettings {
     /// The variables of the vendor whose key is set; PPIO's if both are.
     pub(crate) fn read() -> Result<Self, Error> {
         Self::read_with(|name| std::env::var(name).ok())
     }
 
-    /// The variables that go with a key given in code: PPIO's, without the keys among them.
+    /// The variables for a key that is set in code: PPIO's, without keys and tokens.
     pub(crate) fn read_without_keys() -> Result<Self, Error> {
         Self::without_keys_with(|name| std::env::var(name).ok())
     }
@@ -69,7 +69,7 @@ impl Settings {
             .find(|name| is_set(name));
         Ok(Self {
             api_key: None,
-            // A token belongs to the key beside it.
+            // The token belongs to the key of the environment.
             access_token: None,
             unused_address,
             ..Self::of(Vendor::Ppio, lookup)?
@@ -109,7 +109,7 @@ fn flag(name: &str, value: &str) -> Result<bool, Error> {
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err(Error::validation(
             name,
-            format!("{value:?} is neither true nor false"),
+            format!("{value:?} is not true or false"),
         )),
     }
 }
@@ -133,8 +133,8 @@ mod tests {
         }
     }
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
-        Settings::read_with(lookup(variables))
+    fn read(variables: &[(&str, &str)]) -> Result<EnvironmentSettings, Error> {
+        EnvironmentSettings::read_with(lookup(variables))
     }
 
     #[test]
@@ -170,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_in_code_comes_without_the_keys_of_the_environment() {
-        let settings = Settings::without_keys_with(lookup(&[
+    fn a_key_set_in_code_excludes_the_keys_of_the_environment() {
+        let settings = EnvironmentSettings::without_keys_with(lookup(&[
             ("PPIO_API_KEY", "ppio"),
             ("PPIO_ACCESS_TOKEN", "token"),
             ("PPIO_API_URL", "http://localhost:3000"),
@@ -185,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_does_not_fit_is_named() {
+    fn an_invalid_value_is_named() {
         let key = ("E2B_API_KEY", "e2b");
         let error = read(&[key, ("E2B_DEBUG", "maybe")]).expect_err("not a flag");
         assert_eq!(
             error.to_string(),
-            "invalid E2B_DEBUG: \"maybe\" is neither true nor false"
+            "invalid E2B_DEBUG: \"maybe\" is not true or false"
         );
         let error = read(&[("PPIO_MAX_RESPONSE_SIZE", "lots")]).expect_err("not a size");
         assert!(

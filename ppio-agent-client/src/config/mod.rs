@@ -1,4 +1,4 @@
-//! Configuration: what code and environment variables set, and the API key.
+//! Configuration from code and from the environment, and the API key.
 
 mod auth;
 mod client_config;
@@ -10,5 +10,5 @@ pub use client_config::ClientConfig;
 pub use secret::Secret;
 
 pub(crate) use client_config::MAX_RESPONSE_SIZE;
-pub(crate) use environment::{Settings, Vendor};
+pub(crate) use environment::{EnvironmentSettings, Vendor};
 pub(crate) use secret::{NamesOnly, TRAFFIC_TOKEN};

@@ -1,4 +1,4 @@
-//! A string that never shows itself.
+//! Strings that are not printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-/// The header of a sandbox's traffic token, as the E2B and PPIO packages name it.
+/// The header of a sandbox's traffic token, as in the packages of E2B and PPIO.
 pub(crate) const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
 
-/// A key or token. `Debug` prints `Secret(***)`; the text is only had by asking for it.
+/// A key or token. `Debug` prints `Secret(***)`; [`expose`](Self::expose) returns the text.
 ///
 /// ```
 /// use ppio_agent_client::Secret;
@@ -23,34 +23,25 @@ pub struct Secret(Arc<str>);
 
 impl Secret {
     /// Wraps a secret.
-    ///
-    /// ```
-    /// let key = ppio_agent_client::Secret::new(String::from("ppio_live_123"));
-    /// # let _ = key;
-    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Self(Arc::from(text.into()))
     }
 
-    /// The secret itself. Keep it out of logs.
-    ///
-    /// ```
-    /// assert_eq!(ppio_agent_client::Secret::new("k").expose(), "k");
-    /// ```
+    /// The secret. Keep it out of logs.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `prefix` and the secret as a header value that HTTP libraries know not to log;
-    /// `None` if the secret holds characters that no header can carry.
+    /// `prefix` and the secret as a header value that is marked sensitive; `None` if the secret
+    /// contains characters that no header can carry.
     pub(crate) fn header(&self, prefix: &str) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
-    /// `text` with every occurrence of the secret blotted out: servers have been seen to quote
-    /// the key they reject.
+    /// `text` with every occurrence of the secret replaced: a server may quote the key that it
+    /// rejects.
     pub(crate) fn redact(&self, text: String) -> String {
         if !self.0.is_empty() && text.contains(&*self.0) {
             text.replace(&*self.0, "***")
@@ -84,7 +75,7 @@ impl<'de> serde::Deserialize<'de> for Secret {
     }
 }
 
-/// Environment variables in `Debug` output: their names. Values are where people put keys.
+/// Prints the names of environment variables. Their values may be secrets.
 pub(crate) struct NamesOnly<'a>(pub(crate) &'a BTreeMap<String, String>);
 
 impl fmt::Debug for NamesOnly<'_> {
@@ -98,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_made_of_it_is_sensitive_and_a_quoted_key_is_blotted_out() {
+    fn a_header_is_sensitive_and_a_quoted_key_is_replaced() {
         let key = Secret::new("sk-1");
         let header = key.header("Bearer ").expect("plain text");
         assert!(header.is_sensitive());

@@ -252,7 +252,7 @@ impl Invoke {
             InvokeTarget::Session(session) => (session, false),
             InvokeTarget::NewSession(create) => (create.await?, true),
             InvokeTarget::SessionId(sessions, id) => {
-                // An open session needs no lookup; the response tells if its sandbox is gone.
+                // An open session needs no lookup; the response shows if it is gone.
                 let session = match sessions.find(&id) {
                     Some(open) => open,
                     None => sessions.attach(sessions.core().platform.get_sandbox(&id).await?),

@@ -309,8 +309,8 @@ impl ControlPlane {
     /// [`upload_files`](Self::upload_files) that calls `progress` with the number of bytes sent.
     ///
     /// Bytes count when they are written to the connection, a few hundred kilobytes before they
-    /// arrive. A retry starts from zero. `progress` is called every few kilobytes while sending, so it
-    /// must not block.
+    /// arrive. A retry starts from zero. `progress` is called every few kilobytes while sending, so
+    /// it must not block.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -415,7 +415,8 @@ impl ControlPlane {
     /// # let platform = client.platform();
     /// # let ticket = integration_tests::ticket(&client).await?;
     /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
-    /// let build = platform.build_status_with(&ticket.template_id, &ticket.build_id, &errors).await?;
+    /// let (template, build) = (&ticket.template_id, &ticket.build_id);
+    /// let build = platform.build_status_with(template, build, &errors).await?;
     /// for line in build.log_entries {
     ///     println!("{}", line.message);
     /// }

@@ -191,7 +191,8 @@ impl Service {
         let (prepared, subject) = self.prepare(call)?;
         // Boxed because the future is large, and would be part of every caller's.
         let response = Box::pin(self.transport.call(&prepared, deadline)).await?;
-        tracing::trace!(operation = %prepared.operation, status = response.status().as_u16(), "response received");
+        let status = response.status().as_u16();
+        tracing::trace!(operation = %prepared.operation, status, "response received");
         if response.status().is_success() {
             return Ok(response);
         }

@@ -5,12 +5,12 @@ use ppio_agent_protocol::headers;
 
 use super::identifiers::{is_at_or_below, is_domain, sandbox_id};
 use crate::config::ClientConfig;
-use crate::config::{Settings, Vendor};
+use crate::config::{EnvironmentSettings, Vendor};
 use crate::error::Error;
 use crate::transport::is_loopback;
 
-/// The domains of PPIO's cloud, with regions as their subdomains. By its contract, agents are sent the
-/// API key.
+/// The domains of PPIO's cloud, with regions as their subdomains. By its contract, agents are sent
+/// the API key.
 const PPIO_CLOUD: [&str; 3] = [
     "sandbox.ppio.cn",
     "sandbox.ppio.com",
@@ -102,7 +102,10 @@ pub(crate) struct PlatformEndpoints {
 }
 
 impl PlatformEndpoints {
-    pub(crate) fn resolve(config: &ClientConfig, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn resolve(
+        config: &ClientConfig,
+        settings: &EnvironmentSettings,
+    ) -> Result<Self, Error> {
         let debug = config.debug.or(settings.debug).unwrap_or(false);
         let domain = config.domain.clone().or_else(|| settings.domain.clone());
         let domain_is_given = domain.is_some();
@@ -128,8 +131,8 @@ impl PlatformEndpoints {
             && settings.api_url.is_none()
             && !debug
         {
-            let message = "is not used with a key that is set in code, which counts as a key of PPIO: \
-                           set the address in code as well, or in PPIO_DOMAIN";
+            let message = "is not used with a key that is set in code, which counts as PPIO's: set the \
+                           address in code as well, or in PPIO_DOMAIN";
             return Err(Error::validation(variable, message));
         }
         if settings.api_key.is_some() {
@@ -155,8 +158,8 @@ impl PlatformEndpoints {
     /// Whether the agent at this address is sent the API key. `url` is the result of
     /// [`port_of`](Self::port_of).
     ///
-    /// The control plane sends the domain of a sandbox, so it must match the configuration: it is the
-    /// configured domain, a subdomain, or a region of PPIO's cloud if that is configured.
+    /// The control plane sends the domain of a sandbox, so it must match the configuration: it is
+    /// the configured domain, a subdomain, or a region of PPIO's cloud if that is configured.
     pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
         let is_configured = self.sandbox_url.is_some()
             || self.debug
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     fn endpoints(config: &ClientConfig) -> PlatformEndpoints {
-        PlatformEndpoints::resolve(config, &Settings::default()).expect("well formed")
+        PlatformEndpoints::resolve(config, &EnvironmentSettings::default()).expect("well formed")
     }
 
     fn address(domain: Option<&str>) -> SandboxAddress {
@@ -312,7 +315,11 @@ mod tests {
     }
 
     /// Whether an agent on the domain of a response is sent the key, with this configuration.
-    fn gets_key(config: &ClientConfig, settings: &Settings, domain: Option<&str>) -> bool {
+    fn gets_key(
+        config: &ClientConfig,
+        settings: &EnvironmentSettings,
+        domain: Option<&str>,
+    ) -> bool {
         let endpoints = PlatformEndpoints::resolve(config, settings).expect("well formed");
         let address = address(domain);
         let (url, _) = endpoints.port_of(&address, 8080);
@@ -372,22 +379,22 @@ mod tests {
             (config(None, elsewhere, None), None, false),
         ];
         for (config, domain, expected) in table {
-            let settings = Settings::default();
+            let settings = EnvironmentSettings::default();
             assert_eq!(
                 gets_key(&config, &settings, domain),
                 expected,
                 "{config:?} {domain:?}"
             );
         }
-        let said = Settings {
+        let said = EnvironmentSettings {
             send_api_key_to_agents: Some(true),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         assert!(gets_key(&config(own, None, None), &said, None));
         assert!(!gets_key(&config(own, None, Some(false)), &said, None));
-        let e2b = Settings {
+        let e2b = EnvironmentSettings {
             vendor: Vendor::E2b,
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         assert!(!gets_key(&ClientConfig::default(), &e2b, None));
         for url in ["http://gate.sandbox.ppio.cn", "https://gate.example"] {
@@ -395,17 +402,20 @@ mod tests {
                 sandbox_url: Some(url.into()),
                 ..ClientConfig::default()
             };
-            assert!(!gets_key(&config, &Settings::default(), None), "{url}");
+            assert!(
+                !gets_key(&config, &EnvironmentSettings::default(), None),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn a_key_of_one_vendor_is_not_used_with_a_host_of_another() {
-        let settings = |vendor: Vendor, url: Option<&str>| Settings {
+        let settings = |vendor: Vendor, url: Option<&str>| EnvironmentSettings {
             vendor,
             api_key: Some("key".into()),
             api_url: url.map(str::to_owned),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         let e2b =
             PlatformEndpoints::resolve(&ClientConfig::default(), &settings(Vendor::E2b, None));
@@ -452,9 +462,9 @@ mod tests {
 
     #[test]
     fn an_unused_address_of_another_vendor_is_an_error() {
-        let settings = Settings {
+        let settings = EnvironmentSettings {
             unused_address: Some("E2B_DOMAIN"),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         let error =
             PlatformEndpoints::resolve(&ClientConfig::default(), &settings).expect_err("ambiguous");
@@ -508,7 +518,8 @@ mod tests {
                 },
             ),
         ] {
-            let error = PlatformEndpoints::resolve(&config, &Settings::default()).expect_err(field);
+            let error = PlatformEndpoints::resolve(&config, &EnvironmentSettings::default())
+                .expect_err(field);
             assert!(error.to_string().contains(field), "{error}");
         }
     }

@@ -67,7 +67,8 @@ impl ControlPlane {
     /// # use ppio_agent_client::platform::NewSandbox;
     /// # integration_tests::example(async |client| {
     /// # let platform = client.platform();
-    /// let sandbox = platform.create_sandbox(&NewSandbox::new("base", Duration::from_secs(60))).await?;
+    /// let new = NewSandbox::new("base", Duration::from_secs(60));
+    /// let sandbox = platform.create_sandbox(&new).await?;
     /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {

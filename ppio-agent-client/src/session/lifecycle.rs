@@ -91,7 +91,8 @@ impl SandboxSession {
         background.spawn(&Handle::current(), async move {
             if let Err(error) = session.refresh().await {
                 let error = error.report();
-                tracing::debug!(sandbox_id = session.sandbox_id(), %error, "cannot refresh a session");
+                let sandbox_id = session.sandbox_id();
+                tracing::debug!(sandbox_id, %error, "cannot refresh a session");
             }
         });
     }

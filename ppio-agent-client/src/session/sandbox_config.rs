@@ -44,7 +44,8 @@ pub struct SandboxConfig {
     pub cpu_limit: Option<CpuLimit>,
     /// Environment variables of every process in the sandbox.
     pub env_vars: BTreeMap<String, String>,
-    /// Metadata by which the sandbox can be found. Keys that begin with `ppio-client-` are reserved.
+    /// Metadata by which the sandbox can be found. Keys that begin with `ppio-client-` are
+    /// reserved.
     pub metadata: BTreeMap<String, String>,
     /// Whether the sandbox is paused instead of killed when it expires.
     pub auto_pause: bool,

@@ -32,7 +32,8 @@ pub(super) struct SessionCore {
     /// The ports to wait for, other than the agent's.
     pub(super) other_ports: Vec<u16>,
     pub(super) auto_pause: bool,
-    /// When the sandbox was created, by this process's clock; `None` if the clock cannot express it.
+    /// When the sandbox was created, by this process's clock; `None` if the clock cannot express
+    /// it.
     pub(super) created_at: Option<Instant>,
     /// Runs the kill of a session that is dropped outside of a runtime.
     pub(super) runtime: Handle,
@@ -135,7 +136,10 @@ impl Drop for SessionCore {
         self.client.background.spawn(&self.runtime, async move {
             if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
                 let error = error.report();
-                tracing::warn!(%sandbox_id, %error, "cannot kill a sandbox, it lives until it expires");
+                tracing::warn!(
+                    %sandbox_id, %error,
+                    "cannot kill a sandbox, it lives until it expires"
+                );
             }
         });
     }

@@ -1,11 +1,11 @@
-//! Agent templates: what sessions are made from.
+//! Lists and finds agent templates.
 
 use super::agent_template::AgentTemplate;
 use super::filter::TemplateFilter;
 use crate::error::Error;
 use crate::platform::{ControlPlane, Template};
 
-/// Finds agent templates. Every call asks the platform; nothing is cached.
+/// Finds agent templates. Every call sends requests; nothing is cached.
 #[derive(Debug, Clone)]
 pub struct TemplateManager {
     platform: ControlPlane,
@@ -16,7 +16,7 @@ impl TemplateManager {
         Self { platform }
     }
 
-    /// The templates that the filter lets through.
+    /// The templates that match the filter.
     ///
     /// ```
     /// # use ppio_agent_client::TemplateFilter;
@@ -47,7 +47,7 @@ impl TemplateManager {
     /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
-        // The list alone carries the texts stored with templates, the single template its builds.
+        // Only the list has the metadata of templates, and only a single template has its builds.
         let (found, single) = tokio::join!(
             self.find(template_id),
             self.platform.get_template(template_id)
@@ -60,7 +60,7 @@ impl TemplateManager {
             Ok(single) if single.template_id == template.template_id => {
                 template.builds = single.builds;
             }
-            // A name with an owner is in no path; its template's id is.
+            // A name with an owner cannot be part of a path, the id can.
             Err(Error::Validation { .. }) => {
                 let single = self.platform.get_template(&template.template_id).await;
                 template.builds = single.map(|single| single.builds).unwrap_or_default();
@@ -74,7 +74,7 @@ impl TemplateManager {
         Ok(template.into())
     }
 
-    /// Whether there is a template with this id, alias or name.
+    /// Whether a template with this id, alias or name exists.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -85,7 +85,7 @@ impl TemplateManager {
         Ok(self.find(template_id).await?.is_some())
     }
 
-    /// The platform's list alone carries the texts stored with templates, so one is found in all.
+    /// The template in the list of all: only the list has the metadata of templates.
     pub(crate) async fn find(&self, wanted: &str) -> Result<Option<Template>, Error> {
         let mut all = self.platform.list_templates(None).await?;
         let by_id = all

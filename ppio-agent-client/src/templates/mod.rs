@@ -1,4 +1,4 @@
-//! Agent templates: what sessions are made from.
+//! Agent templates, from which sessions are created.
 
 mod agent_template;
 mod filter;

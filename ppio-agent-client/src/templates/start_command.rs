@@ -1,4 +1,4 @@
-//! What has to be done before a template's agent answers.
+//! How a template's agent is started.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use serde_json::Value;
 use super::agent_template::document;
 use crate::platform::Template;
 
-/// How long an agent may take to start where its template does not say.
+/// The time limit of an agent's start, unless its template sets one.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a template's agent is started.
+/// The command that starts a template's agent, and its time limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartCommand {
-    /// How long it may take until it is healthy.
+    /// The time limit for the agent to become healthy.
     pub(crate) start_timeout: Duration,
-    /// The Python file to run. A template without one runs its own start command.
+    /// The Python file to run; `None`: the template starts its agent itself.
     pub(crate) python_file: Option<String>,
 }
 
 impl StartCommand {
-    /// What the template says; the defaults for a template that is not listed (another team's).
+    /// Reads the template's document; the defaults if the template is not listed (another team's).
     pub(crate) fn of(template: Option<&Template>) -> Self {
         let document = template.and_then(|template| document(&template.metadata));
         let document = document.unwrap_or_default();
@@ -43,10 +43,10 @@ impl StartCommand {
         }
     }
 
-    /// The shell line that starts the agent, if it has to be started from outside.
+    /// The shell command that starts the agent, if the client has to start it.
     pub(crate) fn command_line(&self) -> Option<String> {
         let file = self.python_file.as_ref()?;
-        // The only character that means something between single quotes is the single quote.
+        // Between single quotes, only the single quote is special.
         let quoted = file.replace('\'', r"'\''");
         Some(format!("cd /app && exec sudo -E python '{quoted}'"))
     }
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    fn launch(spec: &Value) -> StartCommand {
+    fn start_command(spec: &Value) -> StartCommand {
         let document = json!({ "spec": spec }).to_string();
         let template: Template = serde_json::from_value(
             json!({ "templateID": "t", "metadata": { "agent_runtime": document } }),
@@ -68,8 +68,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_python_file_is_started_from_outside() {
-        let python = launch(&json!({ "entrypoint": "src/it's.py", "runtime": { "timeout": 5 } }));
+    fn only_a_python_file_is_started_by_the_client() {
+        let python =
+            start_command(&json!({ "entrypoint": "src/it's.py", "runtime": { "timeout": 5 } }));
         assert_eq!(python.start_timeout, Duration::from_secs(5));
         assert_eq!(
             python.command_line().as_deref(),
@@ -80,7 +81,7 @@ mod tests {
             json!({ "entrypoint": "" }),
             json!({ "entrypoint": "src/main.rs" }),
         ] {
-            assert_eq!(launch(&spec).command_line(), None);
+            assert_eq!(start_command(&spec).command_line(), None);
         }
         assert_eq!(StartCommand::of(None).start_timeout, START_TIMEOUT);
     }

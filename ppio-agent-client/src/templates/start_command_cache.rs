@@ -1,4 +1,4 @@
-//! How agents are started, remembered for a moment.
+//! A cache of start commands.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,43 +10,43 @@ use super::manager::TemplateManager;
 use super::start_command::StartCommand;
 use crate::error::Error;
 
-/// Long enough that a batch of sessions looks their template up once, short enough that a template
-/// deployed anew is seen soon. A creation that fails forgets it at once.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long an entry is used: a batch of sessions looks its template up once, and a redeployed
+/// template takes effect soon. A failed creation removes the entry.
+const CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// One lookup at a time; who waits for it finds its result.
-type Slot = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
+/// The lock is held during the lookup, so that concurrent callers share its result.
+type CachedCommand = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
 
-/// What was learned of templates, by the name they were asked for.
+/// Start commands by the requested id, alias or name of the template.
 #[derive(Debug, Default)]
-pub(crate) struct StartCommandCache(Mutex<HashMap<String, Slot>>);
+pub(crate) struct StartCommandCache(Mutex<HashMap<String, CachedCommand>>);
 
 impl StartCommandCache {
-    /// How the agent of this template is started.
+    /// The start command of this template.
     pub(crate) async fn find(
         &self,
         templates: &TemplateManager,
         template_id: &str,
     ) -> Result<StartCommand, Error> {
         let slot = Arc::clone(self.lock().entry(template_id.to_owned()).or_default());
-        let mut known = slot.lock().await;
-        if let Some((at, launch)) = &*known
-            && at.elapsed() < REMEMBERED
+        let mut cached = slot.lock().await;
+        if let Some((at, command)) = &*cached
+            && at.elapsed() < CACHE_TTL
         {
-            return Ok(launch.clone());
+            return Ok(command.clone());
         }
-        let launch = StartCommand::of(templates.find(template_id).await?.as_ref());
-        *known = Some((Instant::now(), launch.clone()));
-        Ok(launch)
+        let command = StartCommand::of(templates.find(template_id).await?.as_ref());
+        *cached = Some((Instant::now(), command.clone()));
+        Ok(command)
     }
 
-    /// The next session looks the template up again.
+    /// Removes an entry.
     pub(crate) fn remove(&self, template_id: &str) {
         self.lock().remove(template_id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
-        // A map has no broken state.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CachedCommand>> {
+        // A panic cannot leave a map in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

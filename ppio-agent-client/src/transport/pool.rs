@@ -1,8 +1,8 @@
 //! The connection pool: counts active connections and keeps idle ones for further requests.
 //!
-//! hyper-util's pool is not used, for three reasons: every sandbox has a host of its own, so a limit
-//! per host does not limit the total; a request may be sent again only if it is known to be unsent;
-//! and dropping a response must close its connection at once, which cancels the invocation.
+//! hyper-util's pool is not used, for three reasons: every sandbox has a host of its own, so a
+//! limit per host does not limit the total; a request may be sent again only if it is known to be
+//! unsent; and dropping a response must close its connection at once, which cancels the invocation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -124,8 +124,8 @@ impl ConnectStream {
     }
 }
 
-/// The HTTP status of a code, by the protocol's table. The server would have sent it in the response
-/// to a unary call.
+/// The HTTP status of a code, by the protocol's table. The server would have sent it in the
+/// response to a unary call.
 fn status(code: &str) -> Option<u16> {
     Some(match code {
         "invalid_argument" | "failed_precondition" | "out_of_range" => 400,

@@ -218,8 +218,8 @@ impl Envd {
             .await
     }
 
-    /// Writes to the standard input of a process that was started with `stdin`. Not sent again if it
-    /// may have arrived.
+    /// Writes to the standard input of a process that was started with `stdin`. Not sent again if
+    /// it may have arrived.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;

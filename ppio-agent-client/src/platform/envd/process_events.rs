@@ -109,7 +109,8 @@ impl ProcessEvents {
     /// # use ppio_agent_client::platform::ProcessEvent;
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;
-    /// # let mut events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
+    /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
+    /// # let mut events = envd.start(&command).await?;
     /// while let Some(event) = events.next().await? {
     ///     if let ProcessEvent::Stdout(bytes) = event {
     ///         print!("{}", String::from_utf8_lossy(&bytes));
@@ -136,7 +137,8 @@ impl ProcessEvents {
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;
-    /// # let events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
+    /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
+    /// # let events = envd.start(&command).await?;
     /// let output = events.output().await?;
     /// println!("exit code {}", output.status.exit_code);
     /// # Ok(()) });
