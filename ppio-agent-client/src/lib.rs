@@ -1,5 +1,8 @@
-//! Client for agents deployed on PPIO: sessions, invocation, streaming, and the platform under
-//! them.
+//! Client for agents on PPIO: sessions, invocation, streams, and the platform's API.
+//!
+//! An *agent* is an HTTP service that responds to `POST /invocations`. A *template* is a built
+//! image of an agent; a *sandbox* is an isolated machine that runs it; a *session* is a handle of
+//! one sandbox.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -9,12 +12,12 @@
 //! # async fn run() -> Result<(), ppio_agent_client::Error> {
 //! let client = AgentRuntimeClient::from_env()?;
 //!
-//! // One question, in a session of its own.
-//! let answer = client.invoke_agent("tmpl_1", json!({"prompt": "hi"})).await?;
+//! // One invocation, in a session of its own.
+//! let response = client.invoke_agent("tmpl_1", json!({"prompt": "hi"})).await?;
 //!
-//! // A conversation.
+//! // Several invocations in one session.
 //! let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
-//! let mut story = session.invoke_stream("tell me a story").await?;
+//! let mut story = session.invoke("tell me a story").stream().await?;
 //! while let Some(item) = story.next().await {
 //!     println!("{}", item?);
 //! }
@@ -25,103 +28,100 @@
 //! # }
 //! ```
 //!
-//! | what | where |
+//! | type | purpose |
 //! | --- | --- |
-//! | make sessions, find them again, call agents | [`AgentRuntimeClient`] |
-//! | one sandbox with an agent in it | [`SandboxSession`] |
-//! | an answer item by item | [`InvocationStream`] |
-//! | what can go wrong, and what to do about it | [`Error`] |
-//! | limits, addresses | [`ClientConfig`], [`SandboxConfig`] |
-//! | the control plane and the daemon in each sandbox, for any E2B-compatible platform | [`platform`] |
+//! | [`AgentRuntimeClient`] | creates and finds sessions, invokes agents |
+//! | [`SandboxSession`] | one sandbox with an agent in it |
+//! | [`Invoke`] | one invocation: options, and how its response is read |
+//! | [`InvocationStream`] | the items of a response |
+//! | [`Error`] | every failure, with its HTTP status and whether a retry is safe |
+//! | [`ClientConfig`], [`SandboxConfig`] | limits and addresses |
+//! | [`platform`] | the control plane and the daemon in each sandbox, for any platform with the E2B protocol |
 //!
-//! A Tokio runtime with I/O and time enabled has to be there; any kind will do.
+//! Futures of this crate need a Tokio runtime with I/O and time enabled.
 //!
 //! # Retries
-//! What is known to be safe is tried again, up to [`max_retries`](ClientConfig::max_retries) times, after
-//! pauses that double and are drawn at random, so that clients that failed together do not come back
-//! together. A `Retry-After` is believed, in seconds and as a date.
+//! Calls that are safe to repeat are retried, up to [`max_retries`](ClientConfig::max_retries)
+//! times. The pauses double and are random, so that clients that failed together do not retry
+//! together. A `Retry-After` is respected, in seconds or as a date.
 //!
-//! | call | tried again after |
+//! | call | retried after |
 //! | --- | --- |
-//! | reads, and what has the same effect done twice (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
-//! | making a sandbox, a template, a build | connections that could not be made, 429, 503: nothing was done |
-//! | invocations, a process's input | connections that could not be made, or were closed before a byte was written |
+//! | reads, and calls with the same effect when repeated (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
+//! | creating a sandbox, a template, a build | connections that were not established, 429, 503: nothing was created |
+//! | invocations, input of a process | connections that were not established, or closed before a byte was written |
 //!
-//! So an invocation that may have reached the agent is never sent twice; whether to ask again is for the
-//! caller to know. [`Error::is_retryable`] tells what can be tried again without doing anything twice.
+//! An invocation that may have reached the agent is never sent twice; only the caller can decide to
+//! repeat it. [`Error::is_retryable`] returns whether repeating a call does nothing twice.
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
-//! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). A pause that would outlast it is
-//! not begun; the failure at hand is told instead. For a stream the deadline is that of its beginning;
-//! after that, silence is limited ([`ClientConfig::stream_idle_timeout`]), and heartbeats are no silence.
-//! Connecting has a limit of its own within all that, and so has an agent's start
-//! ([`SandboxConfig::start_timeout`], the template's own limit, or 60 s).
+//! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). If a pause would outlast it,
+//! the last failure is returned at once. For a stream the deadline applies until it begins; after
+//! that, [`ClientConfig::stream_idle_timeout`] limits the time without an item or a heartbeat.
+//! Establishing a connection has a limit of its own within the deadline, and so has an agent's
+//! start ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
 //!
 //! # Cancellation
-//! Dropping a future, a stream or a session at any point is safe and leaves nothing running:
+//! Dropping a future, a stream or a session at any point is safe and leaves no sandbox:
 //!
-//! - [`CreateSession`]: a sandbox that is being made is ended as soon as it exists, even one that was
-//!   made behind a connection that broke.
-//! - [`Invoke`] and [`InvocationStream`]: the connection is closed, by which the agent learns to stop. A
-//!   session that was made for the call is ended.
-//! - [`SandboxSession`]: when the last handle is dropped, the sandbox that this client made is ended in
-//!   the background ([`detach`](SandboxSession::detach) lets it live on). Sessions that were found again
-//!   belong to whoever made them.
+//! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if its
+//!   connection broke.
+//! - [`Invoke`] and [`InvocationStream`]: the connection is closed, which cancels the invocation. A
+//!   session that was created for the call is closed.
+//! - [`SandboxSession`]: when the last handle is dropped, a sandbox that this client created is
+//!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
+//!   that were found again are not killed.
 //!
-//! What goes on in the background ends with the process, so wait for it with
-//! [`AgentRuntimeClient::close`] before.
+//! The background ends with the process, so call [`AgentRuntimeClient::close`] before.
 //!
 //! # The API key
-//! The key goes to the control plane, and to agents only over https on hosts of PPIO's cloud
-//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and below), whose contract it is: who has the key can use
-//! the account. [`ClientConfig::send_api_key_to_agents`] says otherwise. Where the platform gives a
-//! sandbox a traffic token, its agent gets that token instead (`e2b-traffic-access-token`), and
-//! [`Invoke::header`] sends headers of the caller's own, `authorization` included.
+//! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
+//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and their subdomains), by its contract: the key gives
+//! access to the account. [`ClientConfig::send_api_key_to_agents`] changes this. An agent whose
+//! sandbox has a traffic token is sent that token instead (`e2b-traffic-access-token`), and
+//! [`Invoke::header`] adds headers of the caller, including `authorization`.
 //!
-//! What the control plane answers cannot lead the key elsewhere: an id that is more than letters,
-//! digits, `-` and `_`, or a domain that is more than a host name and a port, is an error, and an
-//! agent on a domain that is not below [`ClientConfig::domain`] gets no key. Redirects are not
-//! followed. Plain http to another machine is warned of in the log, once for each host.
+//! A response of the control plane cannot redirect the key: an id with characters other than
+//! letters, digits, `-` and `_` is an error, and so is a domain that is not a host name with an
+//! optional port. An agent on a domain that is not under [`ClientConfig::domain`] is not sent the
+//! key. Redirects are not followed. Plain http to another machine is logged as a warning, once for
+//! each host.
 //!
-//! # Large answers
-//! Of one answer, file, item of a stream or output of a process at most
-//! [`ClientConfig::max_response_size`] is read into memory (64 MiB), of an answer of the control
-//! plane 16 MiB, of an explanation of an error 64 KiB. More is [`Error::ResponseTooLarge`], and the
-//! connection is closed.
+//! # Large responses
+//! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or output
+//! of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB for
+//! error texts. More is [`Error::ResponseTooLarge`], and the connection is closed.
 //!
 //! # Environment
 //! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
-//! `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. Where `E2B_API_KEY` is
-//! set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and the default domain
-//! is `e2b.app`: a key is only used with the addresses of its own vendor. `HTTPS_PROXY`,
+//! `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. If `E2B_API_KEY` is
+//! set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and the default
+//! domain is `e2b.app`: a key is only used with the addresses of its vendor. `HTTPS_PROXY`,
 //! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-mod auth;
-mod background;
 mod client;
 mod config;
-mod environment;
+mod core;
 mod error;
 mod invocation;
 pub mod platform;
-mod secret;
 mod session;
 mod templates;
 mod transport;
 
-pub use auth::AuthManager;
-pub use client::{
-    AgentRuntimeAnswer, AgentRuntimeClient, ClientBuilder, CreateSession, InvokeAgentRuntime,
-};
-pub use config::ClientConfig;
-pub use error::{Error, NetworkError, NetworkErrorKind};
-pub use invocation::{
-    Answer, AnswerKind, Auto, Envelope, InvocationStream, Invoke, Streamed, Typed,
-};
-pub use secret::Secret;
-pub use session::{SandboxConfig, SandboxSession, SessionStatus};
+pub use client::{AgentRuntimeClient, AgentRuntimeResponse, ClientBuilder, InvokeAgentRuntime};
+pub use config::{AuthManager, ClientConfig, Secret};
+pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
+pub use invocation::{InvocationOutput, InvocationStream, Invoke};
+pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
+
+/// The types of headers ([`Invoke::trace_context`], [`AuthManager::auth_headers`]).
+pub use http;
+
+/// The type of payloads and files ([`AgentRuntimeClient::invoke_agent_runtime`]).
+pub use bytes;
 
 pub use ppio_agent_protocol::{
     AgentConfig, AgentId, ByteSize, CpuLimit, InvocationRequest, InvocationResponse,

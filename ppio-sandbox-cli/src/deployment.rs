@@ -519,14 +519,16 @@ mod tests {
         assert_eq!(variables(&deployment), [""; 0]);
     }
 
+    fn reason(message: &str, step: &str) -> BuildReason {
+        let reason = serde_json::json!({"message": message, "step": step});
+        serde_json::from_value(reason).expect("a reason")
+    }
+
     #[test]
     fn a_failure_names_the_step_and_no_values() {
         let deployment = deployment("1");
         let steps = deployment.steps();
-        let reason = BuildReason {
-            message: "no room".into(),
-            step: Some("3".into()),
-        };
+        let reason = reason("no room", "3");
         let failure = deployment.failed(Some(reason), &steps, &Log::default());
         assert_eq!(
             failure.what,
@@ -546,10 +548,8 @@ mod tests {
             requirements: true,
         };
         let steps = deployment.steps();
-        let reason = BuildReason {
-            message: format!("RUN {INSTALL}: the command ended with exit status: 1"),
-            step: Some("4".into()),
-        };
+        let message = format!("RUN {INSTALL}: the command ended with exit status: 1");
+        let reason = reason(&message, "4");
         let failure = deployment.failed(Some(reason), &steps, &Log::default());
         let (head, step) = failure.what.split_once(": ").expect("a headline");
         assert_eq!(head, "the build of a failed in step 4 of 5");

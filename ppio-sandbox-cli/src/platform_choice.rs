@@ -260,7 +260,10 @@ fn fault_of(error: &Error) -> Fault {
             ..
         } if matches!(
             **source,
-            Error::Runtime { .. } | Error::Timeout { .. } | Error::Invocation { .. }
+            Error::Runtime { .. }
+                | Error::Protocol { .. }
+                | Error::Timeout { .. }
+                | Error::Invocation { .. }
         ) =>
         {
             Fault::Agent

@@ -136,7 +136,7 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
         let session = client.create_session(template).await.expect("a session");
         let file = session.envd().read_file("/app/prompts/a.txt").await;
         assert_eq!(file.expect("the file is there"), "one two".as_bytes());
-        let mut stream = session.invoke_stream("one two").await.expect("a stream");
+        let mut stream = session.invoke("one two").stream().await.expect("a stream");
         let mut items = Vec::new();
         while let Some(item) = stream.next().await {
             items.push(item.expect("an item"));

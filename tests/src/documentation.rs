@@ -28,7 +28,7 @@ pub fn example(body: impl AsyncFnOnce(AgentRuntimeClient) -> Result<(), Error>) 
         let ran = body(client.clone()).await;
         let closed = client.close().await;
         if let Err(error) = ran.and(closed) {
-            panic!("the example fails: {error}");
+            panic!("the example fails: {}", error.report());
         }
     });
 }

@@ -113,7 +113,8 @@ async fn connect_timeout_limits_a_handshake_that_nobody_answers() {
     match client.build().unwrap().list_sessions().await.unwrap_err() {
         Error::Network { source, .. } => {
             assert_eq!(source.kind(), NetworkErrorKind::Connect);
-            assert!(source.to_string().contains("100ms"), "{source}");
+            let cause = std::error::Error::source(&source).unwrap().to_string();
+            assert!(cause.contains("100ms"), "{cause}");
         }
         other => panic!("{other}"),
     }

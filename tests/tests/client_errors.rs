@@ -22,13 +22,16 @@ struct Expected {
 }
 
 fn check(error: &Error, expected: &Expected) -> &'static str {
-    let text = error.to_string();
+    let text = error.report().to_string();
     assert_eq!(error.code(), expected.code, "{text}");
     assert_eq!(error.status(), expected.status, "{text}");
     assert_eq!(error.is_retryable(), expected.retryable, "{text}");
     assert_eq!(error.source().is_some(), expected.has_source, "{text}");
     assert!(text.starts_with(expected.text), "{text}");
     assert!(!text.ends_with('.'), "{text}");
+    if let Some(source) = error.source() {
+        assert!(!error.to_string().contains(&source.to_string()), "{error}");
+    }
     expected.code
 }
 
@@ -80,6 +83,17 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
             code: "runtime",
             status,
             text: "list sandboxes: out of order (HTTP 500)",
+            ..plain
+        },
+    );
+
+    platform.script("GET /v2/sandboxes", Reply::body(200, "text/html", "<html>"));
+    let error = client.list_sessions().await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "protocol",
+            text: "list sandboxes: the response is not as expected: expected value",
             ..plain
         },
     );
@@ -154,7 +168,7 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         Expected {
             code: "network",
             has_source: true,
-            text: "invoke agent: connection lost",
+            text: "invoke agent: the connection failed: connection lost while waiting",
             ..plain
         },
     );
@@ -166,20 +180,20 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         &error,
         Expected {
             code: "timeout",
-            text: "invoke agent: no answer within 50ms",
+            text: "invoke agent: no response within 50ms",
             ..plain
         },
     );
 
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").hang());
-    let mut stream = session.invoke_stream("hi").await.unwrap();
+    let mut stream = session.invoke("hi").stream().await.unwrap();
     stream.next().await.unwrap().unwrap();
     let error = stream.next().await.unwrap().unwrap_err();
     expect(
         &error,
         Expected {
             code: "stream_idle",
-            text: "the agent's stream was silent for 100ms",
+            text: "no data on the agent's stream for 100ms",
             ..plain
         },
     );
@@ -236,6 +250,7 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         "authentication",
         "invocation",
         "network",
+        "protocol",
         "quota_exceeded",
         "rate_limit",
         "runtime",

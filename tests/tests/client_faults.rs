@@ -308,7 +308,10 @@ async fn passing_failures_of_the_platform_pass_and_lasting_ones_are_told() {
     platform.always("GET /v2/sandboxes", Reply::error(500, "out of order"));
     let before = platform.count("GET /v2/sandboxes");
     let error = client.list_sessions().await.unwrap_err();
-    assert_eq!(error.to_string(), "list sandboxes: out of order (HTTP 500)");
+    assert_eq!(
+        error.report().to_string(),
+        "list sandboxes: out of order (HTTP 500)"
+    );
     assert_eq!((error.code(), error.status()), ("runtime", Some(500)));
     assert_eq!(
         platform.count("GET /v2/sandboxes"),
@@ -379,11 +382,11 @@ async fn an_answer_of_the_wrong_type_is_told_as_such() {
         Reply::body(200, "text/html", "<html>welcome</html>"),
     );
     let error = session.invoke("hi").await.unwrap_err();
-    assert!(matches!(error, Error::Runtime { .. }));
-    assert!(error.to_string().contains("text/html"), "{error}");
+    assert!(matches!(error, Error::Protocol { .. }));
+    assert!(error.report().to_string().contains("text/html"), "{error}");
     platform.script(INVOKE, Reply::body(200, "application/json", "{\"result\""));
     let error = session.invoke("hi").await.unwrap_err();
-    assert!(matches!(error, Error::Runtime { .. }), "{error}");
+    assert!(matches!(error, Error::Protocol { .. }), "{error}");
     platform.script("GET /templates", Reply::body(200, "text/html", "<html>"));
     let error = session.ping().await;
     assert!(error.is_ok());
@@ -392,7 +395,7 @@ async fn an_answer_of_the_wrong_type_is_told_as_such() {
         .list_templates(&TemplateFilter::new())
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Runtime { .. }), "{error}");
+    assert!(matches!(error, Error::Protocol { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -423,10 +426,10 @@ async fn each_refusal_of_the_platform_is_an_error_of_its_own() {
     );
 
     let error = client.create_session("tmpl_9").await.unwrap_err();
-    assert!(matches!(&error, Error::TemplateNotFound { template } if template == "tmpl_9"));
+    assert!(matches!(&error, Error::TemplateNotFound { template, .. } if template == "tmpl_9"));
 
     let error = client.platform().get_sandbox("sb_9").await.unwrap_err();
-    assert!(matches!(&error, Error::SessionNotFound { sandbox_id } if sandbox_id == "sb_9"));
+    assert!(matches!(&error, Error::SessionNotFound { sandbox_id, .. } if sandbox_id == "sb_9"));
 
     let session = client.create_session("tmpl_1").await.unwrap();
     platform.always(
@@ -489,7 +492,7 @@ async fn an_agents_failure_is_told_with_its_words() {
     );
     let error = session.invoke("hi").await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.report().to_string(),
         "the agent failed: Invalid JSON: x (HTTP 400)"
     );
     platform.script(INVOKE, Reply::error(503, "draining"));

@@ -4,7 +4,7 @@ use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use integration_tests::scripted_platform::{Reply, ScriptedPlatform, client_of};
-use ppio_agent_client::{Answer, Error, InvocationRequest, SandboxConfig};
+use ppio_agent_client::{Error, InvocationOutput, InvocationRequest, SandboxConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -44,11 +44,14 @@ async fn anything_that_serializes_can_be_asked() {
         json!({"prompt": "hi", "user_id": "u"}),
     ];
     assert_eq!(bodies, expected);
-    let back = session.invoke_as::<City>(&city).await.unwrap();
+    let back = session.invoke(&city).json::<City>().await.unwrap();
     assert_eq!(back, city);
-    let error = session.invoke_as::<Vec<u8>>(&city).await.unwrap_err();
+    let error = session.invoke(&city).json::<Vec<u8>>().await.unwrap_err();
     assert!(matches!(error, Error::Runtime { .. }), "{error}");
-    assert!(error.to_string().contains("type asked for"), "{error}");
+    assert!(
+        error.report().to_string().contains("requested type"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -159,11 +162,11 @@ async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
         ask("text").runtime_session_id("user-2").into_future(),
     );
     assert_eq!(one.as_ref().unwrap().runtime_session_id, "user-1");
-    let Answer::Value(answer) = one.unwrap().answer else {
+    let InvocationOutput::Value(answer) = one.unwrap().output else {
         panic!("a value")
     };
     assert_eq!(answer.result, Some(json!({"a": 1})));
-    let Answer::Value(answer) = two.unwrap().answer else {
+    let InvocationOutput::Value(answer) = two.unwrap().output else {
         panic!("a value")
     };
     assert_eq!(answer.result, Some(json!({"prompt": "text"})));
@@ -269,6 +272,6 @@ async fn the_request_is_called_what_the_agent_calls_it() {
     assert_eq!(answer.request_id(), Some("agents-own"));
 
     platform.script(INVOKE, raw("text/event-stream", "data: 1\n\n"));
-    let stream = session.invoke_stream("hi").request_id("mine").await;
+    let stream = session.invoke("hi").request_id("mine").stream().await;
     assert_eq!(stream.unwrap().request_id(), "agents-own");
 }

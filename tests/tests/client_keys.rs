@@ -59,7 +59,7 @@ async fn an_agent_of_another_platform_gets_no_key() {
         .unwrap();
     session.ping().await.unwrap();
     session.invoke("a").await.unwrap();
-    let mut items = session.invoke_stream("b").await.unwrap();
+    let mut items = session.invoke("b").stream().await.unwrap();
     while items.next().await.is_some() {}
     client.invoke_agent("tmpl_1", "c").await.unwrap();
     client
@@ -194,8 +194,9 @@ async fn headers_of_the_caller_are_sent_and_win() {
     let client = client_with(&platform, config);
     let session = client.create_session("tmpl_1").await.unwrap();
     let mut items = session
-        .invoke_stream("a")
+        .invoke("a")
         .header("authorization", "Bearer sesame")
+        .stream()
         .await
         .unwrap();
     while items.next().await.is_some() {}
@@ -234,31 +235,34 @@ async fn headers_of_the_caller_are_sent_and_win() {
     ] {
         let error = session.invoke("e").header(name, "x").await.unwrap_err();
         assert!(matches!(error, Error::Validation { .. }), "{error}");
-        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.report().to_string().contains(name), "{error}");
         let error = client
             .invoke_agent("tmpl_1", "f")
             .header(name, "x")
             .await
             .unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.report().to_string().contains(name), "{error}");
         let error = client
             .invoke_agent_runtime("a-tmpl_1", "g")
             .header(name, "x")
             .await;
-        assert!(error.unwrap_err().to_string().contains(name));
+        assert!(error.unwrap_err().report().to_string().contains(name));
     }
     let error = session
         .invoke("h")
         .header("ppio-sandbox-id", "sb2")
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("ppio-sandbox-id"), "{error}");
+    assert!(
+        error.report().to_string().contains("ppio-sandbox-id"),
+        "{error}"
+    );
     let error = session
         .invoke("i")
         .header("x-a", "1\r\nx-b: 2")
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("x-a"), "{error}");
+    assert!(error.report().to_string().contains("x-a"), "{error}");
     assert_eq!((platform.count(INVOKE), platform.count(CREATE)), (4, made));
 }
 
@@ -311,8 +315,8 @@ async fn an_answered_id_or_domain_that_is_more_than_that_is_refused() {
         );
     platform.add_sandbox("sb1", "tmpl_1");
     let refused = |error: Error, answer: &Value| {
-        let text = error.to_string();
-        assert!(text.contains("the answer's"), "{answer}: {text}");
+        let text = error.report().to_string();
+        assert!(text.contains("the response's"), "{answer}: {text}");
     };
     let plane = client.platform();
     for answer in answers {
@@ -372,7 +376,7 @@ async fn an_answered_id_or_domain_that_is_more_than_that_is_refused() {
         .upload_files(&with_password, "archive")
         .await
         .unwrap_err();
-    assert!(!error.to_string().contains("password@"), "{error}");
+    assert!(!error.report().to_string().contains("password@"), "{error}");
     assert!(traffic(&platform).is_empty());
     assert_eq!(elsewhere.connections(), 0);
 }
@@ -447,7 +451,10 @@ async fn an_id_of_the_caller_that_is_another_route_is_refused_before_a_request()
             .read_file("/etc/hosts")
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("is not an id"), "{error}");
+        assert!(
+            error.report().to_string().contains("is not an id"),
+            "{error}"
+        );
     }
     // A name may have an owner's before it.
     for name in ["", ".", "..", "/", "a/", "/a", "../a", "a/../b"] {

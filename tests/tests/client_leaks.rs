@@ -230,7 +230,7 @@ async fn an_agent_that_never_gets_healthy_costs_no_sandbox() {
         };
         assert_eq!(sandbox_id.as_deref(), Some("sb1"));
         assert!(
-            error.to_string().contains("healthy within 200ms"),
+            error.report().to_string().contains("healthy within 200ms"),
             "{error}"
         );
         assert!(
@@ -252,7 +252,10 @@ async fn the_templates_own_start_timeout_is_used() {
         .create_session("tmpl_slow")
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("healthy within 1s"), "{error}");
+    assert!(
+        error.report().to_string().contains("healthy within 1s"),
+        "{error}"
+    );
     assert!(started.elapsed() >= Duration::from_secs(1));
     // 10 ms, then half as long again each time: a dozen pings, not a hundred.
     let pings = platform.count("agent GET /ping");
@@ -288,7 +291,7 @@ async fn a_python_agent_is_started_through_envd_and_its_failure_is_told() {
     platform.script("envd POST /process.Process/Start", failing);
     platform.always("agent GET /ping", Reply::error(502, "nobody listens"));
     let error = client.create_session("tmpl_py").await.unwrap_err();
-    let text = error.to_string();
+    let text = error.report().to_string();
     assert!(text.contains("exit code 1: ModuleNotFoundError"), "{text}");
     assert!(platform.live().is_empty());
 }
@@ -307,7 +310,7 @@ async fn a_close_that_fails_says_so_and_can_be_repeated() {
     platform.script("DELETE /sandboxes/{id}", Reply::error(500, "not today"));
     let error = session.close().await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.report().to_string(),
         "cannot close sandbox \"sb1\": kill sandbox: not today (HTTP 500)"
     );
     session.close().await.unwrap();
@@ -327,7 +330,7 @@ async fn closing_does_not_wait_behind_calls_that_take_all_connections() {
         "agent POST /invocations",
         Reply::events().chunk("data: 1\n\n").hang(),
     );
-    let mut stream = session.invoke_stream("hi").await.unwrap();
+    let mut stream = session.invoke("hi").stream().await.unwrap();
     stream.next().await.unwrap().unwrap();
     session.close().await.unwrap();
     assert!(platform.live().is_empty());

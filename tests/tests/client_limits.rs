@@ -58,7 +58,7 @@ fn message(message: &Value) -> Vec<u8> {
 /// The error names the limit and what changes it.
 fn names_the_limit(error: &Error) {
     assert_eq!(innermost(error).code(), "response_too_large", "{error}");
-    let text = error.to_string();
+    let text = error.report().to_string();
     for part in [
         "larger than 1Mi",
         "max_response_size",
@@ -98,9 +98,9 @@ async fn an_endless_answer_is_cut_off() {
     let session = session(&platform).await;
     platform.always(INVOKE, endless(200, "application/json", "\""));
     names_the_limit(&session.invoke("a").await.unwrap_err());
-    names_the_limit(&session.invoke_as::<String>("b").await.unwrap_err());
-    names_the_limit(&session.invoke_auto("c").await.unwrap_err());
-    names_the_limit(&session.invoke_stream("d").await.unwrap_err());
+    names_the_limit(&session.invoke("b").json::<String>().await.unwrap_err());
+    names_the_limit(&session.invoke("c").output().await.unwrap_err());
+    names_the_limit(&session.invoke("d").stream().await.unwrap_err());
     was_cut_off(&platform, 4).await;
 
     // One that says how long it is need not be read.
@@ -176,7 +176,7 @@ async fn an_item_of_a_stream_is_limited_and_a_stream_is_not() {
                 .repeat(format!("{:x}\r\n{text}\r\n", text.len())),
         };
         platform.script(INVOKE, reply);
-        let mut items = session.invoke_stream("hi").await.unwrap();
+        let mut items = session.invoke("hi").stream().await.unwrap();
         assert_eq!(items.next().await.unwrap().unwrap(), json!(1));
         names_the_limit(&items.next().await.unwrap().unwrap_err());
         assert!(items.next().await.is_none());
@@ -196,7 +196,7 @@ async fn an_item_of_a_stream_is_limited_and_a_stream_is_not() {
             reply = reply.chunk(item.repeat(1000));
         }
         platform.script(INVOKE, reply.end());
-        let mut items = session.invoke_stream("hi").await.unwrap();
+        let mut items = session.invoke("hi").stream().await.unwrap();
         let mut count = 0;
         while let Some(item) = items.next().await {
             item.unwrap();
@@ -221,15 +221,18 @@ async fn of_an_explanation_only_the_start_is_read() {
         let envd = session.envd();
         for error in [
             session.invoke("hi").await.unwrap_err(),
-            session.invoke_stream("hi").await.unwrap_err(),
+            session.invoke("hi").stream().await.unwrap_err(),
             client.list_sessions().await.unwrap_err(),
             envd.read_file("/etc/hosts").await.unwrap_err(),
             envd.list_processes().await.unwrap_err(),
             envd.start(&Command::shell("true")).await.unwrap_err(),
         ] {
             assert_eq!(error.status(), Some(status), "{error}");
-            assert!(error.to_string().contains("no such thing xxx"), "{error}");
-            assert!(error.to_string().len() < 1000);
+            assert!(
+                error.report().to_string().contains("no such thing xxx"),
+                "{error}"
+            );
+            assert!(error.report().to_string().len() < 1000);
         }
     }
     was_cut_off(&platform, 24).await;
@@ -251,8 +254,14 @@ async fn the_control_plane_has_a_limit_of_its_own() {
         client.create_session("tmpl_1").await.unwrap_err(),
     ] {
         assert_eq!(innermost(&error).code(), "response_too_large", "{error}");
-        assert!(error.to_string().contains("larger than 16Mi"), "{error}");
-        assert!(!error.to_string().contains("max_response_size"), "{error}");
+        assert!(
+            error.report().to_string().contains("larger than 16Mi"),
+            "{error}"
+        );
+        assert!(
+            !error.report().to_string().contains("max_response_size"),
+            "{error}"
+        );
     }
     let written = platform.repeated();
     assert!(written <= 3 * ((16 << 20) + BUFFERS), "{written} bytes");
@@ -273,6 +282,7 @@ async fn a_list_of_many_pages_is_limited_as_a_whole() {
     let error = client.list_sessions().await.unwrap_err();
     assert!(
         error
+            .report()
             .to_string()
             .contains("the whole list is larger than 64Mi"),
         "{error}"
@@ -299,7 +309,10 @@ async fn an_endless_ping_is_no_healthy_agent() {
     let session = session(&platform).await;
     platform.always("agent GET /ping", endless(200, "application/json", "\""));
     let error = session.ping().await.unwrap_err();
-    assert!(error.to_string().contains("larger than 64Ki"), "{error}");
+    assert!(
+        error.report().to_string().contains("larger than 64Ki"),
+        "{error}"
+    );
     was_cut_off(&platform, 1).await;
 }
 

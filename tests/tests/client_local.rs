@@ -10,7 +10,8 @@ use futures_util::StreamExt as _;
 use local_agents::{Local, PATIENCE};
 use ppio_agent_client::platform::{LogQuery, SandboxFilter, SandboxState};
 use ppio_agent_client::{
-    AgentConfig, Answer, Error, InvocationRequest, SandboxConfig, SessionStatus, TemplateFilter,
+    AgentConfig, Error, InvocationOutput, InvocationRequest, SandboxConfig, SessionStatus,
+    TemplateFilter,
 };
 use ppio_sandbox_local::{IsolationKind, TemplateSpec};
 use serde::Deserialize;
@@ -45,9 +46,9 @@ async fn an_agent_answers_in_every_form_it_can_be_asked_in() {
     assert_eq!(answer.result, Some(json!({"message": "Hello, Ada!"})));
     assert!(answer.duration > 0.0);
     assert!(answer.request_id().is_some());
-    let greeting: Greeting = session.invoke_as("Bob").await.unwrap();
+    let greeting: Greeting = session.invoke("Bob").json().await.unwrap();
     assert_eq!(greeting.message, "Hello, Bob!");
-    let Answer::Value(answer) = session.invoke_auto("Eve").await.unwrap() else {
+    let InvocationOutput::Value(answer) = session.invoke("Eve").output().await.unwrap() else {
         panic!("hello answers in one piece");
     };
     assert_eq!(answer.result, Some(json!({"message": "Hello, Eve!"})));
@@ -59,7 +60,7 @@ async fn an_agent_answers_in_every_form_it_can_be_asked_in() {
         .await
         .unwrap();
     assert_eq!(answer.result, Some(json!({"message": "Hello, Ada!"})));
-    let greeting: Greeting = client.invoke_agent_as(&hello, "Bob").await.unwrap();
+    let greeting: Greeting = client.invoke_agent(&hello, "Bob").json().await.unwrap();
     assert_eq!(greeting.message, "Hello, Bob!");
     local.stop().await;
 }
@@ -78,7 +79,8 @@ async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
     assert_eq!(items, [json!("one "), json!("two "), json!("three")]);
 
     let session = client.create_session(&stream).await.unwrap();
-    let Answer::Stream(mut items) = session.invoke_auto("a b c d").await.unwrap() else {
+    let InvocationOutput::Stream(mut items) = session.invoke("a b c d").output().await.unwrap()
+    else {
         panic!("stream answers item by item");
     };
     assert_eq!(items.next().await.unwrap().unwrap(), json!("a "));
@@ -90,8 +92,8 @@ async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
     drop(items);
 
     let error = session.invoke("in one piece").await.unwrap_err();
-    assert!(error.to_string().contains("invoke_stream"), "{error}");
-    let error = session.invoke_stream(json!({"promt": "typo"})).await;
+    assert!(error.report().to_string().contains("stream()"), "{error}");
+    let error = session.invoke(json!({"promt": "typo"})).stream().await;
     match error.unwrap_err() {
         Error::Invocation {
             status: Some(422),
@@ -113,7 +115,7 @@ async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
     let local = Local::start().await;
     let counting = local.counting_agent().await;
     let session = local.client().create_session(&counting).await.unwrap();
-    let ask = async || session.invoke_as::<Count>("hi").await;
+    let ask = async || session.invoke("hi").json::<Count>().await;
     assert_eq!(ask().await.unwrap().call, 1);
 
     session.pause().await.unwrap();
@@ -121,7 +123,7 @@ async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
     assert!(!session.is_active().await.unwrap());
     assert_eq!(session.get_status().await.unwrap(), SessionStatus::Paused);
     let error = ask().await.unwrap_err();
-    assert!(error.to_string().contains("resume()"), "{error}");
+    assert!(error.report().to_string().contains("resume()"), "{error}");
     session.pause().await.expect("paused is what was asked for");
 
     session.resume().await.unwrap();
@@ -205,7 +207,7 @@ async fn a_session_whose_time_is_up_pauses_where_that_was_asked_for() {
     let found = found.unwrap();
     assert!(found.info().await.unwrap().pauses_at_its_end);
     found.resume().await.unwrap();
-    assert_eq!(found.invoke_as::<Count>("hi").await.unwrap().call, 2);
+    assert_eq!(found.invoke("hi").json::<Count>().await.unwrap().call, 2);
     session.close().await.unwrap();
     local.stop().await;
 }
@@ -223,7 +225,8 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
         .await
         .unwrap();
     let variable = session
-        .invoke_as::<Count>(json!({"variable": "MODEL"}))
+        .invoke(json!({"variable": "MODEL"}))
+        .json::<Count>()
         .await
         .unwrap()
         .variable;
@@ -239,7 +242,7 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
     assert_eq!(found.timeout(), Duration::from_secs(1234));
     assert_eq!(found.host_url(), session.host_url());
     assert!(found.age() <= session.age() + Duration::from_secs(2));
-    let count = found.invoke_as::<Count>("hi").await.unwrap();
+    let count = found.invoke("hi").json::<Count>().await.unwrap();
     assert_eq!(count.call, 2);
     assert_eq!(count.session_id.as_deref(), Some(session.sandbox_id()));
     // The handle that the list gave has the daemon's token since it was looked at by itself.
@@ -282,7 +285,7 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
             call = call.runtime_session_id(session);
         }
         let answer = call.await.unwrap();
-        let Answer::Value(value) = answer.answer else {
+        let InvocationOutput::Value(value) = answer.output else {
             panic!("a value")
         };
         let count: Count = serde_json::from_value(value.result.unwrap()).unwrap();
@@ -417,7 +420,7 @@ async fn a_sandbox_that_is_not_what_was_asked_for_is_refused_and_ended() {
     ] {
         let error = with(config).await.unwrap_err();
         assert!(matches!(error, Error::SandboxCreation { .. }), "{error}");
-        assert!(error.to_string().contains(field), "{error}");
+        assert!(error.report().to_string().contains(field), "{error}");
         assert_eq!(local.platform.sandbox_count(), 0);
     }
     // What the local platform cannot do, it says.
@@ -441,7 +444,7 @@ async fn a_session_waits_for_the_ports_it_was_asked_to_have() {
         ..SandboxConfig::default()
     };
     let error = client.create_session(&hello).config(config).await;
-    let error = error.unwrap_err().to_string();
+    let error = error.unwrap_err().report().to_string();
     assert!(error.contains("port 39471"), "{error}");
     assert_eq!(local.platform.sandbox_count(), 0);
     let config = SandboxConfig {
@@ -498,9 +501,10 @@ async fn a_call_carries_its_request_id_and_its_trace_to_the_agent() {
         http::HeaderValue::from_static(parent),
     )]);
     let count = session
-        .invoke_as::<Count>("hi")
+        .invoke("hi")
         .request_id("order-42")
         .trace_context(&incoming)
+        .json::<Count>()
         .await
         .unwrap();
     assert_eq!(count.request_id, "order-42");
@@ -582,7 +586,7 @@ async fn a_python_agent_is_started_in_its_sandbox() {
     let broken = local.template(spec("broken").config(document("broken.py")));
     let broken = broken.await;
     let error = client.create_session(&broken).await.unwrap_err();
-    let text = error.to_string();
+    let text = error.report().to_string();
     assert!(
         text.contains("exit code 1") && text.contains("nothing_like_it"),
         "{text}"

@@ -50,6 +50,7 @@ impl Paper {
     /// An error as it may be printed: itself, all its causes, and its `Debug`.
     fn error(&self, error: &Error) {
         self.debug(error);
+        self.debug(&error.report().to_string());
         let mut cause: Option<&dyn std::error::Error> = Some(error);
         while let Some(error) = cause {
             self.debug(&error.to_string());
@@ -157,7 +158,7 @@ async fn keys_and_tokens_are_never_printed() {
     paper.error(&session.invoke("hi").await.unwrap_err());
     let wrong = json!(quote);
     platform.always("agent POST /invocations", Reply::json(200, &wrong));
-    paper.error(&session.invoke_as::<u64>("hi").await.unwrap_err());
+    paper.error(&session.invoke("hi").json::<u64>().await.unwrap_err());
     platform.always(
         "agent POST /invocations",
         Reply::body(200, &format!("text/{API_KEY}"), ""),
@@ -170,7 +171,7 @@ async fn keys_and_tokens_are_never_printed() {
     paper.error(&client.list_sessions().await.unwrap_err());
     let item = format!("data: {}\n\n", json!({"error": quote}));
     platform.always("agent POST /invocations", Reply::events().chunk(item).end());
-    let mut stream = session.invoke_stream("hi").await.unwrap();
+    let mut stream = session.invoke("hi").stream().await.unwrap();
     paper.debug(&stream);
     paper.error(&stream.next().await.unwrap().unwrap_err());
 
@@ -193,7 +194,7 @@ async fn keys_and_tokens_are_never_printed() {
     client.close().await.unwrap();
     // Proxies are asked about with the process's environment; they are tested in `client_examples`.
     let text = paper.text();
-    assert!(text.contains("trying again"), "retries were logged");
+    assert!(text.contains("retrying"), "retries were logged");
     assert!(text.contains("MODEL_KEY"), "names of variables may be told");
     assert!(
         text.contains("what is ***"),

@@ -48,7 +48,7 @@ async fn state_is_asked_not_guessed() {
     assert!(session.is_paused().await.unwrap());
     session.pause().await.expect("paused is what was asked for");
     let error = session.invoke("hi").await.unwrap_err();
-    assert!(error.to_string().contains("resume()"), "{error}");
+    assert!(error.report().to_string().contains("resume()"), "{error}");
 
     // Somebody else resumes it, somebody else ends it: this session learns of both.
     let other = client_of(&platform);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use integration_tests::scripted_platform::{Reply, ScriptedPlatform, client_of, client_with};
-use ppio_agent_client::{Answer, ClientConfig, Error, NetworkErrorKind, SandboxSession};
+use ppio_agent_client::{ClientConfig, Error, InvocationOutput, NetworkErrorKind, SandboxSession};
 use serde_json::{Value, json};
 
 const INVOKE: &str = "agent POST /invocations";
@@ -18,7 +18,7 @@ async fn session(platform: &ScriptedPlatform) -> SandboxSession {
 
 /// All items, and the error at the end if there was one.
 async fn read(session: &SandboxSession) -> (Vec<Value>, Option<Error>) {
-    let mut stream = session.invoke_stream("go").await.expect("set up");
+    let mut stream = session.invoke("go").stream().await.expect("set up");
     let mut items = Vec::new();
     while let Some(item) = stream.next().await {
         match item {
@@ -65,7 +65,7 @@ async fn the_first_item_does_not_wait_for_the_second() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").hang());
-    let mut stream = session.invoke_stream("go").await.unwrap();
+    let mut stream = session.invoke("go").stream().await.unwrap();
     let first = tokio::time::timeout(Duration::from_secs(5), stream.next()).await;
     assert_eq!(first.unwrap().unwrap().unwrap(), json!(1));
 }
@@ -182,7 +182,7 @@ async fn a_reader_that_takes_its_time_is_not_the_senders_silence() {
         .chunk("data: 1\n\n")
         .pause(Duration::from_millis(30));
     platform.script(INVOKE, reply.chunk("data: 2\n\n").end());
-    let mut stream = session.invoke_stream("go").await.unwrap();
+    let mut stream = session.invoke("go").stream().await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), json!(1));
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(stream.next().await.unwrap().unwrap(), json!(2));
@@ -194,7 +194,7 @@ async fn dropping_a_stream_tells_the_agent() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").hang());
-    let mut stream = session.invoke_stream("go").await.unwrap();
+    let mut stream = session.invoke("go").stream().await.unwrap();
     stream.next().await.unwrap().unwrap();
     let open = platform.open_connections();
     drop(stream);
@@ -235,12 +235,12 @@ async fn one_value_is_a_stream_of_one_and_auto_looks_at_the_type() {
         (vec![json!({"prompt": "go"})], true)
     );
 
-    let Answer::Value(answer) = session.invoke_auto("go").await.unwrap() else {
+    let InvocationOutput::Value(answer) = session.invoke("go").output().await.unwrap() else {
         panic!("a value");
     };
     assert_eq!(answer.result, Some(json!({"prompt": "go"})));
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").end());
-    let Answer::Stream(stream) = session.invoke_auto("go").await.unwrap() else {
+    let InvocationOutput::Stream(stream) = session.invoke("go").output().await.unwrap() else {
         panic!("a stream");
     };
     let items: Vec<_> = StreamExt::collect::<Vec<_>>(stream).await;
@@ -248,5 +248,5 @@ async fn one_value_is_a_stream_of_one_and_auto_looks_at_the_type() {
 
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").end());
     let error = session.invoke("go").await.unwrap_err();
-    assert!(error.to_string().contains("invoke_stream"), "{error}");
+    assert!(error.report().to_string().contains("stream()"), "{error}");
 }

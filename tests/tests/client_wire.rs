@@ -400,7 +400,13 @@ async fn a_healthy_agent_does_not_wait_for_its_template() {
     platform.always("agent GET /ping", Reply::error(502, "nobody listens"));
     let limit = Duration::from_millis(100);
     let error = client.create_session("tmpl_1").start_timeout(limit).await;
-    assert!(error.unwrap_err().to_string().contains("within 100ms"));
+    assert!(
+        error
+            .unwrap_err()
+            .report()
+            .to_string()
+            .contains("within 100ms")
+    );
     client.close().await.unwrap();
     platform.until_nothing_lives().await;
 }

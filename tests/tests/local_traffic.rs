@@ -156,7 +156,7 @@ async fn streams_are_not_held_back() {
     let template = platform.agent("stream").await;
     let client = platform.client();
     let session = client.create_session(&template).await.unwrap();
-    let mut words = session.invoke_stream("one two three").await.unwrap();
+    let mut words = session.invoke("one two three").stream().await.unwrap();
     let mut arrivals = Vec::new();
     while let Some(word) = words.next().await {
         word.unwrap();

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt as _, future, stream};
-use ppio_agent_client::{AgentRuntimeAnswer, Answer, Error, InvocationResponse};
+use ppio_agent_client::{AgentRuntimeResponse, Error, InvocationOutput, InvocationResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,15 +42,16 @@ pub(crate) async fn answer(
     if let Some(conversation) = question.conversation {
         call = call.runtime_session_id(conversation);
     }
-    let AgentRuntimeAnswer {
+    let AgentRuntimeResponse {
         runtime_session_id,
-        answer,
+        output,
+        ..
     } = call.await?;
 
     let first = event("conversation", &json!({ "id": runtime_session_id }));
-    let items = match answer {
-        Answer::Stream(items) => items.map(said).left_stream(),
-        Answer::Value(InvocationResponse { result, .. }) => {
+    let items = match output {
+        InvocationOutput::Stream(items) => items.map(said).left_stream(),
+        InvocationOutput::Value(InvocationResponse { result, .. }) => {
             let item = Ok(result.unwrap_or_default());
             stream::once(future::ready(said(item))).right_stream()
         }
@@ -66,7 +67,7 @@ fn said(item: Result<Value, Error>) -> Event {
     match item {
         Ok(item) => event("message", &item),
         Err(error) => {
-            tracing::warn!(%error, code = error.code(), "an answer broke off");
+            tracing::warn!(error = %error.report(), code = error.code(), "an answer broke off");
             event("error", &json!({ "error": error.code() }))
         }
     }

@@ -18,7 +18,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         // The texts are for us; of our key, our quota and our network the user need not know.
-        tracing::error!(%error, code = error.code(), "a question could not be asked");
+        tracing::error!(error = %error.report(), code = error.code(), "a question could not be asked");
         let status = match &error {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,
             Error::SessionNotFound { .. } => StatusCode::GONE,

@@ -48,7 +48,10 @@ async fn main() -> ExitCode {
     match serve(template, &address).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            match error.downcast_ref::<Error>() {
+                Some(error) => eprintln!("error: {}", error.report()),
+                None => eprintln!("error: {error}"),
+            }
             if let Some(Error::Authentication { status: None, .. }) = error.downcast_ref() {
                 eprintln!("\n{USAGE}");
             }

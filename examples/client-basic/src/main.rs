@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     match ask(&template, &question).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.report());
             match error {
                 // Nothing was sent: there is no key.
                 Error::Authentication { status: None, .. } => eprintln!("\n{USAGE}"),

@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     let client = match AgentRuntimeClient::builder().config(config).build() {
         Ok(client) => client,
         Err(error) => {
-            eprintln!("error: {error}\n\n{USAGE}");
+            eprintln!("error: {}\n\n{USAGE}", error.report());
             return ExitCode::FAILURE;
         }
     };
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
             Ok(time) => times.push(time),
             Err(error) => {
                 failures += 1;
-                eprintln!("error: {error}");
+                eprintln!("error: {}", error.report());
             }
         }
     }
@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
         Ok(()) if failures == 0 => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.report());
             ExitCode::FAILURE
         }
     }

@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
     match live(&template).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.report());
             if matches!(error, Error::Authentication { status: None, .. }) {
                 eprintln!("\n{USAGE}");
             }
@@ -48,7 +48,7 @@ async fn live(template: &str) -> Result<(), Error> {
     session.pause().await?;
     println!("paused: {}", session.is_paused().await?);
     match session.invoke("are you there?").await {
-        Err(error) => println!("asked while paused: {error}"),
+        Err(error) => println!("asked while paused: {}", error.report()),
         Ok(_) => println!("asked while paused: the platform resumed it"),
     }
 

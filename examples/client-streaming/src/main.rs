@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     let client = match AgentRuntimeClient::from_env() {
         Ok(client) => client,
         Err(error) => {
-            eprintln!("error: {error}\n\n{USAGE}");
+            eprintln!("error: {}\n\n{USAGE}", error.report());
             return ExitCode::FAILURE;
         }
     };
@@ -69,7 +69,7 @@ fn how_it_ended(error: &Error) -> String {
     match error {
         Error::Invocation { message, .. } => format!("\nthe agent gave up: {message}"),
         Error::StreamIdle { limit } => format!("\nnothing was heard for {limit:?}"),
-        Error::Network { source, .. } => format!("\nthe connection broke: {source}"),
-        other => format!("error: {other}"),
+        Error::Network { .. } => format!("\nthe connection broke: {}", error.report()),
+        other => format!("error: {}", other.report()),
     }
 }

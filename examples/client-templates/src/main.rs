@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     match answer(request).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.report());
             if matches!(error, Error::Authentication { status: None, .. }) {
                 eprintln!("\n{USAGE}");
             }

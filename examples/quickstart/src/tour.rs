@@ -43,7 +43,7 @@ pub(crate) async fn take(platform: &LocalPlatform, programs: &[PathBuf]) -> Outc
 
     println!("\n# A stream");
     let session_of_stream = create(&client, &stream.id).await?;
-    let mut tokens = session_of_stream.invoke_stream(STORY).await?;
+    let mut tokens = session_of_stream.invoke(STORY).stream().await?;
     print!("  ");
     while let Some(token) = tokens.next().await {
         print!("{}", token?.as_str().unwrap_or_default());

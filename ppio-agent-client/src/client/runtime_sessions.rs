@@ -1,26 +1,25 @@
-//! The sandboxes behind the session ids that callers of `invoke_agent_runtime` choose.
+//! The sessions of `invoke_agent_runtime`, by the ids that its callers choose.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::create_session::CreateSession;
 use crate::error::Error;
 use crate::platform::SandboxState;
-use crate::session::SandboxSession;
+use crate::session::{CreateSession, SandboxSession};
 
-/// Made once, however many ask for it at the same time.
-type Slot = Arc<OnceCell<SandboxSession>>;
+/// Created once, however many calls wait for it.
+type SharedSession = Arc<OnceCell<SandboxSession>>;
 
-/// Template and session id. Two agents may be asked under the same session id.
-type Key = (String, String);
+/// Template id and session id: sessions of two agents may have the same id.
+type SessionKey = (String, String);
 
 #[derive(Debug, Default)]
-pub(super) struct RuntimeSessions(Mutex<HashMap<Key, Slot>>);
+pub(super) struct RuntimeSessions(Mutex<HashMap<SessionKey, SharedSession>>);
 
 impl RuntimeSessions {
-    /// The session under this id, made by `create` if there is none or it has expired.
+    /// The session with this id; `create` creates it if there is none or it has expired.
     pub(super) async fn get_or_create(
         &self,
         template_id: &str,
@@ -28,31 +27,31 @@ impl RuntimeSessions {
         create: CreateSession,
     ) -> Result<SandboxSession, Error> {
         let key = (template_id.to_owned(), session_id.to_owned());
-        let known = self.lock().get(&key).and_then(|slot| slot.get().cloned());
-        if let Some(session) = known
+        let existing = self.lock().get(&key).and_then(|slot| slot.get().cloned());
+        if let Some(session) = existing
             && !is_alive(&session).await?
         {
-            self.forget(template_id, session_id, &session);
+            self.remove(template_id, session_id, &session);
         }
         let slot = {
             let mut sessions = self.lock();
-            forget_expired(&mut sessions);
+            remove_expired(&mut sessions);
             Arc::clone(sessions.entry(key).or_default())
         };
-        let made = slot.get_or_try_init(|| create.into_future()).await;
-        made.cloned()
+        let session = slot.get_or_try_init(|| create.into_future()).await;
+        session.cloned()
     }
 
-    /// Remembers a session under its own id.
-    pub(super) fn keep(&self, template_id: &str, session: &SandboxSession) {
+    /// Adds a session under its own id.
+    pub(super) fn insert(&self, template_id: &str, session: &SandboxSession) {
         let key = (template_id.to_owned(), session.session_id().to_owned());
         let mut sessions = self.lock();
-        forget_expired(&mut sessions);
+        remove_expired(&mut sessions);
         sessions.insert(key, Arc::new(OnceCell::new_with(Some(session.clone()))));
     }
 
-    /// Makes room for a new sandbox under this id, unless that has happened already.
-    pub(super) fn forget(&self, template_id: &str, session_id: &str, gone: &SandboxSession) {
+    /// Removes a session that is gone, unless another one has replaced it.
+    pub(super) fn remove(&self, template_id: &str, session_id: &str, gone: &SandboxSession) {
         let key = (template_id.to_owned(), session_id.to_owned());
         let mut sessions = self.lock();
         let current = sessions.get(&key).and_then(|slot| slot.get());
@@ -65,20 +64,20 @@ impl RuntimeSessions {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
-        // A map has no broken state.
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, SharedSession>> {
+        // A panic cannot leave a map in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Drops the sessions whose time has long been up, and the places of those that were never made:
-/// callers choose the ids, so there is no end to them.
-fn forget_expired(sessions: &mut HashMap<Key, Slot>) {
+/// Removes sessions that expired, and slots whose session was never created. Callers choose the
+/// ids, so the map would grow without end.
+fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     sessions.retain(|_, slot| match slot.get() {
-        // Being made, if anyone else holds it.
+        // Another holder is creating the session.
         None => Arc::strong_count(slot) > 1,
-        Some(session) if session.is_long_over() => {
-            // Should somebody else have prolonged it, it is somebody else's.
+        Some(session) if session.is_over() => {
+            // If another client has refreshed the sandbox, it must not be killed.
             session.clone().detach();
             false
         }
@@ -86,20 +85,20 @@ fn forget_expired(sessions: &mut HashMap<Key, Slot>) {
     });
 }
 
-/// Asks the platform only if the session's time should be up; resumes what was paused then.
+/// Looks the sandbox up only if it should have expired; resumes it if it was paused then.
 async fn is_alive(session: &SandboxSession) -> Result<bool, Error> {
     if session.is_closed() {
         return Ok(false);
     }
-    if !session.should_have_expired() {
+    if !session.has_expired() {
         return Ok(true);
     }
-    let revived = match session.info().await {
+    let refreshed = match session.info().await {
         Ok(info) if info.state == SandboxState::Paused => session.resume().await,
         Ok(_) => session.refresh().await,
         Err(error) => Err(error),
     };
-    match revived {
+    match refreshed {
         Ok(()) => Ok(true),
         Err(Error::SessionNotFound { .. }) => Ok(false),
         Err(error) => Err(error),

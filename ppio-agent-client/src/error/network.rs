@@ -1,10 +1,10 @@
-//! What can happen to a connection.
+//! Failures of a connection.
 
 use std::error::Error as StdError;
 
-/// A connection that could not be made, or that broke.
+/// A connection that could not be established, or that broke.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {host}: {source}", .kind.describe())]
+#[error("{} {host}", .kind.describe())]
 pub struct NetworkError {
     kind: NetworkErrorKind,
     host: String,
@@ -15,13 +15,13 @@ pub struct NetworkError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkErrorKind {
-    /// No connection came about: refused, unknown host, TLS, proxy, or no answer in time.
+    /// No connection was established: refused, unknown host, TLS, proxy, or the time limit.
     Connect,
-    /// A kept-alive connection was closed by the other side before one byte was written.
+    /// The server closed a kept-alive connection before any byte of the request was written.
     Unsent,
-    /// The connection broke after the request was (perhaps partly) written and before an answer.
+    /// The connection broke after the request was (perhaps partly) written, before a response.
     Interrupted,
-    /// The connection broke in the middle of the answer's body.
+    /// The connection broke within the body of the response.
     Cut,
 }
 
@@ -30,8 +30,8 @@ impl NetworkErrorKind {
         match self {
             Self::Connect => "cannot connect to",
             Self::Unsent => "connection closed before the request was sent to",
-            Self::Interrupted => "connection lost while waiting for the answer of",
-            Self::Cut => "connection cut in the middle of the answer of",
+            Self::Interrupted => "connection lost while waiting for the response of",
+            Self::Cut => "connection lost within the response of",
         }
     }
 }
@@ -50,36 +50,16 @@ impl NetworkError {
     }
 
     /// How far the request had come.
-    ///
-    /// ```
-    /// use ppio_agent_client::{NetworkError, NetworkErrorKind};
-    ///
-    /// fn nobody_listens(error: &NetworkError) -> bool {
-    ///     error.kind() == NetworkErrorKind::Connect
-    /// }
-    /// ```
     pub fn kind(&self) -> NetworkErrorKind {
         self.kind
     }
 
-    /// The host (and port) of the other side.
-    ///
-    /// ```
-    /// fn label(error: &ppio_agent_client::NetworkError) -> String {
-    ///     format!("unreachable:{}", error.host())
-    /// }
-    /// ```
+    /// The host of the server, with its port where the URL has one.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether the other side can have received the request, in part or whole.
-    ///
-    /// ```
-    /// fn safe_to_send_again(error: &ppio_agent_client::NetworkError) -> bool {
-    ///     !error.may_have_arrived()
-    /// }
-    /// ```
+    /// Whether the server may have received the request, in part or whole.
     pub fn may_have_arrived(&self) -> bool {
         matches!(
             self.kind,

@@ -1,13 +1,13 @@
-//! Headers that a caller adds to an invocation.
+//! Headers that the caller adds to an invocation.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ppio_agent_protocol::headers;
 
 use crate::error::Error;
 
-/// Headers of one connection, or of how a message is cut out of it (RFC 9110, section 7.6.1, and
-/// RFC 9112): they are the transport's, and one from elsewhere could make two requests of one.
-const OF_THE_CONNECTION: [&str; 13] = [
+/// Headers of the connection and of message framing (RFC 9110, section 7.6.1, and RFC 9112). Only
+/// the transport sets them: a caller's could split one request into two.
+const CONNECTION_HEADERS: [&str; 13] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -23,32 +23,23 @@ const OF_THE_CONNECTION: [&str; 13] = [
     "upgrade",
 ];
 
-/// Headers that decide which sandbox gets the request.
-const OF_THE_ROUTE: [&str; 4] = [
+/// Headers that select the sandbox.
+const ROUTING_HEADERS: [&str; 4] = [
     headers::PPIO_SANDBOX_ID,
     headers::PPIO_SANDBOX_PORT,
     headers::E2B_SANDBOX_ID,
     headers::E2B_SANDBOX_PORT,
 ];
 
-/// The headers, and the first of them that cannot be sent.
+/// The headers, and the error of the first invalid one.
 #[derive(Default)]
 pub(crate) struct CallerHeaders {
     headers: HeaderMap,
     error: Option<Error>,
 }
 
-impl From<HeaderMap> for CallerHeaders {
-    fn from(headers: HeaderMap) -> Self {
-        Self {
-            headers,
-            error: None,
-        }
-    }
-}
-
 impl CallerHeaders {
-    /// Adds a header; the error of one that cannot be sent is kept for [`into_map`](Self::into_map).
+    /// Adds a header; [`check`](Self::check) returns the error of an invalid one.
     pub(crate) fn add<V: TryInto<HeaderValue>>(&mut self, name: &str, value: V) {
         match header(name, value) {
             Ok((name, value)) => {
@@ -60,11 +51,14 @@ impl CallerHeaders {
         }
     }
 
-    pub(crate) fn into_map(self) -> Result<HeaderMap, Error> {
-        match self.error {
-            Some(error) => Err(error),
-            None => Ok(self.headers),
-        }
+    /// Returns the error of the first invalid header.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn into_map(mut self) -> Result<HeaderMap, Error> {
+        self.check()?;
+        Ok(self.headers)
     }
 }
 
@@ -75,16 +69,16 @@ fn header<V: TryInto<HeaderValue>>(
     let invalid = |message: &str| Error::validation("header", format!("{name:?} {message}"));
     let parsed: HeaderName = name
         .parse()
-        .map_err(|_| invalid("is not the name of a header"))?;
-    if OF_THE_CONNECTION.contains(&parsed.as_str()) {
-        return Err(invalid("is set by the connection and cannot be given"));
+        .map_err(|_| invalid("is not a valid header name"))?;
+    if CONNECTION_HEADERS.contains(&parsed.as_str()) {
+        return Err(invalid("is set by the connection, remove it"));
     }
-    if OF_THE_ROUTE.contains(&parsed.as_str()) {
+    if ROUTING_HEADERS.contains(&parsed.as_str()) {
         return Err(invalid(
-            "decides which sandbox is called and cannot be given: call through its session",
+            "selects the sandbox, remove it and call through the sandbox's session",
         ));
     }
-    // The value is not quoted: it may be a secret.
+    // The value may be a secret, so the error does not quote it.
     let mut value: HeaderValue = value
         .try_into()
         .map_err(|_| invalid("has a value with characters that no header can carry"))?;
@@ -97,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_of_the_connection_or_the_route_is_refused_by_name() {
-        for name in OF_THE_CONNECTION.into_iter().chain(OF_THE_ROUTE) {
+    fn a_header_of_the_connection_or_the_route_is_an_error_that_names_it() {
+        for name in CONNECTION_HEADERS.into_iter().chain(ROUTING_HEADERS) {
             let mut headers = CallerHeaders::default();
             headers.add("x-tenant", "7");
             headers.add(&name.to_uppercase(), "1");

@@ -1,86 +1,84 @@
-//! An invocation: who is asked, what, and for how long.
+//! The builder of an invocation.
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID};
+use http::{HeaderMap, HeaderValue};
+use ppio_agent_protocol::InvocationResponse;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::answer::Exchange;
-use super::caller_headers::CallerHeaders;
-use super::kind::AnswerKind;
-use super::kind::sealed::Read;
-use super::{failure, payload, request_id};
-use crate::client::{ClientCore, CreateSession, INVOCATION};
+use super::options::{InvokeOptions, invocation_call};
+use super::response::{AgentResponse, InvocationOutput};
+use super::stream::InvocationStream;
+use super::{error_response, request_body, request_id};
 use crate::error::Error;
-use crate::platform::Call;
-use crate::session::{SandboxConfig, SandboxSession};
-use crate::transport::{Deadline, Repeat};
+use crate::platform::ServiceCall;
+use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
+use crate::transport::{Deadline, Idempotency};
 
-/// The headers that carry a trace from service to service (W3C Trace Context and Baggage).
-const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+const ACCEPT_JSON: &str = "application/json";
+const ACCEPT_STREAM: &str = "text/event-stream, application/x-ndjson;q=0.9, application/json;q=0.5";
+const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndjson";
 
-/// A call of an agent. Await it.
+/// An invocation of an agent.
+///
+/// | | returns |
+/// | --- | --- |
+/// | `.await` | the response with its envelope: result, duration, metadata |
+/// | [`.json::<T>().await`](Self::json) | the result as a `T` |
+/// | [`.stream().await`](Self::stream) | the items of a stream |
+/// | [`.output().await`](Self::output) | a response or a stream, as the agent sends it |
 #[must_use = "nothing is sent until this is awaited"]
-pub struct Invoke<K> {
-    target: Target,
-    payload: Result<Bytes, Error>,
-    timeout: Option<Duration>,
-    request_id: Option<String>,
-    trace: HeaderMap,
-    headers: CallerHeaders,
-    kind: PhantomData<fn() -> K>,
+pub struct Invoke {
+    target: InvokeTarget,
+    body: Result<Bytes, Error>,
+    options: InvokeOptions,
 }
 
-enum Target {
+enum InvokeTarget {
     Session(SandboxSession),
-    /// A sandbox by its id, to be found through this client.
-    Sandbox(Arc<ClientCore>, String),
-    New(CreateSession),
+    /// A session by its id.
+    SessionId(Sessions, String),
+    NewSession(CreateSession),
 }
 
-impl<K> Invoke<K> {
+impl Invoke {
     pub(crate) fn in_session(session: SandboxSession, request: &impl Serialize) -> Self {
-        Self::new(Target::Session(session), request)
+        Self::new(InvokeTarget::Session(session), request)
     }
 
     pub(crate) fn in_new_session(create: CreateSession, request: &impl Serialize) -> Self {
-        Self::new(Target::New(create), request)
+        Self::new(InvokeTarget::NewSession(create), request)
     }
 
-    fn new(target: Target, request: &impl Serialize) -> Self {
+    fn new(target: InvokeTarget, request: &impl Serialize) -> Self {
         Self {
             target,
-            payload: payload::encode(request),
-            timeout: None,
-            request_id: None,
-            trace: HeaderMap::new(),
-            headers: CallerHeaders::default(),
-            kind: PhantomData,
+            body: request_body::encode(request),
+            options: InvokeOptions::default(),
         }
     }
 
-    /// How long the agent may take, instead of
-    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); for a stream, until it begins.
-    /// Making a session for the call has its own limits.
+    /// The time limit of the response, instead of
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
+    /// Creating a session for the call has limits of its own.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # integration_tests::example(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
-    /// let answer = session.invoke("hi").timeout(Duration::from_secs(10)).await?;
+    /// let response = session.invoke("hi").timeout(Duration::from_secs(10)).await?;
     /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
@@ -89,195 +87,250 @@ impl<K> Invoke<K> {
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
-    /// let answer = session.invoke("hi").request_id("order-42").await?;
+    /// let response = session.invoke("hi").request_id("order-42").await?;
     /// # Ok(()) });
     /// ```
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
-        self.request_id = Some(id.into());
+        self.options.request_id = Some(id.into());
         self
     }
 
-    /// Passes on the trace that an incoming request belongs to: its `traceparent`, `tracestate`
-    /// and `baggage`.
+    /// Sends the `traceparent`, `tracestate` and `baggage` of an incoming request, so that the
+    /// invocation belongs to its trace.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
-    /// # let incoming = http::HeaderMap::new();
-    /// let answer = session.invoke("hi").trace_context(&incoming).await?;
+    /// # let incoming = ppio_agent_client::http::HeaderMap::new();
+    /// let response = session.invoke("hi").trace_context(&incoming).await?;
     /// # Ok(()) });
     /// ```
     pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
-        for name in TRACE_HEADERS {
-            if let Some(value) = incoming.get(name) {
-                self.trace
-                    .insert(HeaderName::from_static(name), value.clone());
-            }
-        }
+        self.options.trace_context(incoming);
         self
     }
 
-    /// A header of the caller's own, which takes the place of one that this library sets:
-    /// `authorization` is the one an agent checks itself, and keeps the API key from it. Given
-    /// twice, a header is sent twice.
+    /// Adds a header, in place of one of this crate with the same name: an `authorization` is for
+    /// an agent that checks its callers, and is sent instead of the API key. A header that is added
+    /// twice is sent twice.
     ///
     /// # Errors
-    /// When awaited, [`Error::Validation`] for a header of the connection (`host`, `content-length`,
-    /// `transfer-encoding`, `connection`, …) or of the route to the sandbox, or what is not a header.
+    /// When awaited, [`Error::Validation`] for a malformed header, for one of the connection
+    /// (`host`, `content-length`, `transfer-encoding`, `connection`, …) and for one of the route
+    /// to the sandbox.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
-    /// let answer = session.invoke("hi").header("authorization", "Bearer sesame").await?;
+    /// let call = session.invoke("hi").header("authorization", "Bearer sesame");
+    /// let response = call.await?;
     /// # Ok(()) });
     /// ```
     pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
-        self.headers.add(name.as_ref(), value);
+        self.options.headers.add(name.as_ref(), value);
         self
     }
 
-    /// Headers that were checked before.
-    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = CallerHeaders::from(headers);
-        self
-    }
-
-    /// Asks in the session with this id instead of a new one, and leaves it open afterwards.
+    /// Invokes the agent of an existing session instead of a new one, which stays open afterwards.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
-    /// let answer = client.invoke_agent("tmpl_1", "and then?").session("sb_1").await?;
+    /// let response = client.invoke_agent("tmpl_1", "and then?").session("sb_1").await?;
     /// # Ok(()) });
     /// ```
     pub fn session(mut self, sandbox_id: impl Into<String>) -> Self {
-        let core = match &self.target {
-            Target::Session(session) => session.client(),
-            Target::Sandbox(core, _) => core,
-            Target::New(create) => create.core(),
+        let sessions = match self.target {
+            InvokeTarget::Session(session) => session.siblings(),
+            InvokeTarget::SessionId(sessions, _) => sessions,
+            InvokeTarget::NewSession(create) => create.sessions().clone(),
         };
-        self.target = Target::Sandbox(Arc::clone(core), sandbox_id.into());
+        self.target = InvokeTarget::SessionId(sessions, sandbox_id.into());
         self
     }
 
-    /// Options of the sandbox, if one is made for this call.
+    /// Options of the sandbox, if the call creates one.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
-    /// let sandbox = SandboxConfig { allow_internet_access: Some(false), ..SandboxConfig::default() };
-    /// let answer = client.invoke_agent("tmpl_1", "hi").sandbox(sandbox).await?;
+    /// let offline = SandboxConfig {
+    ///     allow_internet_access: Some(false),
+    ///     ..SandboxConfig::default()
+    /// };
+    /// let response = client.invoke_agent("tmpl_1", "hi").sandbox(offline).await?;
     /// # Ok(()) });
     /// ```
     pub fn sandbox(mut self, config: SandboxConfig) -> Self {
-        if let Target::New(create) = self.target {
-            self.target = Target::New(create.config(config));
+        if let InvokeTarget::NewSession(create) = self.target {
+            self.target = InvokeTarget::NewSession(create.config(config));
         }
         self
     }
-}
 
-impl<K: AnswerKind + 'static> Invoke<K> {
-    async fn run(self) -> Result<<K as Read>::Output, Error> {
-        // Nothing is made for a request that cannot be sent.
-        let payload = self.payload?;
-        let headers = self.headers.into_map()?;
-        let request_id = self.request_id.unwrap_or_else(request_id::random);
-        let id_header = HeaderValue::from_str(&request_id).map_err(|_| {
-            Error::validation("request_id", "holds characters that no header can carry")
-        })?;
-        let (session, ours) = match self.target {
-            Target::Session(session) => (session, false),
-            Target::New(create) => (create.await?, true),
-            Target::Sandbox(core, id) => {
-                // One that is open here is known; the answer tells if it is gone meanwhile.
-                let session = match core.sessions.find(&id) {
+    pub(crate) fn with_options(mut self, options: InvokeOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Invokes the agent and returns its result as a `T`, without the envelope.
+    ///
+    /// # Errors
+    /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the result is not a
+    /// `T`.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// #[derive(serde::Deserialize)]
+    /// struct Reply {
+    ///     prompt: String,
+    /// }
+    /// let reply = session.invoke("what is the time?").json::<Reply>().await?;
+    /// println!("{}", reply.prompt);
+    /// # Ok(()) });
+    /// ```
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        Box::pin(self.run(ACCEPT_JSON, AgentResponse::into_result, |_| false)).await
+    }
+
+    /// Invokes the agent and returns the items of its response. A response in one piece is a
+    /// stream of one item.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// let mut story = session.invoke("tell me a story").stream().await?;
+    /// while let Some(item) = story.next().await {
+    ///     println!("{}", item?);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn stream(self) -> Result<InvocationStream, Error> {
+        Box::pin(self.run(ACCEPT_STREAM, AgentResponse::into_stream, |_| true)).await
+    }
+
+    /// Invokes the agent and returns a response or a stream, by the content type that it sends.
+    ///
+    /// ```
+    /// use ppio_agent_client::InvocationOutput;
+    ///
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// match session.invoke("hello").output().await? {
+    ///     InvocationOutput::Value(response) => println!("{:?}", response.result),
+    ///     InvocationOutput::Stream(mut items) => while let Some(item) = items.next().await {
+    ///         println!("{}", item?);
+    ///     },
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn output(self) -> Result<InvocationOutput, Error> {
+        let is_stream = |output: &_| matches!(output, InvocationOutput::Stream(_));
+        Box::pin(self.run(ACCEPT_ANY, AgentResponse::into_output, is_stream)).await
+    }
+
+    /// Sends the request, reads the response with `read`, and closes a session that was created
+    /// for the call unless the value `keeps_session`.
+    async fn run<T, F>(
+        self,
+        accept: &'static str,
+        read: impl FnOnce(AgentResponse) -> F,
+        keeps_session: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        // No session is created for a request that cannot be sent.
+        let body = self.body?;
+        let timeout = self.options.timeout;
+        let mut options = self.options;
+        let request_id = options.request_id.take().unwrap_or_else(request_id::random);
+        let headers = options.into_headers(accept, &request_id)?;
+        let call = invocation_call(body, headers).idempotency(Idempotency::IfUnsent);
+        let (session, is_temporary) = match self.target {
+            InvokeTarget::Session(session) => (session, false),
+            InvokeTarget::NewSession(create) => (create.await?, true),
+            InvokeTarget::SessionId(sessions, id) => {
+                // An open session needs no lookup; the response shows if it is gone.
+                let session = match sessions.find(&id) {
                     Some(open) => open,
-                    None => SandboxSession::attach(&core, core.platform.get_sandbox(&id).await?),
+                    None => sessions.attach(sessions.core().platform.get_sandbox(&id).await?),
                 };
                 (session, false)
             }
         };
-        let (method, path) = INVOCATION;
-        let mut call = Call::new("invoke agent", method, path)
-            .bytes("application/json", payload)
-            .header(
-                header::ACCEPT,
-                HeaderValue::from_static(<K as Read>::ACCEPT),
-            )
-            .header(HeaderName::from_static(REQUEST_ID), id_header.clone())
-            .header(HeaderName::from_static(AGENT_CORE_REQUEST_ID), id_header)
-            .repeat(Repeat::IfUnsent);
-        for (name, value) in &self.trace {
-            call = call.header(name.clone(), value.clone());
-        }
-        let call = call.headers(headers);
-        let timeout = self.timeout.unwrap_or_else(|| session.default_timeout());
+        let deadline = Deadline::after(timeout.unwrap_or_else(|| session.default_timeout()));
         let span = tracing::info_span!(
             "invoke_agent",
             sandbox_id = session.sandbox_id(),
             template_id = session.template_id(),
             %request_id,
         );
-        let asked = ask::<K>(session.clone(), call, Deadline::after(timeout), request_id);
-        let outcome = asked.instrument(span).await;
-        // A stream keeps the session open by holding a handle of its own.
-        if ours
-            && !<K as Read>::keeps_session(&outcome)
+        let outcome = send(&session, call, deadline, request_id, read)
+            .instrument(span)
+            .await;
+        if is_temporary
+            && !outcome.as_ref().is_ok_and(keeps_session)
             && let Err(error) = session.close().await
         {
-            tracing::warn!(%error, "the session of one call could not be closed");
+            let error = error.report();
+            tracing::warn!(%error, "cannot close the session of one invocation");
         }
         outcome
     }
 }
 
-async fn ask<K: AnswerKind>(
-    session: SandboxSession,
-    call: Call,
+async fn send<T, F>(
+    session: &SandboxSession,
+    call: ServiceCall,
     deadline: Deadline,
     request_id: String,
-) -> Result<<K as Read>::Output, Error> {
-    let started = Instant::now();
-    session.touch();
+    read: impl FnOnce(AgentResponse) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let started_at = Instant::now();
+    session.record_activity();
     let outcome = async {
         let response = session.send(call, deadline).await?;
-        let request_id = request_id::answered(response.headers()).map_or(request_id, str::to_owned);
-        let exchange = Exchange {
+        let response = AgentResponse {
+            request_id: request_id::of_response(response.headers())
+                .map_or(request_id, str::to_owned),
             response,
             session: session.clone(),
             deadline,
-            request_id,
-            started,
+            started_at,
         };
-        if exchange.response.status().is_success() {
-            K::read(exchange).await
+        if response.response.status().is_success() {
+            read(response).await
         } else {
-            Err(failure::explain(exchange).await)
+            Err(error_response::invocation_error(response).await)
         }
     }
     .await
-    .map_err(|error: Error| error.redacted(&session.auth()));
-    session.touch();
-    tracing::debug!(elapsed = ?started.elapsed(), ok = outcome.is_ok(), "agent answered");
+    .map_err(|error: Error| session.auth().redact_error(error));
+    session.record_activity();
+    tracing::debug!(elapsed = ?started_at.elapsed(), ok = outcome.is_ok(), "agent responded");
     outcome
 }
 
-impl<K: AnswerKind + 'static> IntoFuture for Invoke<K> {
-    type Output = Result<<K as Read>::Output, Error>;
+impl IntoFuture for Invoke {
+    type Output = Result<InvocationResponse<Value>, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(self.run(ACCEPT_JSON, AgentResponse::into_value, |_| false))
     }
 }
 
-impl<K> fmt::Debug for Invoke<K> {
+impl fmt::Debug for Invoke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The payload is the caller's business, not the log's.
+        // The request may contain personal data, so it stays out of logs.
         f.debug_struct("Invoke")
-            .field("timeout", &self.timeout)
-            .field("request_id", &self.request_id)
+            .field("timeout", &self.options.timeout)
+            .field("request_id", &self.options.request_id)
             .finish_non_exhaustive()
     }
 }

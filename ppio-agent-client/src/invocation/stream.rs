@@ -1,4 +1,4 @@
-//! An answer, item by item.
+//! The items of an agent's response.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,30 +9,30 @@ use futures_core::Stream;
 use ppio_agent_protocol::ErrorItem;
 use serde_json::Value;
 
-use super::source::{Item, Source};
+use super::items::{ItemReader, StreamItem};
 use crate::error::Error;
 use crate::session::SandboxSession;
 
-/// The items of an agent's answer, as they come.
+/// The items of an agent's response, as they arrive.
 ///
-/// How it ends is never in doubt. After a clean end there is nothing more. Otherwise the last item
-/// is an error: [`Error::Invocation`] if the agent reported one, [`Error::StreamIdle`] if it fell
-/// silent, [`Error::Network`] if the connection was cut, were it in the middle of a character.
+/// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
+/// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Network`] if the connection
+/// broke, even within a character. `None` follows it, and the last item of a complete stream.
 ///
-/// The stream keeps its session open. Dropping it closes the connection, which tells the agent to
-/// stop.
-#[must_use = "a stream is read by polling it"]
+/// The stream keeps its session open. Dropping it closes the connection, which cancels the
+/// invocation.
+#[must_use = "nothing is read until the stream is polled"]
 pub struct InvocationStream {
-    /// `None` once it is over.
-    source: Option<Source>,
+    /// `None` after the end.
+    items: Option<ItemReader>,
     session: SandboxSession,
     request_id: String,
 }
 
 impl InvocationStream {
-    pub(super) fn new(source: Source, session: SandboxSession, request_id: String) -> Self {
+    pub(super) fn new(items: ItemReader, session: SandboxSession, request_id: String) -> Self {
         Self {
-            source: Some(source),
+            items: Some(items),
             session,
             request_id,
         }
@@ -53,47 +53,35 @@ impl InvocationStream {
     }
 
     /// The id under which the agent logs this call.
-    ///
-    /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
-    /// println!("request {}", stream.request_id());
-    /// # Ok(()) });
-    /// ```
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// The session it belongs to.
-    ///
-    /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
-    /// println!("sandbox {}", stream.session().sandbox_id());
-    /// # Ok(()) });
-    /// ```
+    /// The session that the stream belongs to.
     pub fn session(&self) -> &SandboxSession {
         &self.session
     }
+}
 
-    /// The item, or the error that it stands for.
-    fn judge(&self, item: Item) -> Result<Value, Error> {
-        let error = match ErrorItem::from_value(&item.value) {
+impl StreamItem {
+    /// The value of the item, or the error that it reports.
+    fn into_result(self, session: &SandboxSession, request_id: &str) -> Result<Value, Error> {
+        let error = match ErrorItem::from_value(&self.value) {
             Some(error) => error,
-            None if item.is_error => ErrorItem::new(match item.value {
+            None if self.is_error => ErrorItem::new(match self.value {
                 Value::String(text) => text,
                 other => other.to_string(),
             }),
-            None => return Ok(item.value),
+            None => return Ok(self.value),
         };
         let error = Error::Invocation {
-            sandbox_id: self.session.sandbox_id().to_owned(),
+            sandbox_id: session.sandbox_id().to_owned(),
             status: None,
             error_type: error.error_type,
             message: error.error,
-            request_id: Some(error.request_id.unwrap_or_else(|| self.request_id.clone())),
+            request_id: Some(error.request_id.unwrap_or_else(|| request_id.to_owned())),
         };
-        Err(error.redacted(&self.session.auth()))
+        Err(session.auth().redact_error(error))
     }
 }
 
@@ -101,18 +89,18 @@ impl Stream for InvocationStream {
     type Item = Result<Value, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(source) = &mut self.source else {
+        let Some(items) = &mut self.items else {
             return Poll::Ready(None);
         };
-        let item = ready!(source.poll_next(cx));
-        self.session.touch();
+        let item = ready!(items.poll_next(cx));
+        self.session.record_activity();
         let item = match item {
-            Ok(Some(item)) => Some(self.judge(item)),
+            Ok(Some(item)) => Some(item.into_result(&self.session, &self.request_id)),
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         };
         if !matches!(item, Some(Ok(_))) {
-            self.source = None;
+            self.items = None;
         }
         Poll::Ready(item)
     }
@@ -123,7 +111,7 @@ impl fmt::Debug for InvocationStream {
         f.debug_struct("InvocationStream")
             .field("request_id", &self.request_id)
             .field("session", &self.session)
-            .field("over", &self.source.is_none())
+            .field("ended", &self.items.is_none())
             .finish()
     }
 }

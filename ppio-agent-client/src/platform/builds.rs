@@ -1,4 +1,4 @@
-//! The control plane's calls that build templates.
+//! Calls of the control plane that build templates.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,39 +8,41 @@ use http::uri::Authority;
 use http::{Method, Uri};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::call::{Call, Service, Subject};
+use super::call::{Service, ServiceCall};
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::{self, segment};
 use super::sandbox::null_is_empty;
 use crate::error::Error;
-use crate::transport::{Deadline, Meter, Repeat};
+use crate::transport::{Deadline, Idempotency, UploadMeter};
 
-/// The slowest network that an upload is given the time for, in bytes a second.
-const SLOWEST_UPLOAD: u64 = 100_000;
+/// The transfer rate that the time limit of an upload assumes, in bytes per second.
+const MIN_UPLOAD_RATE: u64 = 100_000;
 
-/// A template to be made; its contents come with [`NewBuild`].
+/// A template to create; [`NewBuild`] defines its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewTemplate {
-    /// Its name, perhaps with a tag: `my-agent` or `my-agent:v2`.
+    /// Its name, with an optional tag: `my-agent` or `my-agent:v2`.
     pub name: String,
-    /// More tags for this build.
+    /// Further tags of this build.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Processors of its sandboxes.
+    /// The number of processors of its sandboxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<u32>,
     /// Memory of its sandboxes, in mebibytes.
     #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
-    /// Texts stored with it, where the platform takes them here; an agent's configuration goes under
+    /// Its metadata, where the platform accepts it here; an agent's configuration is under
     /// `agent_runtime`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A template and the build that waits for its contents.
+/// A created template and its build, which has not started.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct BuildTicket {
     /// The template.
     #[serde(rename = "templateID")]
@@ -51,96 +53,98 @@ pub struct BuildTicket {
     /// Its names.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
-    /// Other names that stand for it.
+    /// Its aliases.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub aliases: Vec<String>,
     /// The tags of this build.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub tags: Vec<String>,
-    /// Whether others may use it.
+    /// Whether other accounts may use it.
     #[serde(default)]
     pub public: bool,
 }
 
-/// Whether the platform has the files of a step, and where to put them if not.
+/// Whether the platform has the files of a step, and where to upload them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct FileUpload {
-    /// It has them.
+    /// Whether the platform has them.
     #[serde(default)]
     pub present: bool,
-    /// Where to put them.
+    /// Where to upload them.
     #[serde(default)]
     pub url: Option<String>,
 }
 
-/// What a template is built from.
+/// The contents of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewBuild {
-    /// A container image to begin with.
+    /// The container image to start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_image: Option<String>,
-    /// Or another template.
+    /// The template to start from, instead of an image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_template: Option<String>,
-    /// What to do then, in order.
+    /// The steps, in order.
     pub steps: Vec<BuildStep>,
-    /// The command that runs in every sandbox from its start.
+    /// The command that every sandbox runs when it starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_cmd: Option<String>,
-    /// The command that succeeds once the start command is ready.
+    /// The command that succeeds when the start command is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_cmd: Option<String>,
-    /// Build everything anew, whatever is cached.
+    /// Whether to ignore the cache.
     pub force: bool,
-    /// Texts stored with the template, where the platform takes them here.
+    /// The template's metadata, where the platform accepts it here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// One step of a build.
+/// A step of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildStep {
-    /// What kind of step.
+    /// The kind of the step.
     #[serde(rename = "type")]
     pub kind: StepKind,
     /// Its arguments, as in a Dockerfile.
     pub args: Vec<String>,
-    /// The hash under which its files were uploaded, for `COPY`.
+    /// The hash of its uploaded files, for `COPY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_hash: Option<String>,
-    /// Run it again, whatever is cached.
+    /// Whether to ignore the cache for this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
 
-/// The kinds of steps.
+/// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StepKind {
-    /// Put files in.
+    /// Copy files.
     Copy,
     /// Run a command.
     Run,
     /// Set environment variables.
     Env,
-    /// Change the directory of the steps after it.
+    /// Change the working directory of later steps.
     Workdir,
-    /// Change the user of the steps after it.
+    /// Change the user of later steps.
     User,
 }
 
-/// How far a build is.
+/// The status of a build.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct BuildStatus {
     /// The phase.
     pub status: BuildPhase,
-    /// What it said since the offset that was asked for.
+    /// The log from the requested offset on.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub log_entries: Vec<BuildLog>,
-    /// The same as plain lines.
+    /// The log as plain lines.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub logs: Vec<String>,
     /// Why it failed.
@@ -148,30 +152,30 @@ pub struct BuildStatus {
     pub reason: Option<BuildReason>,
 }
 
-/// Which lines of a build's log to return.
+/// Selects lines of a build's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildLogQuery {
-    /// From this line on.
+    /// The first line.
     pub offset: u64,
-    /// At most so many.
+    /// The maximum number of lines.
     pub limit: Option<u32>,
-    /// Of this level and above: `debug`, `info`, `warn`, `error`.
+    /// The lowest level: `debug`, `info`, `warn`, `error`.
     pub level: Option<String>,
 }
 
-/// The phases of a build.
+/// The phase of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildPhase {
-    /// Not begun.
+    /// It has not started.
     Waiting,
-    /// Under way.
+    /// It is running.
     Building,
-    /// Done: sandboxes can be made.
+    /// It succeeded, and sandboxes can be created.
     Ready,
-    /// Failed.
+    /// It failed.
     Error,
-    /// A word this version does not know.
+    /// A phase that this version does not define.
     Other(String),
 }
 
@@ -188,13 +192,14 @@ impl<'de> Deserialize<'de> for BuildPhase {
     }
 }
 
-/// One line of a build's log.
+/// A line of a build's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct BuildLog {
-    /// When, RFC 3339.
+    /// The time, RFC 3339.
     pub timestamp: String,
-    /// How grave.
+    /// The level.
     pub level: String,
     /// The text.
     pub message: String,
@@ -205,8 +210,9 @@ pub struct BuildLog {
 /// Why a build failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct BuildReason {
-    /// In words.
+    /// The error text.
     pub message: String,
     /// The step that failed.
     pub step: Option<String>,
@@ -220,7 +226,7 @@ fn build_path(template_id: &str, build_id: &str) -> Result<String, Error> {
     ))
 }
 
-/// Whether files can be put there.
+/// Whether it is an http(s) URL without credentials.
 fn is_web_address(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|uri| {
         let has_host = |authority: &Authority| {
@@ -235,7 +241,7 @@ fn template(template_id: &str) -> Subject {
 }
 
 impl ControlPlane {
-    /// Makes a template, or a new build of the one with this name.
+    /// Creates a template, or a new build of the template with this name.
     ///
     /// ```
     /// # use ppio_agent_client::platform::NewTemplate;
@@ -247,18 +253,18 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn create_template(&self, template: &NewTemplate) -> Result<BuildTicket, Error> {
-        let call = Call::post("create template", "/v3/templates")
+        let call = ServiceCall::post("create template", "/v3/templates")
             .json(template)
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         let ticket: BuildTicket = self.service.fetch(self.with_token(call)).await?;
         let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
-        identifiers::answered_id("create template", "templateID", template_id)
-            .and_then(|()| identifiers::answered_id("create template", "buildID", build_id))
-            .map_err(|error| error.redacted(&self.service.auth))?;
+        identifiers::check_response_id("create template", "templateID", template_id)
+            .and_then(|()| identifiers::check_response_id("create template", "buildID", build_id))
+            .map_err(|error| self.service.auth.redact_error(error))?;
         Ok(ticket)
     }
 
-    /// Whether the files with this hash are there, and where to put them if not.
+    /// Whether the platform has the files with this hash, and where to upload them.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -269,23 +275,23 @@ impl ControlPlane {
     pub async fn file_upload(&self, template_id: &str, hash: &str) -> Result<FileUpload, Error> {
         let id = segment("template_id", template_id)?;
         let path = format!("/templates/{id}/files/{}", segment("hash", hash)?);
-        let call = Call::get("prepare upload", path).about(template(template_id));
+        let call = ServiceCall::get("prepare upload", path).about(template(template_id));
         let upload: FileUpload = self.service.fetch(self.with_token(call)).await?;
         if upload
             .url
             .as_deref()
             .is_some_and(|url| !is_web_address(url))
         {
-            // Not quoted: what stands in it may be a signature.
-            let message = "the answer's url is not an http:// or https:// address";
-            return Err(Error::malformed("prepare upload", message));
+            // The URL may contain a signature, so the error does not quote it.
+            let message = "the response's url is not an http:// or https:// address";
+            return Err(Error::protocol("prepare upload", message));
         }
         Ok(upload)
     }
 
-    /// Puts a `.tar.gz` where [`file_upload`](Self::file_upload) said. The API key is not sent
-    /// there: such URLs carry their own signature. A redirect is not followed. It may take longer
-    /// than other calls: as long as it needs at 100 kB/s.
+    /// Uploads a `.tar.gz` to the URL from [`file_upload`](Self::file_upload). The API key is not
+    /// sent, because the URL contains a signature. Redirects are not followed. The time limit grows
+    /// with the size, by 1 s for each 100 kB.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -300,13 +306,11 @@ impl ControlPlane {
         self.upload(url, archive.into(), None).await
     }
 
-    /// [`upload_files`](Self::upload_files) that tells `progress` as it goes how many bytes are
-    /// sent.
+    /// [`upload_files`](Self::upload_files) that calls `progress` with the number of bytes sent.
     ///
-    /// What counts is what the connection has taken, which may be some hundred kilobytes more than
-    /// what has arrived. When a connection breaks and the upload is tried again, the count starts
-    /// again, too. `progress` is called every few kilobytes, in the midst of sending: it must not
-    /// block.
+    /// Bytes count when they are written to the connection, a few hundred kilobytes before they
+    /// arrive. A retry starts from zero. `progress` is called every few kilobytes while sending, so
+    /// it must not block.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -327,11 +331,16 @@ impl ControlPlane {
         archive: impl Into<Bytes>,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let meter = Some(Meter::new(progress));
+        let meter = Some(UploadMeter::new(progress));
         self.upload(url, archive.into(), meter).await
     }
 
-    async fn upload(&self, url: &str, archive: Bytes, meter: Option<Meter>) -> Result<(), Error> {
+    async fn upload(
+        &self,
+        url: &str,
+        archive: Bytes,
+        meter: Option<UploadMeter>,
+    ) -> Result<(), Error> {
         if !is_web_address(url) {
             let message = "must be an http:// or https:// address without a user name or password";
             return Err(Error::validation("url", message));
@@ -341,15 +350,15 @@ impl ControlPlane {
             headers: http::HeaderMap::new(),
             ..self.service.clone()
         };
-        let transfer = Duration::from_secs(archive.len() as u64 / SLOWEST_UPLOAD);
-        let call = Call::new("upload files", Method::PUT, url)
+        let transfer = Duration::from_secs(archive.len() as u64 / MIN_UPLOAD_RATE);
+        let call = ServiceCall::new("upload files", Method::PUT, url)
             .bytes("application/gzip", archive)
             .meter(meter);
         let deadline = Deadline::after(self.service.timeout + transfer);
         storage.send_by(call, deadline).await.map(drop)
     }
 
-    /// Starts the build that a ticket stands for.
+    /// Starts the build of a ticket.
     ///
     /// ```
     /// # use ppio_agent_client::platform::NewBuild;
@@ -367,14 +376,14 @@ impl ControlPlane {
         build: &NewBuild,
     ) -> Result<(), Error> {
         let path = format!("/v2{}", build_path(template_id, build_id)?);
-        let call = Call::post("start build", path)
+        let call = ServiceCall::post("start build", path)
             .json(build)
             .about(template(template_id))
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// How far a build is, and its log from line `logs_offset` on.
+    /// The status of a build, and its log from line `logs_offset` on.
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildPhase;
@@ -398,7 +407,7 @@ impl ControlPlane {
         self.build_status_with(template_id, build_id, &query).await
     }
 
-    /// How far a build is, and the part of its log that is asked for.
+    /// The status of a build, and the selected part of its log.
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildLogQuery;
@@ -406,7 +415,8 @@ impl ControlPlane {
     /// # let platform = client.platform();
     /// # let ticket = integration_tests::ticket(&client).await?;
     /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
-    /// let build = platform.build_status_with(&ticket.template_id, &ticket.build_id, &errors).await?;
+    /// let (template, build) = (&ticket.template_id, &ticket.build_id);
+    /// let build = platform.build_status_with(template, build, &errors).await?;
     /// for line in build.log_entries {
     ///     println!("{}", line.message);
     /// }
@@ -419,7 +429,7 @@ impl ControlPlane {
         query: &BuildLogQuery,
     ) -> Result<BuildStatus, Error> {
         let path = format!("{}/status", build_path(template_id, build_id)?);
-        let call = Call::get("get build status", path)
+        let call = ServiceCall::get("get build status", path)
             .query("logsOffset", query.offset.to_string())
             .query_if("limit", query.limit)
             .query_if("level", query.level.as_deref())

@@ -1,4 +1,4 @@
-//! One call of a service, and the one way to make it.
+//! A call of an HTTP service: the control plane, envd, or an agent.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fault;
-use crate::auth::AuthManager;
+use super::error_response::{Subject, error_from_response};
+use crate::config::AuthManager;
 use crate::error::Error;
-use crate::transport::{BodyLimit, Deadline, Meter, Outgoing, Repeat, ResponseBody, Transport};
+use crate::transport::{
+    BodyLimit, Deadline, Idempotency, PreparedRequest, ResponseBody, Transport, UploadMeter,
+};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -27,35 +29,27 @@ pub(super) fn encode(text: &str) -> String {
 
 const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERSION"));
 
-/// What a call is about: what it means if that is not found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Subject {
-    Nothing,
-    Sandbox(String),
-    Template(String),
-}
-
-/// A call that has not been made yet.
+/// A request to a service, before its address and headers are added.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ServiceCall {
     operation: &'static str,
     method: Method,
     path: String,
     headers: HeaderMap,
     body: Result<Bytes, serde_json::Error>,
     subject: Subject,
-    repeat: Repeat,
+    idempotency: Idempotency,
     queue: bool,
-    meter: Option<Meter>,
+    meter: Option<UploadMeter>,
     limit: Option<BodyLimit>,
 }
 
-impl Call {
+impl ServiceCall {
     pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
-        // By their definition (RFC 9110, 9.2.2) these can be repeated; POST must say so.
-        let repeat = match method {
-            Method::GET | Method::PUT | Method::DELETE => Repeat::Safe,
-            _ => Repeat::IfUnsent,
+        // These are idempotent by definition (RFC 9110, section 9.2.2); a POST has to declare it.
+        let idempotency = match method {
+            Method::GET | Method::PUT | Method::DELETE => Idempotency::Safe,
+            _ => Idempotency::IfUnsent,
         };
         Self {
             operation,
@@ -64,7 +58,7 @@ impl Call {
             headers: HeaderMap::new(),
             body: Ok(Bytes::new()),
             subject: Subject::Nothing,
-            repeat,
+            idempotency,
             queue: true,
             meter: None,
             limit: None,
@@ -104,13 +98,13 @@ impl Call {
         self
     }
 
-    /// Headers that take the place of those set so far.
+    /// Adds headers, which replace those set so far.
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    /// Headers for those that are not set yet.
+    /// Adds headers that are not set yet.
     pub(crate) fn default_headers(mut self, headers: HeaderMap) -> Self {
         let set = std::mem::replace(&mut self.headers, headers);
         self.headers.extend(set);
@@ -139,16 +133,19 @@ impl Call {
         Self { subject, ..self }
     }
 
-    pub(crate) fn repeat(self, repeat: Repeat) -> Self {
-        Self { repeat, ..self }
+    pub(crate) fn idempotency(self, idempotency: Idempotency) -> Self {
+        Self {
+            idempotency,
+            ..self
+        }
     }
 
-    /// Tells how much of the body is sent.
-    pub(crate) fn meter(self, meter: Option<Meter>) -> Self {
+    /// Reports how much of the body is sent.
+    pub(crate) fn meter(self, meter: Option<UploadMeter>) -> Self {
         Self { meter, ..self }
     }
 
-    /// Reads no more of the answer than this, instead of what the service allows.
+    /// The size limit of the response, instead of the service's.
     pub(crate) fn limit(self, limit: BodyLimit) -> Self {
         Self {
             limit: Some(limit),
@@ -156,7 +153,7 @@ impl Call {
         }
     }
 
-    /// Goes ahead of calls that wait for a connection.
+    /// Does not wait while the maximum of requests is active.
     pub(crate) fn without_queue(self) -> Self {
         Self {
             queue: false,
@@ -165,43 +162,44 @@ impl Call {
     }
 }
 
-/// An HTTP service: its address, what every call to it carries, and how long calls may take.
+/// An HTTP service: its address, the headers of every call, and limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) transport: Transport,
-    /// Scheme and authority, perhaps the start of a path; no slash at its end.
+    /// Scheme, authority and perhaps the start of a path, without a slash at the end.
     pub(crate) base: String,
     pub(crate) headers: HeaderMap,
     pub(crate) auth: AuthManager,
     pub(crate) timeout: Duration,
-    /// The most that is read of an answer.
+    /// The size limit of a response.
     pub(crate) limit: BodyLimit,
-    /// Why there is no such service; no call is made then.
-    pub(crate) refused: Option<String>,
+    /// Why the address is invalid; calls fail with it and send nothing.
+    pub(crate) invalid_address: Option<String>,
 }
 
 impl Service {
-    /// Makes the call, and returns the whole answer if it is a success.
-    pub(crate) async fn send(&self, call: Call) -> Result<Response<Bytes>, Error> {
+    /// Sends the call and returns the response of a success.
+    pub(crate) async fn send(&self, call: ServiceCall) -> Result<Response<Bytes>, Error> {
         self.send_by(call, Deadline::after(self.timeout)).await
     }
 
     pub(crate) async fn send_by(
         &self,
-        call: Call,
+        call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
-        let (outgoing, subject) = self.outgoing(call)?;
-        // Boxed for its size: whatever awaits a call of the platform would carry it along.
-        let response = Box::pin(self.transport.call(&outgoing, deadline)).await?;
-        tracing::trace!(operation = %outgoing.operation, status = response.status().as_u16(), "answered");
+        let (prepared, subject) = self.prepare(call)?;
+        // Boxed because the future is large, and would be part of every caller's.
+        let response = Box::pin(self.transport.call(&prepared, deadline)).await?;
+        let status = response.status().as_u16();
+        tracing::trace!(operation = %prepared.operation, status, "response received");
         if response.status().is_success() {
             return Ok(response);
         }
         let (head, body) = (response.status(), response.body());
         let headers = response.headers();
-        Err(fault::of(
-            &outgoing.operation,
+        Err(error_from_response(
+            &prepared.operation,
             &subject,
             &self.auth,
             head,
@@ -210,34 +208,34 @@ impl Service {
         ))
     }
 
-    /// Makes the call and reads the JSON of its answer.
-    pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+    /// Sends the call and parses the JSON of its response.
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: ServiceCall) -> Result<T, Error> {
         let operation = call.operation;
         let response = self.send(call).await?;
         self.read(operation, &response)
     }
 
-    /// Reads the JSON of an answer.
+    /// Parses the JSON of a response.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         operation: &str,
         response: &Response<Bytes>,
     ) -> Result<T, Error> {
-        json(operation, response.body()).map_err(|error| error.redacted(&self.auth))
+        read_json(operation, response.body()).map_err(|error| self.auth.redact_error(error))
     }
 
-    /// Makes the call and returns the answer with its body unread, whatever its status.
+    /// Sends the call and returns the response with any status and its body unread.
     pub(crate) async fn open(
         &self,
-        call: Call,
+        call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
-        let (outgoing, _) = self.outgoing(call)?;
-        self.transport.open(&outgoing, deadline).await
+        let (prepared, _) = self.prepare(call)?;
+        self.transport.open(&prepared, deadline).await
     }
 
-    fn outgoing(&self, call: Call) -> Result<(Outgoing, Subject), Error> {
-        if let Some(why) = &self.refused {
+    fn prepare(&self, call: ServiceCall) -> Result<(PreparedRequest, Subject), Error> {
+        if let Some(why) = &self.invalid_address {
             return Err(Error::validation("address", why.as_str()));
         }
         let url = format!("{}{}", self.base, call.path);
@@ -254,21 +252,24 @@ impl Service {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.extend(self.headers.clone());
         headers.extend(call.headers);
-        let outgoing = Outgoing {
+        let prepared = PreparedRequest {
             operation: call.operation.to_owned(),
             request,
-            repeat: call.repeat,
+            idempotency: call.idempotency,
             queue: call.queue,
             meter: call.meter,
             limit: call.limit.unwrap_or(self.limit),
         };
-        Ok((outgoing, call.subject))
+        Ok((prepared, call.subject))
     }
 }
 
-/// Reads JSON that a service sent; the error names the field that does not fit.
-pub(crate) fn json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
+/// Parses the JSON of a response; the error names the field that does not match.
+pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::malformed(operation, format!("the answer is not as expected: {error}"))
+        Error::protocol(
+            operation,
+            format!("the response is not as expected: {error}"),
+        )
     })
 }

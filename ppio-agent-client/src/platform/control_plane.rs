@@ -1,20 +1,20 @@
-//! The control plane: makes, lists and ends sandboxes and templates.
+//! The client of the control plane.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header};
 use ppio_agent_protocol::headers;
 
-use super::call::{Call, Service};
-use crate::auth::AuthManager;
+use super::call::{Service, ServiceCall};
+use crate::config::AuthManager;
 use crate::transport::{BodyLimit, Transport};
 
-/// The most that is read of one answer: a long list of templates has some megabytes.
-const LIMIT: usize = 16 * 1024 * 1024;
+/// The size limit of one response: a long list of templates has a few megabytes.
+const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 
-/// A client of the control plane. Cheap to clone.
+/// The control plane, which manages sandboxes and templates. Cheap to clone.
 ///
-/// Its calls come in groups: sandboxes, logs and metrics, templates, builds, tags.
+/// Its methods cover sandboxes, their logs and metrics, templates, builds, and tags.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
     pub(super) service: Service,
@@ -37,15 +37,15 @@ impl ControlPlane {
                 headers: HeaderMap::from_iter([(key, auth.key_header())]),
                 auth,
                 timeout,
-                limit: BodyLimit::fixed(LIMIT),
-                refused: None,
+                limit: BodyLimit::fixed(MAX_RESPONSE),
+                invalid_address: None,
             },
             legacy,
         }
     }
 
-    /// Calls about templates want the token beside the key.
-    pub(super) fn with_token(&self, call: Call) -> Call {
+    /// Adds the token, which calls about templates require beside the key.
+    pub(super) fn with_token(&self, call: ServiceCall) -> ServiceCall {
         call.header(header::AUTHORIZATION, self.service.auth.token_header())
     }
 }

@@ -1,47 +1,48 @@
-//! Where the control plane and the sandboxes are.
+//! The addresses of the control plane and of the sandboxes.
 
 use http::{HeaderMap, HeaderValue, Uri};
 use ppio_agent_protocol::headers;
 
 use super::identifiers::{is_at_or_below, is_domain, sandbox_id};
 use crate::config::ClientConfig;
-use crate::environment::{Settings, Vendor};
+use crate::config::{EnvironmentSettings, Vendor};
 use crate::error::Error;
 use crate::transport::is_loopback;
 
-/// PPIO's cloud: these, and their regions below them. Its contract is that agents are sent the key.
+/// The domains of PPIO's cloud, with regions as their subdomains. By its contract, agents are sent
+/// the API key.
 const PPIO_CLOUD: [&str; 3] = [
     "sandbox.ppio.cn",
     "sandbox.ppio.com",
     "sandbox-test.ppio.cn",
 ];
 
-/// On these the sandbox id is `{sandboxID}-{clientID}`, and envd has no access token.
+/// Domains where the sandbox id is `{sandboxID}-{clientID}` and envd has no access token.
 const LEGACY_DOMAINS: [&str; 2] = ["sandbox.ppio.cn", "sandbox-test.ppio.cn"];
 
-/// Which sandbox, and under which domain.
+/// The address of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxAddress {
     /// The sandbox's id.
     pub sandbox_id: String,
-    /// The domain the platform named for it; `None` stands for the client's own.
+    /// The domain that the platform sent for it; `None`: the client's.
     pub domain: Option<String>,
 }
 
 impl SandboxAddress {
-    /// Why no host can be made of it, if so. Answers of the control plane were checked before; this
-    /// is for addresses that callers make.
-    pub(crate) fn unusable(&self) -> Option<String> {
+    /// Why the address is invalid, if it is. Responses of the control plane are checked when they
+    /// are read; this check is for addresses that callers construct.
+    pub(crate) fn validation_error(&self) -> Option<String> {
         if let Err(Error::Validation { message, .. }) = sandbox_id(&self.sandbox_id) {
             return Some(message);
         }
         let domain = self.domain.as_deref()?;
-        (!is_domain(domain)).then(|| format!("{domain:?} is no domain"))
+        (!is_domain(domain)).then(|| format!("{domain:?} is not a host name with an optional port"))
     }
 }
 
 impl Vendor {
-    /// Where its sandboxes are if nothing says otherwise.
+    /// The domain of its sandboxes, unless it is configured.
     fn default_domain(self) -> &'static str {
         match self {
             Self::Ppio => "sandbox.ppio.cn",
@@ -49,13 +50,13 @@ impl Vendor {
         }
     }
 
-    /// The vendor that a host belongs to, if it is one of these.
+    /// The vendor of a host, if it is one of these.
     fn of_host(host: &str) -> Option<Self> {
-        let below = |parents: &[&str]| parents.iter().any(|parent| is_at_or_below(host, parent));
-        if below(&["ppio.cn", "ppio.com"]) {
+        let is_under = |parents: &[&str]| parents.iter().any(|parent| is_at_or_below(host, parent));
+        if is_under(&["ppio.cn", "ppio.com"]) {
             return Some(Self::Ppio);
         }
-        below(&["e2b.app", "e2b.dev", "e2b.pro"]).then_some(Self::E2b)
+        is_under(&["e2b.app", "e2b.dev", "e2b.pro"]).then_some(Self::E2b)
     }
 
     fn name(self) -> &'static str {
@@ -65,14 +66,14 @@ impl Vendor {
         }
     }
 
-    /// Refuses to use its key with a host of the other vendor.
+    /// Rejects a host of the other vendor.
     fn check_host(self, host: &str) -> Result<(), Error> {
         match Self::of_host(host) {
             Some(other) if other != self => {
                 let (own, others) = (self.prefix(), other.prefix());
                 let message = format!(
-                    "{own}_API_KEY is a key of {} and is not sent to {host}, which is {}'s: set \
-                     {others}_API_KEY, or name the platform of the key with {own}_DOMAIN",
+                    "{own}_API_KEY is a key of {} and is not sent to {host}, a host of {}; set \
+                     {others}_API_KEY, or set {own}_DOMAIN to the platform of the key",
                     self.name(),
                     other.name(),
                 );
@@ -86,28 +87,31 @@ impl Vendor {
     }
 }
 
-/// The addresses a client works with, resolved once.
+/// The addresses that a client uses, resolved once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoints {
+pub(crate) struct PlatformEndpoints {
     control_plane: String,
     domain: String,
     sandbox_url: Option<String>,
     debug: bool,
-    /// What the caller said about sending the key to agents.
+    /// The configuration of sending the key to agents.
     send_api_key: Option<bool>,
-    /// Whether sandboxes on PPIO's cloud are what the caller meant: the key is not another vendor's,
-    /// and the control plane is not elsewhere while the domain is PPIO's by default alone.
+    /// Whether sandboxes may be on PPIO's cloud: the key is PPIO's, and the control plane is on the
+    /// cloud unless the domain is configured.
     may_be_cloud: bool,
 }
 
-impl Endpoints {
-    pub(crate) fn resolve(config: &ClientConfig, settings: &Settings) -> Result<Self, Error> {
+impl PlatformEndpoints {
+    pub(crate) fn resolve(
+        config: &ClientConfig,
+        settings: &EnvironmentSettings,
+    ) -> Result<Self, Error> {
         let debug = config.debug.or(settings.debug).unwrap_or(false);
         let domain = config.domain.clone().or_else(|| settings.domain.clone());
         let domain_is_given = domain.is_some();
         let domain = domain.unwrap_or_else(|| settings.vendor.default_domain().to_owned());
         if !is_domain(&domain) {
-            let message = format!("{domain:?} is no domain");
+            let message = format!("{domain:?} is not a host name with an optional port");
             return Err(Error::validation("domain", message));
         }
         let control_plane = match (&config.base_url, &settings.api_url) {
@@ -127,8 +131,8 @@ impl Endpoints {
             && settings.api_url.is_none()
             && !debug
         {
-            let message = "is not used with a key that is given in code, which is taken for PPIO's: \
-                           give the address in code as well, or in PPIO_DOMAIN";
+            let message = "is not used with a key that is set in code, which counts as PPIO's: set the \
+                           address in code as well, or in PPIO_DOMAIN";
             return Err(Error::validation(variable, message));
         }
         if settings.api_key.is_some() {
@@ -151,13 +155,13 @@ impl Endpoints {
         })
     }
 
-    /// Whether the agent at this address is sent the API key. `url` is the address's, as
-    /// [`port_of`](Self::port_of) makes it.
+    /// Whether the agent at this address is sent the API key. `url` is the result of
+    /// [`port_of`](Self::port_of).
     ///
-    /// The control plane says where a sandbox is, so its domain has to be one that the caller has
-    /// named: the configured one, or a region of PPIO's cloud where that is configured.
+    /// The control plane sends the domain of a sandbox, so it must match the configuration: it is
+    /// the configured domain, a subdomain, or a region of PPIO's cloud if that is configured.
     pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
-        let is_named = self.sandbox_url.is_some()
+        let is_configured = self.sandbox_url.is_some()
             || self.debug
             || address.domain.as_deref().is_none_or(|domain| {
                 is_at_or_below(domain, &self.domain)
@@ -165,14 +169,14 @@ impl Endpoints {
             });
         let is_contract =
             self.may_be_cloud && url.starts_with("https://") && is_ppio_cloud(host_of(url));
-        is_named && self.send_api_key.unwrap_or(is_contract)
+        is_configured && self.send_api_key.unwrap_or(is_contract)
     }
 
     pub(crate) fn control_plane(&self) -> &str {
         &self.control_plane
     }
 
-    /// Whether this is one of the platform's older installations.
+    /// Whether this is an older installation of the platform.
     pub(crate) fn is_legacy(&self) -> bool {
         LEGACY_DOMAINS.contains(&self.domain.as_str())
     }
@@ -205,7 +209,7 @@ fn is_ppio_cloud(host: &str) -> bool {
     PPIO_CLOUD.iter().any(|cloud| is_at_or_below(host, cloud))
 }
 
-/// The host in a URL or domain that was made or checked here, without its port.
+/// The host of a valid URL or domain, without its port.
 fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -219,7 +223,7 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-/// A platform on this machine has no certificate that anyone would trust.
+/// A platform on this machine has no trusted certificate.
 fn scheme_of(domain: &str) -> &'static str {
     if is_loopback(without_port(domain)) {
         "http"
@@ -228,7 +232,7 @@ fn scheme_of(domain: &str) -> &'static str {
     }
 }
 
-/// A URL that paths can be put behind.
+/// Checks a URL that paths are appended to.
 fn base(field: &str, url: &str) -> Result<String, Error> {
     let invalid = |message: &str| Error::validation(field, format!("{url:?} {message}"));
     let uri: Uri = url
@@ -244,8 +248,9 @@ fn base(field: &str, url: &str) -> Result<String, Error> {
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'));
     if has_credentials {
-        let message = "must not hold a user name or password, the API key is the only credential";
-        // Not quoted: what stands in it is a secret.
+        let message =
+            "must not contain a user name or password, the API key is the only credential";
+        // The URL contains a secret, so the error does not quote it.
         return Err(Error::validation(field, message));
     }
     Ok(url.trim_end_matches('/').to_owned())
@@ -255,8 +260,8 @@ fn base(field: &str, url: &str) -> Result<String, Error> {
 mod tests {
     use super::*;
 
-    fn endpoints(config: &ClientConfig) -> Endpoints {
-        Endpoints::resolve(config, &Settings::default()).expect("well formed")
+    fn endpoints(config: &ClientConfig) -> PlatformEndpoints {
+        PlatformEndpoints::resolve(config, &EnvironmentSettings::default()).expect("well formed")
     }
 
     fn address(domain: Option<&str>) -> SandboxAddress {
@@ -267,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_has_a_host_of_its_own() {
+    fn every_port_has_its_own_host() {
         let cloud = endpoints(&ClientConfig {
             domain: Some("cn-beijing-1.sandbox.ppio.com".into()),
             ..ClientConfig::default()
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_for_all_is_told_by_headers_where_to_go() {
+    fn headers_route_where_all_sandboxes_share_one_url() {
         let single = endpoints(&ClientConfig {
             sandbox_url: Some("http://127.0.0.1:9000/".into()),
             ..ClientConfig::default()
@@ -297,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_is_this_machine() {
+    fn debug_uses_this_machine() {
         let debug = endpoints(&ClientConfig {
             debug: Some(true),
             ..ClientConfig::default()
@@ -309,16 +314,20 @@ mod tests {
         );
     }
 
-    /// Whether an agent on the answered domain is sent the key, with this configuration.
-    fn gets_key(config: &ClientConfig, settings: &Settings, domain: Option<&str>) -> bool {
-        let endpoints = Endpoints::resolve(config, settings).expect("well formed");
+    /// Whether an agent on the domain of a response is sent the key, with this configuration.
+    fn gets_key(
+        config: &ClientConfig,
+        settings: &EnvironmentSettings,
+        domain: Option<&str>,
+    ) -> bool {
+        let endpoints = PlatformEndpoints::resolve(config, settings).expect("well formed");
         let address = address(domain);
         let (url, _) = endpoints.port_of(&address, 8080);
         endpoints.agent_gets_key(&address, &url)
     }
 
     #[test]
-    fn the_key_goes_to_agents_of_the_cloud_and_elsewhere_as_the_caller_says() {
+    fn the_key_is_sent_to_agents_of_the_cloud_and_elsewhere_if_configured() {
         let config =
             |domain: Option<&str>, base_url: Option<&str>, send: Option<bool>| ClientConfig {
                 domain: domain.map(str::to_owned),
@@ -330,7 +339,7 @@ mod tests {
         let (own, elsewhere) = (Some("agents.example"), Some("https://api.other.example"));
         let evil = Some("evil.example");
         let table = [
-            // The cloud, its regions, and what only looks like it.
+            // The cloud, its regions, and domains that resemble it.
             (config(None, None, None), None, true),
             (config(None, None, None), region, true),
             (config(region, None, None), None, true),
@@ -344,7 +353,7 @@ mod tests {
             ),
             (config(None, None, None), Some("ppio.cn"), false),
             (config(None, None, Some(false)), None, false),
-            // Any other platform: only if that is said, and only on its own domain.
+            // Any other platform: only if configured, and only on its own domain.
             (config(own, None, None), None, false),
             (config(own, None, None), region, false),
             (config(own, None, Some(true)), None, true),
@@ -366,26 +375,26 @@ mod tests {
                 Some("localhost:3001"),
                 false,
             ),
-            // Another control plane, whose sandboxes are on the cloud by the default domain alone.
+            // Another control plane, with sandboxes on the cloud only by the default domain.
             (config(None, elsewhere, None), None, false),
         ];
         for (config, domain, expected) in table {
-            let settings = Settings::default();
+            let settings = EnvironmentSettings::default();
             assert_eq!(
                 gets_key(&config, &settings, domain),
                 expected,
                 "{config:?} {domain:?}"
             );
         }
-        let said = Settings {
+        let said = EnvironmentSettings {
             send_api_key_to_agents: Some(true),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         assert!(gets_key(&config(own, None, None), &said, None));
         assert!(!gets_key(&config(own, None, Some(false)), &said, None));
-        let e2b = Settings {
+        let e2b = EnvironmentSettings {
             vendor: Vendor::E2b,
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
         assert!(!gets_key(&ClientConfig::default(), &e2b, None));
         for url in ["http://gate.sandbox.ppio.cn", "https://gate.example"] {
@@ -393,19 +402,23 @@ mod tests {
                 sandbox_url: Some(url.into()),
                 ..ClientConfig::default()
             };
-            assert!(!gets_key(&config, &Settings::default(), None), "{url}");
+            assert!(
+                !gets_key(&config, &EnvironmentSettings::default(), None),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn a_key_of_one_vendor_is_not_used_with_a_host_of_another() {
-        let settings = |vendor: Vendor, url: Option<&str>| Settings {
+        let settings = |vendor: Vendor, url: Option<&str>| EnvironmentSettings {
             vendor,
             api_key: Some("key".into()),
             api_url: url.map(str::to_owned),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
-        let e2b = Endpoints::resolve(&ClientConfig::default(), &settings(Vendor::E2b, None));
+        let e2b =
+            PlatformEndpoints::resolve(&ClientConfig::default(), &settings(Vendor::E2b, None));
         assert_eq!(
             e2b.expect("E2B's own").control_plane(),
             "https://api.e2b.app"
@@ -421,13 +434,16 @@ mod tests {
             (Vendor::Ppio, "https://api.e2b.dev"),
         ] {
             let refused =
-                Endpoints::resolve(&ClientConfig::default(), &settings(vendor, Some(url)));
+                PlatformEndpoints::resolve(&ClientConfig::default(), &settings(vendor, Some(url)));
             let error = refused.expect_err(url).to_string();
             assert!(error.contains(vendor.prefix()), "{error}");
         }
         let url = Some("https://api.self-hosted.example");
         for vendor in [Vendor::E2b, Vendor::Ppio] {
-            assert!(Endpoints::resolve(&ClientConfig::default(), &settings(vendor, url)).is_ok());
+            assert!(
+                PlatformEndpoints::resolve(&ClientConfig::default(), &settings(vendor, url))
+                    .is_ok()
+            );
         }
         for config in [
             ClientConfig {
@@ -439,18 +455,19 @@ mod tests {
                 ..ClientConfig::default()
             },
         ] {
-            let refused = Endpoints::resolve(&config, &settings(Vendor::E2b, None));
+            let refused = PlatformEndpoints::resolve(&config, &settings(Vendor::E2b, None));
             assert!(matches!(refused, Err(Error::Authentication { .. })));
         }
     }
 
     #[test]
-    fn an_address_of_another_vendor_is_not_passed_over_in_silence() {
-        let settings = Settings {
+    fn an_unused_address_of_another_vendor_is_an_error() {
+        let settings = EnvironmentSettings {
             unused_address: Some("E2B_DOMAIN"),
-            ..Settings::default()
+            ..EnvironmentSettings::default()
         };
-        let error = Endpoints::resolve(&ClientConfig::default(), &settings).expect_err("ambiguous");
+        let error =
+            PlatformEndpoints::resolve(&ClientConfig::default(), &settings).expect_err("ambiguous");
         assert!(
             error.to_string().starts_with("invalid E2B_DOMAIN"),
             "{error}"
@@ -459,11 +476,11 @@ mod tests {
             base_url: Some("http://localhost:3000".into()),
             ..ClientConfig::default()
         };
-        assert!(Endpoints::resolve(&said, &settings).is_ok());
+        assert!(PlatformEndpoints::resolve(&said, &settings).is_ok());
     }
 
     #[test]
-    fn what_is_no_address_is_named() {
+    fn an_invalid_address_is_named() {
         for (field, config) in [
             (
                 "base_url",
@@ -501,7 +518,8 @@ mod tests {
                 },
             ),
         ] {
-            let error = Endpoints::resolve(&config, &Settings::default()).expect_err(field);
+            let error = PlatformEndpoints::resolve(&config, &EnvironmentSettings::default())
+                .expect_err(field);
             assert!(error.to_string().contains(field), "{error}");
         }
     }

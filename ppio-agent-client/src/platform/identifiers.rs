@@ -1,29 +1,29 @@
-//! Ids and host names: what may stand in a path or in a host, whoever it comes from.
+//! Validation of ids and host names, from callers and from responses.
 //!
-//! An id becomes a segment of a path and a part of a host name, and the control plane's answers are
-//! as much input as a caller's argument: `x.evil:19002/?` for an id would send a sandbox's traffic,
-//! with the tokens in its headers, to another host.
+//! An id becomes a segment of a path and a label of a host name. With the id `x.evil:19002/?`, a
+//! response of the control plane would send a sandbox's traffic, and the tokens in its headers, to
+//! another host.
 
 use super::call::encode;
 use crate::error::Error;
 
-/// Ids are some twenty characters long; two of them joined are on older platforms.
-const LONGEST_ID: usize = 128;
+/// Ids have about 20 characters; older platforms join two of them.
+const MAX_ID: usize = 128;
 
 /// The longest host name of DNS, and a port.
-const LONGEST_DOMAIN: usize = 253 + ":65535".len();
+const MAX_DOMAIN: usize = 253 + ":65535".len();
 
-/// The longest piece of a value that goes into an error.
-const EXCERPT: usize = 60;
+/// How many characters of a value an error quotes.
+const MAX_QUOTE: usize = 60;
 
 const ID_RULE: &str = "is not an id, which is 1 to 128 ASCII letters, digits, `-` and `_`";
 
 fn is_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Whether `text` is a host name with an optional port, and nothing else.
+/// Whether `text` is a host name with an optional port.
 pub(super) fn is_domain(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -37,10 +37,10 @@ pub(super) fn is_domain(text: &str) -> bool {
         port.bytes().all(|byte| byte.is_ascii_digit())
             && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
-    text.len() <= LONGEST_DOMAIN && host.split('.').all(is_label) && port.is_none_or(is_port)
+    text.len() <= MAX_DOMAIN && host.split('.').all(is_label) && port.is_none_or(is_port)
 }
 
-/// Whether `domain` is `parent` or a domain below it, by whole labels; the ports have to be the same.
+/// Whether `domain` is `parent` or a subdomain of it, with the same port.
 pub(super) fn is_at_or_below(domain: &str, parent: &str) -> bool {
     let (domain, parent) = (domain.as_bytes(), parent.as_bytes());
     let Some(start) = domain.len().checked_sub(parent.len()) else {
@@ -50,13 +50,13 @@ pub(super) fn is_at_or_below(domain: &str, parent: &str) -> bool {
 }
 
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
 }
 
-/// The id of a sandbox that a caller gave.
+/// Checks a sandbox id from a caller.
 pub(super) fn sandbox_id(id: &str) -> Result<&str, Error> {
     if is_id(id) {
         return Ok(id);
@@ -65,55 +65,55 @@ pub(super) fn sandbox_id(id: &str) -> Result<&str, Error> {
     Err(Error::validation("sandbox_id", message))
 }
 
-/// An id or alias that a caller gave, as one segment of a path.
+/// Encodes an id or alias from a caller as one segment of a path.
 ///
-/// Encoding is not enough: `.` and `..` cannot be encoded, and an empty segment is a call of another
+/// Encoding alone is not enough: `.` and `..` cannot be encoded, and an empty segment is another
 /// route.
 pub(super) fn segment(field: &str, text: &str) -> Result<String, Error> {
     if !text.contains('/') {
         return name(field, text);
     }
-    let message = format!("{} must not hold a `/`", excerpt(text));
+    let message = format!("{} must not contain `/`", excerpt(text));
     Err(Error::validation(field, message))
 }
 
-/// The same for a name, which may stand behind its owner's: `team/agent`.
+/// The same for a name, which may have an owner: `team/agent`.
 pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
     check_name(field, text)?;
     Ok(encode(text))
 }
 
-/// Refuses a name that would be another route.
+/// Rejects a name that would be another route.
 pub(crate) fn check_name(field: &str, text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::validation(field, "must not be empty"));
     }
-    let names_nothing = |part: &str| matches!(part, "" | "." | "..");
-    if text.split('/').any(names_nothing) || text.chars().any(char::is_control) {
+    let is_relative = |part: &str| matches!(part, "" | "." | "..");
+    if text.split('/').any(is_relative) || text.chars().any(char::is_control) {
         let message = format!("{} is not an id, an alias or a name", excerpt(text));
         return Err(Error::validation(field, message));
     }
     Ok(())
 }
 
-/// Refuses an answer whose `field` is not an id.
-pub(super) fn answered_id(operation: &str, field: &str, id: &str) -> Result<(), Error> {
+/// Rejects a response whose `field` is not an id.
+pub(super) fn check_response_id(operation: &str, field: &str, id: &str) -> Result<(), Error> {
     if is_id(id) {
         return Ok(());
     }
-    let message = format!("the answer's {field} {} {ID_RULE}", excerpt(id));
-    Err(Error::malformed(operation, message))
+    let message = format!("the response's {field} {} {ID_RULE}", excerpt(id));
+    Err(Error::protocol(operation, message))
 }
 
-/// Refuses an answer whose domain is more than a host name with an optional port.
-pub(super) fn answered_domain(operation: &str, domain: Option<&str>) -> Result<(), Error> {
+/// Rejects a response whose domain is not a host name with an optional port.
+pub(super) fn check_response_domain(operation: &str, domain: Option<&str>) -> Result<(), Error> {
     match domain.filter(|domain| !domain.is_empty()) {
         Some(domain) if !is_domain(domain) => {
             let message = format!(
-                "the answer's domain {} is not a host name with an optional port",
+                "the response's domain {} is not a host name with an optional port",
                 excerpt(domain)
             );
-            Err(Error::malformed(operation, message))
+            Err(Error::protocol(operation, message))
         }
         _ => Ok(()),
     }
@@ -123,7 +123,7 @@ pub(super) fn answered_domain(operation: &str, domain: Option<&str>) -> Result<(
 mod tests {
     use super::*;
 
-    /// What must not be an id, a segment or a domain.
+    /// Values that are neither an id nor a segment nor a domain.
     const HOSTILE: [&str; 17] = [
         "",
         ".",
@@ -158,14 +158,14 @@ mod tests {
             assert!(!is_id(id), "{id:?}");
             assert!(sandbox_id(id).is_err(), "{id:?}");
             assert!(
-                answered_id("get sandbox", "sandboxID", id).is_err(),
+                check_response_id("get sandbox", "sandboxID", id).is_err(),
                 "{id:?}"
             );
         }
     }
 
     #[test]
-    fn a_domain_is_a_host_name_and_perhaps_a_port() {
+    fn a_domain_is_a_host_name_with_an_optional_port() {
         for domain in [
             "sandbox.ppio.cn",
             "localhost:3000",
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_below_another_by_whole_labels() {
+    fn a_subdomain_adds_whole_labels() {
         for (domain, parent) in [
             ("sandbox.ppio.cn", "sandbox.ppio.cn"),
             ("us-1.SANDBOX.ppio.cn", "sandbox.ppio.cn"),

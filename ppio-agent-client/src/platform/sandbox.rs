@@ -1,4 +1,4 @@
-//! Sandboxes, as the control plane describes them.
+//! Sandboxes in requests and responses of the control plane.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,33 +9,33 @@ use serde_json::{Map, Value};
 
 use super::endpoints::SandboxAddress;
 use super::identifiers;
+use crate::config::{NamesOnly, Secret};
 use crate::error::Error;
-use crate::secret::{NamesOnly, Secret};
 
-/// A sandbox to be made.
+/// A sandbox to create.
 ///
-/// Its `Debug` output tells the names of environment variables, not their values.
+/// Its `Debug` output contains the names of environment variables, not their values.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewSandbox {
     /// The template's id or alias.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// How long it lives unless it is refreshed; sent in whole seconds, at least one.
+    /// How long it lives unless it is refreshed; rounded up to whole seconds, at least one.
     #[serde(serialize_with = "whole_seconds")]
     pub timeout: Duration,
-    /// Pause instead of kill when the time is up.
+    /// Whether it is paused instead of killed when it expires.
     pub auto_pause: bool,
-    /// Environment variables of everything that runs in it.
+    /// Environment variables of every process in it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env_vars: BTreeMap<String, String>,
-    /// Facts to find it by.
+    /// Metadata by which it can be found.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Whether envd asks for a token; the platform's default if `None`.
+    /// Whether envd requires a token; `None`: the platform's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure: Option<bool>,
-    /// Whether it may reach the internet; the platform's default if `None`.
+    /// Whether it has internet access; `None`: the platform's default.
     #[serde(
         rename = "allow_internet_access",
         skip_serializing_if = "Option::is_none"
@@ -44,7 +44,7 @@ pub struct NewSandbox {
     /// Volumes to mount.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
-    /// Fields this version has no name for, sent as they are.
+    /// Further fields, for parameters that this version does not define.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -89,64 +89,59 @@ impl fmt::Debug for NewSandbox {
     }
 }
 
-/// A volume and where it appears in the sandbox.
+/// A volume and its mount point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeMount {
-    /// The volume.
+    /// The name of the volume.
     pub name: String,
     /// The directory in the sandbox.
     pub path: String,
 }
 
-/// The platform counts in seconds; less than one would end a sandbox at once.
+/// The platform counts in seconds; zero would kill a sandbox at once.
 fn whole_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seconds(*duration))
 }
 
-/// Rounded up: a caller who asks for 1.5 s gets no less.
+/// Whole seconds, rounded up, at least one.
 pub(super) fn seconds(duration: Duration) -> u64 {
     let partial = u64::from(duration.subsec_nanos() > 0);
     duration.as_secs().saturating_add(partial).max(1)
 }
 
-/// A sandbox that was made, resumed or connected to.
+/// A sandbox that was created, resumed or connected to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Sandbox {
-    /// The id that all calls about it take.
+    /// The id.
     #[serde(rename = "sandboxID")]
     pub sandbox_id: String,
-    /// The template it was made from.
+    /// The template that it was created from.
     #[serde(rename = "templateID", default)]
     pub template_id: String,
-    /// The machine it runs on, on older platforms.
+    /// The machine that it runs on, from older platforms.
     #[serde(rename = "clientID", default)]
     pub client_id: String,
-    /// The version of the daemon in it.
+    /// The version of envd in it.
     #[serde(default)]
     pub envd_version: String,
     /// The template's alias.
     #[serde(default)]
     pub alias: Option<String>,
-    /// The domain its ports have their hosts under, if that is not the client's.
+    /// The domain of its ports' hosts, if it is not the client's.
     #[serde(default)]
     pub domain: Option<String>,
-    /// What envd wants to be shown, if the sandbox is secure.
+    /// The token that envd requires, if the sandbox is secure.
     #[serde(default)]
     pub envd_access_token: Option<Secret>,
-    /// What the edge wants to be shown, if the sandbox is not open to all.
+    /// The token that the edge requires, if the sandbox is not public.
     #[serde(default)]
     pub traffic_access_token: Option<Secret>,
 }
 
 impl Sandbox {
-    /// Where it is.
-    ///
-    /// ```
-    /// fn host(sandbox: &ppio_agent_client::platform::Sandbox) -> String {
-    ///     sandbox.address().sandbox_id
-    /// }
-    /// ```
+    /// Its address.
     pub fn address(&self) -> SandboxAddress {
         SandboxAddress {
             sandbox_id: self.sandbox_id.clone(),
@@ -154,16 +149,16 @@ impl Sandbox {
         }
     }
 
-    /// With its whole id, if that and the domain are what they have to be.
+    /// With its full id, after checking the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        identifiers::answered_id(operation, "sandboxID", &self.sandbox_id)?;
-        identifiers::answered_domain(operation, self.domain.as_deref())?;
+        identifiers::check_response_id(operation, "sandboxID", &self.sandbox_id)?;
+        identifiers::check_response_domain(operation, self.domain.as_deref())?;
         Ok(self)
     }
 }
 
-/// The older platforms' ids are made of two.
+/// On older platforms the id has two parts.
 fn full_id(sandbox_id: String, client_id: &str, legacy: bool) -> String {
     if legacy && !client_id.is_empty() {
         format!("{sandbox_id}-{client_id}")
@@ -172,26 +167,21 @@ fn full_id(sandbox_id: String, client_id: &str, legacy: bool) -> String {
     }
 }
 
-/// What a sandbox is doing.
+/// The state of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SandboxState {
-    /// It runs.
+    /// It is running.
     #[default]
     Running,
-    /// It is frozen, with its memory kept.
+    /// It is paused, with its memory kept.
     Paused,
-    /// A word this version does not know.
+    /// A state that this version does not define.
     Other(String),
 }
 
 impl SandboxState {
-    /// The word on the wire.
-    ///
-    /// ```
-    /// use ppio_agent_client::platform::SandboxState;
-    /// assert_eq!(SandboxState::Paused.as_str(), "paused");
-    /// ```
+    /// The state as the platform writes it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Running => "running",
@@ -212,35 +202,36 @@ impl<'de> Deserialize<'de> for SandboxState {
     }
 }
 
-/// A sandbox as it is now.
+/// A sandbox and its current state.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct SandboxInfo {
-    /// The id that all calls about it take.
+    /// The id.
     #[serde(rename = "sandboxID")]
     pub sandbox_id: String,
-    /// The template it was made from.
+    /// The template that it was created from.
     #[serde(rename = "templateID", default)]
     pub template_id: String,
-    /// The machine it runs on, on older platforms.
+    /// The machine that it runs on, from older platforms.
     #[serde(rename = "clientID", default)]
     pub client_id: String,
     /// The template's alias.
     #[serde(default)]
     pub alias: Option<String>,
-    /// The domain its ports have their hosts under, if that is not the client's.
+    /// The domain of its ports' hosts, if it is not the client's.
     #[serde(default)]
     pub domain: Option<String>,
-    /// What it is doing.
+    /// Its state.
     #[serde(default)]
     pub state: SandboxState,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     #[serde(default)]
     pub started_at: Option<String>,
-    /// When its time is up, RFC 3339.
+    /// When it expires, RFC 3339.
     #[serde(default)]
     pub end_at: Option<String>,
-    /// Processors.
+    /// The number of processors.
     #[serde(default)]
     pub cpu_count: Option<u32>,
     /// Memory, in mebibytes.
@@ -249,31 +240,26 @@ pub struct SandboxInfo {
     /// Disk, in mebibytes.
     #[serde(rename = "diskSizeMB", default)]
     pub disk_size_mb: Option<u64>,
-    /// The facts given when it was made.
+    /// The metadata set at its creation.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Whether it is paused instead of killed when its time is up, where the platform tells.
+    /// Whether it is paused instead of killed when it expires; `false` if the platform does not
+    /// send it.
     #[serde(rename = "lifecycle", default, deserialize_with = "pauses")]
     pub pauses_at_its_end: bool,
-    /// The version of the daemon in it.
+    /// The version of envd in it.
     #[serde(default)]
     pub envd_version: Option<String>,
-    /// What envd wants to be shown, where the platform tells it again.
+    /// The token that envd requires, if the platform sends it.
     #[serde(default)]
     pub envd_access_token: Option<Secret>,
-    /// What the edge wants to be shown, where the platform tells it again.
+    /// The token that the edge requires, if the platform sends it.
     #[serde(default)]
     pub traffic_access_token: Option<Secret>,
 }
 
 impl SandboxInfo {
-    /// Where it is.
-    ///
-    /// ```
-    /// fn host(info: &ppio_agent_client::platform::SandboxInfo) -> String {
-    ///     info.address().sandbox_id
-    /// }
-    /// ```
+    /// Its address.
     pub fn address(&self) -> SandboxAddress {
         SandboxAddress {
             sandbox_id: self.sandbox_id.clone(),
@@ -281,11 +267,11 @@ impl SandboxInfo {
         }
     }
 
-    /// With its whole id, if that and the domain are what they have to be.
+    /// With its full id, after checking the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        identifiers::answered_id(operation, "sandboxID", &self.sandbox_id)?;
-        identifiers::answered_domain(operation, self.domain.as_deref())?;
+        identifiers::check_response_id(operation, "sandboxID", &self.sandbox_id)?;
+        identifiers::check_response_domain(operation, self.domain.as_deref())?;
         Ok(self)
     }
 }
@@ -311,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_sandbox_has_the_names_of_the_wire() {
+    fn a_new_sandbox_serializes_with_the_platforms_names() {
         let mut sandbox = NewSandbox::new("base", Duration::from_millis(1500));
         sandbox.env_vars.insert("A".into(), "1".into());
         sandbox.secure = Some(true);
@@ -327,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_whatever_is_missing_and_tokens_stay_hidden() {
+    fn responses_may_lack_fields_and_tokens_stay_hidden() {
         let sandbox: Sandbox = serde_json::from_value(json!({
             "sandboxID": "s", "clientID": "c", "domain": null, "envdAccessToken": "hush", "new": 1,
         }))

@@ -1,4 +1,4 @@
-//! The control plane's calls about sandboxes.
+//! Calls of the control plane for sandboxes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use http::Response;
 use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{Call, Subject, encode};
+use super::call::{ServiceCall, encode};
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers;
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
-use crate::transport::{BodyLimit, Deadline, Repeat};
+use crate::transport::{BodyLimit, Deadline, Idempotency};
 
-/// Which sandboxes to list.
+/// Selects sandboxes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SandboxFilter {
-    /// In one of these states; empty stands for running and paused.
+    /// Their states; empty: running and paused.
     pub states: Vec<SandboxState>,
-    /// With all of these facts.
+    /// Metadata that they have, all of it.
     pub metadata: BTreeMap<String, String>,
-    /// At most so many on one page; the platform's default if `None`. All pages are read.
+    /// The size of a page; `None`: the platform's default. All pages are read.
     pub page_size: Option<u32>,
 }
 
@@ -36,7 +37,7 @@ fn about(sandbox_id: &str) -> Subject {
     Subject::Sandbox(sandbox_id.to_owned())
 }
 
-/// `k=v&k=v`, each part encoded; the query encodes the whole once more.
+/// `k=v&k=v` with each part encoded; the query encodes it again.
 fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
     let pairs = metadata
         .iter()
@@ -46,39 +47,40 @@ fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
 }
 
 impl ControlPlane {
-    /// A sandbox that an answer describes, if what it says can be an id and a domain.
-    fn made(&self, operation: &str, sandbox: Sandbox) -> Result<Sandbox, Error> {
+    /// Checks the id and domain of a sandbox in a response.
+    fn check_sandbox(&self, operation: &str, sandbox: Sandbox) -> Result<Sandbox, Error> {
         let checked = sandbox.checked(operation, self.legacy);
-        checked.map_err(|error| error.redacted(&self.service.auth))
+        checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// The same for an answer that describes a sandbox as it is now.
-    fn described(&self, operation: &str, info: SandboxInfo) -> Result<SandboxInfo, Error> {
+    /// The same for a sandbox with its state.
+    fn check_info(&self, operation: &str, info: SandboxInfo) -> Result<SandboxInfo, Error> {
         let checked = info.checked(operation, self.legacy);
-        checked.map_err(|error| error.redacted(&self.service.auth))
+        checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// Makes a sandbox. Repeated only if the platform rejected the first try without doing
-    /// anything; a broken connection is not, because the sandbox may exist.
+    /// Creates a sandbox. Retried only if the platform rejected the request; not after a broken
+    /// connection, because the sandbox may exist.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use ppio_agent_client::platform::NewSandbox;
     /// # integration_tests::example(async |client| {
     /// # let platform = client.platform();
-    /// let sandbox = platform.create_sandbox(&NewSandbox::new("base", Duration::from_secs(60))).await?;
+    /// let new = NewSandbox::new("base", Duration::from_secs(60));
+    /// let sandbox = platform.create_sandbox(&new).await?;
     /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
-        let call = Call::post("create sandbox", "/sandboxes")
+        let call = ServiceCall::post("create sandbox", "/sandboxes")
             .json(sandbox)
             .about(Subject::Template(sandbox.template_id.clone()))
-            .repeat(Repeat::IfRejected);
+            .idempotency(Idempotency::IfRejected);
         let sandbox: Sandbox = self.service.fetch(call).await?;
-        self.made("create sandbox", sandbox)
+        self.check_sandbox("create sandbox", sandbox)
     }
 
-    /// One sandbox, as it is now.
+    /// A sandbox and its current state.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -87,12 +89,12 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn get_sandbox(&self, sandbox_id: &str) -> Result<SandboxInfo, Error> {
-        let call = Call::get("get sandbox", path(sandbox_id, "")?).about(about(sandbox_id));
+        let call = ServiceCall::get("get sandbox", path(sandbox_id, "")?).about(about(sandbox_id));
         let info: SandboxInfo = self.service.fetch(call).await?;
-        self.described("get sandbox", info)
+        self.check_info("get sandbox", info)
     }
 
-    /// All sandboxes that match, from all pages.
+    /// The sandboxes that match, from all pages.
     ///
     /// ```
     /// # use ppio_agent_client::platform::SandboxFilter;
@@ -110,11 +112,11 @@ impl ControlPlane {
         };
         let states: Vec<_> = states.iter().map(SandboxState::as_str).collect();
         let deadline = Deadline::after(self.service.timeout);
-        let mut pages = Pages::default();
+        let mut pages = PageLimit::default();
         let mut all = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let call = Call::get("list sandboxes", "/v2/sandboxes")
+            let call = ServiceCall::get("list sandboxes", "/v2/sandboxes")
                 .query("state", states.join(","))
                 .query_if("metadata", metadata_query(&filter.metadata))
                 .query_if("limit", filter.page_size)
@@ -123,19 +125,19 @@ impl ControlPlane {
             pages.add("list sandboxes", &response)?;
             let next = next_token(&response);
             let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
-            // A token that does not move on would have us ask for ever.
-            let over = next.is_none() || next == token;
+            // A token that repeats would never end.
+            let is_last = next.is_none() || next == token;
             for info in page {
-                all.push(self.described("list sandboxes", info)?);
+                all.push(self.check_info("list sandboxes", info)?);
             }
-            if over {
+            if is_last {
                 return Ok(all);
             }
             token = next;
         }
     }
 
-    /// The running sandboxes with all of these facts, by the older list that older platforms have.
+    /// The running sandboxes with this metadata, from the call that older platforms have.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -147,16 +149,16 @@ impl ControlPlane {
         &self,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Vec<SandboxInfo>, Error> {
-        let call = Call::get("list sandboxes", "/sandboxes")
+        let call = ServiceCall::get("list sandboxes", "/sandboxes")
             .query_if("metadata", metadata_query(metadata));
         let page: Vec<SandboxInfo> = self.service.fetch(call).await?;
         let checked = page
             .into_iter()
-            .map(|info| self.described("list sandboxes", info));
+            .map(|info| self.check_info("list sandboxes", info));
         checked.collect()
     }
 
-    /// Ends a sandbox. `false` if it was gone already.
+    /// Kills a sandbox. `false` if it was gone already.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -165,7 +167,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn kill_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        let call = Call::delete("kill sandbox", path(sandbox_id, "")?)
+        let call = ServiceCall::delete("kill sandbox", path(sandbox_id, "")?)
             .about(about(sandbox_id))
             .without_queue();
         match self.service.send(call).await {
@@ -175,7 +177,7 @@ impl ControlPlane {
         }
     }
 
-    /// Sets the time a sandbox has left, counted from now.
+    /// Sets the timeout of a sandbox, counted from now.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -188,14 +190,14 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let call = Call::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
+        let call = ServiceCall::post("set sandbox timeout", path(sandbox_id, "/timeout")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(call).await.map(drop)
     }
 
-    /// Gives a sandbox at least this much time from now; never shortens what it has.
+    /// Extends the timeout of a sandbox, counted from now; never shortens it.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -204,14 +206,14 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn refresh_sandbox(&self, sandbox_id: &str, duration: Duration) -> Result<(), Error> {
-        let call = Call::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
+        let call = ServiceCall::post("refresh sandbox", path(sandbox_id, "/refreshes")?)
             .json(&json!({ "duration": seconds(duration) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(call).await.map(drop)
     }
 
-    /// Freezes a sandbox. `false` if it was paused already.
+    /// Pauses a sandbox. `false` if it was paused already.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -220,14 +222,14 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        // Twice is once: the second says 409, which is as good.
-        let call = Call::post("pause sandbox", path(sandbox_id, "/pause")?)
+        // Repeating it is safe: the platform answers 409 if the sandbox is paused.
+        let call = ServiceCall::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
     }
 
-    /// Thaws a paused sandbox and gives it this much time. `None` if it was running already.
+    /// Resumes a paused sandbox with this timeout. `None` if it was running already.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -241,18 +243,18 @@ impl ControlPlane {
         timeout: Duration,
         auto_pause: bool,
     ) -> Result<Option<Sandbox>, Error> {
-        let call = Call::post("resume sandbox", path(sandbox_id, "/resume")?)
+        let call = ServiceCall::post("resume sandbox", path(sandbox_id, "/resume")?)
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let answer = self.service.fetch::<Sandbox>(call).await;
         unless_conflict(answer)?
-            .map(|sandbox| self.made("resume sandbox", sandbox))
+            .map(|sandbox| self.check_sandbox("resume sandbox", sandbox))
             .transpose()
     }
 
-    /// Joins a sandbox: resumes it if it is paused, and gives it at least this much time. The
-    /// answer holds its tokens.
+    /// Connects to a sandbox: resumes it if it is paused, extends its timeout to at least this, and
+    /// returns its tokens.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -265,27 +267,27 @@ impl ControlPlane {
         sandbox_id: &str,
         timeout: Duration,
     ) -> Result<Sandbox, Error> {
-        let call = Call::post("connect sandbox", path(sandbox_id, "/connect")?)
+        let call = ServiceCall::post("connect sandbox", path(sandbox_id, "/connect")?)
             .json(&json!({ "timeout": seconds(timeout) }))
             .about(about(sandbox_id))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let sandbox: Sandbox = self.service.fetch(call).await?;
-        self.made("connect sandbox", sandbox)
+        self.check_sandbox("connect sandbox", sandbox)
     }
 }
 
-/// How many bytes the pages of one list may have together.
-const LONGEST_LIST: usize = 64 * 1024 * 1024;
+/// The size limit of all pages of one list.
+const MAX_LIST: usize = 64 * 1024 * 1024;
 
-/// Counts the pages of a list, which a platform could make endless.
+/// Limits the pages of a list, which a platform could make endless.
 #[derive(Debug, Default)]
-pub(super) struct Pages(usize);
+pub(super) struct PageLimit(usize);
 
-impl Pages {
+impl PageLimit {
     pub(super) fn add(&mut self, operation: &str, page: &Response<Bytes>) -> Result<(), Error> {
         self.0 = self.0.saturating_add(page.body().len());
-        if self.0 > LONGEST_LIST {
-            return Err(BodyLimit::fixed(LONGEST_LIST).exceeded(operation, "the whole list"));
+        if self.0 > MAX_LIST {
+            return Err(BodyLimit::fixed(MAX_LIST).exceeded(operation, "the whole list"));
         }
         Ok(())
     }
@@ -297,7 +299,7 @@ pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-/// 409 says that the sandbox already is in the state asked for.
+/// `None` for 409: the sandbox is in the requested state already.
 fn unless_conflict<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Ok(value) => Ok(Some(value)),

@@ -1,30 +1,32 @@
-//! The control plane's calls about tags of templates.
+//! Calls of the control plane for the tags of templates.
 
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::{Call, Subject};
+use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::segment;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
-/// A tag, and the build it stands for.
+/// A tag and its build.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct TemplateTag {
     /// The tag.
     pub tag: String,
     /// The build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// When it was given, RFC 3339.
+    /// When it was assigned, RFC 3339.
     pub created_at: Option<String>,
 }
 
 impl ControlPlane {
-    /// Gives the build that `target` (`name:tag`) stands for more tags.
+    /// Adds tags to the build of `target` (`name:tag`).
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -33,14 +35,14 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn assign_tags(&self, target: &str, tags: &[&str]) -> Result<(), Error> {
-        let call = Call::post("assign tags", "/templates/tags")
+        let call = ServiceCall::post("assign tags", "/templates/tags")
             .json(&json!({ "target": target, "tags": tags }))
             .about(Subject::Template(target.to_owned()))
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// Takes tags away from the template of this name.
+    /// Removes tags from the template with this name.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -49,7 +51,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn remove_tags(&self, name: &str, tags: &[&str]) -> Result<(), Error> {
-        let call = Call::new("remove tags", Method::DELETE, "/templates/tags")
+        let call = ServiceCall::new("remove tags", Method::DELETE, "/templates/tags")
             .json(&json!({ "name": name, "tags": tags }))
             .about(Subject::Template(name.to_owned()));
         self.service.send(self.with_token(call)).await.map(drop)
@@ -61,13 +63,14 @@ impl ControlPlane {
     /// # integration_tests::example(async |client| {
     /// # let platform = client.platform();
     /// for tag in platform.list_tags("tmpl_1").await? {
-    ///     println!("{} stands for {}", tag.tag, tag.build_id);
+    ///     println!("{}: build {}", tag.tag, tag.build_id);
     /// }
     /// # Ok(()) });
     /// ```
     pub async fn list_tags(&self, template_id: &str) -> Result<Vec<TemplateTag>, Error> {
         let path = format!("/templates/{}/tags", segment("template_id", template_id)?);
-        let call = Call::get("list tags", path).about(Subject::Template(template_id.to_owned()));
+        let call =
+            ServiceCall::get("list tags", path).about(Subject::Template(template_id.to_owned()));
         self.service.fetch(self.with_token(call)).await
     }
 }

@@ -1,30 +1,31 @@
-//! Templates, as the control plane describes them.
+//! Templates in responses of the control plane.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::sandbox::null_is_empty;
 
-/// What sandboxes are made from.
+/// A template, from which sandboxes are created.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Template {
     /// Its id.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// The build it is at.
+    /// Its current build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// Its names, with the owner's before a slash on some platforms.
+    /// Its names; on some platforms with the owner before a slash.
     #[serde(deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
-    /// Other names that stand for it.
+    /// Its aliases.
     #[serde(deserialize_with = "null_is_empty")]
     pub aliases: Vec<String>,
-    /// Tags, where the platform lists them.
+    /// Its tags, if the platform sends them.
     #[serde(deserialize_with = "null_is_empty")]
     pub tags: Vec<String>,
-    /// Processors of its sandboxes.
+    /// The number of processors of its sandboxes.
     pub cpu_count: Option<u32>,
     /// Memory of its sandboxes, in mebibytes.
     #[serde(rename = "memoryMB")]
@@ -32,28 +33,28 @@ pub struct Template {
     /// Disk of its sandboxes, in mebibytes.
     #[serde(rename = "diskSizeMB")]
     pub disk_size_mb: Option<u64>,
-    /// Whether others may use it.
+    /// Whether other accounts may use it.
     pub public: bool,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: Option<String>,
     /// When it was last changed, RFC 3339.
     pub updated_at: Option<String>,
-    /// Who made it: `{id, email}`.
+    /// Its creator: `{id, email}`.
     pub created_by: Option<Value>,
-    /// When a sandbox was last made from it, RFC 3339.
+    /// When a sandbox was last created from it, RFC 3339.
     pub last_spawned_at: Option<String>,
-    /// How many sandboxes were made from it.
+    /// The number of sandboxes created from it.
     pub spawn_count: Option<u64>,
-    /// How many builds it had.
+    /// The number of its builds.
     pub build_count: Option<u64>,
-    /// The version of the daemon in it.
+    /// The version of envd in it.
     pub envd_version: Option<String>,
-    /// How its last build went.
+    /// The status of its last build.
     pub build_status: Option<String>,
-    /// Texts stored with it; an agent's configuration is under `agent_runtime`.
+    /// Its metadata; an agent's configuration is under `agent_runtime`.
     #[serde(deserialize_with = "null_is_empty")]
     pub metadata: Map<String, Value>,
-    /// Its builds, where one template was asked for.
+    /// Its builds, in the response for a single template.
     #[serde(deserialize_with = "null_is_empty")]
     pub builds: Vec<TemplateBuild>,
 }
@@ -61,25 +62,27 @@ pub struct Template {
 /// One build of a template.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct TemplateBuild {
     /// Its id.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// How it went.
+    /// Its status.
     pub status: String,
-    /// When it began, RFC 3339.
+    /// When it started, RFC 3339.
     pub created_at: Option<String>,
-    /// When it ended, RFC 3339.
+    /// When it finished, RFC 3339.
     pub finished_at: Option<String>,
 }
 
-/// What an alias stands for.
+/// The template of an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct TemplateAlias {
-    /// The template.
+    /// The id of the template.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// Whether others may use it.
+    /// Whether other accounts may use it.
     #[serde(default)]
     pub public: bool,
 }

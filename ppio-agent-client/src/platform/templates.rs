@@ -1,16 +1,17 @@
-//! The control plane's calls about templates.
+//! Calls of the control plane for templates.
 
 use serde::Deserialize;
 
-use super::call::{Call, Subject};
+use super::call::ServiceCall;
 use super::control_plane::ControlPlane;
+use super::error_response::Subject;
 use super::identifiers::{self, segment};
-use super::sandboxes::{Pages, next_token};
+use super::sandboxes::{PageLimit, next_token};
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
 use crate::transport::Deadline;
 
-/// Platforms differ in whether the list stands alone.
+/// Some platforms wrap the list in an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TemplateList {
@@ -19,7 +20,7 @@ enum TemplateList {
 }
 
 impl ControlPlane {
-    /// All templates, with the texts stored with them.
+    /// All templates, with their metadata.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -30,7 +31,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn list_templates(&self, team_id: Option<&str>) -> Result<Vec<Template>, Error> {
-        let call = Call::get("list templates", "/templates")
+        let call = ServiceCall::get("list templates", "/templates")
             .query("metadata", "true")
             .query_if("teamID", team_id);
         Ok(match self.service.fetch(self.with_token(call)).await? {
@@ -50,11 +51,11 @@ impl ControlPlane {
         let operation = "get template";
         let path = format!("/templates/{}", segment("template_id", template_id)?);
         let deadline = Deadline::after(self.service.timeout);
-        let mut pages = Pages::default();
+        let mut pages = PageLimit::default();
         let mut whole: Option<Template> = None;
         let mut token: Option<String> = None;
         loop {
-            let call = Call::get(operation, path.as_str())
+            let call = ServiceCall::get(operation, path.as_str())
                 .query_if("nextToken", token.as_ref())
                 .about(Subject::Template(template_id.to_owned()));
             let call = self.with_token(call);
@@ -62,8 +63,8 @@ impl ControlPlane {
             pages.add(operation, &response)?;
             let page: Template = self.service.read(operation, &response)?;
             let next = next_token(&response);
-            // A token that does not move on would have us ask for ever.
-            let over = next.is_none() || next == token;
+            // A token that repeats would never end.
+            let is_last = next.is_none() || next == token;
             let template = match whole.take() {
                 None => page,
                 Some(mut template) => {
@@ -71,14 +72,14 @@ impl ControlPlane {
                     template
                 }
             };
-            if over {
+            if is_last {
                 return Ok(template);
             }
             (whole, token) = (Some(template), next);
         }
     }
 
-    /// The template that an alias stands for.
+    /// The template of an alias.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -89,10 +90,10 @@ impl ControlPlane {
     pub async fn resolve_alias(&self, alias: &str) -> Result<TemplateAlias, Error> {
         let operation = "resolve template alias";
         let path = format!("/templates/aliases/{}", identifiers::name("alias", alias)?);
-        let call = Call::get(operation, path).about(Subject::Template(alias.to_owned()));
+        let call = ServiceCall::get(operation, path).about(Subject::Template(alias.to_owned()));
         let found: TemplateAlias = self.service.fetch(self.with_token(call)).await?;
-        identifiers::answered_id(operation, "templateID", &found.template_id)
-            .map_err(|error| error.redacted(&self.service.auth))?;
+        identifiers::check_response_id(operation, "templateID", &found.template_id)
+            .map_err(|error| self.service.auth.redact_error(error))?;
         Ok(found)
     }
 
@@ -106,8 +107,8 @@ impl ControlPlane {
     /// ```
     pub async fn delete_template(&self, template_id: &str) -> Result<bool, Error> {
         let path = format!("/templates/{}", segment("template_id", template_id)?);
-        let call =
-            Call::delete("delete template", path).about(Subject::Template(template_id.to_owned()));
+        let call = ServiceCall::delete("delete template", path)
+            .about(Subject::Template(template_id.to_owned()));
         match self.service.send(self.with_token(call)).await {
             Ok(_) => Ok(true),
             Err(Error::TemplateNotFound { .. }) => Ok(false),

@@ -1,22 +1,25 @@
-//! Pause, resume, refresh, close: asked of the platform, never assumed.
+//! Pause, resume, refresh and close, each by a call of the platform.
 
 use std::time::Duration;
 
-use super::{SandboxSession, SessionStatus};
+use tokio::runtime::Handle;
+
+use super::sandbox_session::SandboxSession;
+use super::status::SessionStatus;
 use crate::error::Error;
 use crate::platform::{LogEntry, LogQuery, SandboxInfo, SandboxMetric, SandboxState};
 use crate::templates::START_TIMEOUT;
-use crate::transport::{Deadline, Repeat};
+use crate::transport::{Deadline, Idempotency};
 
-/// How long an agent may take to say how it is, when only its status is asked.
-const STATUS_PING: Duration = Duration::from_secs(5);
+/// The time limit of the ping that [`SandboxSession::get_status`] sends.
+const STATUS_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl SandboxSession {
-    /// Freezes the sandbox with its memory. A paused one stays paused.
+    /// Pauses the sandbox and keeps its memory. A paused sandbox stays paused.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
-    /// cannot.
+    /// fails to pause it.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -25,22 +28,18 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn pause(&self) -> Result<(), Error> {
-        self.open()?;
-        let paused = self
-            .core
-            .client
-            .platform
-            .pause_sandbox(self.sandbox_id())
-            .await;
-        self.noticed(paused.map(drop), "pause")
+        self.check_open()?;
+        let platform = &self.core.client.platform;
+        let paused = platform.pause_sandbox(self.sandbox_id()).await;
+        self.record_gone(paused.map(drop), "pause")
     }
 
-    /// Thaws the sandbox, gives it its own timeout again, and waits until its agent answers. A
-    /// running one stays as it is.
+    /// Resumes the sandbox, resets its timeout, and waits until its agent is healthy. A running
+    /// sandbox stays as it is.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
-    /// cannot, or the agent does not come back.
+    /// fails to resume it, or the agent does not become healthy.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -49,22 +48,22 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn resume(&self) -> Result<(), Error> {
-        self.open()?;
+        self.check_open()?;
         let (id, timeout) = (self.sandbox_id(), self.timeout());
         let platform = &self.core.client.platform;
         let resumed = platform
             .resume_sandbox(id, timeout, self.core.auto_pause)
             .await;
-        if let Some(sandbox) = self.noticed(resumed, "resume")? {
-            self.keep_tokens(sandbox.envd_access_token, sandbox.traffic_access_token);
-            self.prolonged(timeout);
-            let ready = self.until_healthy_within(START_TIMEOUT).await;
-            ready.map_err(|error| error.during("resume", id))?;
+        if let Some(sandbox) = self.record_gone(resumed, "resume")? {
+            self.update_tokens(sandbox.envd_access_token, sandbox.traffic_access_token);
+            self.set_expiry(timeout);
+            let healthy = self.wait_until_healthy(START_TIMEOUT).await;
+            healthy.map_err(|error| error.with_operation("resume", id))?;
         }
         Ok(())
     }
 
-    /// Gives the sandbox its whole timeout again, from now on. Never shortens what it has.
+    /// Resets the sandbox's timeout, counted from now. Never shortens the time it has left.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.
@@ -76,20 +75,33 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn refresh(&self) -> Result<(), Error> {
-        self.open()?;
+        self.check_open()?;
         let timeout = self.timeout();
         let platform = &self.core.client.platform;
         let refreshed = platform.refresh_sandbox(self.sandbox_id(), timeout).await;
-        self.noticed(refreshed, "refresh")?;
-        self.prolonged(timeout);
+        self.record_gone(refreshed, "refresh")?;
+        self.set_expiry(timeout);
         Ok(())
     }
 
-    /// Gives the sandbox a new timeout, from now on; [`refresh`](Self::refresh) and
-    /// [`resume`](Self::resume) will use it too.
+    /// [`refresh`](Self::refresh) in the background; a failure is logged.
+    pub(crate) fn refresh_in_background(&self) {
+        let session = self.clone();
+        let background = &self.core.client.background;
+        background.spawn(&Handle::current(), async move {
+            if let Err(error) = session.refresh().await {
+                let error = error.report();
+                let sandbox_id = session.sandbox_id();
+                tracing::debug!(sandbox_id, %error, "cannot refresh a session");
+            }
+        });
+    }
+
+    /// Sets a new timeout, counted from now; later calls of [`refresh`](Self::refresh) and
+    /// [`resume`](Self::resume) use it too.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if it is gone.
+    /// [`Error::SessionNotFound`] if the sandbox is gone.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -98,18 +110,17 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn set_timeout(&self, timeout: Duration) -> Result<(), Error> {
-        self.open()?;
+        self.check_open()?;
         let platform = &self.core.client.platform;
         let set = platform
             .set_sandbox_timeout(self.sandbox_id(), timeout)
             .await;
-        self.noticed(set, "set the timeout of")?;
-        self.prolonged(timeout);
+        self.record_gone(set, "set the timeout of")?;
+        self.set_expiry(timeout);
         Ok(())
     }
 
-    /// What the session is doing now: the platform is asked about the sandbox, and the agent
-    /// about itself.
+    /// The current status: of the sandbox from the platform, and of the agent from a ping.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -130,42 +141,22 @@ impl SandboxSession {
                 SandboxState::Other(_) => return Ok(SessionStatus::Inactive),
             },
         }
-        Ok(
-            match self
-                .ping_by(Deadline::after(STATUS_PING), Repeat::Never)
-                .await
-            {
-                Ok(_) => SessionStatus::Active,
-                // 502 is the edge's: nobody listens. Everything else was said by the agent.
-                Err(Error::Invocation { status, .. }) if status != Some(502) => {
-                    SessionStatus::Error
-                }
-                Err(Error::Runtime { .. }) => SessionStatus::Error,
-                Err(_) => SessionStatus::Inactive,
-            },
-        )
+        let deadline = Deadline::after(STATUS_PING_TIMEOUT);
+        Ok(match self.ping_by(deadline, Idempotency::Never).await {
+            Ok(_) => SessionStatus::Active,
+            // The edge sends 502 if nothing listens; any other status is the agent's.
+            Err(Error::Invocation { status, .. }) if status != Some(502) => SessionStatus::Error,
+            Err(Error::Protocol { .. }) => SessionStatus::Error,
+            Err(_) => SessionStatus::Inactive,
+        })
     }
 
-    /// Whether the sandbox runs and its agent is healthy, now.
-    ///
-    /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let session = client.create_session("tmpl_1").await?;
-    /// assert!(session.is_active().await?);
-    /// # Ok(()) });
-    /// ```
+    /// Whether the sandbox is running and its agent is healthy now.
     pub async fn is_active(&self) -> Result<bool, Error> {
         Ok(self.get_status().await? == SessionStatus::Active)
     }
 
-    /// Whether the sandbox is paused, now. One that is gone is not.
-    ///
-    /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let session = client.create_session("tmpl_1").await?;
-    /// assert!(!session.is_paused().await?);
-    /// # Ok(()) });
-    /// ```
+    /// Whether the sandbox is paused now; `false` if it is gone.
     pub async fn is_paused(&self) -> Result<bool, Error> {
         match self.info().await {
             Ok(info) => Ok(info.state == SandboxState::Paused),
@@ -174,7 +165,7 @@ impl SandboxSession {
         }
     }
 
-    /// All the platform knows about the sandbox, now.
+    /// The sandbox as the platform describes it now.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -183,14 +174,10 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn info(&self) -> Result<SandboxInfo, Error> {
-        self.open()?;
-        let info = self
-            .core
-            .client
-            .platform
-            .get_sandbox(self.sandbox_id())
-            .await;
-        self.noticed(info, "ask about")
+        self.check_open()?;
+        let platform = &self.core.client.platform;
+        let info = platform.get_sandbox(self.sandbox_id()).await;
+        self.record_gone(info, "look up")
     }
 
     /// The sandbox's log.
@@ -205,17 +192,13 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     pub async fn logs(&self, query: &LogQuery) -> Result<Vec<LogEntry>, Error> {
-        let logs = self
-            .core
-            .client
-            .platform
-            .sandbox_logs(self.sandbox_id(), query)
-            .await;
-        logs.map_err(|error| error.during("read the log of", self.sandbox_id()))
+        let platform = &self.core.client.platform;
+        let logs = platform.sandbox_logs(self.sandbox_id(), query).await;
+        logs.map_err(|error| error.with_operation("read the log of", self.sandbox_id()))
     }
 
-    /// What the sandbox used between two times, in seconds since the Unix epoch; `None` stands for as
-    /// far as the platform remembers.
+    /// The resources that the sandbox used between two times, in seconds since the Unix epoch;
+    /// `None` is the oldest or newest that the platform has.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -234,15 +217,15 @@ impl SandboxSession {
         let metrics = platform
             .sandbox_metrics(self.sandbox_id(), start, end)
             .await;
-        metrics.map_err(|error| error.during("read the metrics of", self.sandbox_id()))
+        metrics.map_err(|error| error.with_operation("read the metrics of", self.sandbox_id()))
     }
 
-    /// Ends the sandbox and the agent in it, and waits until the platform has said so. One that is
-    /// gone already is as good as closed.
+    /// Kills the sandbox and the agent in it, and waits until the platform confirms it. Succeeds if
+    /// the sandbox is gone already.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] (or [`Error::Authentication`], …) if the platform cannot be
-    /// made to; the sandbox then lives until its time is up, or `close` succeeds.
+    /// [`Error::SandboxOperation`] (or [`Error::Authentication`], …) if the platform fails to kill
+    /// it; the sandbox then lives until it expires or `close` succeeds.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -256,16 +239,17 @@ impl SandboxSession {
         }
         let id = self.sandbox_id();
         let killed = self.core.client.platform.kill_sandbox(id).await;
-        killed.map_err(|error| error.during("close", id))?;
+        killed.map_err(|error| error.with_operation("close", id))?;
         self.core.mark_closed();
         Ok(())
     }
 
-    /// Remembers that the sandbox is gone if the platform said so, and names the operation.
-    fn noticed<T>(&self, outcome: Result<T, Error>, operation: &str) -> Result<T, Error> {
+    /// Marks the session as closed if the platform no longer has its sandbox, and adds the
+    /// operation to an error.
+    fn record_gone<T>(&self, outcome: Result<T, Error>, operation: &str) -> Result<T, Error> {
         if let Err(Error::SessionNotFound { .. }) = outcome {
             self.core.mark_closed();
         }
-        outcome.map_err(|error| error.during(operation, self.sandbox_id()))
+        outcome.map_err(|error| error.with_operation(operation, self.sandbox_id()))
     }
 }

@@ -1,4 +1,4 @@
-//! From a new sandbox to an agent that answers.
+//! From a new sandbox to an agent that is healthy.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,22 +8,22 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::SandboxSession;
+use super::sandbox_session::SandboxSession;
 use crate::error::Error;
-use crate::platform::{Call, Command, ProcessEvent, ProcessEvents};
-use crate::templates::{Launch, START_TIMEOUT};
-use crate::transport::{Deadline, Repeat};
+use crate::platform::{Command, ProcessEvent, ProcessEvents, ServiceCall};
+use crate::templates::{START_TIMEOUT, StartCommand};
+use crate::transport::{Deadline, Idempotency};
 
-/// The pause after the first ping that failed; each one after it is half as long again.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The pause after the first ping that fails; each one after it is half as long again.
+const FIRST_PING_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause between pings.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long one ping may take.
-const PING: Duration = Duration::from_secs(5);
-/// As much of a failed agent's output as goes into an error.
+const MAX_PING_PAUSE: Duration = Duration::from_secs(1);
+/// The time limit of one ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many bytes of a failed agent's output an error quotes.
 const OUTPUT_TAIL: usize = 500;
 
-/// Why the last ping failed, for the error of a wait that was given up.
+/// Why the last ping failed, for the error of a wait that times out.
 #[derive(Default)]
 struct LastFailure(Mutex<Option<Error>>);
 
@@ -32,12 +32,12 @@ impl LastFailure {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// The error of an agent that was not ready within `limit`.
-    fn not_ready(self, limit: Duration) -> Error {
+    /// The error of an agent that is not healthy within `limit`.
+    fn not_healthy(self, limit: Duration) -> Error {
         let last = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = last
             .as_ref()
-            .map_or_else(String::new, |error| format!(": {error}"));
+            .map_or_else(String::new, |error| format!(": {}", error.report()));
         Error::Runtime {
             operation: "wait for the agent".into(),
             status: last.as_ref().and_then(Error::status),
@@ -47,117 +47,125 @@ impl LastFailure {
 }
 
 impl SandboxSession {
-    /// Waits until the agent is healthy, and starts it where that is the client's task.
+    /// Waits until the agent is healthy, and starts it where its template has no start command.
     ///
-    /// It is pinged at once, while its template is still being looked up: most agents start by
-    /// themselves, and of one that answers nothing more need be known.
-    pub(crate) async fn launch(
+    /// The first pings are sent while the template is looked up: most agents start by themselves,
+    /// and a healthy one needs nothing of its template.
+    pub(super) async fn start_agent(
         &self,
-        lookup: impl Future<Output = Result<Launch, Error>>,
+        lookup: impl Future<Output = Result<StartCommand, Error>>,
         start_timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let last = LastFailure::default();
         let outcome = {
-            let mut ready = pin!(self.until_ready(&last));
-            let patience = Deadline::after(start_timeout.unwrap_or(START_TIMEOUT));
-            let lookup = patience.run("look up template", lookup);
-            let launch = tokio::select! {
+            let mut ready = pin!(self.ping_until_ready(&last));
+            let deadline = Deadline::after(start_timeout.unwrap_or(START_TIMEOUT));
+            let lookup = deadline.run("look up template", lookup);
+            let command = tokio::select! {
                 biased;
                 ready = &mut ready => return ready,
-                launch = lookup => launch.and_then(|launch| launch),
+                command = lookup => command.and_then(|command| command),
             };
-            let launch = launch.unwrap_or_else(|error| {
-                // An agent that starts by itself needs no template to become healthy.
-                tracing::warn!(template_id = self.template_id(), %error, "cannot look up the template");
-                // That it took too long says less than what the agent's port says.
+            let command = command.unwrap_or_else(|error| {
+                // An agent that starts by itself becomes healthy without its template.
+                tracing::warn!(
+                    template_id = self.template_id(),
+                    error = %error.report(),
+                    "cannot look up the template"
+                );
+                // The last ping says more than a timeout of the lookup.
                 if !matches!(error, Error::Timeout { .. }) {
                     last.set(error);
                 }
-                Launch::of(None)
+                StartCommand::of(None)
             });
-            let limit = start_timeout.unwrap_or(launch.start_timeout);
-            let deadline = Deadline::since(begun, limit);
-            let launched = async {
-                let Some(line) = launch.command_line() else {
+            let limit = start_timeout.unwrap_or(command.start_timeout);
+            let started = async {
+                let Some(line) = command.command_line() else {
                     return ready.await;
                 };
                 let process = self.envd().start(&Command::shell(line)).await?;
-                // The agent outlives this call; it is only listened to until it is healthy.
+                // The process outlives this call; its events are read until it is healthy.
                 tokio::select! {
                     ready = ready => ready,
-                    error = failure_of(process) => Err(error),
+                    error = exit_error(process) => Err(error),
                 }
             };
-            deadline
-                .run("start agent", launched)
-                .await
-                .map_err(|_| limit)
+            let deadline = Deadline::since(started_at, limit);
+            let started = deadline.run("start agent", started).await;
+            started.map_err(|_| limit)
         };
-        outcome.unwrap_or_else(|limit| Err(last.not_ready(limit)))
+        outcome.unwrap_or_else(|limit| Err(last.not_healthy(limit)))
     }
 
-    /// Waits until a resumed agent answers.
-    pub(super) async fn until_healthy_within(&self, limit: Duration) -> Result<(), Error> {
+    /// Waits until a resumed agent is healthy.
+    pub(super) async fn wait_until_healthy(&self, limit: Duration) -> Result<(), Error> {
         let last = LastFailure::default();
-        let healthy = Deadline::after(limit).run("ping agent", self.until_healthy(&last));
+        let healthy = Deadline::after(limit).run("ping agent", self.ping_until_healthy(&last));
         match healthy.await {
             Ok(outcome) => outcome,
-            Err(_) => Err(last.not_ready(limit)),
+            Err(_) => Err(last.not_healthy(limit)),
         }
     }
 
-    /// Waits for the agent, then for the other ports that the session was asked to have.
-    async fn until_ready(&self, last: &LastFailure) -> Result<(), Error> {
-        self.until_healthy(last).await?;
+    /// Waits for the agent, then for the other ports of the configuration.
+    async fn ping_until_ready(&self, last: &LastFailure) -> Result<(), Error> {
+        self.ping_until_healthy(last).await?;
         for port in &self.core.other_ports {
-            self.until_open(*port, last).await?;
+            self.wait_for_port(*port, last).await?;
         }
         Ok(())
     }
 
-    /// Pings until the agent says that it is well. Busy is well: it takes requests.
-    async fn until_healthy(&self, last: &LastFailure) -> Result<(), Error> {
-        let mut pause = FIRST_PAUSE;
+    /// Pings until the agent is healthy. A busy agent is: it accepts requests.
+    async fn ping_until_healthy(&self, last: &LastFailure) -> Result<(), Error> {
+        let mut pause = FIRST_PING_PAUSE;
         loop {
-            match self.ping_by(Deadline::after(PING), Repeat::Never).await {
+            let deadline = Deadline::after(PING_TIMEOUT);
+            match self.ping_by(deadline, Idempotency::Never).await {
                 Ok(_) => return Ok(()),
-                // No amount of waiting makes a rejected key good.
+                // A rejected key stays rejected.
                 Err(error @ Error::Authentication { .. }) => return Err(error),
                 Err(error) => {
-                    tracing::trace!(sandbox_id = self.sandbox_id(), %error, "not healthy yet");
+                    let sandbox_id = self.sandbox_id();
+                    tracing::trace!(sandbox_id, error = %error.report(), "not healthy yet");
                     last.set(error);
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause + pause / 2);
+            pause = sleep_between_pings(pause).await;
         }
     }
 
-    /// Waits until something listens on `port`: the edge answers 502 until then.
-    async fn until_open(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
+    /// Waits until something listens on `port`: until then the edge sends 502.
+    async fn wait_for_port(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
         let service = self.core.port(port);
-        let silent = |why: String| last.set(Error::malformed(&format!("port {port}"), why));
-        silent("no answer yet".to_owned());
-        let mut pause = FIRST_PAUSE;
+        let operation = format!("port {port}");
+        last.set(Error::runtime(&operation, "no response yet"));
+        let mut pause = FIRST_PING_PAUSE;
         loop {
-            let call = Call::get("look at a port", "/").repeat(Repeat::Never);
-            let look = service.open(call, Deadline::after(PING)).await;
-            let closed = match look {
-                Ok(answer) if answer.status() != StatusCode::BAD_GATEWAY => return Ok(()),
-                Ok(answer) => answer.status().to_string(),
-                Err(error) => error.to_string(),
+            let call = ServiceCall::get("check a port", "/").idempotency(Idempotency::Never);
+            let response = service.open(call, Deadline::after(PING_TIMEOUT)).await;
+            let why = match response {
+                Ok(response) if response.status() != StatusCode::BAD_GATEWAY => return Ok(()),
+                Ok(response) => response.status().to_string(),
+                Err(error) => error.report().to_string(),
             };
-            silent(closed);
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause + pause / 2);
+            last.set(Error::runtime(&operation, why));
+            pause = sleep_between_pings(pause).await;
         }
     }
 }
 
-/// Waits for the agent's process to end, which it should not; pending for ever if its events can
-/// no longer be heard, because then only the pings can tell.
-async fn failure_of(mut process: ProcessEvents) -> Error {
+/// Returns the next pause.
+async fn sleep_between_pings(pause: Duration) -> Duration {
+    tokio::time::sleep(pause).await;
+    MAX_PING_PAUSE.min(pause + pause / 2)
+}
+
+/// Waits for the agent's process to exit, which is an error. Pending for ever once its events
+/// cannot be read any more: the pings decide then.
+async fn exit_error(mut process: ProcessEvents) -> Error {
     let mut tail = Vec::new();
     loop {
         match process.next().await {
@@ -173,7 +181,7 @@ async fn failure_of(mut process: ProcessEvents) -> Error {
                     status.exit_code,
                     output.trim()
                 );
-                return Error::malformed("start the agent", message);
+                return Error::runtime("start the agent", message);
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => std::future::pending().await,

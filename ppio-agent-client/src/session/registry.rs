@@ -1,53 +1,49 @@
-//! The open sessions of a client, so that the same sandbox is the same session.
+//! The open sessions of a client, so that one sandbox has one session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{SandboxSession, SessionCore};
+/// Sessions by the id of their sandbox, without keeping them open.
+///
+/// It does not name the session's type, which holds the registry itself.
+#[derive(Debug)]
+pub(super) struct SessionRegistry<S>(Mutex<HashMap<String, Weak<S>>>);
 
-/// Knows the sessions by their sandbox, without keeping them open.
-#[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<HashMap<String, Weak<SessionCore>>>);
+impl<S> Default for SessionRegistry<S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
-impl Registry {
-    pub(crate) fn find(&self, sandbox_id: &str) -> Option<SandboxSession> {
-        let core = self.lock().get(sandbox_id)?.upgrade()?;
-        Some(SandboxSession::of(core))
+impl<S> SessionRegistry<S> {
+    pub(super) fn find(&self, sandbox_id: &str) -> Option<Arc<S>> {
+        self.lock().get(sandbox_id)?.upgrade()
     }
 
-    pub(super) fn add(&self, core: &Arc<SessionCore>) {
-        self.lock()
-            .insert(core.sandbox_id().to_owned(), Arc::downgrade(core));
+    pub(super) fn insert(&self, sandbox_id: &str, session: &Arc<S>) {
+        let session = Arc::downgrade(session);
+        self.lock().insert(sandbox_id.to_owned(), session);
     }
 
-    /// A session was dropped. Its place may be another's by now.
-    pub(super) fn dropped(&self, sandbox_id: &str) {
+    pub(super) fn remove(&self, sandbox_id: &str) -> Option<Arc<S>> {
+        self.lock().remove(sandbox_id)?.upgrade()
+    }
+
+    /// Removes the entry of a dropped session, unless a newer session has replaced it.
+    pub(super) fn remove_dropped(&self, sandbox_id: &str) {
         let mut sessions = self.lock();
-        if sessions
-            .get(sandbox_id)
-            .is_some_and(|core| core.strong_count() == 0)
-        {
+        let entry = sessions.get(sandbox_id);
+        if entry.is_some_and(|session| session.strong_count() == 0) {
             sessions.remove(sandbox_id);
         }
     }
 
-    /// The sandbox is gone: its handles, if any, are told.
-    pub(crate) fn forget(&self, sandbox_id: &str) {
-        let core = self.lock().remove(sandbox_id);
-        if let Some(core) = core.and_then(|core| core.upgrade()) {
-            core.mark_closed();
-        }
+    pub(super) fn all(&self) -> Vec<Arc<S>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
-    /// The sessions that end with their handles.
-    pub(crate) fn owned(&self) -> Vec<SandboxSession> {
-        let cores: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        let owned = cores.into_iter().filter(|core| core.is_owned());
-        owned.map(SandboxSession::of).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<SessionCore>>> {
-        // A map of weak pointers has no broken state.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<S>>> {
+        // A panic cannot leave a map of weak pointers in an invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

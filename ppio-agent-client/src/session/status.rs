@@ -1,30 +1,26 @@
-//! What a session is doing.
+//! The status of a session.
 
 use std::fmt;
 
-/// What a session is doing, by the word of the platform and of the agent.
+/// The status of a session, from the platform and from the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SessionStatus {
-    /// The sandbox runs and its agent is healthy.
+    /// The sandbox is running and its agent is healthy.
     Active,
-    /// The sandbox is frozen, with its memory kept.
+    /// The sandbox is paused, with its memory kept.
     Paused,
-    /// The sandbox runs, but its agent does not answer.
+    /// The sandbox is running, but its agent does not respond.
     Inactive,
     /// The sandbox is gone: closed or expired.
     Closed,
-    /// The sandbox runs and its agent says that it is not well.
+    /// The sandbox is running and its agent reports that it is unhealthy.
     Error,
 }
 
 impl SessionStatus {
-    /// The word for it, in lower case.
-    ///
-    /// ```
-    /// assert_eq!(ppio_agent_client::SessionStatus::Active.as_str(), "active");
-    /// ```
+    /// The status in lower case: `active`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",

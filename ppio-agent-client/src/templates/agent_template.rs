@@ -1,4 +1,4 @@
-//! A template that holds an agent.
+//! A template of an agent.
 
 use std::time::Duration;
 
@@ -8,58 +8,59 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::platform::Template;
 
-/// An agent's template, with the facts of its `agent.yaml`.
+/// An agent's template, with fields of its `agent.yaml`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct AgentTemplate {
-    /// Its id: what [`create_session`](crate::AgentRuntimeClient::create_session) takes.
+    /// Its id, for [`create_session`](crate::AgentRuntimeClient::create_session).
     pub template_id: String,
-    /// The agent's name; the template's own where it holds no agent.
+    /// The agent's name; the template's if it has no agent.
     pub name: String,
-    /// Other names that stand for the template.
+    /// The template's aliases.
     pub aliases: Vec<String>,
-    /// The agent's version; empty where the template holds no agent.
+    /// The agent's version; empty if the template has no agent.
     pub version: String,
-    /// What the agent is for.
+    /// The agent's description.
     pub description: Option<String>,
-    /// Who wrote it.
+    /// The agent's author.
     pub author: Option<String>,
     /// The template's tags, and those of the agent's metadata.
     pub tags: Vec<String>,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: Option<String>,
     /// When it was last changed, RFC 3339.
     pub updated_at: Option<String>,
-    /// How its last build went: `ready`, `building`, …
+    /// The status of its last build: `ready`, `building`, …
     pub status: String,
     /// The disk of its sandboxes, in bytes.
     pub size: Option<u64>,
-    /// How long its current build took. Lists do not tell; one template that is asked for does.
+    /// How long its current build took; only set for a single template, not in lists.
     pub build_time: Option<Duration>,
-    /// What the agent says it depends on (`spec.dependencies` of its document), if it says so.
+    /// The agent's dependencies (`spec.dependencies` of its document).
     pub dependencies: Vec<String>,
-    /// What its sandboxes are.
+    /// The size of its sandboxes.
     pub runtime_info: RuntimeInfo,
-    /// Texts stored with it, as the platform keeps them.
+    /// Its metadata, as the platform stores it.
     pub metadata: Map<String, Value>,
 }
 
-/// What the sandboxes of a template are.
+/// The size of a template's sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RuntimeInfo {
-    /// Processors.
+    /// The number of processors.
     pub cpu_count: Option<u32>,
     /// Memory, in bytes.
     pub memory: Option<u64>,
-    /// The version of the daemon in them.
+    /// The version of envd in them.
     pub envd_version: Option<String>,
 }
 
 impl AgentTemplate {
-    /// The agent's whole configuration, if the template holds one.
+    /// The agent's configuration, if the template has one.
     ///
     /// # Errors
-    /// [`Error::Validation`] if what it holds breaks the rules of `agent.yaml`.
+    /// [`Error::Validation`] if it is not a valid `agent.yaml`.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -124,7 +125,7 @@ fn bytes(mebibytes: u64) -> u64 {
     mebibytes.saturating_mul(1 << 20)
 }
 
-/// How long the build that sandboxes are made from took.
+/// How long the current build took.
 fn build_time(template: &Template) -> Option<Duration> {
     let mut builds = template.builds.iter();
     let build = builds.find(|build| build.build_id == template.build_id)?;
@@ -133,8 +134,8 @@ fn build_time(template: &Template) -> Option<Duration> {
     ended.duration_since(began).ok()
 }
 
-/// The agent's document, unchecked: a listing must not fail for one template with a bad e-mail
-/// address, and neither must starting its agent.
+/// The agent's document without validation: one template with an invalid e-mail address must not
+/// prevent listing templates or starting its agent.
 pub(super) fn document(metadata: &Map<String, Value>) -> Option<Value> {
     let found = ["agent_runtime", "agent"]
         .iter()
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_is_read_from_either_key_and_either_form() {
+    fn the_agent_is_read_from_both_keys_and_both_forms() {
         let document = json!({
             "apiVersion": "v1", "kind": "Agent",
             "metadata": {"name": "chat", "version": "1.0", "author": "a@b.cn", "tags": ["ai", "stable"]},
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_build_time_is_that_of_the_current_build() {
+    fn the_build_time_is_the_current_builds() {
         let template: Template = serde_json::from_value(json!({
             "templateID": "tmpl_1", "buildID": "b2", "cpuCount": 2, "memoryMB": 1024, "builds": [
                 {"buildID": "b1", "createdAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T01:00:00Z"},
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_without_agent_has_its_own_name_and_a_broken_one_says_why() {
+    fn a_template_without_agent_has_its_own_name_and_an_invalid_one_is_an_error() {
         let plain = template(&json!({}));
         assert_eq!(plain.name, "team/one");
         assert_eq!(plain.agent_config().expect("nothing wrong"), None);

@@ -1,8 +1,8 @@
-//! Which templates to list.
+//! Selects templates.
 
-use super::AgentTemplate;
+use super::agent_template::AgentTemplate;
 
-/// Lets through the templates that have all of its tags and its name. The empty one lets all through.
+/// Matches templates that have all of its tags and its name. An empty filter matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TemplateFilter {
     tags: Vec<String>,
@@ -10,16 +10,12 @@ pub struct TemplateFilter {
 }
 
 impl TemplateFilter {
-    /// Lets everything through.
-    ///
-    /// ```
-    /// assert_eq!(ppio_agent_client::TemplateFilter::new(), Default::default());
-    /// ```
+    /// Matches all templates.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only templates with this tag; several calls ask for all of them.
+    /// Adds a tag that templates must have.
     ///
     /// ```
     /// let filter = ppio_agent_client::TemplateFilter::new().tag("ai").tag("data-analysis");
@@ -30,12 +26,7 @@ impl TemplateFilter {
         self
     }
 
-    /// Only templates with this text in their name or an alias; case does not matter.
-    ///
-    /// ```
-    /// let filter = ppio_agent_client::TemplateFilter::new().name("chat");
-    /// # let _ = filter;
-    /// ```
+    /// Sets a text that the name or an alias must contain, ignoring case.
     pub fn name(mut self, part: impl Into<String>) -> Self {
         self.name = Some(part.into());
         self

@@ -1,4 +1,4 @@
-//! An answer's body, which holds on to its connection until it is read to the end.
+//! The body of a response, which holds its connection until it is read to the end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,68 +9,67 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::limit::BodyLimit;
-use super::pool::Lease;
+use super::pool::PooledConnection;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
-/// The most that is read of an answer that is no success. An explanation is shorter.
-const ERROR_BODY: usize = 64 * 1024;
+/// How much is read of an unsuccessful response. Error texts are shorter.
+const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// What is reserved for a body of unknown or large size before its bytes are there.
-const FIRST_RESERVE: usize = 1024 * 1024;
+/// The most memory that is reserved for a body before its bytes have arrived.
+const MAX_RESERVE: usize = 1024 * 1024;
 
-/// Dropping it early closes the connection.
+/// Dropping it before the end closes the connection.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     incoming: Incoming,
     host: String,
-    lease: Option<Lease>,
+    connection: Option<PooledConnection>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: PooledConnection) -> Self {
         let mut body = Self {
             incoming,
-            host: lease.host().to_owned(),
-            lease: Some(lease),
+            host: connection.host().to_owned(),
+            connection: Some(connection),
         };
         body.release_at_end();
         body
     }
 
-    /// Who the answer comes from.
+    /// The host of the server.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    /// The whole body, in one piece. A larger one than `limit` is an error and closes the
-    /// connection.
+    /// The whole body. One that is larger than `limit` is an error and closes the connection.
     pub(crate) async fn whole(mut self, operation: &str, limit: BodyLimit) -> Result<Bytes, Error> {
-        let exceeded = || limit.exceeded(operation, "the answer");
-        if self.announced() > limit.bytes() {
+        let exceeded = || limit.exceeded(operation, "the response");
+        if self.expected_size() > limit.bytes() {
             return Err(exceeded());
         }
         match self.read(operation, limit.bytes()).await? {
-            Read::Whole(bytes) => Ok(bytes),
-            Read::Start(_) => Err(exceeded()),
+            ReadOutcome::Whole(bytes) => Ok(bytes),
+            ReadOutcome::Start(_) => Err(exceeded()),
         }
     }
 
-    /// The start of the body, which is all of an explanation; the connection of a longer one is
+    /// The start of the body of an unsuccessful response; the connection of a longer one is
     /// closed.
     pub(crate) async fn start(mut self, operation: &str) -> Result<Bytes, Error> {
-        let (Read::Whole(bytes) | Read::Start(bytes)) = self.read(operation, ERROR_BODY).await?;
+        let (ReadOutcome::Whole(bytes) | ReadOutcome::Start(bytes)) =
+            self.read(operation, MAX_ERROR_BODY).await?;
         Ok(bytes)
     }
 
-    /// How large the body is at least, by its head.
-    fn announced(&self) -> usize {
+    /// The size of the body by its head, which is a lower bound.
+    fn expected_size(&self) -> usize {
         usize::try_from(self.size_hint().lower()).unwrap_or(usize::MAX)
     }
 
-    /// Reads until the end or until there is more than `limit`, and copies nothing that comes in
-    /// one piece.
-    async fn read(&mut self, operation: &str, limit: usize) -> Result<Read, Error> {
-        let expected = self.announced().min(limit).min(FIRST_RESERVE);
+    /// Reads up to `limit` bytes. A body that arrives in one frame is not copied.
+    async fn read(&mut self, operation: &str, limit: usize) -> Result<ReadOutcome, Error> {
+        let expected = self.expected_size().min(limit).min(MAX_RESERVE);
         let mut first = Bytes::new();
         let mut whole = Vec::new();
         while let Some(frame) = self.frame().await {
@@ -78,7 +77,7 @@ impl ResponseBody {
                 operation: operation.to_owned(),
                 source: NetworkError::new(NetworkErrorKind::Cut, self.host.clone(), error),
             })?;
-            // Trailers carry nothing that a caller is told.
+            // Trailers are not used.
             let Ok(bytes) = frame.into_data() else {
                 continue;
             };
@@ -86,7 +85,7 @@ impl ResponseBody {
             if bytes.len() > limit - length {
                 whole.extend_from_slice(&first);
                 whole.extend_from_slice(&bytes[..limit - length]);
-                return Ok(Read::Start(Bytes::from(whole)));
+                return Ok(ReadOutcome::Start(Bytes::from(whole)));
             }
             if length == 0 {
                 first = bytes;
@@ -99,24 +98,24 @@ impl ResponseBody {
             whole.extend_from_slice(&bytes);
         }
         if whole.is_empty() {
-            return Ok(Read::Whole(first));
+            return Ok(ReadOutcome::Whole(first));
         }
-        Ok(Read::Whole(Bytes::from(whole)))
+        Ok(ReadOutcome::Whole(Bytes::from(whole)))
     }
 
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
+            && let Some(connection) = self.connection.take()
         {
-            lease.give_back();
+            connection.release();
         }
     }
 }
 
 /// How much of a body was read.
-enum Read {
+enum ReadOutcome {
     Whole(Bytes),
-    /// There is more.
+    /// The body is longer.
     Start(Bytes),
 }
 
@@ -131,10 +130,10 @@ impl Body for ResponseBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => self.release_at_end(),
-            Some(Err(_)) => self.lease = None,
+            Some(Err(_)) => self.connection = None,
             None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
+                if let Some(connection) = self.connection.take() {
+                    connection.release();
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A body read piece by piece, with a limit on the silence between the pieces.
+//! The chunks of a stream, with a limit on the time between them.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -9,33 +9,33 @@ use bytes::Bytes;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
-use super::ResponseBody;
+use super::body::ResponseBody;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
-/// The pieces of an open stream. After an error or the end there is nothing more.
+/// The chunks of an open stream. Nothing follows an error or the end.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    /// `None` once it is over, which gives the connection back or closes it.
+    /// `None` after the end, which returns the connection to the pool or closes it.
     body: Option<ResponseBody>,
     host: String,
-    idle: Duration,
-    silence: Pin<Box<Sleep>>,
-    /// Somebody waits for the next piece. A reader that takes its time is not the sender's silence.
+    idle_timeout: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Whether the reader is waiting. The time that a slow reader takes is not the sender's.
     waiting: bool,
 }
 
 impl Chunks {
-    pub(crate) fn new(body: ResponseBody, idle: Duration) -> Self {
+    pub(crate) fn new(body: ResponseBody, idle_timeout: Duration) -> Self {
         Self {
             host: body.host().to_owned(),
             body: Some(body),
-            idle,
-            silence: Box::pin(tokio::time::sleep(idle)),
+            idle_timeout,
+            timer: Box::pin(tokio::time::sleep(idle_timeout)),
             waiting: false,
         }
     }
 
-    /// The next piece; `None` if the sender ended the body properly.
+    /// The next chunk; `None` at the end of the body.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             let Some(body) = &mut self.body else {
@@ -44,7 +44,7 @@ impl Chunks {
             match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.waiting = false;
-                    // Trailers carry nothing that a caller is told.
+                    // Trailers are not used.
                     if let Ok(bytes) = frame.into_data() {
                         return Poll::Ready(Ok(Some(bytes)));
                     }
@@ -55,18 +55,20 @@ impl Chunks {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;
-                    return Poll::Ready(Err(self.cut(error)));
+                    return Poll::Ready(Err(self.cut_error(error)));
                 }
                 Poll::Pending => {
                     if !std::mem::replace(&mut self.waiting, true)
-                        // A time too far away to be written is no limit.
-                        && let Some(until) = Instant::now().checked_add(self.idle)
+                        // A timeout beyond the range of the clock is no limit.
+                        && let Some(until) = Instant::now().checked_add(self.idle_timeout)
                     {
-                        self.silence.as_mut().reset(until);
+                        self.timer.as_mut().reset(until);
                     }
-                    std::task::ready!(self.silence.as_mut().poll(cx));
+                    std::task::ready!(self.timer.as_mut().poll(cx));
                     self.body = None;
-                    return Poll::Ready(Err(Error::StreamIdle { limit: self.idle }));
+                    return Poll::Ready(Err(Error::StreamIdle {
+                        limit: self.idle_timeout,
+                    }));
                 }
             }
         }
@@ -77,13 +79,16 @@ impl Chunks {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Reads nothing more: closes the connection unless the sender has ended the body.
+    /// Ends the stream: closes the connection unless the body has ended.
     pub(crate) fn close(&mut self) {
         self.body = None;
     }
 
-    /// The error of a stream that ended before what it carries did.
-    pub(crate) fn cut(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    /// The error of a stream that ended within an item.
+    pub(crate) fn cut_error(
+        &self,
+        why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         Error::Network {
             operation: "read stream".into(),
             source: NetworkError::new(NetworkErrorKind::Cut, self.host.clone(), why),

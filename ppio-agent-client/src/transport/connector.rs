@@ -1,4 +1,4 @@
-//! Makes connections: name, proxy, TCP, TLS, HTTP handshake, within one time limit.
+//! Establishes connections: DNS, proxy, TCP, TLS and HTTP handshake, within one time limit.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,12 +13,15 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use rustls::ClientConfig;
 use tower_service::Service;
 
-use super::payload::Payload;
+use super::payload::RequestPayload;
 use super::pool::{Connection, ForwardProxy};
-use super::proxy::{Proxies, Route};
+use super::proxy::{Proxies, ProxyRoute};
 use super::resolve::Resolver;
 use super::tls;
 use crate::error::{NetworkError, NetworkErrorKind};
+
+/// The idle time after which TCP probes the peer.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,8 +31,8 @@ pub(super) struct Connector {
     proxies: Proxies,
     connect_timeout: Duration,
     root_certificates: Vec<Vec<u8>>,
-    /// Reading the system's certificates takes milliseconds; a client that only talks to a
-    /// local platform never does.
+    /// Created when it is first used: loading the system's certificates takes milliseconds, and
+    /// a client of a local platform needs none.
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -38,8 +41,8 @@ impl Connector {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        // Notices a peer that vanished without a word, well before an idle stream's deadline.
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        // Detects a vanished peer well before the idle timeout of a stream.
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
         Self {
             tcp,
             proxies: Proxies::from_env(),
@@ -49,13 +52,13 @@ impl Connector {
         }
     }
 
-    /// A new connection over which requests for `destination` can be sent.
+    /// A new connection for requests to `destination`.
     pub(super) async fn connect(&self, destination: &Uri) -> Result<Connection, NetworkError> {
         let host = destination.authority().map(ToString::to_string);
         let host = host.unwrap_or_default();
-        // Boxed because TLS in TLS makes a future of 20 kB, which every call would carry along.
-        let reach = Box::pin(self.reach(destination));
-        match tokio::time::timeout(self.connect_timeout, reach).await {
+        // Boxed because TLS in TLS makes a future of 20 kB, which would be part of every call's.
+        let connection = Box::pin(self.dial(destination));
+        match tokio::time::timeout(self.connect_timeout, connection).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(NetworkError::new(NetworkErrorKind::Connect, host, error)),
             Err(_) => {
@@ -65,19 +68,19 @@ impl Connector {
         }
     }
 
-    async fn reach(&self, destination: &Uri) -> Result<Connection, BoxError> {
+    async fn dial(&self, destination: &Uri) -> Result<Connection, BoxError> {
         let secure = destination.scheme() == Some(&Scheme::HTTPS);
         match self.proxies.route(destination) {
-            Route::Direct if !secure => {
+            ProxyRoute::Direct if !secure => {
                 let stream = self.tcp.clone().call(destination.clone()).await?;
                 handshake(stream, None).await
             }
-            Route::Direct => {
+            ProxyRoute::Direct => {
                 let mut https = HttpsConnector::from((self.tcp.clone(), self.tls()?));
                 handshake(https.call(destination.clone()).await?, None).await
             }
-            Route::Tunnel(proxy) => {
-                // The proxy itself may be spoken to over TLS.
+            ProxyRoute::Tunnel(proxy) => {
+                // The connection to the proxy itself may use TLS.
                 let to_proxy = HttpsConnector::from((self.tcp.clone(), self.tls()?));
                 let mut tunnel = Tunnel::new(proxy.uri, to_proxy);
                 if let Some(credentials) = proxy.credentials {
@@ -86,7 +89,7 @@ impl Connector {
                 let mut through = HttpsConnector::from((tunnel, self.tls()?));
                 handshake(through.call(destination.clone()).await?, None).await
             }
-            Route::Forward(proxy) => {
+            ProxyRoute::Forward(proxy) => {
                 let mut to_proxy = HttpsConnector::from((self.tcp.clone(), self.tls()?));
                 let stream = to_proxy.call(proxy.uri).await?;
                 let forward = ForwardProxy {
@@ -110,9 +113,9 @@ async fn handshake<S>(stream: S, forward: Option<ForwardProxy>) -> Result<Connec
 where
     S: Read + Write + Unpin + Send + 'static,
 {
-    let (sender, driver) = http1::handshake::<_, Payload>(stream).await?;
+    let (sender, driver) = http1::handshake::<_, RequestPayload>(stream).await?;
     let driver = tokio::spawn(async move {
-        // Whoever uses the connection is told of its end by the sender or the body.
+        // The sender and the body return the error to the caller too.
         if let Err(error) = driver.await {
             tracing::trace!(%error, "connection ended");
         }

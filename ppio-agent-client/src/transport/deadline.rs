@@ -1,4 +1,4 @@
-//! One point in time that bounds everything a call does.
+//! The deadline of a call.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 
-/// When a call must be over, all attempts and pauses between them included.
+const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// When a call must end, including all its attempts and the pauses between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -21,10 +23,10 @@ impl Deadline {
 
     /// `limit` after `start`.
     pub(crate) fn since(start: Instant, limit: Duration) -> Self {
-        // `Duration::MAX` means "no limit"; thirty years do as well and can be added.
+        // `Duration::MAX` means "no limit" and is beyond the range of the clock.
         let at = start
             .checked_add(limit)
-            .unwrap_or_else(|| start + Duration::from_secs(30 * 365 * 24 * 3600));
+            .unwrap_or_else(|| start + THIRTY_YEARS);
         Self { at, limit }
     }
 
@@ -38,7 +40,7 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Waits for `future`, or fails with [`Error::Timeout`] when the time has come.
+    /// Waits for `future` until the deadline, then fails with [`Error::Timeout`].
     pub(crate) async fn run<F: Future>(
         self,
         operation: &str,

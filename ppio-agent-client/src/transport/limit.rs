@@ -1,13 +1,13 @@
-//! How much of an answer is read into memory.
+//! Size limits of responses.
 
 use ppio_agent_protocol::ByteSize;
 
 use crate::error::Error;
 
-/// What a caller can change about the limit of an agent's answers.
+/// What sets the limit of an agent's responses, for error texts.
 const SETTING: &str = "`ClientConfig::max_response_size` or PPIO_MAX_RESPONSE_SIZE";
 
-/// The most that is read of one answer, item or message.
+/// The size limit of one response, item or message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimit {
     size: ByteSize,
@@ -15,7 +15,7 @@ pub(crate) struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// The limit of what agents and sandboxes send, which callers set.
+    /// The limit of what agents and sandboxes send, from the configuration.
     pub(crate) fn configured(size: ByteSize) -> Self {
         Self {
             size,
@@ -23,7 +23,7 @@ impl BodyLimit {
         }
     }
 
-    /// A limit that callers cannot change, in bytes.
+    /// A limit that cannot be configured, in bytes.
     pub(crate) fn fixed(bytes: usize) -> Self {
         Self {
             size: ByteSize::new(bytes as u64),
@@ -35,7 +35,7 @@ impl BodyLimit {
         usize::try_from(self.size.bytes()).unwrap_or(usize::MAX)
     }
 
-    /// The error of `what` that is larger.
+    /// The error of `what` that exceeds the limit.
     pub(crate) fn exceeded(self, operation: &str, what: impl Into<String>) -> Error {
         Error::ResponseTooLarge {
             operation: operation.to_owned(),

@@ -1,4 +1,4 @@
-//! The body of a request on its way out.
+//! The body of a request.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -9,36 +9,36 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// What is handed over at once where somebody counts. hyper takes up to 16 pieces before it waits
-/// for the socket, so the count is at most that much ahead.
-const PIECE: usize = 16 * 1024;
+/// The largest frame of a body with a meter. hyper buffers up to 16 frames before it waits for the
+/// socket, so the count is at most 16 frames ahead.
+const MAX_METERED_FRAME: usize = 16 * 1024;
 
-/// Is told how many bytes of a body are sent.
+/// A callback for the number of bytes of a body that were sent.
 #[derive(Clone)]
-pub(crate) struct Meter(Arc<dyn Fn(u64) + Send + Sync>);
+pub(crate) struct UploadMeter(Arc<dyn Fn(u64) + Send + Sync>);
 
-impl Meter {
-    pub(crate) fn new(tell: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+impl UploadMeter {
+    pub(crate) fn new(progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(progress))
     }
 }
 
-impl fmt::Debug for Meter {
+impl fmt::Debug for UploadMeter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Meter")
+        f.write_str("UploadMeter")
     }
 }
 
-/// Bytes that are there already: in one piece, or piece by piece where somebody counts.
+/// Bytes in memory: sent in one frame, or in several where a meter counts them.
 #[derive(Debug)]
-pub(crate) struct Payload {
+pub(crate) struct RequestPayload {
     rest: Bytes,
     sent: u64,
-    meter: Option<Meter>,
+    meter: Option<UploadMeter>,
 }
 
-impl Payload {
-    pub(super) fn new(bytes: Bytes, meter: Option<Meter>) -> Self {
+impl RequestPayload {
+    pub(super) fn new(bytes: Bytes, meter: Option<UploadMeter>) -> Self {
         Self {
             rest: bytes,
             sent: 0,
@@ -47,7 +47,7 @@ impl Payload {
     }
 }
 
-impl Body for Payload {
+impl Body for RequestPayload {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -59,15 +59,15 @@ impl Body for Payload {
             return Poll::Ready(None);
         }
         let length = match self.meter {
-            Some(_) => self.rest.len().min(PIECE),
+            Some(_) => self.rest.len().min(MAX_METERED_FRAME),
             None => self.rest.len(),
         };
-        let piece = self.rest.split_to(length);
+        let frame = self.rest.split_to(length);
         self.sent += length as u64;
-        if let Some(Meter(tell)) = &self.meter {
-            tell(self.sent);
+        if let Some(UploadMeter(progress)) = &self.meter {
+            progress(self.sent);
         }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {

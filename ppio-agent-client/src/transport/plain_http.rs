@@ -1,4 +1,4 @@
-//! Requests over plain http to another machine, which are warned of once for each host.
+//! Warnings of requests over plain http to another machine, once for each host.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -8,20 +8,20 @@ use http::{Request, header};
 use ppio_agent_protocol::headers;
 
 use super::resolve::is_loopback;
-use crate::secret::TRAFFIC_TOKEN;
+use crate::config::TRAFFIC_TOKEN;
 
-/// The hosts that were warned of.
+/// The hosts whose warnings were logged.
 #[derive(Debug, Default)]
-pub(super) struct PlainHttpWarnings(Mutex<HashSet<Warned>>);
+pub(super) struct PlainHttpWarnings(Mutex<HashSet<WarnedHost>>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Warned {
+struct WarnedHost {
     host: String,
     credentials: bool,
 }
 
 impl PlainHttpWarnings {
-    /// Warns if the request crosses a network unencrypted, unless that was said already.
+    /// Logs a warning if the request crosses a network unencrypted, unless it was logged before.
     pub(super) fn check<B>(&self, request: &Request<B>) {
         let uri = request.uri();
         let Some(host) = uri.host() else { return };
@@ -36,11 +36,11 @@ impl PlainHttpWarnings {
         ]
         .into_iter()
         .any(|name| request.headers().contains_key(name));
-        let warned = Warned {
+        let warned = WarnedHost {
             host: host.to_ascii_lowercase(),
             credentials,
         };
-        // A set has no broken state.
+        // A panic cannot leave a set in an invalid state.
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !hosts.insert(warned) {
             return;
@@ -49,12 +49,12 @@ impl PlainHttpWarnings {
         if credentials {
             tracing::warn!(
                 host,
-                "the API key or token travels unencrypted over plain http, use an https:// address"
+                "the API key or token is sent unencrypted over plain http, use an https:// address"
             );
         } else {
             tracing::warn!(
                 host,
-                "data travels unencrypted over plain http, use an https:// address"
+                "data is sent unencrypted over plain http, use an https:// address"
             );
         }
     }

@@ -1,9 +1,8 @@
-//! Open connections: those in use are counted, those at rest wait here for their next request.
+//! The connection pool: counts active connections and keeps idle ones for further requests.
 //!
-//! Our own rather than hyper-util's, for three reasons: every sandbox is a host of its own, so
-//! a limit per host does not bound the whole; a request must be known to be unsent before it
-//! may be sent again; and a dropped answer must close its connection at once, because that is
-//! how the agent learns that nobody listens any more.
+//! hyper-util's pool is not used, for three reasons: every sandbox has a host of its own, so a
+//! limit per host does not limit the total; a request may be sent again only if it is known to be
+//! unsent; and dropping a response must close its connection at once, which cancels the invocation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,26 +16,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::payload::Payload;
+use super::payload::RequestPayload;
 use crate::error::{Error, NetworkErrorKind};
 
-/// A connection that is not ready by then is not worth waiting for: making a new one is quicker.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long to wait for an idle connection to become ready: a new one is established sooner.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How many connections, and for how long.
+/// Limits of the pool.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Requests (with their answers' bodies) under way at once; more wait their turn.
-    pub(crate) in_use: usize,
-    /// Connections kept open between requests, over all hosts.
-    pub(crate) at_rest: usize,
-    /// How long a connection may rest before it is closed.
-    pub(crate) expiry: Duration,
+pub(crate) struct PoolLimits {
+    /// Concurrent requests, each until its response's body ends; further ones wait.
+    pub(crate) max_active: usize,
+    /// Connections kept open between requests, for all hosts together.
+    pub(crate) max_idle: usize,
+    /// How long an idle connection is kept open.
+    pub(crate) idle_timeout: Duration,
 }
 
-/// What a connection can be reused for.
+/// The scheme and host that a connection serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     secure: bool,
@@ -57,7 +56,7 @@ impl Origin {
         let host = authority
             .and_then(|authority| authority.rsplit('@').next())
             .filter(|host| !host.is_empty())
-            .ok_or_else(|| Error::validation("url", format!("{uri} names no host")))?;
+            .ok_or_else(|| Error::validation("url", format!("{uri} has no host")))?;
         Ok(Self {
             secure,
             host: host.to_ascii_lowercase(),
@@ -69,7 +68,7 @@ impl Origin {
     }
 }
 
-/// A proxy that wants whole URIs and, perhaps, credentials with every request.
+/// A proxy that requires absolute URIs and perhaps credentials in every request.
 #[derive(Debug)]
 pub(super) struct ForwardProxy {
     pub(super) credentials: Option<HeaderValue>,
@@ -78,7 +77,7 @@ pub(super) struct ForwardProxy {
 /// One HTTP/1.1 connection and the task that drives it; dropping it closes the socket.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Payload>,
+    sender: SendRequest<RequestPayload>,
     driver: JoinHandle<()>,
     forward: Option<ForwardProxy>,
 }
@@ -91,7 +90,7 @@ impl Drop for Connection {
 
 impl Connection {
     pub(super) fn new(
-        sender: SendRequest<Payload>,
+        sender: SendRequest<RequestPayload>,
         driver: JoinHandle<()>,
         forward: Option<ForwardProxy>,
     ) -> Self {
@@ -106,16 +105,16 @@ impl Connection {
         self.forward.as_ref()
     }
 
-    /// Sends, and waits for the head of the answer. On failure tells how far it came.
+    /// Sends a request and waits for the head of the response. An error has how far it came.
     pub(super) async fn send(
         &mut self,
-        request: Request<Payload>,
+        request: Request<RequestPayload>,
     ) -> Result<Response<Incoming>, (NetworkErrorKind, hyper::Error)> {
         self.sender
             .try_send_request(request)
             .await
             .map_err(|mut failure| {
-                // hyper hands the request back if, and only if, it never began to write it.
+                // hyper returns the request if and only if it did not begin to write it.
                 let kind = match failure.take_message() {
                     Some(_) => NetworkErrorKind::Unsent,
                     None => NetworkErrorKind::Interrupted,
@@ -127,20 +126,20 @@ impl Connection {
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    limits: Limits,
-    in_use: Arc<Semaphore>,
-    at_rest: Mutex<AtRest>,
+    limits: PoolLimits,
+    active: Arc<Semaphore>,
+    idle: Mutex<IdleConnections>,
 }
 
 #[derive(Debug, Default)]
-struct AtRest {
-    /// The longest at rest first.
+struct IdleConnections {
+    /// The longest idle first.
     connections: VecDeque<(Origin, Connection, Instant)>,
-    /// Closes what has rested too long; there is one while anything rests.
+    /// Closes expired connections; runs while there are idle ones.
     reaper: Option<Reaper>,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when it is dropped.
 #[derive(Debug)]
 struct Reaper(JoinHandle<()>);
 
@@ -151,30 +150,30 @@ impl Drop for Reaper {
 }
 
 impl Pool {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
-        let places = limits.in_use.clamp(1, Semaphore::MAX_PERMITS);
+    pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
+        let permits = limits.max_active.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limits,
-            in_use: Arc::new(Semaphore::new(places)),
-            at_rest: Mutex::default(),
+            active: Arc::new(Semaphore::new(permits)),
+            idle: Mutex::default(),
         })
     }
 
-    /// Waits for a place among the requests under way.
+    /// Waits until one more request may be active.
     pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
-        Arc::clone(&self.in_use).acquire_owned().await.ok()
+        Arc::clone(&self.active).acquire_owned().await.ok()
     }
 
-    /// The connection to `origin` that was used last, if one is still good.
+    /// The most recently used connection to `origin` that is still open.
     pub(super) async fn checkout(&self, origin: &Origin) -> Option<Connection> {
         while let Some(mut connection) = self.take(origin) {
-            // Lets the driver hear what the other side said meanwhile, were it goodbye: an
-            // invocation sent over a connection that is being closed could not be sent again.
+            // Lets the driver process what the server sent meanwhile, such as a close: an
+            // invocation sent over a closing connection could not be sent again.
             tokio::task::yield_now().await;
-            // Waits until the driver has seen the end of the last answer, which is a matter of
-            // microseconds; a connection that was closed meanwhile says so here.
-            let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
+            // Waits until the driver has processed the end of the last response, which takes
+            // microseconds. Fails if the connection was closed meanwhile.
+            let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
                 return Some(connection);
             }
@@ -183,58 +182,56 @@ impl Pool {
     }
 
     fn take(&self, origin: &Origin) -> Option<Connection> {
-        let mut at_rest = self.lock();
+        let mut idle = self.lock();
         let now = Instant::now();
-        let found = at_rest
+        let found = idle
             .connections
             .iter()
             .rposition(|(at, connection, until)| {
                 at == origin && *until > now && !connection.sender.is_closed()
             })?;
-        at_rest
-            .connections
+        idle.connections
             .remove(found)
             .map(|(_, connection, _)| connection)
     }
 
     fn put(self: &Arc<Self>, origin: Origin, connection: Connection) {
-        if self.limits.at_rest == 0 || connection.sender.is_closed() {
+        if self.limits.max_idle == 0 || connection.sender.is_closed() {
             return;
         }
         let now = Instant::now();
-        // An expiry too far away to be counted is a year's: no server keeps a connection so long.
+        // A timeout beyond the range of the clock is one year: servers close connections sooner.
         let until = now
-            .checked_add(self.limits.expiry)
+            .checked_add(self.limits.idle_timeout)
             .unwrap_or_else(|| now + YEAR);
-        let mut at_rest = self.lock();
-        while at_rest.connections.len() >= self.limits.at_rest {
-            at_rest.connections.pop_front();
+        let mut idle = self.lock();
+        while idle.connections.len() >= self.limits.max_idle {
+            idle.connections.pop_front();
         }
-        at_rest.connections.push_back((origin, connection, until));
-        let asleep = at_rest
+        idle.connections.push_back((origin, connection, until));
+        let is_finished = idle
             .reaper
             .as_ref()
             .is_none_or(|reaper| reaper.0.is_finished());
-        // Outside of a runtime (a body dropped on a plain thread) the next checkout looks at
-        // the time anyway.
-        if let (true, Ok(runtime)) = (asleep, tokio::runtime::Handle::try_current()) {
-            at_rest.reaper = Some(Reaper(runtime.spawn(reap(Arc::downgrade(self)))));
+        // Without a runtime (a body dropped on another thread), the next checkout skips expired
+        // connections.
+        if let (true, Ok(runtime)) = (is_finished, tokio::runtime::Handle::try_current()) {
+            idle.reaper = Some(Reaper(runtime.spawn(reap(Arc::downgrade(self)))));
         }
     }
 
-    /// Drops what has expired, and tells when the next one will.
+    /// Drops expired connections, and returns when the next one expires.
     fn drop_expired(&self) -> Option<Instant> {
-        let mut at_rest = self.lock();
+        let mut idle = self.lock();
         let now = Instant::now();
-        at_rest
-            .connections
+        idle.connections
             .retain(|(_, connection, until)| *until > now && !connection.sender.is_closed());
-        at_rest.connections.front().map(|(_, _, until)| *until)
+        idle.connections.front().map(|(_, _, until)| *until)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, AtRest> {
-        // Nothing panics while it holds the lock, and a list of connections has no broken state.
-        self.at_rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, IdleConnections> {
+        // A panic cannot leave a list of connections in an invalid state.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -247,17 +244,17 @@ async fn reap(pool: Weak<Pool>) {
     }
 }
 
-/// A connection lent to one exchange: goes back to the pool when the answer has been read to
-/// its end, and is closed when it is dropped before.
+/// A connection in use by one request. [`release`](Self::release) returns it to the pool once the
+/// response has been read to its end; dropping it closes it.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct PooledConnection {
     connection: Connection,
     origin: Origin,
     pool: Arc<Pool>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Lease {
+impl PooledConnection {
     pub(super) fn new(
         connection: Connection,
         origin: Origin,
@@ -276,7 +273,7 @@ impl Lease {
         self.origin.host()
     }
 
-    pub(super) fn give_back(self) {
+    pub(super) fn release(self) {
         self.pool.put(self.origin, self.connection);
     }
 }

@@ -1,4 +1,4 @@
-//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! Proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
@@ -8,15 +8,15 @@ use super::resolve::is_loopback;
 
 /// How to reach a destination.
 #[derive(Debug)]
-pub(super) enum Route {
+pub(super) enum ProxyRoute {
     Direct,
-    /// Ask the proxy for a tunnel (`CONNECT`), then speak TLS through it.
+    /// TLS through a tunnel of the proxy (`CONNECT`).
     Tunnel(Proxy),
-    /// Send plain requests to the proxy, with the whole URI in them.
+    /// Plain requests to the proxy, with absolute URIs.
     Forward(Proxy),
 }
 
-/// A proxy and what it wants to be told.
+/// A proxy and its credentials.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub(super) uri: Uri,
@@ -31,13 +31,13 @@ impl Proxies {
         Self(Matcher::from_env())
     }
 
-    pub(super) fn route(&self, destination: &Uri) -> Route {
-        // A sandbox on this machine is not what a proxy could reach.
+    pub(super) fn route(&self, destination: &Uri) -> ProxyRoute {
+        // A proxy cannot reach a sandbox on this machine.
         if destination.host().is_none_or(is_loopback) {
-            return Route::Direct;
+            return ProxyRoute::Direct;
         }
         let Some(found) = self.0.intercept(destination) else {
-            return Route::Direct;
+            return ProxyRoute::Direct;
         };
         let credentials = found.basic_auth().cloned().map(|mut value| {
             value.set_sensitive(true);
@@ -48,16 +48,16 @@ impl Proxies {
             credentials,
         };
         if destination.scheme() == Some(&Scheme::HTTPS) {
-            Route::Tunnel(proxy)
+            ProxyRoute::Tunnel(proxy)
         } else {
-            Route::Forward(proxy)
+            ProxyRoute::Forward(proxy)
         }
     }
 }
 
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The matcher holds the proxies' passwords.
+        // The matcher contains the passwords of the proxies.
         f.write_str("Proxies")
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_decides_and_this_machine_is_always_direct() {
+    fn the_environment_selects_the_proxy_and_loopback_is_direct() {
         let proxies = Proxies(
             Matcher::builder()
                 .http("http://plain.example:3128")
@@ -76,19 +76,22 @@ mod tests {
                 .build(),
         );
         let route = |uri: &'static str| proxies.route(&Uri::from_static(uri));
-        let Route::Tunnel(proxy) = route("https://api.example/") else {
+        let ProxyRoute::Tunnel(proxy) = route("https://api.example/") else {
             panic!("https is tunnelled");
         };
         assert_eq!(proxy.uri.host(), Some("tunnel.example"));
         assert!(proxy.credentials.expect("given in the URL").is_sensitive());
-        assert!(matches!(route("http://api.example/"), Route::Forward(_)));
+        assert!(matches!(
+            route("http://api.example/"),
+            ProxyRoute::Forward(_)
+        ));
         assert!(matches!(
             route("https://x.internal.example/"),
-            Route::Direct
+            ProxyRoute::Direct
         ));
         assert!(matches!(
             route("http://8080-a.localhost:3000/"),
-            Route::Direct
+            ProxyRoute::Direct
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! Names to addresses: `*.localhost` is this machine, everything else is asked of the system.
+//! Name resolution: `*.localhost` is this machine, the system resolves all other names.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 
-/// Whether `host` (without port) names this machine, by RFC 6761 or as an address.
+/// Whether `host` (without port) is this machine, by RFC 6761 or as an address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     let name = host.trim_start_matches('[').trim_end_matches(']');
@@ -20,8 +20,8 @@ pub(crate) fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// Resolves like the system, except that names under `.localhost` need no DNS: few system
-/// resolvers know them, and a local platform gives every sandbox such a name.
+/// Resolves like the system, except names under `.localhost`: few system resolvers support them,
+/// and a local platform gives every sandbox such a name.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver(GaiResolver);
 
@@ -42,7 +42,7 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         if is_loopback(name.as_str()) {
-            // The connector fills in the port.
+            // The connector sets the port.
             let addresses = [
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_names_are_this_machine() {
+    fn loopback_is_localhost_its_subdomains_and_loopback_addresses() {
         for host in [
             "localhost",
             "8080-abc.localhost",

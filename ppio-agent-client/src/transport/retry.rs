@@ -1,4 +1,4 @@
-//! When to try again, and after how long.
+//! Whether a request is sent again, and after which pause.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use super::deadline::Deadline;
 use super::retry_after::retry_after;
 use crate::error::{Error, NetworkErrorKind};
 
-/// What is known about doing a call twice.
+/// When a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// Twice has the effect of once: any broken connection or passing failure is tried again.
+pub(crate) enum Idempotency {
+    /// After any broken connection or temporary failure: twice has the effect of once.
     Safe,
-    /// Only when the other side said that it did nothing (429, 503), or cannot have heard.
+    /// Only if the server rejected it (429, 503), or cannot have received it.
     IfRejected,
-    /// Only when the other side cannot have heard of it.
+    /// Only if the server cannot have received it.
     IfUnsent,
-    /// Not at all: the caller has its own way of trying again.
+    /// Never: the caller repeats it itself.
     Never,
 }
 
-/// How often and how patiently to try again.
+/// How often a request is sent again, and how long the pauses are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// Tries after the first one.
+    /// Attempts after the first one.
     pub(crate) max_retries: u32,
     /// The longest pause before the first retry; doubles with every one after it.
     pub(crate) delay: Duration,
-    /// The longest pause of all (a `Retry-After` may ask for more).
+    /// The longest pause; a `Retry-After` may be longer.
     pub(crate) max_delay: Duration,
 }
 
@@ -40,26 +40,26 @@ impl RetryPolicy {
         self.delay.saturating_mul(factor).min(self.max_delay)
     }
 
-    /// Full jitter: anything from zero to the ceiling, so that many clients that failed
-    /// together do not come back together.
-    fn pause(self, number: u32, asked: Option<Duration>) -> Duration {
-        match asked {
-            // A server that says when is believed; a little is added so that not all return at once.
-            Some(asked) => {
-                asked.saturating_add(self.delay.min(asked / 10).mul_f64(fastrand::f64()))
+    /// Full jitter, between zero and the ceiling, so that clients that failed together do not
+    /// retry together.
+    fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
+        match requested {
+            // A little is added, so that not all clients retry at the requested moment.
+            Some(requested) => {
+                requested.saturating_add(self.delay.min(requested / 10).mul_f64(fastrand::f64()))
             }
             None => self.ceiling(number).mul_f64(fastrand::f64()),
         }
     }
 }
 
-/// Runs `attempt` until it succeeds, fails for good, or neither tries nor time are left.
+/// Runs `attempt` until it succeeds, fails permanently, or attempts or time run out.
 ///
-/// A pause that would outlast the deadline is not begun: the failure at hand is returned,
-/// which tells the caller more than a timeout would.
+/// If a pause would outlast the deadline, the last failure is returned at once: it says more than a
+/// timeout.
 pub(crate) async fn run<B, F, Fut>(
     policy: RetryPolicy,
-    repeat: Repeat,
+    idempotency: Idempotency,
     deadline: Deadline,
     mut attempt: F,
 ) -> Result<Response<B>, Error>
@@ -70,22 +70,22 @@ where
     let mut number = 0;
     loop {
         let outcome = attempt().await;
-        let again = match &outcome {
-            Ok(response) => after_answer(repeat, response),
-            Err(error) => after_failure(repeat, error),
+        let retry = match &outcome {
+            Ok(response) => after_response(idempotency, response),
+            Err(error) => after_failure(idempotency, error),
         };
-        let Again::After(asked) = again else {
+        let Retry::After(requested) = retry else {
             return outcome;
         };
-        let pause = policy.pause(number, asked);
+        let pause = policy.pause(number, requested);
         if number >= policy.max_retries || pause >= deadline.remaining() {
             return outcome;
         }
         match &outcome {
             Ok(response) => {
-                tracing::debug!(status = response.status().as_u16(), ?pause, "trying again");
+                tracing::debug!(status = response.status().as_u16(), ?pause, "retrying");
             }
-            Err(error) => tracing::debug!(%error, ?pause, "trying again"),
+            Err(error) => tracing::debug!(error = %error.report(), ?pause, "retrying"),
         }
         drop(outcome);
         tokio::time::sleep(pause).await;
@@ -93,19 +93,19 @@ where
     }
 }
 
-enum Again {
+enum Retry {
     No,
     After(Option<Duration>),
 }
 
-fn after_answer<B>(repeat: Repeat, response: &Response<B>) -> Again {
-    let passing = match repeat {
-        Repeat::IfUnsent | Repeat::Never => false,
-        Repeat::IfRejected => matches!(
+fn after_response<B>(idempotency: Idempotency, response: &Response<B>) -> Retry {
+    let is_temporary = match idempotency {
+        Idempotency::IfUnsent | Idempotency::Never => false,
+        Idempotency::IfRejected => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ),
-        Repeat::Safe => matches!(
+        Idempotency::Safe => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS
                 | StatusCode::INTERNAL_SERVER_ERROR
@@ -114,23 +114,23 @@ fn after_answer<B>(repeat: Repeat, response: &Response<B>) -> Again {
                 | StatusCode::GATEWAY_TIMEOUT
         ),
     };
-    if passing {
-        Again::After(retry_after(response.headers()))
+    if is_temporary {
+        Retry::After(retry_after(response.headers()))
     } else {
-        Again::No
+        Retry::No
     }
 }
 
-fn after_failure(repeat: Repeat, error: &Error) -> Again {
+fn after_failure(idempotency: Idempotency, error: &Error) -> Retry {
     let Error::Network { source, .. } = error else {
-        return Again::No;
+        return Retry::No;
     };
     match source.kind() {
-        _ if repeat == Repeat::Never => Again::No,
-        // The connection was stale; a fresh one needs no pause.
-        NetworkErrorKind::Unsent => Again::After(Some(Duration::ZERO)),
-        _ if !source.may_have_arrived() || repeat == Repeat::Safe => Again::After(None),
-        _ => Again::No,
+        _ if idempotency == Idempotency::Never => Retry::No,
+        // The idle connection was closed; a new one needs no pause.
+        NetworkErrorKind::Unsent => Retry::After(Some(Duration::ZERO)),
+        _ if !source.may_have_arrived() || idempotency == Idempotency::Safe => Retry::After(None),
+        _ => Retry::No,
     }
 }
 
@@ -150,9 +150,9 @@ mod tests {
         max_delay: Duration::from_secs(30),
     };
 
-    type Line = fn() -> Result<Response<()>, Error>;
+    type Step = fn() -> Result<Response<()>, Error>;
 
-    #[allow(clippy::unnecessary_wraps, reason = "a line of a script is a result")]
+    #[allow(clippy::unnecessary_wraps, reason = "a step of a script is a result")]
     fn answer(status: u16, after: Option<&str>) -> Result<Response<()>, Error> {
         let mut builder = Response::builder().status(status);
         if let Some(after) = after {
@@ -168,15 +168,15 @@ mod tests {
         })
     }
 
-    /// Plays `script`, repeating its last line, and returns the outcome and when each try began.
+    /// Runs `script`, repeating its last step, and returns the outcome and when each attempt began.
     async fn play(
-        repeat: Repeat,
+        idempotency: Idempotency,
         limit: Duration,
-        script: &[Line],
+        script: &[Step],
     ) -> (Result<Response<()>, Error>, Vec<Duration>) {
         let start = Instant::now();
         let tries = RefCell::new(Vec::new());
-        let outcome = run(POLICY, repeat, Deadline::after(limit), || {
+        let outcome = run(POLICY, idempotency, Deadline::after(limit), || {
             let number = tries.borrow().len();
             tries.borrow_mut().push(start.elapsed());
             let line = script[number.min(script.len() - 1)];
@@ -189,14 +189,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(300);
 
     #[tokio::test(start_paused = true)]
-    async fn a_safe_call_survives_passing_failures() {
-        let script: &[Line] = &[
+    async fn a_safe_call_is_retried_after_temporary_failures() {
+        let script: &[Step] = &[
             || broken(NetworkErrorKind::Connect),
             || broken(NetworkErrorKind::Interrupted),
             || answer(503, None),
             || answer(200, None),
         ];
-        let (outcome, tries) = play(Repeat::Safe, LONG, script).await;
+        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
         assert_eq!(outcome.expect("answered").status(), 200);
         assert_eq!(tries.len(), 4);
         // Ceilings of 1, 2 and 4 seconds.
@@ -204,85 +204,85 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tries_are_counted_and_the_last_failure_is_told() {
-        let (outcome, tries) = play(Repeat::Safe, LONG, &[|| answer(500, None)]).await;
+    async fn attempts_are_limited_and_the_last_failure_is_returned() {
+        let (outcome, tries) = play(Idempotency::Safe, LONG, &[|| answer(500, None)]).await;
         assert_eq!(outcome.expect("an answer").status(), 500);
         assert_eq!(tries.len(), 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_have_arrived_is_repeated_only_if_that_is_safe() {
+    async fn a_request_that_may_have_arrived_is_retried_only_if_that_is_safe() {
         for kind in [NetworkErrorKind::Interrupted, NetworkErrorKind::Cut] {
-            for (repeat, count) in [
-                (Repeat::Safe, 4),
-                (Repeat::IfRejected, 1),
-                (Repeat::IfUnsent, 1),
+            for (idempotency, count) in [
+                (Idempotency::Safe, 4),
+                (Idempotency::IfRejected, 1),
+                (Idempotency::IfUnsent, 1),
             ] {
-                let line: Line = match kind {
+                let line: Step = match kind {
                     NetworkErrorKind::Cut => || broken(NetworkErrorKind::Cut),
                     _ => || broken(NetworkErrorKind::Interrupted),
                 };
-                let (outcome, tries) = play(repeat, LONG, &[line]).await;
+                let (outcome, tries) = play(idempotency, LONG, &[line]).await;
                 assert!(outcome.is_err());
-                assert_eq!(tries.len(), count, "{kind:?} {repeat:?}");
+                assert_eq!(tries.len(), count, "{kind:?} {idempotency:?}");
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_invocation_is_never_repeated_for_a_status() {
+    async fn an_invocation_is_never_retried_for_a_status() {
         for line in [
-            (|| answer(429, None)) as Line,
+            (|| answer(429, None)) as Step,
             || answer(500, None),
             || answer(502, None),
             || answer(503, Some("0")),
         ] {
-            let (_, tries) = play(Repeat::IfUnsent, LONG, &[line]).await;
+            let (_, tries) = play(Idempotency::IfUnsent, LONG, &[line]).await;
             assert_eq!(tries.len(), 1);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_creation_is_repeated_for_a_rejection_and_not_for_a_500() {
-        let (_, tries) = play(Repeat::IfRejected, LONG, &[|| answer(429, None)]).await;
+    async fn a_creation_is_retried_after_a_rejection_and_not_after_a_500() {
+        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(429, None)]).await;
         assert_eq!(tries.len(), 4);
-        let (_, tries) = play(Repeat::IfRejected, LONG, &[|| answer(500, None)]).await;
+        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(500, None)]).await;
         assert_eq!(tries.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stale_connection_costs_no_pause() {
-        let script: &[Line] = &[|| broken(NetworkErrorKind::Unsent), || answer(200, None)];
-        let (outcome, tries) = play(Repeat::IfUnsent, LONG, script).await;
+    async fn a_closed_idle_connection_needs_no_pause() {
+        let script: &[Step] = &[|| broken(NetworkErrorKind::Unsent), || answer(200, None)];
+        let (outcome, tries) = play(Idempotency::IfUnsent, LONG, script).await;
         assert!(outcome.is_ok());
         assert!(tries[1] < Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_honoured() {
-        let script: &[Line] = &[|| answer(429, Some("7")), || answer(200, None)];
-        let (outcome, tries) = play(Repeat::Safe, LONG, script).await;
+        let script: &[Step] = &[|| answer(429, Some("7")), || answer(200, None)];
+        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
         assert!(outcome.is_ok());
         assert!(tries[1] >= Duration::from_secs(7) && tries[1] < Duration::from_secs(9));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_beyond_the_deadline_is_not_begun() {
+    async fn a_pause_beyond_the_deadline_is_skipped() {
         let start = Instant::now();
-        let script: &[Line] = &[|| answer(429, Some("3600"))];
-        let (outcome, tries) = play(Repeat::Safe, Duration::from_secs(60), script).await;
+        let script: &[Step] = &[|| answer(429, Some("3600"))];
+        let (outcome, tries) = play(Idempotency::Safe, Duration::from_secs(60), script).await;
         assert_eq!(outcome.expect("an answer").status(), 429);
         assert_eq!(tries.len(), 1);
         assert!(start.elapsed() < Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_that_no_clock_can_count_is_no_pause() {
+    async fn a_pause_beyond_the_range_of_the_clock_is_skipped() {
         for after in ["18446744073709551615", "1.8e19"] {
             let header = after.to_owned();
             let outcome = run(
                 POLICY,
-                Repeat::Safe,
+                Idempotency::Safe,
                 Deadline::after(Duration::MAX),
                 || async { answer(429, Some(&header)) },
             );

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
-/// How long the answer asks to wait; a date in the past is zero, nonsense is `None`.
+/// The pause that the response requests; zero for a date in the past, `None` if malformed.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     parse(
         headers.get(header::RETRY_AFTER)?.to_str().ok()?,
@@ -17,7 +17,7 @@ fn parse(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    // Not in the standard, yet some gateways write fractions.
+    // Some gateways send fractions, which the standard does not define.
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_dates_and_nonsense() {
+    fn seconds_dates_and_malformed_values() {
         // 1994-11-06 08:49:37 UTC, the example date of RFC 9110, section 5.6.7.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let table = [

@@ -1,4 +1,4 @@
-//! What certificates are trusted.
+//! The TLS configuration and its trusted certificates.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error
         .into_iter()
         .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if let (Some(name), Some(error)) = (chosen, system.errors.first()) {
-        // Falling back would trust others than the user named.
+        // A fallback would trust certificates that the user did not choose.
         return Err(io::Error::other(format!("{name}: {error}")));
     }
     roots.add_parsable_certificates(system.certs);

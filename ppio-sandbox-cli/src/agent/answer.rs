@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ppio_agent_client::{Answer, Error, InvocationStream};
+use ppio_agent_client::{Error, InvocationOutput, InvocationStream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -49,13 +49,13 @@ struct OneAnswer<'a> {
 
 /// Prints the answer; a stream's items as they come.
 pub(super) async fn print(
-    answer: Answer,
+    answer: InvocationOutput,
     asked: Instant,
     mut outcome: Outcome,
     terminal: &Terminal,
 ) -> Result<Outcome, Stopped> {
     match answer {
-        Answer::Value(response) => {
+        InvocationOutput::Value(response) => {
             outcome.duration = asked.elapsed().as_secs_f64();
             let request_id = response.request_id().unwrap_or_default();
             request_id.clone_into(&mut outcome.request_id);
@@ -68,7 +68,7 @@ pub(super) async fn print(
                 Format::Text => terminal.piece(&format!("{}\n", as_text(&result)))?,
             }
         }
-        Answer::Stream(stream) => {
+        InvocationOutput::Stream(stream) => {
             outcome.request_id = stream.request_id().to_owned();
             let mut items = Items::new(terminal);
             let printed = items.print(stream, asked).await;

@@ -400,15 +400,7 @@ struct Record {
 impl Record {
     /// Makes sure that the file can be changed at all, before anything is done that it should tell about.
     fn open(file: AgentFile) -> Result<Self, Failure> {
-        let trial = BuildTicket {
-            template_id: "t".into(),
-            build_id: "b".into(),
-            names: Vec::new(),
-            aliases: Vec::new(),
-            tags: Vec::new(),
-            public: false,
-        };
-        let changes = [building(&trial), deployed(&trial)].concat();
+        let changes = [building("t", "b"), deployed("t", "b")].concat();
         edit::apply(file.text(), &changes).map_err(|error| {
             let what = format!("{} cannot hold where the agent is deployed", file.name());
             Failure::new(Fault::Usage, what)
@@ -424,11 +416,12 @@ impl Record {
     }
 
     fn building(&mut self, ticket: &BuildTicket) -> Result<(), Failure> {
-        self.write(&building(ticket))
+        self.write(&building(&ticket.template_id, &ticket.build_id))
     }
 
     fn deployed(&mut self, ticket: &BuildTicket) -> Result<(), Failure> {
-        self.write(&deployed(ticket)).map_err(|failure| Failure {
+        let changes = deployed(&ticket.template_id, &ticket.build_id);
+        self.write(&changes).map_err(|failure| Failure {
             what: format!("the agent is deployed, but {}", failure.what),
             ..failure
                 .fact("template_id", &ticket.template_id)
@@ -474,21 +467,21 @@ fn phase(phase: &DeploymentPhase) -> Change {
     Change::text(&["status", "phase"], phase.as_str())
 }
 
-fn building(ticket: &BuildTicket) -> Vec<Change> {
+fn building(template_id: &str, build_id: &str) -> Vec<Change> {
     vec![
         phase(&DeploymentPhase::Building),
-        Change::text(&["status", "template_id"], &*ticket.template_id),
-        Change::text(&["status", "build_id"], &*ticket.build_id),
+        Change::text(&["status", "template_id"], template_id),
+        Change::text(&["status", "build_id"], build_id),
     ]
 }
 
-fn deployed(ticket: &BuildTicket) -> Vec<Change> {
+fn deployed(template_id: &str, build_id: &str) -> Vec<Change> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     vec![
-        Change::text(&["spec", "sandbox", "template_id"], &*ticket.template_id),
+        Change::text(&["spec", "sandbox", "template_id"], template_id),
         phase(&DeploymentPhase::Deployed),
-        Change::text(&["status", "template_id"], &*ticket.template_id),
+        Change::text(&["status", "template_id"], template_id),
         Change::text(&["status", "last_deployed"], now),
-        Change::text(&["status", "build_id"], &*ticket.build_id),
+        Change::text(&["status", "build_id"], build_id),
     ]
 }

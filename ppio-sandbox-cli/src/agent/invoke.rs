@@ -69,7 +69,7 @@ async fn close(platform: &Platform, terminal: &Terminal) -> Result<(), Failure> 
         Ok(Ok(())) => return Ok(()),
         // A platform that has ended has ended its sandboxes.
         _ if platform.has_ended() => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => error.report().to_string(),
         Err(_) => format!("no answer within {} s", CLEAN_UP.as_secs()),
     };
     terminal.warn(&format!(
@@ -100,8 +100,9 @@ impl Call<'_> {
         progress.tell("waiting for the answer");
         let asked = Instant::now();
         let answer = session
-            .invoke_auto(request)
+            .invoke(request)
             .timeout(self.arguments.timeout)
+            .output()
             .await;
         drop(progress);
         let outcome = Outcome {

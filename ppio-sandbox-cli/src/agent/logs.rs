@@ -227,12 +227,9 @@ mod tests {
     use super::*;
 
     fn entry(timestamp: &str, message: &str) -> LogEntry {
-        LogEntry {
-            timestamp: timestamp.into(),
-            level: "info".into(),
-            message: message.into(),
-            fields: std::collections::BTreeMap::default(),
-        }
+        let entry =
+            serde_json::json!({"timestamp": timestamp, "level": "info", "message": message});
+        serde_json::from_value(entry).expect("a log entry")
     }
 
     fn messages(entries: Vec<LogEntry>) -> Vec<String> {

@@ -96,6 +96,7 @@ pub(super) async fn session(id: &str, platform: &Platform) -> Result<SandboxSess
         Ok(Some(session)) => Ok(session),
         Ok(None) => Err(failed(ppio_agent_client::Error::SessionNotFound {
             sandbox_id: id.to_owned(),
+            status: Some(404),
         })),
         Err(error) => Err(failed(error)),
     }

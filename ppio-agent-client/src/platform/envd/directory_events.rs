@@ -1,27 +1,28 @@
-//! What happens in a directory.
+//! Changes in a directory.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::messages::Messages;
+use super::messages::ConnectStream;
 use crate::error::Error;
 
-/// One change in a watched directory.
+/// A change in a watched directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct DirectoryEvent {
-    /// The path of what changed, relative to the directory.
+    /// The path relative to the directory.
     #[serde(default)]
     pub name: String,
-    /// What happened to it.
+    /// The kind of the change.
     #[serde(rename = "type", default)]
     pub kind: ChangeKind,
 }
 
-/// What can happen to a file.
+/// The kind of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// It was made.
+    /// It was created.
     Create,
     /// It was written to.
     Write,
@@ -31,7 +32,7 @@ pub enum ChangeKind {
     Rename,
     /// Its permissions were changed.
     Chmod,
-    /// Something this version does not know, or that was not said.
+    /// A change that this version does not define.
     #[default]
     Other,
 }
@@ -52,27 +53,27 @@ impl<'de> Deserialize<'de> for ChangeKind {
 /// The changes in a directory. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct DirectoryEvents {
-    messages: Messages,
+    messages: ConnectStream,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct DirectoryMessage {
     start: Option<Value>,
     filesystem: Option<DirectoryEvent>,
 }
 
 impl DirectoryEvents {
-    /// Waits until the watch is set up.
-    pub(super) async fn start(mut messages: Messages) -> Result<Self, Error> {
-        while let Some(message) = messages.next::<Message>().await? {
+    /// Waits until the directory is watched.
+    pub(super) async fn start(mut messages: ConnectStream) -> Result<Self, Error> {
+        while let Some(message) = messages.next::<DirectoryMessage>().await? {
             if message.start.is_some() {
                 return Ok(Self { messages });
             }
         }
-        Err(messages.malformed("the watch ended before it began"))
+        Err(messages.protocol("the stream ended before its first message"))
     }
 
-    /// The next change; `None` once the directory is not watched any more. Cancel safe.
+    /// The next change; `None` when the watch has ended. Cancel safe.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -84,8 +85,8 @@ impl DirectoryEvents {
     /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Result<Option<DirectoryEvent>, Error> {
-        while let Some(message) = self.messages.next::<Message>().await? {
-            // Everything else keeps the connection alive.
+        while let Some(message) = self.messages.next::<DirectoryMessage>().await? {
+            // Other messages keep the connection alive.
             if let Some(event) = message.filesystem {
                 return Ok(Some(event));
             }

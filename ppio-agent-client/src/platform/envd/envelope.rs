@@ -1,18 +1,18 @@
-//! The envelopes of a Connect stream: one byte of flags, four of length, then the message.
+//! Envelopes of a Connect stream: one byte of flags, four of length, then the message.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Set on the last envelope, which carries no message but how the stream ended.
+/// The flag of the last envelope, whose message is the outcome of the stream.
 const END_STREAM: u8 = 0x02;
 
 /// One envelope.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Envelope {
+pub(super) struct ConnectEnvelope {
     pub(super) is_end: bool,
     pub(super) message: Bytes,
 }
 
-/// Wraps a request.
+/// Wraps a message; `None` if it is 4 GiB or larger.
 pub(super) fn wrap(message: &[u8]) -> Option<Bytes> {
     let length = u32::try_from(message.len()).ok()?;
     let mut wrapped = BytesMut::with_capacity(message.len() + 5);
@@ -22,15 +22,15 @@ pub(super) fn wrap(message: &[u8]) -> Option<Bytes> {
     Some(wrapped.freeze())
 }
 
-/// Cuts a byte stream into envelopes, however it was cut on its way.
+/// Splits a byte stream into envelopes.
 #[derive(Debug)]
-pub(super) struct Unwrapper {
+pub(super) struct EnvelopeDecoder {
     bytes: BytesMut,
-    /// The longest message.
+    /// The size limit of a message.
     limit: usize,
 }
 
-impl Unwrapper {
+impl EnvelopeDecoder {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             bytes: BytesMut::new(),
@@ -42,8 +42,8 @@ impl Unwrapper {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole envelope, or a length that is over the limit.
-    pub(super) fn next(&mut self) -> Result<Option<Envelope>, usize> {
+    /// The next complete envelope. The error is a length above the limit.
+    pub(super) fn next(&mut self) -> Result<Option<ConnectEnvelope>, usize> {
         let Some((head, _)) = self.bytes.split_first_chunk::<5>() else {
             return Ok(None);
         };
@@ -57,7 +57,7 @@ impl Unwrapper {
         }
         self.bytes.advance(5);
         let message = self.bytes.split_to(length).freeze();
-        Ok(Some(Envelope { is_end, message }))
+        Ok(Some(ConnectEnvelope { is_end, message }))
     }
 }
 
@@ -66,16 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envelopes_survive_any_cutting() {
+    fn envelopes_are_decoded_from_any_chunks() {
         let mut wire = wrap(b"{\"a\":1}").expect("short").to_vec();
         wire.extend_from_slice(&wrap(b"").expect("short"));
         wire.extend_from_slice(&[2, 0, 0, 0, 2, b'{', b'}']);
         for size in 1..=wire.len() {
-            let mut unwrapper = Unwrapper::new(1024);
+            let mut decoder = EnvelopeDecoder::new(1024);
             let mut found = Vec::new();
             for piece in wire.chunks(size) {
-                unwrapper.push(piece);
-                while let Some(envelope) = unwrapper.next().expect("well formed") {
+                decoder.push(piece);
+                while let Some(envelope) = decoder.next().expect("well formed") {
                     found.push((envelope.is_end, envelope.message.to_vec()));
                 }
             }
@@ -89,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_garbage_is_refused_before_memory_is_asked_for() {
-        let mut unwrapper = Unwrapper::new(1024);
-        unwrapper.push(b"HTTP/");
-        assert_eq!(unwrapper.next(), Err(0x5454_502f));
+    fn a_length_above_the_limit_is_an_error_before_memory_is_allocated() {
+        let mut decoder = EnvelopeDecoder::new(1024);
+        decoder.push(b"HTTP/");
+        assert_eq!(decoder.next(), Err(0x5454_502f));
     }
 }

@@ -1,28 +1,29 @@
-//! Files in the sandbox.
+//! Reading and writing files in the sandbox.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use super::super::call::Call;
-use super::Envd;
+use super::super::call::ServiceCall;
+use super::daemon::Envd;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
-/// A file or directory that was written.
+/// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Entry {
+#[non_exhaustive]
+pub struct WrittenFile {
     /// The last part of its path.
     pub name: String,
     /// `file` or `dir`.
     #[serde(rename = "type", default)]
     pub kind: String,
-    /// Its whole path.
+    /// Its full path.
     pub path: String,
 }
 
 impl Envd {
-    /// A file's contents, read whole into memory.
+    /// The contents of a file, in memory.
     ///
     /// # Errors
     /// [`Error::ResponseTooLarge`] if it is larger than
@@ -35,16 +36,16 @@ impl Envd {
     /// # Ok(()) });
     /// ```
     pub async fn read_file(&self, path: &str) -> Result<Bytes, Error> {
-        let call = Call::get("read file", "/files")
+        let call = ServiceCall::get("read file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref());
         match self.service.send(call).await {
             Ok(response) => Ok(response.into_body()),
-            Err(error) => Err(error.during("read a file of", &self.sandbox_id)),
+            Err(error) => Err(error.with_operation("read a file of", &self.sandbox_id)),
         }
     }
 
-    /// Writes a file, over an older one if there is one; directories on the way are made.
+    /// Writes a file, replacing an existing one, and creates missing directories.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -56,31 +57,31 @@ impl Envd {
         &self,
         path: &str,
         contents: impl Into<Bytes>,
-    ) -> Result<Vec<Entry>, Error> {
-        let call = Call::post("write file", "/files")
+    ) -> Result<Vec<WrittenFile>, Error> {
+        let call = ServiceCall::post("write file", "/files")
             .query("path", path)
             .query_if("username", self.user.as_deref())
-            .repeat(Repeat::Safe);
+            .idempotency(Idempotency::Safe);
         let call = if self.raw_uploads {
             call.bytes("application/octet-stream", contents)
         } else {
-            // 128 bits of chance that no file holds.
+            // 128 random bits, which the file does not contain.
             let boundary = format!("{:032x}", fastrand::u128(..));
             let body = form(&boundary, &contents.into());
             let content_type = format!("multipart/form-data; boundary={boundary}");
             let call = call.bytes("multipart/form-data", body);
             match HeaderValue::from_str(&content_type) {
                 Ok(value) => call.header(header::CONTENT_TYPE, value),
-                // Digits are valid in every header.
+                // Digits are valid in headers.
                 Err(_) => call,
             }
         };
         let written = self.service.fetch(call).await;
-        written.map_err(|error| error.during("write a file of", &self.sandbox_id))
+        written.map_err(|error| error.with_operation("write a file of", &self.sandbox_id))
     }
 }
 
-/// A form with one file in it.
+/// A form with one file.
 fn form(boundary: &str, contents: &[u8]) -> Bytes {
     let head = format!(
         "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\

@@ -1,26 +1,26 @@
-//! Directories and the facts about files in the sandbox.
+//! Directories and file metadata in the sandbox.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::super::sandbox::null_is_empty;
-use super::Envd;
+use super::daemon::Envd;
 use super::directory_events::DirectoryEvents;
 use crate::error::Error;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
-/// What stands at a path.
+/// The kind of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FileKind {
-    /// A file with contents.
+    /// A regular file.
     #[default]
     File,
     /// A directory.
     Directory,
-    /// A link to another path.
+    /// A symbolic link.
     Symlink,
-    /// A word this version does not know.
+    /// A kind that this version does not define.
     Other(String),
 }
 
@@ -36,35 +36,36 @@ impl<'de> Deserialize<'de> for FileKind {
     }
 }
 
-/// The facts about a file or directory.
+/// The metadata of a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct FileInfo {
     /// The last part of its path.
     pub name: String,
-    /// Its whole path.
+    /// Its full path.
     pub path: String,
-    /// What it is.
+    /// Its kind.
     #[serde(rename = "type")]
     pub kind: FileKind,
-    /// In bytes.
+    /// Its size in bytes.
     #[serde(deserialize_with = "number")]
     pub size: u64,
     /// Permission bits, as `chmod` takes them.
     pub mode: u32,
-    /// The same as `ls -l` shows them.
+    /// The permissions as `ls -l` shows them.
     pub permissions: String,
-    /// The user it belongs to.
+    /// Its owner.
     pub owner: String,
-    /// The group it belongs to.
+    /// Its group.
     pub group: String,
     /// When it was last changed, RFC 3339.
     pub modified_time: Option<String>,
-    /// Where a link leads.
+    /// The target of a link.
     pub symlink_target: Option<String>,
 }
 
-/// Proto3 JSON writes 64-bit numbers as text, so that JavaScript does not round them.
+/// Proto3 JSON encodes 64-bit numbers as strings.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) => text.parse().map_err(serde::de::Error::custom),
@@ -74,22 +75,22 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 #[derive(Deserialize)]
-struct EntryAnswer {
+struct StatResponse {
     #[serde(default)]
     entry: FileInfo,
 }
 
 #[derive(Deserialize)]
-struct ListAnswer {
+struct ListDirResponse {
     #[serde(default, deserialize_with = "null_is_empty")]
     entries: Vec<FileInfo>,
 }
 
 impl Envd {
-    /// The facts about what stands at `path`.
+    /// The metadata of the file or directory at `path`.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] with status 404 if there is nothing.
+    /// [`Error::SandboxOperation`] with status 404 if it does not exist.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -100,13 +101,13 @@ impl Envd {
     pub async fn stat(&self, path: &str) -> Result<FileInfo, Error> {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/Stat";
-        let answer: EntryAnswer = self
-            .unary("look at a file of", procedure, &request, Repeat::Safe)
+        let response: StatResponse = self
+            .unary("stat a file of", procedure, &request, Idempotency::Safe)
             .await?;
-        Ok(answer.entry)
+        Ok(response.entry)
     }
 
-    /// Whether anything stands at `path`.
+    /// Whether `path` exists.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -122,8 +123,8 @@ impl Envd {
         }
     }
 
-    /// What is in a directory, and in those below it down to `depth` levels; one level is the
-    /// directory's own entries.
+    /// The entries of a directory, and of its subdirectories down to `depth` levels; 1 is the
+    /// directory alone.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -136,13 +137,18 @@ impl Envd {
     pub async fn list_dir(&self, path: &str, depth: u32) -> Result<Vec<FileInfo>, Error> {
         let request = json!({ "path": path, "depth": depth.max(1) });
         let procedure = "/filesystem.Filesystem/ListDir";
-        let answer: ListAnswer = self
-            .unary("list a directory of", procedure, &request, Repeat::Safe)
+        let response: ListDirResponse = self
+            .unary(
+                "list a directory of",
+                procedure,
+                &request,
+                Idempotency::Safe,
+            )
             .await?;
-        Ok(answer.entries)
+        Ok(response.entries)
     }
 
-    /// Makes a directory, and those on the way to it. `false` if it is there already.
+    /// Creates a directory and its parents. `false` if it exists already.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -154,7 +160,12 @@ impl Envd {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/MakeDir";
         let made = self
-            .unary::<Value>("make a directory in", procedure, &request, Repeat::Safe)
+            .unary::<Value>(
+                "make a directory in",
+                procedure,
+                &request,
+                Idempotency::Safe,
+            )
             .await;
         match made {
             Ok(_) => Ok(true),
@@ -163,7 +174,7 @@ impl Envd {
         }
     }
 
-    /// Moves a file or directory, and returns the facts about it at its new place.
+    /// Moves a file or directory, and returns its new metadata.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -174,16 +185,16 @@ impl Envd {
     pub async fn rename(&self, from: &str, to: &str) -> Result<FileInfo, Error> {
         let request = json!({ "source": from, "destination": to });
         let procedure = "/filesystem.Filesystem/Move";
-        let answer: EntryAnswer = self
-            .unary("move a file of", procedure, &request, Repeat::IfUnsent)
+        let response: StatResponse = self
+            .unary("move a file of", procedure, &request, Idempotency::IfUnsent)
             .await?;
-        Ok(answer.entry)
+        Ok(response.entry)
     }
 
-    /// Removes a file, or a directory with all that is in it.
+    /// Removes a file, or a directory with its contents.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] with status 404 if there is nothing to remove.
+    /// [`Error::SandboxOperation`] with status 404 if it does not exist.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -195,13 +206,18 @@ impl Envd {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/Remove";
         let _: Value = self
-            .unary("remove a file of", procedure, &request, Repeat::IfUnsent)
+            .unary(
+                "remove a file of",
+                procedure,
+                &request,
+                Idempotency::IfUnsent,
+            )
             .await?;
         Ok(())
     }
 
-    /// Watches a directory, and with `recursive` all below it. Returns once the watch is set up, so
-    /// that no change after it is missed.
+    /// Watches a directory, and its subdirectories if `recursive`. Returns once the directory is
+    /// watched, so that no later change is missed.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -227,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_text_and_as_numbers_and_may_be_missing() {
+    fn sizes_may_be_strings_numbers_or_missing() {
         for (json, size) in [
             (json!({"size": "12", "type": "FILE_TYPE_DIRECTORY"}), 12),
             (json!({"size": 12}), 12),

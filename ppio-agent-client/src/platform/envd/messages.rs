@@ -1,39 +1,39 @@
-//! The messages of a Connect stream, and how it ended.
+//! The messages of a Connect stream, and its outcome.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::envelope::Unwrapper;
+use super::envelope::EnvelopeDecoder;
 use crate::error::Error;
 use crate::transport::{BodyLimit, Chunks};
 
-/// What a stream says, message by message.
+/// Reads the messages of a stream.
 #[derive(Debug)]
-pub(super) struct Messages {
+pub(super) struct ConnectStream {
     operation: &'static str,
     sandbox_id: String,
     chunks: Chunks,
-    unwrapper: Unwrapper,
+    decoder: EnvelopeDecoder,
     limit: BodyLimit,
-    over: bool,
+    ended: bool,
 }
 
 /// The message that ends a stream.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct End {
-    error: Option<EndError>,
+struct EndMessage {
+    error: Option<StreamError>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct EndError {
+struct StreamError {
     code: String,
     message: String,
 }
 
-impl Messages {
+impl ConnectStream {
     pub(super) fn new(
         operation: &'static str,
         sandbox_id: &str,
@@ -44,49 +44,53 @@ impl Messages {
             operation,
             sandbox_id: sandbox_id.to_owned(),
             chunks,
-            unwrapper: Unwrapper::new(limit.bytes()),
+            decoder: EnvelopeDecoder::new(limit.bytes()),
             limit,
-            over: false,
+            ended: false,
         }
     }
 
-    /// The error of output that is larger than what is read of it.
+    /// The error of output that exceeds the limit.
     pub(super) fn too_large(&self, what: impl Into<String>) -> Error {
         let error = self.limit.exceeded(self.operation, what);
-        error.during(self.operation, &self.sandbox_id)
+        error.with_operation(self.operation, &self.sandbox_id)
     }
 
-    /// The most that is kept of what a stream says.
+    /// The size limit of the output in memory, in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit.bytes()
     }
 
-    /// The next message; `None` after a proper end. Cancel safe.
+    /// The next message; `None` after the end of the stream. Cancel safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         let outcome = self.read().await;
         if !matches!(outcome, Ok(Some(_))) {
-            self.over = true;
+            self.ended = true;
         }
         if outcome.is_err() {
             self.chunks.close();
         }
-        outcome.map_err(|error| error.during(self.operation, &self.sandbox_id))
+        outcome.map_err(|error| error.with_operation(self.operation, &self.sandbox_id))
     }
 
     async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
-        while !self.over {
-            let envelope = self.unwrapper.next().map_err(|length| {
+        while !self.ended {
+            let envelope = self.decoder.next().map_err(|length| {
                 let what = format!("a message of {length} bytes");
                 self.limit.exceeded(self.operation, what)
             })?;
             match envelope {
                 Some(envelope) if envelope.is_end => {
-                    return self.ended(&envelope.message).map(|()| None);
+                    return self.read_end(&envelope.message).map(|()| None);
                 }
                 Some(envelope) => return self.parse(&envelope.message).map(Some),
                 None => match self.chunks.next().await? {
-                    Some(bytes) => self.unwrapper.push(&bytes),
-                    None => return Err(self.chunks.cut("the stream ended without saying so")),
+                    Some(bytes) => self.decoder.push(&bytes),
+                    None => {
+                        return Err(self
+                            .chunks
+                            .cut_error("the stream ended without its end message"));
+                    }
                 },
             }
         }
@@ -95,23 +99,23 @@ impl Messages {
 
     fn parse<T: DeserializeOwned>(&self, message: &Bytes) -> Result<T, Error> {
         serde_json::from_slice(message)
-            .map_err(|error| self.malformed(format!("a message is not as expected: {error}")))
+            .map_err(|error| self.protocol(format!("a message is not as expected: {error}")))
     }
 
     /// The error of a message that breaks the protocol.
-    pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
-        Error::malformed(self.operation, message)
+    pub(super) fn protocol(&self, message: impl Into<String>) -> Error {
+        Error::protocol(self.operation, message)
     }
 
-    fn ended(&self, message: &Bytes) -> Result<(), Error> {
+    fn read_end(&self, message: &Bytes) -> Result<(), Error> {
         let end = if message.is_empty() {
-            End::default()
+            EndMessage::default()
         } else {
             self.parse(message)?
         };
         match end.error {
             None => Ok(()),
-            Some(EndError { code, message }) => Err(Error::Runtime {
+            Some(StreamError { code, message }) => Err(Error::Runtime {
                 operation: self.operation.to_owned(),
                 status: status(&code),
                 message: format!("{message} ({code})"),
@@ -120,7 +124,8 @@ impl Messages {
     }
 }
 
-/// The HTTP status that a unary call would have answered with, by the protocol's table of codes.
+/// The HTTP status of a code, by the protocol's table. The server would have sent it in the
+/// response to a unary call.
 fn status(code: &str) -> Option<u16> {
     Some(match code {
         "invalid_argument" | "failed_precondition" | "out_of_range" => 400,

@@ -1,4 +1,4 @@
-//! Processes in the sandbox.
+//! Starting and controlling processes in the sandbox.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,39 +9,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::sandbox::null_is_empty;
-use super::Envd;
+use super::daemon::Envd;
 use super::process_events::ProcessEvents;
+use crate::config::NamesOnly;
 use crate::error::Error;
-use crate::secret::NamesOnly;
-use crate::transport::Repeat;
+use crate::transport::Idempotency;
 
-/// A program to run.
+/// A process to start.
 ///
-/// Its `Debug` output tells the names of environment variables, not their values.
+/// Its `Debug` output contains the names of environment variables, not their values.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Command {
     /// The program.
     pub cmd: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Environment variables beside those of the sandbox.
+    /// Environment variables in addition to the sandbox's.
     pub envs: BTreeMap<String, String>,
-    /// Its working directory; the user's home if `None`.
+    /// Its working directory; `None`: the user's home.
     pub cwd: Option<String>,
-    /// Keep its standard input open for [`Envd::send_stdin`].
+    /// Whether its standard input stays open for [`Envd::send_stdin`].
     #[serde(skip)]
     pub stdin: bool,
-    /// Give it a terminal of this size instead of pipes, for programs that draw on one. Its output is
-    /// then all standard output, and its input goes through [`Envd::send_terminal`].
+    /// The size of a terminal, which replaces the pipes if it is set. All output is then standard
+    /// output, and input is sent with [`Envd::send_terminal`].
     #[serde(skip)]
     pub terminal: Option<TerminalSize>,
-    /// A name to find it by.
+    /// A tag by which the process can be selected.
     #[serde(skip)]
     pub tag: Option<String>,
 }
 
 impl Command {
-    /// This program, without arguments.
+    /// Runs `program` without arguments.
     ///
     /// ```
     /// assert_eq!(ppio_agent_client::platform::Command::new("ls").args.len(), 0);
@@ -58,7 +58,7 @@ impl Command {
         }
     }
 
-    /// This line, run by a login shell.
+    /// Runs `line` in a login shell.
     ///
     /// ```
     /// let command = ppio_agent_client::platform::Command::shell("ls -l | wc");
@@ -90,50 +90,51 @@ impl fmt::Debug for Command {
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TerminalSize {
-    /// Characters in a row.
+    /// Columns.
     #[serde(rename = "cols")]
     pub columns: u16,
     /// Rows.
     pub rows: u16,
 }
 
-/// Which process.
+/// Selects a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessSelector {
-    /// The one with this process id.
+    /// By its process id.
     Pid(u32),
-    /// The one that was started with this tag.
+    /// By the tag that it was started with.
     Tag(String),
 }
 
-/// What [`Envd::send_signal`] can send.
+/// A signal for [`Envd::send_signal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Signal {
-    /// End, after tidying up.
+    /// `SIGTERM`.
     #[serde(rename = "SIGNAL_SIGTERM")]
     Term,
-    /// End at once.
+    /// `SIGKILL`.
     #[serde(rename = "SIGNAL_SIGKILL")]
     Kill,
 }
 
-/// A process that runs.
+/// A running process.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct ProcessInfo {
     /// Its process id.
     #[serde(default)]
     pub pid: u32,
-    /// The tag it was started with.
+    /// The tag that it was started with.
     #[serde(default)]
     pub tag: Option<String>,
-    /// What was started, as envd describes it.
+    /// Its command, as envd describes it.
     #[serde(default)]
     pub config: Value,
 }
 
 impl Envd {
-    /// Starts a process and listens to it. It runs on when the events are dropped.
+    /// Starts a process and returns its events. The process continues when they are dropped.
     ///
     /// ```
     /// # use ppio_agent_client::platform::Command;
@@ -157,7 +158,7 @@ impl Envd {
         Ok(ProcessEvents::new(messages.await?))
     }
 
-    /// Listens to a process that runs already.
+    /// The events of a running process, from now on.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -168,12 +169,12 @@ impl Envd {
     /// ```
     pub async fn connect(&self, process: &ProcessSelector) -> Result<ProcessEvents, Error> {
         let request = json!({ "process": process });
-        let listen = "listen to a process in";
-        let messages = self.stream(listen, "/process.Process/Connect", &request);
+        let connect = "connect to a process in";
+        let messages = self.stream(connect, "/process.Process/Connect", &request);
         Ok(ProcessEvents::new(messages.await?))
     }
 
-    /// The processes that run.
+    /// The running processes.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
@@ -185,16 +186,16 @@ impl Envd {
     /// ```
     pub async fn list_processes(&self) -> Result<Vec<ProcessInfo>, Error> {
         #[derive(Deserialize)]
-        struct List {
+        struct ListResponse {
             #[serde(default, deserialize_with = "null_is_empty")]
             processes: Vec<ProcessInfo>,
         }
         let nothing = json!({});
         let list = "list the processes of";
-        let answer: List = self
-            .unary(list, "/process.Process/List", &nothing, Repeat::Safe)
+        let response: ListResponse = self
+            .unary(list, "/process.Process/List", &nothing, Idempotency::Safe)
             .await?;
-        Ok(answer.processes)
+        Ok(response.processes)
     }
 
     /// Sends a signal to a process.
@@ -213,11 +214,12 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "signal": signal });
         let send = "signal a process in";
-        self.tell(send, "SendSignal", &request, Repeat::Safe).await
+        self.unary_empty(send, "SendSignal", &request, Idempotency::Safe)
+            .await
     }
 
-    /// Writes to the standard input of a process that was started with it open. Not repeated
-    /// when it may have arrived.
+    /// Writes to the standard input of a process that was started with `stdin`. Not sent again if
+    /// it may have arrived.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -229,11 +231,11 @@ impl Envd {
     pub async fn send_stdin(&self, process: &ProcessSelector, input: &[u8]) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "stdin": STANDARD.encode(input) } });
         let write = "write to a process in";
-        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+        self.unary_empty(write, "SendInput", &request, Idempotency::IfUnsent)
             .await
     }
 
-    /// Ends the standard input of a process, as a pipe's end would.
+    /// Closes the standard input of a process.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -244,11 +246,12 @@ impl Envd {
     /// ```
     pub async fn close_stdin(&self, process: &ProcessSelector) -> Result<(), Error> {
         let request = json!({ "process": process });
-        let close = "end the input of a process in";
-        self.tell(close, "CloseStdin", &request, Repeat::Safe).await
+        let close = "close the input of a process in";
+        self.unary_empty(close, "CloseStdin", &request, Idempotency::Safe)
+            .await
     }
 
-    /// Types on the terminal of a process that was started with one. Not repeated when it may have
+    /// Writes to the terminal of a process that was started with one. Not sent again if it may have
     /// arrived.
     ///
     /// ```
@@ -265,11 +268,11 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "input": { "pty": STANDARD.encode(input) } });
         let write = "write to a process in";
-        self.tell(write, "SendInput", &request, Repeat::IfUnsent)
+        self.unary_empty(write, "SendInput", &request, Idempotency::IfUnsent)
             .await
     }
 
-    /// Gives the terminal of a process another size.
+    /// Resizes the terminal of a process.
     ///
     /// ```
     /// # use ppio_agent_client::platform::{ProcessSelector, TerminalSize};
@@ -286,19 +289,22 @@ impl Envd {
     ) -> Result<(), Error> {
         let request = json!({ "process": process, "pty": { "size": size } });
         let resize = "resize a terminal of";
-        self.tell(resize, "Update", &request, Repeat::Safe).await
+        self.unary_empty(resize, "Update", &request, Idempotency::Safe)
+            .await
     }
 
-    /// A call whose answer says nothing.
-    async fn tell(
+    /// A call with an empty response.
+    async fn unary_empty(
         &self,
         operation: &'static str,
         method: &str,
         request: &Value,
-        repeat: Repeat,
+        idempotency: Idempotency,
     ) -> Result<(), Error> {
         let procedure = format!("/process.Process/{method}");
-        let _: Value = self.unary(operation, &procedure, request, repeat).await?;
+        let _: Value = self
+            .unary(operation, &procedure, request, idempotency)
+            .await?;
         Ok(())
     }
 }

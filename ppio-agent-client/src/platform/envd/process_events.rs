@@ -1,24 +1,24 @@
-//! What a process says.
+//! Events and output of a process.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::messages::Messages;
+use super::messages::ConnectStream;
 use crate::error::Error;
 
-/// One thing a process did.
+/// An event of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// It runs, under this process id.
+    /// It was started.
     Started {
         /// The process id.
         pid: u32,
     },
-    /// It wrote to its standard output (or terminal).
+    /// Bytes of its standard output or terminal.
     Stdout(Vec<u8>),
-    /// It wrote to its standard error.
+    /// Bytes of its standard error.
     Stderr(Vec<u8>),
     /// It ended.
     Ended(ExitStatus),
@@ -27,19 +27,21 @@ pub enum ProcessEvent {
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct ExitStatus {
     /// Its exit code.
     pub exit_code: i32,
-    /// Whether it ended by itself, not by a signal.
+    /// Whether it exited, rather than being killed by a signal.
     pub exited: bool,
-    /// In words.
+    /// A description.
     pub status: String,
-    /// Why it could not be run, if so.
+    /// Why it could not be started, if that failed.
     pub error: Option<String>,
 }
 
-/// All a process said until it ended.
+/// The output of a process that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Output {
     /// Its standard output.
     pub stdout: Vec<u8>,
@@ -50,74 +52,65 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output as text; what is no UTF-8 is replaced.
-    ///
-    /// ```
-    /// let output = ppio_agent_client::platform::Output { stdout: b"hi".to_vec(), ..Default::default() };
-    /// assert_eq!(output.stdout_text(), "hi");
-    /// ```
+    /// Standard output as text, with invalid UTF-8 replaced.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error as text; what is no UTF-8 is replaced.
-    ///
-    /// ```
-    /// let output = ppio_agent_client::platform::Output { stderr: b"oh".to_vec(), ..Default::default() };
-    /// assert_eq!(output.stderr_text(), "oh");
-    /// ```
+    /// Standard error as text, with invalid UTF-8 replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 }
 
-/// The events of one process. Dropping it stops listening; the process runs on.
+/// The events of a process. Dropping this closes the connection; the process continues.
 #[derive(Debug)]
 pub struct ProcessEvents {
-    messages: Messages,
+    messages: ConnectStream,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct ProcessMessage {
     #[serde(default)]
-    event: Event,
+    event: EventFields,
 }
 
-/// Proto3 JSON leaves out what is zero.
+/// Proto3 JSON omits fields that are zero.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Event {
-    start: Option<Start>,
-    data: Option<Data>,
+struct EventFields {
+    start: Option<StartFields>,
+    data: Option<OutputFields>,
     end: Option<ExitStatus>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Start {
+struct StartFields {
     pid: u32,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Data {
+struct OutputFields {
     stdout: Option<String>,
     stderr: Option<String>,
     pty: Option<String>,
 }
 
 impl ProcessEvents {
-    pub(super) fn new(messages: Messages) -> Self {
+    pub(super) fn new(messages: ConnectStream) -> Self {
         Self { messages }
     }
 
-    /// The next event; `None` after the last one. Cancel safe: dropping the future loses nothing.
+    /// The next event; `None` after the last one. Cancel safe.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessEvent;
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;
-    /// # let mut events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
+    /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
+    /// # let mut events = envd.start(&command).await?;
     /// while let Some(event) = events.next().await? {
     ///     if let ProcessEvent::Stdout(bytes) = event {
     ///         print!("{}", String::from_utf8_lossy(&bytes));
@@ -126,7 +119,7 @@ impl ProcessEvents {
     /// # Ok(()) });
     /// ```
     pub async fn next(&mut self) -> Result<Option<ProcessEvent>, Error> {
-        while let Some(message) = self.messages.next::<Message>().await? {
+        while let Some(message) = self.messages.next::<ProcessMessage>().await? {
             if let Some(event) = self.event(message.event)? {
                 return Ok(Some(event));
             }
@@ -134,17 +127,18 @@ impl ProcessEvents {
         Ok(None)
     }
 
-    /// Waits until the process ends, and returns all it said since it was started or joined.
+    /// Waits until the process ends, and returns its output since it was started or connected to.
     ///
     /// # Errors
-    /// [`Error::ResponseTooLarge`] if it says more than
-    /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size); the process runs
-    /// on. [`next`](Self::next) reads any amount.
+    /// [`Error::ResponseTooLarge`] if the output exceeds
+    /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size); the process
+    /// continues. [`next`](Self::next) reads any amount.
     ///
     /// ```
     /// # integration_tests::example(async |client| {
     /// # let envd = integration_tests::envd(&client).await?;
-    /// # let events = envd.start(&ppio_agent_client::platform::Command::shell("echo hello")).await?;
+    /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
+    /// # let events = envd.start(&command).await?;
     /// let output = events.output().await?;
     /// println!("exit code {}", output.status.exit_code);
     /// # Ok(()) });
@@ -168,16 +162,16 @@ impl ProcessEvents {
         Ok(output)
     }
 
-    fn event(&self, event: Event) -> Result<Option<ProcessEvent>, Error> {
+    fn event(&self, event: EventFields) -> Result<Option<ProcessEvent>, Error> {
         let decode = |text: String| {
-            let malformed = |error| {
+            let invalid = |error| {
                 self.messages
-                    .malformed(format!("its output is no base64: {error}"))
+                    .protocol(format!("its output is not base64: {error}"))
             };
-            STANDARD.decode(text).map_err(malformed)
+            STANDARD.decode(text).map_err(invalid)
         };
-        let Event { start, data, end } = event;
-        if let Some(Start { pid }) = start {
+        let EventFields { start, data, end } = event;
+        if let Some(StartFields { pid }) = start {
             return Ok(Some(ProcessEvent::Started { pid }));
         }
         if let Some(status) = end {
@@ -189,7 +183,7 @@ impl ProcessEvents {
         }
         match data.stderr {
             Some(text) => Ok(Some(ProcessEvent::Stderr(decode(text)?))),
-            // A keepalive, or an event this version does not know.
+            // A keepalive, or an event that this version does not define.
             None => Ok(None),
         }
     }

@@ -1,47 +1,50 @@
-//! Calls of the Connect protocol, in its JSON form: one question, then one answer or many.
+//! Calls of the Connect protocol in JSON, with one response or a stream.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::call::{Call, Subject};
-use super::super::fault;
-use super::messages::Messages;
-use super::{Envd, envelope};
+use super::super::call::ServiceCall;
+use super::super::error_response::{Subject, error_from_response};
+use super::daemon::Envd;
+use super::envelope;
+use super::messages::ConnectStream;
 use crate::error::Error;
-use crate::transport::{Chunks, Deadline, Repeat};
+use crate::transport::{Chunks, Deadline, Idempotency};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
-/// A call of `procedure`, marked as Connect's.
-fn call(operation: &'static str, procedure: &str) -> Call {
-    Call::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
+/// A call of `procedure` with the protocol's version.
+fn call(operation: &'static str, procedure: &str) -> ServiceCall {
+    ServiceCall::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
 }
 
 impl Envd {
-    /// One question, one answer.
+    /// A call with one response.
     pub(super) async fn unary<T: DeserializeOwned>(
         &self,
         operation: &'static str,
         procedure: &str,
         request: &Value,
-        repeat: Repeat,
+        idempotency: Idempotency,
     ) -> Result<T, Error> {
-        let call = call(operation, procedure).json(request).repeat(repeat);
-        let answer = self.service.fetch(call).await;
-        answer.map_err(|error| error.during(operation, &self.sandbox_id))
+        let call = call(operation, procedure)
+            .json(request)
+            .idempotency(idempotency);
+        let response = self.service.fetch(call).await;
+        response.map_err(|error| error.with_operation(operation, &self.sandbox_id))
     }
 
-    /// One question, many answers.
+    /// A call with a stream of messages.
     pub(super) async fn stream(
         &self,
         operation: &'static str,
         procedure: &str,
         request: &Value,
-    ) -> Result<Messages, Error> {
+    ) -> Result<ConnectStream, Error> {
         self.open(operation, procedure, request)
             .await
-            .map_err(|error| error.during(operation, &self.sandbox_id))
+            .map_err(|error| error.with_operation(operation, &self.sandbox_id))
     }
 
     async fn open(
@@ -49,37 +52,42 @@ impl Envd {
         operation: &'static str,
         procedure: &str,
         request: &Value,
-    ) -> Result<Messages, Error> {
+    ) -> Result<ConnectStream, Error> {
         let body = envelope::wrap(request.to_string().as_bytes())
             .ok_or_else(|| Error::validation("request", "is larger than 4 GiB"))?;
         let call = call(operation, procedure)
             .bytes("application/connect+json", body)
             .header(
                 HeaderName::from_static("keepalive-ping-interval"),
-                HeaderValue::from(keepalive_seconds(self.idle.as_secs())),
+                HeaderValue::from(keepalive_seconds(self.idle_timeout.as_secs())),
             );
         let deadline = Deadline::after(self.service.timeout);
         let response = self.service.open(call, deadline).await?;
         let (head, body) = response.into_parts();
         if head.status == StatusCode::OK {
-            let chunks = Chunks::new(body, self.idle);
+            let chunks = Chunks::new(body, self.idle_timeout);
             let limit = self.service.limit;
-            return Ok(Messages::new(operation, &self.sandbox_id, chunks, limit));
+            return Ok(ConnectStream::new(
+                operation,
+                &self.sandbox_id,
+                chunks,
+                limit,
+            ));
         }
-        let said = deadline.run(operation, body.start(operation)).await?;
-        let said = said.unwrap_or_default();
-        Err(fault::of(
+        let start = deadline.run(operation, body.start(operation)).await?;
+        let start = start.unwrap_or_default();
+        Err(error_from_response(
             operation,
             &Subject::Nothing,
             &self.service.auth,
             head.status,
             &head.headers,
-            &said,
+            &start,
         ))
     }
 }
 
-/// Often enough that a quiet stream is not taken for a dead connection.
-fn keepalive_seconds(idle: u64) -> u64 {
-    (idle / 2).clamp(1, 50)
+/// The interval of keepalive messages, below the idle timeout.
+fn keepalive_seconds(idle_timeout: u64) -> u64 {
+    (idle_timeout / 2).clamp(1, 50)
 }

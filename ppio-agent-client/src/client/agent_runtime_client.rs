@@ -1,0 +1,295 @@
+//! The client of deployed agents.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::invoke_agent_runtime::InvokeAgentRuntime;
+use super::runtime_sessions::RuntimeSessions;
+use crate::config::{AuthManager, Secret};
+use crate::core::ClientCore;
+use crate::error::Error;
+use crate::invocation::{InvocationStream, Invoke};
+use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
+use crate::session::{CreateSession, SandboxSession, Sessions};
+use crate::templates::{AgentTemplate, TemplateFilter, TemplateManager};
+
+/// A client of deployed agents. Cheap to clone; clones share connections and sessions.
+///
+/// When the last handle of a session that this client created is dropped, its sandbox is killed in
+/// the background. The client itself holds the sessions of
+/// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped. The
+/// background ends with the process, so call [`close`](Self::close) before it exits.
+///
+/// ```no_run
+/// use ppio_agent_client::AgentRuntimeClient;
+/// use serde_json::json;
+///
+/// # async fn run() -> Result<(), ppio_agent_client::Error> {
+/// let client = AgentRuntimeClient::from_env()?;
+/// let response = client.invoke_agent("tmpl_1", json!({"prompt": "hi"})).await?;
+/// println!("{:?}", response.result);
+/// client.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AgentRuntimeClient {
+    sessions: Sessions,
+    runtime_sessions: Arc<RuntimeSessions>,
+}
+
+impl AgentRuntimeClient {
+    pub(super) fn new(core: ClientCore) -> Self {
+        Self {
+            sessions: Sessions::new(Arc::new(core)),
+            runtime_sessions: Arc::default(),
+        }
+    }
+
+    fn core(&self) -> &ClientCore {
+        self.sessions.core()
+    }
+
+    /// Creates a sandbox from a template and waits until its agent is healthy. Set options on the
+    /// returned value, then await it.
+    ///
+    /// Dropping the future at any point leaves no sandbox: one that is being created is killed as
+    /// soon as it exists.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`], [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::QuotaExceeded`], and [`Error::SandboxCreation`] for any other cause.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # integration_tests::example(async |client| {
+    /// let session = client
+    ///     .create_session("tmpl_1")
+    ///     .timeout(Duration::from_secs(1800))
+    ///     .env("MODEL", "large")
+    ///     .await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn create_session(&self, template_id: impl Into<String>) -> CreateSession {
+        CreateSession::new(self.sessions.clone(), template_id.into())
+    }
+
+    /// The session with this id, created by any client; `None` if the platform has no such sandbox.
+    ///
+    /// A session that another client created is not closed when its handle is dropped, only by
+    /// [`close`](SandboxSession::close).
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// if let Some(session) = client.get_session("sb_1").await? {
+    ///     println!("{:?}", session.get_status().await?);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn get_session(&self, sandbox_id: &str) -> Result<Option<SandboxSession>, Error> {
+        match self.core().platform.get_sandbox(sandbox_id).await {
+            Ok(info) => Ok(Some(self.sessions.attach(info))),
+            Err(Error::SessionNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All sessions of the account, running and paused, created by any client.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// for session in client.list_sessions().await? {
+    ///     println!("{}", session.sandbox_id());
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn list_sessions(&self) -> Result<Vec<SandboxSession>, Error> {
+        let filter = SandboxFilter::default();
+        let sandboxes = self.core().platform.list_sandboxes(&filter).await?;
+        let sessions = sandboxes.into_iter().map(|info| self.sessions.attach(info));
+        Ok(sessions.collect())
+    }
+
+    /// Closes the session with this id, created by any client.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the platform has no such sandbox.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// client.close_session("sb_1").await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn close_session(&self, sandbox_id: &str) -> Result<(), Error> {
+        let existed = self.core().platform.kill_sandbox(sandbox_id).await?;
+        self.sessions.remove(sandbox_id);
+        if existed {
+            return Ok(());
+        }
+        Err(Error::SessionNotFound {
+            sandbox_id: sandbox_id.to_owned(),
+            status: Some(404),
+        })
+    }
+
+    /// Closes every open session that this client created, concurrently. Returns the first failure.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// client.close_all_sessions().await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn close_all_sessions(&self) -> Result<(), Error> {
+        self.runtime_sessions.clear();
+        self.sessions.close_all().await
+    }
+
+    /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the tasks in the
+    /// background. Call it before the process exits.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// client.close().await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn close(&self) -> Result<(), Error> {
+        let outcome = self.close_all_sessions().await;
+        self.core().background.finish().await;
+        outcome
+    }
+
+    /// The agent templates that match the filter.
+    ///
+    /// ```
+    /// # use ppio_agent_client::TemplateFilter;
+    /// # integration_tests::example(async |client| {
+    /// let agents = client.list_templates(&TemplateFilter::new().tag("ai")).await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn list_templates(
+        &self,
+        filter: &TemplateFilter,
+    ) -> Result<Vec<AgentTemplate>, Error> {
+        self.core().templates.list_templates(filter).await
+    }
+
+    /// The template with this id, alias or name.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if there is none.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// println!("{}", client.get_template("tmpl_1").await?.name);
+    /// # Ok(()) });
+    /// ```
+    pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
+        self.core().templates.get_template(template_id).await
+    }
+
+    /// Invokes an agent once, in a new session that is closed afterwards, or in an existing one
+    /// with [`session`](Invoke::session). See [`SandboxSession::invoke`] for `request` and for the
+    /// ways to read the response; the session of a stream is closed when the stream is dropped.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let response = client.invoke_agent("tmpl_1", "what is the time?").await?;
+    /// println!("{:?} in {} s", response.result, response.duration);
+    ///
+    /// let mut story = client.invoke_agent("tmpl_1", "tell me a story").stream().await?;
+    /// while let Some(item) = story.next().await {
+    ///     println!("{}", item?);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub fn invoke_agent(&self, template_id: impl Into<String>, request: impl Serialize) -> Invoke {
+        Invoke::in_new_session(self.create_session(template_id), &request)
+    }
+
+    /// Short for [`invoke_agent`](Self::invoke_agent) with [`stream`](Invoke::stream), without
+    /// options.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let mut story = client.invoke_agent_stream("tmpl_1", "tell me a story").await?;
+    /// while let Some(item) = story.next().await {
+    ///     println!("{}", item?);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    pub async fn invoke_agent_stream(
+        &self,
+        template_id: impl Into<String>,
+        request: impl Serialize,
+    ) -> Result<InvocationStream, Error> {
+        self.invoke_agent(template_id, request).stream().await
+    }
+
+    /// Invokes an agent as Amazon Bedrock `AgentCore` does: by agent id or ARN, with bytes, in a
+    /// session whose id the caller chooses.
+    ///
+    /// Each session id has one sandbox, which is created by the first call, refreshed by later
+    /// ones, and replaced once it has expired. A payload that is a JSON object is sent as it is,
+    /// any other text as the prompt.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let response = client
+    ///     .invoke_agent_runtime("my_agent-tmpl1", r#"{"prompt": "hi"}"#)
+    ///     .runtime_session_id("user-42")
+    ///     .await?;
+    /// println!("{}", response.runtime_session_id);
+    /// # Ok(()) });
+    /// ```
+    pub fn invoke_agent_runtime(
+        &self,
+        agent_id: impl Into<String>,
+        payload: impl Into<Bytes>,
+    ) -> InvokeAgentRuntime {
+        InvokeAgentRuntime::new(
+            self.sessions.clone(),
+            Arc::clone(&self.runtime_sessions),
+            agent_id.into(),
+            payload.into(),
+        )
+    }
+
+    /// The templates.
+    pub fn templates(&self) -> &TemplateManager {
+        &self.core().templates
+    }
+
+    /// The API key.
+    pub fn auth(&self) -> &AuthManager {
+        &self.core().auth
+    }
+
+    /// The control plane, for calls that sessions do not cover.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// client.platform().delete_template("tmpl_1").await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn platform(&self) -> &ControlPlane {
+        &self.core().platform
+    }
+
+    /// The daemon in a sandbox that was created through [`platform`](Self::platform); sessions have
+    /// [`envd`](SandboxSession::envd).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ppio_agent_client::platform::NewSandbox;
+    /// # integration_tests::example(async |client| {
+    /// let new = NewSandbox::new("base", Duration::from_secs(60));
+    /// let sandbox = client.platform().create_sandbox(&new).await?;
+    /// let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+    /// # Ok(()) });
+    /// ```
+    pub fn envd(&self, address: &SandboxAddress, access_token: Option<&Secret>) -> Envd {
+        self.core().envd(address, access_token)
+    }
+}

@@ -1,0 +1,187 @@
+//! Invocation as Amazon Bedrock `AgentCore` defines it.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use ppio_agent_protocol::{AgentId, InvalidAgentId};
+use serde_json::{Map, Value};
+
+use super::runtime_sessions::RuntimeSessions;
+use crate::error::Error;
+use crate::invocation::{InvocationOutput, InvokeOptions};
+use crate::session::{CreateSession, SandboxConfig, Sessions};
+
+/// An agent's response, and the session id for further calls.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AgentRuntimeResponse {
+    /// The caller's session id, or the sandbox's where the caller gave none.
+    pub runtime_session_id: String,
+    /// The response or stream.
+    pub output: InvocationOutput,
+}
+
+/// An invocation by agent id. Await it.
+#[must_use = "nothing is sent until this is awaited"]
+pub struct InvokeAgentRuntime {
+    sessions: Sessions,
+    runtime_sessions: Arc<RuntimeSessions>,
+    agent_id: String,
+    payload: Bytes,
+    session_id: Option<String>,
+    options: InvokeOptions,
+    sandbox: SandboxConfig,
+}
+
+impl InvokeAgentRuntime {
+    pub(super) fn new(
+        sessions: Sessions,
+        runtime_sessions: Arc<RuntimeSessions>,
+        agent_id: String,
+        payload: Bytes,
+    ) -> Self {
+        Self {
+            sessions,
+            runtime_sessions,
+            agent_id,
+            payload,
+            session_id: None,
+            options: InvokeOptions::default(),
+            sandbox: SandboxConfig::default(),
+        }
+    }
+
+    /// The caller's id of the session. Calls with the same id reach the same sandbox.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let call = client.invoke_agent_runtime("my_agent-tmpl1", "hi");
+    /// let response = call.runtime_session_id("user-42").await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn runtime_session_id(mut self, id: impl Into<String>) -> Self {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// The time limit of the invocation; creating the sandbox has limits of its own.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Options of the sandbox, if the call creates one.
+    pub fn sandbox(mut self, config: SandboxConfig) -> Self {
+        self.sandbox = config;
+        self
+    }
+
+    /// Sends the `traceparent`, `tracestate` and `baggage` of an incoming request; see
+    /// [`Invoke::trace_context`](crate::Invoke::trace_context).
+    pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
+        self.options.trace_context(incoming);
+        self
+    }
+
+    /// Adds a header; see [`Invoke::header`](crate::Invoke::header).
+    pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
+        self.options.headers.add(name.as_ref(), value);
+        self
+    }
+
+    async fn run(mut self) -> Result<AgentRuntimeResponse, Error> {
+        let agent: AgentId = self
+            .agent_id
+            .parse()
+            .map_err(|error: InvalidAgentId| Error::validation("agent_id", error.to_string()))?;
+        let request = request(&self.payload)?;
+        // No sandbox is created for a header that cannot be sent.
+        self.options.headers.check()?;
+        let template_id = agent.template_id();
+        let create = CreateSession::new(self.sessions, template_id.to_owned()).config(self.sandbox);
+        let sessions = &self.runtime_sessions;
+        let session = if let Some(id) = &self.session_id {
+            sessions.get_or_create(template_id, id, create).await?
+        } else {
+            let session = create.await?;
+            sessions.insert(template_id, &session);
+            session
+        };
+        let session_id = self
+            .session_id
+            .unwrap_or_else(|| session.session_id().to_owned());
+        if session.is_half_spent() {
+            session.refresh_in_background();
+        }
+        let invoke = session.invoke(request).with_options(self.options);
+        let outcome = invoke.output().await;
+        if let Err(Error::SessionNotFound { .. }) = outcome {
+            // The request may have reached the agent before its sandbox was gone, so it is not sent
+            // again. The next call with this id creates a new sandbox.
+            sessions.remove(template_id, &session_id, &session);
+        }
+        Ok(AgentRuntimeResponse {
+            output: outcome?,
+            runtime_session_id: session_id,
+        })
+    }
+}
+
+/// A JSON object stays as it is, any other text is the prompt, no text is an empty object.
+fn request(payload: &[u8]) -> Result<Value, Error> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Error::validation("payload", format!("is not UTF-8 text: {error}")))?;
+    if text.trim().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+impl IntoFuture for InvokeAgentRuntime {
+    type Output = Result<AgentRuntimeResponse, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for InvokeAgentRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Payload and headers may contain personal data and secrets, so they stay out of logs.
+        f.debug_struct("InvokeAgentRuntime")
+            .field("agent_id", &self.agent_id)
+            .field("session_id", &self.session_id)
+            .field("timeout", &self.options.timeout)
+            .field("sandbox", &self.sandbox)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_stays_as_it_is_and_any_other_text_is_the_prompt() {
+        for (payload, expected) in [
+            (r#"{"a": 1}"#, json!({"a": 1})),
+            ("[1]", json!("[1]")),
+            ("hi", json!("hi")),
+            ("", json!({})),
+        ] {
+            assert_eq!(request(payload.as_bytes()).expect("text"), expected);
+        }
+        assert!(request(b"\xff").is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! The API key.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::environment::EnvironmentSettings;
+use super::secret::Secret;
+use crate::error::Error;
+
+/// Holds the API key and makes the headers that carry it.
+#[derive(Debug, Clone)]
+pub struct AuthManager {
+    api_key: Secret,
+    /// Removed from error texts as the key is: the access token, the tokens of sandboxes.
+    tokens: Vec<Secret>,
+    bearer: HeaderValue,
+    key_header: HeaderValue,
+    token_bearer: HeaderValue,
+}
+
+impl AuthManager {
+    /// Uses `api_key`.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`] if the key is empty, or contains spaces or other characters that
+    /// no key contains (often a line break at the end of a key file).
+    ///
+    /// ```
+    /// use ppio_agent_client::AuthManager;
+    ///
+    /// assert!(AuthManager::new("ppio_live_123").is_ok());
+    /// assert!(AuthManager::new("").is_err());
+    /// assert!(AuthManager::new("key\n").is_err());
+    /// ```
+    pub fn new(api_key: impl Into<Secret>) -> Result<Self, Error> {
+        let api_key = api_key.into();
+        let malformed = || Error::Authentication {
+            status: None,
+            message: "the API key is empty or contains spaces, line breaks or other characters \
+                      that no key contains"
+                .into(),
+        };
+        if !well_formed(&api_key) {
+            return Err(malformed());
+        }
+        let bearer = api_key.header("Bearer ").ok_or_else(malformed)?;
+        let key_header = api_key.header("").ok_or_else(malformed)?;
+        Ok(Self {
+            token_bearer: bearer.clone(),
+            bearer,
+            key_header,
+            tokens: Vec::new(),
+            api_key,
+        })
+    }
+
+    /// Uses `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN`; where the key is not set, `E2B_API_KEY` and
+    /// `E2B_ACCESS_TOKEN`.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`] if neither key is set, or the key is malformed.
+    pub fn from_env() -> Result<Self, Error> {
+        let settings = EnvironmentSettings::read()?;
+        Self::from_parts(settings.api_key, settings.access_token)
+    }
+
+    pub(crate) fn from_parts(
+        api_key: Option<Secret>,
+        access_token: Option<Secret>,
+    ) -> Result<Self, Error> {
+        let api_key = api_key.ok_or_else(|| Error::Authentication {
+            status: None,
+            message: "no API key: set PPIO_API_KEY, or pass one to the builder".into(),
+        })?;
+        let mut auth = Self::new(api_key)?;
+        if let Some(token) = access_token {
+            let malformed = || Error::Authentication {
+                status: None,
+                message: "the access token contains characters that no token contains".into(),
+            };
+            auth.token_bearer = token.header("Bearer ").ok_or_else(malformed)?;
+            auth.tokens.push(token);
+        }
+        Ok(auth)
+    }
+
+    /// Whether the key is well formed. Only the platform can accept or reject it.
+    pub fn validate_credentials(&self) -> bool {
+        well_formed(&self.api_key)
+    }
+
+    /// `Authorization: Bearer <key>`, marked sensitive.
+    ///
+    /// ```
+    /// let auth = ppio_agent_client::AuthManager::new("ppio_live_123")?;
+    /// let headers = auth.auth_headers();
+    /// assert_eq!(headers["authorization"], "Bearer ppio_live_123");
+    /// assert!(!format!("{headers:?}").contains("ppio_live_123"));
+    /// # Ok::<(), ppio_agent_client::Error>(())
+    /// ```
+    pub fn auth_headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, self.bearer.clone())])
+    }
+
+    /// The key.
+    pub fn api_key(&self) -> &Secret {
+        &self.api_key
+    }
+
+    /// The value of `X-API-Key`, for calls about sandboxes.
+    pub(crate) fn key_header(&self) -> HeaderValue {
+        self.key_header.clone()
+    }
+
+    /// The value of `Authorization`, for calls about templates.
+    pub(crate) fn token_header(&self) -> HeaderValue {
+        self.token_bearer.clone()
+    }
+
+    /// Removes one more secret from error texts.
+    pub(crate) fn with_token(mut self, token: &Secret) -> Self {
+        self.tokens.push(token.clone());
+        self
+    }
+
+    /// `text` with the key and the tokens replaced.
+    pub(crate) fn redact(&self, text: String) -> String {
+        let text = self.api_key.redact(text);
+        let tokens = self.tokens.iter();
+        tokens.fold(text, |text, token| token.redact(text))
+    }
+
+    /// The error with every secret in its texts replaced: servers and agents may quote what they
+    /// were sent.
+    pub(crate) fn redact_error(&self, error: Error) -> Error {
+        error.map_texts(&|text| *text = self.redact(std::mem::take(text)))
+    }
+}
+
+fn well_formed(key: &Secret) -> bool {
+    let key = key.expose();
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_replaced_in_the_texts_of_causes() {
+        let auth = AuthManager::new("sk-deep-1").expect("well formed");
+        let error = Error::runtime("pause", "invalid key sk-deep-1").with_operation("pause", "sb");
+        let error = auth.redact_error(error);
+        assert!(!format!("{} {error:?}", error.report()).contains("sk-deep-1"));
+        assert!(error.report().to_string().contains("invalid key ***"));
+    }
+}

@@ -1,0 +1,83 @@
+//! What a client, its clones and its sessions share.
+
+use super::background::BackgroundTasks;
+use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
+use crate::platform::{ControlPlane, Envd, PlatformEndpoints, SandboxAddress, Service};
+use crate::templates::{StartCommandCache, TemplateManager};
+use crate::transport::{BodyLimit, PoolLimits, RetryPolicy, Transport};
+
+#[derive(Debug)]
+pub(crate) struct ClientCore {
+    pub(crate) config: ClientConfig,
+    pub(crate) endpoints: PlatformEndpoints,
+    pub(crate) auth: AuthManager,
+    pub(crate) platform: ControlPlane,
+    pub(crate) templates: TemplateManager,
+    pub(crate) start_commands: StartCommandCache,
+    pub(crate) background: BackgroundTasks,
+    transport: Transport,
+}
+
+impl ClientCore {
+    pub(crate) fn new(
+        config: ClientConfig,
+        endpoints: PlatformEndpoints,
+        auth: AuthManager,
+    ) -> Self {
+        let limits = PoolLimits {
+            max_active: config.max_connections,
+            max_idle: config.max_keepalive_connections,
+            idle_timeout: config.keepalive_expiry,
+        };
+        let retry = RetryPolicy {
+            max_retries: config.max_retries,
+            delay: config.retry_delay,
+            max_delay: config.max_retry_delay,
+        };
+        let certificates = config.root_certificates.clone();
+        let transport = Transport::new(limits, retry, config.connect_timeout, certificates);
+        let platform = ControlPlane::new(
+            transport.clone(),
+            endpoints.control_plane(),
+            auth.clone(),
+            config.timeout,
+            endpoints.is_legacy(),
+        );
+        Self {
+            templates: TemplateManager::new(platform.clone()),
+            start_commands: StartCommandCache::default(),
+            background: BackgroundTasks::default(),
+            config,
+            endpoints,
+            auth,
+            transport,
+            platform,
+        }
+    }
+
+    /// A port of a sandbox as a service. Its only headers are those that route to the sandbox.
+    pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> Service {
+        let (base, headers) = self.endpoints.port_of(address, port);
+        Service {
+            transport: self.transport.clone(),
+            base,
+            headers,
+            auth: self.auth.clone(),
+            timeout: self.config.timeout,
+            limit: self.response_limit(),
+            invalid_address: address.validation_error(),
+        }
+    }
+
+    /// The size limit of what agents and sandboxes send.
+    pub(crate) fn response_limit(&self) -> BodyLimit {
+        let size = self.config.max_response_size;
+        BodyLimit::configured(size.unwrap_or(MAX_RESPONSE_SIZE))
+    }
+
+    pub(crate) fn envd(&self, address: &SandboxAddress, token: Option<&Secret>) -> Envd {
+        let idle_timeout = self.config.stream_idle_timeout;
+        let service = self.port_of(address, ppio_agent_protocol::headers::ENVD_PORT);
+        Envd::new(service, address, token, idle_timeout)
+    }
+}

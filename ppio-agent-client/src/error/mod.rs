@@ -1,0 +1,440 @@
+//! The error of every call.
+
+mod network;
+mod report;
+
+use std::time::Duration;
+
+use ppio_agent_protocol::ByteSize;
+
+pub use network::{NetworkError, NetworkErrorKind};
+pub use report::ErrorReport;
+
+/// Why a call to an agent or to the platform failed.
+///
+/// The text of an error does not repeat its [source](std::error::Error::source);
+/// [`report`](Self::report) displays both.
+///
+/// ```
+/// use std::time::Duration;
+/// use ppio_agent_client::Error;
+///
+/// fn wait_before_retry(error: &Error) -> Option<Duration> {
+///     match error {
+///         Error::RateLimit { retry_after, .. } => *retry_after,
+///         other if other.is_retryable() => Some(Duration::from_secs(1)),
+///         _ => None,
+///     }
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument, a configuration field or an environment variable is invalid. Nothing was sent.
+    #[error("invalid {field}: {message}")]
+    Validation {
+        /// The argument, configuration field or environment variable.
+        field: String,
+        /// What is invalid, and what is valid.
+        message: String,
+    },
+
+    /// The platform, or a service in the sandbox, failed.
+    #[error("{operation}: {message}{}", status_suffix(*.status))]
+    Runtime {
+        /// The operation that failed.
+        operation: String,
+        /// The HTTP status of the response, if there was one.
+        status: Option<u16>,
+        /// The error text of the response, or what happened.
+        message: String,
+    },
+
+    /// A response breaks the protocol.
+    #[error("{operation}: {message}")]
+    Protocol {
+        /// The operation that failed.
+        operation: String,
+        /// How the response differs from what the protocol defines.
+        message: String,
+    },
+
+    /// There is no API key, or the platform rejects it.
+    #[error("authentication failed: {message}")]
+    Authentication {
+        /// The HTTP status; `None` if the key was missing or malformed and nothing was sent.
+        status: Option<u16>,
+        /// The error text of the response, or how to set a key.
+        message: String,
+    },
+
+    /// The template does not exist or is not visible to this API key.
+    #[error("template {template:?} not found")]
+    TemplateNotFound {
+        /// The requested template id, alias or name.
+        template: String,
+        /// The HTTP status; `None` if the template is missing from the list of all templates.
+        status: Option<u16>,
+    },
+
+    /// A session could not be created. Its sandbox, if one was created, is killed.
+    #[error("cannot create a session from template {template:?}")]
+    SandboxCreation {
+        /// The template id or alias.
+        template: String,
+        /// The sandbox that was created and killed, if creation came that far.
+        sandbox_id: Option<String>,
+        /// The cause.
+        source: Box<Error>,
+    },
+
+    /// The sandbox does not exist: it was closed, has expired, or never existed.
+    #[error("session {sandbox_id:?} not found: it was closed or has expired")]
+    SessionNotFound {
+        /// The sandbox id, which is the session id.
+        sandbox_id: String,
+        /// The HTTP status; `None` if this client closed the session before and sent nothing.
+        status: Option<u16>,
+    },
+
+    /// The agent returned an error.
+    #[error("the agent failed: {message}{}", status_suffix(*.status))]
+    Invocation {
+        /// The sandbox that the agent runs in.
+        sandbox_id: String,
+        /// The HTTP status; `None` for an error item inside a stream.
+        status: Option<u16>,
+        /// The agent's name for the kind of error, if it sent one.
+        error_type: Option<String>,
+        /// The error text that the agent sent.
+        message: String,
+        /// The request id, under which the agent logged the call.
+        request_id: Option<String>,
+    },
+
+    /// The connection could not be established, or broke. [`NetworkError::may_have_arrived`]
+    /// returns whether the server may have received the request.
+    #[error("{operation}: the connection failed")]
+    Network {
+        /// The operation that failed.
+        operation: String,
+        /// What happened to the connection.
+        source: NetworkError,
+    },
+
+    /// The deadline passed. It covers all attempts together.
+    #[error("{operation}: no response within {limit:?}")]
+    Timeout {
+        /// The operation that failed.
+        operation: String,
+        /// The time that was allowed.
+        limit: Duration,
+    },
+
+    /// An open stream received nothing, not even a heartbeat, for too long.
+    #[error("no data on the agent's stream for {limit:?}")]
+    StreamIdle {
+        /// The longest silence allowed, [`ClientConfig::stream_idle_timeout`].
+        ///
+        /// [`ClientConfig::stream_idle_timeout`]: crate::ClientConfig::stream_idle_timeout
+        limit: Duration,
+    },
+
+    /// A response, an item of a stream or the output of a process exceeds the size limit. None of
+    /// it is returned, and the connection is closed.
+    #[error("{operation}: {what} is larger than {limit}{}", setting_suffix(*.setting))]
+    ResponseTooLarge {
+        /// The operation that failed.
+        operation: String,
+        /// What is too large.
+        what: String,
+        /// The limit.
+        limit: ByteSize,
+        /// The field of [`ClientConfig`] and the environment variable that set the limit. `None`
+        /// for responses of the control plane, whose limit is fixed.
+        ///
+        /// [`ClientConfig`]: crate::ClientConfig
+        setting: Option<&'static str>,
+    },
+
+    /// Too many requests (429), after as many retries as are allowed and fit into the deadline.
+    #[error("rate limited: {message}")]
+    RateLimit {
+        /// The error text of the response.
+        message: String,
+        /// The pause that the response requests.
+        retry_after: Option<Duration>,
+    },
+
+    /// The account has no permission or no quota left (403).
+    #[error("quota exceeded or not allowed: {message}")]
+    QuotaExceeded {
+        /// The error text of the response.
+        message: String,
+    },
+
+    /// An operation on a sandbox failed.
+    #[error("cannot {operation} sandbox {sandbox_id:?}")]
+    SandboxOperation {
+        /// `pause`, `resume`, `close`, …
+        operation: String,
+        /// The sandbox.
+        sandbox_id: String,
+        /// The cause.
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// A stable name of the variant, for logs and metrics.
+    ///
+    /// ```
+    /// let message = "too many sandboxes".to_owned();
+    /// let error = ppio_agent_client::Error::QuotaExceeded { message };
+    /// assert_eq!(error.code(), "quota_exceeded");
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Validation { .. } => "validation",
+            Self::Runtime { .. } => "runtime",
+            Self::Protocol { .. } => "protocol",
+            Self::Authentication { .. } => "authentication",
+            Self::TemplateNotFound { .. } => "template_not_found",
+            Self::SandboxCreation { .. } => "sandbox_creation",
+            Self::SessionNotFound { .. } => "session_not_found",
+            Self::Invocation { .. } => "invocation",
+            Self::Network { .. } => "network",
+            Self::Timeout { .. } => "timeout",
+            Self::StreamIdle { .. } => "stream_idle",
+            Self::ResponseTooLarge { .. } => "response_too_large",
+            Self::RateLimit { .. } => "rate_limit",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::SandboxOperation { .. } => "sandbox_operation",
+        }
+    }
+
+    /// The HTTP status of the response behind the error; `None` if no response was received.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Runtime { status, .. }
+            | Self::Authentication { status, .. }
+            | Self::TemplateNotFound { status, .. }
+            | Self::SessionNotFound { status, .. }
+            | Self::Invocation { status, .. } => *status,
+            Self::RateLimit { .. } => Some(429),
+            Self::QuotaExceeded { .. } => Some(403),
+            Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
+                source.status()
+            }
+            Self::Validation { .. }
+            | Self::Protocol { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. } => None,
+        }
+    }
+
+    /// Whether the same call can succeed when repeated **and** cannot do its work twice.
+    ///
+    /// An invocation that may have reached the agent is therefore not retryable, however its
+    /// connection ended; only the caller can decide to repeat it.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimit { .. } => true,
+            Self::Network { source, .. } => !source.may_have_arrived(),
+            // A server sends 503 before any work: it shuts down, or is over its concurrency limit.
+            Self::Invocation { status, .. } | Self::Runtime { status, .. } => *status == Some(503),
+            // The sandbox of a failed creation is killed, so another attempt does nothing twice.
+            Self::SandboxCreation { source, .. } => match &**source {
+                Self::Network { .. } | Self::Timeout { .. } => true,
+                Self::Runtime { status, .. } => status.is_some_and(|status| status >= 500),
+                other => other.is_retryable(),
+            },
+            Self::SandboxOperation { source, .. } => source.is_retryable(),
+            Self::Validation { .. }
+            | Self::Protocol { .. }
+            | Self::Authentication { .. }
+            | Self::TemplateNotFound { .. }
+            | Self::SessionNotFound { .. }
+            | Self::Timeout { .. }
+            | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::QuotaExceeded { .. } => false,
+        }
+    }
+
+    /// The error with its causes, to display in one line.
+    ///
+    /// ```no_run
+    /// # let client = ppio_agent_client::AgentRuntimeClient::from_env()?;
+    /// # async {
+    /// if let Err(error) = client.close().await {
+    ///     eprintln!("error: {}", error.report());
+    /// }
+    /// # };
+    /// # Ok::<(), ppio_agent_client::Error>(())
+    /// ```
+    pub fn report(&self) -> ErrorReport<'_> {
+        ErrorReport::new(self)
+    }
+
+    /// Edits every text that may quote what was sent or received.
+    pub(crate) fn map_texts(mut self, edit: &impl Fn(&mut String)) -> Self {
+        self.edit_texts(edit);
+        self
+    }
+
+    fn edit_texts(&mut self, edit: &impl Fn(&mut String)) {
+        match self {
+            Self::Validation { message, .. }
+            | Self::Runtime { message, .. }
+            | Self::Protocol { message, .. }
+            | Self::Authentication { message, .. }
+            | Self::RateLimit { message, .. }
+            | Self::QuotaExceeded { message } => edit(message),
+            Self::Invocation {
+                message,
+                error_type,
+                request_id,
+                ..
+            } => {
+                edit(message);
+                error_type.iter_mut().chain(request_id).for_each(edit);
+            }
+            Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
+                source.edit_texts(edit);
+            }
+            // Their texts come from the caller and from the operating system.
+            Self::TemplateNotFound { .. }
+            | Self::SessionNotFound { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::StreamIdle { .. }
+            | Self::ResponseTooLarge { .. } => {}
+        }
+    }
+
+    pub(crate) fn validation(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Validation {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A failure that is not the answer of a server.
+    pub(crate) fn runtime(operation: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Runtime {
+            operation: operation.into(),
+            status: None,
+            message: message.into(),
+        }
+    }
+
+    /// A response that breaks the protocol.
+    pub(crate) fn protocol(operation: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Protocol {
+            operation: operation.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Adds the operation and the sandbox, except to errors that name what the caller has to act
+    /// on: key, quota, rate, a sandbox that is gone.
+    pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
+        match self {
+            Self::Authentication { .. }
+            | Self::SessionNotFound { .. }
+            | Self::RateLimit { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::SandboxOperation { .. } => self,
+            source => Self::SandboxOperation {
+                operation: operation.to_owned(),
+                sandbox_id: sandbox_id.to_owned(),
+                source: Box::new(source),
+            },
+        }
+    }
+
+    /// Adds that the creation of a session failed, with the same exceptions and those that name
+    /// the template or the argument.
+    pub(crate) fn while_creating(self, template: &str, sandbox_id: Option<&str>) -> Self {
+        match self {
+            Self::Validation { .. }
+            | Self::Authentication { .. }
+            | Self::TemplateNotFound { .. }
+            | Self::RateLimit { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::SandboxCreation { .. } => self,
+            source => Self::SandboxCreation {
+                template: template.to_owned(),
+                sandbox_id: sandbox_id.map(str::to_owned),
+                source: Box::new(source),
+            },
+        }
+    }
+}
+
+fn status_suffix(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+}
+
+fn setting_suffix(setting: Option<&str>) -> String {
+    setting.map_or_else(String::new, |setting| {
+        format!(" (set {setting} to change this)")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(kind: NetworkErrorKind) -> Error {
+        Error::Network {
+            operation: "invoke".into(),
+            source: NetworkError::new(kind, "host", "broken pipe"),
+        }
+    }
+
+    #[test]
+    fn only_a_request_that_cannot_have_arrived_is_retryable() {
+        assert!(network(NetworkErrorKind::Connect).is_retryable());
+        assert!(network(NetworkErrorKind::Unsent).is_retryable());
+        assert!(!network(NetworkErrorKind::Interrupted).is_retryable());
+        assert!(!network(NetworkErrorKind::Cut).is_retryable());
+    }
+
+    #[test]
+    fn a_failed_creation_is_retryable_because_its_sandbox_is_killed() {
+        let error = network(NetworkErrorKind::Interrupted).while_creating("tmpl", Some("sb"));
+        assert!(error.is_retryable());
+        assert_eq!(error.code(), "sandbox_creation");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn a_source_is_in_the_report_and_not_in_the_text() {
+        let error = network(NetworkErrorKind::Connect).with_operation("pause", "sb");
+        assert_eq!(error.to_string(), "cannot pause sandbox \"sb\"");
+        assert_eq!(
+            error.report().to_string(),
+            "cannot pause sandbox \"sb\": invoke: the connection failed: \
+             cannot connect to host: broken pipe"
+        );
+    }
+
+    #[test]
+    fn an_operation_keeps_the_status_of_its_cause() {
+        let conflict = Error::Runtime {
+            operation: "pause".into(),
+            status: Some(409),
+            message: "already paused".into(),
+        };
+        let error = conflict.with_operation("pause", "sb");
+        assert_eq!(error.status(), Some(409));
+        assert_eq!(
+            error.report().to_string(),
+            "cannot pause sandbox \"sb\": pause: already paused (HTTP 409)"
+        );
+    }
+}

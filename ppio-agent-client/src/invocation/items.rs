@@ -1,0 +1,157 @@
+//! Items of a stream, from server-sent events, from lines, or from one value.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
+
+use ppio_agent_protocol::sse;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::transport::{BodyLimit, Chunks};
+
+const OPERATION: &str = "read stream";
+
+pub(super) struct StreamItem {
+    pub(super) value: Value,
+    /// Whether it is an event named `error`.
+    pub(super) is_error: bool,
+}
+
+/// Reads the items of a stream.
+#[derive(Debug)]
+pub(super) enum ItemReader {
+    Events {
+        chunks: Chunks,
+        decoder: Box<sse::Decoder>,
+        limit: BodyLimit,
+    },
+    Lines {
+        chunks: Chunks,
+        lines: LineSplitter,
+    },
+    Once(Option<Value>),
+}
+
+/// Splits bytes into lines.
+#[derive(Debug)]
+pub(super) struct LineSplitter {
+    partial: Vec<u8>,
+    whole: VecDeque<Vec<u8>>,
+    limit: BodyLimit,
+}
+
+impl LineSplitter {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            self.extend(&rest[..end])?;
+            self.whole.push_back(std::mem::take(&mut self.partial));
+            rest = &rest[end + 1..];
+        }
+        self.extend(rest)
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > self.limit.bytes().saturating_sub(self.partial.len()) {
+            return Err(self.limit.exceeded(OPERATION, "an item of the stream"));
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl ItemReader {
+    pub(super) fn events(chunks: Chunks, limit: BodyLimit) -> Self {
+        Self::Events {
+            chunks,
+            decoder: Box::new(sse::Decoder::with_limit(limit.bytes())),
+            limit,
+        }
+    }
+
+    pub(super) fn lines(chunks: Chunks, limit: BodyLimit) -> Self {
+        Self::Lines {
+            chunks,
+            lines: LineSplitter {
+                partial: Vec::new(),
+                whole: VecDeque::new(),
+                limit,
+            },
+        }
+    }
+
+    pub(super) fn once(value: Value) -> Self {
+        Self::Once(Some(value))
+    }
+
+    /// The next item; `None` at the end of the stream.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<StreamItem>, Error>> {
+        match self {
+            Self::Once(value) => Poll::Ready(Ok(value.take().map(|value| StreamItem {
+                value,
+                is_error: false,
+            }))),
+            Self::Events {
+                chunks,
+                decoder,
+                limit,
+            } => loop {
+                if let Some(event) = decoder.next_event() {
+                    return Poll::Ready(Ok(Some(StreamItem {
+                        value: parse(event.data),
+                        is_error: event.event.as_deref() == Some("error"),
+                    })));
+                }
+                match ready!(chunks.poll_next(cx))? {
+                    Some(bytes) => decoder
+                        .push(&bytes)
+                        .map_err(|_| limit.exceeded(OPERATION, "an item of the stream"))?,
+                    None if decoder.finish().is_truncated() => {
+                        return Poll::Ready(Err(
+                            chunks.cut_error("the stream ended within an event")
+                        ));
+                    }
+                    None => return Poll::Ready(Ok(None)),
+                }
+            },
+            Self::Lines { chunks, lines } => loop {
+                while let Some(line) = lines.whole.pop_front() {
+                    let line = line.trim_ascii();
+                    if !line.is_empty() {
+                        let text = || String::from_utf8_lossy(line).into_owned();
+                        return Poll::Ready(Ok(Some(StreamItem {
+                            value: serde_json::from_slice(line)
+                                .unwrap_or_else(|_| Value::String(text())),
+                            is_error: false,
+                        })));
+                    }
+                }
+                match ready!(chunks.poll_next(cx))? {
+                    Some(bytes) => lines.push(&bytes)?,
+                    None if lines.partial.is_empty() => return Poll::Ready(Ok(None)),
+                    None => {
+                        // The last line may lack its line break, but not a part of its value.
+                        let last = std::mem::take(&mut lines.partial);
+                        let Ok(value) = serde_json::from_slice(&last) else {
+                            return Poll::Ready(Err(
+                                chunks.cut_error("the stream ended within a line")
+                            ));
+                        };
+                        return Poll::Ready(Ok(Some(StreamItem {
+                            value,
+                            is_error: false,
+                        })));
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Items are JSON; plain text is a string.
+fn parse(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}

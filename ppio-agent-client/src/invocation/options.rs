@@ -1,0 +1,59 @@
+//! Options of one invocation.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID};
+
+use super::caller_headers::CallerHeaders;
+use crate::error::Error;
+use crate::platform::ServiceCall;
+
+/// The headers that carry a trace from service to service (W3C Trace Context and Baggage).
+const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+#[derive(Default)]
+pub(crate) struct InvokeOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) headers: CallerHeaders,
+    trace: HeaderMap,
+}
+
+impl InvokeOptions {
+    /// Copies the trace headers of an incoming request.
+    pub(crate) fn trace_context(&mut self, incoming: &HeaderMap) {
+        for name in TRACE_HEADERS {
+            if let Some(value) = incoming.get(name) {
+                let name = HeaderName::from_static(name);
+                self.trace.insert(name, value.clone());
+            }
+        }
+    }
+
+    /// The headers of the request. Those of the caller replace those of this crate.
+    pub(super) fn into_headers(
+        self,
+        accept: &'static str,
+        request_id: &str,
+    ) -> Result<HeaderMap, Error> {
+        let id = HeaderValue::from_str(request_id).map_err(|_| {
+            Error::validation("request_id", "contains characters that no header can carry")
+        })?;
+        let mut headers = HeaderMap::from_iter([
+            (header::ACCEPT, HeaderValue::from_static(accept)),
+            (HeaderName::from_static(REQUEST_ID), id.clone()),
+            (HeaderName::from_static(AGENT_CORE_REQUEST_ID), id),
+        ]);
+        headers.extend(self.trace);
+        headers.extend(self.headers.into_map()?);
+        Ok(headers)
+    }
+}
+
+/// The request of an invocation with these headers.
+pub(super) fn invocation_call(body: bytes::Bytes, headers: HeaderMap) -> ServiceCall {
+    ServiceCall::post("invoke agent", "/invocations")
+        .bytes("application/json", body)
+        .headers(headers)
+}

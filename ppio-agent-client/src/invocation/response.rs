@@ -1,0 +1,172 @@
+//! Reading an agent's response.
+
+use http::{HeaderMap, Response, header};
+use ppio_agent_protocol::{InvocationResponse, sse};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::items::ItemReader;
+use super::stream::InvocationStream;
+use crate::error::Error;
+use crate::platform::read_json;
+use crate::session::SandboxSession;
+use crate::transport::{BodyLimit, Chunks, Deadline, ResponseBody};
+
+const OPERATION: &str = "invoke agent";
+
+/// A response in one piece or a stream, as the agent sends it.
+#[derive(Debug)]
+pub enum InvocationOutput {
+    /// A response in one piece.
+    Value(InvocationResponse<Value>),
+    /// A stream of items.
+    Stream(InvocationStream),
+}
+
+/// A response whose body has not been read.
+pub(super) struct AgentResponse {
+    pub(super) response: Response<ResponseBody>,
+    pub(super) session: SandboxSession,
+    pub(super) deadline: Deadline,
+    pub(super) request_id: String,
+    pub(super) started_at: Instant,
+}
+
+enum BodyFormat {
+    Json,
+    EventStream,
+    JsonLines,
+    Other(String),
+}
+
+fn body_format(headers: &HeaderMap) -> BodyFormat {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        // Parsing decides.
+        return BodyFormat::Json;
+    };
+    let text = content_type.to_str().unwrap_or("unreadable");
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    match essence.as_str() {
+        sse::CONTENT_TYPE => BodyFormat::EventStream,
+        "application/x-ndjson" | "application/jsonl" => BodyFormat::JsonLines,
+        "application/json" => BodyFormat::Json,
+        other if other.starts_with("application/") && other.ends_with("+json") => BodyFormat::Json,
+        _ => BodyFormat::Other(text.to_owned()),
+    }
+}
+
+fn unexpected_format(content_type: &str) -> Error {
+    let message = format!(
+        "the response has the content type {content_type:?}, which no agent sends; check that \
+         the agent is what listens on its port"
+    );
+    Error::protocol(OPERATION, message)
+}
+
+impl AgentResponse {
+    /// The response in one piece.
+    pub(super) async fn into_value(self) -> Result<InvocationResponse<Value>, Error> {
+        match body_format(self.response.headers()) {
+            BodyFormat::Json => self.read_json().await,
+            BodyFormat::EventStream | BodyFormat::JsonLines => {
+                let message =
+                    "the agent responded with a stream; read it with `.stream()` or `.output()`";
+                Err(Error::runtime(OPERATION, message))
+            }
+            BodyFormat::Other(content_type) => Err(unexpected_format(&content_type)),
+        }
+    }
+
+    /// The result as a `T`.
+    pub(super) async fn into_result<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let result = self.into_value().await?.result.unwrap_or(Value::Null);
+        serde_json::from_value(result).map_err(|error| {
+            let message = format!("the agent's result is not of the requested type: {error}");
+            Error::runtime(OPERATION, message)
+        })
+    }
+
+    /// The items of the response.
+    pub(super) async fn into_stream(self) -> Result<InvocationStream, Error> {
+        let (session, request_id) = (self.session.clone(), self.request_id.clone());
+        match self.into_output().await? {
+            InvocationOutput::Stream(stream) => Ok(stream),
+            InvocationOutput::Value(response) => {
+                let item = response.result.unwrap_or(Value::Null);
+                let items = ItemReader::once(item);
+                Ok(InvocationStream::new(items, session, request_id))
+            }
+        }
+    }
+
+    /// The response in the format that it has.
+    pub(super) async fn into_output(self) -> Result<InvocationOutput, Error> {
+        let reader: fn(Chunks, BodyLimit) -> ItemReader = match body_format(self.response.headers())
+        {
+            BodyFormat::Json => return self.read_json().await.map(InvocationOutput::Value),
+            BodyFormat::EventStream => ItemReader::events,
+            BodyFormat::JsonLines => ItemReader::lines,
+            BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
+        };
+        let idle_timeout = self.session.stream_idle_timeout();
+        let chunks = Chunks::new(self.response.into_body(), idle_timeout);
+        let items = reader(chunks, self.session.response_limit());
+        let stream = InvocationStream::new(items, self.session, self.request_id);
+        Ok(InvocationOutput::Stream(stream))
+    }
+
+    /// The start of an error response.
+    pub(super) async fn read_start(self) -> Result<bytes::Bytes, Error> {
+        let start = self.response.into_body().start(OPERATION);
+        self.deadline.run(OPERATION, start).await?
+    }
+
+    async fn read_json(self) -> Result<InvocationResponse<Value>, Error> {
+        let sandbox_id = self.session.sandbox_id().to_owned();
+        let (request_id, started_at) = (self.request_id, self.started_at);
+        let status = self.response.status().as_u16();
+        let limit = self.session.response_limit();
+        let whole = self.response.into_body().whole(OPERATION, limit);
+        let body = self.deadline.run(OPERATION, whole).await??;
+        let value: Value = read_json(OPERATION, &body)?;
+        // From here on the response is in memory once.
+        drop(body);
+        if !is_envelope(&value) {
+            let mut response = InvocationResponse::success(value);
+            response.duration = started_at.elapsed().as_secs_f64();
+            let metadata = Map::from_iter([("request_id".to_owned(), request_id.into())]);
+            response.metadata = Some(metadata);
+            return Ok(response);
+        }
+        let mut response: InvocationResponse<Value> = serde_json::from_value(value)
+            .map_err(|error| Error::protocol(OPERATION, error.to_string()))?;
+        if response.is_success() {
+            if response.request_id().is_none() {
+                let metadata = response.metadata.get_or_insert_default();
+                metadata.insert("request_id".to_owned(), request_id.into());
+            }
+            return Ok(response);
+        }
+        Err(Error::Invocation {
+            sandbox_id,
+            status: Some(status),
+            error_type: response.error_type.clone(),
+            request_id: Some(response.request_id().map_or(request_id, str::to_owned)),
+            message: response.error.unwrap_or_else(|| {
+                format!("it responded with status {:?}", response.status.as_str())
+            }),
+        })
+    }
+}
+
+/// PPIO agents send their results in an envelope, `AgentCore` agents do not; an object is taken
+/// for an envelope only if it has the fields that every envelope has.
+fn is_envelope(value: &Value) -> bool {
+    value.as_object().is_some_and(|fields| {
+        fields.get("status").is_some_and(Value::is_string)
+            && fields.contains_key("duration")
+            && (fields.contains_key("result") || fields.contains_key("error"))
+    })
+}

@@ -1,0 +1,38 @@
+//! Invocation of a session's agent.
+
+use serde::Serialize;
+
+use super::invoke::Invoke;
+use crate::session::SandboxSession;
+
+impl SandboxSession {
+    /// Invokes the agent. `request` is any type that serializes: text becomes `{"prompt": text}`,
+    /// everything else is sent as it is.
+    ///
+    /// Awaiting the call returns the agent's [`InvocationResponse`], with its result, duration and
+    /// metadata. [`json`](Invoke::json) returns the result as a type of the caller,
+    /// [`stream`](Invoke::stream) the items of a stream.
+    ///
+    /// An invocation that may have reached the agent is never sent again.
+    ///
+    /// # Errors
+    /// [`Error::Invocation`] if the agent fails, [`Error::SessionNotFound`] if the sandbox is
+    /// gone, [`Error::Network`] and [`Error::Timeout`].
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// let response = session.invoke("what is the time?").await?;
+    /// println!("{:?} in {} s", response.result, response.duration);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// [`InvocationResponse`]: crate::InvocationResponse
+    /// [`Error::Invocation`]: crate::Error::Invocation
+    /// [`Error::SessionNotFound`]: crate::Error::SessionNotFound
+    /// [`Error::Network`]: crate::Error::Network
+    /// [`Error::Timeout`]: crate::Error::Timeout
+    pub fn invoke(&self, request: impl Serialize) -> Invoke {
+        Invoke::in_session(self.clone(), &request)
+    }
+}

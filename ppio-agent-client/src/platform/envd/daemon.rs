@@ -1,0 +1,100 @@
+//! The client of one sandbox's daemon.
+
+use http::{HeaderName, HeaderValue, header};
+use ppio_agent_protocol::headers;
+
+use super::super::call::{Service, ServiceCall};
+use super::super::endpoints::SandboxAddress;
+use crate::config::Secret;
+use crate::error::Error;
+
+/// envd, the daemon in a sandbox. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Envd {
+    pub(super) service: Service,
+    pub(super) sandbox_id: String,
+    pub(super) idle_timeout: std::time::Duration,
+    /// The user, which calls about files send in the query.
+    pub(super) user: Option<String>,
+    /// Whether it accepts a file as the body; older versions require a form.
+    pub(super) raw_uploads: bool,
+}
+
+/// The first version that accepts a file as the body.
+const RAW_UPLOADS: [u32; 3] = [0, 5, 7];
+
+impl Envd {
+    pub(crate) fn new(
+        mut service: Service,
+        address: &SandboxAddress,
+        token: Option<&Secret>,
+        idle_timeout: std::time::Duration,
+    ) -> Self {
+        if let Some(token) = token.and_then(|token| token.header("")) {
+            let name = HeaderName::from_static(headers::ACCESS_TOKEN);
+            service.headers.insert(name, token);
+        }
+        if let Some(token) = token {
+            service.auth = service.auth.with_token(token);
+        }
+        Self {
+            service,
+            sandbox_id: address.sandbox_id.clone(),
+            idle_timeout,
+            user: None,
+            raw_uploads: true,
+        }
+    }
+
+    /// Sets the daemon's version, which a [`Sandbox`](crate::platform::Sandbox) has; the newest is
+    /// assumed otherwise. Sessions set it.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::{Envd, Sandbox};
+    /// fn daemon_of(client: &ppio_agent_client::AgentRuntimeClient, sandbox: &Sandbox) -> Envd {
+    ///     let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+    ///     envd.with_version(&sandbox.envd_version)
+    /// }
+    /// ```
+    pub fn with_version(mut self, version: &str) -> Self {
+        let parts: Option<Vec<u32>> = version
+            .trim_start_matches('v')
+            .split(['.', '-'])
+            .take(3)
+            .map(|part| part.parse().ok())
+            .collect();
+        // A malformed version counts as the newest.
+        self.raw_uploads = parts.is_none_or(|parts| parts.as_slice() >= RAW_UPLOADS.as_slice());
+        self
+    }
+
+    /// Sets the user of files and processes; the platform's default user otherwise.
+    pub fn with_user(mut self, user: &str) -> Self {
+        use base64::Engine as _;
+        let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:"));
+        if let Ok(value) = HeaderValue::from_str(&format!("Basic {credentials}")) {
+            self.service.headers.insert(header::AUTHORIZATION, value);
+        }
+        self.user = Some(user.to_owned());
+        self
+    }
+
+    /// Whether the sandbox is running; `false` if the edge responds that it is not.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let envd = integration_tests::envd(&client).await?;
+    /// assert!(envd.is_running().await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn is_running(&self) -> Result<bool, Error> {
+        // 502 is the result here, so it is not retried.
+        let call = ServiceCall::get("check sandbox", "/health")
+            .idempotency(crate::transport::Idempotency::IfUnsent);
+        match self.service.send(call).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status() == Some(502) => Ok(false),
+            Err(error) => Err(error.with_operation("check", &self.sandbox_id)),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Requests to the agent of a session, and its health.
+
+use http::{HeaderValue, Response, header};
+use ppio_agent_protocol::PingResponse;
+
+use super::sandbox_session::SandboxSession;
+use crate::error::Error;
+use crate::platform::{ServiceCall, read_json};
+use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
+
+/// The size limit of the response to a ping, which has about 100 bytes.
+const MAX_PING_RESPONSE: usize = 64 * 1024;
+
+impl SandboxSession {
+    /// Pings the agent and returns its health.
+    ///
+    /// # Errors
+    /// [`Error::Invocation`] if it responds that it is unhealthy, [`Error::Network`] if it does not
+    /// respond.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// # let session = client.create_session("tmpl_1").await?;
+    /// println!("{:?}", session.ping().await?.status);
+    /// # Ok(()) });
+    /// ```
+    pub async fn ping(&self) -> Result<PingResponse, Error> {
+        self.check_open()?;
+        let deadline = Deadline::after(self.core.agent.timeout);
+        self.ping_by(deadline, Idempotency::IfUnsent).await
+    }
+
+    /// Sends a request to the agent and returns its response with any status.
+    pub(crate) async fn send(
+        &self,
+        call: ServiceCall,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        self.check_open()?;
+        let call = call.default_headers(self.core.credentials());
+        self.core.agent.open(call, deadline).await
+    }
+
+    pub(super) async fn ping_by(
+        &self,
+        deadline: Deadline,
+        idempotency: Idempotency,
+    ) -> Result<PingResponse, Error> {
+        let call = ServiceCall::get("ping agent", "/ping")
+            .header(header::ACCEPT, HeaderValue::from_static("application/json"))
+            .default_headers(self.core.credentials())
+            .limit(BodyLimit::fixed(MAX_PING_RESPONSE))
+            .idempotency(idempotency);
+        let response = self.core.agent.send_by(call, deadline).await;
+        let ping = response.and_then(|response| read_json("ping agent", response.body()));
+        match ping.map_err(|error| self.auth().redact_error(error)) {
+            Err(Error::Runtime {
+                status, message, ..
+            }) => Err(Error::Invocation {
+                sandbox_id: self.sandbox_id().to_owned(),
+                status,
+                error_type: None,
+                message,
+                request_id: None,
+            }),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Lists and finds agent templates.
+
+use super::agent_template::AgentTemplate;
+use super::filter::TemplateFilter;
+use crate::error::Error;
+use crate::platform::{ControlPlane, Template};
+
+/// Finds agent templates. Every call sends requests; nothing is cached.
+#[derive(Debug, Clone)]
+pub struct TemplateManager {
+    platform: ControlPlane,
+}
+
+impl TemplateManager {
+    pub(crate) fn new(platform: ControlPlane) -> Self {
+        Self { platform }
+    }
+
+    /// The templates that match the filter.
+    ///
+    /// ```
+    /// # use ppio_agent_client::TemplateFilter;
+    /// # integration_tests::example(async |client| {
+    /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn list_templates(
+        &self,
+        filter: &TemplateFilter,
+    ) -> Result<Vec<AgentTemplate>, Error> {
+        let all = self.platform.list_templates(None).await?;
+        let templates = all.into_iter().map(AgentTemplate::from);
+        Ok(templates
+            .filter(|template| filter.matches(template))
+            .collect())
+    }
+
+    /// The template with this id, alias or name.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if there is none.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// let template = client.templates().get_template("tmpl_1").await?;
+    /// println!("{} {}", template.name, template.version);
+    /// # Ok(()) });
+    /// ```
+    pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
+        // Only the list has the metadata of templates, and only a single template has its builds.
+        let (found, single) = tokio::join!(
+            self.find(template_id),
+            self.platform.get_template(template_id)
+        );
+        let mut template = found?.ok_or_else(|| Error::TemplateNotFound {
+            template: template_id.to_owned(),
+            status: None,
+        })?;
+        match single {
+            Ok(single) if single.template_id == template.template_id => {
+                template.builds = single.builds;
+            }
+            // A name with an owner cannot be part of a path, the id can.
+            Err(Error::Validation { .. }) => {
+                let single = self.platform.get_template(&template.template_id).await;
+                template.builds = single.map(|single| single.builds).unwrap_or_default();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = error.report();
+                tracing::debug!(template_id, %error, "cannot get the builds of a template");
+            }
+        }
+        Ok(template.into())
+    }
+
+    /// Whether a template with this id, alias or name exists.
+    ///
+    /// ```
+    /// # integration_tests::example(async |client| {
+    /// assert!(client.templates().template_exists("tmpl_1").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn template_exists(&self, template_id: &str) -> Result<bool, Error> {
+        Ok(self.find(template_id).await?.is_some())
+    }
+
+    /// The template in the list of all: only the list has the metadata of templates.
+    pub(crate) async fn find(&self, wanted: &str) -> Result<Option<Template>, Error> {
+        let mut all = self.platform.list_templates(None).await?;
+        let by_id = all
+            .iter()
+            .position(|template| template.template_id == wanted);
+        let found = by_id.or_else(|| {
+            all.iter().position(|template| {
+                let mut names = template.aliases.iter().chain(&template.names);
+                names.any(|name| name == wanted)
+            })
+        });
+        Ok(found.map(|index| all.swap_remove(index)))
+    }
+}

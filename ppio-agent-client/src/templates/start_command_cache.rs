@@ -1,0 +1,52 @@
+//! A cache of start commands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::manager::TemplateManager;
+use super::start_command::StartCommand;
+use crate::error::Error;
+
+/// How long an entry is used: a batch of sessions looks its template up once, and a redeployed
+/// template takes effect soon. A failed creation removes the entry.
+const CACHE_TTL: Duration = Duration::from_secs(60);
+
+/// The lock is held during the lookup, so that concurrent callers share its result.
+type CachedCommand = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
+
+/// Start commands by the requested id, alias or name of the template.
+#[derive(Debug, Default)]
+pub(crate) struct StartCommandCache(Mutex<HashMap<String, CachedCommand>>);
+
+impl StartCommandCache {
+    /// The start command of this template.
+    pub(crate) async fn find(
+        &self,
+        templates: &TemplateManager,
+        template_id: &str,
+    ) -> Result<StartCommand, Error> {
+        let slot = Arc::clone(self.lock().entry(template_id.to_owned()).or_default());
+        let mut cached = slot.lock().await;
+        if let Some((at, command)) = &*cached
+            && at.elapsed() < CACHE_TTL
+        {
+            return Ok(command.clone());
+        }
+        let command = StartCommand::of(templates.find(template_id).await?.as_ref());
+        *cached = Some((Instant::now(), command.clone()));
+        Ok(command)
+    }
+
+    /// Removes an entry.
+    pub(crate) fn remove(&self, template_id: &str) {
+        self.lock().remove(template_id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CachedCommand>> {
+        // A panic cannot leave a map in an invalid state.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,141 @@
+//! Sends requests and reads responses: pool, connector, deadline and retries together.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header};
+
+use super::body::ResponseBody;
+use super::connector::Connector;
+use super::deadline::Deadline;
+use super::payload::RequestPayload;
+use super::plain_http::PlainHttpWarnings;
+use super::pool::{Pool, PoolLimits};
+use super::prepared_request::PreparedRequest;
+use super::retry::RetryPolicy;
+use super::{pool, retry};
+use crate::error::{Error, NetworkError};
+
+/// Sends requests. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    pool: Arc<Pool>,
+    connector: Arc<Connector>,
+    retry: RetryPolicy,
+    plain_http: Arc<PlainHttpWarnings>,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        limits: PoolLimits,
+        retry: RetryPolicy,
+        connect_timeout: std::time::Duration,
+        root_certificates: Vec<Vec<u8>>,
+    ) -> Self {
+        Self {
+            pool: Pool::new(limits),
+            connector: Arc::new(Connector::new(connect_timeout, root_certificates)),
+            retry,
+            plain_http: Arc::default(),
+        }
+    }
+
+    /// Sends the request, with retries, and reads the response: the whole body of a success, the
+    /// start of any other, for its error text.
+    ///
+    /// Redirects are not followed, so that no header reaches another host.
+    pub(crate) async fn call(
+        &self,
+        prepared: &PreparedRequest,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, Error> {
+        let attempt = || async {
+            let (head, body) = self.exchange(prepared, deadline).await?.into_parts();
+            let operation = &prepared.operation;
+            let read = async {
+                if head.status.is_success() {
+                    body.whole(operation, prepared.limit).await
+                } else {
+                    body.start(operation).await
+                }
+            };
+            let body = deadline.run(operation, read).await??;
+            Ok(Response::from_parts(head, body))
+        };
+        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
+    }
+
+    /// Sends the request, with retries, and returns the response with its body unread.
+    pub(crate) async fn open(
+        &self,
+        prepared: &PreparedRequest,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let attempt = || self.exchange(prepared, deadline);
+        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
+    }
+
+    /// One attempt: an idle or new connection, the request, the head of the response.
+    async fn exchange(
+        &self,
+        prepared: &PreparedRequest,
+        deadline: Deadline,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let operation = &prepared.operation;
+        let uri = prepared.request.uri();
+        let origin = pool::Origin::of(uri)?;
+        self.plain_http.check(&prepared.request);
+        let failed = |source: NetworkError| Error::Network {
+            operation: operation.clone(),
+            source,
+        };
+        deadline
+            .run(operation, async {
+                let permit = if prepared.queue {
+                    self.pool.permit().await
+                } else {
+                    None
+                };
+                let mut connection = match self.pool.checkout(&origin).await {
+                    Some(connection) => connection,
+                    None => self.connector.connect(uri).await.map_err(failed)?,
+                };
+                let request = wire_request(prepared, &connection)?;
+                let response = connection.send(request).await.map_err(|(kind, error)| {
+                    failed(NetworkError::new(kind, origin.host(), error))
+                })?;
+                let pooled =
+                    pool::PooledConnection::new(connection, origin, Arc::clone(&self.pool), permit);
+                Ok(response.map(|incoming| ResponseBody::new(incoming, pooled)))
+            })
+            .await?
+    }
+}
+
+/// The request as it is written: with `Host`, and with the path alone unless a proxy forwards it.
+fn wire_request(
+    prepared: &PreparedRequest,
+    connection: &pool::Connection,
+) -> Result<Request<RequestPayload>, Error> {
+    let request = prepared.request.clone();
+    let mut request = request.map(|body| RequestPayload::new(body, prepared.meter.clone()));
+    let invalid = |what: &str| Error::validation("url", format!("has no {what}"));
+    if !request.headers().contains_key(header::HOST) {
+        let authority = request.uri().authority().ok_or_else(|| invalid("host"))?;
+        // User information does not belong in the Host header.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| invalid("usable host"))?;
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(forward) = connection.forward_proxy() {
+        if let Some(credentials) = &forward.credentials {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, credentials.clone());
+        }
+    } else {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    Ok(request)
+}

@@ -1,0 +1,29 @@
+//! HTTP/1.1 over TCP and TLS: connections, deadlines and retries, independent of agents.
+
+mod body;
+mod chunks;
+mod connector;
+mod deadline;
+mod exchange;
+mod limit;
+mod payload;
+mod plain_http;
+mod pool;
+mod prepared_request;
+mod proxy;
+mod resolve;
+mod retry;
+mod retry_after;
+mod tls;
+
+pub(crate) use body::ResponseBody;
+pub(crate) use chunks::Chunks;
+pub(crate) use deadline::Deadline;
+pub(crate) use exchange::Transport;
+pub(crate) use limit::BodyLimit;
+pub(crate) use payload::UploadMeter;
+pub(crate) use pool::PoolLimits;
+pub(crate) use prepared_request::PreparedRequest;
+pub(crate) use resolve::is_loopback;
+pub(crate) use retry::{Idempotency, RetryPolicy};
+pub(crate) use retry_after::retry_after;
