@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::isolation::IsolationKind;
+
 /// An error of the local platform itself, as seen by the program that embeds it.
 ///
 /// Errors of single requests never appear here; callers of the platform's HTTP interface get them
@@ -39,7 +41,7 @@ pub enum Error {
     #[error("{kind} isolation does not work here: {reason}")]
     Isolation {
         /// Which isolation was tried.
-        kind: crate::IsolationKind,
+        kind: IsolationKind,
         /// What failed in the trial run.
         reason: String,
     },

@@ -33,6 +33,16 @@ pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// Compares two secrets in a time that depends on their lengths only.
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+            == 0
+}
+
 /// The client id of every sandbox: there is one node. Old clients append it to the sandbox id.
 pub(crate) const CLIENT_ID: &str = "local";
 

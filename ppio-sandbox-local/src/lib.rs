@@ -9,37 +9,28 @@
 //! port) → `control_plane`, `envd` or the proxy to a sandbox's port → `sandbox` and `template` →
 //! `isolation`.
 
-mod api_error;
-mod builder;
 mod clock;
-mod confined_path;
 mod control_plane;
 mod edge;
 mod envd;
-mod environment;
 mod error;
-mod forward;
+mod files;
 mod home;
+mod host_name;
+mod http;
 mod identity;
 mod isolation;
-mod json_body;
-mod key;
-mod listener;
-mod ownership;
-mod parameters;
 mod platform;
-mod running;
+mod processes;
+mod proxy;
 mod sandbox;
+mod server;
 mod shared;
 mod template;
-mod template_spec;
-mod tls;
-mod tunnel;
 
-pub use builder::LocalPlatformBuilder;
 pub use error::Error;
-pub use forward::forward;
 pub use isolation::{IsolationKind, UnenforcedLimit};
-pub use platform::LocalPlatform;
-pub use running::RunningPlatform;
-pub use template_spec::{BuiltTemplate, TemplateSpec};
+pub use platform::{
+    BuiltTemplate, LocalPlatform, LocalPlatformBuilder, RunningPlatform, TemplateSpec,
+};
+pub use proxy::forward;

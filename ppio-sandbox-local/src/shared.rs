@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::home::ApiKey;
 use crate::home::Home;
-use crate::key::ApiKey;
 use crate::sandbox::Registry;
 use crate::template::{Builder, TemplateStore, Uploads};
 

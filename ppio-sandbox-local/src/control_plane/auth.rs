@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::api_error::ApiError;
+use crate::http::ApiError;
 use crate::shared::Shared;
 
 pub(super) async fn require_key(

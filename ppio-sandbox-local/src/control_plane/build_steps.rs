@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
-use crate::api_error::ApiError;
+use crate::http::ApiError;
 use crate::template::{Step, is_hash};
 
 #[derive(Debug, Deserialize)]

@@ -10,9 +10,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::sandbox_views;
-use crate::api_error::ApiError;
 use crate::clock::unix_millis;
-use crate::parameters::Parameters;
+use crate::http::ApiError;
+use crate::http::Parameters;
 use crate::sandbox::{Phase, Sandbox};
 use crate::shared::Shared;
 

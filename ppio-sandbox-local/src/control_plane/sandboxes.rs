@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{sandbox_views, unsupported};
-use crate::api_error::ApiError;
+use crate::http::ApiError;
+use crate::http::JsonBody;
+use crate::http::PathParameters;
 use crate::identity::without_client_id;
-use crate::json_body::JsonBody;
-use crate::parameters::PathParameters;
 use crate::sandbox::{ChangeError, CreateError, NewSandbox, OnTimeout, Phase, Sandbox};
 use crate::shared::Shared;
 use crate::template::StoreError;

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::templates::{find, store_error};
-use crate::api_error::ApiError;
 use crate::clock::rfc3339;
-use crate::json_body::JsonBody;
-use crate::parameters::PathParameters;
+use crate::http::ApiError;
+use crate::http::JsonBody;
+use crate::http::PathParameters;
 use crate::shared::Shared;
 use crate::template::{BuildStatus, StoreError, TagRecord, TemplateName};
 

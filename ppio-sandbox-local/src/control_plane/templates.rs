@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::template_views;
-use crate::api_error::ApiError;
-use crate::parameters::{Parameters, PathParameters};
+use crate::http::ApiError;
+use crate::http::{Parameters, PathParameters};
 use crate::shared::Shared;
 use crate::template::{BuildStatus, StoreError, TemplateRecord};
 

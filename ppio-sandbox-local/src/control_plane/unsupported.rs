@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
 
-use crate::api_error::ApiError;
+use crate::http::ApiError;
 use crate::shared::Shared;
 
 pub(super) fn locally(what: &str) -> ApiError {

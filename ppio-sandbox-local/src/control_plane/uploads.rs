@@ -11,8 +11,8 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::templates::find;
-use crate::api_error::ApiError;
-use crate::parameters::PathParameters;
+use crate::http::ApiError;
+use crate::http::PathParameters;
 use crate::shared::Shared;
 use crate::template::{UploadError, archive_path, is_hash};
 

@@ -1,14 +1,8 @@
 //! The front door: which requests are for the control plane, which for the daemon of a sandbox,
 //! and which for a port of a sandbox.
 
-mod dial;
 mod hosts;
-mod listener_table;
-mod port_conflict;
-mod port_owner;
-mod proxy;
 mod request_checks;
-mod sock_diag;
 mod target;
 
 use std::sync::Arc;
@@ -17,16 +11,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use tower::ServiceExt as _;
 
-use crate::api_error::ApiError;
+use self::target::Target;
 use crate::envd;
+use crate::http::ApiError;
+use crate::proxy::{self, unavailable};
 use crate::sandbox::Phase;
 use crate::shared::Shared;
-use target::Target;
 
 pub(crate) use hosts::Hosts;
 
@@ -105,7 +98,7 @@ impl Edge {
             request.extensions_mut().insert(Arc::clone(&sandbox));
             return infallible(self.envd.clone().oneshot(request).await);
         }
-        proxy::forward(&sandbox, port, request, &self.shared).await
+        proxy::to_sandbox(&sandbox, port, request, &self.shared).await
     }
 }
 
@@ -114,25 +107,4 @@ fn infallible(result: Result<Response, std::convert::Infallible>) -> Response {
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// 502 is what clients take for "the sandbox is not running".
-fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Unavailable<'a> {
-        code: u16,
-        message: &'a str,
-        sandbox_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
-    }
-    let status = StatusCode::BAD_GATEWAY;
-    let body = Unavailable {
-        code: status.as_u16(),
-        message,
-        sandbox_id: id,
-        port,
-    };
-    (status, axum::Json(body)).into_response()
 }

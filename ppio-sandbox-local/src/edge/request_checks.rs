@@ -3,8 +3,9 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 
-use super::hosts::{Hosts, host_of};
-use crate::api_error::ApiError;
+use super::hosts::Hosts;
+use crate::host_name::host_of;
+use crate::http::ApiError;
 
 /// Refuses a request whose end or host can be read in two ways, and one for a foreign host.
 /// Afterwards `Host` names the host that the request is for.

@@ -3,8 +3,9 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 
-use crate::api_error::ApiError;
 use crate::envd;
+use crate::host_name::from_host;
+use crate::http::ApiError;
 use crate::identity::{is_sandbox_id, without_client_id};
 use crate::sandbox::Registry;
 
@@ -82,39 +83,6 @@ impl Target {
         match self {
             Self::ControlPlane => true,
             Self::Sandbox { port, .. } => *port == envd::PORT,
-        }
-    }
-}
-
-/// Takes `{port}-{id}` or `{port}-{id}-{clientID}` off the front of a host name.
-pub(crate) fn from_host(host: &str) -> Option<(u16, &str)> {
-    let (label, _domain) = host.split_once('.')?;
-    let (port, id) = label.split_once('-')?;
-    let id = without_client_id(id);
-    let port = port.parse().ok()?;
-    is_sandbox_id(id).then_some((port, id))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_names_carry_port_and_sandbox() {
-        assert_eq!(from_host("8080-iabc.localhost:3000"), Some((8080, "iabc")));
-        assert_eq!(
-            from_host("49983-iabc-local.sandbox.ppio.cn"),
-            Some((49983, "iabc"))
-        );
-        for host in [
-            "localhost:3000",
-            "127.0.0.1",
-            "api.localhost",
-            "99999-iabc.localhost",
-            "8080-.localhost",
-            "8080.localhost",
-        ] {
-            assert_eq!(from_host(host), None, "{host}");
         }
     }
 }

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::connect::{Code, ConnectError};
-use crate::api_error::ApiError;
 use crate::clock::unix_seconds;
-use crate::key::constant_time_eq;
+use crate::http::ApiError;
+use crate::identity::constant_time_eq;
 use crate::sandbox::Sandbox;
 
 pub(super) async fn require_token(

@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::{Value, json};
 
-use super::connect::{Code, ConnectError};
+use super::access;
+use super::connect::{Call, Code, ConnectError};
 use crate::clock::rfc3339;
-use crate::confined_path::{ConfinedPath, PathError};
+use crate::files::{ConfinedPath, LastLink, PathError, confine};
+use crate::sandbox::{Sandbox, user_environment};
 
 /// Describes a file; a symbolic link as what it points to, with its target named.
 pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
@@ -59,6 +61,18 @@ fn permissions(metadata: &Metadata) -> String {
         if set { ['x', 'w', 'r'][bit % 3] } else { '-' }
     });
     std::iter::once(kind).chain(bits).collect()
+}
+
+/// Maps a path that a call names, relative to the home of its user.
+pub(super) fn locate(
+    sandbox: &Sandbox,
+    call: &Call,
+    path: &str,
+    last: LastLink,
+) -> Result<ConfinedPath, ConnectError> {
+    let user = user_environment(&access::user(call.headers()));
+    let home = user.get("HOME").map_or("/", String::as_str);
+    confine(&sandbox.enclosure.root(), home, path, last).map_err(|error| path_error(&error))
 }
 
 pub(super) fn path_error(error: &PathError) -> ConnectError {

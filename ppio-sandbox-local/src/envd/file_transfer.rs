@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::api_error::ApiError;
-use crate::confined_path::{ConfinedPath, LastLink, PathError, confine};
+use crate::files::{ConfinedPath, LastLink, PathError, confine};
+use crate::http::ApiError;
+use crate::http::Parameters;
 use crate::identity;
-use crate::isolation;
-use crate::parameters::Parameters;
+use crate::processes;
 use crate::sandbox::{Sandbox, user_environment};
 use crate::template::unpacked_limit;
 
@@ -212,7 +212,7 @@ async fn store(
         drop(file);
         std::fs::rename(aside.0.place()?, target.place()?)?;
         // It may be a program that the caller runs next.
-        isolation::settle();
+        processes::settle();
         Ok(())
     });
     placed.await.map_err(failed)

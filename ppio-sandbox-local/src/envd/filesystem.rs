@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::{self, Call, Code, ConnectError};
-use super::entry::{describe, io_error, path_error};
-use super::{access, watch};
-use crate::confined_path::{ConfinedPath, LastLink, OpenDirectory, confine};
-use crate::parameters::PathParameters;
-use crate::sandbox::{Sandbox, user_environment};
+use super::entry::{describe, io_error, locate};
+use super::watch;
+use crate::files::{ConfinedPath, LastLink, OpenDirectory};
+use crate::http::PathParameters;
+use crate::sandbox::Sandbox;
 
 /// Of one listing.
 const MAX_ENTRIES: usize = 100_000;
@@ -63,18 +63,6 @@ pub(super) async fn call(
             ConnectError::new(Code::Internal, "the call was cut off"),
         ),
     }
-}
-
-/// Maps a path that a call names, relative to the home of its user.
-pub(super) fn locate(
-    sandbox: &Sandbox,
-    call: &Call,
-    path: &str,
-    last: LastLink,
-) -> Result<ConfinedPath, ConnectError> {
-    let user = user_environment(&access::user(call.headers()));
-    let home = user.get("HOME").map_or("/", String::as_str);
-    confine(&sandbox.enclosure.root(), home, path, last).map_err(|error| path_error(&error))
 }
 
 fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {

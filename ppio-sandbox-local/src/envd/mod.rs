@@ -6,6 +6,7 @@ mod entry;
 mod file_transfer;
 mod filesystem;
 mod process;
+mod process_selector;
 mod process_stream;
 mod watch;
 
@@ -15,7 +16,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
-use crate::api_error::ApiError;
+use crate::http::ApiError;
 
 /// The port at which clients find the daemon.
 pub(crate) const PORT: u16 = 49983;

@@ -12,20 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::{self, Call, Code, ConnectError};
+use super::process_selector::{Pty, Selected, Selector, find};
 use super::process_stream;
-use crate::parameters::PathParameters;
-use crate::sandbox::{Process, Sandbox};
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Selector {
-    pid: Option<u32>,
-    tag: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Selected {
-    pub(super) process: Selector,
-}
+use crate::http::PathParameters;
+use crate::sandbox::Sandbox;
 
 #[derive(Debug, Deserialize)]
 struct SignalRequest {
@@ -49,17 +39,6 @@ struct Input {
 struct UpdateRequest {
     process: Selector,
     pty: Option<Pty>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Pty {
-    pub(super) size: Option<Size>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Size {
-    pub(super) cols: u16,
-    pub(super) rows: u16,
 }
 
 pub(super) async fn call(
@@ -148,20 +127,6 @@ fn list(sandbox: &Sandbox) -> Value {
         })
         .collect();
     json!({ "processes": processes })
-}
-
-pub(super) fn find(sandbox: &Sandbox, selector: &Selector) -> Result<Arc<Process>, ConnectError> {
-    match (selector.pid, &selector.tag) {
-        (Some(pid), _) => sandbox
-            .processes
-            .by_pid(pid)
-            .ok_or_else(|| ConnectError::not_found(format!("process with pid {pid} not found"))),
-        (None, Some(tag)) => sandbox
-            .processes
-            .by_tag(tag)
-            .ok_or_else(|| ConnectError::not_found(format!("process with tag {tag} not found"))),
-        (None, None) => Err(ConnectError::invalid("a process is named by pid or by tag")),
-    }
 }
 
 /// Proto3 JSON writes an enum by name or by number.

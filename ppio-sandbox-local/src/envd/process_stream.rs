@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::access;
 use super::connect::{self, Call, Code, ConnectError};
-use super::process::{Pty, Selected, find};
+use super::process_selector::{Pty, Selected, find};
 use crate::sandbox::{
     Process, ProcessConfig, ProcessEvent, Sandbox, StartError, Streams, Terminal,
 };

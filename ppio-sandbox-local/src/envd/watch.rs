@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::connect::{self, Call, Code, ConnectError};
-use super::entry::io_error;
-use super::filesystem::locate;
-use crate::confined_path::{LastLink, OpenDirectory};
+use super::entry::{io_error, locate};
+use crate::files::{LastLink, OpenDirectory};
 use crate::sandbox::{ChangeKind, DirectoryChange, DirectoryWatch, Sandbox};
 
 #[derive(Debug, Deserialize)]

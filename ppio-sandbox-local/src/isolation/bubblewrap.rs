@@ -12,24 +12,25 @@
 //!   rights by an `exec` as a user that is not root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::enclosure::Place;
-use super::programs::{self, Programs};
-use super::stand_ins::STAND_INS;
+use super::interface::{InitFuture, Isolation, Launch, Run};
+use super::kind::IsolationKind;
+use super::launcher::Place;
+use super::namespaces::Init;
+use super::root::make_place;
+use super::search_path::{DEFAULT_PATH, search_path};
+use super::shims::STAND_INS;
 use super::system_files::SystemFiles;
-use super::{
-    DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser, strays,
-};
-use crate::ownership::Owner;
-use crate::sandbox::make_place;
+use super::users::{INNER_USER, SandboxUser};
+use crate::files::Owner;
+use crate::processes::{self, Programs};
 
 /// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
 /// ([`SystemFiles`]), everything else is hidden.
@@ -45,8 +46,6 @@ const MASKED: &[&str] = &[
     "/proc/sched_debug",
     "/proc/timer_list",
 ];
-/// The user and group of a sandbox whose platform is an ordinary user's.
-pub(crate) const INNER_USER: u32 = 1000;
 /// Reports on standard error that the namespaces stand, then lives until the platform lets go of
 /// the pipe.
 const INIT: &str = "echo ready >&2; read -r _";
@@ -57,6 +56,17 @@ const SHARED_MEMORY: u64 = 1 << 30;
 const SHARED_DIRECTORY: &str = ".ppio/shm";
 /// The first Linux that counts processes for each user namespace by itself.
 const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
+
+/// Directories of the platform that an isolation uses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directories<'a> {
+    /// The platform's home, which no sandbox sees.
+    pub(crate) home: &'a Path,
+    /// Where the sandboxes of this platform are.
+    pub(crate) run: &'a Path,
+    /// Where the copies of `/etc` are kept.
+    pub(crate) system_files: &'a Path,
+}
 
 #[derive(Debug)]
 pub(crate) struct Bubblewrap {
@@ -77,25 +87,25 @@ impl Bubblewrap {
     /// Finds the programs it needs, or says which one is missing.
     pub(crate) fn new(
         exposed: &[PathBuf],
-        home: &crate::home::Home,
+        directories: &Directories<'_>,
         programs: Programs,
     ) -> Result<Self, String> {
-        let bwrap = programs::find("bwrap")?;
+        let bwrap = processes::find("bwrap")?;
         let help = std::process::Command::new(&bwrap)
             .arg("--help")
             .env_clear()
             .output()
             .map_err(|error| format!("{} does not run: {error}", bwrap.display()))?;
         let help = String::from_utf8_lossy(&help.stdout).into_owned();
-        let system_files = SystemFiles::write(home.system_files(), exposed)
+        let system_files = SystemFiles::write(directories.system_files.to_owned(), exposed)
             .map_err(|error| format!("failed to copy files of /etc: {error}"))?;
         let mut bubblewrap = Self {
             programs,
             bwrap,
-            nsenter: programs::find("nsenter")?,
-            unshare: programs::find("unshare")?,
+            nsenter: processes::find("nsenter")?,
+            unshare: processes::find("unshare")?,
             exposed: exposed.to_vec(),
-            home: home.path().to_path_buf(),
+            home: directories.home.to_owned(),
             system_files,
             mounts: Vec::new(),
             sizes: ["--size ", "--perms "]
@@ -169,7 +179,7 @@ impl Bubblewrap {
     fn arguments(&self, place: &Place) -> Vec<OsString> {
         let root = place.root();
         let mut arguments = Arguments::default();
-        programs::push(
+        processes::push(
             &mut arguments.0,
             &self.bwrap,
             [
@@ -219,11 +229,11 @@ impl Bubblewrap {
         }
         arguments.add(&["--"]);
         if let Some(user) = place.user() {
-            programs::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
-            arguments.0.extend(programs::become_user(user));
+            processes::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
+            arguments.0.extend(processes::become_user(user));
             arguments.add(&["--"]);
         } else {
-            programs::push(&mut arguments.0, &self.unshare, ["--user"]);
+            processes::push(&mut arguments.0, &self.unshare, ["--user"]);
             arguments.add(&[
                 format!("--map-user={INNER_USER}"),
                 format!("--map-group={INNER_USER}"),
@@ -294,12 +304,12 @@ impl Isolation for Bubblewrap {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped());
-            let mut child = super::spawn(&mut command)?;
+            let mut child = processes::spawn(&mut command)?;
             let started = async {
                 let first = read_pid(&mut child).await?;
                 let joined = match place.user() {
                     Some(_) => first,
-                    None => *strays::children_of(first)?
+                    None => *processes::children_of(first)?
                         .first()
                         .ok_or_else(|| io::Error::other("the sandbox's first process is gone"))?,
                 };
@@ -319,7 +329,7 @@ impl Isolation for Bubblewrap {
     fn launch(&self, place: &Place, init: Option<&Init>, run: &Run) -> Launch {
         let mut entering = Arguments::default();
         if let Some(init) = init {
-            programs::push(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
+            processes::push(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
             if let Some(user) = place.user() {
@@ -349,7 +359,7 @@ impl Isolation for Bubblewrap {
         }
         let mut variables = run.environment.clone();
         let own = variables.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-        let path = super::search_path(Path::new(STAND_INS), &self.exposed, own);
+        let path = search_path(Path::new(STAND_INS), &self.exposed, own);
         variables.insert("PATH".into(), path);
         let program = std::iter::once(&run.program).chain(&run.arguments);
         Launch {
@@ -359,41 +369,6 @@ impl Isolation for Bubblewrap {
             variables,
             directory: PathBuf::from(&run.directory),
         }
-    }
-}
-
-/// A namespace that is held open.
-#[derive(Debug)]
-pub(crate) struct Namespace(File);
-
-impl Namespace {
-    fn open(pid: i32, name: &str) -> io::Result<Self> {
-        File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
-    }
-
-    /// Where others find it for as long as `self` lives.
-    fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
-    }
-
-    /// What it is called.
-    pub(crate) fn name(&self) -> io::Result<PathBuf> {
-        fs::read_link(self.path())
-    }
-}
-
-impl Init {
-    /// Holds the namespaces of a sandbox by its first process, and the process that others join.
-    fn hold(first: i32, joined: i32) -> io::Result<Self> {
-        Ok(Self {
-            first,
-            joined,
-            user: Namespace::open(first, "user")?,
-            mount: Namespace::open(first, "mnt")?,
-            pid: Namespace::open(first, "pid")?,
-            ipc: Namespace::open(first, "ipc")?,
-            uts: Namespace::open(first, "uts")?,
-        })
     }
 }
 

@@ -7,14 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Limits;
+use super::limits::{Limits, MAX_TASKS};
 use crate::identity;
 
 /// How long the kernel may take to freeze or to end the processes of a cgroup.
 const SETTLE: Duration = Duration::from_secs(5);
-/// Threads and processes of one sandbox, so that a runaway one does not take the machine with it.
-pub(super) const MAX_TASKS: u32 = 4096;
-
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::programs::{self, Programs};
+use crate::processes::{self, Programs};
 
 /// The directory to start in.
 const DIRECTORY: &str = "PPIO_LOCAL_DIRECTORY";
@@ -40,11 +40,11 @@ impl Handover {
             environment.push((passed, format!("{name}={value}").into()));
         }
         let mut arguments = Vec::new();
-        programs::push(&mut arguments, &programs.env, ["-S", &options]);
+        processes::push(&mut arguments, &programs.env, ["-S", &options]);
         let is_taken_for_a_variable =
             |program: &OsString| program.as_encoded_bytes().contains(&b'=');
         if program.first().is_some_and(is_taken_for_a_variable) {
-            programs::push(&mut arguments, &programs.setpriv, ["--no-new-privs", "--"]);
+            processes::push(&mut arguments, &programs.setpriv, ["--no-new-privs", "--"]);
         }
         arguments.extend(program.iter().cloned());
         Self {
@@ -69,7 +69,7 @@ mod tests {
         std::fs::write(&script, "#!/bin/sh\npwd\ntr '\\0' '|' < /proc/$$/environ\n").unwrap();
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
-        super::super::settle();
+        processes::settle();
         let variables: BTreeMap<String, String> = [
             ("-dash", "1"),
             ("a.b c", "  x\ty\n#z ${HOME} \\c\\_ 'q' \"r\""),

@@ -3,11 +3,15 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::enclosure::Place;
-use super::programs::{self, Programs};
-use super::stand_ins::{BASH_ENV_FILE, STAND_INS};
-use super::{Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser};
-use crate::confined_path;
+use super::interface::{InitFuture, Isolation, Launch, Run};
+use super::kind::IsolationKind;
+use super::launcher::Place;
+use super::namespaces::Init;
+use super::search_path::search_path;
+use super::shims::{BASH_ENV_FILE, STAND_INS};
+use super::users::SandboxUser;
+use crate::files;
+use crate::processes::{self, Programs};
 
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
@@ -48,7 +52,7 @@ impl Isolation for ProcessGroup {
 
     fn launch(&self, place: &Place, _init: Option<&Init>, run: &Run) -> Launch {
         let root = place.root();
-        let on_host = |inside: &str| confined_path::join(&root, Path::new(inside));
+        let on_host = |inside: &str| files::join(&root, Path::new(inside));
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut variables = run.environment.clone();
         if let Some(home) = variables.get_mut("HOME") {
@@ -64,7 +68,7 @@ impl Isolation for ProcessGroup {
             .map(String::as_str)
             .unwrap_or_default();
         let rest = format!("{}:{own_path}", self.host_path);
-        let path = super::search_path(&stand_ins, &self.exposed, &rest);
+        let path = search_path(&stand_ins, &self.exposed, &rest);
         variables.insert("PPIO_LOCAL_PATH".into(), path.clone());
         variables.insert("PATH".into(), path);
         // A program given by its place in the sandbox lies below the root on this machine.
@@ -84,9 +88,9 @@ impl Isolation for ProcessGroup {
             .chain(run.arguments.iter().map(OsString::from))
             .collect();
         let mut entering = Vec::new();
-        programs::push(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
+        processes::push(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
         if let Some(user) = place.user() {
-            entering.extend(programs::become_user(user));
+            entering.extend(processes::become_user(user));
             entering.push("--bounding-set=-all".into());
         }
         entering.push("--".into());

@@ -6,8 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::OWN_SYSTEM;
-use super::stand_ins::PROFILE;
+use super::shims::PROFILE;
 
 /// What is copied; a `*` stands for the rest of a name. Only what every user may read.
 const COPIED: &[&str] = &[
@@ -58,6 +57,10 @@ const COPIED: &[&str] = &[
     "terminfo",
     "timezone",
 ];
+
+/// Where a sandbox keeps its own files of the otherwise read-only system: its accounts, and what the
+/// PPIO SDK makes of the variables of a template.
+pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 
 /// The copies that follow their originals while the platform runs: machines change networks.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];

@@ -9,12 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::ownership::Owner;
+use crate::files::Owner;
 
 /// User ids that systemd's documentation leaves unused: above its container ranges, below 2^31.
 const UNUSED: Range<u32> = 1_879_048_192..2_147_483_647;
 /// Ids for user namespaces with the usual 65,536 ids, as in containers without root.
 const IN_NAMESPACE: Range<u32> = 62_000..65_000;
+
+/// The user and group of a sandbox whose platform is an ordinary user's.
+pub(crate) const INNER_USER: u32 = 1000;
 
 /// Gives out users. Clones share what is taken.
 #[derive(Debug, Clone)]

@@ -1,25 +1,27 @@
 //! From a template to a running sandbox.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
 
-use super::lifecycle::remove_directory;
-use super::{
-    AGENT_PORT, Life, Logs, Metrics, OnTimeout, Phase, ProcessConfig, ProcessTable, Registry,
-    Sandbox, StartError, Streams, VerifiedListeners, prepare_root,
-};
-use crate::confined_path::USER_HOME;
+use super::create_error::{CreateError, READY_DEADLINE};
+use super::instance::Sandbox;
+use super::lifetime::{Life, OnTimeout, Phase};
+use super::logs::Logs;
+use super::metrics::Metrics;
+use super::process::{ProcessConfig, Streams};
+use super::process_table::ProcessTable;
+use super::registry::Registry;
+use super::template_image::TemplateImage;
+use super::verified_listeners::VerifiedListeners;
+use crate::files::{copy_tree, remove_directory};
 use crate::identity;
-use crate::isolation::{self, DEFAULT_PATH, Enclosure, Limits};
-use crate::template::{TemplateImage, copy_tree};
+use crate::isolation::{DEFAULT_PATH, Enclosure, Limits, prepare_directory, prepare_root};
+use crate::processes;
 
-/// How long a template's start command may take until its ready command succeeds.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -32,38 +34,6 @@ pub(crate) struct NewSandbox {
     pub(crate) auto_resume: bool,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateError {
-    #[error("{limit} sandboxes exist already: kill some, or raise the limit of the local platform")]
-    TooMany { limit: usize },
-    #[error("no port is free for the agent")]
-    NoPort,
-    #[error("the platform is shutting down")]
-    ShuttingDown,
-    #[error("failed to prepare the sandbox's files: {0}")]
-    Files(#[source] io::Error),
-    #[error("failed to start the sandbox: {0}")]
-    Start(#[source] io::Error),
-    #[error("failed to run the template's start command: {0}")]
-    StartCommand(#[from] StartError),
-    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_DEADLINE.as_secs())]
-    NotReady { lines: String },
-}
-
-/// The variables that depend on who a process runs as. The user's name is a matter of the home
-/// directory only: everything in a sandbox runs as one user.
-pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
-    let home = match user {
-        "" | "user" => USER_HOME.to_owned(),
-        "root" => "/root".to_owned(),
-        other => format!("/home/{other}"),
-    };
-    let name = if user.is_empty() { "user" } else { user };
-    [("HOME", home.as_str()), ("USER", name), ("LOGNAME", name)]
-        .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
-        .into()
 }
 
 impl Registry {
@@ -106,12 +76,12 @@ impl Registry {
         let user = self.users().take().map_err(CreateError::Files)?;
         let own_directory = directory.to_owned();
         let copied = tokio::task::spawn_blocking(move || {
-            isolation::prepare_directory(&own_directory, &user)?;
+            prepare_directory(&own_directory, &user)?;
             if let Some(source) = source {
                 copy_tree(&source, &root)?;
             }
             prepare_root(&root, user.owner())?;
-            isolation::settle();
+            processes::settle();
             Ok(user)
         });
         let user = copied
@@ -180,6 +150,8 @@ impl Registry {
             change: Mutex::new(()),
         });
         self.insert(&sandbox).await?;
+        // Ends by itself when the sandbox is gone.
+        tokio::spawn(Arc::clone(&sandbox).watch_over(Arc::downgrade(self)));
         let user = new.template.user.as_deref().unwrap_or_default();
         if let Some(command) = new.template.start_command {
             sandbox.start_process(
@@ -240,14 +212,5 @@ impl Sandbox {
         Err(CreateError::NotReady {
             lines: lines.join(" | "),
         })
-    }
-
-    /// The real port behind a port of this sandbox.
-    pub(crate) fn real_port(&self, port: u16) -> u16 {
-        if port == AGENT_PORT {
-            self.agent_port.number()
-        } else {
-            port
-        }
     }
 }

@@ -8,7 +8,7 @@ use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::confined_path::OpenDirectory;
+use crate::files::OpenDirectory;
 use crate::identity;
 
 /// Events that nobody fetches are dropped beyond this many.

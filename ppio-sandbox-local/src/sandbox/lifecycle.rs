@@ -1,35 +1,13 @@
 //! Running, paused, gone: the changes of a sandbox's state, and its timeout.
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Level, Registry, Sandbox};
-use crate::isolation;
-
-/// How often a running sandbox is measured.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Running,
-    Paused,
-    /// Being killed, or killed.
-    Gone,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnTimeout {
-    Kill,
-    Pause,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
-    pub(crate) phase: Phase,
-    pub(crate) end_at: SystemTime,
-    pub(crate) on_timeout: OnTimeout,
-}
+use super::instance::Sandbox;
+use super::lifetime::{Life, OnTimeout, Phase};
+use super::logs::Level;
+use crate::files::remove_directory;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
@@ -123,78 +101,5 @@ impl Sandbox {
                 .sample(&processes, &sandbox.enclosure.root());
         });
         let _ = sampling.await;
-    }
-
-    /// Lives beside the sandbox: measures it, and kills or pauses it when its time is over.
-    pub(super) async fn watch_over(self: Arc<Self>, registry: Weak<Registry>) {
-        let mut changes = self.life.subscribe();
-        let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
-        loop {
-            let life = *changes.borrow_and_update();
-            let rest = match life.phase {
-                Phase::Gone => return,
-                Phase::Paused => {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                Phase::Running => life
-                    .end_at
-                    .duration_since(SystemTime::now())
-                    .unwrap_or_default(),
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {
-                    let Some(registry) = registry.upgrade() else { return };
-                    // The end may have been moved while the timer fired.
-                    if self.life().end_at <= SystemTime::now() {
-                        self.expire(&registry).await;
-                    }
-                }
-                () = tokio::time::sleep_until(next_sample) => {
-                    self.sample().await;
-                    next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
-                }
-                alive = changes.changed() => {
-                    if alive.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn expire(&self, registry: &Registry) {
-        let outcome = match self.life().on_timeout {
-            OnTimeout::Pause => self.pause().await.map_err(|error| error.to_string()),
-            OnTimeout::Kill => registry
-                .kill(&self.id)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string()),
-        };
-        if let Err(reason) = outcome {
-            tracing::warn!(sandbox = %self.id, %reason, "failed to end a sandbox whose time is over");
-            // Tried again with the next round instead of at once.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-}
-
-/// Removes a directory with all that is in it. Processes that were just killed may have been
-/// creating files there.
-pub(crate) async fn remove_directory(directory: &std::path::Path) -> io::Result<()> {
-    let mut attempts = 0;
-    loop {
-        let removed = directory.to_owned();
-        let removing = tokio::task::spawn_blocking(move || isolation::remove_tree(&removed));
-        match removing.await.map_err(io::Error::other)? {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if attempts >= 5 => return Err(error),
-            Err(_) => attempts += 1,
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

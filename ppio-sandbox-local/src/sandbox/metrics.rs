@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::files::disk_usage;
+
 /// An hour of samples at one in five seconds.
 const MAX_SAMPLES: usize = 720;
 
@@ -91,19 +93,4 @@ fn cpu_ticks(pid: i32) -> Option<u64> {
 fn resident_pages(pid: i32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     statm.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// The size of all files below `root`, in bytes.
-pub(crate) fn disk_usage(root: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(root) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => disk_usage(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::logs::{Level, LineCutter, Logs};
 use super::terminal::Terminal;
-use crate::isolation;
-use crate::ownership::Owner;
+use crate::files::Owner;
+use crate::processes;
 
 /// How long output is still awaited after a process ended while a child of it holds the pipe.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -111,23 +111,23 @@ impl Process {
             Streams::Pipes { stdin } => {
                 let mut input = None;
                 if stdin {
-                    let (sender, reader) = isolation::input_pipe(owner)?;
+                    let (sender, reader) = processes::input_pipe(owner)?;
                     command.stdin(reader);
                     input = Some(Box::new(sender) as Input);
                 }
                 let mut outputs: Vec<(Channel, Output)> = Vec::new();
-                let (output, writer) = isolation::output_pipe(owner)?;
+                let (output, writer) = processes::output_pipe(owner)?;
                 command.stdout(writer);
                 outputs.push((Channel::Stdout, Box::new(output)));
-                let (output, writer) = isolation::output_pipe(owner)?;
+                let (output, writer) = processes::output_pipe(owner)?;
                 command.stderr(writer);
                 outputs.push((Channel::Stderr, Box::new(output)));
-                let child = isolation::spawn(&mut command)?;
+                let child = processes::spawn(&mut command)?;
                 (child, input, outputs, None)
             }
             Streams::Terminal(terminal) => {
                 terminal.attach(&mut command, owner)?;
-                let child = isolation::spawn(&mut command)?;
+                let child = processes::spawn(&mut command)?;
                 let input: Input = Box::new(terminal.stream()?);
                 let output: Output = Box::new(terminal.stream()?);
                 (

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{CreateError, Phase, Ports, Sandbox};
+use super::create_error::CreateError;
+use super::instance::Sandbox;
+use super::lifetime::Phase;
+use super::ports::Ports;
+use crate::identity::constant_time_eq;
 use crate::isolation::{CgroupParent, Isolation, Users};
-use crate::key::constant_time_eq;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -87,18 +90,13 @@ impl Registry {
         self.cgroup.as_ref()
     }
 
-    /// Makes a sandbox known and starts watching over it.
-    pub(super) async fn insert(
-        self: &Arc<Self>,
-        sandbox: &Arc<Sandbox>,
-    ) -> Result<(), CreateError> {
+    /// Makes a sandbox known.
+    pub(super) async fn insert(&self, sandbox: &Arc<Sandbox>) -> Result<(), CreateError> {
         self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
         if self.closed.load(Ordering::Acquire) {
             let _ = self.kill(&sandbox.id).await;
             return Err(CreateError::ShuttingDown);
         }
-        // Ends by itself when the sandbox is gone.
-        tokio::spawn(Arc::clone(sandbox).watch_over(Arc::downgrade(self)));
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use tokio::process::Command;
 
-use crate::ownership::Owner;
+use crate::files::Owner;
 
 /// The platform's end of a pseudo-terminal.
 #[derive(Debug, Clone)]

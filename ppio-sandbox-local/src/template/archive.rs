@@ -15,7 +15,7 @@ use std::rc::Rc;
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::confined_path::{ConfinedPath, OpenDirectory};
+use crate::files::{ConfinedPath, OpenDirectory};
 
 /// Of one archive, unpacked, in bytes.
 const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;

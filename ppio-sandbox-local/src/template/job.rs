@@ -8,14 +8,15 @@ use std::sync::Arc;
 use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
 use tokio::sync::watch;
 
-use super::build::{BuildLog, BuildRequest, Source};
-use super::copy_tree::copy_tree;
+use super::build_log::BuildLog;
+use super::build_request::{BuildRequest, Source};
 use super::record::{Failure, Recipe};
-use super::steps::{Step, StepError, Workshop};
-use super::{StoreError, TemplateStore};
-use crate::confined_path::{LastLink, confine};
-use crate::isolation::{self, Enclosure, Limits, SandboxUser};
-use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
+use super::step::Step;
+use super::step_runner::{StepError, Workshop};
+use super::store::{StoreError, TemplateStore};
+use crate::files::{LastLink, confine, copy_tree, remove_directory};
+use crate::isolation::{Enclosure, Limits, SandboxUser, prepare_directory, prepare_root};
+use crate::sandbox::{Level, Registry};
 
 /// The size of an `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
@@ -252,7 +253,7 @@ impl Job {
         };
         let (staging, user) = (staging.to_owned(), user.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            isolation::prepare_directory(&staging, &user)?;
+            prepare_directory(&staging, &user)?;
             let root = staging.join("root");
             if let Some(base) = base {
                 copy_tree(&base, &root)?;

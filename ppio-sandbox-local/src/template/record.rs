@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
+/// The template that clients ask for when they name none: the host's system and nothing else.
+pub(crate) const BASE: &str = "base";
+
+/// The file in a template's directory that says what the template is.
+pub(crate) const RECORD: &str = "template.json";
+
 /// The tag that a name without a tag means.
 pub(crate) const DEFAULT_TAG: &str = "default";
 

@@ -13,19 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::copy_tree::copy_tree;
+use super::load;
 use super::record::{
-    BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
+    BASE, BuildRecord, BuildStatus, DEFAULT_TAG, Failure, RECORD, Recipe, TagRecord, TemplateRecord,
 };
-use super::stored;
-use crate::sandbox::disk_usage;
-use crate::{Error, clock, identity};
-
-/// The template that clients ask for when they name none: the host's system and nothing else.
-pub(crate) const BASE: &str = "base";
-
-/// The file in a template's directory that says what the template is.
-pub(super) const RECORD: &str = "template.json";
+use crate::error::Error;
+use crate::files::{copy_tree, disk_usage};
+use crate::sandbox::TemplateImage;
+use crate::{clock, identity};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -43,22 +38,6 @@ pub(crate) enum StoreError {
     AlreadyStarted(String),
     #[error("failed to store template: {0}")]
     Io(#[from] io::Error),
-}
-
-/// What a sandbox is made from: one finished build.
-#[derive(Debug, Clone)]
-pub(crate) struct TemplateImage {
-    pub(crate) template_id: String,
-    pub(crate) alias: Option<String>,
-    /// The files, where the build left any.
-    pub(crate) root: Option<PathBuf>,
-    pub(crate) cpu_count: u32,
-    pub(crate) memory_mb: u32,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) directory: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) start_command: Option<String>,
-    pub(crate) ready_command: Option<String>,
 }
 
 /// A build to be made, with the name checked.
@@ -80,7 +59,7 @@ pub(crate) struct TemplateStore {
 impl TemplateStore {
     /// Reads what is stored, as far as it can be used, and removes what was left half-made.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
-        let stored = stored::read(&directory)?;
+        let stored = load::read(&directory)?;
         let store = Self {
             directory,
             templates: Mutex::new(stored),

@@ -1,0 +1,131 @@
+//! Chooses the isolation of a platform: a trial sandbox shows which one works.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use super::bubblewrap::{Bubblewrap, Directories};
+use super::cgroup::CgroupParent;
+use super::interface::{Isolation, Run};
+use super::kind::IsolationKind;
+use super::limits::{self, Limits};
+use super::process_group::ProcessGroup;
+use super::root::{prepare_directory, prepare_root};
+use super::sandbox_processes::Enclosure;
+use super::unenforced::Substitutes;
+use super::users::{SandboxUser, Users};
+use crate::files::every_user_passes;
+use crate::processes::{Programs, spawn};
+
+/// An isolation that ran a trial sandbox.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) isolation: Arc<dyn Isolation>,
+    pub(crate) substitutes: Substitutes,
+}
+
+/// An isolation that was asked for and does not work on this machine.
+#[derive(Debug)]
+pub(crate) struct NoIsolation {
+    pub(crate) kind: IsolationKind,
+    pub(crate) reason: String,
+}
+
+/// Chooses the isolation: the one asked for, or the best one that works. Either must run a trial
+/// sandbox.
+pub(crate) async fn choose(
+    wanted: Option<IsolationKind>,
+    exposed: &[PathBuf],
+    directories: Directories<'_>,
+    users: &Users,
+    cgroup: Option<&CgroupParent>,
+) -> Result<Chosen, NoIsolation> {
+    let failed = |kind| move |reason| NoIsolation { kind, reason };
+    let kind = wanted.unwrap_or(IsolationKind::ProcessGroup);
+    let programs = Programs::find().map_err(failed(kind))?;
+    let try_out = |isolation: Arc<dyn Isolation>| {
+        let user = users.take().map_err(|error| error.to_string());
+        async move { try_out(isolation, directories.run, cgroup, user?).await }
+    };
+    if wanted != Some(IsolationKind::ProcessGroup) {
+        let trial = match Bubblewrap::new(exposed, &directories, programs.clone()) {
+            Ok(bubblewrap) => try_out(Arc::new(bubblewrap)).await,
+            Err(reason) => Err(reason),
+        };
+        match (trial, wanted) {
+            (Ok(chosen), _) => return Ok(chosen),
+            (Err(reason), Some(kind)) => return Err(failed(kind)(reason)),
+            (Err(reason), None) => {
+                tracing::warn!(%reason, "bubblewrap does not work here, sandboxes are plain process groups");
+            }
+        }
+    }
+    if users.are_own() {
+        for path in exposed.iter().filter(|path| !every_user_passes(path)) {
+            tracing::warn!(
+                "sandboxes cannot use {}: they run as users of their own, which cannot pass a \
+                 directory on the way; put it elsewhere, or run the platform as an ordinary user",
+                path.display()
+            );
+        }
+    }
+    try_out(Arc::new(ProcessGroup::new(exposed, programs)))
+        .await
+        .map_err(failed(IsolationKind::ProcessGroup))
+}
+
+/// Runs one command in a throw-away sandbox: being installed does not mean being allowed. What it
+/// prints tells which limits hold.
+async fn try_out(
+    isolation: Arc<dyn Isolation>,
+    run_directory: &Path,
+    cgroup: Option<&CgroupParent>,
+    user: SandboxUser,
+) -> Result<Chosen, String> {
+    let directory = run_directory.join("trial");
+    let outcome = async {
+        prepare_directory(&directory, &user)?;
+        prepare_root(&directory.join("root"), user.owner())?;
+        let has_taskset = isolation.programs().taskset.is_some();
+        let counts = isolation.counts_processes(&user);
+        let enclosure = Enclosure::open(
+            Arc::clone(&isolation),
+            directory.clone(),
+            cgroup,
+            Limits::default(),
+            user,
+        )
+        .await?;
+        let run = Run {
+            program: "/bin/cat".into(),
+            arguments: vec!["/proc/self/limits".into()],
+            directory: "/".into(),
+            ..Run::default()
+        };
+        let mut command = enclosure.command(&run);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = match spawn(&mut command) {
+            Ok(child) => child.wait_with_output().await,
+            Err(error) => Err(error),
+        };
+        enclosure.kill().await?;
+        let output = output?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(io::Error::other(complaint));
+        }
+        let limits = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(Substitutes {
+            processors: has_taskset,
+            processes: counts && limits::bounds_processes(&limits),
+        })
+    }
+    .await;
+    let _ = std::fs::remove_dir_all(&directory);
+    let substitutes = outcome.map_err(|error| error.to_string())?;
+    Ok(Chosen {
+        isolation,
+        substitutes,
+    })
+}

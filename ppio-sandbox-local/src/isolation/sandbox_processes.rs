@@ -1,0 +1,205 @@
+//! One live sandbox as the operating system sees it: a directory, its processes, its limits.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use super::cgroup::CgroupParent;
+use super::handover::Handover;
+use super::interface::{Isolation, Run};
+use super::launcher::Place;
+use super::limits::Limits;
+use super::namespaces::Init;
+use super::processors;
+use super::users::SandboxUser;
+use crate::files::Owner;
+use crate::identity;
+use crate::processes::{self, GROUPS, LOCKS, MARK};
+
+/// How long processes may take to disappear once they were killed.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A started sandbox. Dropping it without [`Enclosure::kill`] leaves its end to the watchdog.
+#[derive(Debug)]
+pub(crate) struct Enclosure {
+    place: Place,
+    isolation: Arc<dyn Isolation>,
+    init: Option<Init>,
+    // Holds the pipe that keeps the first process alive.
+    _init_process: Option<Child>,
+}
+
+impl Enclosure {
+    /// Starts a sandbox in `directory`, whose `root` folder it will see as `/`.
+    pub(crate) async fn open(
+        isolation: Arc<dyn Isolation>,
+        directory: PathBuf,
+        cgroup: Option<&CgroupParent>,
+        limits: Limits,
+        user: SandboxUser,
+    ) -> io::Result<Self> {
+        fs::write(directory.join(GROUPS), "")?;
+        let locks = identity::rare_number();
+        fs::write(directory.join(LOCKS), format!("{locks}\n"))?;
+        let name = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let controllers = cgroup.map(CgroupParent::controllers).unwrap_or_default();
+        let cgroup = cgroup
+            .map(|parent| parent.child(&name, limits))
+            .transpose()?;
+        let programs = isolation.programs().clone();
+        let processors = (!controllers.cpu && programs.taskset.is_some())
+            .then(|| processors::choose(limits.cpu_count))
+            .flatten();
+        let counts_processes = isolation.counts_processes(&user);
+        let place = Place {
+            directory,
+            cgroup,
+            controllers,
+            limits,
+            locks,
+            processors,
+            user,
+            programs,
+            counts_processes,
+        };
+        match isolation.start(&place).await {
+            Ok(started) => {
+                let (init, process) = started.unzip();
+                Ok(Self {
+                    place,
+                    isolation,
+                    init,
+                    _init_process: process,
+                })
+            }
+            Err(error) => {
+                let failed = Self {
+                    place,
+                    isolation,
+                    init: None,
+                    _init_process: None,
+                };
+                failed.kill().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The directory of the sandbox on this machine; its files are in `root` below.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.place.directory
+    }
+
+    /// The directory that the sandbox sees as `/`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.place.root()
+    }
+
+    /// The first process of its process namespace, where it has one, as this machine numbers it.
+    pub(crate) fn init_pid(&self) -> Option<i32> {
+        self.init.as_ref().map(|init| init.first)
+    }
+
+    /// The owner of its files and streams.
+    pub(crate) fn owner(&self) -> Owner {
+        self.place.owner()
+    }
+
+    /// A command inside the sandbox, as the leader of a session of its own.
+    pub(crate) fn command(&self, run: &Run) -> Command {
+        let launch = self.isolation.launch(&self.place, self.init.as_ref(), run);
+        let programs = self.isolation.programs();
+        let mut variables = launch.variables;
+        variables.insert(
+            MARK.to_owned(),
+            self.place.directory.to_string_lossy().into_owned(),
+        );
+        let Handover {
+            arguments,
+            environment,
+        } = Handover::new(programs, &launch.directory, &variables, &launch.program);
+        let mut all = launch.entering;
+        if run.terminal && launch.enters_namespaces {
+            // A session of the process namespace, in which shells find themselves.
+            processes::push(&mut all, &programs.setsid, ["--ctty"]);
+        }
+        all.extend(arguments);
+        let controls_terminal = run.terminal && !launch.enters_namespaces;
+        let mut command = self.place.command(all, controls_terminal);
+        command.envs(environment);
+        command
+    }
+
+    /// The processes of the sandbox right now.
+    pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.pids();
+        }
+        let mut processes = processes::of(&self.place.directory)?;
+        if let Some(init) = &self.init {
+            processes.extend(init.processes()?);
+            processes.sort_unstable();
+            processes.dedup();
+        }
+        Ok(processes)
+    }
+
+    /// Stops every process where it stands. Memory is kept.
+    pub(crate) async fn freeze(&self) -> io::Result<()> {
+        match &self.place.cgroup {
+            Some(cgroup) => cgroup.freeze().await,
+            None => self.signal_until_settled(Signal::STOP).await,
+        }
+    }
+
+    /// Continues every process.
+    pub(crate) async fn thaw(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.thaw().await;
+        }
+        processes::signal(&self.processes()?, Signal::CONT);
+        Ok(())
+    }
+
+    /// Ends every process. Returns when none is left.
+    pub(crate) async fn kill(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.place.cgroup {
+            return cgroup.kill().await;
+        }
+        // With the first process of a process namespace go all others.
+        self.signal_until_settled(Signal::KILL).await
+    }
+
+    /// Signals until a look at the processes shows nobody new: a process may fork in between.
+    async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_DEADLINE;
+        let mut signalled = Vec::new();
+        loop {
+            let mut alive = self.processes()?;
+            alive.sort_unstable();
+            let settled = if signal == Signal::KILL {
+                alive.is_empty()
+            } else {
+                alive == signalled
+            };
+            if settled {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let message = format!("{} processes did not take {signal:?}", alive.len());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            processes::signal(&alive, signal);
+            signalled = alive;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

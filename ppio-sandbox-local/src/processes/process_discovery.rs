@@ -1,0 +1,216 @@
+//! Finding the processes of a sandbox without a cgroup, and of sandboxes whose platform is gone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal};
+
+use super::marks::{GROUPS, LOCKS, MARK};
+
+/// The processes that belong to the sandbox in `directory`.
+pub(crate) fn of(directory: &Path) -> io::Result<Vec<i32>> {
+    search(directory, &[directory.to_owned()])
+}
+
+/// The processes of all `sandboxes`, and those started for others below `directory`.
+///
+/// Four things tell: the mark in the environment that a process started with, which children carry
+/// into process groups and sessions of their own; the process group, for those that cleared their
+/// environment; a parent that belongs; and the limit of file locks, for those that got rid of all
+/// that.
+pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
+    let mut mark = format!("{MARK}=").into_bytes();
+    mark.extend_from_slice(directory.as_os_str().as_bytes());
+    let groups = groups_of(sandboxes);
+    let locks = locks_of(sandboxes);
+    let mut found = BTreeSet::new();
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let all = processes()?;
+    for (pid, stat) in &all {
+        children.entry(stat.parent).or_default().push(*pid);
+        let in_group = groups.get(&stat.group).is_some_and(|started| {
+            // The number of a group that died out is given to new ones.
+            all.get(&stat.group)
+                .is_none_or(|leader| leader.started == *started)
+        });
+        if in_group
+            || is_marked(*pid, &mark)
+            || lock_limit(*pid).is_some_and(|limit| locks.contains(&limit))
+        {
+            found.insert(*pid);
+        }
+    }
+    let mut pending: Vec<_> = found.iter().copied().collect();
+    while let Some(parent) = pending.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            if found.insert(*child) {
+                pending.push(*child);
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The processes of a process namespace, given as the link at `/proc/<pid>/ns/pid` reads.
+pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
+    let is_in = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
+    };
+    Ok(processes()?.into_keys().filter(is_in).collect())
+}
+
+/// The processes that `parent` started.
+pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
+    if let Ok(children) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
+        let children = children.split_ascii_whitespace();
+        return Ok(children.filter_map(|pid| pid.parse().ok()).collect());
+    }
+    // Kernels without checkpoints have no such file.
+    let all = processes()?.into_iter();
+    Ok(all
+        .filter_map(|(pid, stat)| (stat.parent == parent).then_some(pid))
+        .collect())
+}
+
+fn is_marked(pid: i32, mark: &[u8]) -> bool {
+    // Gone meanwhile, or another user's: neither is ours.
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    environment.split(|byte| *byte == 0).any(|variable| {
+        variable
+            .strip_prefix(mark)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    })
+}
+
+/// How many file locks a process may hold, where there is such a limit.
+fn lock_limit(pid: i32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    limits.lines().find_map(lock_limit_in)
+}
+
+fn lock_limit_in(line: &str) -> Option<u64> {
+    let hard = line
+        .strip_prefix("Max file locks")?
+        .split_ascii_whitespace()
+        .nth(1)?;
+    hard.parse().ok()
+}
+
+/// The limits of file locks that mark the processes of `sandboxes`.
+fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
+    sandboxes
+        .iter()
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(LOCKS)).ok())
+        .filter_map(|text| text.trim().parse().ok())
+        .collect()
+}
+
+/// The process groups started for `sandboxes`, each with the time at which its leader started.
+fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
+    sandboxes
+        .iter()
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(GROUPS)).ok())
+        .flat_map(|text| {
+            text.lines()
+                .filter_map(|line| {
+                    let stat = Stat::parse(line)?;
+                    Some((stat.pid, stat.started))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// What `/proc/<pid>/stat` tells about a process.
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    started: u64,
+}
+
+impl Stat {
+    fn parse(line: &str) -> Option<Self> {
+        // The name in parentheses may hold anything; the other fields are numbers.
+        let (head, rest) = line.rsplit_once(')')?;
+        let pid = head.split(' ').next()?.parse().ok()?;
+        let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+        // A zombie is no process any more, its parent has only not looked yet.
+        if *fields.first()? == "Z" {
+            return None;
+        }
+        Some(Self {
+            pid,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+fn processes() -> io::Result<BTreeMap<i32, Stat>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(entry) = entry else { continue };
+        let is_process = entry.file_name().as_bytes().iter().all(u8::is_ascii_digit);
+        if is_process
+            && let Ok(line) = fs::read_to_string(entry.path().join("stat"))
+            && let Some(stat) = Stat::parse(&line)
+        {
+            all.insert(stat.pid, stat);
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn signal(pids: &[i32], signal: Signal) {
+    for pid in pids.iter().copied().filter_map(Pid::from_raw) {
+        // A process that is gone needs no signal.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_lines_are_read_whatever_the_name() {
+        let line = "42 (a) b (c)) S 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(
+            (stat.pid, stat.parent, stat.group, stat.started),
+            (42, 1, 40, 777)
+        );
+        assert!(
+            Stat::parse("42 (sh) Z 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777").is_none()
+        );
+    }
+
+    #[test]
+    fn lock_limits_are_read() {
+        for (line, expected) in [
+            (
+                "Max file locks            unlimited            unlimited            locks     ",
+                None,
+            ),
+            (
+                "Max file locks            7                    2305843009213693952  locks     ",
+                Some(1 << 61),
+            ),
+            (
+                "Max pending signals       7                    7                    signals   ",
+                None,
+            ),
+            ("Max file locks", None),
+        ] {
+            assert_eq!(lock_limit_in(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The programs that start a process in a sandbox, found once.
+//!
+//! Those on the way into a sandbox run with the platform's rights, so nothing that a caller or a
+//! template chose may choose or steer them: they are absolute paths, and their environment is the
+//! platform's.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where the system keeps its programs; inside a sandbox these are the machine's.
+pub(super) const SYSTEM_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    pub(crate) setsid: PathBuf,
+    pub(crate) setpriv: PathBuf,
+    pub(crate) env: PathBuf,
+    /// Needed only where no cgroup limits the share of the processors.
+    pub(crate) taskset: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Finds them, or says which is missing.
+    pub(crate) fn find() -> Result<Self, String> {
+        Ok(Self {
+            setsid: find("setsid")?,
+            setpriv: find("setpriv")?,
+            env: find("env")?,
+            taskset: find("taskset").ok(),
+        })
+    }
+}
+
+/// The absolute path of a program: the system's own, else the first on the platform's `PATH`.
+pub(crate) fn find(name: &str) -> Result<PathBuf, String> {
+    which::which_in(name, Some(SYSTEM_PATH), "/")
+        .or_else(|_| which::which(name))
+        .map_err(|_| format!("{name} is not installed"))
+        .and_then(|path| std::path::absolute(path).map_err(|error| error.to_string()))
+}
+
+/// Appends `program` with its arguments.
+pub(crate) fn push<S: Into<OsString>>(
+    arguments: &mut Vec<OsString>,
+    program: &Path,
+    own: impl IntoIterator<Item = S>,
+) {
+    arguments.push(program.into());
+    arguments.extend(own.into_iter().map(Into::into));
+}
+
+/// The options with which `setpriv` becomes a user that has no privilege.
+pub(crate) fn become_user(user: u32) -> [OsString; 5] {
+    [
+        format!("--reuid={user}"),
+        format!("--regid={user}"),
+        "--clear-groups".to_owned(),
+        "--inh-caps=-all".to_owned(),
+        "--ambient-caps=-all".to_owned(),
+    ]
+    .map(OsString::from)
+}

@@ -1,0 +1,54 @@
+//! Starting processes while files are written that others are about to run.
+//!
+//! A process that is being started holds copies of every open file of this one until its program
+//! replaces it. A program whose file was just written and closed here cannot be run for as long
+//! ("text file busy"), which a hundred sandboxes that start at once make likely.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::{PoisonError, RwLock};
+
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::process::{Child, Command};
+
+use crate::files::Owner;
+
+/// The first descriptor after the standard streams.
+const FIRST_INHERITED: i32 = 3;
+
+/// Held shared by every start, exclusively by nobody for longer than it takes to get it.
+static STARTS: RwLock<()> = RwLock::new(());
+
+/// Starts a process. All starts of the platform go through here.
+///
+/// Descriptors that this process inherited, or that a library opened without `O_CLOEXEC`, are
+/// marked to close at `exec`: they are no sandbox's to read.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _start = STARTS.read().unwrap_or_else(PoisonError::into_inner);
+    close_fds::set_fds_cloexec_threadsafe(FIRST_INHERITED, &[]);
+    // Returns when the new program runs.
+    command.spawn()
+}
+
+/// A pipe from a process of a sandbox. Its standard streams belong to the sandbox's user, which may
+/// open them again as `/dev/stdout`.
+pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
+    let (reader, writer) = io::pipe()?;
+    owner.give(&writer)?;
+    let reader = Receiver::from_owned_fd(reader.into())?;
+    Ok((reader, Stdio::from(writer)))
+}
+
+/// A pipe to a process of a sandbox, as [`output_pipe`].
+pub(crate) fn input_pipe(owner: Owner) -> io::Result<(Sender, Stdio)> {
+    let (reader, writer) = io::pipe()?;
+    owner.give(&reader)?;
+    let writer = Sender::from_owned_fd(writer.into())?;
+    Ok((writer, Stdio::from(reader)))
+}
+
+/// Returns once no process holds a file that this process closed before the call. Blocks for as
+/// long as the starts take that run already, milliseconds.
+pub(crate) fn settle() {
+    drop(STARTS.write().unwrap_or_else(PoisonError::into_inner));
+}

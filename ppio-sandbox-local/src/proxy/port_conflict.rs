@@ -1,0 +1,118 @@
+//! Who else holds a port that a sandbox does not answer on.
+//!
+//! Sandboxes share the ports of this machine. An agent that insists on 8080 instead of the port in
+//! `PPIO_AGENT_PORT` cannot start while another does the same, and its own complaint is in its logs
+//! only. Its callers get the reason; which sandbox holds the port is in the platform's log alone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::port_owner::{self, Search};
+use crate::processes::ListenerTable;
+use crate::sandbox::{AGENT_PORT, Level, Registry, Sandbox};
+
+/// A port of a sandbox on which something else on this machine listens.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PortConflict {
+    port: u16,
+    holder: Holder,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Holder {
+    Sandbox(String),
+    /// A program that is in no sandbox of this platform.
+    Program,
+}
+
+impl PortConflict {
+    /// Looks for one, for a port on which nothing in `sandbox` listens. Blocks.
+    pub(super) fn find(sandbox: &Sandbox, port: u16, sandboxes: &Registry) -> Option<Self> {
+        let real_port = sandbox.real_port(port);
+        let table = ListenerTable::read(&[real_port, port]);
+        // As a rule nothing holds the real port, which is the sandbox's own.
+        [real_port, port].into_iter().find_map(|port| {
+            let sockets = table.all(port);
+            if sockets.is_empty() {
+                return None;
+            }
+            let holds = |other: &Sandbox| {
+                let held = |socket: &u64| port_owner::owns(other, &[*socket].into(), Search::All);
+                sockets.iter().any(held)
+            };
+            let other = sandboxes
+                .list()
+                .into_iter()
+                .find(|other| other.id != sandbox.id && holds(other));
+            let holder = other.map_or(Holder::Program, |other| Holder::Sandbox(other.id.clone()));
+            Some(Self { port, holder })
+        })
+    }
+
+    /// Writes it to the logs of the sandbox, and with the holder to the platform's. Once: callers
+    /// try again.
+    pub(super) fn log(&self, sandbox: &Arc<Sandbox>) {
+        if sandbox.logs.push_once(Level::Warn, &self.to_string()) {
+            let holder = match &self.holder {
+                Holder::Sandbox(id) => id,
+                Holder::Program => "a program outside all sandboxes",
+            };
+            tracing::warn!(sandbox = %sandbox.id, %holder, "{self}");
+        }
+    }
+}
+
+impl fmt::Display for PortConflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        let (holder, end_it) = match &self.holder {
+            Holder::Sandbox(_) => (
+                "another sandbox",
+                "kill the sandbox that the platform's log names",
+            ),
+            Holder::Program => ("a program outside all sandboxes", "end that program"),
+        };
+        let instead = if port == AGENT_PORT {
+            "the port in PPIO_AGENT_PORT, which is this sandbox's own"
+        } else {
+            "another port"
+        };
+        write!(
+            formatter,
+            "the sandbox is running, but nothing in it listens on port {port}. Sandboxes share the \
+             ports of this machine, and {holder} has port {port}: make the server in this sandbox \
+             listen on {instead}, or {end_it} and start the server again"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_says_what_to_do() {
+        for (port, holder, parts) in [
+            (
+                8080,
+                Holder::Sandbox("iother".into()),
+                [
+                    "another sandbox has port 8080",
+                    "PPIO_AGENT_PORT",
+                    "the platform's log",
+                ],
+            ),
+            (
+                3000,
+                Holder::Program,
+                ["a program outside", "another port", "end that program"],
+            ),
+        ] {
+            let text = PortConflict { port, holder }.to_string();
+            for part in parts {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains("iother"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Why a sandbox was not created.
+
+use std::io;
+use std::time::Duration;
+
+use super::start_process::StartError;
+
+/// How long a template's start command may take until its ready command succeeds.
+pub(super) const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error("{limit} sandboxes exist already: kill some, or raise the limit of the local platform")]
+    TooMany { limit: usize },
+    #[error("no port is free for the agent")]
+    NoPort,
+    #[error("the platform is shutting down")]
+    ShuttingDown,
+    #[error("failed to prepare the sandbox's files: {0}")]
+    Files(#[source] io::Error),
+    #[error("failed to start the sandbox: {0}")]
+    Start(#[source] io::Error),
+    #[error("failed to run the template's start command: {0}")]
+    StartCommand(#[from] StartError),
+    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_DEADLINE.as_secs())]
+    NotReady { lines: String },
+}

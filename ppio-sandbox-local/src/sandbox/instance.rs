@@ -1,0 +1,61 @@
+//! One sandbox: what it was made from, what runs in it, and how long it lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{Mutex, watch};
+
+use super::directory_watch::PolledWatches;
+use super::lifetime::Life;
+use super::logs::Logs;
+use super::metrics::Metrics;
+use super::ports::Port;
+use super::process_table::ProcessTable;
+use super::verified_listeners::VerifiedListeners;
+use crate::isolation::Enclosure;
+
+/// The port that agents serve, as callers name it.
+pub(crate) const AGENT_PORT: u16 = 8080;
+
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) id: String,
+    pub(crate) template_id: String,
+    pub(crate) alias: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) started_at: SystemTime,
+    /// What calls of its daemon must show. Unique to this sandbox, so that it also tells which sandbox a call is for.
+    pub(crate) access_token: String,
+    /// Whether traffic wakes the sandbox when it is paused.
+    pub(crate) auto_resume: bool,
+    /// The timeout it was created with, in seconds; traffic that wakes it grants the same again.
+    pub(crate) timeout_seconds: u64,
+    /// Where its port 8080 really is.
+    pub(crate) agent_port: Port,
+    pub(crate) verified_listeners: VerifiedListeners,
+    /// The variables and the working directory of every process started in it.
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) enclosure: Enclosure,
+    pub(crate) processes: ProcessTable,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) metrics: Metrics,
+    pub(crate) watches: Arc<PolledWatches>,
+    pub(super) life: watch::Sender<Life>,
+    // One pause, resume or kill at a time.
+    pub(super) change: Mutex<()>,
+}
+
+impl Sandbox {
+    /// The real port behind a port of this sandbox.
+    pub(crate) fn real_port(&self, port: u16) -> u16 {
+        if port == AGENT_PORT {
+            self.agent_port.number()
+        } else {
+            port
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The one port: accepts connections and tells plain HTTP from TLS by the first byte.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::uri::Scheme;
+use axum::http::{Method, Request, Response};
+use axum::response::IntoResponse as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::tls::Tls;
+use super::tunnel;
+use crate::edge::Edge;
+
+/// The first byte of a TLS connection: a handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// How long a caller may take to say anything, or to finish the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long requests that run may take to finish once the platform closes.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Everything a connection needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    pub(crate) edge: Edge,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// Serves until `closing` turns true, then lets requests that run finish for a moment.
+pub(crate) async fn serve(listener: TcpListener, front: Front) {
+    let mut connections = JoinSet::new();
+    let mut closing = front.closing.clone();
+    let front = Arc::new(front);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(Arc::clone(&front), stream));
+                }
+                Err(error) => {
+                    // Out of descriptors, as a rule: wait for connections to end.
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = closed(&mut closing) => break,
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(front: Arc<Front>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    match tokio::time::timeout(HEAD_DEADLINE, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => {}
+        _ => return,
+    }
+    if first[0] == TLS_HANDSHAKE {
+        // Without TLS there is no answer that the caller would understand.
+        if let Some(tls) = &front.tls
+            && let Ok(stream) = tls.accept(stream).await
+        {
+            serve_http(&front, stream, Scheme::HTTPS).await;
+        }
+    } else {
+        serve_http(&front, stream, Scheme::HTTP).await;
+    }
+}
+
+/// Serves HTTP/1.1 on a connection, upgrades included, until it ends. Handlers find `scheme`, by
+/// which the caller reached the platform, among the extensions of their request.
+async fn serve_http<S>(front: &Arc<Front>, stream: S, scheme: Scheme)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(scheme.clone());
+        let front = Arc::clone(front);
+        async move {
+            let response = if request.method() == Method::CONNECT {
+                open_tunnel(front, request)
+            } else {
+                front.edge.answer(request.map(Body::new)).await
+            };
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    let mut closing = front.closing.clone();
+    tokio::select! {
+        served = serving.as_mut() => {
+            log_broken(served);
+            return;
+        }
+        () = closed(&mut closing) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    log_broken(serving.await);
+}
+
+fn open_tunnel(front: Arc<Front>, request: Request<Incoming>) -> Response<Body> {
+    let tunnel = match tunnel::check(&front.edge, front.tls.as_ref(), request) {
+        Ok(tunnel) => tunnel,
+        Err(error) => return error.into_response(),
+    };
+    // Ends with the caller's connection.
+    tokio::spawn(async move {
+        match tunnel.open().await {
+            Ok(stream) => Box::pin(serve_http(&front, stream, Scheme::HTTPS)).await,
+            Err(error) => tracing::debug!(%error, "failed to open a tunnel"),
+        }
+    });
+    Response::new(Body::empty())
+}
+
+fn log_broken(served: hyper::Result<()>) {
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// Returns once the platform closes.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error means that the platform was dropped, which is the same.
+    let _ = closing.wait_for(|closing| *closing).await;
+}

@@ -1,0 +1,24 @@
+//! What a build is asked to make.
+
+use std::collections::BTreeMap;
+
+use super::step::Step;
+
+/// What a build starts from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// The host's system. An image that was named is not pulled.
+    Host {
+        image: Option<String>,
+    },
+    Template(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct BuildRequest {
+    pub(crate) source: Source,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) start_command: Option<String>,
+    pub(crate) ready_command: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+}

@@ -1,0 +1,195 @@
+//! Builds: from a request to a finished template, one task each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::build_log::BuildLog;
+use super::build_request::BuildRequest;
+use super::job::{Job, Stop};
+use super::store::{StoreError, TemplateStore};
+use crate::files::remove_directory;
+use crate::sandbox::Registry;
+
+/// Builds that run at once; others wait.
+const PARALLEL_BUILDS: usize = 4;
+/// Builds whose logs are remembered.
+const MAX_LOGS: usize = 1000;
+/// A deletion is answered after this long although files are left, which go on to be removed.
+const DELETE_ANSWER: Duration = Duration::from_secs(5);
+
+/// Tells followers that a build is over, also when its task panics.
+struct Ending(Arc<BuildLog>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.progress.send_modify(|progress| progress.over = true);
+    }
+}
+
+/// A build that was started and not yet found to be over.
+#[derive(Debug)]
+struct Running {
+    template_id: String,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it. Returns when its processes and files are gone.
+    async fn end(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "a build broke off");
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Builder {
+    templates: Arc<TemplateStore>,
+    sandboxes: Arc<Registry>,
+    turns: Arc<Semaphore>,
+    logs: Mutex<HashMap<String, (SystemTime, Arc<BuildLog>)>>,
+    running: Mutex<Vec<Running>>,
+    /// Deleted templates whose builds and files take their time to go.
+    removals: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Builder {
+    pub(crate) fn new(templates: Arc<TemplateStore>, sandboxes: Arc<Registry>) -> Self {
+        Self {
+            templates,
+            sandboxes,
+            turns: Arc::new(Semaphore::new(PARALLEL_BUILDS)),
+            logs: Mutex::default(),
+            running: Mutex::default(),
+            removals: Mutex::default(),
+        }
+    }
+
+    /// The log of a build, made when there is none yet.
+    pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLog> {
+        let mut logs = lock(&self.logs);
+        if logs.len() >= MAX_LOGS
+            && !logs.contains_key(build_id)
+            && let Some(oldest) = logs
+                .iter()
+                .min_by_key(|(_, (time, _))| *time)
+                .map(|(id, _)| id.clone())
+        {
+            logs.remove(&oldest);
+        }
+        let entry = logs
+            .entry(build_id.to_owned())
+            .or_insert_with(|| (SystemTime::now(), Arc::default()));
+        Arc::clone(&entry.1)
+    }
+
+    /// Starts a build that was requested before. It goes on in the background.
+    pub(crate) fn start(
+        &self,
+        template_id: &str,
+        build_id: &str,
+        mut request: BuildRequest,
+    ) -> Result<(), StoreError> {
+        // Held until the build is known here: a deletion finds either no template or the build.
+        let mut running = lock(&self.running);
+        let mut metadata = self.templates.begin(template_id, build_id)?;
+        metadata.append(&mut request.metadata);
+        request.metadata = metadata;
+        let (stop, stopped) = watch::channel(false);
+        let job = Job {
+            templates: Arc::clone(&self.templates),
+            sandboxes: Arc::clone(&self.sandboxes),
+            log: self.log(build_id),
+            template_id: template_id.to_owned(),
+            build_id: build_id.to_owned(),
+            stop: Stop(stopped),
+        };
+        let turns = Arc::clone(&self.turns);
+        let ending = Ending(self.log(build_id));
+        let task = tokio::spawn(async move {
+            let _ending = ending;
+            let turn = tokio::select! {
+                turn = turns.acquire() => turn.ok(),
+                () = job.stop.wanted() => None,
+            };
+            match turn {
+                Some(_turn) => job.run(request).await,
+                None => job.stopped(),
+            }
+        });
+        running.retain(|build| !build.task.is_finished());
+        running.push(Running {
+            template_id: template_id.to_owned(),
+            stop,
+            task,
+        });
+        Ok(())
+    }
+
+    /// Deletes a template, and ends its builds. Files that take long to go are left to go after
+    /// this returns.
+    pub(crate) async fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
+        let template_id = self.templates.forget(id_or_name)?;
+        let of_template = |build: &mut Running| build.template_id == template_id;
+        let builds: Vec<_> = lock(&self.running).extract_if(.., of_template).collect();
+        let directory = self.templates.path(&template_id);
+        let (sender, removed) = oneshot::channel();
+        // A task of its own: a caller that goes away must not leave half of it.
+        let removal = tokio::spawn(async move {
+            join_all(builds.into_iter().map(Running::end)).await;
+            let outcome = remove_directory(&directory).await;
+            if let Err(Err(error)) = sender.send(outcome) {
+                tracing::warn!(%error, "failed to remove the files of a deleted template");
+            }
+        });
+        {
+            let mut removals = lock(&self.removals);
+            removals.retain(|removal| !removal.is_finished());
+            removals.push(removal);
+        }
+        match tokio::time::timeout(DELETE_ANSWER, removed).await {
+            Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
+            // It goes on; without its record the rest would be removed at the next start.
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends builds that run. Returns when what they made is gone.
+    pub(crate) async fn close(&self) {
+        self.turns.close();
+        let builds = std::mem::take(&mut *lock(&self.running));
+        let removals = std::mem::take(&mut *lock(&self.removals));
+        join_all(builds.into_iter().map(Running::end)).await;
+        for removal in removals {
+            let _ = removal.await;
+        }
+    }
+
+    /// Hands on every line of a build's log until the build is over, however it ends.
+    pub(crate) async fn finished(&self, build_id: &str, on_log: &mut impl FnMut(&str)) {
+        let log = self.log(build_id);
+        let mut progress = log.progress.subscribe();
+        let mut shown = 0;
+        loop {
+            let over = progress.borrow_and_update().over;
+            for entry in log.snapshot().iter().skip(shown) {
+                on_log(&entry.message);
+                shown += 1;
+            }
+            if over || progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,119 @@
+//! Reading the templates that earlier platforms stored, and clearing away what they left half-made.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::record::{BASE, BuildStatus, Failure, RECORD, TemplateRecord};
+use crate::error::Error;
+
+/// Where the record of the built-in template goes when it cannot be read: that template is made
+/// anew, and nothing that a user may want back is lost.
+const SET_ASIDE: &str = "template.json.unreadable";
+/// The last second of the year 9999, after which times have no RFC 3339 text.
+const LAST_UNIX_SECOND: u64 = 253_402_300_799;
+
+/// Why a template is not served. Its files stay as they are.
+#[derive(Debug, thiserror::Error)]
+enum LeftOut {
+    #[error("its {RECORD} cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    #[error("its {RECORD} is not what a platform stores: {0}")]
+    Malformed(#[source] serde_json::Error),
+    #[error("its {RECORD} is that of template '{0}'")]
+    OtherId(String),
+    #[error("its {RECORD} names a last use that no clock shows: second {0}")]
+    NoTime(u64),
+    #[error("an older template has the same name, '{0}'")]
+    SameName(String),
+    #[error("what was left of a build cannot be removed: {0}")]
+    Leftovers(#[source] io::Error),
+}
+
+/// Reads every template below `directory`. One that cannot be used is left out with a warning, so
+/// that it keeps nobody from the others.
+pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, Error> {
+    let mut records = Vec::new();
+    for entry in fs::read_dir(directory).map_err(Error::home(directory))? {
+        let path = entry.map_err(Error::home(directory))?.path();
+        match read_one(&path) {
+            Ok(Some(record)) => records.push(record),
+            Ok(None) => {
+                if let Err(error) = fs::remove_dir_all(&path) {
+                    warn(&path, &LeftOut::Leftovers(error));
+                }
+            }
+            Err(reason) => {
+                warn(&path, &reason);
+                if path.file_name().is_some_and(|name| name == BASE) {
+                    let aside = path.join(SET_ASIDE);
+                    fs::rename(path.join(RECORD), &aside).map_err(Error::home(aside))?;
+                }
+            }
+        }
+    }
+    records.sort_by(|left, right| (left.created_at, &left.id).cmp(&(right.created_at, &right.id)));
+    let mut templates: HashMap<String, TemplateRecord> = HashMap::new();
+    for record in records {
+        // As when the older one was left out for a while and its name was given again.
+        if templates.values().any(|older| older.name == record.name) {
+            warn(&directory.join(&record.id), &LeftOut::SameName(record.name));
+        } else {
+            templates.insert(record.id.clone(), record);
+        }
+    }
+    Ok(templates)
+}
+
+fn warn(path: &Path, reason: &LeftOut) {
+    tracing::warn!(
+        %reason,
+        "the template in {} is left out, its files are kept: repair or remove them, then start the platform again",
+        path.display()
+    );
+}
+
+/// Reads one template. `None` when no build of it was ever finished.
+fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LeftOut> {
+    let text = match fs::read(directory.join(RECORD)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LeftOut::Unreadable(error)),
+    };
+    let mut record: TemplateRecord = serde_json::from_slice(&text).map_err(LeftOut::Malformed)?;
+    if directory.file_name().is_none_or(|name| name != &*record.id) {
+        return Err(LeftOut::OtherId(record.id));
+    }
+    if let Some(second) = record.last_spawned_unix
+        && second > LAST_UNIX_SECOND
+    {
+        return Err(LeftOut::NoTime(second));
+    }
+    for build in &mut record.builds {
+        if matches!(build.status, BuildStatus::Waiting | BuildStatus::Building) {
+            build.status = BuildStatus::Error;
+            build.failure = Some(Failure {
+                message: "the platform stopped during the build".into(),
+                step: None,
+            });
+        }
+    }
+    // A template that was never built is as good as not there.
+    if !record
+        .builds
+        .iter()
+        .any(|build| build.status == BuildStatus::Ready)
+    {
+        return Ok(None);
+    }
+    // Files that were in place already when the record was not yet.
+    for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
+        let entry = entry.map_err(LeftOut::Leftovers)?;
+        let build = record.build(&entry.file_name().to_string_lossy());
+        if build.is_none_or(|build| build.status != BuildStatus::Ready) {
+            fs::remove_dir_all(entry.path()).map_err(LeftOut::Leftovers)?;
+        }
+    }
+    Ok(Some(record))
+}
