@@ -13,13 +13,13 @@ use super::sandboxes::find;
 use crate::clock::{from_unix_seconds, rfc3339, unix_millis};
 use crate::http::ApiError;
 use crate::http::{Parameters, PathParameters};
-use crate::sandbox::{Level, LogEntry};
+use crate::sandbox::{LogLevel, LogLine};
 use crate::shared::Shared;
 
 const MAX_LINES: usize = 1000;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct LogQuery {
+pub(super) struct SandboxLogQuery {
     /// Unix time in milliseconds, in either spelling.
     #[serde(alias = "cursor")]
     start: Option<u64>,
@@ -45,7 +45,7 @@ pub(super) struct ManyQuery {
 pub(super) async fn logs(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
-    Parameters(query): Parameters<LogQuery>,
+    Parameters(query): Parameters<SandboxLogQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entries = query.select(find(&shared, &id)?.logs.snapshot())?;
     let lines: Vec<_> = entries
@@ -59,15 +59,15 @@ pub(super) async fn logs(
 pub(super) async fn logs_v2(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
-    Parameters(query): Parameters<LogQuery>,
+    Parameters(query): Parameters<SandboxLogQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entries = query.select(find(&shared, &id)?.logs.snapshot())?;
     let entries: Vec<_> = entries.iter().map(sandbox_views::log_entry).collect();
     Ok(Json(json!({"logs": entries})))
 }
 
-impl LogQuery {
-    fn select(&self, mut entries: Vec<LogEntry>) -> Result<Vec<LogEntry>, ApiError> {
+impl SandboxLogQuery {
+    fn select(&self, mut entries: Vec<LogLine>) -> Result<Vec<LogLine>, ApiError> {
         let backward = match self.direction.as_deref() {
             None | Some("forward") => false,
             Some("backward") => true,
@@ -78,7 +78,7 @@ impl LogQuery {
             }
         };
         if let Some(level) = &self.level {
-            let least = Level::parse(level).ok_or_else(|| {
+            let least = LogLevel::parse(level).ok_or_else(|| {
                 ApiError::bad_request(format!(
                     "level is debug, info, warn or error, not {level:?}"
                 ))

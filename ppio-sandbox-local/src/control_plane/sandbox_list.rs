@@ -13,7 +13,7 @@ use super::sandbox_views;
 use crate::clock::unix_millis;
 use crate::http::ApiError;
 use crate::http::Parameters;
-use crate::sandbox::{Phase, Sandbox};
+use crate::sandbox::{LocalSandbox, SandboxPhase};
 use crate::shared::Shared;
 
 const MAX_LIMIT: usize = 100;
@@ -26,9 +26,9 @@ pub(super) async fn running(
     State(shared): State<Arc<Shared>>,
     Parameters(parameters): Pairs,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let filter = Filter {
-        phases: vec![Phase::Running],
-        ..Filter::parse(&parameters)?
+    let filter = ListFilter {
+        phases: vec![SandboxPhase::Running],
+        ..ListFilter::parse(&parameters)?
     };
     let sandboxes = shared.sandboxes.list();
     let matching = sandboxes.iter().filter(|sandbox| filter.accepts(sandbox));
@@ -43,7 +43,7 @@ pub(super) async fn all(
     State(shared): State<Arc<Shared>>,
     Parameters(parameters): Pairs,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
-    let filter = Filter::parse(&parameters)?;
+    let filter = ListFilter::parse(&parameters)?;
     let mut sandboxes = shared.sandboxes.list();
     sandboxes.retain(|sandbox| filter.accepts(sandbox));
     if let Some(after) = &filter.after {
@@ -66,20 +66,20 @@ pub(super) async fn all(
 }
 
 /// The place of a sandbox in the list, which stays the same while others come and go.
-fn position(sandbox: &Sandbox) -> (u64, String) {
+fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }
 
 #[derive(Debug)]
-struct Filter {
-    phases: Vec<Phase>,
+struct ListFilter {
+    phases: Vec<SandboxPhase>,
     /// Each key with the values that satisfy it.
     metadata: BTreeMap<String, Vec<String>>,
     limit: usize,
     after: Option<(u64, String)>,
 }
 
-impl Filter {
+impl ListFilter {
     fn parse(parameters: &[(String, String)]) -> Result<Self, ApiError> {
         let mut filter = Self {
             phases: Vec::new(),
@@ -92,8 +92,8 @@ impl Filter {
                 "state" => {
                     for state in value.split(',').filter(|state| !state.is_empty()) {
                         filter.phases.push(match state {
-                            "running" => Phase::Running,
-                            "paused" => Phase::Paused,
+                            "running" => SandboxPhase::Running,
+                            "paused" => SandboxPhase::Paused,
                             other => {
                                 return Err(ApiError::bad_request(format!(
                                     "unknown state {other:?}"
@@ -125,13 +125,13 @@ impl Filter {
             }
         }
         if filter.phases.is_empty() {
-            filter.phases = vec![Phase::Running, Phase::Paused];
+            filter.phases = vec![SandboxPhase::Running, SandboxPhase::Paused];
         }
         Ok(filter)
     }
 
-    fn accepts(&self, sandbox: &Sandbox) -> bool {
-        self.phases.contains(&sandbox.life().phase)
+    fn accepts(&self, sandbox: &LocalSandbox) -> bool {
+        self.phases.contains(&sandbox.lifetime().phase)
             && self.metadata.iter().all(|(key, values)| {
                 sandbox
                     .metadata
@@ -183,7 +183,7 @@ mod tests {
             ("nextToken", "x"),
         ] {
             let parameters = [(name.to_owned(), value.to_owned())];
-            assert!(Filter::parse(&parameters).is_err(), "{name}={value}");
+            assert!(ListFilter::parse(&parameters).is_err(), "{name}={value}");
         }
     }
 }

@@ -15,7 +15,9 @@ use crate::http::ApiError;
 use crate::http::JsonBody;
 use crate::http::PathParameters;
 use crate::identity::without_client_id;
-use crate::sandbox::{ChangeError, CreateError, NewSandbox, OnTimeout, Phase, Sandbox};
+use crate::sandbox::{
+    ChangeError, CreateError, LocalSandbox, OnTimeout, SandboxPhase, SandboxSpec,
+};
 use crate::shared::Shared;
 use crate::template::StoreError;
 
@@ -94,22 +96,22 @@ pub(super) async fn create(
     ))
 }
 
-fn check(shared: &Shared, request: CreateRequest) -> Result<NewSandbox, ApiError> {
+fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiError> {
     if request.mcp.is_some_and(|mcp| !mcp.is_null()) {
-        return Err(unsupported::locally("an MCP gateway in the sandbox"));
+        return Err(unsupported::not_supported("an MCP gateway in the sandbox"));
     }
     if request
         .volume_mounts
         .is_some_and(|mounts| !mounts.is_empty())
     {
-        return Err(unsupported::locally("mounting volumes"));
+        return Err(unsupported::not_supported("mounting volumes"));
     }
     let denies = request
         .network
         .and_then(|network| network.deny_out)
         .is_some_and(|deny| !deny.is_empty());
     if request.allow_internet_access == Some(false) || denies {
-        return Err(unsupported::locally(
+        return Err(unsupported::not_supported(
             "cutting a sandbox off from the network",
         ));
     }
@@ -142,7 +144,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<NewSandbox, ApiError
             StoreError::NotBuilt(_) => ApiError::conflict(error.to_string()),
             error => ApiError::not_found(error.to_string()),
         })?;
-    Ok(NewSandbox {
+    Ok(SandboxSpec {
         template,
         timeout,
         on_timeout: if request.auto_pause {
@@ -258,8 +260,8 @@ pub(super) async fn connect(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let sandbox = find(&shared, &id)?;
-    let status = match sandbox.life().phase {
-        Phase::Paused => match sandbox.resume(timeout, None).await {
+    let status = match sandbox.lifetime().phase {
+        SandboxPhase::Paused => match sandbox.resume(timeout, None).await {
             Ok(()) => StatusCode::CREATED,
             // Somebody else was faster.
             Err(ChangeError::AlreadyRunning) => StatusCode::OK,
@@ -280,7 +282,7 @@ fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
     Ok(Duration::from_secs(seconds))
 }
 
-pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<Sandbox>, ApiError> {
+pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<LocalSandbox>, ApiError> {
     shared
         .sandboxes
         .get(without_client_id(id))

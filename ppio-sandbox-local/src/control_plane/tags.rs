@@ -15,7 +15,7 @@ use crate::http::ApiError;
 use crate::http::JsonBody;
 use crate::http::PathParameters;
 use crate::shared::Shared;
-use crate::template::{BuildStatus, StoreError, TagRecord, TemplateName};
+use crate::template::{BuildState, StoreError, TagRecord, TemplateName};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AssignRequest {
@@ -52,7 +52,7 @@ pub(super) async fn assign(
                 tag: target.tag.clone().unwrap_or_default(),
             };
             let build_id = build
-                .filter(|build| build.status == BuildStatus::Ready)
+                .filter(|build| build.status == BuildState::Ready)
                 .ok_or_else(missing)?
                 .id
                 .clone();

@@ -12,7 +12,7 @@ use super::template_views;
 use crate::http::ApiError;
 use crate::http::{Parameters, PathParameters};
 use crate::shared::Shared;
-use crate::template::{BuildStatus, StoreError, TemplateRecord};
+use crate::template::{BuildState, StoreError, TemplateRecord};
 
 const MAX_BUILDS: usize = 100;
 
@@ -40,7 +40,7 @@ pub(super) async fn list(
         record
             .builds
             .iter()
-            .any(|build| build.status == BuildStatus::Ready)
+            .any(|build| build.status == BuildState::Ready)
     });
     Json(
         ready

@@ -9,7 +9,7 @@ use axum::routing::any;
 use crate::http::ApiError;
 use crate::shared::Shared;
 
-pub(super) fn locally(what: &str) -> ApiError {
+pub(super) fn not_supported(what: &str) -> ApiError {
     ApiError::new(
         StatusCode::NOT_IMPLEMENTED,
         format!(
@@ -40,6 +40,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         ("/secrets/{*rest}", "stored secrets"),
     ];
     ROUTES.iter().fold(Router::new(), |router, (path, what)| {
-        router.route(path, any(move || async move { locally(what) }))
+        router.route(path, any(move || async move { not_supported(what) }))
     })
 }

@@ -1,9 +1,9 @@
 //! The front door: which requests are for the control plane, which for the daemon of a sandbox,
 //! and which for a port of a sandbox.
 
+mod destination;
 mod hosts;
 mod request_checks;
-mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
 
-use self::target::Target;
+use self::destination::Destination;
 use crate::envd;
 use crate::http::ApiError;
 use crate::proxy::{self, unavailable};
-use crate::sandbox::Phase;
+use crate::sandbox::SandboxPhase;
 use crate::shared::Shared;
 
 pub(crate) use hosts::Hosts;
@@ -56,14 +56,16 @@ impl Edge {
 
     async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
         request_checks::check(&mut request, &self.hosts)?;
-        let target = Target::of(&request, &self.shared.sandboxes)?;
+        let target = Destination::of(&request, &self.shared.sandboxes)?;
         // What listens on other ports of a sandbox decides for itself which pages may call it.
         if target.is_platform() {
             request_checks::check_page(&request, &self.hosts)?;
         }
         Ok(match target {
-            Target::ControlPlane => infallible(self.control_plane.clone().oneshot(request).await),
-            Target::Sandbox { id, port } => self.answer_in_sandbox(&id, port, request).await,
+            Destination::ControlPlane => {
+                infallible(self.control_plane.clone().oneshot(request).await)
+            }
+            Destination::Sandbox { id, port } => self.answer_in_sandbox(&id, port, request).await,
         })
     }
 
@@ -75,7 +77,7 @@ impl Edge {
                 "the sandbox was not found: it was killed, or its time is over",
             );
         };
-        if sandbox.life().phase == Phase::Paused {
+        if sandbox.lifetime().phase == SandboxPhase::Paused {
             if !sandbox.auto_resume {
                 return unavailable(
                     id,
@@ -85,7 +87,7 @@ impl Edge {
             }
             let timeout = Duration::from_secs(sandbox.timeout_seconds);
             if let Err(error) = sandbox.resume(timeout, None).await
-                && sandbox.life().phase != Phase::Running
+                && sandbox.lifetime().phase != SandboxPhase::Running
             {
                 return unavailable(
                     id,

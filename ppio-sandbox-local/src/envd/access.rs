@@ -13,14 +13,14 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::connect::{Code, ConnectError};
+use super::connect::{ConnectCode, ConnectError};
 use crate::clock::unix_seconds;
 use crate::http::ApiError;
 use crate::identity::constant_time_eq;
-use crate::sandbox::Sandbox;
+use crate::sandbox::LocalSandbox;
 
 pub(super) async fn require_token(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn require_token(
     if is_file {
         ApiError::new(StatusCode::UNAUTHORIZED, message).into_response()
     } else {
-        ConnectError::new(Code::Unauthenticated, message).into_response()
+        ConnectError::new(ConnectCode::Unauthenticated, message).into_response()
     }
 }
 

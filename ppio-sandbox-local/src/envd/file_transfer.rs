@@ -21,10 +21,10 @@ use crate::http::ApiError;
 use crate::http::Parameters;
 use crate::identity;
 use crate::processes;
-use crate::sandbox::{Sandbox, user_environment};
+use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
-const CHUNK: usize = 64 * 1024;
+const READ_CHUNK: usize = 64 * 1024;
 /// Unpacked at once: gzip makes up to a thousand times as much of it.
 const PACKED_PIECE: usize = 4 * 1024;
 
@@ -36,7 +36,7 @@ pub(super) struct FileQuery {
 }
 
 pub(super) async fn download(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     Parameters(query): Parameters<FileQuery>,
 ) -> Result<Response, ApiError> {
     let path = query
@@ -59,20 +59,20 @@ pub(super) async fn download(
         )));
     }
     // A program may cut the file short meanwhile; what fits one chunk is answered as it was read.
-    let mut first = Vec::with_capacity(CHUNK);
+    let mut first = Vec::with_capacity(READ_CHUNK);
     let mut file = file.take(metadata.len());
     (&mut file)
-        .take(CHUNK as u64)
+        .take(READ_CHUNK as u64)
         .read_to_end(&mut first)
         .await
         .map_err(failed)?;
-    let length = if first.len() < CHUNK {
+    let length = if first.len() < READ_CHUNK {
         first.len() as u64
     } else {
         metadata.len()
     };
     let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; READ_CHUNK];
         let count = file.read(&mut buffer).await?;
         buffer.truncate(count);
         Ok::<_, io::Error>((count > 0).then(|| (Bytes::from(buffer), file)))
@@ -89,7 +89,7 @@ pub(super) async fn download(
 }
 
 pub(super) async fn upload(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     Parameters(query): Parameters<FileQuery>,
     request: Request,
 ) -> Result<Json<Vec<Value>>, ApiError> {
@@ -116,7 +116,7 @@ pub(super) async fn upload(
 }
 
 async fn upload_form(
-    sandbox: &Arc<Sandbox>,
+    sandbox: &Arc<LocalSandbox>,
     query: &FileQuery,
     request: Request,
 ) -> Result<Json<Vec<Value>>, ApiError> {
@@ -178,7 +178,11 @@ async fn store(
         target.make_parents()?;
         let aside = target.beside(&format!(".upload-{}", identity::short_id('u')))?;
         let file = aside.create()?;
-        Ok((target, Aside(aside), tokio::fs::File::from_std(file)))
+        Ok((
+            target,
+            TemporaryUpload(aside),
+            tokio::fs::File::from_std(file),
+        ))
     });
     let (target, aside, mut file) = opened.await.map_err(failed)?;
     let mut unpacking = gzip.then(Unpacking::default);
@@ -210,9 +214,9 @@ async fn store(
             file.set_permissions(old.permissions())?;
         }
         drop(file);
-        std::fs::rename(aside.0.place()?, target.place()?)?;
+        std::fs::rename(aside.0.host_path()?, target.host_path()?)?;
         // It may be a program that the caller runs next.
-        processes::settle();
+        processes::wait_for_starts();
         Ok(())
     });
     placed.await.map_err(failed)
@@ -228,11 +232,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A file that is removed unless it was renamed away.
-struct Aside(ConfinedPath);
+struct TemporaryUpload(ConfinedPath);
 
-impl Drop for Aside {
+impl Drop for TemporaryUpload {
     fn drop(&mut self) {
-        let _ = self.0.place().and_then(std::fs::remove_file);
+        let _ = self.0.host_path().and_then(std::fs::remove_file);
     }
 }
 
@@ -306,8 +310,12 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-async fn locate(sandbox: &Arc<Sandbox>, user: &str, path: &str) -> Result<ConfinedPath, ApiError> {
-    let root = sandbox.enclosure.root();
+async fn locate(
+    sandbox: &Arc<LocalSandbox>,
+    user: &str,
+    path: &str,
+) -> Result<ConfinedPath, ApiError> {
+    let root = sandbox.sandbox_processes.root();
     let environment = user_environment(user);
     let home = environment
         .get("HOME")

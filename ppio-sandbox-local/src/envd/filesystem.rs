@@ -11,12 +11,12 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, Call, Code, ConnectError};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
 use super::entry::{describe, io_error, locate};
 use super::watch;
 use crate::files::{ConfinedPath, LastLink, OpenDirectory};
 use crate::http::PathParameters;
-use crate::sandbox::Sandbox;
+use crate::sandbox::LocalSandbox;
 
 /// Of one listing.
 const MAX_ENTRIES: usize = 100_000;
@@ -44,9 +44,9 @@ struct ListRequest {
 }
 
 pub(super) async fn call(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     PathParameters(method): PathParameters<String>,
-    call: Call,
+    call: ConnectCall,
 ) -> Response {
     let streaming = call.is_streaming();
     if method == "WatchDir" {
@@ -60,12 +60,12 @@ pub(super) async fn call(
         Ok(Err(error)) => connect::refuse(streaming, error),
         Err(_) => connect::refuse(
             streaming,
-            ConnectError::new(Code::Internal, "the call was cut off"),
+            ConnectError::new(ConnectCode::Internal, "the call was cut off"),
         ),
     }
 }
 
-fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Value, ConnectError> {
     match method {
         "Stat" => {
             let path = locate(
@@ -103,13 +103,13 @@ fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectE
         "GetWatcherEvents" => watch::fetch(sandbox, call),
         "RemoveWatcher" => watch::remove(sandbox, call),
         other => Err(ConnectError::new(
-            Code::Unimplemented,
+            ConnectCode::Unimplemented,
             format!("there is no filesystem.Filesystem/{other}"),
         )),
     }
 }
 
-fn list(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+fn list(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: ListRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let mut entries = Vec::new();
@@ -158,14 +158,14 @@ fn make_directory(path: &mut ConfinedPath) -> io::Result<Value> {
     Ok(json!({ "entry": describe(path)? }))
 }
 
-fn rename(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+fn rename(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: MoveRequest = call.message()?;
     let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
     let mut destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
     let mut moved = || {
         source.metadata()?;
         destination.make_parents()?;
-        fs::rename(source.place()?, destination.place()?)?;
+        fs::rename(source.host_path()?, destination.host_path()?)?;
         describe(&destination)
     };
     moved()
@@ -181,8 +181,8 @@ fn remove(path: &ConfinedPath) -> io::Result<()> {
         ));
     }
     if path.metadata()?.is_dir() {
-        fs::remove_dir_all(path.place()?)
+        fs::remove_dir_all(path.host_path()?)
     } else {
-        fs::remove_file(path.place()?)
+        fs::remove_file(path.host_path()?)
     }
 }

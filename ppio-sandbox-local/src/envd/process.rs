@@ -11,11 +11,11 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, Call, Code, ConnectError};
-use super::process_selector::{Pty, Selected, Selector, find};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
+use super::process_selector::{Pty, SelectedProcess, Selector, find};
 use super::process_stream;
 use crate::http::PathParameters;
-use crate::sandbox::Sandbox;
+use crate::sandbox::LocalSandbox;
 
 #[derive(Debug, Deserialize)]
 struct SignalRequest {
@@ -26,11 +26,11 @@ struct SignalRequest {
 #[derive(Debug, Deserialize)]
 struct InputRequest {
     process: Selector,
-    input: Input,
+    input: ProcessInput,
 }
 
 #[derive(Debug, Deserialize)]
-struct Input {
+struct ProcessInput {
     #[serde(alias = "pty")]
     stdin: String,
 }
@@ -42,9 +42,9 @@ struct UpdateRequest {
 }
 
 pub(super) async fn call(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     PathParameters(method): PathParameters<String>,
-    call: Call,
+    call: ConnectCall,
 ) -> Response {
     let streaming = call.is_streaming();
     let answer = match method.as_str() {
@@ -57,7 +57,11 @@ pub(super) async fn call(
     answer.unwrap_or_else(|error| connect::refuse(streaming, error))
 }
 
-async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+async fn unary(
+    sandbox: &LocalSandbox,
+    method: &str,
+    call: &ConnectCall,
+) -> Result<Value, ConnectError> {
     match method {
         "List" => return Ok(list(sandbox)),
         "SendSignal" => {
@@ -66,7 +70,7 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
             find(sandbox, &request.process)?
                 .signal(signal)
                 .map_err(|error| {
-                    ConnectError::new(Code::Internal, format!("failed to signal: {error}"))
+                    ConnectError::new(ConnectCode::Internal, format!("failed to signal: {error}"))
                 })?;
         }
         "SendInput" => {
@@ -79,13 +83,13 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
                 .await
                 .map_err(|error| {
                     ConnectError::new(
-                        Code::FailedPrecondition,
+                        ConnectCode::FailedPrecondition,
                         format!("failed to write to the process: {error}"),
                     )
                 })?;
         }
         "CloseStdin" => {
-            let request: Selected = call.message()?;
+            let request: SelectedProcess = call.message()?;
             find(sandbox, &request.process)?.close_input().await;
         }
         "Update" => {
@@ -94,18 +98,18 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
             if let Some(size) = request.pty.and_then(|pty| pty.size) {
                 let terminal = process.terminal.as_ref().ok_or_else(|| {
                     ConnectError::new(
-                        Code::FailedPrecondition,
+                        ConnectCode::FailedPrecondition,
                         "the process has no terminal to resize",
                     )
                 })?;
                 terminal.resize(size.cols, size.rows).map_err(|error| {
-                    ConnectError::new(Code::Internal, format!("failed to resize: {error}"))
+                    ConnectError::new(ConnectCode::Internal, format!("failed to resize: {error}"))
                 })?;
             }
         }
         other => {
             return Err(ConnectError::new(
-                Code::Unimplemented,
+                ConnectCode::Unimplemented,
                 format!("there is no process.Process/{other}"),
             ));
         }
@@ -113,7 +117,7 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
     Ok(json!({}))
 }
 
-fn list(sandbox: &Sandbox) -> Value {
+fn list(sandbox: &LocalSandbox) -> Value {
     let processes: Vec<_> = sandbox
         .processes
         .list()

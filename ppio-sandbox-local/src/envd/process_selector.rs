@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::connect::ConnectError;
-use crate::sandbox::{Process, Sandbox};
+use crate::sandbox::{LocalSandbox, Process};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Selector {
@@ -14,22 +14,25 @@ pub(super) struct Selector {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Selected {
+pub(super) struct SelectedProcess {
     pub(super) process: Selector,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Pty {
-    pub(super) size: Option<Size>,
+    pub(super) size: Option<PtySize>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Size {
+pub(super) struct PtySize {
     pub(super) cols: u16,
     pub(super) rows: u16,
 }
 
-pub(super) fn find(sandbox: &Sandbox, selector: &Selector) -> Result<Arc<Process>, ConnectError> {
+pub(super) fn find(
+    sandbox: &LocalSandbox,
+    selector: &Selector,
+) -> Result<Arc<Process>, ConnectError> {
     match (selector.pid, &selector.tag) {
         (Some(pid), _) => sandbox
             .processes

@@ -33,11 +33,11 @@ fn copy_level(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) -> i
         return copy_directory(source, target, level);
     }
     match target.metadata() {
-        Ok(old) if !old.is_dir() => fs::remove_file(target.place()?)?,
+        Ok(old) if !old.is_dir() => fs::remove_file(target.host_path()?)?,
         _ => {}
     }
     if metadata.is_symlink() {
-        return target.make_link(&fs::read_link(source.place()?)?);
+        return target.make_link(&fs::read_link(source.host_path()?)?);
     }
     // Sockets, pipes and devices are of no use in a template.
     if metadata.is_file() {
@@ -50,7 +50,7 @@ fn copy_directory(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) 
     let from = OpenDirectory::open(source)?;
     let old = target.metadata();
     if old.as_ref().is_ok_and(fs::Metadata::is_symlink) {
-        fs::remove_file(target.place()?)?;
+        fs::remove_file(target.host_path()?)?;
     }
     let is_new = !old.is_ok_and(|old| old.is_dir());
     if is_new {
@@ -64,8 +64,8 @@ fn copy_directory(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) 
     }
     if is_new {
         // Last, and through the descriptor: it may take the right to write.
-        let mode = fs::metadata(from.place())?.permissions().mode() & PERMISSIONS;
-        fs::set_permissions(to.place(), fs::Permissions::from_mode(mode))?;
+        let mode = fs::metadata(from.host_path())?.permissions().mode() & PERMISSIONS;
+        fs::set_permissions(to.host_path(), fs::Permissions::from_mode(mode))?;
     }
     Ok(())
 }

@@ -92,20 +92,20 @@ pub(crate) fn confine(
         path: absolute.display().to_string(),
         source: error.into(),
     };
-    let mut walk = Walk::start(root).map_err(failed)?;
+    let mut walk = PathWalk::start(root).map_err(failed)?;
     let mut links = 0;
     let mut pending: VecDeque<_> = parts(&absolute).collect();
     while let Some(part) = pending.pop_front() {
         let target = match part {
-            Part::Root => {
+            PathPart::Root => {
                 walk.restart().map_err(failed)?;
                 None
             }
-            Part::Parent => {
+            PathPart::Parent => {
                 walk.ascend().map_err(failed)?;
                 None
             }
-            Part::Name(name) => {
+            PathPart::Name(name) => {
                 let follow = last == LastLink::Follow || !pending.is_empty();
                 walk.descend(name, follow).map_err(failed)?
             }
@@ -124,17 +124,17 @@ pub(crate) fn confine(
 }
 
 #[derive(Debug)]
-enum Part {
+enum PathPart {
     Root,
     Parent,
     Name(OsString),
 }
 
-fn parts(path: &Path) -> impl DoubleEndedIterator<Item = Part> {
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathPart> {
     path.components().filter_map(|component| match component {
-        Component::RootDir => Some(Part::Root),
-        Component::ParentDir => Some(Part::Parent),
-        Component::Normal(name) => Some(Part::Name(name.to_owned())),
+        Component::RootDir => Some(PathPart::Root),
+        Component::ParentDir => Some(PathPart::Parent),
+        Component::Normal(name) => Some(PathPart::Name(name.to_owned())),
         Component::CurDir | Component::Prefix(_) => None,
     })
 }
@@ -145,7 +145,7 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = Part> {
 /// `openat2` with `RESOLVE_IN_ROOT` walks as safely, but only to what exists, and it does not tell
 /// in which directory it found the last name, which renaming, removing and creating need. It is
 /// also missing from older kernels and refused by container profiles that do not know it.
-struct Walk {
+struct PathWalk {
     root: Arc<OwnedFd>,
     names: Vec<OsString>,
     parent: Arc<OwnedFd>,
@@ -155,13 +155,13 @@ struct Walk {
 }
 
 /// A place to look from, not to read: also what may not be read can be passed through.
-const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-impl Walk {
+impl PathWalk {
     fn start(root: &Path) -> rustix::io::Result<Self> {
         let root = Arc::new(rustix::fs::open(
             root,
-            LOOK | OFlags::DIRECTORY,
+            PATH_ONLY | OFlags::DIRECTORY,
             Mode::empty(),
         )?);
         Ok(Self {
@@ -176,7 +176,7 @@ impl Walk {
     fn restart(&mut self) -> rustix::io::Result<()> {
         self.names.clear();
         self.missing.clear();
-        self.find_again()
+        self.reopen()
     }
 
     fn ascend(&mut self) -> rustix::io::Result<()> {
@@ -184,16 +184,21 @@ impl Walk {
             return Ok(());
         }
         self.names.pop();
-        self.find_again()
+        self.reopen()
     }
 
     /// Walks the names once more: to hold every directory open on the way would cost a descriptor
     /// for each, and `..` of the operating system may lead out.
-    fn find_again(&mut self) -> rustix::io::Result<()> {
+    fn reopen(&mut self) -> rustix::io::Result<()> {
         self.parent = Arc::clone(&self.root);
         self.here = Arc::clone(&self.root);
         for name in std::mem::take(&mut self.names) {
-            let next = openat(&self.here, &name, LOOK | OFlags::DIRECTORY, Mode::empty())?;
+            let next = openat(
+                &self.here,
+                &name,
+                PATH_ONLY | OFlags::DIRECTORY,
+                Mode::empty(),
+            )?;
             self.enter(name, next);
         }
         Ok(())
@@ -210,7 +215,7 @@ impl Walk {
             self.missing.push(name);
             return Ok(None);
         }
-        let next = match openat(&self.here, &name, LOOK, Mode::empty()) {
+        let next = match openat(&self.here, &name, PATH_ONLY, Mode::empty()) {
             Ok(next) => next,
             // The rest does not exist yet; whoever uses the path will say so.
             Err(Errno::NOENT | Errno::NOTDIR) => {
@@ -247,7 +252,7 @@ impl Walk {
 impl ConfinedPath {
     /// A path for calls of this process that do not follow a link at its end. It is good as long
     /// as `self` is.
-    pub(crate) fn place(&self) -> io::Result<PathBuf> {
+    pub(crate) fn host_path(&self) -> io::Result<PathBuf> {
         let directory = in_proc(&*self.directory);
         match &*self.rest {
             [] => Ok(directory),
@@ -264,7 +269,7 @@ impl ConfinedPath {
 
     /// What is there; of a link the link itself.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
-        fs::symlink_metadata(self.place()?)
+        fs::symlink_metadata(self.host_path()?)
     }
 
     /// Opens a file or a directory for reading, and never waits for somebody to write.
@@ -272,7 +277,12 @@ impl ConfinedPath {
         let name = match &*self.rest {
             [] => OsStr::new("."),
             [name] => name,
-            _ => return Err(self.place().err().unwrap_or_else(|| Errno::NOENT.into())),
+            _ => {
+                return Err(self
+                    .host_path()
+                    .err()
+                    .unwrap_or_else(|| Errno::NOENT.into()));
+            }
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&*self.directory, name, flags, Mode::empty()) {
@@ -292,7 +302,7 @@ impl ConfinedPath {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(self.place()?)?;
+            .open(self.host_path()?)?;
         Owner::of(&*self.directory)?.give(&file)?;
         Ok(file)
     }
@@ -306,7 +316,7 @@ impl ConfinedPath {
                 Err(Errno::EXIST) => openat(
                     &*self.directory,
                     name,
-                    LOOK | OFlags::DIRECTORY,
+                    PATH_ONLY | OFlags::DIRECTORY,
                     Mode::empty(),
                 )?,
                 made => made?,
@@ -330,7 +340,7 @@ impl ConfinedPath {
 
     /// Makes a symbolic link to `target`, which is not looked at.
     pub(crate) fn make_link(&self, target: &Path) -> io::Result<()> {
-        std::os::unix::fs::symlink(target, self.place()?)
+        std::os::unix::fs::symlink(target, self.host_path()?)
     }
 
     /// A file or directory of this machine, links on the way followed, under its own name.
@@ -353,7 +363,7 @@ impl ConfinedPath {
     /// Another name in the same directory.
     pub(crate) fn beside(&self, name: &str) -> io::Result<Self> {
         // Refuses what has no directory yet.
-        self.place()?;
+        self.host_path()?;
         Ok(Self {
             inside: self.inside.with_file_name(name),
             directory: Arc::clone(&self.directory),
@@ -404,13 +414,13 @@ impl OpenDirectory {
     }
 
     /// A path of this process that leads there for as long as `self` lives.
-    pub(crate) fn place(&self) -> PathBuf {
+    pub(crate) fn host_path(&self) -> PathBuf {
         in_proc(&*self.file)
     }
 
     /// What is in it, by name.
     pub(crate) fn entries(&self) -> io::Result<Vec<ConfinedPath>> {
-        let mut names = fs::read_dir(self.place())?
+        let mut names = fs::read_dir(self.host_path())?
             .map(|entry| entry.map(|entry| entry.file_name()))
             .collect::<io::Result<Vec<_>>>()?;
         names.sort();
@@ -422,7 +432,7 @@ impl OpenDirectory {
 /// may put something else in its place at any time, but no directory that is not the sandbox's.
 fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
-    let made = openat(parent, name, LOOK | OFlags::DIRECTORY, Mode::empty())?;
+    let made = openat(parent, name, PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
     let given = Owner::of(parent).and_then(|owner| owner.give(&made));
     given.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(made)

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(directory)?;
+            make_writable(directory)?;
             fs::remove_dir_all(directory)
         }
         removed => removed,
@@ -35,11 +35,11 @@ pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn open_up(directory: &Path) -> io::Result<()> {
+fn make_writable(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     for entry in entries(directory)? {
         if fs::symlink_metadata(&entry)?.is_dir() {
-            open_up(&entry)?;
+            make_writable(&entry)?;
         }
     }
     Ok(())

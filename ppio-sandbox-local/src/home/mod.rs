@@ -76,7 +76,7 @@ impl Home {
         let all_runs = path.join("run");
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
         forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
-        processes::sweep_all(&all_runs).map_err(Error::home(&all_runs))?;
+        processes::clean_up_all_runs(&all_runs).map_err(Error::home(&all_runs))?;
         let id = identity::short_id('r');
         let entry = all_runs.join(&id);
         let (run, link) = match placement {

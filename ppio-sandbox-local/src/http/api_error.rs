@@ -14,7 +14,7 @@ pub(crate) struct ApiError {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ApiErrorBody<'a> {
     code: u16,
     message: &'a str,
 }
@@ -46,7 +46,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ApiErrorBody {
             code: self.status.as_u16(),
             message: &self.message,
         };

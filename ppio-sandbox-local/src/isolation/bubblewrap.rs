@@ -20,17 +20,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::interface::{InitFuture, Isolation, Launch, Run};
+use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture};
 use super::kind::IsolationKind;
-use super::launcher::Place;
-use super::namespaces::Init;
-use super::root::make_place;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
+use super::root::make_mount_point;
 use super::search_path::{DEFAULT_PATH, search_path};
-use super::shims::STAND_INS;
+use super::shims::SHIMS_DIRECTORY;
 use super::system_files::SystemFiles;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::Owner;
-use crate::processes::{self, Programs};
+use crate::processes::{self, SystemPrograms};
 
 /// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
 /// ([`SystemFiles`]), everything else is hidden.
@@ -48,8 +48,8 @@ const MASKED: &[&str] = &[
 ];
 /// Reports on standard error that the namespaces stand, then lives until the platform lets go of
 /// the pipe.
-const INIT: &str = "echo ready >&2; read -r _";
-const START_DEADLINE: Duration = Duration::from_secs(10);
+const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
+const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
 /// What a sandbox sees as `/dev/shm` where `bwrap` cannot limit the size of one in memory.
@@ -69,8 +69,8 @@ pub(crate) struct Directories<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Bubblewrap {
-    programs: Programs,
+pub(crate) struct BubblewrapIsolation {
+    programs: SystemPrograms,
     bwrap: PathBuf,
     nsenter: PathBuf,
     unshare: PathBuf,
@@ -83,14 +83,14 @@ pub(crate) struct Bubblewrap {
     sizes: bool,
 }
 
-impl Bubblewrap {
+impl BubblewrapIsolation {
     /// Finds the programs it needs, or says which one is missing.
     pub(crate) fn new(
         exposed: &[PathBuf],
         directories: &Directories<'_>,
-        programs: Programs,
+        programs: SystemPrograms,
     ) -> Result<Self, String> {
-        let bwrap = processes::find("bwrap")?;
+        let bwrap = processes::find_program("bwrap")?;
         let help = std::process::Command::new(&bwrap)
             .arg("--help")
             .env_clear()
@@ -102,8 +102,8 @@ impl Bubblewrap {
         let mut bubblewrap = Self {
             programs,
             bwrap,
-            nsenter: processes::find("nsenter")?,
-            unshare: processes::find("unshare")?,
+            nsenter: processes::find_program("nsenter")?,
+            unshare: processes::find_program("unshare")?,
             exposed: exposed.to_vec(),
             home: directories.home.to_owned(),
             system_files,
@@ -117,7 +117,7 @@ impl Bubblewrap {
     }
 
     fn mounts(&self) -> Vec<OsString> {
-        let mut arguments = Arguments::default();
+        let mut arguments = BwrapArguments::default();
         for name in SYSTEM {
             let path = Path::new("/").join(name);
             if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
@@ -156,30 +156,30 @@ impl Bubblewrap {
                 Ok(found) if found.is_symlink() => {
                     replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
                 }
-                Ok(_) => make_place(root, &system, true, owner)?,
+                Ok(_) => make_mount_point(root, &system, true, owner)?,
                 // The machine has none, and programs would look there for the loader.
                 Err(_) => remove(&root.join(name))?,
             }
         }
         if !self.sizes {
-            make_place(root, Path::new(SHARED_DIRECTORY), true, owner)?;
+            make_mount_point(root, Path::new(SHARED_DIRECTORY), true, owner)?;
         }
         for name in MOUNTED {
-            make_place(root, Path::new(name), true, owner)?;
+            make_mount_point(root, Path::new(name), true, owner)?;
         }
         for path in &self.exposed {
             let is_mounted = |name: &&str| path.starts_with(Path::new("/").join(name));
             if !SYSTEM.iter().chain(MOUNTED).any(is_mounted) {
-                make_place(root, path, path.is_dir(), owner)?;
+                make_mount_point(root, path, path.is_dir(), owner)?;
             }
         }
         Ok(())
     }
 
-    fn arguments(&self, place: &Place) -> Vec<OsString> {
-        let root = place.root();
-        let mut arguments = Arguments::default();
-        processes::push(
+    fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
+        let root = launcher.root();
+        let mut arguments = BwrapArguments::default();
+        processes::push_program(
             &mut arguments.0,
             &self.bwrap,
             [
@@ -197,7 +197,7 @@ impl Bubblewrap {
             "--cap-drop",
             "ALL",
         ]);
-        match place.user() {
+        match launcher.user() {
             Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
             // The terminals of a sandbox need a root to belong to, and its first process the right
             // to make the inner namespace of that.
@@ -214,7 +214,7 @@ impl Bubblewrap {
         arguments.mount("--bind", &root, Path::new("/"));
         arguments.0.extend(self.mounts.iter().cloned());
         if self.sizes {
-            let size = match place.limits().memory_bytes {
+            let size = match launcher.limits().memory_bytes {
                 0 => SHARED_MEMORY,
                 memory => memory,
             };
@@ -228,19 +228,19 @@ impl Bubblewrap {
             );
         }
         arguments.add(&["--"]);
-        if let Some(user) = place.user() {
-            processes::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
-            arguments.0.extend(processes::become_user(user));
+        if let Some(user) = launcher.user() {
+            processes::push_program(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
+            arguments.0.extend(processes::unprivileged_user(user));
             arguments.add(&["--"]);
         } else {
-            processes::push(&mut arguments.0, &self.unshare, ["--user"]);
+            processes::push_program(&mut arguments.0, &self.unshare, ["--user"]);
             arguments.add(&[
                 format!("--map-user={INNER_USER}"),
                 format!("--map-group={INNER_USER}"),
                 "--".to_owned(),
             ]);
         }
-        arguments.add(&["/bin/sh", "-c", INIT]);
+        arguments.add(&["/bin/sh", "-c", INIT_SCRIPT]);
         arguments.0
     }
 }
@@ -266,9 +266,9 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 #[derive(Default)]
-struct Arguments(Vec<OsString>);
+struct BwrapArguments(Vec<OsString>);
 
-impl Arguments {
+impl BwrapArguments {
     fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
         self.0.extend(
             arguments
@@ -282,12 +282,12 @@ impl Arguments {
     }
 }
 
-impl Isolation for Bubblewrap {
+impl Isolation for BubblewrapIsolation {
     fn kind(&self) -> IsolationKind {
         IsolationKind::Bubblewrap
     }
 
-    fn programs(&self) -> &Programs {
+    fn programs(&self) -> &SystemPrograms {
         &self.programs
     }
 
@@ -295,11 +295,11 @@ impl Isolation for Bubblewrap {
         user.id().is_some() || kernel() >= COUNTS_BY_NAMESPACE
     }
 
-    fn start<'a>(&'a self, place: &'a Place) -> InitFuture<'a> {
+    fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a> {
         Box::pin(async move {
             self.system_files.refresh();
-            self.prepare(&place.root(), place.owner())?;
-            let mut command = place.command(self.arguments(place), false);
+            self.prepare(&launcher.root(), launcher.owner())?;
+            let mut command = launcher.command(self.arguments(launcher), false);
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -307,16 +307,16 @@ impl Isolation for Bubblewrap {
             let mut child = processes::spawn(&mut command)?;
             let started = async {
                 let first = read_pid(&mut child).await?;
-                let joined = match place.user() {
+                let joined = match launcher.user() {
                     Some(_) => first,
                     None => *processes::children_of(first)?
                         .first()
                         .ok_or_else(|| io::Error::other("the sandbox's first process is gone"))?,
                 };
-                Init::hold(first, joined)
+                Namespaces::open(first, joined)
             };
-            match tokio::time::timeout(START_DEADLINE, started).await {
-                Ok(Ok(init)) => Ok(Some((init, child))),
+            match tokio::time::timeout(BWRAP_START_TIMEOUT, started).await {
+                Ok(Ok(namespaces)) => Ok(Some((namespaces, child))),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -326,26 +326,31 @@ impl Isolation for Bubblewrap {
         })
     }
 
-    fn launch(&self, place: &Place, init: Option<&Init>, run: &Run) -> Launch {
-        let mut entering = Arguments::default();
-        if let Some(init) = init {
-            processes::push(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand {
+        let mut entering = BwrapArguments::default();
+        if let Some(namespaces) = namespaces {
+            processes::push_program(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
-            if let Some(user) = place.user() {
+            if let Some(user) = launcher.user() {
                 // Open files instead of a process id, which is another's once the process is gone.
                 entering.add(&[
-                    format!("--mount={}", init.mount.path()),
-                    format!("--pid={}", init.pid.path()),
-                    format!("--ipc={}", init.ipc.path()),
-                    format!("--uts={}", init.uts.path()),
+                    format!("--mount={}", namespaces.mount.path()),
+                    format!("--pid={}", namespaces.pid.path()),
+                    format!("--ipc={}", namespaces.ipc.path()),
+                    format!("--uts={}", namespaces.uts.path()),
                     format!("--setuid={user}"),
                     format!("--setgid={user}"),
                     "--".to_owned(),
                 ]);
             } else {
                 entering.add(&[
-                    format!("--user={}", init.user.path()),
+                    format!("--user={}", namespaces.user.path()),
                     "--preserve-credentials".to_owned(),
                     "--".to_owned(),
                 ]);
@@ -354,15 +359,15 @@ impl Isolation for Bubblewrap {
                 // process that took the number of one that is gone cannot be entered from it.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts", "--target"]);
-                entering.add(&[init.joined.to_string(), "--".to_owned()]);
+                entering.add(&[namespaces.joined.to_string(), "--".to_owned()]);
             }
         }
         let mut variables = run.environment.clone();
         let own = variables.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-        let path = search_path(Path::new(STAND_INS), &self.exposed, own);
+        let path = search_path(Path::new(SHIMS_DIRECTORY), &self.exposed, own);
         variables.insert("PATH".into(), path);
         let program = std::iter::once(&run.program).chain(&run.arguments);
-        Launch {
+        HostCommand {
             entering: entering.0,
             enters_namespaces: true,
             program: program.map(OsString::from).collect(),

@@ -7,21 +7,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::limits::{Limits, MAX_TASKS};
+use super::limits::{MAX_TASKS, SandboxLimits};
 use crate::identity;
 
 /// How long the kernel may take to freeze or to end the processes of a cgroup.
-const SETTLE: Duration = Duration::from_secs(5);
+const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {
     path: PathBuf,
-    controllers: Controllers,
+    controllers: CgroupControllers,
 }
 
 /// The limits that the kernel enforces in the cgroups of sandboxes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Controllers {
+pub(crate) struct CgroupControllers {
     pub(crate) memory: bool,
     pub(crate) cpu: bool,
     pub(crate) pids: bool,
@@ -53,18 +53,18 @@ impl CgroupParent {
         }
         let mut parent = Self {
             path,
-            controllers: Controllers::default(),
+            controllers: CgroupControllers::default(),
         };
         parent.controllers = parent.probe().unwrap_or_default();
         Some(parent)
     }
 
     /// Sets every limit of a throw-away cgroup and reports which writes the kernel accepts.
-    fn probe(&self) -> io::Result<Controllers> {
+    fn probe(&self) -> io::Result<CgroupControllers> {
         let path = self.path.join("probe");
         fs::create_dir(&path)?;
         let accepts = |file: &str, limit: &str| fs::write(path.join(file), limit).is_ok();
-        let controllers = Controllers {
+        let controllers = CgroupControllers {
             memory: accepts("memory.max", "max"),
             cpu: accepts("cpu.max", "max"),
             pids: accepts("pids.max", "max"),
@@ -74,7 +74,7 @@ impl CgroupParent {
     }
 
     /// The limits that hold in every cgroup that [`CgroupParent::child`] makes.
-    pub(crate) fn controllers(&self) -> Controllers {
+    pub(crate) fn controllers(&self) -> CgroupControllers {
         self.controllers
     }
 
@@ -83,7 +83,7 @@ impl CgroupParent {
     }
 
     /// Makes the cgroup of one sandbox.
-    pub(crate) fn child(&self, name: &str, limits: Limits) -> io::Result<Cgroup> {
+    pub(crate) fn child(&self, name: &str, limits: SandboxLimits) -> io::Result<Cgroup> {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
         let cgroup = Cgroup { path };
@@ -92,7 +92,7 @@ impl CgroupParent {
     }
 
     /// Writes the limits that [`CgroupParent::probe`] found to be enforced.
-    fn apply(&self, cgroup: &Cgroup, limits: Limits) -> io::Result<()> {
+    fn apply(&self, cgroup: &Cgroup, limits: SandboxLimits) -> io::Result<()> {
         let write = |file: &str, limit: String| {
             let path = cgroup.path.join(file);
             fs::write(&path, &limit).map_err(|error| {
@@ -162,7 +162,7 @@ impl Cgroup {
     }
 
     async fn wait_for(&self, event: &str) -> io::Result<()> {
-        let deadline = Instant::now() + SETTLE;
+        let deadline = Instant::now() + CGROUP_EVENT_TIMEOUT;
         let mut pause = Duration::from_micros(200);
         loop {
             let events = fs::read_to_string(self.path.join("cgroup.events"))?;
@@ -170,7 +170,8 @@ impl Cgroup {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message = format!("the kernel did not report `{event}` within {SETTLE:?}");
+                let message =
+                    format!("the kernel did not report `{event}` within {CGROUP_EVENT_TIMEOUT:?}");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             tokio::time::sleep(pause).await;

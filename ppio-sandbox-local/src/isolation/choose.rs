@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use super::bubblewrap::{Bubblewrap, Directories};
+use super::bubblewrap::{BubblewrapIsolation, Directories};
 use super::cgroup::CgroupParent;
-use super::interface::{Isolation, Run};
+use super::interface::{Isolation, SandboxCommand};
 use super::kind::IsolationKind;
-use super::limits::{self, Limits};
-use super::process_group::ProcessGroup;
+use super::limits::{self, SandboxLimits};
+use super::process_group::ProcessGroupIsolation;
 use super::root::{prepare_directory, prepare_root};
-use super::sandbox_processes::Enclosure;
+use super::sandbox_processes::SandboxProcesses;
 use super::unenforced::Substitutes;
-use super::users::{SandboxUser, Users};
+use super::users::{SandboxUser, UserPool};
 use crate::files::every_user_passes;
-use crate::processes::{Programs, spawn};
+use crate::processes::{SystemPrograms, spawn};
 
 /// An isolation that ran a trial sandbox.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct ChosenIsolation {
     pub(crate) isolation: Arc<dyn Isolation>,
     pub(crate) substitutes: Substitutes,
 }
@@ -38,19 +38,19 @@ pub(crate) async fn choose(
     wanted: Option<IsolationKind>,
     exposed: &[PathBuf],
     directories: Directories<'_>,
-    users: &Users,
+    users: &UserPool,
     cgroup: Option<&CgroupParent>,
-) -> Result<Chosen, NoIsolation> {
+) -> Result<ChosenIsolation, NoIsolation> {
     let failed = |kind| move |reason| NoIsolation { kind, reason };
     let kind = wanted.unwrap_or(IsolationKind::ProcessGroup);
-    let programs = Programs::find().map_err(failed(kind))?;
-    let try_out = |isolation: Arc<dyn Isolation>| {
+    let programs = SystemPrograms::find().map_err(failed(kind))?;
+    let run_trial = |isolation: Arc<dyn Isolation>| {
         let user = users.take().map_err(|error| error.to_string());
-        async move { try_out(isolation, directories.run, cgroup, user?).await }
+        async move { run_trial(isolation, directories.run, cgroup, user?).await }
     };
     if wanted != Some(IsolationKind::ProcessGroup) {
-        let trial = match Bubblewrap::new(exposed, &directories, programs.clone()) {
-            Ok(bubblewrap) => try_out(Arc::new(bubblewrap)).await,
+        let trial = match BubblewrapIsolation::new(exposed, &directories, programs.clone()) {
+            Ok(bubblewrap) => run_trial(Arc::new(bubblewrap)).await,
             Err(reason) => Err(reason),
         };
         match (trial, wanted) {
@@ -70,46 +70,46 @@ pub(crate) async fn choose(
             );
         }
     }
-    try_out(Arc::new(ProcessGroup::new(exposed, programs)))
+    run_trial(Arc::new(ProcessGroupIsolation::new(exposed, programs)))
         .await
         .map_err(failed(IsolationKind::ProcessGroup))
 }
 
 /// Runs one command in a throw-away sandbox: being installed does not mean being allowed. What it
 /// prints tells which limits hold.
-async fn try_out(
+async fn run_trial(
     isolation: Arc<dyn Isolation>,
     run_directory: &Path,
     cgroup: Option<&CgroupParent>,
     user: SandboxUser,
-) -> Result<Chosen, String> {
+) -> Result<ChosenIsolation, String> {
     let directory = run_directory.join("trial");
     let outcome = async {
         prepare_directory(&directory, &user)?;
         prepare_root(&directory.join("root"), user.owner())?;
         let has_taskset = isolation.programs().taskset.is_some();
         let counts = isolation.counts_processes(&user);
-        let enclosure = Enclosure::open(
+        let sandbox_processes = SandboxProcesses::open(
             Arc::clone(&isolation),
             directory.clone(),
             cgroup,
-            Limits::default(),
+            SandboxLimits::default(),
             user,
         )
         .await?;
-        let run = Run {
+        let run = SandboxCommand {
             program: "/bin/cat".into(),
             arguments: vec!["/proc/self/limits".into()],
             directory: "/".into(),
-            ..Run::default()
+            ..SandboxCommand::default()
         };
-        let mut command = enclosure.command(&run);
+        let mut command = sandbox_processes.command(&run);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = match spawn(&mut command) {
             Ok(child) => child.wait_with_output().await,
             Err(error) => Err(error),
         };
-        enclosure.kill().await?;
+        sandbox_processes.kill().await?;
         let output = output?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -124,7 +124,7 @@ async fn try_out(
     .await;
     let _ = std::fs::remove_dir_all(&directory);
     let substitutes = outcome.map_err(|error| error.to_string())?;
-    Ok(Chosen {
+    Ok(ChosenIsolation {
         isolation,
         substitutes,
     })

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use super::kind::IsolationKind;
-use super::launcher::Place;
-use super::namespaces::Init;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
 use super::users::SandboxUser;
-use crate::processes::Programs;
+use crate::processes::SystemPrograms;
 
 /// A command to run in a sandbox, in the sandbox's terms.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Run {
+pub(crate) struct SandboxCommand {
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub(crate) struct Run {
 
 /// The same command in this machine's terms.
 #[derive(Debug)]
-pub(crate) struct Launch {
+pub(crate) struct HostCommand {
     /// The programs on the way in, with their arguments. Nothing in them is the caller's.
     pub(crate) entering: Vec<OsString>,
     /// Whether they lead into a process namespace.
@@ -40,22 +40,28 @@ pub(crate) struct Launch {
     pub(crate) directory: PathBuf,
 }
 
-pub(crate) type InitFuture<'a> =
-    Pin<Box<dyn Future<Output = io::Result<Option<(Init, tokio::process::Child)>>> + Send + 'a>>;
+pub(crate) type StartFuture<'a> = Pin<
+    Box<dyn Future<Output = io::Result<Option<(Namespaces, tokio::process::Child)>>> + Send + 'a>,
+>;
 
 /// How a sandbox starts, and how a command gets into it.
 pub(crate) trait Isolation: fmt::Debug + Send + Sync {
     fn kind(&self) -> IsolationKind;
 
     /// The programs that every start goes through.
-    fn programs(&self) -> &Programs;
+    fn programs(&self) -> &SystemPrograms;
 
     /// Whether the kernel counts the processes of a sandbox with this user by themselves.
     fn counts_processes(&self, user: &SandboxUser) -> bool;
 
     /// Starts the process that holds the sandbox's namespaces, where there is one.
-    fn start<'a>(&'a self, place: &'a Place) -> InitFuture<'a>;
+    fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a>;
 
     /// Translates a command for this machine.
-    fn launch(&self, place: &Place, init: Option<&Init>, run: &Run) -> Launch;
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand;
 }

@@ -6,11 +6,11 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::cgroup::{Cgroup, Controllers};
-use super::limits::{Limits, MAX_TASKS};
+use super::cgroup::{Cgroup, CgroupControllers};
+use super::limits::{MAX_TASKS, SandboxLimits};
 use super::users::SandboxUser;
 use crate::files::Owner;
-use crate::processes::{MARK, Programs};
+use crate::processes::{MARK_VARIABLE, SystemPrograms};
 
 /// Puts a process under the sandbox's control *before* it runs anything: it writes down its
 /// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
@@ -18,7 +18,7 @@ use crate::processes::{MARK, Programs};
 ///
 /// Shells do not agree on the letters for processes and file locks. A limit that cannot be set is
 /// one above the limit that holds already; those that matter are read back when the platform starts.
-const ENTER: &str = r#"
+const ENTER_SCRIPT: &str = r#"
 read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
 if [ "$3" -gt 0 ]; then ulimit -d "$3"; fi
@@ -36,22 +36,22 @@ const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// Where a sandbox lives, enough to start a process under its control.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ProcessLauncher {
     pub(super) directory: PathBuf,
     pub(super) cgroup: Option<Cgroup>,
-    pub(super) controllers: Controllers,
-    pub(super) limits: Limits,
-    /// The number that is kept in [`LOCKS`].
+    pub(super) controllers: CgroupControllers,
+    pub(super) limits: SandboxLimits,
+    /// The number that is kept in [`LOCKS_FILE`].
     pub(super) locks: u64,
     /// The processors it may run on, where its cgroup does not limit its share.
     pub(super) processors: Option<String>,
     pub(super) user: SandboxUser,
-    pub(super) programs: Programs,
+    pub(super) programs: SystemPrograms,
     /// Whether the limit of processes counts those of this sandbox alone.
     pub(super) counts_processes: bool,
 }
 
-impl Place {
+impl ProcessLauncher {
     /// The directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.join("root")
@@ -67,7 +67,7 @@ impl Place {
         self.user.owner()
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> SandboxLimits {
         self.limits
     }
 
@@ -101,7 +101,7 @@ impl Place {
         let mut command = Command::new(&self.programs.setsid);
         command
             .args(controls_terminal.then_some("--ctty"))
-            .args(["/bin/sh", "-c", ENTER, "ppio-enter"])
+            .args(["/bin/sh", "-c", ENTER_SCRIPT, "ppio-enter"])
             .arg(&self.directory)
             .arg(cgroup)
             .arg(data_kib.to_string())
@@ -112,7 +112,7 @@ impl Place {
             .args(pinned)
             .args(arguments)
             .env_clear()
-            .env(MARK, &self.directory)
+            .env(MARK_VARIABLE, &self.directory)
             .current_dir("/")
             .stdin(Stdio::null());
         command

@@ -2,7 +2,7 @@
 
 /// What a sandbox may use. Zero means no limit.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
+pub(crate) struct SandboxLimits {
     pub(crate) memory_bytes: u64,
     pub(crate) cpu_count: u32,
 }

@@ -1,7 +1,7 @@
 //! What keeps a sandbox to itself: two implementations behind one small interface.
 //!
 //! [`Isolation`] says how a sandbox starts and how a command gets into it. What both share (the
-//! directory, the process groups, the cgroup, freezing and killing) is [`Enclosure`].
+//! directory, the process groups, the cgroup, freezing and killing) is [`SandboxProcesses`].
 
 mod bubblewrap;
 mod cgroup;
@@ -25,12 +25,12 @@ mod users;
 pub(crate) use bubblewrap::Directories;
 pub(crate) use cgroup::CgroupParent;
 pub(crate) use choose::{NoIsolation, choose};
-pub(crate) use interface::{Isolation, Run};
+pub(crate) use interface::{Isolation, SandboxCommand};
 pub use kind::IsolationKind;
-pub(crate) use limits::Limits;
+pub(crate) use limits::SandboxLimits;
 pub(crate) use root::{prepare_directory, prepare_root};
-pub(crate) use sandbox_processes::Enclosure;
+pub(crate) use sandbox_processes::SandboxProcesses;
 pub(crate) use search_path::DEFAULT_PATH;
 pub use unenforced::UnenforcedLimit;
 pub(crate) use unenforced::unenforced;
-pub(crate) use users::{SandboxUser, Users};
+pub(crate) use users::{SandboxUser, UserPool};

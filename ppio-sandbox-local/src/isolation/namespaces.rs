@@ -9,7 +9,7 @@ use crate::processes;
 
 /// What holds a sandbox's namespaces, for isolations that have them.
 #[derive(Debug)]
-pub(crate) struct Init {
+pub(crate) struct Namespaces {
     /// The first process of the process namespace, as this machine numbers it.
     pub(super) first: i32,
     /// The process in the sandbox that others join, as an ordinary user's `nsenter` names it.
@@ -22,7 +22,7 @@ pub(crate) struct Init {
     pub(super) uts: Namespace,
 }
 
-impl Init {
+impl Namespaces {
     /// The processes in its process namespace. The namespace is held open: no other has its name.
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         processes::in_namespace(&self.pid.name()?)
@@ -49,9 +49,9 @@ impl Namespace {
     }
 }
 
-impl Init {
+impl Namespaces {
     /// Holds the namespaces of a sandbox by its first process, and the process that others join.
-    pub(super) fn hold(first: i32, joined: i32) -> io::Result<Self> {
+    pub(super) fn open(first: i32, joined: i32) -> io::Result<Self> {
         Ok(Self {
             first,
             joined,

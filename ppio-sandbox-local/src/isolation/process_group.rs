@@ -3,25 +3,25 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::interface::{InitFuture, Isolation, Launch, Run};
+use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture};
 use super::kind::IsolationKind;
-use super::launcher::Place;
-use super::namespaces::Init;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
 use super::search_path::search_path;
-use super::shims::{BASH_ENV_FILE, STAND_INS};
+use super::shims::{BASH_ENV_FILE, SHIMS_DIRECTORY};
 use super::users::SandboxUser;
 use crate::files;
-use crate::processes::{self, Programs};
+use crate::processes::{self, SystemPrograms};
 
 #[derive(Debug)]
-pub(crate) struct ProcessGroup {
-    programs: Programs,
+pub(crate) struct ProcessGroupIsolation {
+    programs: SystemPrograms,
     exposed: Vec<PathBuf>,
     host_path: String,
 }
 
-impl ProcessGroup {
-    pub(crate) fn new(exposed: &[PathBuf], programs: Programs) -> Self {
+impl ProcessGroupIsolation {
+    pub(crate) fn new(exposed: &[PathBuf], programs: SystemPrograms) -> Self {
         // Nothing is hidden, so the programs the platform's user can run can be run here too.
         let host_path = std::env::var("PATH").unwrap_or_default();
         Self {
@@ -32,12 +32,12 @@ impl ProcessGroup {
     }
 }
 
-impl Isolation for ProcessGroup {
+impl Isolation for ProcessGroupIsolation {
     fn kind(&self) -> IsolationKind {
         IsolationKind::ProcessGroup
     }
 
-    fn programs(&self) -> &Programs {
+    fn programs(&self) -> &SystemPrograms {
         &self.programs
     }
 
@@ -46,12 +46,17 @@ impl Isolation for ProcessGroup {
         user.id().is_some()
     }
 
-    fn start<'a>(&'a self, _place: &'a Place) -> InitFuture<'a> {
+    fn start<'a>(&'a self, _place: &'a ProcessLauncher) -> StartFuture<'a> {
         Box::pin(async { Ok(None) })
     }
 
-    fn launch(&self, place: &Place, _init: Option<&Init>, run: &Run) -> Launch {
-        let root = place.root();
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        _init: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand {
+        let root = launcher.root();
         let on_host = |inside: &str| files::join(&root, Path::new(inside));
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut variables = run.environment.clone();
@@ -59,7 +64,7 @@ impl Isolation for ProcessGroup {
             *home = text(on_host(home));
         }
         variables.insert("TMPDIR".into(), text(on_host("/tmp")));
-        let stand_ins = on_host(STAND_INS);
+        let stand_ins = on_host(SHIMS_DIRECTORY);
         variables
             .entry("BASH_ENV".into())
             .or_insert_with(|| text(stand_ins.join(BASH_ENV_FILE)));
@@ -88,13 +93,13 @@ impl Isolation for ProcessGroup {
             .chain(run.arguments.iter().map(OsString::from))
             .collect();
         let mut entering = Vec::new();
-        processes::push(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
-        if let Some(user) = place.user() {
-            entering.extend(processes::become_user(user));
+        processes::push_program(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
+        if let Some(user) = launcher.user() {
+            entering.extend(processes::unprivileged_user(user));
             entering.push("--bounding-set=-all".into());
         }
         entering.push("--".into());
-        Launch {
+        HostCommand {
             entering,
             enters_namespaces: false,
             program,

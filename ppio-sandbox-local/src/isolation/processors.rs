@@ -20,7 +20,7 @@ pub(super) fn choose(count: u32) -> Option<String> {
     }
     let first = NEXT.fetch_add(count, Ordering::Relaxed);
     let chosen: Vec<_> = (first..first + count)
-        .map(|place| available[place % available.len()].to_string())
+        .map(|number| available[number % available.len()].to_string())
         .collect();
     Some(chosen.join(","))
 }

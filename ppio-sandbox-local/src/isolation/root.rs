@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 
-use super::shims::{STAND_IN_FILES, STAND_INS};
+use super::shims::{SHIM_FILES, SHIMS_DIRECTORY};
 use super::system_files::OWN_SYSTEM;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::{self, Owner};
@@ -28,8 +28,8 @@ pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
         make_directory(root, Path::new(directory), Obstacle::Keep, owner)?;
     }
     let own = Path::new(OWN_SYSTEM).join("etc");
-    make_place(root, &own.join("profile.d"), true, owner)?;
-    make_place(root, &own.join("environment"), false, owner)?;
+    make_mount_point(root, &own.join("profile.d"), true, owner)?;
+    make_mount_point(root, &own.join("environment"), false, owner)?;
     let user = owner.id().unwrap_or(INNER_USER);
     let passwd = format!(
         "root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{user}::/home/user:/bin/bash\n\
@@ -38,22 +38,28 @@ pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
     let group = format!("root:x:0:\ntty:x:5:\nuser:x:{user}:\nnogroup:x:65534:\n");
     make_file(root, &own.join("passwd"), &passwd, 0o644, owner)?;
     make_file(root, &own.join("group"), &group, 0o644, owner)?;
-    for (name, text) in STAND_IN_FILES {
-        make_file(root, &Path::new(STAND_INS).join(name), text, 0o755, owner)?;
+    for (name, text) in SHIM_FILES {
+        make_file(
+            root,
+            &Path::new(SHIMS_DIRECTORY).join(name),
+            text,
+            0o755,
+            owner,
+        )?;
     }
     for directory in ["tmp", "var/tmp"] {
-        let place = root.join(directory);
-        let parent = place.parent().unwrap_or(root);
-        let is_own = |place: &Path| fs::symlink_metadata(place).is_ok_and(|found| found.is_dir());
-        if is_own(parent) && is_own(&place) {
-            fs::set_permissions(place, fs::Permissions::from_mode(0o1777))?;
+        let target = root.join(directory);
+        let parent = target.parent().unwrap_or(root);
+        let is_own = |target: &Path| fs::symlink_metadata(target).is_ok_and(|found| found.is_dir());
+        if is_own(parent) && is_own(&target) {
+            fs::set_permissions(target, fs::Permissions::from_mode(0o1777))?;
         }
     }
     Ok(())
 }
 
 /// Makes a directory, or an empty file where there is none, at exactly `path`.
-pub(crate) fn make_place(
+pub(crate) fn make_mount_point(
     root: &Path,
     path: &Path,
     is_directory: bool,
@@ -62,8 +68,8 @@ pub(crate) fn make_place(
     if is_directory {
         return make_directory(root, path, Obstacle::Replace, owner);
     }
-    let place = files::join(root, path);
-    let is_there = || fs::symlink_metadata(&place).is_ok_and(|found| found.is_file());
+    let target = files::join(root, path);
+    let is_there = || fs::symlink_metadata(&target).is_ok_and(|found| found.is_file());
     let parent = path.parent().unwrap_or(Path::new(""));
     make_directory(root, parent, Obstacle::Replace, owner)?;
     if is_there() {
@@ -78,21 +84,21 @@ fn make_directory(
     obstacle: Obstacle,
     owner: Owner,
 ) -> io::Result<()> {
-    let mut place = root.to_owned();
+    let mut target = root.to_owned();
     for part in directory.components() {
         let Component::Normal(name) = part else {
             continue;
         };
-        place.push(name);
-        match fs::symlink_metadata(&place) {
+        target.push(name);
+        match fs::symlink_metadata(&target) {
             Ok(found) if found.is_dir() => continue,
             Ok(_) if obstacle == Obstacle::Keep => return Ok(()),
-            Ok(_) => fs::remove_file(&place)?,
+            Ok(_) => fs::remove_file(&target)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        fs::create_dir(&place)?;
-        owner.give_path(&place)?;
+        fs::create_dir(&target)?;
+        owner.give_path(&target)?;
     }
     Ok(())
 }
@@ -101,16 +107,16 @@ fn make_directory(
 fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new(""));
     make_directory(root, parent, Obstacle::Replace, owner)?;
-    let place = files::join(root, path);
-    match fs::symlink_metadata(&place) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(&place)?,
-        Ok(_) => fs::remove_file(&place)?,
+    let target = files::join(root, path);
+    match fs::symlink_metadata(&target) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(&target)?,
+        Ok(_) => fs::remove_file(&target)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    fs::write(&place, text)?;
-    fs::set_permissions(&place, fs::Permissions::from_mode(mode))?;
-    owner.give_path(&place)
+    fs::write(&target, text)?;
+    fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
+    owner.give_path(&target)
 }
 
 /// Makes the directory of a sandbox with its `root`. Of the machine's users only the sandbox's can
@@ -157,9 +163,9 @@ mod tests {
             assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
             let mode = fs::metadata(outside).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o700);
-            for place in ["etc", "etc/profile.d", "etc/environment", "etc/passwd"] {
-                let found = fs::symlink_metadata(own.join(place)).unwrap();
-                assert!(!found.is_symlink(), "{place}");
+            for target in ["etc", "etc/profile.d", "etc/environment", "etc/passwd"] {
+                let found = fs::symlink_metadata(own.join(target)).unwrap();
+                assert!(!found.is_symlink(), "{target}");
             }
             assert!(root.join("app").is_symlink(), "the template wants it so");
         }

@@ -11,41 +11,41 @@ use tokio::process::{Child, Command};
 
 use super::cgroup::CgroupParent;
 use super::handover::Handover;
-use super::interface::{Isolation, Run};
-use super::launcher::Place;
-use super::limits::Limits;
-use super::namespaces::Init;
+use super::interface::{Isolation, SandboxCommand};
+use super::launcher::ProcessLauncher;
+use super::limits::SandboxLimits;
+use super::namespaces::Namespaces;
 use super::processors;
 use super::users::SandboxUser;
 use crate::files::Owner;
 use crate::identity;
-use crate::processes::{self, GROUPS, LOCKS, MARK};
+use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// How long processes may take to disappear once they were killed.
-const KILL_DEADLINE: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A started sandbox. Dropping it without [`Enclosure::kill`] leaves its end to the watchdog.
+/// A started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves its end to the watchdog.
 #[derive(Debug)]
-pub(crate) struct Enclosure {
-    place: Place,
+pub(crate) struct SandboxProcesses {
+    launcher: ProcessLauncher,
     isolation: Arc<dyn Isolation>,
-    init: Option<Init>,
+    namespaces: Option<Namespaces>,
     // Holds the pipe that keeps the first process alive.
-    _init_process: Option<Child>,
+    _first_process: Option<Child>,
 }
 
-impl Enclosure {
+impl SandboxProcesses {
     /// Starts a sandbox in `directory`, whose `root` folder it will see as `/`.
     pub(crate) async fn open(
         isolation: Arc<dyn Isolation>,
         directory: PathBuf,
         cgroup: Option<&CgroupParent>,
-        limits: Limits,
+        limits: SandboxLimits,
         user: SandboxUser,
     ) -> io::Result<Self> {
-        fs::write(directory.join(GROUPS), "")?;
+        fs::write(directory.join(GROUPS_FILE), "")?;
         let locks = identity::rare_number();
-        fs::write(directory.join(LOCKS), format!("{locks}\n"))?;
+        fs::write(directory.join(LOCKS_FILE), format!("{locks}\n"))?;
         let name = directory
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -59,7 +59,7 @@ impl Enclosure {
             .then(|| processors::choose(limits.cpu_count))
             .flatten();
         let counts_processes = isolation.counts_processes(&user);
-        let place = Place {
+        let launcher = ProcessLauncher {
             directory,
             cgroup,
             controllers,
@@ -70,22 +70,22 @@ impl Enclosure {
             programs,
             counts_processes,
         };
-        match isolation.start(&place).await {
+        match isolation.start(&launcher).await {
             Ok(started) => {
-                let (init, process) = started.unzip();
+                let (namespaces, process) = started.unzip();
                 Ok(Self {
-                    place,
+                    launcher,
                     isolation,
-                    init,
-                    _init_process: process,
+                    namespaces,
+                    _first_process: process,
                 })
             }
             Err(error) => {
                 let failed = Self {
-                    place,
+                    launcher,
                     isolation,
-                    init: None,
-                    _init_process: None,
+                    namespaces: None,
+                    _first_process: None,
                 };
                 failed.kill().await?;
                 Err(error)
@@ -95,32 +95,34 @@ impl Enclosure {
 
     /// The directory of the sandbox on this machine; its files are in `root` below.
     pub(crate) fn directory(&self) -> &Path {
-        &self.place.directory
+        &self.launcher.directory
     }
 
     /// The directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> PathBuf {
-        self.place.root()
+        self.launcher.root()
     }
 
     /// The first process of its process namespace, where it has one, as this machine numbers it.
-    pub(crate) fn init_pid(&self) -> Option<i32> {
-        self.init.as_ref().map(|init| init.first)
+    pub(crate) fn first_process(&self) -> Option<i32> {
+        self.namespaces.as_ref().map(|namespaces| namespaces.first)
     }
 
     /// The owner of its files and streams.
     pub(crate) fn owner(&self) -> Owner {
-        self.place.owner()
+        self.launcher.owner()
     }
 
     /// A command inside the sandbox, as the leader of a session of its own.
-    pub(crate) fn command(&self, run: &Run) -> Command {
-        let launch = self.isolation.launch(&self.place, self.init.as_ref(), run);
+    pub(crate) fn command(&self, run: &SandboxCommand) -> Command {
+        let launch = self
+            .isolation
+            .host_command(&self.launcher, self.namespaces.as_ref(), run);
         let programs = self.isolation.programs();
         let mut variables = launch.variables;
         variables.insert(
-            MARK.to_owned(),
-            self.place.directory.to_string_lossy().into_owned(),
+            MARK_VARIABLE.to_owned(),
+            self.launcher.directory.to_string_lossy().into_owned(),
         );
         let Handover {
             arguments,
@@ -129,23 +131,23 @@ impl Enclosure {
         let mut all = launch.entering;
         if run.terminal && launch.enters_namespaces {
             // A session of the process namespace, in which shells find themselves.
-            processes::push(&mut all, &programs.setsid, ["--ctty"]);
+            processes::push_program(&mut all, &programs.setsid, ["--ctty"]);
         }
         all.extend(arguments);
         let controls_terminal = run.terminal && !launch.enters_namespaces;
-        let mut command = self.place.command(all, controls_terminal);
+        let mut command = self.launcher.command(all, controls_terminal);
         command.envs(environment);
         command
     }
 
     /// The processes of the sandbox right now.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
-        if let Some(cgroup) = &self.place.cgroup {
+        if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.pids();
         }
-        let mut processes = processes::of(&self.place.directory)?;
-        if let Some(init) = &self.init {
-            processes.extend(init.processes()?);
+        let mut processes = processes::find_by_marks(&self.launcher.directory)?;
+        if let Some(namespaces) = &self.namespaces {
+            processes.extend(namespaces.processes()?);
             processes.sort_unstable();
             processes.dedup();
         }
@@ -154,7 +156,7 @@ impl Enclosure {
 
     /// Stops every process where it stands. Memory is kept.
     pub(crate) async fn freeze(&self) -> io::Result<()> {
-        match &self.place.cgroup {
+        match &self.launcher.cgroup {
             Some(cgroup) => cgroup.freeze().await,
             None => self.signal_until_settled(Signal::STOP).await,
         }
@@ -162,7 +164,7 @@ impl Enclosure {
 
     /// Continues every process.
     pub(crate) async fn thaw(&self) -> io::Result<()> {
-        if let Some(cgroup) = &self.place.cgroup {
+        if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.thaw().await;
         }
         processes::signal(&self.processes()?, Signal::CONT);
@@ -171,7 +173,7 @@ impl Enclosure {
 
     /// Ends every process. Returns when none is left.
     pub(crate) async fn kill(&self) -> io::Result<()> {
-        if let Some(cgroup) = &self.place.cgroup {
+        if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.kill().await;
         }
         // With the first process of a process namespace go all others.
@@ -180,7 +182,7 @@ impl Enclosure {
 
     /// Signals until a look at the processes shows nobody new: a process may fork in between.
     async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
-        let deadline = Instant::now() + KILL_DEADLINE;
+        let deadline = Instant::now() + KILL_TIMEOUT;
         let mut signalled = Vec::new();
         loop {
             let mut alive = self.processes()?;

@@ -50,11 +50,11 @@ cd() {
 "#;
 
 /// Where a sandbox has them.
-pub(crate) const STAND_INS: &str = "/.ppio/bin";
-/// The file of [`STAND_INS`] that `bash` reads.
+pub(crate) const SHIMS_DIRECTORY: &str = "/.ppio/bin";
+/// The file of [`SHIMS_DIRECTORY`] that `bash` reads.
 pub(crate) const BASH_ENV_FILE: &str = "bash-env";
 /// Their names and texts.
-pub(crate) const STAND_IN_FILES: &[(&str, &str)] = &[
+pub(crate) const SHIM_FILES: &[(&str, &str)] = &[
     ("sudo", SUDO),
     ("python", PYTHON),
     (BASH_ENV_FILE, BASH_ENV),

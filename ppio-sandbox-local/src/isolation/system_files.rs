@@ -114,13 +114,13 @@ impl SystemFiles {
         }
         for path in exposed {
             if let Ok(below) = path.strip_prefix("/etc") {
-                files.make_place(below, path.is_dir())?;
+                files.make_mount_point(below, path.is_dir())?;
             }
         }
         Ok(files)
     }
 
-    fn make_place(&self, below: &Path, is_directory: bool) -> io::Result<()> {
+    fn make_mount_point(&self, below: &Path, is_directory: bool) -> io::Result<()> {
         let place = self.directory.join(below);
         match fs::symlink_metadata(&place) {
             Ok(found) if found.is_symlink() => fs::remove_file(&place)?,

@@ -21,7 +21,7 @@ pub(crate) const INNER_USER: u32 = 1000;
 
 /// Gives out users. Clones share what is taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Users {
+pub(crate) struct UserPool {
     /// `None` where sandboxes run as the platform's user, which then is not root.
     range: Option<Range<u32>>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
@@ -29,15 +29,15 @@ pub(crate) struct Users {
 
 /// The user of one sandbox or build. No other gets it until this and all clones are dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct SandboxUser(Arc<Lease>);
+pub(crate) struct SandboxUser(Arc<UserLease>);
 
 #[derive(Debug)]
-struct Lease {
+struct UserLease {
     id: Option<u32>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
 }
 
-impl Users {
+impl UserPool {
     /// Finds the ids that this machine has room for.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Users {
                 Some(id)
             }
         };
-        Ok(SandboxUser(Arc::new(Lease {
+        Ok(SandboxUser(Arc::new(UserLease {
             id,
             taken: Arc::clone(&self.taken),
         })))
@@ -139,7 +139,7 @@ impl SandboxUser {
     }
 }
 
-impl Drop for Lease {
+impl Drop for UserLease {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             self.taken
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn no_two_sandboxes_have_one_user() {
         for range in [10..13, IN_NAMESPACE] {
-            let users = Users {
+            let users = UserPool {
                 range: Some(range),
                 taken: Arc::default(),
             };

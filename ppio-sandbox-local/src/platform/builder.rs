@@ -7,18 +7,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::local_platform::LocalPlatform;
-use super::state_file::{Announcement, State};
+use super::state_file::{PlatformState, StateFile};
 use crate::edge::{Edge, Hosts};
 use crate::error::Error;
 use crate::home::{ApiKey, Home, Placement};
 use crate::isolation::{
-    self, CgroupParent, Directories, IsolationKind, NoIsolation, UnenforcedLimit, Users,
+    self, CgroupParent, Directories, IsolationKind, NoIsolation, UnenforcedLimit, UserPool,
 };
-use crate::processes::Watchdog;
-use crate::sandbox::Registry;
-use crate::server::{self, Front, Tls};
+use crate::processes::PlatformWatchdog;
+use crate::sandbox::SandboxRegistry;
+use crate::server::{self, ServerState, Tls};
 use crate::shared::Shared;
-use crate::template::{Builder, TemplateStore, Uploads};
+use crate::template::{TemplateBuilder, TemplateStore, Uploads};
 
 const DEFAULT_SANDBOX_LIMIT: usize = 256;
 
@@ -135,7 +135,7 @@ impl LocalPlatformBuilder {
     /// and others for a home that cannot be used.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
-        let users = Users::new().map_err(|reason| Error::Isolation { kind, reason })?;
+        let users = UserPool::new().map_err(|reason| Error::Isolation { kind, reason })?;
         // Only bubblewrap shows a user files that it cannot reach by itself.
         let placement = match kind {
             IsolationKind::ProcessGroup if users.are_own() => Placement::Reachable,
@@ -164,7 +164,7 @@ impl LocalPlatformBuilder {
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
         // Before the first sandbox, the trial one included.
-        let watchdog = Watchdog::start(
+        let watchdog = PlatformWatchdog::start(
             &home.run(),
             home.link(),
             cgroup.as_ref().map(CgroupParent::path),
@@ -188,7 +188,7 @@ impl LocalPlatformBuilder {
         let kind = chosen.isolation.kind();
         let unenforced_limits = isolation::unenforced(cgroup.as_ref(), chosen.substitutes);
         report(&unenforced_limits);
-        let sandboxes = Arc::new(Registry::new(
+        let sandboxes = Arc::new(SandboxRegistry::new(
             home.run(),
             chosen.isolation,
             cgroup,
@@ -200,20 +200,20 @@ impl LocalPlatformBuilder {
             address,
             key,
             uploads: Uploads::default(),
-            builder: Builder::new(Arc::clone(&templates), Arc::clone(&sandboxes)),
+            builder: TemplateBuilder::new(Arc::clone(&templates), Arc::clone(&sandboxes)),
             templates,
             sandboxes,
             home,
         });
         let (closing, closed) = watch::channel(false);
-        let front = Front {
+        let front = ServerState {
             edge: Edge::new(Arc::clone(&shared), Hosts::new(&self.allowed_hosts)),
             tls,
             closing: closed,
         };
         let server = tokio::spawn(server::serve(listener, front));
         // Last: what others find here answers.
-        let state = State {
+        let state = PlatformState {
             url: format!("http://{address}"),
             address,
             pid: std::process::id(),
@@ -221,7 +221,7 @@ impl LocalPlatformBuilder {
             isolation: kind.to_string(),
             unenforced_limits: unenforced_limits.clone(),
         };
-        let announcement = Announcement::write(shared.home.path(), &state)?;
+        let state_file = StateFile::write(shared.home.path(), &state)?;
         Ok(LocalPlatform {
             shared,
             isolation: kind,
@@ -229,7 +229,7 @@ impl LocalPlatformBuilder {
             tls: self.tls,
             closing,
             server,
-            announcement: Some(announcement),
+            state_file: Some(state_file),
             watchdog: Some(watchdog),
         })
     }

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::environment;
-use super::state_file::Announcement;
+use super::state_file::StateFile;
 use crate::error::Error;
 use crate::isolation::{IsolationKind, UnenforcedLimit};
-use crate::processes::{self, Watchdog};
+use crate::processes::{self, PlatformWatchdog};
 use crate::shared::Shared;
 
 /// The whole platform on this machine: control plane, sandbox daemon and edge on one loopback port.
@@ -40,9 +40,9 @@ pub struct LocalPlatform {
     pub(super) tls: bool,
     pub(super) closing: watch::Sender<bool>,
     pub(super) server: JoinHandle<()>,
-    pub(super) announcement: Option<Announcement>,
+    pub(super) state_file: Option<StateFile>,
     // Dropping it closes its pipe, at which it ends what is left.
-    pub(super) watchdog: Option<Watchdog>,
+    pub(super) watchdog: Option<PlatformWatchdog>,
 }
 
 impl LocalPlatform {
@@ -102,7 +102,7 @@ impl LocalPlatform {
     /// [`Error::Home`] when the files of a sandbox could not be removed.
     pub async fn shutdown(mut self) -> Result<(), Error> {
         // Nobody shall find it any more.
-        self.announcement.take();
+        self.state_file.take();
         self.shared.builder.close().await;
         let run = self.shared.home.run();
         let ended = self.shared.sandboxes.close().await;
@@ -116,7 +116,7 @@ impl LocalPlatform {
         }
         let shared = Arc::clone(&self.shared);
         let swept = tokio::task::spawn_blocking(move || {
-            processes::sweep(&shared.home.run())?;
+            processes::clean_up_run(&shared.home.run())?;
             shared.home.remove_run()
         });
         if let Ok(swept) = swept.await {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment;
 use super::local_platform::LocalPlatform;
-use super::state_file::State;
+use super::state_file::PlatformState;
 use crate::error::Error;
 use crate::home::{self, ApiKey};
 use crate::isolation::UnenforcedLimit;
@@ -16,7 +16,7 @@ use crate::isolation::UnenforcedLimit;
 pub struct RunningPlatform {
     home: PathBuf,
     key: ApiKey,
-    state: State,
+    state: PlatformState,
 }
 
 impl LocalPlatform {

@@ -14,7 +14,7 @@ use crate::isolation::UnenforcedLimit;
 
 /// What `platform.json` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct PlatformState {
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
@@ -26,13 +26,13 @@ pub(crate) struct State {
 
 /// The file that tells others where the platform is, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Announcement {
+pub(crate) struct StateFile {
     path: PathBuf,
 }
 
-impl Announcement {
+impl StateFile {
     /// Writes the file, over one that a killed platform may have left.
-    pub(crate) fn write(home: &Path, state: &State) -> Result<Self, Error> {
+    pub(crate) fn write(home: &Path, state: &PlatformState) -> Result<Self, Error> {
         let path = home::state_path(home);
         replace(&path, &serde_json::to_vec_pretty(state).unwrap_or_default())
             .map_err(Error::home(&path))?;
@@ -40,7 +40,7 @@ impl Announcement {
     }
 }
 
-impl Drop for Announcement {
+impl Drop for StateFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }

@@ -7,7 +7,7 @@ use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
 
 use super::local_platform::LocalPlatform;
 use crate::error::Error;
-use crate::template::{BuildRequest, NewBuild, Source, Step, TemplateName};
+use crate::template::{BuildRequest, BuildSource, RequestedBuild, TemplateName, TemplateStep};
 
 /// Where agents live in a sandbox.
 const APP: &str = "/app";
@@ -29,7 +29,7 @@ const APP: &str = "/app";
 #[must_use = "nothing is built until it is passed to `LocalPlatform::build_template`"]
 pub struct TemplateSpec {
     name: String,
-    steps: Vec<Step>,
+    steps: Vec<TemplateStep>,
     start_command: Option<String>,
     ready_command: Option<String>,
     config: Option<AgentConfig>,
@@ -83,7 +83,7 @@ impl TemplateSpec {
 
     /// Puts a file, or the content of a directory, at `target` in the sandbox.
     pub fn file(mut self, source: impl Into<PathBuf>, target: impl Into<String>) -> Self {
-        self.steps.push(Step::Add {
+        self.steps.push(TemplateStep::Add {
             source: source.into(),
             target: target.into(),
         });
@@ -92,7 +92,7 @@ impl TemplateSpec {
 
     /// Runs a shell command in the sandbox of the build.
     pub fn run(mut self, command: impl Into<String>) -> Self {
-        self.steps.push(Step::Run {
+        self.steps.push(TemplateStep::Run {
             command: command.into(),
             user: None,
         });
@@ -101,7 +101,7 @@ impl TemplateSpec {
 
     /// Sets a variable for every process of the template's sandboxes.
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.steps.push(Step::Environment {
+        self.steps.push(TemplateStep::Environment {
             variables: vec![(name.into(), value.into())],
         });
         self
@@ -172,7 +172,7 @@ impl LocalPlatform {
                 .map_err(|error| failed(error.to_string()))?;
             metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);
         }
-        let new = NewBuild {
+        let new = RequestedBuild {
             name: name.name,
             tags: vec![name.tag.unwrap_or_else(|| "default".into())],
             cpu_count: spec.cpu_count.max(1),
@@ -184,10 +184,10 @@ impl LocalPlatform {
             .templates
             .add_build(new)
             .map_err(|error| failed(error.to_string()))?;
-        let mut steps = vec![Step::Directory { path: APP.into() }];
+        let mut steps = vec![TemplateStep::Directory { path: APP.into() }];
         steps.extend(spec.steps.iter().cloned());
         let request = BuildRequest {
-            source: Source::Host { image: None },
+            source: BuildSource::Host { image: None },
             steps,
             start_command: spec.start_command.clone(),
             ready_command: spec.ready_command.clone(),

@@ -11,14 +11,14 @@ use super::process_discovery::{search, signal};
 use crate::files::{entries, remove_tree};
 
 /// Ends what is left of the sandboxes in `run_directory`, that of one platform, and removes it all.
-pub(crate) fn sweep(run_directory: &Path) -> io::Result<()> {
+pub(crate) fn clean_up_run(run_directory: &Path) -> io::Result<()> {
     end(run_directory, &entries(run_directory)?);
     remove_entries(run_directory)
 }
 
 /// Ends what platforms that are gone left below `all_runs`, or where links there lead, when even
 /// their watchdogs were killed.
-pub(crate) fn sweep_all(all_runs: &Path) -> io::Result<()> {
+pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
     let mut sandboxes = Vec::new();
     for entry in entries(all_runs)? {
         let runs = match fs::read_link(&entry) {
@@ -56,11 +56,11 @@ fn unmoved(run: &Path) -> &Path {
 
 fn end(directory: &Path, sandboxes: &[PathBuf]) {
     let deadline = Instant::now() + Duration::from_secs(5);
-    while let Ok(strays) = search(directory, sandboxes)
-        && !strays.is_empty()
+    while let Ok(processes) = search(directory, sandboxes)
+        && !processes.is_empty()
         && Instant::now() < deadline
     {
-        signal(&strays, Signal::KILL);
+        signal(&processes, Signal::KILL);
         std::thread::sleep(Duration::from_millis(5));
     }
 }

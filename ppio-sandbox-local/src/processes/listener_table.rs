@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::sock_diag::{self, Listener};
+use super::sock_diag::{self, ListeningSocket};
 
 /// State "listen" in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -13,7 +13,7 @@ const LISTEN: &str = "0A";
 /// The listeners on some ports at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerTable {
-    listeners: Vec<Listener>,
+    listeners: Vec<ListeningSocket>,
 }
 
 impl ListenerTable {
@@ -94,11 +94,11 @@ impl ListenerTable {
     }
 }
 
-fn parse(line: &str) -> Option<(Listener, &str)> {
+fn parse(line: &str) -> Option<(ListeningSocket, &str)> {
     let mut fields = line.split_ascii_whitespace();
     let (address, port) = fields.nth(1)?.split_once(':')?;
     let state = fields.nth(1)?;
-    let listener = Listener {
+    let listener = ListeningSocket {
         address: parse_address(address)?,
         port: u16::from_str_radix(port, 16).ok()?,
         inode: fields.nth(5)?.parse().ok()?,

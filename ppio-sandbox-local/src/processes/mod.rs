@@ -9,10 +9,10 @@ mod sock_diag;
 mod spawning;
 mod watchdog;
 
-pub(crate) use cleanup::{remove_runs, sweep, sweep_all};
+pub(crate) use cleanup::{clean_up_all_runs, clean_up_run, remove_runs};
 pub(crate) use listener_table::ListenerTable;
-pub(crate) use marks::{GROUPS, LOCKS, MARK};
-pub(crate) use process_discovery::{children_of, in_namespace, of, signal};
-pub(crate) use programs::{Programs, become_user, find, push};
-pub(crate) use spawning::{input_pipe, output_pipe, settle, spawn};
-pub(crate) use watchdog::Watchdog;
+pub(crate) use marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
+pub(crate) use process_discovery::{children_of, find_by_marks, in_namespace, signal};
+pub(crate) use programs::{SystemPrograms, find_program, push_program, unprivileged_user};
+pub(crate) use spawning::{input_pipe, output_pipe, spawn, wait_for_starts};
+pub(crate) use watchdog::PlatformWatchdog;

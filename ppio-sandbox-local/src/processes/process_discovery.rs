@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal};
 
-use super::marks::{GROUPS, LOCKS, MARK};
+use super::marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// The processes that belong to the sandbox in `directory`.
-pub(crate) fn of(directory: &Path) -> io::Result<Vec<i32>> {
+pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
     search(directory, &[directory.to_owned()])
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn of(directory: &Path) -> io::Result<Vec<i32>> {
 /// environment; a parent that belongs; and the limit of file locks, for those that got rid of all
 /// that.
 pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
-    let mut mark = format!("{MARK}=").into_bytes();
+    let mut mark = format!("{MARK_VARIABLE}=").into_bytes();
     mark.extend_from_slice(directory.as_os_str().as_bytes());
     let groups = groups_of(sandboxes);
     let locks = locks_of(sandboxes);
@@ -105,7 +105,7 @@ fn lock_limit_in(line: &str) -> Option<u64> {
 fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
     sandboxes
         .iter()
-        .filter_map(|sandbox| fs::read_to_string(sandbox.join(LOCKS)).ok())
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(LOCKS_FILE)).ok())
         .filter_map(|text| text.trim().parse().ok())
         .collect()
 }
@@ -114,11 +114,11 @@ fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
 fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
     sandboxes
         .iter()
-        .filter_map(|sandbox| fs::read_to_string(sandbox.join(GROUPS)).ok())
+        .filter_map(|sandbox| fs::read_to_string(sandbox.join(GROUPS_FILE)).ok())
         .flat_map(|text| {
             text.lines()
                 .filter_map(|line| {
-                    let stat = Stat::parse(line)?;
+                    let stat = ProcessStat::parse(line)?;
                     Some((stat.pid, stat.started))
                 })
                 .collect::<Vec<_>>()
@@ -128,14 +128,14 @@ fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
 
 /// What `/proc/<pid>/stat` tells about a process.
 #[derive(Debug, Clone, Copy)]
-struct Stat {
+struct ProcessStat {
     pid: i32,
     parent: i32,
     group: i32,
     started: u64,
 }
 
-impl Stat {
+impl ProcessStat {
     fn parse(line: &str) -> Option<Self> {
         // The name in parentheses may hold anything; the other fields are numbers.
         let (head, rest) = line.rsplit_once(')')?;
@@ -154,14 +154,14 @@ impl Stat {
     }
 }
 
-fn processes() -> io::Result<BTreeMap<i32, Stat>> {
+fn processes() -> io::Result<BTreeMap<i32, ProcessStat>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };
         let is_process = entry.file_name().as_bytes().iter().all(u8::is_ascii_digit);
         if is_process
             && let Ok(line) = fs::read_to_string(entry.path().join("stat"))
-            && let Some(stat) = Stat::parse(&line)
+            && let Some(stat) = ProcessStat::parse(&line)
         {
             all.insert(stat.pid, stat);
         }
@@ -183,13 +183,14 @@ mod tests {
     #[test]
     fn stat_lines_are_read_whatever_the_name() {
         let line = "42 (a) b (c)) S 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
-        let stat = Stat::parse(line).unwrap();
+        let stat = ProcessStat::parse(line).unwrap();
         assert_eq!(
             (stat.pid, stat.parent, stat.group, stat.started),
             (42, 1, 40, 777)
         );
         assert!(
-            Stat::parse("42 (sh) Z 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777").is_none()
+            ProcessStat::parse("42 (sh) Z 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777")
+                .is_none()
         );
     }
 

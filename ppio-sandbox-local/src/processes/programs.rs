@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) const SYSTEM_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 #[derive(Debug, Clone)]
-pub(crate) struct Programs {
+pub(crate) struct SystemPrograms {
     pub(crate) setsid: PathBuf,
     pub(crate) setpriv: PathBuf,
     pub(crate) env: PathBuf,
@@ -19,20 +19,20 @@ pub(crate) struct Programs {
     pub(crate) taskset: Option<PathBuf>,
 }
 
-impl Programs {
+impl SystemPrograms {
     /// Finds them, or says which is missing.
     pub(crate) fn find() -> Result<Self, String> {
         Ok(Self {
-            setsid: find("setsid")?,
-            setpriv: find("setpriv")?,
-            env: find("env")?,
-            taskset: find("taskset").ok(),
+            setsid: find_program("setsid")?,
+            setpriv: find_program("setpriv")?,
+            env: find_program("env")?,
+            taskset: find_program("taskset").ok(),
         })
     }
 }
 
 /// The absolute path of a program: the system's own, else the first on the platform's `PATH`.
-pub(crate) fn find(name: &str) -> Result<PathBuf, String> {
+pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     which::which_in(name, Some(SYSTEM_PATH), "/")
         .or_else(|_| which::which(name))
         .map_err(|_| format!("{name} is not installed"))
@@ -40,7 +40,7 @@ pub(crate) fn find(name: &str) -> Result<PathBuf, String> {
 }
 
 /// Appends `program` with its arguments.
-pub(crate) fn push<S: Into<OsString>>(
+pub(crate) fn push_program<S: Into<OsString>>(
     arguments: &mut Vec<OsString>,
     program: &Path,
     own: impl IntoIterator<Item = S>,
@@ -50,7 +50,7 @@ pub(crate) fn push<S: Into<OsString>>(
 }
 
 /// The options with which `setpriv` becomes a user that has no privilege.
-pub(crate) fn become_user(user: u32) -> [OsString; 5] {
+pub(crate) fn unprivileged_user(user: u32) -> [OsString; 5] {
     [
         format!("--reuid={user}"),
         format!("--regid={user}"),

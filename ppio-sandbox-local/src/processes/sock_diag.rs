@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 /// A socket that listens.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Listener {
+pub(crate) struct ListeningSocket {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
     pub(crate) inode: u64,
@@ -32,7 +32,7 @@ const ANSWER: usize = HEADER + 72;
 const BUFFER: usize = 32 * 1024;
 
 /// The sockets that listen on `port`, or on any port.
-pub(crate) fn listeners(port: Option<u16>) -> io::Result<Vec<Listener>> {
+pub(crate) fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
@@ -70,7 +70,7 @@ fn request(family: AddressFamily, port: Option<u16>) -> io::Result<[u8; REQUEST]
 }
 
 /// Reads the messages of one datagram. Returns whether they are the last ones.
-fn read(mut messages: &[u8], listeners: &mut Vec<Listener>) -> io::Result<bool> {
+fn read(mut messages: &[u8], listeners: &mut Vec<ListeningSocket>) -> io::Result<bool> {
     while messages.len() >= HEADER {
         let length = u32::from_ne_bytes([messages[0], messages[1], messages[2], messages[3]]);
         let length = usize::try_from(length).map_err(io::Error::other)?;
@@ -93,12 +93,12 @@ fn read(mut messages: &[u8], listeners: &mut Vec<Listener>) -> io::Result<bool> 
 }
 
 /// Reads an answer of full length.
-fn listener(message: &[u8]) -> Listener {
+fn listener(message: &[u8]) -> ListeningSocket {
     let body = &message[HEADER..];
     let mut address = [0; 16];
     address.copy_from_slice(&body[8..24]);
     let is_v4 = u16::from(body[0]) == AddressFamily::INET.as_raw();
-    Listener {
+    ListeningSocket {
         address: if is_v4 {
             IpAddr::V4(Ipv4Addr::new(
                 address[0], address[1], address[2], address[3],

@@ -49,6 +49,6 @@ pub(crate) fn input_pipe(owner: Owner) -> io::Result<(Sender, Stdio)> {
 
 /// Returns once no process holds a file that this process closed before the call. Blocks for as
 /// long as the starts take that run already, milliseconds.
-pub(crate) fn settle() {
+pub(crate) fn wait_for_starts() {
     drop(STARTS.write().unwrap_or_else(PoisonError::into_inner));
 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use super::marks::MARK;
+use super::marks::MARK_VARIABLE;
 use super::programs::SYSTEM_PATH;
 use super::spawning::spawn;
 
@@ -65,11 +65,11 @@ done
 "#;
 
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub(crate) struct PlatformWatchdog {
     process: Child,
 }
 
-impl Watchdog {
+impl PlatformWatchdog {
     /// Starts it for the sandboxes in `run_directory`, to which `link` leads where it lies outside
     /// of the platform's home.
     pub(crate) fn start(
@@ -82,7 +82,7 @@ impl Watchdog {
             .args(["-c", SCRIPT, "ppio-watchdog"])
             .arg(run_directory)
             .arg(cgroup.unwrap_or(Path::new("")))
-            .arg(MARK)
+            .arg(MARK_VARIABLE)
             .arg(link.unwrap_or(Path::new("")))
             .env_clear()
             .env(

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
-use super::port_owner::{self, Search};
+use super::port_owner::{self, ProcessSearch};
 use crate::processes::ListenerTable;
-use crate::sandbox::{AGENT_PORT, Sandbox, VerifiedListener};
+use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
 
 /// A program that was just started gets this long to open its port, so that the first request
 /// after a start waits instead of failing.
@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to a port of `sandbox`, waiting for it to open while the sandbox is young. `None` when
 /// no process of the sandbox listens on it.
-pub(super) async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStream> {
+pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
     if let Some(known) = sandbox.verified_listeners.get(port) {
         if let Some(stream) = dial(&known).await {
             return Some(stream);
@@ -37,9 +37,9 @@ pub(super) async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStre
         let search = if is_last || Instant::now() >= next_search {
             next_search = Instant::now() + search_pause;
             search_pause = (search_pause * 2).min(LAST_SEARCH_PAUSE);
-            Search::All
+            ProcessSearch::All
         } else {
-            Search::Quick
+            ProcessSearch::Quick
         };
         for listener in find(sandbox, port, search).await {
             if let Some(stream) = dial(&listener).await {
@@ -56,7 +56,11 @@ pub(super) async fn connect(sandbox: &Arc<Sandbox>, port: u16) -> Option<TcpStre
 }
 
 /// Where processes of `sandbox` listen on `port`: at most once for each family of addresses.
-async fn find(sandbox: &Arc<Sandbox>, port: u16, search: Search) -> Vec<VerifiedListener> {
+async fn find(
+    sandbox: &Arc<LocalSandbox>,
+    port: u16,
+    search: ProcessSearch,
+) -> Vec<VerifiedListener> {
     let mut ports = vec![sandbox.real_port(port)];
     if port == AGENT_PORT {
         // Also agents that do not know of `PPIO_AGENT_PORT` and open 8080 itself.

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use self::port_conflict::PortConflict;
 use crate::home::ApiKey;
 use crate::host_name;
-use crate::sandbox::{Registry, Sandbox};
+use crate::sandbox::{LocalSandbox, SandboxRegistry};
 use crate::shared::Shared;
 
 pub use self::forward::forward;
@@ -32,7 +32,7 @@ const FOR_THE_EDGE: &[&str] = &[
 ];
 
 pub(crate) async fn to_sandbox(
-    sandbox: &Arc<Sandbox>,
+    sandbox: &Arc<LocalSandbox>,
     port: u16,
     mut request: Request<Body>,
     shared: &Shared,
@@ -74,9 +74,9 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
 }
 
 async fn closed_port(
-    sandbox: &Arc<Sandbox>,
+    sandbox: &Arc<LocalSandbox>,
     port: u16,
-    sandboxes: &Arc<Registry>,
+    sandboxes: &Arc<SandboxRegistry>,
 ) -> Response<Body> {
     let (closed, all) = (Arc::clone(sandbox), Arc::clone(sandboxes));
     let conflict =

@@ -7,19 +7,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::port_owner::{self, Search};
+use super::port_owner::{self, ProcessSearch};
 use crate::processes::ListenerTable;
-use crate::sandbox::{AGENT_PORT, Level, Registry, Sandbox};
+use crate::sandbox::{AGENT_PORT, LocalSandbox, LogLevel, SandboxRegistry};
 
 /// A port of a sandbox on which something else on this machine listens.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PortConflict {
     port: u16,
-    holder: Holder,
+    holder: PortHolder,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Holder {
+enum PortHolder {
     Sandbox(String),
     /// A program that is in no sandbox of this platform.
     Program,
@@ -27,7 +27,11 @@ enum Holder {
 
 impl PortConflict {
     /// Looks for one, for a port on which nothing in `sandbox` listens. Blocks.
-    pub(super) fn find(sandbox: &Sandbox, port: u16, sandboxes: &Registry) -> Option<Self> {
+    pub(super) fn find(
+        sandbox: &LocalSandbox,
+        port: u16,
+        sandboxes: &SandboxRegistry,
+    ) -> Option<Self> {
         let real_port = sandbox.real_port(port);
         let table = ListenerTable::read(&[real_port, port]);
         // As a rule nothing holds the real port, which is the sandbox's own.
@@ -36,26 +40,29 @@ impl PortConflict {
             if sockets.is_empty() {
                 return None;
             }
-            let holds = |other: &Sandbox| {
-                let held = |socket: &u64| port_owner::owns(other, &[*socket].into(), Search::All);
+            let holds = |other: &LocalSandbox| {
+                let held =
+                    |socket: &u64| port_owner::owns(other, &[*socket].into(), ProcessSearch::All);
                 sockets.iter().any(held)
             };
             let other = sandboxes
                 .list()
                 .into_iter()
                 .find(|other| other.id != sandbox.id && holds(other));
-            let holder = other.map_or(Holder::Program, |other| Holder::Sandbox(other.id.clone()));
+            let holder = other.map_or(PortHolder::Program, |other| {
+                PortHolder::Sandbox(other.id.clone())
+            });
             Some(Self { port, holder })
         })
     }
 
     /// Writes it to the logs of the sandbox, and with the holder to the platform's. Once: callers
     /// try again.
-    pub(super) fn log(&self, sandbox: &Arc<Sandbox>) {
-        if sandbox.logs.push_once(Level::Warn, &self.to_string()) {
+    pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
+        if sandbox.logs.push_once(LogLevel::Warn, &self.to_string()) {
             let holder = match &self.holder {
-                Holder::Sandbox(id) => id,
-                Holder::Program => "a program outside all sandboxes",
+                PortHolder::Sandbox(id) => id,
+                PortHolder::Program => "a program outside all sandboxes",
             };
             tracing::warn!(sandbox = %sandbox.id, %holder, "{self}");
         }
@@ -66,11 +73,11 @@ impl fmt::Display for PortConflict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.port;
         let (holder, end_it) = match &self.holder {
-            Holder::Sandbox(_) => (
+            PortHolder::Sandbox(_) => (
                 "another sandbox",
                 "kill the sandbox that the platform's log names",
             ),
-            Holder::Program => ("a program outside all sandboxes", "end that program"),
+            PortHolder::Program => ("a program outside all sandboxes", "end that program"),
         };
         let instead = if port == AGENT_PORT {
             "the port in PPIO_AGENT_PORT, which is this sandbox's own"
@@ -95,7 +102,7 @@ mod tests {
         for (port, holder, parts) in [
             (
                 8080,
-                Holder::Sandbox("iother".into()),
+                PortHolder::Sandbox("iother".into()),
                 [
                     "another sandbox has port 8080",
                     "PPIO_AGENT_PORT",
@@ -104,7 +111,7 @@ mod tests {
             ),
             (
                 3000,
-                Holder::Program,
+                PortHolder::Program,
                 ["a program outside", "another port", "end that program"],
             ),
         ] {

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, open, openat};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::LocalSandbox;
 
 /// How hard to look for the processes of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
+pub(super) enum ProcessSearch {
     /// Where they are found without a look at every process of this machine.
     Quick,
     All,
@@ -24,12 +24,12 @@ pub(super) enum Search {
 
 /// Whether every one of these sockets is open in a process of `sandbox`. Blocks on file system
 /// calls.
-pub(super) fn owns(sandbox: &Sandbox, sockets: &BTreeSet<u64>, search: Search) -> bool {
+pub(super) fn owns(sandbox: &LocalSandbox, sockets: &BTreeSet<u64>, search: ProcessSearch) -> bool {
     let mut missing = sockets.clone();
     if missing.is_empty() {
         return false;
     }
-    if let Some(init) = sandbox.enclosure.init_pid()
+    if let Some(init) = sandbox.sandbox_processes.first_process()
         && find_in_namespace(init, &mut missing).is_ok()
     {
         // The namespace holds every process of the sandbox.
@@ -38,8 +38,8 @@ pub(super) fn owns(sandbox: &Sandbox, sockets: &BTreeSet<u64>, search: Search) -
     for process in sandbox.processes.list() {
         find_in_process(&in_proc(process.pid), &mut missing);
     }
-    if search == Search::All && !missing.is_empty() {
-        for pid in sandbox.enclosure.processes().unwrap_or_default() {
+    if search == ProcessSearch::All && !missing.is_empty() {
+        for pid in sandbox.sandbox_processes.processes().unwrap_or_default() {
             find_in_process(&in_proc(pid), &mut missing);
         }
     }

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::start_process::StartError;
+use super::start_process::ProcessStartError;
 
 /// How long a template's start command may take until its ready command succeeds.
-pub(super) const READY_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
@@ -21,7 +21,7 @@ pub(crate) enum CreateError {
     #[error("failed to start the sandbox: {0}")]
     Start(#[source] io::Error),
     #[error("failed to run the template's start command: {0}")]
-    StartCommand(#[from] StartError),
-    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_DEADLINE.as_secs())]
+    StartCommand(#[from] ProcessStartError),
+    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_TIMEOUT.as_secs())]
     NotReady { lines: String },
 }

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
 
-use super::create_error::{CreateError, READY_DEADLINE};
-use super::instance::Sandbox;
-use super::lifetime::{Life, OnTimeout, Phase};
-use super::logs::Logs;
-use super::metrics::Metrics;
-use super::process::{ProcessConfig, Streams};
+use super::create_error::{CreateError, READY_TIMEOUT};
+use super::instance::LocalSandbox;
+use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::logs::LogBuffer;
+use super::metrics::MetricHistory;
+use super::process::{ProcessConfig, StandardStreams};
 use super::process_table::ProcessTable;
-use super::registry::Registry;
+use super::registry::SandboxRegistry;
 use super::template_image::TemplateImage;
 use super::verified_listeners::VerifiedListeners;
 use crate::files::{copy_tree, remove_directory};
 use crate::identity;
-use crate::isolation::{DEFAULT_PATH, Enclosure, Limits, prepare_directory, prepare_root};
+use crate::isolation::{
+    DEFAULT_PATH, SandboxLimits, SandboxProcesses, prepare_directory, prepare_root,
+};
 use crate::processes;
 
 /// Between two runs of the ready command.
@@ -27,7 +29,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A sandbox to be made, checked.
 #[derive(Debug)]
-pub(crate) struct NewSandbox {
+pub(crate) struct SandboxSpec {
     pub(crate) template: TemplateImage,
     pub(crate) timeout: Duration,
     pub(crate) on_timeout: OnTimeout,
@@ -36,13 +38,13 @@ pub(crate) struct NewSandbox {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-impl Registry {
+impl SandboxRegistry {
     /// Makes a sandbox, starts it and waits until its template calls it ready. What was made is
     /// removed again when anything fails.
     pub(crate) async fn create(
         self: &Arc<Self>,
-        new: NewSandbox,
-    ) -> Result<Arc<Sandbox>, CreateError> {
+        new: SandboxSpec,
+    ) -> Result<Arc<LocalSandbox>, CreateError> {
         let place = self.reserve()?;
         let registry = Arc::clone(self);
         // A task of its own: a caller that goes away must not leave half a sandbox behind.
@@ -66,10 +68,10 @@ impl Registry {
 
     async fn start(
         self: &Arc<Self>,
-        new: NewSandbox,
+        new: SandboxSpec,
         id: &str,
         directory: &Path,
-    ) -> Result<Arc<Sandbox>, CreateError> {
+    ) -> Result<Arc<LocalSandbox>, CreateError> {
         let agent_port = self.ports().take().ok_or(CreateError::NoPort)?;
         let root = directory.join("root");
         let source = new.template.root.clone();
@@ -81,7 +83,7 @@ impl Registry {
                 copy_tree(&source, &root)?;
             }
             prepare_root(&root, user.owner())?;
-            processes::settle();
+            processes::wait_for_starts();
             Ok(user)
         });
         let user = copied
@@ -89,11 +91,11 @@ impl Registry {
             .map_err(|_| CreateError::ShuttingDown)?
             .map_err(CreateError::Files)?;
 
-        let limits = Limits {
+        let limits = SandboxLimits {
             memory_bytes: u64::from(new.template.memory_mb) * 1024 * 1024,
             cpu_count: new.template.cpu_count,
         };
-        let enclosure = Enclosure::open(
+        let sandbox_processes = SandboxProcesses::open(
             self.isolation(),
             directory.to_owned(),
             self.cgroup(),
@@ -121,12 +123,12 @@ impl Registry {
         environment.extend(new.environment);
 
         let started_at = SystemTime::now();
-        let life = Life {
-            phase: Phase::Running,
+        let lifetime = Lifetime {
+            phase: SandboxPhase::Running,
             end_at: started_at + new.timeout,
             on_timeout: new.on_timeout,
         };
-        let sandbox = Arc::new(Sandbox {
+        let sandbox = Arc::new(LocalSandbox {
             id: id.to_owned(),
             template_id: new.template.template_id,
             alias: new.template.alias,
@@ -141,29 +143,29 @@ impl Registry {
             verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
-            enclosure,
+            sandbox_processes,
             processes: ProcessTable::default(),
-            logs: Arc::new(Logs::default()),
-            metrics: Metrics::default(),
+            logs: Arc::new(LogBuffer::default()),
+            metrics: MetricHistory::default(),
             watches: Arc::default(),
-            life: watch::Sender::new(life),
+            lifetime: watch::Sender::new(lifetime),
             change: Mutex::new(()),
         });
         self.insert(&sandbox).await?;
         // Ends by itself when the sandbox is gone.
-        tokio::spawn(Arc::clone(&sandbox).watch_over(Arc::downgrade(self)));
+        tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
         let user = new.template.user.as_deref().unwrap_or_default();
         if let Some(command) = new.template.start_command {
             sandbox.start_process(
                 shell(&command),
                 user,
                 Some("start-command".into()),
-                Streams::Pipes { stdin: false },
+                StandardStreams::Pipes { stdin: false },
             )?;
         }
         if let Some(command) = new.template.ready_command {
             sandbox.wait_until_ready(&command, user).await?;
-            // The time of a slow start is not taken from the sandbox's life.
+            // The time of a slow start is not taken from the sandbox's lifetime.
             sandbox.set_timeout(new.timeout);
         }
         Ok(sandbox)
@@ -179,15 +181,15 @@ fn shell(command: &str) -> ProcessConfig {
     }
 }
 
-impl Sandbox {
+impl LocalSandbox {
     async fn wait_until_ready(&self, command: &str, user: &str) -> Result<(), CreateError> {
-        let deadline = Instant::now() + READY_DEADLINE;
+        let deadline = Instant::now() + READY_TIMEOUT;
         while Instant::now() < deadline {
             let (process, mut events) = self.start_process(
                 shell(command),
                 user,
                 Some("ready-command".into()),
-                Streams::Pipes { stdin: false },
+                StandardStreams::Pipes { stdin: false },
             )?;
             let ended =
                 tokio::time::timeout(deadline.saturating_duration_since(Instant::now()), async {

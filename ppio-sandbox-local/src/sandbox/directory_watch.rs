@@ -12,12 +12,12 @@ use crate::files::OpenDirectory;
 use crate::identity;
 
 /// Events that nobody fetches are dropped beyond this many.
-const BACKLOG: usize = 4096;
+const CHANGE_BACKLOG: usize = 4096;
 /// Watches that are polled, per sandbox.
 const MAX_POLLED: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
+pub(crate) enum DirectoryChangeKind {
     Create,
     Write,
     Remove,
@@ -29,7 +29,7 @@ pub(crate) enum ChangeKind {
 pub(crate) struct DirectoryChange {
     /// Relative to the watched directory.
     pub(crate) name: String,
-    pub(crate) kind: ChangeKind,
+    pub(crate) kind: DirectoryChangeKind,
 }
 
 /// A watch that ends when it is dropped.
@@ -45,8 +45,8 @@ impl DirectoryWatch {
     /// Starts to watch `directory`. Links in it are not followed: here they would lead to other
     /// places than in the sandbox.
     pub(crate) fn start(directory: OpenDirectory, recursive: bool) -> notify::Result<Self> {
-        let (sender, changes) = mpsc::channel(BACKLOG);
-        let base = directory.place();
+        let (sender, changes) = mpsc::channel(CHANGE_BACKLOG);
+        let base = directory.host_path();
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let Some(kind) = change_kind(event.kind) else {
@@ -66,7 +66,7 @@ impl DirectoryWatch {
         } else {
             RecursiveMode::NonRecursive
         };
-        watcher.watch(&directory.place(), mode)?;
+        watcher.watch(&directory.host_path(), mode)?;
         Ok(Self {
             changes,
             _watcher: watcher,
@@ -80,15 +80,15 @@ fn relative(base: &Path, path: &Path) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn change_kind(kind: EventKind) -> Option<ChangeKind> {
+fn change_kind(kind: EventKind) -> Option<DirectoryChangeKind> {
     match kind {
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-            Some(ChangeKind::Create)
+            Some(DirectoryChangeKind::Create)
         }
-        EventKind::Modify(ModifyKind::Data(_)) => Some(ChangeKind::Write),
-        EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Chmod),
-        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(ChangeKind::Rename),
-        EventKind::Remove(_) => Some(ChangeKind::Remove),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(DirectoryChangeKind::Write),
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(DirectoryChangeKind::Chmod),
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(DirectoryChangeKind::Rename),
+        EventKind::Remove(_) => Some(DirectoryChangeKind::Remove),
         // Reads, and the summary of a rename whose two halves were told already.
         _ => None,
     }

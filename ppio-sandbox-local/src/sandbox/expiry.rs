@@ -3,29 +3,29 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::instance::Sandbox;
-use super::lifetime::{OnTimeout, Phase};
-use super::registry::Registry;
+use super::instance::LocalSandbox;
+use super::lifetime::{OnTimeout, SandboxPhase};
+use super::registry::SandboxRegistry;
 
 /// How often a running sandbox is measured.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
-impl Sandbox {
+impl LocalSandbox {
     /// Lives beside the sandbox: measures it, and kills or pauses it when its time is over.
-    pub(super) async fn watch_over(self: Arc<Self>, registry: Weak<Registry>) {
-        let mut changes = self.life.subscribe();
+    pub(super) async fn watch_expiry(self: Arc<Self>, registry: Weak<SandboxRegistry>) {
+        let mut changes = self.lifetime.subscribe();
         let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
         loop {
-            let life = *changes.borrow_and_update();
-            let rest = match life.phase {
-                Phase::Gone => return,
-                Phase::Paused => {
+            let lifetime = *changes.borrow_and_update();
+            let rest = match lifetime.phase {
+                SandboxPhase::Gone => return,
+                SandboxPhase::Paused => {
                     if changes.changed().await.is_err() {
                         return;
                     }
                     continue;
                 }
-                Phase::Running => life
+                SandboxPhase::Running => lifetime
                     .end_at
                     .duration_since(SystemTime::now())
                     .unwrap_or_default(),
@@ -34,7 +34,7 @@ impl Sandbox {
                 () = tokio::time::sleep(rest) => {
                     let Some(registry) = registry.upgrade() else { return };
                     // The end may have been moved while the timer fired.
-                    if self.life().end_at <= SystemTime::now() {
+                    if self.lifetime().end_at <= SystemTime::now() {
                         self.expire(&registry).await;
                     }
                 }
@@ -51,8 +51,8 @@ impl Sandbox {
         }
     }
 
-    async fn expire(&self, registry: &Registry) {
-        let outcome = match self.life().on_timeout {
+    async fn expire(&self, registry: &SandboxRegistry) {
+        let outcome = match self.lifetime().on_timeout {
             OnTimeout::Pause => self.pause().await.map_err(|error| error.to_string()),
             OnTimeout::Kill => registry
                 .kill(&self.id)

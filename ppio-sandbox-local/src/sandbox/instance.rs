@@ -7,19 +7,19 @@ use std::time::SystemTime;
 use tokio::sync::{Mutex, watch};
 
 use super::directory_watch::PolledWatches;
-use super::lifetime::Life;
-use super::logs::Logs;
-use super::metrics::Metrics;
-use super::ports::Port;
+use super::lifetime::Lifetime;
+use super::logs::LogBuffer;
+use super::metrics::MetricHistory;
+use super::ports::ReservedPort;
 use super::process_table::ProcessTable;
 use super::verified_listeners::VerifiedListeners;
-use crate::isolation::Enclosure;
+use crate::isolation::SandboxProcesses;
 
 /// The port that agents serve, as callers name it.
 pub(crate) const AGENT_PORT: u16 = 8080;
 
 #[derive(Debug)]
-pub(crate) struct Sandbox {
+pub(crate) struct LocalSandbox {
     pub(crate) id: String,
     pub(crate) template_id: String,
     pub(crate) alias: Option<String>,
@@ -34,22 +34,22 @@ pub(crate) struct Sandbox {
     /// The timeout it was created with, in seconds; traffic that wakes it grants the same again.
     pub(crate) timeout_seconds: u64,
     /// Where its port 8080 really is.
-    pub(crate) agent_port: Port,
+    pub(crate) agent_port: ReservedPort,
     pub(crate) verified_listeners: VerifiedListeners,
     /// The variables and the working directory of every process started in it.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,
-    pub(crate) enclosure: Enclosure,
+    pub(crate) sandbox_processes: SandboxProcesses,
     pub(crate) processes: ProcessTable,
-    pub(crate) logs: Arc<Logs>,
-    pub(crate) metrics: Metrics,
+    pub(crate) logs: Arc<LogBuffer>,
+    pub(crate) metrics: MetricHistory,
     pub(crate) watches: Arc<PolledWatches>,
-    pub(super) life: watch::Sender<Life>,
+    pub(super) lifetime: watch::Sender<Lifetime>,
     // One pause, resume or kill at a time.
     pub(super) change: Mutex<()>,
 }
 
-impl Sandbox {
+impl LocalSandbox {
     /// The real port behind a port of this sandbox.
     pub(crate) fn real_port(&self, port: u16) -> u16 {
         if port == AGENT_PORT {

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::instance::Sandbox;
-use super::lifetime::{Life, OnTimeout, Phase};
-use super::logs::Level;
+use super::instance::LocalSandbox;
+use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::logs::LogLevel;
 use crate::files::remove_directory;
 
 #[derive(Debug, thiserror::Error)]
@@ -21,28 +21,30 @@ pub(crate) enum ChangeError {
     Processes(#[source] io::Error),
 }
 
-impl Sandbox {
-    pub(crate) fn life(&self) -> Life {
-        *self.life.borrow()
+impl LocalSandbox {
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        *self.lifetime.borrow()
     }
 
     /// Stops every process where it stands; memory is kept.
     pub(crate) async fn pause(&self) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
-        match self.life().phase {
-            Phase::Running => {}
-            Phase::Paused => return Err(ChangeError::AlreadyPaused),
-            Phase::Gone => return Err(ChangeError::Gone),
+        match self.lifetime().phase {
+            SandboxPhase::Running => {}
+            SandboxPhase::Paused => return Err(ChangeError::AlreadyPaused),
+            SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
         // Traffic is refused first, so that no request is caught in the middle.
-        self.life.send_modify(|life| life.phase = Phase::Paused);
-        if let Err(error) = self.enclosure.freeze().await {
+        self.lifetime
+            .send_modify(|lifetime| lifetime.phase = SandboxPhase::Paused);
+        if let Err(error) = self.sandbox_processes.freeze().await {
             // Some may stand already.
-            let _ = self.enclosure.thaw().await;
-            self.life.send_modify(|life| life.phase = Phase::Running);
+            let _ = self.sandbox_processes.thaw().await;
+            self.lifetime
+                .send_modify(|lifetime| lifetime.phase = SandboxPhase::Running);
             return Err(ChangeError::Processes(error));
         }
-        self.logs.push(Level::Info, "sandbox paused", &[]);
+        self.logs.push(LogLevel::Info, "sandbox paused", &[]);
         Ok(())
     }
 
@@ -53,52 +55,54 @@ impl Sandbox {
         on_timeout: Option<OnTimeout>,
     ) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
-        match self.life().phase {
-            Phase::Paused => {}
-            Phase::Running => return Err(ChangeError::AlreadyRunning),
-            Phase::Gone => return Err(ChangeError::Gone),
+        match self.lifetime().phase {
+            SandboxPhase::Paused => {}
+            SandboxPhase::Running => return Err(ChangeError::AlreadyRunning),
+            SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        self.enclosure
+        self.sandbox_processes
             .thaw()
             .await
             .map_err(ChangeError::Processes)?;
-        self.life.send_modify(|life| {
-            life.phase = Phase::Running;
-            life.end_at = SystemTime::now() + timeout;
-            life.on_timeout = on_timeout.unwrap_or(life.on_timeout);
+        self.lifetime.send_modify(|lifetime| {
+            lifetime.phase = SandboxPhase::Running;
+            lifetime.end_at = SystemTime::now() + timeout;
+            lifetime.on_timeout = on_timeout.unwrap_or(lifetime.on_timeout);
         });
-        self.logs.push(Level::Info, "sandbox resumed", &[]);
+        self.logs.push(LogLevel::Info, "sandbox resumed", &[]);
         Ok(())
     }
 
     /// Sets the end to `timeout` from now.
     pub(crate) fn set_timeout(&self, timeout: Duration) {
-        self.life
-            .send_modify(|life| life.end_at = SystemTime::now() + timeout);
+        self.lifetime
+            .send_modify(|lifetime| lifetime.end_at = SystemTime::now() + timeout);
     }
 
     /// Moves the end to `timeout` from now unless it is later already.
     pub(crate) fn extend_timeout(&self, timeout: Duration) {
-        self.life
-            .send_modify(|life| life.end_at = life.end_at.max(SystemTime::now() + timeout));
+        self.lifetime.send_modify(|lifetime| {
+            lifetime.end_at = lifetime.end_at.max(SystemTime::now() + timeout);
+        });
     }
 
     /// Ends every process and removes every file. Safe to call twice.
     pub(super) async fn end(&self) -> io::Result<()> {
-        self.life.send_modify(|life| life.phase = Phase::Gone);
+        self.lifetime
+            .send_modify(|lifetime| lifetime.phase = SandboxPhase::Gone);
         let _turn = self.change.lock().await;
-        self.enclosure.kill().await?;
-        remove_directory(self.enclosure.directory()).await
+        self.sandbox_processes.kill().await?;
+        remove_directory(self.sandbox_processes.directory()).await
     }
 
     /// Measures the sandbox now.
     pub(crate) async fn sample(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         let sampling = tokio::task::spawn_blocking(move || {
-            let processes = sandbox.enclosure.processes().unwrap_or_default();
+            let processes = sandbox.sandbox_processes.processes().unwrap_or_default();
             sandbox
                 .metrics
-                .sample(&processes, &sandbox.enclosure.root());
+                .sample(&processes, &sandbox.sandbox_processes.root());
         });
         let _ = sampling.await;
     }

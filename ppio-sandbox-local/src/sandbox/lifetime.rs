@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum SandboxPhase {
     Running,
     Paused,
     /// Being killed, or killed.
@@ -17,8 +17,8 @@ pub(crate) enum OnTimeout {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
-    pub(crate) phase: Phase,
+pub(crate) struct Lifetime {
+    pub(crate) phase: SandboxPhase,
     pub(crate) end_at: SystemTime,
     pub(crate) on_timeout: OnTimeout,
 }

@@ -12,7 +12,7 @@ use crate::files::disk_usage;
 const MAX_SAMPLES: usize = 720;
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
+pub(crate) struct MetricSample {
     pub(crate) time: SystemTime,
     /// Of one processor, so four busy ones are 400.
     pub(crate) cpu_used_percent: f64,
@@ -21,17 +21,17 @@ pub(crate) struct Sample {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
-    state: Mutex<State>,
+pub(crate) struct MetricHistory {
+    state: Mutex<RecordedSamples>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RecordedSamples {
     last: Option<(Instant, u64)>,
-    samples: VecDeque<Sample>,
+    samples: VecDeque<MetricSample>,
 }
 
-impl Metrics {
+impl MetricHistory {
     /// Takes a sample of the given processes and remembers it. Blocks on file system calls.
     pub(crate) fn sample(&self, pids: &[i32], root: &Path) {
         let page = rustix::param::page_size() as u64;
@@ -55,7 +55,7 @@ impl Metrics {
             state.samples.pop_front();
         }
         let time = SystemTime::now();
-        state.samples.push_back(Sample {
+        state.samples.push_back(MetricSample {
             time,
             cpu_used_percent,
             memory_bytes: memory,
@@ -63,7 +63,7 @@ impl Metrics {
         });
     }
 
-    pub(crate) fn between(&self, start: SystemTime, end: SystemTime) -> Vec<Sample> {
+    pub(crate) fn between(&self, start: SystemTime, end: SystemTime) -> Vec<MetricSample> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .samples

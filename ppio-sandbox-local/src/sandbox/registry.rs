@@ -7,24 +7,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::create_error::CreateError;
-use super::instance::Sandbox;
-use super::lifetime::Phase;
-use super::ports::Ports;
+use super::instance::LocalSandbox;
+use super::lifetime::SandboxPhase;
+use super::ports::PortPool;
 use crate::identity::constant_time_eq;
-use crate::isolation::{CgroupParent, Isolation, Users};
+use crate::isolation::{CgroupParent, Isolation, UserPool};
 
 #[derive(Debug)]
-pub(crate) struct Registry {
-    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
+pub(crate) struct SandboxRegistry {
+    sandboxes: Mutex<HashMap<String, Arc<LocalSandbox>>>,
     // Those that exist and those that are being made.
     reserved: Arc<AtomicUsize>,
     limit: usize,
     closed: AtomicBool,
-    ports: Ports,
+    ports: PortPool,
     run_directory: PathBuf,
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
-    users: Users,
+    users: UserPool,
 }
 
 /// A place under the limit while a sandbox is being made.
@@ -37,12 +37,12 @@ impl Drop for Reservation {
     }
 }
 
-impl Registry {
+impl SandboxRegistry {
     pub(crate) fn new(
         run_directory: PathBuf,
         isolation: Arc<dyn Isolation>,
         cgroup: Option<CgroupParent>,
-        users: Users,
+        users: UserPool,
         limit: usize,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Registry {
             reserved: Arc::default(),
             limit,
             closed: AtomicBool::new(false),
-            ports: Ports::default(),
+            ports: PortPool::default(),
             run_directory,
             isolation,
             cgroup,
@@ -70,11 +70,11 @@ impl Registry {
         Ok(reservation)
     }
 
-    pub(super) fn ports(&self) -> &Ports {
+    pub(super) fn ports(&self) -> &PortPool {
         &self.ports
     }
 
-    pub(crate) fn users(&self) -> &Users {
+    pub(crate) fn users(&self) -> &UserPool {
         &self.users
     }
 
@@ -91,7 +91,7 @@ impl Registry {
     }
 
     /// Makes a sandbox known.
-    pub(super) async fn insert(&self, sandbox: &Arc<Sandbox>) -> Result<(), CreateError> {
+    pub(super) async fn insert(&self, sandbox: &Arc<LocalSandbox>) -> Result<(), CreateError> {
         self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
         if self.closed.load(Ordering::Acquire) {
             let _ = self.kill(&sandbox.id).await;
@@ -100,14 +100,14 @@ impl Registry {
         Ok(())
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<Arc<Sandbox>> {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<LocalSandbox>> {
         self.lock()
             .get(id)
-            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .filter(|sandbox| sandbox.lifetime().phase != SandboxPhase::Gone)
             .cloned()
     }
 
-    pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<Sandbox>> {
+    pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<LocalSandbox>> {
         self.lock()
             .values()
             .find(|sandbox| constant_time_eq(sandbox.access_token.as_bytes(), token.as_bytes()))
@@ -115,11 +115,11 @@ impl Registry {
     }
 
     /// Oldest first.
-    pub(crate) fn list(&self) -> Vec<Arc<Sandbox>> {
+    pub(crate) fn list(&self) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes: Vec<_> = self
             .lock()
             .values()
-            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .filter(|sandbox| sandbox.lifetime().phase != SandboxPhase::Gone)
             .cloned()
             .collect();
         sandboxes
@@ -148,7 +148,7 @@ impl Registry {
         kills.into_iter().try_for_each(|kill| kill.map(drop))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<LocalSandbox>>> {
         self.sandboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::instance::Sandbox;
-use super::process::{Process, ProcessConfig, ProcessEvent, Streams};
+use super::instance::LocalSandbox;
+use super::process::{OutputEvent, Process, ProcessConfig, StandardStreams};
 use super::user::user_environment;
 use crate::files::USER_HOME;
-use crate::isolation::Run;
+use crate::isolation::SandboxCommand;
 
 /// More running processes than this are a runaway client.
 const MAX_PROCESSES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub(crate) enum ProcessStartError {
     #[error("no command was given")]
     NoCommand,
     #[error(
@@ -28,17 +28,17 @@ pub(crate) enum StartError {
     Spawn(#[from] io::Error),
 }
 
-impl Sandbox {
+impl LocalSandbox {
     /// Starts a process as `user` and listens to it from its first byte.
     pub(crate) fn start_process(
         &self,
         config: ProcessConfig,
         user: &str,
         tag: Option<String>,
-        streams: Streams,
-    ) -> Result<(Arc<Process>, mpsc::Receiver<ProcessEvent>), StartError> {
+        streams: StandardStreams,
+    ) -> Result<(Arc<Process>, mpsc::Receiver<OutputEvent>), ProcessStartError> {
         if config.cmd.is_empty() {
-            return Err(StartError::NoCommand);
+            return Err(ProcessStartError::NoCommand);
         }
         let texts = std::iter::once(&config.cmd)
             .chain(&config.args)
@@ -46,10 +46,10 @@ impl Sandbox {
             .chain(&config.cwd);
         let bad_name = |name: &String| name.is_empty() || name.contains(['=', '\0']);
         if texts.into_iter().any(|text| text.contains('\0')) || config.envs.keys().any(bad_name) {
-            return Err(StartError::Malformed);
+            return Err(ProcessStartError::Malformed);
         }
         if self.processes.list().len() >= MAX_PROCESSES {
-            return Err(StartError::TooMany);
+            return Err(ProcessStartError::TooMany);
         }
         let mut environment = self.environment.clone();
         environment.extend(user_environment(user));
@@ -63,21 +63,21 @@ impl Sandbox {
             Some(cwd) => format!("{home}/{}", cwd.trim_start_matches("~/")),
             None => self.directory.clone().unwrap_or(home),
         };
-        let terminal = matches!(streams, Streams::Terminal(_));
+        let terminal = matches!(streams, StandardStreams::Terminal(_));
         if terminal {
             environment
                 .entry("TERM".into())
                 .or_insert_with(|| "xterm-256color".into());
         }
-        let run = Run {
+        let run = SandboxCommand {
             program: config.cmd.clone(),
             arguments: config.args.clone(),
             environment,
             directory,
             terminal,
         };
-        let command = self.enclosure.command(&run);
-        let owner = self.enclosure.owner();
+        let command = self.sandbox_processes.command(&run);
+        let owner = self.sandbox_processes.owner();
         let (process, events) = Process::spawn(command, config, tag, streams, owner, &self.logs)?;
         self.processes.add(&process);
         Ok((process, events))

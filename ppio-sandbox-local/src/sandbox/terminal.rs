@@ -18,12 +18,12 @@ use crate::files::Owner;
 
 /// The platform's end of a pseudo-terminal.
 #[derive(Debug, Clone)]
-pub(crate) struct Terminal {
+pub(crate) struct PseudoTerminal {
     controller: Arc<OwnedFd>,
     device: PathBuf,
 }
 
-impl Terminal {
+impl PseudoTerminal {
     pub(crate) fn open(columns: u16, rows: u16) -> io::Result<Self> {
         let controller =
             rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;

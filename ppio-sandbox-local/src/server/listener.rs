@@ -24,28 +24,28 @@ use crate::edge::Edge;
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// How long a caller may take to say anything, or to finish the head of a request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests that run may take to finish once the platform closes.
-const DRAIN: Duration = Duration::from_secs(2);
+const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Everything a connection needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Front {
+pub(crate) struct ServerState {
     pub(crate) edge: Edge,
     pub(crate) tls: Option<Tls>,
     pub(crate) closing: watch::Receiver<bool>,
 }
 
 /// Serves until `closing` turns true, then lets requests that run finish for a moment.
-pub(crate) async fn serve(listener: TcpListener, front: Front) {
+pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
     let mut connections = JoinSet::new();
-    let mut closing = front.closing.clone();
-    let front = Arc::new(front);
+    let mut closing = state.closing.clone();
+    let state = Arc::new(state);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(Arc::clone(&front), stream));
+                    connections.spawn(connection(Arc::clone(&state), stream));
                 }
                 Err(error) => {
                     // Out of descriptors, as a rule: wait for connections to end.
@@ -59,55 +59,58 @@ pub(crate) async fn serve(listener: TcpListener, front: Front) {
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_DRAIN_TIMEOUT, drained)
+        .await
+        .is_err()
+    {
         connections.shutdown().await;
     }
 }
 
-async fn connection(front: Arc<Front>, stream: TcpStream) {
+async fn connection(state: Arc<ServerState>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut first = [0];
-    match tokio::time::timeout(HEAD_DEADLINE, stream.peek(&mut first)).await {
+    match tokio::time::timeout(REQUEST_HEAD_TIMEOUT, stream.peek(&mut first)).await {
         Ok(Ok(1)) => {}
         _ => return,
     }
     if first[0] == TLS_HANDSHAKE {
         // Without TLS there is no answer that the caller would understand.
-        if let Some(tls) = &front.tls
+        if let Some(tls) = &state.tls
             && let Ok(stream) = tls.accept(stream).await
         {
-            serve_http(&front, stream, Scheme::HTTPS).await;
+            serve_http(&state, stream, Scheme::HTTPS).await;
         }
     } else {
-        serve_http(&front, stream, Scheme::HTTP).await;
+        serve_http(&state, stream, Scheme::HTTP).await;
     }
 }
 
 /// Serves HTTP/1.1 on a connection, upgrades included, until it ends. Handlers find `scheme`, by
 /// which the caller reached the platform, among the extensions of their request.
-async fn serve_http<S>(front: &Arc<Front>, stream: S, scheme: Scheme)
+async fn serve_http<S>(state: &Arc<ServerState>, stream: S, scheme: Scheme)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(scheme.clone());
-        let front = Arc::clone(front);
+        let state = Arc::clone(state);
         async move {
             let response = if request.method() == Method::CONNECT {
-                open_tunnel(front, request)
+                open_tunnel(state, request)
             } else {
-                front.edge.answer(request.map(Body::new)).await
+                state.edge.answer(request.map(Body::new)).await
             };
             Ok::<_, Infallible>(response)
         }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
+        .header_read_timeout(REQUEST_HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
-    let mut closing = front.closing.clone();
+    let mut closing = state.closing.clone();
     tokio::select! {
         served = serving.as_mut() => {
             log_broken(served);
@@ -119,15 +122,15 @@ where
     log_broken(serving.await);
 }
 
-fn open_tunnel(front: Arc<Front>, request: Request<Incoming>) -> Response<Body> {
-    let tunnel = match tunnel::check(&front.edge, front.tls.as_ref(), request) {
+fn open_tunnel(state: Arc<ServerState>, request: Request<Incoming>) -> Response<Body> {
+    let tunnel = match tunnel::check(&state.edge, state.tls.as_ref(), request) {
         Ok(tunnel) => tunnel,
         Err(error) => return error.into_response(),
     };
     // Ends with the caller's connection.
     tokio::spawn(async move {
         match tunnel.open().await {
-            Ok(stream) => Box::pin(serve_http(&front, stream, Scheme::HTTPS)).await,
+            Ok(stream) => Box::pin(serve_http(&state, stream, Scheme::HTTPS)).await,
             Err(error) => tracing::debug!(%error, "failed to open a tunnel"),
         }
     });

@@ -4,5 +4,5 @@ mod listener;
 mod tls;
 mod tunnel;
 
-pub(crate) use listener::{Front, serve};
+pub(crate) use listener::{ServerState, serve};
 pub(crate) use tls::{Tls, certificate_path};

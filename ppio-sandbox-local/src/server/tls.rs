@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::error::Error;
 
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificates kept in memory; beyond that all are forgotten and made anew.
 const MAX_CERTIFICATES: usize = 4096;
 /// What a client that names no host is shown.
@@ -31,7 +31,7 @@ const DEFAULT_HOST: &str = "localhost";
 #[derive(Clone)]
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
-    authority: Arc<Authority>,
+    authority: Arc<CertificateAuthority>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Tls {
 }
 
 /// The local certificate authority: its key never leaves the home of the platform.
-struct Authority {
+struct CertificateAuthority {
     certificate: Certificate,
     key: KeyPair,
     // One key for all hosts: making keys costs more than making certificates.
@@ -52,7 +52,7 @@ struct Authority {
     issued: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
 
-impl std::fmt::Debug for Authority {
+impl std::fmt::Debug for CertificateAuthority {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Authority(..)")
     }
@@ -67,7 +67,7 @@ impl Tls {
     /// Reads the authority of this home, or makes it.
     pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(Error::home(directory))?;
-        let authority = Arc::new(Authority::open(directory)?);
+        let authority = Arc::new(CertificateAuthority::open(directory)?);
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Certificate(error.to_string()))?
@@ -84,7 +84,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        tokio::time::timeout(HANDSHAKE_DEADLINE, self.acceptor.accept(stream))
+        tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, self.acceptor.accept(stream))
             .await
             .map_err(|_| {
                 io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")
@@ -104,7 +104,7 @@ impl Tls {
     }
 }
 
-impl Authority {
+impl CertificateAuthority {
     fn open(directory: &Path) -> Result<Self, Error> {
         let failed = |error: rcgen::Error| Error::Certificate(error.to_string());
         let (certificate_path, key_path) = (certificate_path(directory), directory.join("ca.key"));
@@ -178,7 +178,7 @@ impl Authority {
     }
 }
 
-impl ResolvesServerCert for Authority {
+impl ResolvesServerCert for CertificateAuthority {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.certificate_for(hello.server_name().unwrap_or(DEFAULT_HOST))
             .ok()

@@ -84,7 +84,7 @@ pub(crate) fn inspect(archive: &Path) -> Result<(), ArchiveError> {
 
 /// Unpacks into `target`, an empty directory. Blocks.
 pub(crate) fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> {
-    let mut tree = Tree {
+    let mut tree = UnpackTarget {
         root: OpenDirectory::on_host(target)?,
         last: None,
     };
@@ -98,7 +98,7 @@ pub(crate) fn unpacked_limit(packed: u64) -> u64 {
 
 /// What an entry makes, checked.
 #[derive(Debug)]
-enum New {
+enum CheckedEntry {
     Directory,
     File { mode: u32 },
     Link { target: PathBuf },
@@ -106,41 +106,41 @@ enum New {
 }
 
 /// The directory that an archive is unpacked into.
-struct Tree {
+struct UnpackTarget {
     root: OpenDirectory,
     /// Where the last entry went: the next one goes there too, as a rule.
     last: Option<(PathBuf, OpenDirectory)>,
 }
 
-impl Tree {
-    fn add(&mut self, path: &Path, new: &New, content: &mut dyn Read) -> io::Result<()> {
-        if let New::Directory = new {
+impl UnpackTarget {
+    fn add(&mut self, path: &Path, new: &CheckedEntry, content: &mut dyn Read) -> io::Result<()> {
+        if let CheckedEntry::Directory = new {
             self.directory(path)?;
             return Ok(());
         }
-        let place = self.place(path)?;
-        match fs::remove_file(place.place()?) {
+        let place = self.entry_path(path)?;
+        match fs::remove_file(place.host_path()?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         match new {
-            New::Directory => {}
-            New::File { mode } => {
+            CheckedEntry::Directory => {}
+            CheckedEntry::File { mode } => {
                 let mut file = place.create()?;
                 io::copy(content, &mut file)?;
                 // Without setuid and setgid.
                 file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
             }
-            New::Link { target } => place.make_link(target)?,
-            New::HardLink { earlier } => {
-                let earlier = self.place(earlier)?;
-                fs::hard_link(earlier.place()?, place.place()?)?;
+            CheckedEntry::Link { target } => place.make_link(target)?,
+            CheckedEntry::HardLink { earlier } => {
+                let earlier = self.entry_path(earlier)?;
+                fs::hard_link(earlier.host_path()?, place.host_path()?)?;
             }
         }
         Ok(())
     }
 
-    fn place(&mut self, path: &Path) -> io::Result<ConfinedPath> {
+    fn entry_path(&mut self, path: &Path) -> io::Result<ConfinedPath> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let parent = path.parent().unwrap_or(Path::new(""));
         Ok(self.directory(parent)?.child(name))
@@ -169,43 +169,47 @@ impl Tree {
 
 /// What the entries so far make, by path.
 #[derive(Debug, Default)]
-struct Plan {
-    entries: HashMap<PathBuf, Planned>,
+struct ArchivePlan {
+    entries: HashMap<PathBuf, PlannedEntry>,
     path_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Planned {
+enum PlannedEntry {
     Directory,
     /// Of this many bytes.
     File(u64),
     Link,
 }
 
-impl Plan {
+impl ArchivePlan {
     /// Adds an entry, if it neither lies below a link or a file nor replaces a directory.
-    fn add(&mut self, path: &Path, new: Planned) -> Result<(), ArchiveError> {
+    fn add(&mut self, path: &Path, new: PlannedEntry) -> Result<(), ArchiveError> {
         let conflict = || ArchiveError::Conflict(path.display().to_string());
         let parents = path.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.entries.get(parent) {
                 // With it its own parents were added.
-                Some(Planned::Directory) => break,
+                Some(PlannedEntry::Directory) => break,
                 Some(_) => return Err(conflict()),
                 None => {
-                    self.insert(parent, Planned::Directory)?;
+                    self.insert(parent, PlannedEntry::Directory)?;
                 }
             }
         }
         let old = self.insert(path, new)?;
-        let is_directory = |entry| entry == Planned::Directory;
+        let is_directory = |entry| entry == PlannedEntry::Directory;
         match old {
             Some(old) if is_directory(old) != is_directory(new) => Err(conflict()),
             _ => Ok(()),
         }
     }
 
-    fn insert(&mut self, path: &Path, new: Planned) -> Result<Option<Planned>, ArchiveError> {
+    fn insert(
+        &mut self,
+        path: &Path,
+        new: PlannedEntry,
+    ) -> Result<Option<PlannedEntry>, ArchiveError> {
         let old = self.entries.insert(path.to_owned(), new);
         if old.is_none() {
             self.path_bytes += path.as_os_str().len();
@@ -219,8 +223,8 @@ impl Plan {
     /// The size of an earlier file.
     fn file(&self, path: &Path) -> Option<u64> {
         match self.entries.get(path)? {
-            Planned::File(size) => Some(*size),
-            Planned::Directory | Planned::Link => None,
+            PlannedEntry::File(size) => Some(*size),
+            PlannedEntry::Directory | PlannedEntry::Link => None,
         }
     }
 }
@@ -240,25 +244,25 @@ fn open(archive: &Path) -> io::Result<Box<dyn Read>> {
 /// Checks every entry and hands it to `visit`, with its content.
 fn walk(
     archive: &Path,
-    mut visit: impl FnMut(&Path, &New, &mut dyn Read) -> io::Result<()>,
+    mut visit: impl FnMut(&Path, &CheckedEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
     let packed = fs::metadata(archive)?.len();
     let limit = unpacked_limit(packed);
-    let budget = Rc::new(Budget {
+    let budget = Rc::new(ReadBudget {
         total: Cell::new(limit),
         header: Cell::new(MAX_HEADER),
         exceeded: Cell::default(),
     });
     let malformed = |error: io::Error| match budget.exceeded.get() {
-        Some(Exceeded::Total) => ArchiveError::TooLarge(limit),
-        Some(Exceeded::Header) => ArchiveError::Header,
+        Some(BudgetExceeded::Total) => ArchiveError::TooLarge(limit),
+        Some(BudgetExceeded::Header) => ArchiveError::Header,
         None => ArchiveError::Malformed(error.to_string()),
     };
-    let mut archive = Archive::new(Counted {
+    let mut archive = Archive::new(CountedReader {
         inner: open(archive)?,
         budget: Rc::clone(&budget),
     });
-    let mut plan = Plan::default();
+    let mut plan = ArchivePlan::default();
     let mut entries = archive.entries().map_err(malformed)?;
     for index in 0.. {
         budget.header.set(MAX_HEADER);
@@ -285,10 +289,10 @@ fn walk(
 /// Checks one entry. `None` when it makes nothing.
 fn check<R: Read>(
     entry: &mut tar::Entry<'_, R>,
-    plan: &mut Plan,
-    budget: &Budget,
+    plan: &mut ArchivePlan,
+    budget: &ReadBudget,
     malformed: &dyn Fn(io::Error) -> ArchiveError,
-) -> Result<Option<(PathBuf, New)>, ArchiveError> {
+) -> Result<Option<(PathBuf, CheckedEntry)>, ArchiveError> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return Ok(None);
@@ -310,16 +314,19 @@ fn check<R: Read>(
     let (new, planned) = match kind {
         EntryType::Regular | EntryType::Continuous => {
             let mode = entry.header().mode().map_err(malformed)?;
-            (New::File { mode }, Planned::File(entry.size()))
+            (
+                CheckedEntry::File { mode },
+                PlannedEntry::File(entry.size()),
+            )
         }
-        EntryType::Directory => (New::Directory, Planned::Directory),
+        EntryType::Directory => (CheckedEntry::Directory, PlannedEntry::Directory),
         EntryType::Symlink => {
             let target = entry.link_name().map_err(malformed)?;
             let target = target.unwrap_or_default().into_owned();
             if !link_stays_inside(&path, &target) || is_too_long(&target) {
                 return Err(escape());
             }
-            (New::Link { target }, Planned::Link)
+            (CheckedEntry::Link { target }, PlannedEntry::Link)
         }
         EntryType::Link => {
             let earlier = entry.link_name().map_err(malformed)?;
@@ -330,7 +337,7 @@ fn check<R: Read>(
             budget
                 .spend(size)
                 .map_err(|error| malformed(io::Error::other(error)))?;
-            (New::HardLink { earlier }, Planned::File(size))
+            (CheckedEntry::HardLink { earlier }, PlannedEntry::File(size))
         }
         _ => return Err(ArchiveError::Kind(shown)),
     };
@@ -374,26 +381,26 @@ fn link_stays_inside(place: &Path, link: &Path) -> bool {
 
 /// What may still be read.
 #[derive(Debug)]
-struct Budget {
+struct ReadBudget {
     total: Cell<u64>,
     /// Until the content of the next entry.
     header: Cell<u64>,
-    exceeded: Cell<Option<Exceeded>>,
+    exceeded: Cell<Option<BudgetExceeded>>,
 }
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-enum Exceeded {
+enum BudgetExceeded {
     #[error("the archive unpacks to too much")]
     Total,
     #[error("the header of an entry is too large")]
     Header,
 }
 
-impl Budget {
-    fn spend(&self, count: u64) -> Result<(), Exceeded> {
+impl ReadBudget {
+    fn spend(&self, count: u64) -> Result<(), BudgetExceeded> {
         for (left, exceeded) in [
-            (&self.total, Exceeded::Total),
-            (&self.header, Exceeded::Header),
+            (&self.total, BudgetExceeded::Total),
+            (&self.header, BudgetExceeded::Header),
         ] {
             let Some(rest) = left.get().checked_sub(count) else {
                 self.exceeded.set(Some(exceeded));
@@ -405,12 +412,12 @@ impl Budget {
     }
 }
 
-struct Counted<R> {
+struct CountedReader<R> {
     inner: R,
-    budget: Rc<Budget>,
+    budget: Rc<ReadBudget>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.budget.spend(count as u64).map_err(io::Error::other)?;

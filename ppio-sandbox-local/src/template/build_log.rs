@@ -4,40 +4,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
-use crate::sandbox::{Level, LogEntry, Logs};
+use crate::sandbox::{LogBuffer, LogLevel, LogLine};
 
 /// The field of a log line with the number of its step.
-pub(crate) const STEP: &str = "step";
+pub(crate) const STEP_FIELD: &str = "step";
 
 /// What a build says about itself while it runs.
 #[derive(Debug, Default)]
-pub(crate) struct BuildLog {
-    lines: Logs,
+pub(crate) struct BuildLogWriter {
+    lines: LogBuffer,
     /// The number of the step under way, 0 outside of all.
     step: AtomicUsize,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: watch::Sender<BuildProgress>,
 }
 
 /// Wakes those who follow a build.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct BuildProgress {
     pub(super) lines: usize,
     pub(super) over: bool,
 }
 
-impl BuildLog {
+impl BuildLogWriter {
     /// Adds a line, which belongs to the step under way.
-    pub(crate) fn push(&self, level: Level, message: impl Into<String>) {
+    pub(crate) fn push(&self, level: LogLevel, message: impl Into<String>) {
         match self.step.load(Ordering::Relaxed) {
             0 => self.lines.push(level, message, &[]),
             step => self
                 .lines
-                .push(level, message, &[(STEP, &step.to_string())]),
+                .push(level, message, &[(STEP_FIELD, &step.to_string())]),
         }
         self.progress.send_modify(|progress| progress.lines += 1);
     }
 
-    pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
+    pub(crate) fn snapshot(&self) -> Vec<LogLine> {
         self.lines.snapshot()
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::step::Step;
+use super::step::TemplateStep;
 
 /// What a build starts from.
 #[derive(Debug, Clone)]
-pub(crate) enum Source {
+pub(crate) enum BuildSource {
     /// The host's system. An image that was named is not pulled.
     Host {
         image: Option<String>,
@@ -16,8 +16,8 @@ pub(crate) enum Source {
 
 #[derive(Debug)]
 pub(crate) struct BuildRequest {
-    pub(crate) source: Source,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) source: BuildSource,
+    pub(crate) steps: Vec<TemplateStep>,
     pub(crate) start_command: Option<String>,
     pub(crate) ready_command: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,

@@ -8,24 +8,24 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::build_log::BuildLog;
+use super::build_log::BuildLogWriter;
 use super::build_request::BuildRequest;
-use super::job::{Job, Stop};
+use super::job::{BuildJob, StopSignal};
 use super::store::{StoreError, TemplateStore};
 use crate::files::remove_directory;
-use crate::sandbox::Registry;
+use crate::sandbox::SandboxRegistry;
 
 /// Builds that run at once; others wait.
 const PARALLEL_BUILDS: usize = 4;
 /// Builds whose logs are remembered.
 const MAX_LOGS: usize = 1000;
 /// A deletion is answered after this long although files are left, which go on to be removed.
-const DELETE_ANSWER: Duration = Duration::from_secs(5);
+const DELETE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tells followers that a build is over, also when its task panics.
-struct Ending(Arc<BuildLog>);
+struct EndOnDrop(Arc<BuildLogWriter>);
 
-impl Drop for Ending {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.progress.send_modify(|progress| progress.over = true);
     }
@@ -33,13 +33,13 @@ impl Drop for Ending {
 
 /// A build that was started and not yet found to be over.
 #[derive(Debug)]
-struct Running {
+struct RunningBuild {
     template_id: String,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningBuild {
     /// Ends it. Returns when its processes and files are gone.
     async fn end(self) {
         self.stop.send_replace(true);
@@ -50,18 +50,18 @@ impl Running {
 }
 
 #[derive(Debug)]
-pub(crate) struct Builder {
+pub(crate) struct TemplateBuilder {
     templates: Arc<TemplateStore>,
-    sandboxes: Arc<Registry>,
+    sandboxes: Arc<SandboxRegistry>,
     turns: Arc<Semaphore>,
-    logs: Mutex<HashMap<String, (SystemTime, Arc<BuildLog>)>>,
-    running: Mutex<Vec<Running>>,
+    logs: Mutex<HashMap<String, (SystemTime, Arc<BuildLogWriter>)>>,
+    running: Mutex<Vec<RunningBuild>>,
     /// Deleted templates whose builds and files take their time to go.
     removals: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Builder {
-    pub(crate) fn new(templates: Arc<TemplateStore>, sandboxes: Arc<Registry>) -> Self {
+impl TemplateBuilder {
+    pub(crate) fn new(templates: Arc<TemplateStore>, sandboxes: Arc<SandboxRegistry>) -> Self {
         Self {
             templates,
             sandboxes,
@@ -73,7 +73,7 @@ impl Builder {
     }
 
     /// The log of a build, made when there is none yet.
-    pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLog> {
+    pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLogWriter> {
         let mut logs = lock(&self.logs);
         if logs.len() >= MAX_LOGS
             && !logs.contains_key(build_id)
@@ -103,16 +103,16 @@ impl Builder {
         metadata.append(&mut request.metadata);
         request.metadata = metadata;
         let (stop, stopped) = watch::channel(false);
-        let job = Job {
+        let job = BuildJob {
             templates: Arc::clone(&self.templates),
             sandboxes: Arc::clone(&self.sandboxes),
             log: self.log(build_id),
             template_id: template_id.to_owned(),
             build_id: build_id.to_owned(),
-            stop: Stop(stopped),
+            stop: StopSignal(stopped),
         };
         let turns = Arc::clone(&self.turns);
-        let ending = Ending(self.log(build_id));
+        let ending = EndOnDrop(self.log(build_id));
         let task = tokio::spawn(async move {
             let _ending = ending;
             let turn = tokio::select! {
@@ -125,7 +125,7 @@ impl Builder {
             }
         });
         running.retain(|build| !build.task.is_finished());
-        running.push(Running {
+        running.push(RunningBuild {
             template_id: template_id.to_owned(),
             stop,
             task,
@@ -137,13 +137,13 @@ impl Builder {
     /// this returns.
     pub(crate) async fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
         let template_id = self.templates.forget(id_or_name)?;
-        let of_template = |build: &mut Running| build.template_id == template_id;
+        let of_template = |build: &mut RunningBuild| build.template_id == template_id;
         let builds: Vec<_> = lock(&self.running).extract_if(.., of_template).collect();
         let directory = self.templates.path(&template_id);
         let (sender, removed) = oneshot::channel();
         // A task of its own: a caller that goes away must not leave half of it.
         let removal = tokio::spawn(async move {
-            join_all(builds.into_iter().map(Running::end)).await;
+            join_all(builds.into_iter().map(RunningBuild::end)).await;
             let outcome = remove_directory(&directory).await;
             if let Err(Err(error)) = sender.send(outcome) {
                 tracing::warn!(%error, "failed to remove the files of a deleted template");
@@ -154,7 +154,7 @@ impl Builder {
             removals.retain(|removal| !removal.is_finished());
             removals.push(removal);
         }
-        match tokio::time::timeout(DELETE_ANSWER, removed).await {
+        match tokio::time::timeout(DELETE_ANSWER_TIMEOUT, removed).await {
             Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
             // It goes on; without its record the rest would be removed at the next start.
             Ok(Err(_)) | Err(_) => Ok(()),
@@ -166,7 +166,7 @@ impl Builder {
         self.turns.close();
         let builds = std::mem::take(&mut *lock(&self.running));
         let removals = std::mem::take(&mut *lock(&self.removals));
-        join_all(builds.into_iter().map(Running::end)).await;
+        join_all(builds.into_iter().map(RunningBuild::end)).await;
         for removal in removals {
             let _ = removal.await;
         }

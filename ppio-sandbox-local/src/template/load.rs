@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::record::{BASE, BuildStatus, Failure, RECORD, TemplateRecord};
+use super::record::{BASE, BuildFailure, BuildState, RECORD, TemplateRecord};
 use crate::error::Error;
 
 /// Where the record of the built-in template goes when it cannot be read: that template is made
@@ -16,7 +16,7 @@ const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 
 /// Why a template is not served. Its files stay as they are.
 #[derive(Debug, thiserror::Error)]
-enum LeftOut {
+enum LoadError {
     #[error("its {RECORD} cannot be read: {0}")]
     Unreadable(#[source] io::Error),
     #[error("its {RECORD} is not what a platform stores: {0}")]
@@ -41,7 +41,7 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
             Ok(Some(record)) => records.push(record),
             Ok(None) => {
                 if let Err(error) = fs::remove_dir_all(&path) {
-                    warn(&path, &LeftOut::Leftovers(error));
+                    warn(&path, &LoadError::Leftovers(error));
                 }
             }
             Err(reason) => {
@@ -58,7 +58,10 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
     for record in records {
         // As when the older one was left out for a while and its name was given again.
         if templates.values().any(|older| older.name == record.name) {
-            warn(&directory.join(&record.id), &LeftOut::SameName(record.name));
+            warn(
+                &directory.join(&record.id),
+                &LoadError::SameName(record.name),
+            );
         } else {
             templates.insert(record.id.clone(), record);
         }
@@ -66,7 +69,7 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
     Ok(templates)
 }
 
-fn warn(path: &Path, reason: &LeftOut) {
+fn warn(path: &Path, reason: &LoadError) {
     tracing::warn!(
         %reason,
         "the template in {} is left out, its files are kept: repair or remove them, then start the platform again",
@@ -75,25 +78,25 @@ fn warn(path: &Path, reason: &LeftOut) {
 }
 
 /// Reads one template. `None` when no build of it was ever finished.
-fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LeftOut> {
+fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LoadError> {
     let text = match fs::read(directory.join(RECORD)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LeftOut::Unreadable(error)),
+        Err(error) => return Err(LoadError::Unreadable(error)),
     };
-    let mut record: TemplateRecord = serde_json::from_slice(&text).map_err(LeftOut::Malformed)?;
+    let mut record: TemplateRecord = serde_json::from_slice(&text).map_err(LoadError::Malformed)?;
     if directory.file_name().is_none_or(|name| name != &*record.id) {
-        return Err(LeftOut::OtherId(record.id));
+        return Err(LoadError::OtherId(record.id));
     }
     if let Some(second) = record.last_spawned_unix
         && second > LAST_UNIX_SECOND
     {
-        return Err(LeftOut::NoTime(second));
+        return Err(LoadError::NoTime(second));
     }
     for build in &mut record.builds {
-        if matches!(build.status, BuildStatus::Waiting | BuildStatus::Building) {
-            build.status = BuildStatus::Error;
-            build.failure = Some(Failure {
+        if matches!(build.status, BuildState::Waiting | BuildState::Building) {
+            build.status = BuildState::Error;
+            build.failure = Some(BuildFailure {
                 message: "the platform stopped during the build".into(),
                 step: None,
             });
@@ -103,16 +106,16 @@ fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LeftOut> {
     if !record
         .builds
         .iter()
-        .any(|build| build.status == BuildStatus::Ready)
+        .any(|build| build.status == BuildState::Ready)
     {
         return Ok(None);
     }
     // Files that were in place already when the record was not yet.
     for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
-        let entry = entry.map_err(LeftOut::Leftovers)?;
+        let entry = entry.map_err(LoadError::Leftovers)?;
         let build = record.build(&entry.file_name().to_string_lossy());
-        if build.is_none_or(|build| build.status != BuildStatus::Ready) {
-            fs::remove_dir_all(entry.path()).map_err(LeftOut::Leftovers)?;
+        if build.is_none_or(|build| build.status != BuildState::Ready) {
+            fs::remove_dir_all(entry.path()).map_err(LoadError::Leftovers)?;
         }
     }
     Ok(Some(record))

@@ -14,11 +14,11 @@ mod store;
 mod uploads;
 
 pub(crate) use archive::unpacked_limit;
-pub(crate) use build_log::STEP;
-pub(crate) use build_request::{BuildRequest, Source};
-pub(crate) use builder::Builder;
+pub(crate) use build_log::STEP_FIELD;
+pub(crate) use build_request::{BuildRequest, BuildSource};
+pub(crate) use builder::TemplateBuilder;
 pub(crate) use name::TemplateName;
-pub(crate) use record::{BuildRecord, BuildStatus, TagRecord, TemplateRecord};
-pub(crate) use step::Step;
-pub(crate) use store::{NewBuild, StoreError, TemplateStore};
+pub(crate) use record::{BuildRecord, BuildState, TagRecord, TemplateRecord};
+pub(crate) use step::TemplateStep;
+pub(crate) use store::{RequestedBuild, StoreError, TemplateStore};
 pub(crate) use uploads::{UploadError, Uploads, archive_path, is_hash};

@@ -47,14 +47,14 @@ pub(crate) struct TagRecord {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum BuildStatus {
+pub(crate) enum BuildState {
     Waiting,
     Building,
     Ready,
     Error,
 }
 
-impl BuildStatus {
+impl BuildState {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -68,7 +68,7 @@ impl BuildStatus {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BuildRecord {
     pub(crate) id: String,
-    pub(crate) status: BuildStatus,
+    pub(crate) status: BuildState,
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     #[serde(with = "clock::stored")]
@@ -86,11 +86,11 @@ pub(crate) struct BuildRecord {
     pub(crate) recipe: Recipe,
     /// Why the build failed, and in which step.
     #[serde(default)]
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<BuildFailure>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct BuildFailure {
     pub(crate) message: String,
     pub(crate) step: Option<String>,
 }
@@ -129,7 +129,7 @@ impl TemplateRecord {
             self.builds
                 .iter()
                 .rev()
-                .find(|build| build.status == BuildStatus::Ready)
+                .find(|build| build.status == BuildState::Ready)
         })
     }
 }

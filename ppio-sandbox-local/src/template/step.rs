@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// One step, checked.
 #[derive(Debug, Clone)]
-pub(crate) enum Step {
+pub(crate) enum TemplateStep {
     /// Files from the archive of `hash`.
     Copy {
         source: String,
@@ -33,7 +33,7 @@ pub(crate) enum Step {
     },
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for TemplateStep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Copy { source, target, .. } => write!(formatter, "COPY {source} {target}"),

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive;
-use super::build_log::BuildLog;
+use super::build_log::BuildLogWriter;
 use super::record::Recipe;
-use super::step::Step;
+use super::step::TemplateStep;
 use super::uploads::archive_path;
 use crate::files::{self, ConfinedPath, LastLink, confine};
 use crate::identity;
-use crate::isolation::{DEFAULT_PATH, Enclosure, Run};
+use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
-use crate::sandbox::{Level, LineCutter, user_environment};
+use crate::sandbox::{LineCutter, LogLevel, user_environment};
 
 /// One command of a build may take this long.
-const RUN_DEADLINE: Duration = Duration::from_secs(30 * 60);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// How long output is still awaited after a command ended while a child of it holds the pipe.
-const DRAIN: Duration = Duration::from_millis(200);
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
@@ -37,21 +37,21 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
-    #[error("the command took longer than {} s", RUN_DEADLINE.as_secs())]
+    #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]
     TooLong,
 }
 
 /// The directory of a build and what its steps have set so far.
 #[derive(Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct StepRunner {
     pub(crate) root: PathBuf,
     pub(crate) scratch: PathBuf,
     pub(crate) template_directory: PathBuf,
     pub(crate) recipe: Recipe,
-    pub(crate) log: Arc<BuildLog>,
+    pub(crate) log: Arc<BuildLogWriter>,
 }
 
-impl Workshop {
+impl StepRunner {
     fn base(&self) -> String {
         self.recipe
             .directory
@@ -59,10 +59,10 @@ impl Workshop {
             .unwrap_or_else(|| "/home/user".into())
     }
 
-    /// Applies every step but `Run`, which needs a sandbox. Blocks.
-    pub(crate) fn apply(&mut self, step: &Step) -> Result<(), StepError> {
+    /// Applies every step but `TemplateStep::Run`, which needs a sandbox. Blocks.
+    pub(crate) fn apply(&mut self, step: &TemplateStep) -> Result<(), StepError> {
         match step {
-            Step::Copy {
+            TemplateStep::Copy {
                 source,
                 target,
                 mode,
@@ -82,20 +82,20 @@ impl Workshop {
                 // A pattern such as `*.py` was resolved by the client: all of the archive is meant.
                 let is_pattern = source.contains(['*', '?', '[']);
                 match (found.metadata().is_ok(), is_pattern) {
-                    (true, _) => self.place(&found, target, *mode)?,
-                    (false, true) => self.place(&among_files(".")?, target, *mode)?,
+                    (true, _) => self.copy_into(&found, target, *mode)?,
+                    (false, true) => self.copy_into(&among_files(".")?, target, *mode)?,
                     (false, false) => return Err(StepError::NoSource(source.clone())),
                 }
                 std::fs::remove_dir_all(unpacked)?;
             }
-            Step::Add { source, target } => {
+            TemplateStep::Add { source, target } => {
                 let source = ConfinedPath::on_host(source)?;
-                self.place(&source, target, None)?;
+                self.copy_into(&source, target, None)?;
             }
-            Step::Environment { variables } => {
+            TemplateStep::Environment { variables } => {
                 self.recipe.environment.extend(variables.iter().cloned());
             }
-            Step::Directory { path } => {
+            TemplateStep::Directory { path } => {
                 let mut directory = confine(&self.root, &self.base(), path, LastLink::Follow)?;
                 match directory.make_directory() {
                     Err(_) if directory.metadata().is_ok_and(|found| found.is_dir()) => {}
@@ -103,16 +103,16 @@ impl Workshop {
                 }
                 self.recipe.directory = Some(directory.inside.to_string_lossy().into_owned());
             }
-            Step::User { name } => self.recipe.user = Some(name.clone()),
-            Step::Run { .. } => {}
+            TemplateStep::User { name } => self.recipe.user = Some(name.clone()),
+            TemplateStep::Run { .. } => {}
         }
         // The next step may run what this one wrote.
-        processes::settle();
+        processes::wait_for_starts();
         Ok(())
     }
 
     /// Copies a file to a file or into a directory, a directory's content into a directory.
-    fn place(
+    fn copy_into(
         &self,
         source: &ConfinedPath,
         target: &str,
@@ -140,7 +140,7 @@ impl Workshop {
     /// Runs a command in the sandbox of the build.
     pub(crate) async fn run(
         &self,
-        enclosure: &Enclosure,
+        sandbox_processes: &SandboxProcesses,
         command: &str,
         user: Option<&str>,
     ) -> Result<(), StepError> {
@@ -149,7 +149,7 @@ impl Workshop {
         environment.insert("PATH".into(), DEFAULT_PATH.into());
         environment.insert("LANG".into(), "C.UTF-8".into());
         environment.extend(self.recipe.environment.clone());
-        let run = Run {
+        let run = SandboxCommand {
             program: "/bin/sh".into(),
             // One pipe for both, so that lines keep their order.
             arguments: vec!["-c".into(), format!("exec 2>&1\n{command}")],
@@ -157,13 +157,13 @@ impl Workshop {
             directory: self.base(),
             terminal: false,
         };
-        let mut command = enclosure.command(&run);
-        let (output, stdout) = processes::output_pipe(enclosure.owner())?;
+        let mut command = sandbox_processes.command(&run);
+        let (output, stdout) = processes::output_pipe(sandbox_processes.owner())?;
         command.stdout(stdout).kill_on_drop(true);
         let mut child = processes::spawn(&mut command)?;
         // Its copy of the writing end would keep the output from ending.
         drop(command);
-        let finished = tokio::time::timeout(RUN_DEADLINE, async {
+        let finished = tokio::time::timeout(COMMAND_TIMEOUT, async {
             let mut lines = std::pin::pin!(self.log_lines(output));
             tokio::select! {
                 read = &mut lines => {
@@ -172,7 +172,7 @@ impl Workshop {
                 }
                 status = child.wait() => {
                     // What it left running in the background may hold the pipe for ever.
-                    if let Ok(read) = tokio::time::timeout(DRAIN, lines).await {
+                    if let Ok(read) = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, lines).await {
                         read?;
                     }
                     status
@@ -194,10 +194,10 @@ impl Workshop {
         loop {
             let count = output.read(&mut buffer).await?;
             if count == 0 {
-                cutter.finish(|line| self.log.push(Level::Info, line));
+                cutter.finish(|line| self.log.push(LogLevel::Info, line));
                 return Ok(());
             }
-            cutter.feed(&buffer[..count], |line| self.log.push(Level::Info, line));
+            cutter.feed(&buffer[..count], |line| self.log.push(LogLevel::Info, line));
         }
     }
 }
@@ -229,7 +229,7 @@ mod tests {
         archive.append_link(&mut header, "up", "here").unwrap();
         archive.finish().unwrap();
 
-        let mut workshop = Workshop {
+        let mut runner = StepRunner {
             root: at("root"),
             scratch: at("scratch"),
             template_directory: at("template"),
@@ -237,7 +237,7 @@ mod tests {
             log: Arc::default(),
         };
         let mut copy = |source: &str| {
-            workshop.apply(&Step::Copy {
+            runner.apply(&TemplateStep::Copy {
                 source: source.into(),
                 target: "/copied".into(),
                 mode: None,

@@ -15,7 +15,8 @@ use std::time::SystemTime;
 
 use super::load;
 use super::record::{
-    BASE, BuildRecord, BuildStatus, DEFAULT_TAG, Failure, RECORD, Recipe, TagRecord, TemplateRecord,
+    BASE, BuildFailure, BuildRecord, BuildState, DEFAULT_TAG, RECORD, Recipe, TagRecord,
+    TemplateRecord,
 };
 use crate::error::Error;
 use crate::files::{copy_tree, disk_usage};
@@ -42,7 +43,7 @@ pub(crate) enum StoreError {
 
 /// A build to be made, with the name checked.
 #[derive(Debug)]
-pub(crate) struct NewBuild {
+pub(crate) struct RequestedBuild {
     pub(crate) name: String,
     pub(crate) tags: Vec<String>,
     pub(crate) cpu_count: u32,
@@ -111,7 +112,7 @@ impl TemplateStore {
             }
         };
         let build = build
-            .filter(|build| build.status == BuildStatus::Ready)
+            .filter(|build| build.status == BuildState::Ready)
             .ok_or_else(|| StoreError::NotBuilt(reference.to_owned()))?;
         let root = self.build_root(&record.id, &build.id);
         Ok(TemplateImage {
@@ -129,7 +130,10 @@ impl TemplateStore {
     }
 
     /// Adds a build to the template of this name, which is made when there is none.
-    pub(crate) fn add_build(&self, new: NewBuild) -> Result<(TemplateRecord, String), StoreError> {
+    pub(crate) fn add_build(
+        &self,
+        new: RequestedBuild,
+    ) -> Result<(TemplateRecord, String), StoreError> {
         if new.name == BASE {
             return Err(StoreError::BuiltIn);
         }
@@ -154,7 +158,7 @@ impl TemplateStore {
         let build_id = identity::build_id();
         record.builds.push(BuildRecord {
             id: build_id.clone(),
-            status: BuildStatus::Waiting,
+            status: BuildState::Waiting,
             cpu_count: new.cpu_count,
             memory_mb: new.memory_mb,
             created_at: now,
@@ -181,10 +185,10 @@ impl TemplateStore {
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
-            if build.status != BuildStatus::Waiting {
+            if build.status != BuildState::Waiting {
                 return Err(StoreError::AlreadyStarted(build_id.to_owned()));
             }
-            build.status = BuildStatus::Building;
+            build.status = BuildState::Building;
             build.updated_at = SystemTime::now();
             Ok(std::mem::take(&mut build.wanted_metadata))
         })
@@ -215,7 +219,7 @@ impl TemplateStore {
                 }
                 renamed => renamed?,
             }
-            build.status = BuildStatus::Ready;
+            build.status = BuildState::Ready;
             build.updated_at = now;
             build.recipe = recipe;
             build.disk_mb = disk_mb;
@@ -240,11 +244,11 @@ impl TemplateStore {
         &self,
         template_id: &str,
         build_id: &str,
-        failure: Failure,
+        failure: BuildFailure,
     ) -> Result<(), StoreError> {
         self.change(template_id, |record| {
             if let Some(build) = record.build_mut(build_id) {
-                build.status = BuildStatus::Error;
+                build.status = BuildState::Error;
                 build.updated_at = SystemTime::now();
                 build.failure = Some(failure);
             }
@@ -338,7 +342,7 @@ fn base_template() -> TemplateRecord {
         metadata: BTreeMap::new(),
         builds: vec![BuildRecord {
             id: build_id.clone(),
-            status: BuildStatus::Ready,
+            status: BuildState::Ready,
             cpu_count: 2,
             memory_mb: 1024,
             created_at: now,

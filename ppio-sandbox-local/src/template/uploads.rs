@@ -79,7 +79,7 @@ impl Uploads {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(gone(error)),
             _ => {}
         }
-        let aside = Aside(directory.join(format!(".{}", identity::short_id('u'))));
+        let aside = TemporaryArchive(directory.join(format!(".{}", identity::short_id('u'))));
         receive(body, tokio::fs::File::create(&aside.0).await.map_err(gone)?).await?;
         let checked = aside.0.clone();
         tokio::task::spawn_blocking(move || archive::inspect(&checked))
@@ -118,9 +118,9 @@ async fn receive(body: Body, mut file: tokio::fs::File) -> Result<(), UploadErro
 }
 
 /// A file that is removed unless it was renamed away.
-struct Aside(PathBuf);
+struct TemporaryArchive(PathBuf);
 
-impl Drop for Aside {
+impl Drop for TemporaryArchive {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

@@ -7,22 +7,25 @@ use crate::envd;
 use crate::host_name::from_host;
 use crate::http::ApiError;
 use crate::identity::{is_sandbox_id, without_client_id};
-use crate::sandbox::Registry;
+use crate::sandbox::SandboxRegistry;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum Destination {
     ControlPlane,
     Sandbox { id: String, port: u16 },
 }
 
-impl Target {
+impl Destination {
     /// The host name decides, then the headers, then, for calls of the daemon, the access token:
     /// after a `connect` the Python SDK sends nothing else.
     ///
     /// # Errors
     ///
     /// A header that names a sandbox or a port holds something else.
-    pub(super) fn of(request: &Request<Body>, sandboxes: &Registry) -> Result<Self, ApiError> {
+    pub(super) fn of(
+        request: &Request<Body>,
+        sandboxes: &SandboxRegistry,
+    ) -> Result<Self, ApiError> {
         let host = request
             .headers()
             .get(header::HOST)
