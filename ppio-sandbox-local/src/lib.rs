@@ -33,4 +33,5 @@ pub use isolation::{IsolationKind, UnenforcedLimit};
 pub use platform::{
     BuiltTemplate, LocalPlatform, LocalPlatformBuilder, RunningPlatform, TemplateSpec,
 };
+pub use processes::listening_ports;
 pub use proxy::forward;

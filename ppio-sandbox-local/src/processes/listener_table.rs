@@ -1,6 +1,6 @@
 //! The sockets that listen on this machine's ports, and which of them a connection reaches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -29,23 +29,40 @@ impl ListenerTable {
                 listeners.retain(|listener| ports.contains(&listener.port));
                 Self { listeners }
             }
-            Err(_) => Self::read_proc(ports),
+            Err(_) => Self::read_proc(|port| ports.contains(&port)),
         }
     }
 
+    /// Reads all listeners. Blocks for some milliseconds at most.
+    pub(super) fn read_all() -> Self {
+        sock_diag::listeners(None).map_or_else(
+            |_| Self::read_proc(|_| true),
+            |listeners| Self { listeners },
+        )
+    }
+
+    /// The ports that sockets with these inodes listen on.
+    pub(super) fn ports_of(&self, inodes: &HashSet<u64>) -> BTreeSet<u16> {
+        self.listeners
+            .iter()
+            .filter(|listener| inodes.contains(&listener.inode))
+            .map(|listener| listener.port)
+            .collect()
+    }
+
     /// Reads the kernel's text tables, which list listeners before connections.
-    fn read_proc(ports: &[u16]) -> Self {
+    fn read_proc(is_wanted: impl Fn(u16) -> bool) -> Self {
         let mut table = Self::default();
         for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
             // Without IPv6 the second does not exist.
             if let Ok(file) = File::open(path) {
-                table.add(BufReader::new(file), ports);
+                table.add(BufReader::new(file), &is_wanted);
             }
         }
         table
     }
 
-    fn add(&mut self, table: impl BufRead, ports: &[u16]) {
+    fn add(&mut self, table: impl BufRead, is_wanted: impl Fn(u16) -> bool) {
         for line in table.lines().skip(1).map_while(Result::ok) {
             let Some((listener, state)) = parse(&line) else {
                 continue;
@@ -53,7 +70,7 @@ impl ListenerTable {
             if state != LISTEN {
                 break;
             }
-            if ports.contains(&listener.port) {
+            if is_wanted(listener.port) {
                 self.listeners.push(listener);
             }
         }
@@ -154,7 +171,7 @@ mod tests {
             });
         let text = format!("  sl  local_address{}", lines.collect::<String>());
         let mut table = ListenerTable::default();
-        table.add(text.as_bytes(), &[80]);
+        table.add(text.as_bytes(), |port| port == 80);
         table
     }
 
@@ -202,7 +219,7 @@ mod tests {
             for table in [
                 sock_diag::listeners(Some(port)).map(|listeners| ListenerTable { listeners }),
                 Ok(ListenerTable::read(&[port, 9])),
-                Ok(ListenerTable::read_proc(&[port])),
+                Ok(ListenerTable::read_proc(|listened| listened == port)),
             ] {
                 let inodes = table.unwrap().receivers(address, port);
                 let links = inodes.iter().map(|inode| format!("socket:[{inode}]"));

@@ -1,6 +1,6 @@
 //! Finding the processes of a sandbox without a cgroup, and of sandboxes whose platform is gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal};
 
 use super::marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
+use super::process_stat::{ProcessStat, all_processes};
 
 /// The processes that belong to the sandbox in `directory`.
 pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
@@ -28,7 +29,7 @@ pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<
     let locks = locks_of(sandboxes);
     let mut found = BTreeSet::new();
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let all = processes()?;
+    let all = all_processes()?;
     for (pid, stat) in &all {
         children.entry(stat.parent).or_default().push(*pid);
         let in_group = groups.get(&stat.group).is_some_and(|started| {
@@ -59,7 +60,7 @@ pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
     let is_in = |pid: &i32| {
         fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
     };
-    Ok(processes()?.into_keys().filter(is_in).collect())
+    Ok(all_processes()?.into_keys().filter(is_in).collect())
 }
 
 /// The processes that `parent` started.
@@ -69,7 +70,7 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
         return Ok(children.filter_map(|pid| pid.parse().ok()).collect());
     }
     // Kernels without checkpoints have no such file.
-    let all = processes()?.into_iter();
+    let all = all_processes()?.into_iter();
     Ok(all
         .filter_map(|(pid, stat)| (stat.parent == parent).then_some(pid))
         .collect())
@@ -126,49 +127,6 @@ fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
         .collect()
 }
 
-/// What `/proc/<pid>/stat` tells about a process.
-#[derive(Debug, Clone, Copy)]
-struct ProcessStat {
-    pid: i32,
-    parent: i32,
-    group: i32,
-    started: u64,
-}
-
-impl ProcessStat {
-    fn parse(line: &str) -> Option<Self> {
-        // The name in parentheses may hold anything; the other fields are numbers.
-        let (head, rest) = line.rsplit_once(')')?;
-        let pid = head.split(' ').next()?.parse().ok()?;
-        let fields: Vec<_> = rest.split_ascii_whitespace().collect();
-        // A zombie is no process any more, its parent has only not looked yet.
-        if *fields.first()? == "Z" {
-            return None;
-        }
-        Some(Self {
-            pid,
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
-    }
-}
-
-fn processes() -> io::Result<BTreeMap<i32, ProcessStat>> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(entry) = entry else { continue };
-        let is_process = entry.file_name().as_bytes().iter().all(u8::is_ascii_digit);
-        if is_process
-            && let Ok(line) = fs::read_to_string(entry.path().join("stat"))
-            && let Some(stat) = ProcessStat::parse(&line)
-        {
-            all.insert(stat.pid, stat);
-        }
-    }
-    Ok(all)
-}
-
 pub(crate) fn signal(pids: &[i32], signal: Signal) {
     for pid in pids.iter().copied().filter_map(Pid::from_raw) {
         // A process that is gone needs no signal.
@@ -179,20 +137,6 @@ pub(crate) fn signal(pids: &[i32], signal: Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stat_lines_are_read_whatever_the_name() {
-        let line = "42 (a) b (c)) S 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
-        let stat = ProcessStat::parse(line).unwrap();
-        assert_eq!(
-            (stat.pid, stat.parent, stat.group, stat.started),
-            (42, 1, 40, 777)
-        );
-        assert!(
-            ProcessStat::parse("42 (sh) Z 1 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777")
-                .is_none()
-        );
-    }
 
     #[test]
     fn lock_limits_are_read() {

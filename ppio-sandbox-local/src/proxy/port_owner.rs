@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, open, openat};
 
+use crate::processes::open_sockets;
 use crate::sandbox::LocalSandbox;
 
 /// How hard to look for the processes of a sandbox.
@@ -75,21 +76,7 @@ fn find_in_process(process: &Path, missing: &mut BTreeSet<u64>) {
     if missing.is_empty() {
         return;
     }
-    // Ended meanwhile, or not readable: not found.
-    let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten();
-    for descriptor in descriptors.flatten() {
-        if let Ok(target) = fs::read_link(descriptor.path())
-            && let Some(inode) = target.to_str().and_then(socket_inode)
-        {
-            missing.remove(&inode);
-        }
+    for socket in open_sockets(process) {
+        missing.remove(&socket);
     }
-}
-
-fn socket_inode(target: &str) -> Option<u64> {
-    target
-        .strip_prefix("socket:[")?
-        .strip_suffix(']')?
-        .parse()
-        .ok()
 }

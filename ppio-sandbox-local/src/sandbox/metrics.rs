@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::files::disk_usage;
+use crate::processes::ProcessStat;
 
 /// An hour of samples at one in five seconds.
 const MAX_SAMPLES: usize = 720;
@@ -37,7 +38,7 @@ impl MetricHistory {
         let page = rustix::param::page_size() as u64;
         let (mut ticks, mut memory) = (0, 0);
         for pid in pids {
-            ticks += cpu_ticks(*pid).unwrap_or(0);
+            ticks += ProcessStat::read(*pid).map_or(0, |stat| stat.cpu_ticks);
             memory += resident_pages(*pid).unwrap_or(0) * page;
         }
         let disk_bytes = disk_usage(root);
@@ -78,16 +79,6 @@ impl MetricHistory {
 fn ticks_to_time(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second))
-}
-
-/// User and system time of a process, fields 14 and 15 of `/proc/<pid>/stat`.
-fn cpu_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold spaces; the numbered fields go on after it.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 fn resident_pages(pid: i32) -> Option<u64> {
