@@ -6,7 +6,8 @@ use axum::http::uri::Authority;
 
 use crate::identity::{is_sandbox_id, without_client_id};
 
-/// Takes `{port}-{id}` or `{port}-{id}-{clientID}` off the front of a host name.
+/// Reads port and sandbox id from a host name that starts with `{port}-{id}` or
+/// `{port}-{id}-{clientID}`.
 pub(crate) fn from_host(host: &str) -> Option<(u16, &str)> {
     let (label, _domain) = host.split_once('.')?;
     let (port, id) = label.split_once('-')?;
@@ -15,7 +16,7 @@ pub(crate) fn from_host(host: &str) -> Option<(u16, &str)> {
     is_sandbox_id(id).then_some((port, id))
 }
 
-/// The host of a `Host` header; `None` when the header holds something else.
+/// Parses a `Host` header. `None` when it is not a host name with an optional port.
 pub(crate) fn host_of(header: &str) -> Option<Authority> {
     let authority: Authority = header.parse().ok()?;
     let is_plain = !authority.as_str().contains(['@', ',']) && !authority.host().is_empty();

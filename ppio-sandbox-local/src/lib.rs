@@ -9,6 +9,7 @@
 //! port) → `control_plane`, `envd` or the proxy to a sandbox's port → `sandbox` and `template` →
 //! `isolation`.
 
+mod api;
 mod clock;
 mod control_plane;
 mod edge;
@@ -17,7 +18,7 @@ mod error;
 mod files;
 mod home;
 mod host_name;
-mod http;
+
 mod identity;
 mod isolation;
 mod platform;
@@ -28,6 +29,8 @@ mod server;
 mod shared;
 mod template;
 
+pub use axum::body::Body;
+pub use axum::http;
 pub use error::Error;
 pub use isolation::{IsolationKind, UnenforcedLimit};
 pub use platform::{

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
-use crate::http::ApiError;
+use crate::api::ApiError;
 use crate::template::{TemplateStep, is_hash};
 
 #[derive(Debug, Deserialize)]

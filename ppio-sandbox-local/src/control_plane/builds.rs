@@ -1,4 +1,4 @@
-//! Builds: requested, started, followed.
+//! Calls for builds: request, start, status, logs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::build_steps::{self, StepRequest};
 use super::template_views;
 use super::templates::{find, store_error};
-use crate::http::ApiError;
-use crate::http::JsonBody;
-use crate::http::{Parameters, PathParameters};
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::{Parameters, PathParameters};
 use crate::sandbox::LogLevel;
 use crate::shared::Shared;
 use crate::template::{

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::sandbox_views;
 use super::sandboxes::find;
+use crate::api::ApiError;
+use crate::api::{Parameters, PathParameters};
 use crate::clock::{from_unix_seconds, rfc3339, unix_millis};
-use crate::http::ApiError;
-use crate::http::{Parameters, PathParameters};
 use crate::sandbox::{LogLevel, LogLine};
 use crate::shared::Shared;
 

@@ -21,7 +21,7 @@ use axum::middleware;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 
-use crate::http::ApiError;
+use crate::api::ApiError;
 use crate::shared::Shared;
 
 /// A request of the control plane is a few kilobytes; a build with many steps somewhat more.

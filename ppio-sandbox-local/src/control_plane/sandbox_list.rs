@@ -10,9 +10,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::sandbox_views;
+use crate::api::ApiError;
+use crate::api::Parameters;
 use crate::clock::unix_millis;
-use crate::http::ApiError;
-use crate::http::Parameters;
 use crate::sandbox::{LocalSandbox, SandboxPhase};
 use crate::shared::Shared;
 
@@ -65,7 +65,7 @@ pub(super) async fn all(
     Ok((headers, Json(page)))
 }
 
-/// The place of a sandbox in the list, which stays the same while others come and go.
+/// The sort key of a sandbox, which does not change while others are added and removed.
 fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }
@@ -116,10 +116,9 @@ impl ListFilter {
                     let token = value
                         .split_once('.')
                         .and_then(|(millis, id)| Some((millis.parse().ok()?, id.to_owned())));
-                    filter.after =
-                        Some(token.ok_or_else(|| {
-                            ApiError::bad_request("nextToken is not one of ours")
-                        })?);
+                    filter.after = Some(token.ok_or_else(|| {
+                        ApiError::bad_request("nextToken was not given out by this platform")
+                    })?);
                 }
                 _ => {}
             }
@@ -167,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_read_however_often_it_was_quoted() {
+    fn metadata_may_be_quoted_once_or_twice() {
         let plain = metadata("user=a%20b").unwrap();
         assert!(plain["user"].contains(&"a b".to_owned()));
         let twice = metadata("user=a%2520b").unwrap();

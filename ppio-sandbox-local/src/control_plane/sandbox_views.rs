@@ -1,4 +1,4 @@
-//! How sandboxes look in answers.
+//! Sandboxes in answers of the control plane.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use crate::identity::CLIENT_ID;
 use crate::sandbox::{LocalSandbox, LogLine, MetricSample, OnTimeout, SandboxPhase};
 use crate::shared::Shared;
 
-/// The daemon's version that clients see; it tells them which of its abilities to use.
+/// The version of the daemon, by which clients choose the features that they use.
 pub(super) const ENVD_VERSION: &str = "0.5.7";
-/// Nothing limits the disk; the figure is what the platform's smallest sandboxes have.
+/// The disk size of the smallest sandboxes of the cloud. Here the disk is not limited.
 pub(super) const DISK_MB: u64 = 10 * 1024;
 
 pub(super) fn created(shared: &Shared, sandbox: &LocalSandbox) -> Value {
@@ -46,7 +46,7 @@ pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     detail
 }
 
-/// As in lists, where secrets have no place.
+/// A sandbox in a list, without its access token.
 pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     let mut listed = detail(shared, sandbox);
     if let Value::Object(fields) = &mut listed {

@@ -1,4 +1,4 @@
-//! One sandbox: create, look, extend, pause, resume, connect, kill.
+//! Calls for one sandbox: create, detail, timeout, pause, resume, connect, kill.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{sandbox_views, unsupported};
-use crate::http::ApiError;
-use crate::http::JsonBody;
-use crate::http::PathParameters;
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::PathParameters;
 use crate::identity::without_client_id;
 use crate::sandbox::{
     ChangeError, CreateError, LocalSandbox, OnTimeout, SandboxPhase, SandboxSpec,
@@ -21,9 +21,9 @@ use crate::sandbox::{
 use crate::shared::Shared;
 use crate::template::StoreError;
 
-/// What the platform grants a sandbox whose creator names no timeout, in seconds.
+/// The timeout of a sandbox that is created without one, in seconds.
 const DEFAULT_TIMEOUT: u64 = 15;
-/// A day, in seconds.
+/// The longest timeout: a day, in seconds.
 const MAX_TIMEOUT: u64 = 86_400;
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
@@ -263,7 +263,7 @@ pub(super) async fn connect(
     let status = match sandbox.lifetime().phase {
         SandboxPhase::Paused => match sandbox.resume(timeout, None).await {
             Ok(()) => StatusCode::CREATED,
-            // Somebody else was faster.
+            // Another call resumed it first.
             Err(ChangeError::AlreadyRunning) => StatusCode::OK,
             Err(error) => return Err(change_error(&id, &error)),
         },

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::templates::{find, store_error};
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::PathParameters;
 use crate::clock::rfc3339;
-use crate::http::ApiError;
-use crate::http::JsonBody;
-use crate::http::PathParameters;
 use crate::shared::Shared;
 use crate::template::{BuildState, StoreError, TagRecord, TemplateName};
 

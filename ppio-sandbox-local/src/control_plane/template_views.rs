@@ -1,4 +1,4 @@
-//! How templates and builds look in answers.
+//! Templates and builds in answers of the control plane.
 
 use serde_json::{Value, json};
 

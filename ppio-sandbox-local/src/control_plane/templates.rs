@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::template_views;
-use crate::http::ApiError;
-use crate::http::{Parameters, PathParameters};
+use crate::api::ApiError;
+use crate::api::{Parameters, PathParameters};
 use crate::shared::Shared;
 use crate::template::{BuildState, StoreError, TemplateRecord};
 
@@ -35,7 +35,7 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Json<Vec<Value>> {
     let records = shared.templates.list();
-    // A template without a finished build is of no use to anybody yet.
+    // A template without a finished build cannot be used yet.
     let ready = records.iter().filter(|record| {
         record
             .builds

@@ -1,4 +1,4 @@
-//! What the cloud does and one machine cannot: told plainly instead of pretended.
+//! Routes of the cloud that one machine does not support, answered with status 501.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
 
-use crate::http::ApiError;
+use crate::api::ApiError;
 use crate::shared::Shared;
 
 pub(super) fn not_supported(what: &str) -> ApiError {

@@ -1,11 +1,11 @@
-//! Reads from a request which sandbox it is for, if for any.
+//! Reads from a request which sandbox and port it is for.
 
 use axum::body::Body;
 use axum::http::{Request, header};
 
+use crate::api::ApiError;
 use crate::envd;
 use crate::host_name::from_host;
-use crate::http::ApiError;
 use crate::identity::{is_sandbox_id, without_client_id};
 use crate::sandbox::SandboxRegistry;
 
@@ -17,11 +17,11 @@ pub(super) enum Destination {
 
 impl Destination {
     /// The host name decides, then the headers, then, for calls of the daemon, the access token:
-    /// after a `connect` the Python SDK sends nothing else.
+    /// after a `connect` the Python SDK sends only the token.
     ///
     /// # Errors
     ///
-    /// A header that names a sandbox or a port holds something else.
+    /// A header that names a sandbox or a port is malformed.
     pub(super) fn of(
         request: &Request<Body>,
         sandboxes: &SandboxRegistry,
@@ -47,7 +47,7 @@ impl Destination {
                 let id = without_client_id(id);
                 if !is_sandbox_id(id) {
                     return Err(ApiError::bad_request(
-                        "the sandbox id header holds something else: a sandbox id is letters and digits",
+                        "the sandbox id header is malformed: a sandbox id is letters and digits",
                     ));
                 }
                 let port = match header(&format!("{family}-sandbox-port")).map(str::parse) {
@@ -81,7 +81,7 @@ impl Destination {
         Ok(Self::ControlPlane)
     }
 
-    /// Whether the platform itself answers, and not a program in a sandbox.
+    /// Whether the platform answers, and not a program in a sandbox.
     pub(super) fn is_platform(&self) -> bool {
         match self {
             Self::ControlPlane => true,

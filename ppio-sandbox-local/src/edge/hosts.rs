@@ -1,4 +1,4 @@
-//! The host names under which the platform is reached, and the pages that may call it.
+//! The host names that the platform answers for, and the pages that may call it.
 //!
 //! A page on the internet can make a browser call loopback, under a name of its own that resolves
 //! to 127.0.0.1 (DNS rebinding) or across origins. Both show in `Host` and `Origin`.
@@ -7,7 +7,7 @@ use axum::http::uri::Uri;
 
 use crate::host_name::{from_host, is_loopback, normalized};
 
-/// Which host names are answered.
+/// The host names that the platform answers for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
     /// Names beside those of loopback, in lower case.

@@ -1,5 +1,4 @@
-//! The front door: which requests are for the control plane, which for the daemon of a sandbox,
-//! and which for a port of a sandbox.
+//! Routes each request to the control plane, to the daemon of a sandbox, or to a port of a sandbox.
 
 mod destination;
 mod hosts;
@@ -15,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
 
 use self::destination::Destination;
+use crate::api::ApiError;
 use crate::envd;
-use crate::http::ApiError;
 use crate::proxy::{self, unavailable};
 use crate::sandbox::SandboxPhase;
 use crate::shared::Shared;
@@ -57,7 +56,7 @@ impl Edge {
     async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
         request_checks::check(&mut request, &self.hosts)?;
         let target = Destination::of(&request, &self.shared.sandboxes)?;
-        // What listens on other ports of a sandbox decides for itself which pages may call it.
+        // A server in a sandbox decides itself which pages may call it.
         if target.is_platform() {
             request_checks::check_page(&request, &self.hosts)?;
         }

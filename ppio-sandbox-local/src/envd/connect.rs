@@ -134,14 +134,14 @@ impl ConnectCall {
             .map_err(|error| ConnectError::invalid(format!("invalid message: {error}")))
     }
 
-    /// How long the caller is ready to wait, `None` for as long as it takes.
+    /// The timeout of the call; `None` for no timeout.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.number("connect-timeout-ms")
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis)
     }
 
-    /// How often a quiet stream shows that it lives.
+    /// The interval of keepalive messages on a quiet stream.
     pub(super) fn keepalive(&self) -> Duration {
         let seconds = self
             .number("keepalive-ping-interval")
@@ -216,14 +216,14 @@ pub(super) fn end_of_stream(error: Option<&ConnectError>) -> Bytes {
     )
 }
 
-/// An answer that goes out piece by piece.
+/// A streamed response.
 pub(super) fn stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()
 }
 
-/// An error in the form that the kind of the call demands: a stream tells it at its end.
+/// An error response; a stream carries the error in its last message.
 pub(super) fn refuse(streaming: bool, error: ConnectError) -> Response {
     if !streaming {
         return error.into_response();
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envelopes_open_as_they_were_closed() {
+    fn envelopes_round_trip() {
         let closed = message(&json!({"path": "/tmp"}));
         assert_eq!(&open_envelope(&closed).unwrap()[..], br#"{"path":"/tmp"}"#);
         for length in 0..closed.len() {

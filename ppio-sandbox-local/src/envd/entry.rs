@@ -1,4 +1,4 @@
-//! How a file of a sandbox is described to clients.
+//! Files of a sandbox: looked up, and described to clients.
 
 use std::fs::{self, Metadata};
 use std::io;

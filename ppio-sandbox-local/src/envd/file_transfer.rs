@@ -1,4 +1,4 @@
-//! Files in and out of a sandbox.
+//! Uploads to and downloads from a sandbox.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::api::ApiError;
+use crate::api::Parameters;
 use crate::files::{ConfinedPath, LastLink, PathError, confine};
-use crate::http::ApiError;
-use crate::http::Parameters;
 use crate::identity;
 use crate::processes;
 use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
 const READ_CHUNK: usize = 64 * 1024;
-/// Unpacked at once: gzip makes up to a thousand times as much of it.
+/// Compressed bytes that are unpacked at once, which become up to a thousand times as many.
 const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ pub(super) async fn download(
             path.inside.display()
         )));
     }
-    // A program may cut the file short meanwhile; what fits one chunk is answered as it was read.
+    // A program may truncate the file meanwhile; a file of one chunk is answered as it was read.
     let mut first = Vec::with_capacity(READ_CHUNK);
     let mut file = file.take(metadata.len());
     (&mut file)
@@ -141,7 +141,7 @@ async fn upload_form(
         if field.name() != Some("file") {
             continue;
         }
-        // With several files each carries its own path as its file name.
+        // With several files, the file name of each is its path.
         let name = field.file_name().map(str::to_owned);
         let path = query
             .path
@@ -163,7 +163,7 @@ async fn upload_form(
     Ok(Json(answers))
 }
 
-/// Writes aside and renames, so that a reader never sees half a file.
+/// Writes a temporary file and renames it, so that a reader never sees a part of the file.
 async fn store(
     path: &ConfinedPath,
     chunks: impl Stream<Item = io::Result<Bytes>>,
@@ -188,8 +188,9 @@ async fn store(
     let mut unpacking = gzip.then(Unpacking::default);
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk
-            .map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
+        let chunk = chunk.map_err(|error| {
+            ApiError::bad_request(format!("the upload was interrupted: {error}"))
+        })?;
         match &mut unpacking {
             None => file.write_all(&chunk).await.map_err(failed)?,
             Some(unpacking) => {
@@ -207,7 +208,7 @@ async fn store(
     file.flush().await.map_err(failed)?;
     let file = file.into_std().await;
     let placed = blocking(move || {
-        // What stood there keeps its permissions, a script stays executable.
+        // The permissions of a replaced file are kept: a script stays executable.
         if let Ok(old) = target.metadata()
             && old.is_file()
         {
@@ -215,14 +216,14 @@ async fn store(
         }
         drop(file);
         std::fs::rename(aside.0.host_path()?, target.host_path()?)?;
-        // It may be a program that the caller runs next.
+        // The caller may run the file next.
         processes::wait_for_starts();
         Ok(())
     });
     placed.await.map_err(failed)
 }
 
-/// Runs calls of the file system, which may block for as long as the disk likes.
+/// Runs file system calls, which may block.
 async fn blocking<T: Send + 'static>(
     calls: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -231,7 +232,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-/// A file that is removed unless it was renamed away.
+/// A temporary file, removed when dropped unless it was renamed.
 struct TemporaryUpload(ConfinedPath);
 
 impl Drop for TemporaryUpload {
@@ -240,7 +241,7 @@ impl Drop for TemporaryUpload {
     }
 }
 
-/// A compressed upload on its way to a file.
+/// Decompresses an upload.
 struct Unpacking {
     decoder: GzDecoder<Vec<u8>>,
     packed: u64,
@@ -326,7 +327,7 @@ async fn locate(
         tokio::task::spawn_blocking(move || confine(&root, &home, &path, LastLink::Follow));
     match located.await {
         Ok(located) => located.map_err(|error: PathError| ApiError::bad_request(error.to_string())),
-        Err(_) => Err(ApiError::internal("the call was cut off")),
+        Err(_) => Err(ApiError::internal("the call was interrupted")),
     }
 }
 

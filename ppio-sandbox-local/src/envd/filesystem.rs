@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
 use super::entry::{describe, io_error, locate};
 use super::watch;
+use crate::api::PathParameters;
 use crate::files::{ConfinedPath, LastLink, OpenDirectory};
-use crate::http::PathParameters;
 use crate::sandbox::LocalSandbox;
 
 /// Of one listing.
@@ -53,14 +53,14 @@ pub(super) async fn call(
         return watch::stream(&sandbox, &call)
             .unwrap_or_else(|error| connect::refuse(streaming, error));
     }
-    // File system calls may block for as long as the disk likes.
+    // File system calls may block.
     let answer = tokio::task::spawn_blocking(move || unary(&sandbox, &method, &call)).await;
     match answer {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(error)) => connect::refuse(streaming, error),
         Err(_) => connect::refuse(
             streaming,
-            ConnectError::new(ConnectCode::Internal, "the call was cut off"),
+            ConnectError::new(ConnectCode::Internal, "the call was interrupted"),
         ),
     }
 }
@@ -104,7 +104,7 @@ fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Val
         "RemoveWatcher" => watch::remove(sandbox, call),
         other => Err(ConnectError::new(
             ConnectCode::Unimplemented,
-            format!("there is no filesystem.Filesystem/{other}"),
+            format!("unknown method filesystem.Filesystem/{other}"),
         )),
     }
 }
@@ -113,7 +113,7 @@ fn list(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectErro
     let request: ListRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let mut entries = Vec::new();
-    // Proto3 leaves zero out; a listing of no level would be none.
+    // Proto3 leaves out zero, which stands for one level.
     OpenDirectory::open(&path)
         .and_then(|directory| collect(&directory, 1, request.depth.max(1), &mut entries))
         .map_err(|error| io_error("list", &path, &error))?;
@@ -144,7 +144,7 @@ fn collect(
             Err(error) => return Err(error),
         }
         if level < depth && path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            // Since then it may have become something else, or nothing.
+            // It may have been replaced or removed since.
             if let Ok(below) = OpenDirectory::open(&path) {
                 collect(&below, level + 1, depth, entries)?;
             }
@@ -177,7 +177,7 @@ fn remove(path: &ConfinedPath) -> io::Result<()> {
     if path.inside == FilePath::new("/") {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the root directory stays",
+            "the root directory cannot be removed",
         ));
     }
     if path.metadata()?.is_dir() {

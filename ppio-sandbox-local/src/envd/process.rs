@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
 use super::process_selector::{Pty, SelectedProcess, Selector, find};
 use super::process_stream;
-use crate::http::PathParameters;
+use crate::api::PathParameters;
 use crate::sandbox::LocalSandbox;
 
 #[derive(Debug, Deserialize)]
@@ -110,7 +110,7 @@ async fn unary(
         other => {
             return Err(ConnectError::new(
                 ConnectCode::Unimplemented,
-                format!("there is no process.Process/{other}"),
+                format!("unknown method process.Process/{other}"),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! The parts that several messages of the process service share.
+//! Parts of messages of the process service: a process, named by pid or tag, and a terminal.
 
 use std::sync::Arc;
 

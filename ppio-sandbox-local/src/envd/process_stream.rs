@@ -1,4 +1,4 @@
-//! The streams of the process service: what a process prints, until it ends.
+//! The streams of the process service: the output of a process, until it ends.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -58,7 +58,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
                     ConnectCode::InvalidArgument
                 }
                 ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
-                // What was asked for cannot be run, or not from where it should be.
+                // The program cannot be run, or not in the directory of the request.
                 ProcessStartError::Spawn(source)
                     if matches!(
                         source.kind(),
@@ -77,7 +77,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
     Ok(follow(&process, events, call))
 }
 
-/// Streams a process that runs already, from now on.
+/// Streams the output of a running process from now on.
 pub(super) async fn connect(
     sandbox: &LocalSandbox,
     call: &ConnectCall,
@@ -108,13 +108,13 @@ fn follow(
     ))
 }
 
-/// Turns the events of one process into the pieces of one answer.
+/// The events of a process as messages of a response.
 struct ProcessStream {
     first: Option<Bytes>,
     events: mpsc::Receiver<OutputEvent>,
     keepalive: Duration,
     deadline: Option<Instant>,
-    /// The process ended; what is left to say is that the stream does.
+    /// The process has ended; only the end of the stream is left to send.
     finished: bool,
     ended: bool,
 }
@@ -138,12 +138,12 @@ impl ProcessStream {
             }
         };
         let event = tokio::select! {
-            // What was printed goes out before the deadline is looked at.
+            // Output is sent before the deadline is checked.
             biased;
             event = self.events.recv() => event,
             () = deadline => {
                 self.ended = true;
-                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the call's timeout is over; the process runs on");
+                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the call's timeout has passed; the process still runs");
                 return Some(connect::end_of_stream(Some(&error)));
             }
             () = tokio::time::sleep(self.keepalive) => {
@@ -158,7 +158,7 @@ impl ProcessStream {
                 self.finished = true;
                 json!({ "end": end(status) })
             }
-            // It ended between being found and being listened to.
+            // It ended after it was found and before its events were subscribed to.
             None => {
                 self.ended = true;
                 return Some(connect::end_of_stream(Some(&ConnectError::not_found(

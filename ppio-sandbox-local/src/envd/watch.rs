@@ -129,7 +129,7 @@ impl WatchStream {
             }
             () = deadline => {
                 self.ended = true;
-                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the watch's timeout is over");
+                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the watch's timeout has passed");
                 Some(connect::end_of_stream(Some(&error)))
             }
             () = tokio::time::sleep(self.keepalive) => Some(connect::message(&json!({"keepalive": {}}))),

@@ -1,4 +1,4 @@
-//! How a local platform is set up before it starts.
+//! Settings of a local platform, and how it starts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl LocalPlatform {
         Self::builder().start().await
     }
 
-    /// Settings other than the default ones.
+    /// Returns a builder for a platform with other settings.
     pub fn builder() -> LocalPlatformBuilder {
         LocalPlatformBuilder::default()
     }
@@ -87,8 +87,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Insists on one isolation; starting fails when it does not work. Default: bubblewrap where
-    /// it works, else process groups.
+    /// Requires one isolation; starting fails where it does not work. Default: bubblewrap where it
+    /// works, else process groups.
     pub fn isolation(mut self, isolation: IsolationKind) -> Self {
         self.isolation = Some(isolation);
         self
@@ -103,8 +103,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Whether sandboxes get cgroups where this machine lets us make them. Default: yes. Without
-    /// them pausing, killing and limits go by signals and resource limits.
+    /// Whether sandboxes get cgroups where the platform can create them. Default: yes. Without
+    /// cgroups the platform pauses and kills with signals and limits with resource limits.
     pub fn cgroups(mut self, cgroups: bool) -> Self {
         self.cgroups = cgroups;
         self
@@ -136,7 +136,7 @@ impl LocalPlatformBuilder {
     pub async fn start(self) -> Result<LocalPlatform, Error> {
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
         let users = UserPool::new().map_err(|reason| Error::Isolation { kind, reason })?;
-        // Only bubblewrap shows a user files that it cannot reach by itself.
+        // Bubblewrap mounts the files of a sandbox where its user can reach them.
         let placement = match kind {
             IsolationKind::ProcessGroup if users.are_own() => Placement::Reachable,
             _ => Placement::InHome,
@@ -163,7 +163,7 @@ impl LocalPlatformBuilder {
         let address = listener.local_addr().map_err(listening)?;
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
-        // Before the first sandbox, the trial one included.
+        // Before the first sandbox, which is the trial.
         let watchdog = PlatformWatchdog::start(
             &home.run(),
             home.link(),
@@ -212,7 +212,7 @@ impl LocalPlatformBuilder {
             closing: closed,
         };
         let server = tokio::spawn(server::serve(listener, front));
-        // Last: what others find here answers.
+        // Last: a platform that other programs find already serves.
         let state = PlatformState {
             url: format!("http://{address}"),
             address,
@@ -248,7 +248,7 @@ impl LocalPlatformBuilder {
     }
 }
 
-/// Warns of everything that a sandbox can use without a limit.
+/// Logs every limit that is not enforced.
 fn report(unenforced: &[UnenforcedLimit]) {
     let limits: Vec<_> = unenforced.iter().map(ToString::to_string).collect();
     if !limits.is_empty() {
@@ -267,16 +267,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_failed_start_leaves_nothing_to_run_in() {
+    async fn a_failed_start_removes_its_directory() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let bare = LocalPlatform::builder;
-        // What is in the way of a file or directory of the home, by its name.
+        // A directory below the home that takes the place of a file or directory of the platform.
         for (obstacle, builder) in [
             ("key/x", bare()),
             ("ca", bare().tls(true)),
             ("other", bare().port(port)),
-            // Found only when the watchdog runs already, which then clears up.
+            // Fails after the watchdog was started, which then removes the directory.
             ("other", bare().expose("/nowhere")),
         ] {
             let home = tempfile::tempdir().unwrap();

@@ -30,8 +30,8 @@ use crate::shared::Shared;
 /// # }
 /// ```
 ///
-/// Sandboxes die with the platform, whatever ends it: [`LocalPlatform::shutdown`] waits for that,
-/// dropping the platform or killing its process leaves it to a watchdog.
+/// Sandboxes end with the platform: [`LocalPlatform::shutdown`] waits for them; when the platform
+/// is dropped or its process is killed, a watchdog process ends them.
 #[derive(Debug)]
 pub struct LocalPlatform {
     pub(super) shared: Arc<Shared>,
@@ -41,7 +41,7 @@ pub struct LocalPlatform {
     pub(super) closing: watch::Sender<bool>,
     pub(super) server: JoinHandle<()>,
     pub(super) state_file: Option<StateFile>,
-    // Dropping it closes its pipe, at which it ends what is left.
+    // Dropping it closes the pipe that the watchdog process reads, which then ends the sandboxes.
     pub(super) watchdog: Option<PlatformWatchdog>,
 }
 
@@ -101,7 +101,7 @@ impl LocalPlatform {
     ///
     /// [`Error::Home`] when the files of a sandbox could not be removed.
     pub async fn shutdown(mut self) -> Result<(), Error> {
-        // Nobody shall find it any more.
+        // First, so that no program finds a platform that is about to end.
         self.state_file.take();
         self.shared.builder.close().await;
         let run = self.shared.home.run();
@@ -110,7 +110,7 @@ impl LocalPlatform {
         // The server task ends by itself and does not panic.
         let _ = (&mut self.server).await;
         ended.map_err(Error::home(&run))?;
-        // Builds that were cut off may have left processes.
+        // Builds that were stopped may have left processes.
         if let Some(cgroup) = self.shared.sandboxes.cgroup() {
             cgroup.remove().await.map_err(Error::home(cgroup.path()))?;
         }

@@ -1,4 +1,4 @@
-//! Finding a platform that another process runs, by the file that it keeps in its home.
+//! Finds a platform that another process runs, by the state file in its home.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +20,8 @@ pub struct RunningPlatform {
 }
 
 impl LocalPlatform {
-    /// The platform that runs in `home`. `None` when there is none: a file left behind by one that
-    /// was killed does not count.
+    /// Returns the platform that runs in `home`. `None` where no platform runs, also where one
+    /// that was killed left its state file.
     pub fn running_at(home: impl AsRef<Path>) -> Option<RunningPlatform> {
         let home = home.as_ref().canonicalize().ok()?;
         if !home::is_locked(&home) {
@@ -32,7 +32,7 @@ impl LocalPlatform {
         Some(RunningPlatform { home, key, state })
     }
 
-    /// Where a platform is that was given no home: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    /// Returns the default home: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
     ///
     /// # Errors
     ///
@@ -55,12 +55,12 @@ impl RunningPlatform {
         &self.state.url
     }
 
-    /// The process that runs it. SIGTERM asks a platform of the command line to end in order.
+    /// The pid of the process that runs it. SIGTERM shuts a platform of the command line down.
     pub fn pid(&self) -> u32 {
         self.state.pid
     }
 
-    /// Whether its port speaks TLS too.
+    /// Whether its port also accepts TLS.
     pub fn tls(&self) -> bool {
         self.state.tls
     }
@@ -90,7 +90,7 @@ impl RunningPlatform {
         environment::variables(self.state.address, &self.key, &self.home, self.state.tls)
     }
 
-    /// Whether it runs still.
+    /// Whether it still runs.
     pub fn is_running(&self) -> bool {
         LocalPlatform::running_at(&self.home).is_some_and(|now| now.state.pid == self.state.pid)
     }
@@ -135,12 +135,12 @@ mod tests {
         fs::write(&file, left_behind).unwrap();
         assert!(
             LocalPlatform::running_at(home.path()).is_none(),
-            "a file without a platform counts for nothing"
+            "a state file without a platform is ignored"
         );
         let _starting = home::Home::open(home.path(), home::Placement::InHome).unwrap();
         assert!(
             LocalPlatform::running_at(home.path()).is_none(),
-            "nor does one from before a start that is under way"
+            "so is one from before a start that is under way"
         );
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct PlatformState {
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
-/// The file that tells others where the platform is, for as long as this lives.
+/// The state file of a running platform. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
@@ -46,7 +46,7 @@ impl Drop for StateFile {
     }
 }
 
-/// Readers see the old file or the new one, never half of one.
+/// Replaces a file atomically: readers see the old content or the new.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("json.new");
     match fs::remove_file(&aside) {

@@ -12,7 +12,7 @@ use crate::template::{BuildRequest, BuildSource, RequestedBuild, TemplateName, T
 /// Where agents live in a sandbox.
 const APP: &str = "/app";
 
-/// What a template is to be made of.
+/// The content and the settings of a template to be built.
 ///
 /// ```
 /// use ppio_sandbox_local::TemplateSpec;
@@ -37,15 +37,15 @@ pub struct TemplateSpec {
     memory_mb: u32,
 }
 
-/// A template that sandboxes can be made from.
+/// A template that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BuiltTemplate {
-    /// Its id, what `create_session` and `POST /sandboxes` take.
+    /// Its id, which `create_session` and `POST /sandboxes` take.
     pub id: String,
-    /// Its name without a tag, which they take too.
+    /// Its name without a tag, which they also take.
     pub name: String,
-    /// The build that was made.
+    /// The id of its build.
     pub build_id: String,
 }
 
@@ -150,7 +150,7 @@ impl LocalPlatform {
         self.build_template_with(spec, |_| {}).await
     }
 
-    /// Builds a template and hands each line of the build's log to `on_log` as it comes.
+    /// Builds a template and calls `on_log` with each line of the build's log as it is written.
     ///
     /// # Errors
     ///

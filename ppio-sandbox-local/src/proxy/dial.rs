@@ -1,4 +1,4 @@
-//! Connects to the real port behind a port of a sandbox, and to no other sandbox's.
+//! Connects to a port of a sandbox, after checking that a process of that sandbox listens there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use super::port_owner::{self, ProcessSearch};
 use crate::processes::ListenerTable;
 use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
 
-/// A program that was just started gets this long to open its port, so that the first request
-/// after a start waits instead of failing.
+/// For a program that was just started to open its port: the first request after a start waits
+/// instead of failing.
 const START_GRACE: Duration = Duration::from_secs(5);
-/// Between two tries of a port that is not open yet, at first and at last.
+/// Between two attempts to connect to a port that is not open yet: the first and the longest pause.
 const DIAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
-/// Between two looks at every process of this machine; doubled each time.
+/// Between two searches through every process of this machine; doubled each time.
 const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
 const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ async fn find(
 ) -> Vec<VerifiedListener> {
     let mut ports = vec![sandbox.real_port(port)];
     if port == AGENT_PORT {
-        // Also agents that do not know of `PPIO_AGENT_PORT` and open 8080 itself.
+        // An agent that does not read `PPIO_AGENT_PORT` opens 8080 itself.
         ports.push(port);
     }
     let sandbox = Arc::clone(sandbox);
@@ -84,8 +84,8 @@ async fn find(
     finding.await.unwrap_or_default()
 }
 
-/// Connects, and makes sure that one of the sockets that were verified took the connection: what
-/// listens now listened when it was verified, and so all the while.
+/// Connects, then checks that the sockets that listen now are among the verified ones: they have
+/// listened since they were verified, so one of them accepted the connection.
 async fn dial(listener: &VerifiedListener) -> Option<TcpStream> {
     let address = listener.address;
     let dialing = TcpStream::connect(address);

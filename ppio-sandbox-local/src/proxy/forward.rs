@@ -1,4 +1,4 @@
-//! Passes a request on over a connection and its answer back, neither of them buffered.
+//! Forwards a request over a connection without buffering the request or its response.
 
 use axum::body::Body;
 use axum::http::{
@@ -7,7 +7,7 @@ use axum::http::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Headers that are for one connection only (RFC 9110, section 7.6.1).
+/// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const FOR_ONE_CONNECTION: &[&str] = &[
     "connection",
     "keep-alive",
@@ -20,17 +20,20 @@ const FOR_ONE_CONNECTION: &[&str] = &[
     "upgrade",
 ];
 
-/// Sends `request` over `stream`, a fresh connection to an HTTP/1.1 server, and returns the answer as soon as its head
-/// is there. Bodies flow piece by piece in both directions; an upgrade (a WebSocket) is tunnelled. Dropping the future
-/// or the answer closes the connection, by which the server learns that the caller is gone.
+/// Sends `request` over `stream`, a new connection to an HTTP/1.1 server, and returns the response
+/// once its head was received.
+///
+/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled. Dropping the
+/// future or the response closes the connection.
 ///
 /// # Errors
-/// The server closed the connection before it answered, or what it answered is no HTTP.
+///
+/// The server closed the connection before it answered, or its answer is not HTTP.
 pub async fn forward(
     stream: TcpStream,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, hyper::Error> {
-    // Small pieces of a stream must not wait for more.
+    // Small chunks of a stream are sent at once.
     let _ = stream.set_nodelay(true);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -78,7 +81,7 @@ fn upgrade_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn prepare(request: &mut Request<Body>, upgrade: Option<&HeaderValue>) {
-    // The server sees a path; the host went with the caller's address line or header.
+    // The server gets a path; the authority of the request line becomes its `Host` header.
     let host = request
         .uri()
         .authority()
@@ -94,7 +97,7 @@ fn prepare(request: &mut Request<Body>, upgrade: Option<&HeaderValue>) {
     remove_connection_headers(request.headers_mut());
     let headers = request.headers_mut();
     if let Some(host) = host {
-        // What the request line names counts (RFC 9112, section 3.2.2).
+        // The request line takes precedence (RFC 9112, section 3.2.2).
         headers.insert(header::HOST, host);
     }
     if let Some(protocol) = upgrade {

@@ -1,4 +1,4 @@
-//! Passes a request on to a port of a sandbox.
+//! Forwards requests to the ports of sandboxes.
 
 mod dial;
 mod forward;
@@ -23,7 +23,7 @@ use crate::shared::Shared;
 pub use self::forward::forward;
 pub(crate) use self::unavailable::unavailable;
 
-/// Headers that told the edge where to pass a request on to.
+/// Headers by which the edge routes a request, which servers in a sandbox do not get.
 const FOR_THE_EDGE: &[&str] = &[
     "ppio-sandbox-id",
     "ppio-sandbox-port",
@@ -55,8 +55,8 @@ pub(crate) async fn to_sandbox(
     }
 }
 
-/// Replaces a host that is not a name of this machine. The edge has read from it what it was for, and
-/// servers on loopback, agents among them, refuse foreign hosts (DNS rebinding).
+/// Replaces a host that is not a name of this machine: servers on loopback, agents among them,
+/// refuse foreign hosts (DNS rebinding).
 fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.clone()),
@@ -90,7 +90,7 @@ async fn closed_port(
     unavailable(&sandbox.id, Some(port), &message)
 }
 
-/// Removes every header value that holds the platform's key. Clients send it with all their
+/// Removes every header value that contains the platform's API key. Clients send the key with all
 /// requests, and an agent could control the platform with it.
 fn remove_key(headers: &mut HeaderMap, key: &ApiKey) {
     let names: Vec<_> = headers.keys().cloned().collect();

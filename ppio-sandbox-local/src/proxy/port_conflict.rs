@@ -1,8 +1,8 @@
-//! Who else holds a port that a sandbox does not answer on.
+//! Finds the program that holds a port on which a sandbox does not listen.
 //!
-//! Sandboxes share the ports of this machine. An agent that insists on 8080 instead of the port in
-//! `PPIO_AGENT_PORT` cannot start while another does the same, and its own complaint is in its logs
-//! only. Its callers get the reason; which sandbox holds the port is in the platform's log alone.
+//! Sandboxes share the ports of this machine. An agent that always opens 8080 instead of the port in
+//! `PPIO_AGENT_PORT` cannot start while another does the same, and its error is only in its logs.
+//! Callers get the reason; which sandbox holds the port is only in the platform's log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub(super) struct PortConflict {
 #[derive(Debug, PartialEq, Eq)]
 enum PortHolder {
     Sandbox(String),
-    /// A program that is in no sandbox of this platform.
+    /// A program outside the sandboxes of this platform.
     Program,
 }
 
 impl PortConflict {
-    /// Looks for one, for a port on which nothing in `sandbox` listens. Blocks.
+    /// Finds the conflict at a port on which nothing in `sandbox` listens. Blocks.
     pub(super) fn find(
         sandbox: &LocalSandbox,
         port: u16,
@@ -34,7 +34,7 @@ impl PortConflict {
     ) -> Option<Self> {
         let real_port = sandbox.real_port(port);
         let table = ListenerTable::read(&[real_port, port]);
-        // As a rule nothing holds the real port, which is the sandbox's own.
+        // Usually nothing holds the real port, which is reserved for this sandbox.
         [real_port, port].into_iter().find_map(|port| {
             let sockets = table.all(port);
             if sockets.is_empty() {
@@ -56,7 +56,7 @@ impl PortConflict {
         })
     }
 
-    /// Writes it to the logs of the sandbox, and with the holder to the platform's. Once: callers
+    /// Logs the conflict to the sandbox, and with the holder to the platform. Once, since callers
     /// try again.
     pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
         if sandbox.logs.push_once(LogLevel::Warn, &self.to_string()) {

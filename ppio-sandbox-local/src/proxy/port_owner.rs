@@ -15,10 +15,10 @@ use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, open, openat};
 use crate::processes::open_sockets;
 use crate::sandbox::LocalSandbox;
 
-/// How hard to look for the processes of a sandbox.
+/// Which processes of a sandbox are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProcessSearch {
-    /// Where they are found without a look at every process of this machine.
+    /// Those that are known without a search through every process of this machine.
     Quick,
     All,
 }
@@ -51,13 +51,13 @@ fn in_proc(pid: impl std::fmt::Display) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
-/// Looks through the processes of the namespace whose first process is `init`. The `/proc` that is
-/// mounted in there lists no others.
+/// Searches the processes of the namespace whose first process is `init`: the `/proc` that is
+/// mounted in it lists only those.
 fn find_in_namespace(init: i32, missing: &mut BTreeSet<u64>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = open(in_proc(init).join("root"), flags, Mode::empty())?;
     let processes: OwnedFd = openat(&root, "proc", flags | OFlags::NOFOLLOW, Mode::empty())?;
-    // The sandbox cannot mount there; what it makes by other means is not believed.
+    // A sandbox cannot mount there, but it could put a directory of its own in the way.
     if fstatfs(&processes)?.f_type != PROC_SUPER_MAGIC {
         return Err(io::ErrorKind::Unsupported.into());
     }

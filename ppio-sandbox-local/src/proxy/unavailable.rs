@@ -1,10 +1,10 @@
-//! The answer for a sandbox that cannot answer itself.
+//! The answer for a sandbox that is not reachable.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-/// 502 is what clients take for "the sandbox is not running".
+/// Status 502, which clients read as "the sandbox is not running".
 pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

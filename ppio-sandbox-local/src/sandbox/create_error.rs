@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::start_process::ProcessStartError;
 
-/// How long a template's start command may take until its ready command succeeds.
+/// From the start command of a template until its ready command succeeds.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! From a template to a running sandbox.
+//! Creates sandboxes from templates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::processes;
 /// Between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A sandbox to be made, checked.
+/// The checked settings of a sandbox to be created.
 #[derive(Debug)]
 pub(crate) struct SandboxSpec {
     pub(crate) template: TemplateImage,
@@ -39,15 +39,15 @@ pub(crate) struct SandboxSpec {
 }
 
 impl SandboxRegistry {
-    /// Makes a sandbox, starts it and waits until its template calls it ready. What was made is
-    /// removed again when anything fails.
+    /// Creates and starts a sandbox, and waits until the ready command of its template succeeds.
+    /// After a failure nothing of it is left.
     pub(crate) async fn create(
         self: &Arc<Self>,
         new: SandboxSpec,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
         let place = self.reserve()?;
         let registry = Arc::clone(self);
-        // A task of its own: a caller that goes away must not leave half a sandbox behind.
+        // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
             let _place = place;
             let id = identity::short_id('i');
@@ -165,7 +165,7 @@ impl SandboxRegistry {
         }
         if let Some(command) = new.template.ready_command {
             sandbox.wait_until_ready(&command, user).await?;
-            // The time of a slow start is not taken from the sandbox's lifetime.
+            // The timeout starts when the sandbox is ready.
             sandbox.set_timeout(new.timeout);
         }
         Ok(sandbox)
@@ -175,7 +175,7 @@ impl SandboxRegistry {
 fn shell(command: &str) -> ProcessConfig {
     ProcessConfig {
         cmd: "/bin/sh".into(),
-        // The shell makes room for a simple command, so that signals reach it.
+        // The shell replaces itself by a simple command, so that signals reach it.
         args: vec!["-c".into(), command.to_owned()],
         ..ProcessConfig::default()
     }

@@ -7,11 +7,11 @@ use super::instance::LocalSandbox;
 use super::lifetime::{OnTimeout, SandboxPhase};
 use super::registry::SandboxRegistry;
 
-/// How often a running sandbox is measured.
+/// Between two samples of a running sandbox.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl LocalSandbox {
-    /// Lives beside the sandbox: measures it, and kills or pauses it when its time is over.
+    /// Runs as long as the sandbox: samples what it uses, and kills or pauses it at its end.
     pub(super) async fn watch_expiry(self: Arc<Self>, registry: Weak<SandboxRegistry>) {
         let mut changes = self.lifetime.subscribe();
         let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
@@ -33,7 +33,7 @@ impl LocalSandbox {
             tokio::select! {
                 () = tokio::time::sleep(rest) => {
                     let Some(registry) = registry.upgrade() else { return };
-                    // The end may have been moved while the timer fired.
+                    // The end may have been moved since the timer was set.
                     if self.lifetime().end_at <= SystemTime::now() {
                         self.expire(&registry).await;
                     }
@@ -61,8 +61,8 @@ impl LocalSandbox {
                 .map_err(|error| error.to_string()),
         };
         if let Err(reason) = outcome {
-            tracing::warn!(sandbox = %self.id, %reason, "failed to end a sandbox whose time is over");
-            // Tried again with the next round instead of at once.
+            tracing::warn!(sandbox = %self.id, %reason, "failed to end a sandbox whose timeout has passed");
+            // Before the next attempt.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -27,13 +27,13 @@ pub(crate) struct LocalSandbox {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) started_at: SystemTime,
-    /// What calls of its daemon must show. Unique to this sandbox, so that it also tells which sandbox a call is for.
+    /// The token that calls of its daemon carry. It also identifies the sandbox that a call is for.
     pub(crate) access_token: String,
-    /// Whether traffic wakes the sandbox when it is paused.
+    /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
-    /// The timeout it was created with, in seconds; traffic that wakes it grants the same again.
+    /// The timeout that it was created with, in seconds, which a request that resumes it sets again.
     pub(crate) timeout_seconds: u64,
-    /// Where its port 8080 really is.
+    /// The real port behind its port 8080.
     pub(crate) agent_port: ReservedPort,
     pub(crate) verified_listeners: VerifiedListeners,
     /// The variables and the working directory of every process started in it.
@@ -45,7 +45,7 @@ pub(crate) struct LocalSandbox {
     pub(crate) metrics: MetricHistory,
     pub(crate) watches: Arc<PolledWatches>,
     pub(super) lifetime: watch::Sender<Lifetime>,
-    // One pause, resume or kill at a time.
+    /// Held by a pause, resume or kill.
     pub(super) change: Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Running, paused, gone: the changes of a sandbox's state, and its timeout.
+//! Pauses, resumes and ends a sandbox, and changes its timeout.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl LocalSandbox {
         *self.lifetime.borrow()
     }
 
-    /// Stops every process where it stands; memory is kept.
+    /// Stops every process; memory is kept.
     pub(crate) async fn pause(&self) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
         match self.lifetime().phase {
@@ -34,11 +34,11 @@ impl LocalSandbox {
             SandboxPhase::Paused => return Err(ChangeError::AlreadyPaused),
             SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        // Traffic is refused first, so that no request is caught in the middle.
+        // Traffic is refused first, so that no request is interrupted.
         self.lifetime
             .send_modify(|lifetime| lifetime.phase = SandboxPhase::Paused);
         if let Err(error) = self.sandbox_processes.freeze().await {
-            // Some may stand already.
+            // Some processes may be stopped already.
             let _ = self.sandbox_processes.thaw().await;
             self.lifetime
                 .send_modify(|lifetime| lifetime.phase = SandboxPhase::Running);
@@ -48,7 +48,7 @@ impl LocalSandbox {
         Ok(())
     }
 
-    /// Continues every process and lets the sandbox live for `timeout` from now.
+    /// Continues every process and sets the end to `timeout` from now.
     pub(crate) async fn resume(
         &self,
         timeout: Duration,
@@ -95,7 +95,7 @@ impl LocalSandbox {
         remove_directory(self.sandbox_processes.directory()).await
     }
 
-    /// Measures the sandbox now.
+    /// Takes a sample of what the sandbox uses.
     pub(crate) async fn sample(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         let sampling = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! What the processes of a sandbox printed, newest last, within a bound.
+//! The last lines that the processes of a sandbox printed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -70,7 +70,7 @@ impl LogBuffer {
         entries.push_back(entry);
     }
 
-    /// Adds a line unless it is there already. Tells whether it was added.
+    /// Adds a line unless it was logged before. Returns whether it was added.
     pub(crate) fn push_once(&self, level: LogLevel, message: &str) -> bool {
         let said = self
             .entries
@@ -113,7 +113,7 @@ impl LineCutter {
         }
     }
 
-    /// Hands over what came after the last line break.
+    /// Passes on what came after the last line break.
     pub(crate) fn finish(&mut self, mut line: impl FnMut(&str)) {
         if self.rest.is_empty() {
             return;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn old_entries_make_room() {
+    fn the_oldest_entries_are_dropped() {
         let logs = LogBuffer::default();
         for number in 0..=MAX_ENTRIES {
             logs.push(LogLevel::Info, number.to_string(), &[]);

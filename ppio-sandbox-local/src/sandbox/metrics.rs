@@ -1,4 +1,4 @@
-//! What a sandbox uses: processor time, memory, disk.
+//! Samples of the processor time, memory and disk that a sandbox uses.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -15,7 +15,7 @@ const MAX_SAMPLES: usize = 720;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetricSample {
     pub(crate) time: SystemTime,
-    /// Of one processor, so four busy ones are 400.
+    /// In percent of one processor: four busy processors are 400.
     pub(crate) cpu_used_percent: f64,
     pub(crate) memory_bytes: u64,
     pub(crate) disk_bytes: u64,
@@ -33,7 +33,7 @@ struct RecordedSamples {
 }
 
 impl MetricHistory {
-    /// Takes a sample of the given processes and remembers it. Blocks on file system calls.
+    /// Adds a sample of the given processes. Blocks on file system calls.
     pub(crate) fn sample(&self, pids: &[i32], root: &Path) {
         let page = rustix::param::page_size() as u64;
         let (mut ticks, mut memory) = (0, 0);

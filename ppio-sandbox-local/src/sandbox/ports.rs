@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// Below the range from which systems give outgoing connections their ports.
+/// Below the range of ports of outgoing connections.
 const FIRST_PORT: u16 = 20_000;
 const PORT_COUNT: u16 = 12_000;
 
@@ -23,9 +23,9 @@ pub(crate) struct ReservedPort {
 }
 
 impl PortPool {
-    /// Finds a port that nobody listens on. `None` when all are in use.
+    /// Finds a port without a listener. `None` when all are in use.
     pub(crate) fn take(&self) -> Option<ReservedPort> {
-        // A random start keeps platforms that run side by side, as in tests, out of each other's way.
+        // Platforms that run side by side, as in tests, start at different ports.
         let (_, random, ..) = Uuid::new_v4().as_fields();
         let start = random % PORT_COUNT;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

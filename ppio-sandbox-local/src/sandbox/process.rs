@@ -1,4 +1,4 @@
-//! One process of a sandbox, its output fanned out to whoever listens.
+//! One process of a sandbox, whose output is sent to every listener.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,13 +22,13 @@ use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// How long output is still awaited after a process ended while a child of it holds the pipe.
+/// For output after a process has ended, while a child of it still holds the pipe.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-/// A listener that reads slower than this many chunks slows the process down.
+/// Events that wait for one listener; beyond that the process waits.
 const EVENT_BACKLOG: usize = 64;
 const READ_CHUNK: usize = 32 * 1024;
 
-/// What was asked to run, as clients sent it and get it back from `List`.
+/// The command of a process, as clients send it and as `List` returns it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ProcessConfig {
@@ -73,7 +73,7 @@ pub(crate) struct Process {
     input: Mutex<Option<InputStream>>,
     listeners: Mutex<Vec<mpsc::Sender<OutputEvent>>>,
     end: watch::Sender<Option<ExitStatus>>,
-    /// Set once its number may be another process's.
+    /// Whether its pid may belong to another process.
     reaped: AtomicBool,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Process {
 /// The standard streams that a process is started with.
 #[derive(Debug)]
 pub(crate) enum StandardStreams {
-    /// Pipes; standard input only where it was asked for, else programs would wait on it.
+    /// Pipes. Without `stdin` the standard input is empty, so that programs do not wait for it.
     Pipes {
         stdin: bool,
     },
@@ -138,7 +138,7 @@ impl Process {
                 )
             }
         };
-        // Its copies of the process's ends would keep the output from ending.
+        // While it holds the writing ends, the output does not end.
         drop(command);
         let pid = child
             .id()
@@ -164,7 +164,7 @@ impl Process {
         Ok((process, receiver))
     }
 
-    /// Listens from now on; what was printed before is in the logs.
+    /// Subscribes to the output from now on; earlier output is in the logs.
     pub(crate) async fn listen(&self) -> mpsc::Receiver<OutputEvent> {
         let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         self.listeners.lock().await.push(sender);
@@ -187,8 +187,8 @@ impl Process {
         self.input.lock().await.take();
     }
 
-    /// Signals the whole process group: children of a shell should not outlive it unnoticed. With a
-    /// terminal also the group that leads its session, which may be another.
+    /// Signals the process group, so that children of a shell end with it. With a terminal also the
+    /// group that leads the session of the terminal, which may be another.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
@@ -200,7 +200,7 @@ impl Process {
             let _ = rustix::process::kill_process_group(leader, signal);
         }
         match rustix::process::kill_process_group(group, signal) {
-            // It is so young that it has no group of its own yet.
+            // It has not created its group yet.
             Err(Errno::SRCH) if !self.reaped.load(Ordering::Acquire) => {
                 rustix::process::kill_process(group, signal).map_err(io::Error::from)
             }
@@ -236,7 +236,7 @@ impl Process {
         let fields = [("pid", pid.as_str()), ("stream", channel.as_str())];
         let mut cutter = LineCutter::default();
         let mut buffer = vec![0; READ_CHUNK];
-        // A terminal whose last program ended reports an error instead of an end.
+        // A terminal whose last program has ended returns an error instead of an end of file.
         while let Ok(count @ 1..) = output.read(&mut buffer).await {
             cutter.feed(&buffer[..count], |line| logs.push(level, line, &fields));
             self.send_event(OutputEvent::Data(
@@ -254,7 +254,7 @@ impl Process {
             .await
             .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
         self.reaped.store(true, Ordering::Release);
-        // Pumps that are not done by then go on: a background child may still print, into the logs.
+        // Pumps that are not done by then go on: a background child may still write to the logs.
         let _ =
             tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, futures_util::future::join_all(pumps)).await;
         self.end.send_replace(Some(status));

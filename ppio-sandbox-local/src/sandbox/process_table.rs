@@ -38,7 +38,7 @@ impl ProcessTable {
             .find(|process| process.tag.as_deref() == Some(tag))
     }
 
-    /// When the youngest process was started, or the sandbox itself.
+    /// When the last process was started; at first, when the sandbox was.
     pub(crate) fn last_start(&self) -> Instant {
         *self
             .last_start

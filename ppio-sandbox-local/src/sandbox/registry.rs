@@ -16,7 +16,7 @@ use crate::isolation::{CgroupParent, Isolation, UserPool};
 #[derive(Debug)]
 pub(crate) struct SandboxRegistry {
     sandboxes: Mutex<HashMap<String, Arc<LocalSandbox>>>,
-    // Those that exist and those that are being made.
+    /// How many are being created.
     reserved: Arc<AtomicUsize>,
     limit: usize,
     closed: AtomicBool,
@@ -27,7 +27,7 @@ pub(crate) struct SandboxRegistry {
     users: UserPool,
 }
 
-/// A place under the limit while a sandbox is being made.
+/// A sandbox that is being created, counted towards the limit.
 #[derive(Debug)]
 pub(super) struct Reservation(Arc<AtomicUsize>);
 
@@ -90,7 +90,7 @@ impl SandboxRegistry {
         self.cgroup.as_ref()
     }
 
-    /// Makes a sandbox known.
+    /// Adds a sandbox, unless the platform is shutting down.
     pub(super) async fn insert(&self, sandbox: &Arc<LocalSandbox>) -> Result<(), CreateError> {
         self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
         if self.closed.load(Ordering::Acquire) {
@@ -127,20 +127,20 @@ impl SandboxRegistry {
         sandboxes
     }
 
-    /// Ends a sandbox. `false` when there is none of this id.
+    /// Ends a sandbox. `false` when the id is unknown.
     pub(crate) async fn kill(&self, id: &str) -> io::Result<bool> {
         let Some(sandbox) = self.lock().get(id).cloned() else {
             return Ok(false);
         };
         let ending = Arc::clone(&sandbox);
-        // A task of its own: a caller that goes away must not stop half-way.
+        // In a task of its own, which a caller that disconnects does not cancel.
         let ended = tokio::spawn(async move { ending.end().await });
         ended.await.map_err(io::Error::other)??;
         self.lock().remove(id);
         Ok(true)
     }
 
-    /// Refuses new sandboxes and ends all others, at once.
+    /// Refuses new sandboxes and ends the others, all at the same time.
     pub(crate) async fn close(&self) -> io::Result<()> {
         self.closed.store(true, Ordering::Release);
         let ids: Vec<_> = self.lock().keys().cloned().collect();

@@ -11,7 +11,7 @@ use super::user::user_environment;
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
 
-/// More running processes than this are a runaway client.
+/// Processes that clients may run at once in one sandbox.
 const MAX_PROCESSES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) enum ProcessStartError {
 }
 
 impl LocalSandbox {
-    /// Starts a process as `user` and listens to it from its first byte.
+    /// Starts a process as `user` and returns it with its output from the first byte on.
     pub(crate) fn start_process(
         &self,
         config: ProcessConfig,

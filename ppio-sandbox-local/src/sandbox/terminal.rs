@@ -49,8 +49,8 @@ impl PseudoTerminal {
         rustix::termios::tcsetwinsize(&self.controller, size).map_err(io::Error::from)
     }
 
-    /// Makes the terminal the standard streams of `command`, whose user it then belongs to. It must
-    /// not become the platform's own terminal, where the platform has none.
+    /// Makes the terminal the standard streams of `command` and gives it to its user. It does not
+    /// become the controlling terminal of the platform.
     pub(crate) fn attach(&self, command: &mut Command, owner: Owner) -> io::Result<()> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let device = File::from(rustix::fs::open(&self.device, flags, Mode::empty())?);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::files::USER_HOME;
 
-/// The variables that depend on who a process runs as. The user's name is a matter of the home
-/// directory only: everything in a sandbox runs as one user.
+/// The variables that depend on the user of a process. A user's name only selects the home
+/// directory: everything in a sandbox runs as one user of the machine.
 pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
     let home = match user {
         "" | "user" => USER_HOME.to_owned(),

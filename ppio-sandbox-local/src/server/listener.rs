@@ -1,4 +1,4 @@
-//! The one port: accepts connections and tells plain HTTP from TLS by the first byte.
+//! Accepts connections; the first byte decides between plain HTTP and TLS.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// How long a caller may take to say anything, or to finish the head of a request.
+/// From an accepted connection to its first byte, and for the head of each request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests that run may take to finish once the platform closes.
+/// For requests in progress, once the platform shuts down.
 const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Everything a connection needs.
+/// What every connection uses.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerState {
     pub(crate) edge: Edge,
@@ -36,7 +36,7 @@ pub(crate) struct ServerState {
     pub(crate) closing: watch::Receiver<bool>,
 }
 
-/// Serves until `closing` turns true, then lets requests that run finish for a moment.
+/// Serves until `closing` is true, then waits for requests in progress.
 pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
     let mut connections = JoinSet::new();
     let mut closing = state.closing.clone();
@@ -48,7 +48,7 @@ pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
                     connections.spawn(connection(Arc::clone(&state), stream));
                 }
                 Err(error) => {
-                    // Out of descriptors, as a rule: wait for connections to end.
+                    // Usually out of descriptors: wait for connections to end.
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -75,7 +75,7 @@ async fn connection(state: Arc<ServerState>, stream: TcpStream) {
         _ => return,
     }
     if first[0] == TLS_HANDSHAKE {
-        // Without TLS there is no answer that the caller would understand.
+        // A client that speaks TLS cannot read a plain answer.
         if let Some(tls) = &state.tls
             && let Ok(stream) = tls.accept(stream).await
         {
@@ -86,8 +86,8 @@ async fn connection(state: Arc<ServerState>, stream: TcpStream) {
     }
 }
 
-/// Serves HTTP/1.1 on a connection, upgrades included, until it ends. Handlers find `scheme`, by
-/// which the caller reached the platform, among the extensions of their request.
+/// Serves HTTP/1.1 on a connection until it ends, upgrades included. `scheme` is added to the
+/// extensions of each request.
 async fn serve_http<S>(state: &Arc<ServerState>, stream: S, scheme: Scheme)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -143,8 +143,8 @@ fn log_broken(served: hyper::Result<()>) {
     }
 }
 
-/// Returns once the platform closes.
+/// Returns once the platform shuts down.
 async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error means that the platform was dropped, which is the same.
+    // An error means that the platform was dropped.
     let _ = closing.wait_for(|closing| *closing).await;
 }

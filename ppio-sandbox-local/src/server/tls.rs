@@ -1,4 +1,4 @@
-//! TLS with certificates of a local authority, made for each host name as it is asked for.
+//! TLS with certificates of a local authority, issued for a host name when a client first names it.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -23,9 +23,9 @@ use tokio_rustls::server::TlsStream;
 use crate::error::Error;
 
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Certificates kept in memory; beyond that all are forgotten and made anew.
+/// Certificates kept in memory; beyond that all are dropped and issued again.
 const MAX_CERTIFICATES: usize = 4096;
-/// What a client that names no host is shown.
+/// The host of the certificate for a client that names no host.
 const DEFAULT_HOST: &str = "localhost";
 
 #[derive(Clone)]
@@ -43,11 +43,11 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// The local certificate authority: its key never leaves the home of the platform.
+/// The local certificate authority. Its key is stored in the home of the platform.
 struct CertificateAuthority {
     certificate: Certificate,
     key: KeyPair,
-    // One key for all hosts: making keys costs more than making certificates.
+    // One key for all hosts: a key costs more to generate than a certificate.
     host_key: KeyPair,
     issued: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
@@ -58,13 +58,13 @@ impl std::fmt::Debug for CertificateAuthority {
     }
 }
 
-/// Where the authority's certificate lies, for `SSL_CERT_FILE` and its like.
+/// The path of the authority's certificate, for `SSL_CERT_FILE` and similar variables.
 pub(crate) fn certificate_path(directory: &Path) -> PathBuf {
     directory.join("ca.pem")
 }
 
 impl Tls {
-    /// Reads the authority of this home, or makes it.
+    /// Reads the authority of this home, or creates it.
     pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(Error::home(directory))?;
         let authority = Arc::new(CertificateAuthority::open(directory)?);
@@ -91,12 +91,12 @@ impl Tls {
             })?
     }
 
-    /// Accepts in a tunnel to `host`; a client that then names no host gets its certificate.
+    /// Accepts a connection in a tunnel to `host`.
     pub(crate) async fn accept_for<S>(&self, stream: S, host: &str) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        // Made before the handshake, so that its cost is not part of it.
+        // Issued before the handshake, so that the handshake does not wait for it.
         self.authority
             .certificate_for(host)
             .map_err(|error| io::Error::other(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! `CONNECT` for sandbox hosts: clients that insist on `https://{port}-{id}.{domain}` reach the
-//! platform with nothing but `HTTPS_PROXY` and `SSL_CERT_FILE`.
+//! `CONNECT` for sandbox hosts: clients that always call `https://{port}-{id}.{domain}` reach the
+//! platform through `HTTPS_PROXY` and `SSL_CERT_FILE`.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use hyper_util::rt::TokioIo;
 use tokio_rustls::server::TlsStream;
 
 use super::tls::Tls;
+use crate::api::ApiError;
 use crate::edge::Edge;
-use crate::http::ApiError;
 
-/// A tunnel that the platform agreed to open.
+/// A `CONNECT` request that was accepted.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     request: Request<Incoming>,

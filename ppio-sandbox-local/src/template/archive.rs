@@ -1,4 +1,4 @@
-//! Uploaded archives (tar.gz, or plain tar from clients told not to compress), which may mean harm.
+//! Uploaded archives, tar.gz or plain tar, which may be malicious.
 //!
 //! An archive is unpacked from one open directory to the next. What an entry may be is checked
 //! against the entries before it, the same way at the upload and when it is unpacked.
@@ -66,7 +66,7 @@ pub(crate) enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Whether the archive is at fault, and not this machine.
+    /// Whether the archive is malformed, rather than a call of this machine failed.
     pub(crate) fn is_of_archive(&self) -> bool {
         !matches!(self, Self::Io(_))
     }
@@ -96,7 +96,7 @@ pub(crate) fn unpacked_limit(packed: u64) -> u64 {
     MAX_UNPACKED.min(packed.saturating_mul(MAX_RATIO).max(FREE_SIZE))
 }
 
-/// What an entry makes, checked.
+/// What a checked entry creates.
 #[derive(Debug)]
 enum CheckedEntry {
     Directory,
@@ -108,7 +108,7 @@ enum CheckedEntry {
 /// The directory that an archive is unpacked into.
 struct UnpackTarget {
     root: OpenDirectory,
-    /// Where the last entry went: the next one goes there too, as a rule.
+    /// The directory of the last entry, which usually is that of the next.
     last: Option<(PathBuf, OpenDirectory)>,
 }
 
@@ -167,7 +167,7 @@ impl UnpackTarget {
     }
 }
 
-/// What the entries so far make, by path.
+/// What the entries so far create, by path.
 #[derive(Debug, Default)]
 struct ArchivePlan {
     entries: HashMap<PathBuf, PlannedEntry>,
@@ -280,13 +280,13 @@ fn walk(
                 Some(_) => malformed(error),
             })?;
         }
-        // What is left of the content must not count as the header of the next entry.
+        // The rest of the content does not count as the header of the next entry.
         io::copy(&mut entry, &mut io::sink()).map_err(malformed)?;
     }
     Ok(())
 }
 
-/// Checks one entry. `None` when it makes nothing.
+/// Checks one entry. `None` when it creates nothing.
 fn check<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     plan: &mut ArchivePlan,
@@ -305,7 +305,7 @@ fn check<R: Read>(
         return Err(ArchiveError::Path(shown.chars().take(MAX_NAME).collect()));
     }
     if path.as_os_str().is_empty() {
-        // The directory that all of it is in.
+        // The directory that the archive is unpacked into.
         return match kind {
             EntryType::Directory => Ok(None),
             _ => Err(escape()),
@@ -364,8 +364,8 @@ fn stays_inside(path: &Path) -> Option<PathBuf> {
         .collect()
 }
 
-/// Whether a link at `place` leads to a place in the archive. It may climb only at its start: after
-/// a name, which may be that of another link, `..` may lead anywhere.
+/// Whether a link at `place` stays in the archive. `..` is allowed only at its start: after a name,
+/// which may be that of another link, it may lead anywhere.
 fn link_stays_inside(place: &Path, link: &Path) -> bool {
     let mut depth = place.components().count().saturating_sub(1);
     let mut parts = link.components().peekable();
@@ -448,7 +448,7 @@ mod tests {
         data: &[u8],
     ) {
         let mut header = tar::Header::new_gnu();
-        // Written by hand: the library refuses to make the paths that are tested here.
+        // The library refuses to write such paths.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
         header.set_entry_type(kind);
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn good_archives_unpack() {
+    fn an_archive_is_unpacked() {
         let file = archive(|builder| {
             entry(builder, "./src/", EntryType::Directory, "", b"");
             entry(builder, "./src/main.py", EntryType::Regular, "", b"print()");
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn no_entry_goes_through_another() {
+    fn an_entry_cannot_lie_below_a_link_or_a_file() {
         type Entries = &'static [(&'static str, EntryType, &'static str)];
         let tables: &[Entries] = &[
             // A link, and what is written through it.
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_modes_are_what_they_may_be() {
+    fn links_and_modes_are_kept_within_bounds() {
         let file = archive(|builder| {
             entry(
                 builder,
@@ -625,7 +625,7 @@ mod tests {
     }
 
     #[test]
-    fn small_archives_that_grow_are_refused() {
+    fn hard_links_and_headers_count_towards_the_limits() {
         // Hard links: in a copy each is a file of its own.
         let file = archive(|builder| {
             entry(builder, "x", EntryType::Regular, "", &vec![0; 1024 * 1024]);
@@ -654,7 +654,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused() {
+    fn archives_with_a_high_ratio_are_refused() {
         let zeros = vec![0; 1024 * 1024];
         let file = archive(|builder| {
             for _ in 0..80 {

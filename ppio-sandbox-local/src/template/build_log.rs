@@ -9,16 +9,16 @@ use crate::sandbox::{LogBuffer, LogLevel, LogLine};
 /// The field of a log line with the number of its step.
 pub(crate) const STEP_FIELD: &str = "step";
 
-/// What a build says about itself while it runs.
+/// The log of a build.
 #[derive(Debug, Default)]
 pub(crate) struct BuildLogWriter {
     lines: LogBuffer,
-    /// The number of the step under way, 0 outside of all.
+    /// The number of the current step, 0 before the first and after the last.
     step: AtomicUsize,
     pub(super) progress: watch::Sender<BuildProgress>,
 }
 
-/// Wakes those who follow a build.
+/// How far a build is, for calls that follow it.
 #[derive(Debug, Default)]
 pub(super) struct BuildProgress {
     pub(super) lines: usize,
@@ -26,7 +26,7 @@ pub(super) struct BuildProgress {
 }
 
 impl BuildLogWriter {
-    /// Adds a line, which belongs to the step under way.
+    /// Adds a line, which belongs to the current step.
     pub(crate) fn push(&self, level: LogLevel, message: impl Into<String>) {
         match self.step.load(Ordering::Relaxed) {
             0 => self.lines.push(level, message, &[]),
@@ -41,7 +41,7 @@ impl BuildLogWriter {
         self.lines.snapshot()
     }
 
-    /// From now on lines belong to this step, counted from 1, or to none.
+    /// Sets the step that lines belong to from now on, counted from 1.
     pub(super) fn enter(&self, step: Option<usize>) {
         self.step.store(step.unwrap_or(0), Ordering::Relaxed);
     }

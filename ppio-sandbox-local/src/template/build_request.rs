@@ -1,4 +1,4 @@
-//! What a build is asked to make.
+//! The request for a build.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::step::TemplateStep;
 /// What a build starts from.
 #[derive(Debug, Clone)]
 pub(crate) enum BuildSource {
-    /// The host's system. An image that was named is not pulled.
+    /// The programs of this machine. `image` is named in the log and not pulled.
     Host {
         image: Option<String>,
     },

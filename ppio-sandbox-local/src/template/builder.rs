@@ -1,4 +1,4 @@
-//! Builds: from a request to a finished template, one task each.
+//! Runs builds, each as a task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +17,12 @@ use crate::sandbox::SandboxRegistry;
 
 /// Builds that run at once; others wait.
 const PARALLEL_BUILDS: usize = 4;
-/// Builds whose logs are remembered.
+/// Builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
-/// A deletion is answered after this long although files are left, which go on to be removed.
+/// For the files of a deleted template, before the call is answered; later ones are removed after it.
 const DELETE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tells followers that a build is over, also when its task panics.
+/// Marks the log of a build as complete when dropped, also when its task panics.
 struct EndOnDrop(Arc<BuildLogWriter>);
 
 impl Drop for EndOnDrop {
@@ -31,7 +31,7 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// A build that was started and not yet found to be over.
+/// A build that was started.
 #[derive(Debug)]
 struct RunningBuild {
     template_id: String,
@@ -40,11 +40,11 @@ struct RunningBuild {
 }
 
 impl RunningBuild {
-    /// Ends it. Returns when its processes and files are gone.
+    /// Stops it. Returns when its processes and files are gone.
     async fn end(self) {
         self.stop.send_replace(true);
         if let Err(error) = self.task.await {
-            tracing::warn!(%error, "a build broke off");
+            tracing::warn!(%error, "a build panicked");
         }
     }
 }
@@ -56,7 +56,7 @@ pub(crate) struct TemplateBuilder {
     turns: Arc<Semaphore>,
     logs: Mutex<HashMap<String, (SystemTime, Arc<BuildLogWriter>)>>,
     running: Mutex<Vec<RunningBuild>>,
-    /// Deleted templates whose builds and files take their time to go.
+    /// Deletions that still remove files.
     removals: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -72,7 +72,7 @@ impl TemplateBuilder {
         }
     }
 
-    /// The log of a build, made when there is none yet.
+    /// The log of a build, created when there is none.
     pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLogWriter> {
         let mut logs = lock(&self.logs);
         if logs.len() >= MAX_LOGS
@@ -90,14 +90,14 @@ impl TemplateBuilder {
         Arc::clone(&entry.1)
     }
 
-    /// Starts a build that was requested before. It goes on in the background.
+    /// Starts a build that was requested before. It runs in the background.
     pub(crate) fn start(
         &self,
         template_id: &str,
         build_id: &str,
         mut request: BuildRequest,
     ) -> Result<(), StoreError> {
-        // Held until the build is known here: a deletion finds either no template or the build.
+        // Held until the build is listed: a deletion finds either no template or the build.
         let mut running = lock(&self.running);
         let mut metadata = self.templates.begin(template_id, build_id)?;
         metadata.append(&mut request.metadata);
@@ -133,15 +133,14 @@ impl TemplateBuilder {
         Ok(())
     }
 
-    /// Deletes a template, and ends its builds. Files that take long to go are left to go after
-    /// this returns.
+    /// Deletes a template and stops its builds. Files may still be removed after this returns.
     pub(crate) async fn delete(&self, id_or_name: &str) -> Result<(), StoreError> {
         let template_id = self.templates.forget(id_or_name)?;
         let of_template = |build: &mut RunningBuild| build.template_id == template_id;
         let builds: Vec<_> = lock(&self.running).extract_if(.., of_template).collect();
         let directory = self.templates.path(&template_id);
         let (sender, removed) = oneshot::channel();
-        // A task of its own: a caller that goes away must not leave half of it.
+        // In a task of its own, which a caller that disconnects does not cancel.
         let removal = tokio::spawn(async move {
             join_all(builds.into_iter().map(RunningBuild::end)).await;
             let outcome = remove_directory(&directory).await;
@@ -156,12 +155,12 @@ impl TemplateBuilder {
         }
         match tokio::time::timeout(DELETE_ANSWER_TIMEOUT, removed).await {
             Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
-            // It goes on; without its record the rest would be removed at the next start.
+            // The removal goes on; after a crash the next start removes what has no record.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }
 
-    /// Ends builds that run. Returns when what they made is gone.
+    /// Stops all builds. Returns when their files are gone.
     pub(crate) async fn close(&self) {
         self.turns.close();
         let builds = std::mem::take(&mut *lock(&self.running));
@@ -172,7 +171,7 @@ impl TemplateBuilder {
         }
     }
 
-    /// Hands on every line of a build's log until the build is over, however it ends.
+    /// Calls `on_log` with every line of a build's log until the build ends.
     pub(crate) async fn finished(&self, build_id: &str, on_log: &mut impl FnMut(&str)) {
         let log = self.log(build_id);
         let mut progress = log.progress.subscribe();

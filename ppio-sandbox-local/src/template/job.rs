@@ -1,4 +1,4 @@
-//! One build at work: from what it starts from, step by step, to the files of a template.
+//! Runs one build: prepares its directory, runs its steps, stores the template.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -23,7 +23,7 @@ use crate::sandbox::{LogLevel, SandboxRegistry};
 /// The size of an `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
 
-/// What a build works with.
+/// A build that was started.
 pub(super) struct BuildJob {
     pub(super) templates: Arc<TemplateStore>,
     pub(super) sandboxes: Arc<SandboxRegistry>,
@@ -33,12 +33,12 @@ pub(super) struct BuildJob {
     pub(super) stop: StopSignal,
 }
 
-/// Turns true, or loses its sender, when the build is to end before it is done.
+/// Is true, or has lost its sender, once the build has to stop.
 #[derive(Clone)]
 pub(super) struct StopSignal(pub(super) watch::Receiver<bool>);
 
 impl StopSignal {
-    /// Returns once the build is to end.
+    /// Returns once the build has to stop.
     pub(super) async fn wanted(&self) {
         let _ = self.0.clone().wait_for(|stop| *stop).await;
     }
@@ -48,7 +48,7 @@ impl StopSignal {
     }
 }
 
-/// Why a build made no template.
+/// Why a build did not finish.
 enum Unfinished {
     Failed(BuildFailure),
     Stopped,
@@ -64,7 +64,7 @@ impl Unfinished {
 }
 
 impl BuildJob {
-    /// Builds, and stores what became of it. What was begun is gone when this returns.
+    /// Runs the build and stores its outcome. Its directory is removed when this returns.
     pub(super) async fn run(&self, request: BuildRequest) {
         let staging = self
             .sandboxes
@@ -82,7 +82,7 @@ impl BuildJob {
         }
     }
 
-    /// Stores that the build was ended before it was done.
+    /// Stores that the build was stopped.
     pub(super) fn stopped(&self) {
         self.fail(BuildFailure {
             message: "the build was stopped: the platform ended, or the template was deleted"
@@ -141,14 +141,13 @@ impl BuildJob {
                     outcome
                 }
                 step => {
-                    // As with the steps of a Dockerfile, nothing that a command left running sees
-                    // the next step, and nothing moves files under its hands.
+                    // As in a Dockerfile, what a command left running ends before the next step.
                     if let Some(sandbox_processes) = sandbox_processes.take() {
                         let killed = sandbox_processes.kill().await;
                         killed.map_err(|error| Unfinished::general(&error))?;
                     }
                     let step = step.clone();
-                    // The runner goes to a thread that may block on the disk, and comes back.
+                    // Moved to a thread that may block, and back.
                     let applying = tokio::task::spawn_blocking(move || {
                         let outcome = runner.apply(&step);
                         (runner, outcome)
@@ -191,7 +190,7 @@ impl BuildJob {
             .map_err(|error| Unfinished::general(&error))
     }
 
-    /// Takes the configuration of an agent from its `agent.yaml`, unless the request brought one.
+    /// Reads the configuration of an agent from its `agent.yaml`, unless the request has one.
     fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;
@@ -222,7 +221,7 @@ impl BuildJob {
         }
     }
 
-    /// Lays out what the build starts from.
+    /// Prepares the directory of the build from its source.
     async fn prepare(
         &self,
         staging: &Path,
@@ -270,8 +269,8 @@ impl BuildJob {
         Ok(recipe)
     }
 
-    /// Runs a command in the sandbox of the build, which the first one opens. `None` when the build
-    /// is to end; whatever runs then ends with the sandbox.
+    /// Runs a command in the sandbox of the build, which the first command starts. `None` when the
+    /// build has to stop; the command then ends with the sandbox.
     async fn run_step(
         &self,
         runner: &StepRunner,
@@ -284,11 +283,11 @@ impl BuildJob {
             sandbox_processes
         } else {
             let registry = &self.sandboxes;
-            // Earlier commands may have put links where the sandbox is mounted from.
+            // Earlier commands may have put links in the way of mount points.
             if let Err(error) = prepare_root(&runner.root, sandbox_user.owner()) {
                 return Some(Err(error.into()));
             }
-            // Not to be cut short: half a sandbox is nobody's to end.
+            // Not cancelled by a stop: a sandbox that is starting has to be ended.
             let opened = SandboxProcesses::open(
                 registry.isolation(),
                 staging.to_owned(),

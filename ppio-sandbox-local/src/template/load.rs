@@ -1,4 +1,4 @@
-//! Reading the templates that earlier platforms stored, and clearing away what they left half-made.
+//! Loads stored templates, and removes builds that were not finished.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,22 +8,22 @@ use std::path::Path;
 use super::record::{BASE, BuildFailure, BuildState, RECORD, TemplateRecord};
 use crate::error::Error;
 
-/// Where the record of the built-in template goes when it cannot be read: that template is made
-/// anew, and nothing that a user may want back is lost.
+/// The new name of a record of the built-in template that cannot be read. The template is created
+/// again, and the old record is kept.
 const SET_ASIDE: &str = "template.json.unreadable";
 /// The last second of the year 9999, after which times have no RFC 3339 text.
 const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 
-/// Why a template is not served. Its files stay as they are.
+/// Why a template is not loaded. Its files are kept.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
     #[error("its {RECORD} cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    #[error("its {RECORD} is not what a platform stores: {0}")]
+    #[error("its {RECORD} is malformed: {0}")]
     Malformed(#[source] serde_json::Error),
     #[error("its {RECORD} is that of template '{0}'")]
     OtherId(String),
-    #[error("its {RECORD} names a last use that no clock shows: second {0}")]
+    #[error("its {RECORD} has a time of last use after the year 9999: second {0}")]
     NoTime(u64),
     #[error("an older template has the same name, '{0}'")]
     SameName(String),
@@ -31,8 +31,7 @@ enum LoadError {
     Leftovers(#[source] io::Error),
 }
 
-/// Reads every template below `directory`. One that cannot be used is left out with a warning, so
-/// that it keeps nobody from the others.
+/// Loads every template below `directory`. One that cannot be used is left out with a warning.
 pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, Error> {
     let mut records = Vec::new();
     for entry in fs::read_dir(directory).map_err(Error::home(directory))? {
@@ -56,7 +55,7 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
     records.sort_by(|left, right| (left.created_at, &left.id).cmp(&(right.created_at, &right.id)));
     let mut templates: HashMap<String, TemplateRecord> = HashMap::new();
     for record in records {
-        // As when the older one was left out for a while and its name was given again.
+        // The older one may have been left out for a while, and its name used again.
         if templates.values().any(|older| older.name == record.name) {
             warn(
                 &directory.join(&record.id),
@@ -102,7 +101,7 @@ fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LoadError> {
             });
         }
     }
-    // A template that was never built is as good as not there.
+    // A template without a finished build is not kept.
     if !record
         .builds
         .iter()
@@ -110,7 +109,7 @@ fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LoadError> {
     {
         return Ok(None);
     }
-    // Files that were in place already when the record was not yet.
+    // Files of a build whose record was not stored.
     for entry in fs::read_dir(directory.join("builds")).into_iter().flatten() {
         let entry = entry.map_err(LoadError::Leftovers)?;
         let build = record.build(&entry.file_name().to_string_lossy());

@@ -1,4 +1,4 @@
-//! What is stored about a template.
+//! The stored record of a template.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// The template that clients ask for when they name none: the host's system and nothing else.
+/// The template of clients that name none: the programs of this machine, without files.
 pub(crate) const BASE: &str = "base";
 
 /// The file in a template's directory that says what the template is.
@@ -75,9 +75,9 @@ pub(crate) struct BuildRecord {
     pub(crate) created_at: SystemTime,
     #[serde(with = "clock::stored")]
     pub(crate) updated_at: SystemTime,
-    /// Given to the build once it is ready.
+    /// The tags that the build gets once it is ready.
     pub(crate) wanted_tags: Vec<String>,
-    /// Given to the template once the build is ready.
+    /// The metadata that the template gets once the build is ready.
     #[serde(default)]
     pub(crate) wanted_metadata: BTreeMap<String, String>,
     #[serde(default)]
@@ -95,7 +95,7 @@ pub(crate) struct BuildFailure {
     pub(crate) step: Option<String>,
 }
 
-/// What a build leaves behind beside its files.
+/// The settings that a build results in, beside its files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Recipe {
     #[serde(default)]

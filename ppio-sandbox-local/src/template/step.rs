@@ -40,7 +40,7 @@ impl fmt::Display for TemplateStep {
             Self::Add { source, target } => write!(formatter, "COPY {} {target}", source.display()),
             Self::Run { command, .. } => write!(formatter, "RUN {command}"),
             Self::Environment { variables } => {
-                // Names only: values may be secrets, and logs are read by many.
+                // Names only: values may be secrets.
                 let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
                 write!(formatter, "ENV {}", names.join(" "))
             }

@@ -17,10 +17,10 @@ use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
 use crate::sandbox::{LineCutter, LogLevel, user_environment};
 
-/// One command of a build may take this long.
+/// For one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// How long output is still awaited after a command ended while a child of it holds the pipe.
+/// For output after a command has ended, while a child of it still holds the pipe.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +75,11 @@ impl StepRunner {
                 let unpacked = self.scratch.join(identity::short_id('x'));
                 std::fs::create_dir_all(&unpacked)?;
                 archive::unpack(&archive, &unpacked)?;
-                // The archive is all that a source can name, also with `..` and through links.
+                // A source names files of the archive only, also with `..` and through links.
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
-                // A pattern such as `*.py` was resolved by the client: all of the archive is meant.
+                // A pattern such as `*.py` was resolved by the client and stands for the whole archive.
                 let is_pattern = source.contains(['*', '?', '[']);
                 match (found.metadata().is_ok(), is_pattern) {
                     (true, _) => self.copy_into(&found, target, *mode)?,
@@ -106,7 +106,7 @@ impl StepRunner {
             TemplateStep::User { name } => self.recipe.user = Some(name.clone()),
             TemplateStep::Run { .. } => {}
         }
-        // The next step may run what this one wrote.
+        // The next step may run a file that this one wrote.
         processes::wait_for_starts();
         Ok(())
     }
@@ -161,7 +161,7 @@ impl StepRunner {
         let (output, stdout) = processes::output_pipe(sandbox_processes.owner())?;
         command.stdout(stdout).kill_on_drop(true);
         let mut child = processes::spawn(&mut command)?;
-        // Its copy of the writing end would keep the output from ending.
+        // While it holds the writing end, the output does not end.
         drop(command);
         let finished = tokio::time::timeout(COMMAND_TIMEOUT, async {
             let mut lines = std::pin::pin!(self.log_lines(output));
@@ -171,7 +171,7 @@ impl StepRunner {
                     child.wait().await
                 }
                 status = child.wait() => {
-                    // What it left running in the background may hold the pipe for ever.
+                    // A background process may hold the pipe open.
                     if let Ok(read) = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, lines).await {
                         read?;
                     }
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_looked_for_in_the_archive_alone() {
+    fn a_source_is_found_in_the_archive_only() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         for place in ["root", "scratch", "template/files"] {

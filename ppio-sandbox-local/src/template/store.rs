@@ -1,4 +1,4 @@
-//! The templates of this home. What a caller is told exists is on disk, whole, before it is told.
+//! The templates of this home. A change is on disk before a call that made it is answered.
 //!
 //! ```text
 //! templates/{id}/template.json      written aside, then renamed
@@ -41,7 +41,7 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
 }
 
-/// A build to be made, with the name checked.
+/// The checked request for a new build.
 #[derive(Debug)]
 pub(crate) struct RequestedBuild {
     pub(crate) name: String,
@@ -58,7 +58,7 @@ pub(crate) struct TemplateStore {
 }
 
 impl TemplateStore {
-    /// Reads what is stored, as far as it can be used, and removes what was left half-made.
+    /// Loads the stored templates, and removes builds that were not finished.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
         let stored = load::read(&directory)?;
         let store = Self {
@@ -107,7 +107,7 @@ impl TemplateStore {
                     tag: tag.to_owned(),
                 };
                 let tagged = record.tags.get(tag).map(|tagged| tagged.build_id.as_str());
-                // A build's own id is as good as a tag.
+                // The id of a build is accepted in place of a tag.
                 Some(record.build(tagged.unwrap_or(tag)).ok_or_else(missing)?)
             }
         };
@@ -129,7 +129,7 @@ impl TemplateStore {
         })
     }
 
-    /// Adds a build to the template of this name, which is made when there is none.
+    /// Adds a build to the template of this name, which is created when there is none.
     pub(crate) fn add_build(
         &self,
         new: RequestedBuild,
@@ -174,7 +174,7 @@ impl TemplateStore {
         Ok((record, build_id))
     }
 
-    /// Marks a waiting build as building; only the first call succeeds. Hands out the metadata that
+    /// Marks a waiting build as building; only the first call succeeds. Returns the metadata that
     /// the build was requested with, for [`TemplateStore::finish`].
     pub(crate) fn begin(
         &self,
@@ -210,10 +210,10 @@ impl TemplateStore {
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
-            // Only here, where no deletion can come between.
+            // Under the lock, so that the template cannot be deleted meanwhile.
             fs::create_dir_all(self.path(template_id).join("builds"))?;
             match fs::rename(files, &root) {
-                // A platform that runs as root may keep its sandboxes elsewhere.
+                // A platform that runs as root may have its sandboxes on another file system.
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                     copy_tree(files, &root)?;
                 }
@@ -256,7 +256,7 @@ impl TemplateStore {
         })
     }
 
-    /// Changes a template, stores it, and only then lets others see the change.
+    /// Changes a template: stores the change, then makes it visible.
     pub(crate) fn change<T>(
         &self,
         template_id: &str,
@@ -276,14 +276,14 @@ impl TemplateStore {
     /// Counts a sandbox made from a template.
     pub(crate) fn count_spawn(&self, template_id: &str) {
         if let Some(record) = self.lock().get_mut(template_id) {
-            // Stored with the next change: not worth a write for each sandbox.
+            // Stored with the next change, to save a write for each sandbox.
             record.spawn_count += 1;
             record.last_spawned_unix = Some(clock::unix_seconds(SystemTime::now()));
         }
     }
 
-    /// Takes a template out of what is stored and tells its id. Its files are the caller's to
-    /// remove; without their record they would go at the next start.
+    /// Removes the record of a template and returns the template's id. The caller removes the files;
+    /// the next start would remove files without a record.
     pub(crate) fn forget(&self, id_or_name: &str) -> Result<String, StoreError> {
         let record = self
             .find(id_or_name)
@@ -293,7 +293,7 @@ impl TemplateStore {
         }
         let mut templates = self.lock();
         match fs::remove_file(self.path(&record.id).join(RECORD)) {
-            // Another call was faster.
+            // Another call has deleted it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoTemplate(id_or_name.to_owned()));
             }

@@ -1,16 +1,16 @@
-//! Query and path parameters whose every defect is a 400 with a message.
+//! Reads query and path parameters; malformed ones are answered with a 400 and a message.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::http::ApiError;
+use crate::api::ApiError;
 
-/// What follows the `?`.
+/// The parameters of the query.
 #[derive(Debug)]
 pub(crate) struct Parameters<T>(pub(crate) T);
 
-/// The parts of the path that a route leaves open.
+/// The parameters of the path.
 #[derive(Debug)]
 pub(crate) struct PathParameters<T>(pub(crate) T);
 

@@ -1,4 +1,4 @@
-//! The one place that turns a refused request into its `{"code","message"}` body.
+//! The `{"code","message"}` body of a refused request.
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// An answer other than success, with a message that tells the caller what to change.
+/// An error response, whose message says what the caller has to change.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,

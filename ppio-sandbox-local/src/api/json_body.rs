@@ -1,13 +1,13 @@
-//! A JSON request body whose every defect is a 4xx with a message.
+//! Reads a JSON request body; a malformed one is answered with a 4xx and a message.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::http::ApiError;
+use crate::api::ApiError;
 
-/// The parsed body. An empty one reads as `{}`, so bodies whose fields are all optional may be
+/// The parsed body. An empty body is read as `{}`, so that a body with optional fields only may be
 /// left out.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
