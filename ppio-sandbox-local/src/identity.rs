@@ -21,8 +21,8 @@ pub(crate) fn build_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// A number that no program comes by on its own: 61 random bits, always 19 decimal digits long and
-/// within what every shell can count to.
+/// A number that no other program uses by chance: 61 random bits, always 19 decimal digits long and
+/// within the integers of every shell.
 pub(crate) fn rare_number() -> u64 {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     (1 << 61) | (random >> 3)
@@ -43,7 +43,7 @@ pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
             == 0
 }
 
-/// The client id of every sandbox: there is one node. Old clients append it to the sandbox id.
+/// The client id of every sandbox, which names the node. Old clients append it to the sandbox id.
 pub(crate) const CLIENT_ID: &str = "local";
 
 /// Drops the `-{clientID}` that old clients append to a sandbox id.

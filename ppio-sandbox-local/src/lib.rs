@@ -1,13 +1,13 @@
 //! The PPIO sandbox platform on one machine, without an account.
 //!
 //! [`LocalPlatform`] serves the control plane, the in-sandbox daemon and the traffic of sandboxes
-//! on one loopback port, to the published SDKs as they are. Sandboxes are real processes, kept
-//! apart as well as this machine allows ([`IsolationKind`]); templates survive restarts. It is for
-//! development and tests: snapshots, clones and image pulls are answered with 501.
+//! on one loopback port, to the published SDKs as they are. Sandboxes are processes of this machine
+//! with the isolation that it supports ([`IsolationKind`]); templates survive restarts. It is for
+//! development and tests: snapshots, clones and image pulls are answered with status 501.
 //!
-//! A request meets, in this order: `listener` (accept, TLS or not) → `edge` (which sandbox, which
-//! port) → `control_plane`, `envd` or the proxy to a sandbox's port → `sandbox` and `template` →
-//! `isolation`.
+//! A request passes through these folders, in this order: `server` (accept, TLS or not) → `edge`
+//! (which sandbox, which port) → `control_plane`, `envd`, or `proxy` to a port of a sandbox →
+//! `template` and `sandbox` → `isolation` → `processes` and `files`.
 
 mod api;
 mod clock;

@@ -1,4 +1,4 @@
-//! What every part of a running platform shares.
+//! The state that all requests share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Copies files into the directory of a build, from one open directory to the next on both sides.
+//! Copies files into the directory of a build. Both sides are walked by open directories.
 //!
-//! A program that a step left running may swap directories and links meanwhile. What is found there
-//! is replaced or refused, and never followed.
+//! A program that a step left running may swap directories and links meanwhile. Links in the target
+//! are replaced or refused, and not followed.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use super::confined_path::{ConfinedPath, OpenDirectory};
 
 /// Of one tree: each level costs two descriptors.
 const MAX_LEVELS: u32 = 256;
-/// Bits of a mode that are copied: a copy runs as its caller.
+/// Bits of a mode that are copied, without setuid and setgid.
 const PERMISSIONS: u32 = 0o1777;
 
 /// Copies a file or a link to exactly `target`, and what is in a directory into the directory
@@ -39,7 +39,7 @@ fn copy_level(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) -> i
     if metadata.is_symlink() {
         return target.make_link(&fs::read_link(source.host_path()?)?);
     }
-    // Sockets, pipes and devices are of no use in a template.
+    // Sockets, pipes and devices are left out.
     if metadata.is_file() {
         return copy_file(source, target);
     }
@@ -63,7 +63,7 @@ fn copy_directory(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) 
         }
     }
     if is_new {
-        // Last, and through the descriptor: it may take the right to write.
+        // Last, through the descriptor: the mode may make the directory read-only.
         let mode = fs::metadata(from.host_path())?.permissions().mode() & PERMISSIONS;
         fs::set_permissions(to.host_path(), fs::Permissions::from_mode(mode))?;
     }

@@ -1,8 +1,8 @@
-//! Paths as a sandbox sees them, mapped to where they lie on this machine.
+//! Maps paths as a sandbox sees them to paths of this machine.
 //!
-//! A sandbox may hold symbolic links to anywhere. They are followed here as the sandbox itself
-//! would follow them, with its own directory as `/`, so no path leads out of it, not even while
-//! the sandbox swaps directories and links.
+//! Symbolic links of a sandbox are followed as the sandbox would follow them, with its directory as
+//! `/`. No path leads out of it, not even while a program of the sandbox swaps directories and
+//! links.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +22,7 @@ use super::ownership::Owner;
 const MAX_PATH: usize = 4096;
 /// The longest file name that Linux takes, in bytes.
 const MAX_NAME: usize = 255;
-/// As many links as Linux follows before it calls them a loop.
+/// Links that Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
 
 /// The home directory of the sandbox's default user.
@@ -51,15 +51,15 @@ pub(crate) enum LastLink {
 
 /// A path inside a sandbox together with the directory that it was found in, held open.
 ///
-/// The programs of a sandbox may replace directories by links at any time. What was found stays
-/// found: every use starts at the open directory and follows no link from there.
+/// The programs of a sandbox may replace directories by links at any time. So every use starts at
+/// the open directory and follows no link from there.
 #[derive(Debug, Clone)]
 pub(crate) struct ConfinedPath {
     /// Absolute, as the sandbox sees it, without `.` and `..`.
     pub(crate) inside: PathBuf,
     directory: Arc<OwnedFd>,
-    /// What is below that directory: nothing for the root itself, as a rule a name, more than one
-    /// where directories are missing on the way.
+    /// The path below that directory: empty for the root itself, usually one name, more names where
+    /// directories do not exist.
     rest: Vec<OsString>,
 }
 
@@ -139,12 +139,11 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathPart> {
     })
 }
 
-/// A way through a sandbox's directories, one name after the other, from one open directory to the
-/// next.
+/// Walks through a sandbox's directories, name by name, from one open directory to the next.
 ///
-/// `openat2` with `RESOLVE_IN_ROOT` walks as safely, but only to what exists, and it does not tell
-/// in which directory it found the last name, which renaming, removing and creating need. It is
-/// also missing from older kernels and refused by container profiles that do not know it.
+/// `openat2` with `RESOLVE_IN_ROOT` is as safe, but resolves existing paths only, and does not
+/// return the directory of the last name, which renaming, removing and creating need. Older kernels
+/// lack it, and some container profiles refuse it.
 struct PathWalk {
     root: Arc<OwnedFd>,
     names: Vec<OsString>,
@@ -154,7 +153,7 @@ struct PathWalk {
     missing: Vec<OsString>,
 }
 
-/// A place to look from, not to read: also what may not be read can be passed through.
+/// Opens a directory to resolve names in, without the right to read it.
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl PathWalk {
@@ -187,8 +186,8 @@ impl PathWalk {
         self.reopen()
     }
 
-    /// Walks the names once more: to hold every directory open on the way would cost a descriptor
-    /// for each, and `..` of the operating system may lead out.
+    /// Walks the names again, because `..` of the operating system may lead out of the sandbox, and
+    /// keeping every directory open would cost a descriptor each.
     fn reopen(&mut self) -> rustix::io::Result<()> {
         self.parent = Arc::clone(&self.root);
         self.here = Arc::clone(&self.root);
@@ -209,7 +208,7 @@ impl PathWalk {
         self.parent = std::mem::replace(&mut self.here, Arc::new(next));
     }
 
-    /// Goes on to `name`, or tells where it leads when it is a link to be followed.
+    /// Enters `name`, or returns its target when it is a link to be followed.
     fn descend(&mut self, name: OsString, follow: bool) -> rustix::io::Result<Option<OsString>> {
         if !self.missing.is_empty() {
             self.missing.push(name);
@@ -217,7 +216,7 @@ impl PathWalk {
         }
         let next = match openat(&self.here, &name, PATH_ONLY, Mode::empty()) {
             Ok(next) => next,
-            // The rest does not exist yet; whoever uses the path will say so.
+            // Not an error yet: the path may be about to be created.
             Err(Errno::NOENT | Errno::NOTDIR) => {
                 self.missing.push(name);
                 return Ok(None);
@@ -250,8 +249,8 @@ impl PathWalk {
 }
 
 impl ConfinedPath {
-    /// A path for calls of this process that do not follow a link at its end. It is good as long
-    /// as `self` is.
+    /// A path for calls of this process that do not follow a link at its end. Valid while `self`
+    /// exists.
     pub(crate) fn host_path(&self) -> io::Result<PathBuf> {
         let directory = in_proc(&*self.directory);
         match &*self.rest {
@@ -267,12 +266,12 @@ impl ConfinedPath {
         }
     }
 
-    /// What is there; of a link the link itself.
+    /// The metadata, of a link those of the link itself.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         fs::symlink_metadata(self.host_path()?)
     }
 
-    /// Opens a file or a directory for reading, and never waits for somebody to write.
+    /// Opens a file or a directory for reading; a named pipe does not block.
     pub(crate) fn open(&self) -> io::Result<File> {
         let name = match &*self.rest {
             [] => OsStr::new("."),
@@ -287,17 +286,17 @@ impl ConfinedPath {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&*self.directory, name, flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
-            // Where links are to be followed they were; this one came since.
+            // Links were followed before; this one was created since.
             Err(Errno::LOOP) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "a symbolic link has taken its place",
+                "it was replaced by a symbolic link",
             )),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes a file that does not exist yet. As everything that is made here, it belongs to the owner
-    /// of its directory.
+    /// Creates a file that does not exist yet. Like everything created here, it gets the owner of
+    /// its directory.
     pub(crate) fn create(&self) -> io::Result<File> {
         let file = OpenOptions::new()
             .write(true)
@@ -307,12 +306,12 @@ impl ConfinedPath {
         Ok(file)
     }
 
-    /// Makes the directories that are missing on the way.
+    /// Creates the parent directories.
     pub(crate) fn make_parents(&mut self) -> io::Result<()> {
         while self.rest.len() > 1 {
             let name = &self.rest[0];
             let next = match make_one(&self.directory, name) {
-                // Somebody else was faster; if it is a link, this refuses it.
+                // It was created meanwhile; a link is refused.
                 Err(Errno::EXIST) => openat(
                     &*self.directory,
                     name,
@@ -327,7 +326,7 @@ impl ConfinedPath {
         Ok(())
     }
 
-    /// Makes the directory itself, and those that are missing on the way.
+    /// Creates the directory and its parents.
     pub(crate) fn make_directory(&mut self) -> io::Result<()> {
         self.make_parents()?;
         match &*self.rest {
@@ -338,7 +337,7 @@ impl ConfinedPath {
         Ok(())
     }
 
-    /// Makes a symbolic link to `target`, which is not looked at.
+    /// Creates a symbolic link to `target`, which is not checked.
     pub(crate) fn make_link(&self, target: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(target, self.host_path()?)
     }
@@ -362,7 +361,7 @@ impl ConfinedPath {
 
     /// Another name in the same directory.
     pub(crate) fn beside(&self, name: &str) -> io::Result<Self> {
-        // Refuses what has no directory yet.
+        // An error where the directory does not exist.
         self.host_path()?;
         Ok(Self {
             inside: self.inside.with_file_name(name),
@@ -428,8 +427,9 @@ impl OpenDirectory {
     }
 }
 
-/// Makes one directory, opens it and gives it to the owner of `parent`. By its descriptor: a sandbox
-/// may put something else in its place at any time, but no directory that is not the sandbox's.
+/// Makes one directory, opens it and gives it to the owner of `parent`. By its descriptor: a
+/// sandbox may put something else in its place at any time, but no directory that is not the
+/// sandbox's.
 fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
     let made = openat(parent, name, PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;

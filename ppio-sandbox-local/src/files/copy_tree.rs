@@ -1,6 +1,6 @@
-//! Copies directories with modes and links; shares blocks where the file system can.
+//! Copies directories with modes and links, and shares blocks where the file system supports it.
 //!
-//! A copy belongs to the owner of the directory that it is made in.
+//! A copy gets the owner of the directory that it is created in.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -9,8 +9,7 @@ use std::path::Path;
 
 use super::ownership::Owner;
 
-/// The bits of a mode that a copy keeps. A program that takes on the rights of its file's owner has
-/// no use in a sandbox, which gains no rights.
+/// The bits of a mode that a copy keeps: without setuid and setgid.
 const KEPT_MODE: u32 = 0o777;
 
 /// Copies what is in `source` into `target`, over what is there. Blocks.
@@ -30,7 +29,7 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
     if kind.is_dir() {
         let old = fs::symlink_metadata(target);
         if old.as_ref().is_ok_and(Metadata::is_symlink) {
-            // It leads elsewhere on this machine than in a sandbox.
+            // On this machine it leads elsewhere than in a sandbox.
             fs::remove_file(target)?;
         }
         if !old.is_ok_and(|old| old.is_dir()) {
@@ -50,7 +49,7 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
         return owner_of_parent(target)?.give_path(target);
     }
     if !kind.is_file() {
-        // Sockets, pipes and devices are of no use in another sandbox.
+        // Sockets, pipes and devices are left out.
         return Ok(());
     }
     copy_file(source, target, metadata.permissions().mode() & KEPT_MODE)
@@ -73,7 +72,7 @@ fn copy_file(source: &Path, target: &Path, mode: u32) -> io::Result<()> {
         return fs::set_permissions(target, fs::Permissions::from_mode(mode));
     }
     io::copy(&mut from, &mut to)?;
-    // The mode at creation is cut by the umask.
+    // The umask applies to the mode at creation.
     fs::set_permissions(target, fs::Permissions::from_mode(mode))
 }
 

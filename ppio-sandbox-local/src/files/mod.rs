@@ -1,4 +1,4 @@
-//! Files of sandboxes and templates: paths that cannot leave a sandbox, copies, owners.
+//! Files of sandboxes and templates: paths confined to a sandbox, copies, owners.
 
 mod confined_copy;
 mod confined_path;

@@ -1,4 +1,4 @@
-//! Who owns what the platform puts into a sandbox.
+//! The owners of files that the platform creates in a sandbox.
 //!
 //! A platform that runs as root gives each sandbox a user of its own, and the sandbox's root
 //! directory belongs to that user. What the platform creates below gets the owner of the directory
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat, fstat};
 
-/// The user and group that files are given to. `None` keeps them the platform's.
+/// The user and group of files. `None` stands for the platform's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner(Option<(u32, u32)>);
 

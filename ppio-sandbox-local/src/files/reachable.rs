@@ -1,14 +1,14 @@
-//! Which files of this machine a user without rights can reach.
+//! Whether a user without rights can reach a file of this machine.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Whether users without rights can go to `path`.
+/// Whether every user can enter the directories above `path`.
 pub(crate) fn every_user_passes(path: &Path) -> bool {
     let passes = |place: &Path| {
         std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
     };
-    // A file that is only read need not be a program.
+    // A file need not be executable.
     let on_the_way = |path: PathBuf| {
         let skipped = usize::from(path.is_file());
         path.ancestors().skip(skipped).all(passes)

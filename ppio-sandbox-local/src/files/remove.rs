@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Removes a directory whose processes are gone, also where a sandbox took the permission to do so
-/// away. Blocks.
+/// Removes a directory whose processes have ended, also where a sandbox has removed the permission
+/// to do so. Blocks.
 pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -18,7 +18,7 @@ pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a directory with all that is in it. Processes that were just killed may have been
+/// Removes a directory, with several attempts: processes that were just killed may have been
 /// creating files there.
 pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
     let mut attempts = 0;

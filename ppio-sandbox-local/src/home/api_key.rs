@@ -1,4 +1,4 @@
-//! The key that callers of the control plane must show.
+//! The API key of the control plane.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::error::Error;
 use crate::identity::{self, constant_time_eq};
 
-/// The generated API key. `Debug` hides it; [`ApiKey::reveal`] is the only way out.
+/// The generated API key. `Debug` hides it; [`ApiKey::reveal`] returns it.
 #[derive(Clone)]
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Reads the key of a home, where there is one.
+    /// Reads the key of a home. `None` where there is none.
     pub(crate) fn load(path: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => Ok(None),
@@ -23,15 +23,15 @@ impl ApiKey {
         }
     }
 
-    /// Reads the key of this home, or makes one that only the owner can read.
+    /// Reads the key of this home, or creates one that only the owner can read.
     pub(crate) fn load_or_create(path: &Path) -> Result<Self, Error> {
         if let Some(key) = Self::load(path).map_err(Error::home(path))? {
-            // A key copied by hand may have lost its protection.
+            // A copy of a home may have other permissions.
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))
                 .map_err(Error::home(path))?;
             return Ok(key);
         }
-        // Older E2B clients insist on `e2b_` and hexadecimal digits; every other client takes any text.
+        // Older E2B clients require `e2b_` and hexadecimal digits; other clients take any text.
         let key = format!("e2b_{}", identity::secret());
         let mut file = OpenOptions::new()
             .write(true)
@@ -48,7 +48,7 @@ impl ApiKey {
         &self.0
     }
 
-    /// Compares without telling, by its duration, how much of a guess was right.
+    /// Compares in constant time.
     pub(crate) fn matches(&self, candidate: &str) -> bool {
         constant_time_eq(self.0.as_bytes(), candidate.as_bytes())
     }

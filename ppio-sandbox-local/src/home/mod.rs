@@ -1,4 +1,4 @@
-//! Where the platform keeps its files, and the guarantee that it is alone there.
+//! The home directory of a platform, locked against a second platform.
 //!
 //! ```text
 //! home/key            the API key, mode 0600
@@ -11,9 +11,9 @@
 //! home/run/           one directory per running platform, and in it one per live sandbox
 //! ```
 //!
-//! The sandboxes of a platform that runs as root have users of their own, and without mount
-//! namespaces these have to reach their files, which they cannot below root's home. There an entry of
-//! `home/run` is a link to a directory that lies where every user may pass.
+//! The sandboxes of a platform that runs as root have users of their own. Without mount namespaces
+//! these cannot reach files below root's home. Then an entry of `home/run` is a link to a directory
+//! that every user can enter.
 
 mod api_key;
 
@@ -38,12 +38,11 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
-    // A name of its own for each start: the watchdog of a platform that was killed may still be
-    // cleaning up the directory of the last one.
+    // A new name for each start: the watchdog of a killed platform may still remove its directory.
     run: PathBuf,
-    /// What leads to `run` where it is not in the home.
+    /// The link to `run` where it is not in the home.
     link: Option<PathBuf>,
-    // The lock lives as long as the file is open, so it goes with the process whatever kills it.
+    // The kernel releases the lock when the file is closed, also when the process is killed.
     _lock: File,
 }
 
@@ -65,7 +64,7 @@ impl Home {
         if !take(&lock).map_err(Error::home(&lock_path))? {
             return Err(Error::HomeInUse { path });
         }
-        // One that was killed left it; whoever sees it beside our lock would take it for ours.
+        // Of a platform that was killed: with the lock held, it would count as the one of this.
         let left_behind = state_path(&path);
         match fs::remove_file(&left_behind) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -91,7 +90,7 @@ impl Home {
         };
         fs::create_dir_all(home.templates()).map_err(Error::home(home.templates()))?;
         if let Some(link) = &home.link {
-            // First, so that the next start finds what it leads to.
+            // First, so that the next start finds the directory.
             symlink(&home.run, link).map_err(Error::home(link))?;
         }
         let mode = match placement {
@@ -122,7 +121,7 @@ impl Home {
         self.run.clone()
     }
 
-    /// What leads to [`Home::run`] where it is not in the home.
+    /// The link to [`Home::run`] where it is not in the home.
     pub(crate) fn link(&self) -> Option<&Path> {
         self.link.as_deref()
     }
@@ -142,11 +141,11 @@ impl Home {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
     InHome,
-    /// Where every user may pass, since sandboxes run as users of their own.
+    /// In a directory that every user can enter, since sandboxes run as users of their own.
     Reachable,
 }
 
-/// A directory of root's that every user may pass and none may list, made when there is none.
+/// A directory of root's that every user can enter and none can list, created when it is missing.
 fn reachable_directory() -> Result<PathBuf, Error> {
     let mut failed = None;
     for parent in ["/var/lib", "/var/tmp"] {
@@ -164,7 +163,7 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // `/var/tmp` is everyone's: another user may have been there before.
+    // Every user can create it in `/var/tmp`.
     let found = fs::symlink_metadata(directory)?;
     let is_own = found.is_dir() && found.uid() == 0 && found.mode() & 0o022 == 0;
     if is_own && every_user_passes(directory) {
@@ -172,25 +171,25 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        "it is not a directory of root's that other users may pass",
+        "it is not a directory of root's that other users can enter",
     ))
 }
 
-/// Makes a directory with exactly this mode.
+/// Creates a directory with exactly this mode.
 fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(directory)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(mode))
 }
 
 impl Drop for Home {
-    /// Removes the directory of a start that failed. One with sandboxes in it is the watchdog's.
+    /// Removes the directory of a failed start. One with sandboxes in it is left to the watchdog.
     fn drop(&mut self) {
         let _ = self.remove_run();
     }
 }
 
-/// Removes what was left by platforms before this machine was started. None of their processes
-/// lives, and the process numbers in their files are others' now.
+/// Removes the directories of platforms that ran before this machine was started: their processes
+/// are gone, and the pids in their files may be those of other processes.
 fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
     let Ok(current) = fs::read("/proc/sys/kernel/random/boot_id") else {
         return Ok(());
@@ -203,7 +202,7 @@ fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
     fs::write(path, current)
 }
 
-/// Takes the lock, trying again for a moment: whoever asks [`is_locked`] holds it for an instant.
+/// Takes the lock, with several attempts, since [`is_locked`] holds it for an instant.
 fn take(lock: &File) -> io::Result<bool> {
     for attempt in 0..LOCK_ATTEMPTS {
         if attempt > 0 {
@@ -218,7 +217,7 @@ fn take(lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a platform runs in `home`, whatever its files say.
+/// Whether a platform runs in `home`.
 pub(crate) fn is_locked(home: &Path) -> bool {
     let Ok(lock) = File::open(lock_path(home)) else {
         return false;

@@ -1,12 +1,13 @@
 //! Sandboxes in namespaces of their own, through `bwrap` and `nsenter`.
 //!
-//! No program runs with a right that its sandbox does not have once a file of the sandbox can be
-//! what is run. What a sandbox sees as `/` is its own, the links to the machine's `/bin` and to the
-//! loader in `/lib64` included, so the rights are gone before the first `exec` inside:
+//! A sandbox can replace any file that it sees, the links to the machine's `/bin` and to the loader
+//! in `/lib64` included. So all rights that a sandbox does not have are dropped before the first
+//! `exec` inside:
 //!
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
-//! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user. The
+//! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
+//!   The
 //!   processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter one
 //!   each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
 //!   rights by an `exec` as a user that is not root.
@@ -39,14 +40,14 @@ const SYSTEM: &[&str] = &[
 ];
 /// Other places that `bwrap` mounts at.
 const MOUNTED: &[&str] = &["dev", "etc", "proc"];
-/// What of `/proc` tells of the machine instead of the sandbox's processes.
+/// Files of `/proc` about the machine rather than the sandbox's processes.
 const MASKED: &[&str] = &[
     "/proc/kcore",
     "/proc/keys",
     "/proc/sched_debug",
     "/proc/timer_list",
 ];
-/// Reports on standard error that the namespaces stand, then lives until the platform lets go of
+/// Reports on standard error that the namespaces are set up, then waits until the platform closes
 /// the pipe.
 const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
 const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,14 +78,14 @@ pub(crate) struct BubblewrapIsolation {
     exposed: Vec<PathBuf>,
     home: PathBuf,
     system_files: SystemFiles,
-    /// The arguments of `bwrap` after the root directory, which are those of every sandbox.
+    /// The arguments of `bwrap` that mount what every sandbox sees.
     mounts: Vec<OsString>,
-    /// Whether this `bwrap` makes file systems in memory of a given size.
+    /// Whether this `bwrap` can limit the size of file systems in memory.
     sizes: bool,
 }
 
 impl BubblewrapIsolation {
-    /// Finds the programs it needs, or says which one is missing.
+    /// Finds the programs that it needs. An error names the one that is missing.
     pub(crate) fn new(
         exposed: &[PathBuf],
         directories: &Directories<'_>,
@@ -133,12 +134,12 @@ impl BubblewrapIsolation {
         for path in MASKED.iter().filter(|path| Path::new(path).exists()) {
             arguments.mount("--ro-bind", Path::new("/dev/null"), Path::new(path));
         }
-        // What is mounted below stays writable.
+        // Mounts below `/dev` stay writable.
         arguments.add(&["--dev", "/dev", "--remount-ro", "/dev"]);
         for path in &self.exposed {
             arguments.mount("--ro-bind", path, path);
         }
-        // The platform's key and the files of other sandboxes, where a visible directory holds them.
+        // Hides the platform's API key and the files of other sandboxes.
         let system = ["/usr", "/nix"].map(PathBuf::from);
         let mut visible = self.exposed.iter().chain(&system);
         if visible.any(|visible| self.home.starts_with(visible)) {
@@ -147,8 +148,7 @@ impl BubblewrapIsolation {
         arguments.0
     }
 
-    /// Lays out what a template may have planted in the way of the mounts: none of their places is
-    /// a link.
+    /// Creates the mount points, and replaces links that a template has in their place.
     fn prepare(&self, root: &Path, owner: Owner) -> io::Result<()> {
         for name in SYSTEM {
             let system = Path::new("/").join(name);
@@ -157,7 +157,7 @@ impl BubblewrapIsolation {
                     replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
                 }
                 Ok(_) => make_mount_point(root, &system, true, owner)?,
-                // The machine has none, and programs would look there for the loader.
+                // The machine has none; a template's own would be searched for the loader.
                 Err(_) => remove(&root.join(name))?,
             }
         }
@@ -199,8 +199,8 @@ impl BubblewrapIsolation {
         ]);
         match launcher.user() {
             Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
-            // The terminals of a sandbox need a root to belong to, and its first process the right
-            // to make the inner namespace of that.
+            // Terminals of a sandbox belong to a root user, and its first process needs a
+            // capability to create the inner namespace.
             None => arguments.add(&[
                 "--unshare-user",
                 "--uid",
@@ -245,7 +245,7 @@ impl BubblewrapIsolation {
     }
 }
 
-/// Puts a link to `target` in the place of whatever is at `path`.
+/// Replaces what is at `path` by a link to `target`.
 fn replace_by_link(path: &Path, target: &Path, owner: Owner) -> io::Result<()> {
     if fs::read_link(path).is_ok_and(|found| found == target) {
         return Ok(());
@@ -311,7 +311,7 @@ impl Isolation for BubblewrapIsolation {
                     Some(_) => first,
                     None => *processes::children_of(first)?
                         .first()
-                        .ok_or_else(|| io::Error::other("the sandbox's first process is gone"))?,
+                        .ok_or_else(|| io::Error::other("the sandbox's first process has ended"))?,
                 };
                 Namespaces::open(first, joined)
             };
@@ -338,7 +338,7 @@ impl Isolation for BubblewrapIsolation {
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
             if let Some(user) = launcher.user() {
-                // Open files instead of a process id, which is another's once the process is gone.
+                // Open files, because a pid may be reused once its process is gone.
                 entering.add(&[
                     format!("--mount={}", namespaces.mount.path()),
                     format!("--pid={}", namespaces.pid.path()),
@@ -355,8 +355,8 @@ impl Isolation for BubblewrapIsolation {
                     "--".to_owned(),
                 ]);
                 entering.add(&[&self.nsenter]);
-                // In the outer namespace no file of the platform can be opened. Namespaces of a
-                // process that took the number of one that is gone cannot be entered from it.
+                // In the outer namespace no file of the platform can be opened. A process that got
+                // a reused pid has namespaces that cannot be entered from there.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts", "--target"]);
                 entering.add(&[namespaces.joined.to_string(), "--".to_owned()]);
@@ -389,7 +389,7 @@ fn kernel() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Reads the process id of a sandbox's first process, and waits until its namespaces stand.
+/// Reads the process id of a sandbox's first process, and waits until its namespaces are set up.
 async fn read_pid(child: &mut tokio::process::Child) -> io::Result<i32> {
     let missing = || io::Error::other("bwrap has no standard output");
     let mut stdout = child.stdout.take().ok_or_else(missing)?;
@@ -404,7 +404,9 @@ async fn read_pid(child: &mut tokio::process::Child) -> io::Result<i32> {
             let pid = info["child-pid"]
                 .as_i64()
                 .and_then(|pid| pid.try_into().ok());
-            return pid.ok_or_else(|| io::Error::other("bwrap did not tell its process id"));
+            return pid.ok_or_else(|| {
+                io::Error::other("bwrap did not print the process id of the sandbox")
+            });
         }
         complaint.push_str(&line);
         complaint.push('\n');

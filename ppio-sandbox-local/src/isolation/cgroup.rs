@@ -1,6 +1,6 @@
-//! One cgroup (version 2) per sandbox, where this machine lets us make them.
+//! One cgroup (version 2) per sandbox, where the platform can create them.
 //!
-//! A cgroup freezes, thaws and kills everything in it at once, whatever its processes do to hide.
+//! A cgroup freezes, thaws and kills all of its processes; no process can leave it.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::limits::{MAX_TASKS, SandboxLimits};
 use crate::identity;
 
-/// How long the kernel may take to freeze or to end the processes of a cgroup.
+/// For the kernel to freeze or to end the processes of a cgroup.
 const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(crate) struct CgroupControllers {
 }
 
 impl CgroupParent {
-    /// Makes the parent cgroup below the one this process runs in, or says that it cannot be done.
+    /// Creates the parent cgroup below the one of this process. `None` where that is not possible.
     pub(crate) fn create() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let mount = mounts.lines().find_map(|line| {
@@ -46,8 +46,8 @@ impl CgroupParent {
             let _ = fs::remove_dir(&path);
             return None;
         }
-        // Limits need the controllers; freezing and killing do not. One by one: a controller that
-        // is missing would refuse the others with it.
+        // Limits need the controllers; freezing and killing do not. Enabled one by one, because one
+        // write with a missing controller enables none.
         for controller in ["+memory", "+cpu", "+pids"] {
             let _ = fs::write(path.join("cgroup.subtree_control"), controller);
         }
@@ -59,7 +59,7 @@ impl CgroupParent {
         Some(parent)
     }
 
-    /// Sets every limit of a throw-away cgroup and reports which writes the kernel accepts.
+    /// Sets every limit of a temporary cgroup and returns which writes the kernel accepts.
     fn probe(&self) -> io::Result<CgroupControllers> {
         let path = self.path.join("probe");
         fs::create_dir(&path)?;
@@ -82,7 +82,7 @@ impl CgroupParent {
         &self.path
     }
 
-    /// Makes the cgroup of one sandbox.
+    /// Creates the cgroup of one sandbox.
     pub(crate) fn child(&self, name: &str, limits: SandboxLimits) -> io::Result<Cgroup> {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
@@ -113,7 +113,7 @@ impl CgroupParent {
         Ok(())
     }
 
-    /// Ends what is still in any cgroup below and removes them all.
+    /// Kills all processes in the cgroups below and removes the cgroups.
     pub(crate) async fn remove(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
@@ -151,7 +151,7 @@ impl Cgroup {
         self.wait_for("frozen 0").await
     }
 
-    /// Ends every process, frozen ones too, and removes the cgroup.
+    /// Kills every process, frozen ones too, and removes the cgroup.
     pub(crate) async fn kill(&self) -> io::Result<()> {
         if !self.path.exists() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Chooses the isolation of a platform: a trial sandbox shows which one works.
+//! Chooses the isolation of a platform by running a trial sandbox.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,22 +18,21 @@ use super::users::{SandboxUser, UserPool};
 use crate::files::every_user_passes;
 use crate::processes::{SystemPrograms, spawn};
 
-/// An isolation that ran a trial sandbox.
+/// An isolation with which a trial sandbox ran.
 #[derive(Debug)]
 pub(crate) struct ChosenIsolation {
     pub(crate) isolation: Arc<dyn Isolation>,
     pub(crate) substitutes: Substitutes,
 }
 
-/// An isolation that was asked for and does not work on this machine.
+/// Why an isolation does not work on this machine.
 #[derive(Debug)]
 pub(crate) struct NoIsolation {
     pub(crate) kind: IsolationKind,
     pub(crate) reason: String,
 }
 
-/// Chooses the isolation: the one asked for, or the best one that works. Either must run a trial
-/// sandbox.
+/// Chooses the isolation: `wanted`, else the strongest one with which a trial sandbox runs.
 pub(crate) async fn choose(
     wanted: Option<IsolationKind>,
     exposed: &[PathBuf],
@@ -57,15 +56,15 @@ pub(crate) async fn choose(
             (Ok(chosen), _) => return Ok(chosen),
             (Err(reason), Some(kind)) => return Err(failed(kind)(reason)),
             (Err(reason), None) => {
-                tracing::warn!(%reason, "bubblewrap does not work here, sandboxes are plain process groups");
+                tracing::warn!(%reason, "bubblewrap does not work here, sandboxes are process groups");
             }
         }
     }
     if users.are_own() {
         for path in exposed.iter().filter(|path| !every_user_passes(path)) {
             tracing::warn!(
-                "sandboxes cannot use {}: they run as users of their own, which cannot pass a \
-                 directory on the way; put it elsewhere, or run the platform as an ordinary user",
+                "sandboxes cannot use {}: they run as users of their own, which cannot enter a \
+                 directory above it; put it elsewhere, or run the platform as an ordinary user",
                 path.display()
             );
         }
@@ -75,8 +74,8 @@ pub(crate) async fn choose(
         .map_err(failed(IsolationKind::ProcessGroup))
 }
 
-/// Runs one command in a throw-away sandbox: being installed does not mean being allowed. What it
-/// prints tells which limits hold.
+/// Runs one command in a temporary sandbox, because a program that is installed may still be
+/// forbidden. The command prints its limits.
 async fn run_trial(
     isolation: Arc<dyn Isolation>,
     run_directory: &Path,

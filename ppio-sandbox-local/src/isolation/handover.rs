@@ -1,9 +1,9 @@
-//! How the variables and the directory that a caller chose get into a sandbox.
+//! Passes the variables and the directory that a caller chose into a sandbox.
 //!
-//! They pass the programs on the way as the values of variables with names of the platform's own,
-//! which none of these programs reads, and which others on the machine cannot read as they can read
-//! arguments. `env`, the last program on the way, starts with none of the sandbox's variables and
-//! none of the platform's rights, and sets what these values hold.
+//! The programs that enter a sandbox run with the platform's rights and must not read a variable of
+//! the caller. So the caller's variables are passed as values of variables with other names, which
+//! none of these programs reads; arguments would be visible to all users of the machine. `env`, the
+//! last of the programs, runs without the platform's rights and sets the real names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

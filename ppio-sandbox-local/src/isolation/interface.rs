@@ -1,4 +1,4 @@
-//! What an isolation implements: how a sandbox starts, and how a command gets into it.
+//! The interface of an isolation: how a sandbox starts, and how a command gets into it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use super::namespaces::Namespaces;
 use super::users::SandboxUser;
 use crate::processes::SystemPrograms;
 
-/// A command to run in a sandbox, in the sandbox's terms.
+/// A command to run in a sandbox, with paths as the sandbox sees them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SandboxCommand {
     pub(crate) program: String,
@@ -21,22 +21,22 @@ pub(crate) struct SandboxCommand {
     pub(crate) environment: BTreeMap<String, String>,
     /// Absolute, as the sandbox sees it.
     pub(crate) directory: String,
-    /// Whether its standard input is a terminal, which it is to control.
+    /// Whether its standard input is a terminal, which becomes its controlling terminal.
     pub(crate) terminal: bool,
 }
 
-/// The same command in this machine's terms.
+/// A [`SandboxCommand`] as it is run on this machine.
 #[derive(Debug)]
 pub(crate) struct HostCommand {
-    /// The programs on the way in, with their arguments. Nothing in them is the caller's.
+    /// The programs that enter the sandbox, with their arguments. No argument comes from a caller.
     pub(crate) entering: Vec<OsString>,
-    /// Whether they lead into a process namespace.
+    /// Whether they enter a process namespace.
     pub(crate) enters_namespaces: bool,
     /// The program and its arguments.
     pub(crate) program: Vec<OsString>,
     /// Every variable of the program.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Where it starts.
+    /// Its working directory.
     pub(crate) directory: PathBuf,
 }
 
@@ -44,20 +44,20 @@ pub(crate) type StartFuture<'a> = Pin<
     Box<dyn Future<Output = io::Result<Option<(Namespaces, tokio::process::Child)>>> + Send + 'a>,
 >;
 
-/// How a sandbox starts, and how a command gets into it.
+/// Starts sandboxes, and translates commands that run in them.
 pub(crate) trait Isolation: fmt::Debug + Send + Sync {
     fn kind(&self) -> IsolationKind;
 
-    /// The programs that every start goes through.
+    /// The programs that start a process.
     fn programs(&self) -> &SystemPrograms;
 
-    /// Whether the kernel counts the processes of a sandbox with this user by themselves.
+    /// Whether the kernel counts the processes of a sandbox with this user separately.
     fn counts_processes(&self, user: &SandboxUser) -> bool;
 
-    /// Starts the process that holds the sandbox's namespaces, where there is one.
+    /// Starts the first process of the sandbox's namespaces. `None` for an isolation without any.
     fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a>;
 
-    /// Translates a command for this machine.
+    /// Translates a command to one of this machine.
     fn host_command(
         &self,
         launcher: &ProcessLauncher,

@@ -1,4 +1,4 @@
-//! The kinds of isolation, as users name them.
+//! The kinds of isolation.
 
 use std::fmt;
 
@@ -27,15 +27,15 @@ pub enum IsolationKind {
     /// A process group. It separates processes for pausing and killing, and **hides nothing** that
     /// its user can read: run only code that you trust.
     ///
-    /// The user is the platform's, which can do whatever the platform can. Where the platform runs
-    /// as root it is one without rights, which reads what every user of the machine can read:
-    /// neither the platform's key nor another sandbox's files, and no interpreter below `/root`
-    /// either. The directories of these sandboxes are in `/var/lib/ppio-sandbox-local`.
+    /// The processes run as the platform's user, with all its rights. Where the platform runs as
+    /// root, each sandbox runs as a user without rights, which reads what every user of the machine
+    /// can read: neither the platform's API key nor another sandbox's files, and no interpreter
+    /// below `/root` either. The directories of these sandboxes are in
+    /// `/var/lib/ppio-sandbox-local`.
     ///
     /// Pausing and killing find every process that a sandbox started, also one that left its
-    /// process group, session and parent and cleared its environment. Without cgroups only one
-    /// that in addition sets its own limit of file locks (`RLIMIT_LOCKS`), which nothing does by
-    /// accident, outlives its sandbox.
+    /// process group, session and parent and cleared its environment. Without cgroups, a process
+    /// that also changes its limit of file locks (`RLIMIT_LOCKS`) is not found.
     ProcessGroup,
 }
 

@@ -12,12 +12,12 @@ use super::users::SandboxUser;
 use crate::files::Owner;
 use crate::processes::{MARK_VARIABLE, SystemPrograms};
 
-/// Puts a process under the sandbox's control *before* it runs anything: it writes down its
-/// process group, joins the cgroup, takes its limits, and refuses to run when that fails, which it
-/// does once the platform or the sandbox is gone.
+/// Puts a process under the sandbox's control *before* its program runs: records its process group,
+/// joins the cgroup and sets the limits. It exits when that fails, as it does once the platform or
+/// the sandbox is gone.
 ///
-/// Shells do not agree on the letters for processes and file locks. A limit that cannot be set is
-/// one above the limit that holds already; those that matter are read back when the platform starts.
+/// The options for processes and file locks differ between shells. Setting a limit fails when it is
+/// above the limit that holds already; the limit of processes is checked when the platform starts.
 const ENTER_SCRIPT: &str = r#"
 read -r stat < "/proc/$$/stat" && echo "$stat" >> "$1/groups" || exit 126
 if [ -n "$2" ]; then echo 0 > "$2/cgroup.procs" || exit 126; fi
@@ -34,20 +34,20 @@ const MAX_FILE: u64 = 64 << 30;
 /// Descriptors that one process of a sandbox can have open.
 const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// Where a sandbox lives, enough to start a process under its control.
+/// What is needed to start a process of a sandbox.
 #[derive(Debug)]
 pub(crate) struct ProcessLauncher {
     pub(super) directory: PathBuf,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) controllers: CgroupControllers,
     pub(super) limits: SandboxLimits,
-    /// The number that is kept in [`LOCKS_FILE`].
+    /// The limit of file locks that marks its processes.
     pub(super) locks: u64,
-    /// The processors it may run on, where its cgroup does not limit its share.
+    /// The processors that it may use, where no cgroup limits its share.
     pub(super) processors: Option<String>,
     pub(super) user: SandboxUser,
     pub(super) programs: SystemPrograms,
-    /// Whether the limit of processes counts those of this sandbox alone.
+    /// Whether the limit of processes counts those of this sandbox only.
     pub(super) counts_processes: bool,
 }
 
@@ -71,9 +71,9 @@ impl ProcessLauncher {
         self.limits
     }
 
-    /// A command that enters the sandbox's control and then becomes `arguments`, in a session of
-    /// its own: a terminal of the platform is out of its reach. With `controls_terminal` its
-    /// standard input becomes the terminal of that session.
+    /// A command that enters the sandbox's control and then executes `arguments`, in a session of
+    /// its own, so that it cannot use a terminal of the platform. With `controls_terminal` its
+    /// standard input becomes the controlling terminal of that session.
     pub(crate) fn command<I, S>(&self, arguments: I, controls_terminal: bool) -> Command
     where
         I: IntoIterator<Item = S>,

@@ -1,7 +1,7 @@
-//! What keeps a sandbox to itself: two implementations behind one small interface.
+//! Isolates sandboxes from each other and from the machine, with one of two implementations.
 //!
-//! [`Isolation`] says how a sandbox starts and how a command gets into it. What both share (the
-//! directory, the process groups, the cgroup, freezing and killing) is [`SandboxProcesses`].
+//! [`Isolation`] is how a sandbox starts and how a command gets into it. What both implementations
+//! share, pausing and killing all processes of a sandbox, is [`SandboxProcesses`].
 
 mod bubblewrap;
 mod cgroup;

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use crate::processes;
 
-/// What holds a sandbox's namespaces, for isolations that have them.
+/// The namespaces of a sandbox.
 #[derive(Debug)]
 pub(crate) struct Namespaces {
-    /// The first process of the process namespace, as this machine numbers it.
+    /// The pid, on this machine, of the first process of the process namespace.
     pub(super) first: i32,
-    /// The process in the sandbox that others join, as an ordinary user's `nsenter` names it.
+    /// The pid of the process whose namespaces an ordinary user's `nsenter` enters.
     pub(super) joined: i32,
-    /// The user namespace that the others belong to.
+    /// The user namespace that owns the others.
     pub(super) user: Namespace,
     pub(super) mount: Namespace,
     pub(super) pid: Namespace,
@@ -23,13 +23,13 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// The processes in its process namespace. The namespace is held open: no other has its name.
+    /// The processes in its process namespace. It is held open, so its name is not reused.
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         processes::in_namespace(&self.pid.name()?)
     }
 }
 
-/// A namespace that is held open.
+/// An open namespace.
 #[derive(Debug)]
 pub(crate) struct Namespace(File);
 
@@ -38,19 +38,19 @@ impl Namespace {
         File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
     }
 
-    /// Where others find it for as long as `self` lives.
+    /// A path at which other processes can open it for as long as `self` exists.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
-    /// What it is called.
+    /// Its name, as `/proc/<pid>/ns` shows it.
     pub(crate) fn name(&self) -> io::Result<PathBuf> {
         fs::read_link(self.path())
     }
 }
 
 impl Namespaces {
-    /// Holds the namespaces of a sandbox by its first process, and the process that others join.
+    /// Opens the namespaces of a sandbox, given its first process and the one that others join.
     pub(super) fn open(first: i32, joined: i32) -> io::Result<Self> {
         Ok(Self {
             first,

@@ -1,4 +1,4 @@
-//! Sandboxes as plain process groups: works everywhere, hides nothing.
+//! Sandboxes as process groups, which work everywhere and hide nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) struct ProcessGroupIsolation {
 
 impl ProcessGroupIsolation {
     pub(crate) fn new(exposed: &[PathBuf], programs: SystemPrograms) -> Self {
-        // Nothing is hidden, so the programs the platform's user can run can be run here too.
+        // Nothing is hidden, so programs on the platform's PATH can be run too.
         let host_path = std::env::var("PATH").unwrap_or_default();
         Self {
             programs,
@@ -42,7 +42,7 @@ impl Isolation for ProcessGroupIsolation {
     }
 
     fn counts_processes(&self, user: &SandboxUser) -> bool {
-        // As the platform's user it would count everything that this user runs.
+        // For the platform's user the kernel counts everything that this user runs.
         user.id().is_some()
     }
 
@@ -76,7 +76,7 @@ impl Isolation for ProcessGroupIsolation {
         let path = search_path(&stand_ins, &self.exposed, &rest);
         variables.insert("PPIO_LOCAL_PATH".into(), path.clone());
         variables.insert("PATH".into(), path);
-        // A program given by its place in the sandbox lies below the root on this machine.
+        // The absolute path of a program is below the root on this machine.
         let inside = on_host(&run.program);
         let program = if run.program.starts_with('/') && inside.exists() {
             inside.into_os_string()

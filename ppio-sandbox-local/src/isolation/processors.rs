@@ -1,10 +1,10 @@
-//! Which processors a sandbox runs on, where no cgroup limits its share of them.
+//! Chooses the processors of a sandbox, where no cgroup limits its share of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-/// Sandboxes take turns, so that they do not all share the first processors.
+/// The next processor to assign, so that sandboxes do not all share the first ones.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// The processors for a sandbox that may use `count`, as `taskset` takes them. `None` when it may

@@ -1,7 +1,7 @@
-//! The directory that becomes `/` of a sandbox, before anything runs in it.
+//! Prepares the directory that becomes `/` of a sandbox.
 //!
-//! What a template left there may hold links to anywhere. None of them is followed: on this machine
-//! they would lead to other places than in the sandbox.
+//! The files of a template may contain links. None is followed, because on the host a link leads
+//! elsewhere than in the sandbox.
 
 use std::fs;
 use std::io;
@@ -13,16 +13,16 @@ use super::system_files::OWN_SYSTEM;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::{self, Owner};
 
-/// What to do with something else that stands where a directory is wanted.
+/// What to do with a file or link in the place of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// The template wants it so.
+    /// It comes from the template.
     Keep,
-    /// Isolations mount what is there.
+    /// An isolation mounts at the directory.
     Replace,
 }
 
-/// Makes the directories and files that every sandbox has. They belong to `owner`.
+/// Creates the directories and files that every sandbox has, owned by `owner`.
 pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
     for directory in ["app", "home/user", "root", "tmp", "var/tmp", "run"] {
         make_directory(root, Path::new(directory), Obstacle::Keep, owner)?;
@@ -58,7 +58,7 @@ pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory, or an empty file where there is none, at exactly `path`.
+/// Creates a directory or an empty file to mount at, at exactly `path`.
 pub(crate) fn make_mount_point(
     root: &Path,
     path: &Path,
@@ -103,7 +103,7 @@ fn make_directory(
     Ok(())
 }
 
-/// Writes a file over whatever is at `path`, where no link is followed.
+/// Writes a file and replaces what is at `path`, without following a link.
 fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new(""));
     make_directory(root, parent, Obstacle::Replace, owner)?;
@@ -119,8 +119,8 @@ fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> i
     owner.give_path(&target)
 }
 
-/// Makes the directory of a sandbox with its `root`. Of the machine's users only the sandbox's can
-/// enter it, and only to go on to `root`.
+/// Creates the directory of a sandbox with its `root`. Only the sandbox's user can enter it, and
+/// cannot list it.
 pub(crate) fn prepare_directory(directory: &Path, user: &SandboxUser) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(directory)?;
     let root = directory.join("root");
@@ -167,7 +167,10 @@ mod tests {
                 let found = fs::symlink_metadata(own.join(target)).unwrap();
                 assert!(!found.is_symlink(), "{target}");
             }
-            assert!(root.join("app").is_symlink(), "the template wants it so");
+            assert!(
+                root.join("app").is_symlink(),
+                "the link of the template is kept"
+            );
         }
     }
 }

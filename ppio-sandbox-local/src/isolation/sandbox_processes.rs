@@ -1,4 +1,4 @@
-//! One live sandbox as the operating system sees it: a directory, its processes, its limits.
+//! The processes of one sandbox: started, paused, resumed and killed together.
 
 use std::fs;
 use std::io;
@@ -21,21 +21,22 @@ use crate::files::Owner;
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
-/// How long processes may take to disappear once they were killed.
+/// For processes to end after they were killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves its end to the watchdog.
+/// The processes of a started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves them
+/// to the watchdog.
 #[derive(Debug)]
 pub(crate) struct SandboxProcesses {
     launcher: ProcessLauncher,
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
-    // Holds the pipe that keeps the first process alive.
+    // Its standard input keeps the first process running.
     _first_process: Option<Child>,
 }
 
 impl SandboxProcesses {
-    /// Starts a sandbox in `directory`, whose `root` folder it will see as `/`.
+    /// Starts a sandbox in `directory`, whose `root` folder it sees as `/`.
     pub(crate) async fn open(
         isolation: Arc<dyn Isolation>,
         directory: PathBuf,
@@ -103,7 +104,7 @@ impl SandboxProcesses {
         self.launcher.root()
     }
 
-    /// The first process of its process namespace, where it has one, as this machine numbers it.
+    /// The pid, on this machine, of the first process of its process namespace.
     pub(crate) fn first_process(&self) -> Option<i32> {
         self.namespaces.as_ref().map(|namespaces| namespaces.first)
     }
@@ -113,7 +114,7 @@ impl SandboxProcesses {
         self.launcher.owner()
     }
 
-    /// A command inside the sandbox, as the leader of a session of its own.
+    /// A command in the sandbox, in a session of its own.
     pub(crate) fn command(&self, run: &SandboxCommand) -> Command {
         let launch = self
             .isolation
@@ -130,7 +131,7 @@ impl SandboxProcesses {
         } = Handover::new(programs, &launch.directory, &variables, &launch.program);
         let mut all = launch.entering;
         if run.terminal && launch.enters_namespaces {
-            // A session of the process namespace, in which shells find themselves.
+            // A session of the process namespace, whose number shells can read.
             processes::push_program(&mut all, &programs.setsid, ["--ctty"]);
         }
         all.extend(arguments);
@@ -140,7 +141,7 @@ impl SandboxProcesses {
         command
     }
 
-    /// The processes of the sandbox right now.
+    /// The pids of the running processes.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
         if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.pids();
@@ -154,7 +155,7 @@ impl SandboxProcesses {
         Ok(processes)
     }
 
-    /// Stops every process where it stands. Memory is kept.
+    /// Stops every process. Memory is kept.
     pub(crate) async fn freeze(&self) -> io::Result<()> {
         match &self.launcher.cgroup {
             Some(cgroup) => cgroup.freeze().await,
@@ -176,11 +177,11 @@ impl SandboxProcesses {
         if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.kill().await;
         }
-        // With the first process of a process namespace go all others.
+        // The kernel ends a process namespace with its first process.
         self.signal_until_settled(Signal::KILL).await
     }
 
-    /// Signals until a look at the processes shows nobody new: a process may fork in between.
+    /// Signals until no new process is found: a process may fork in between.
     async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
         let deadline = Instant::now() + KILL_TIMEOUT;
         let mut signalled = Vec::new();
@@ -196,7 +197,7 @@ impl SandboxProcesses {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message = format!("{} processes did not take {signal:?}", alive.len());
+                let message = format!("{} processes did not react to {signal:?}", alive.len());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             processes::signal(&alive, signal);

@@ -1,4 +1,4 @@
-//! Programs that existing clients expect in a sandbox and that this machine may lack.
+//! Shims: scripts in place of programs that clients expect in a sandbox and this machine may lack.
 
 /// `sudo`: clients start agents with `cd /app && sudo -E python agent.py`. A sandbox gains no
 /// privileges, so the command runs as it is, without the options.
@@ -16,7 +16,7 @@ done
 exec "$@"
 "#;
 
-/// `python`: some systems have only `python3`. The stand-in steps aside for a real one.
+/// `python`: some systems have only `python3`. A real `python` takes precedence.
 const PYTHON: &str = r#"#!/bin/sh
 own=$(dirname "$0")
 rest=
@@ -28,7 +28,7 @@ done
 exec python3 "$@"
 "#;
 
-/// `/etc/profile`: login shells would otherwise forget the PATH that the template gave them.
+/// `/etc/profile`, which keeps the PATH of the template in login shells.
 pub(super) const PROFILE: &str = r#"# Keeps PATH as the platform set it.
 for script in /etc/profile.d/*.sh; do
   [ -r "$script" ] && . "$script"
@@ -39,7 +39,7 @@ if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; f
 
 /// Read by every `bash` of a sandbox that is a process group: clients start agents with `cd /app`,
 /// and what is at `/app` for them lies below the sandbox's directory. Login shells read this
-/// machine's `/etc/profile` before, which forgets the PATH.
+/// machine's `/etc/profile` before, which resets the PATH.
 const BASH_ENV: &str = r#"shopt -q login_shell && PATH=$PPIO_LOCAL_PATH
 cd() {
   case "${1-}" in
@@ -49,7 +49,7 @@ cd() {
 }
 "#;
 
-/// Where a sandbox has them.
+/// Their directory in a sandbox.
 pub(crate) const SHIMS_DIRECTORY: &str = "/.ppio/bin";
 /// The file of [`SHIMS_DIRECTORY`] that `bash` reads.
 pub(crate) const BASH_ENV_FILE: &str = "bash-env";

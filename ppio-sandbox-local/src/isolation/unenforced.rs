@@ -30,7 +30,7 @@ impl UnenforcedLimit {
         &self.resource
     }
 
-    /// What holds instead, and what enforces the limit.
+    /// What holds instead, and what would enforce the limit.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -42,16 +42,16 @@ impl fmt::Display for UnenforcedLimit {
     }
 }
 
-/// The limits that hold by other means than a cgroup.
+/// The limits that are enforced without a cgroup.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Substitutes {
-    /// `taskset` keeps a sandbox to as many processors as it may use.
+    /// `taskset` restricts a sandbox to as many processors as it may use.
     pub(crate) processors: bool,
-    /// Resource limits count the processes of each sandbox by themselves.
+    /// Resource limits count the processes of each sandbox separately.
     pub(crate) processes: bool,
 }
 
-/// Lists what a sandbox can use without a limit.
+/// Returns the limits that are not enforced.
 pub(crate) fn unenforced(
     cgroup: Option<&CgroupParent>,
     substitutes: Substitutes,
@@ -75,7 +75,7 @@ pub(crate) fn unenforced(
     if !enforced.pids && !substitutes.processes {
         missing.push(UnenforcedLimit::new(
             "processes",
-            "a sandbox can start processes until the machine has no room for more; a writable \
+            "a sandbox can start processes until the machine can start no more; a writable \
              cgroup (version 2) with the pids controller enforces a limit, and so does bubblewrap \
              on Linux 5.14 or later",
         ));
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_by_other_means_is_not_listed() {
+    fn limits_enforced_without_a_cgroup_are_not_listed() {
         let listed = |processors, processes| {
             let substitutes = Substitutes {
                 processors,

@@ -19,15 +19,15 @@ const IN_NAMESPACE: Range<u32> = 62_000..65_000;
 /// The user and group of a sandbox whose platform is an ordinary user's.
 pub(crate) const INNER_USER: u32 = 1000;
 
-/// Gives out users. Clones share what is taken.
+/// The pool of users for sandboxes. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct UserPool {
-    /// `None` where sandboxes run as the platform's user, which then is not root.
+    /// `None` where the platform is not root and sandboxes run as its user.
     range: Option<Range<u32>>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
 }
 
-/// The user of one sandbox or build. No other gets it until this and all clones are dropped.
+/// The user of one sandbox or build, returned to the pool when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct SandboxUser(Arc<UserLease>);
 
@@ -38,11 +38,11 @@ struct UserLease {
 }
 
 impl UserPool {
-    /// Finds the ids that this machine has room for.
+    /// Chooses a range of ids that this machine does not use.
     ///
     /// # Errors
     ///
-    /// The platform runs as root in a user namespace that has no other ids.
+    /// The platform runs as root in a user namespace that maps neither range.
     pub(crate) fn new() -> Result<Self, String> {
         let range = if rustix::process::geteuid().is_root() {
             let maps = ["/proc/self/uid_map", "/proc/self/gid_map"]
@@ -91,8 +91,8 @@ impl UserPool {
     }
 }
 
-/// The ids of `range` from a random one on, which keeps platforms that run side by side apart.
-/// In a small range the ids of running processes are left out as well.
+/// The ids of `range` from a random one on, since several platforms may use the same range. In the
+/// small range, the ids of running processes are left out.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
     let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
     let start = range.start + random;

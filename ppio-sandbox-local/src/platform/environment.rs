@@ -23,7 +23,7 @@ pub(crate) fn variables(
         set("ACCESS_TOKEN", key.reveal().to_owned());
         set("DOMAIN", shared::domain(address));
         set("API_URL", url.clone());
-        // Calls of the daemon come here too and are told apart by their headers.
+        // Calls of the daemon come here too and are distinguished by their headers.
         set("SANDBOX_URL", url.clone());
     }
     if tls {

@@ -10,14 +10,15 @@ use rustix::process::Signal;
 use super::process_discovery::{search, signal};
 use crate::files::{entries, remove_tree};
 
-/// Ends what is left of the sandboxes in `run_directory`, that of one platform, and removes it all.
+/// Ends the processes of the sandboxes in `run_directory`, that of one platform, and removes their
+/// directories.
 pub(crate) fn clean_up_run(run_directory: &Path) -> io::Result<()> {
     end(run_directory, &entries(run_directory)?);
     remove_entries(run_directory)
 }
 
-/// Ends what platforms that are gone left below `all_runs`, or where links there lead, when even
-/// their watchdogs were killed.
+/// Ends the processes of platforms that are gone, and removes their directories below `all_runs`
+/// or at the targets of links there. Their watchdogs may have been killed too.
 pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
     let mut sandboxes = Vec::new();
     for entry in entries(all_runs)? {
@@ -26,7 +27,7 @@ pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
             Err(_) => vec![entry],
         };
         for run in runs {
-            // Nobody's any more, or moved away by a watchdog that is at work there.
+            // A watchdog may be moving or removing the directory.
             let inside = entries(&run).unwrap_or_default();
             if !run.starts_with(all_runs) {
                 end(unmoved(&run), &inside);
@@ -38,7 +39,7 @@ pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
     remove_runs(all_runs)
 }
 
-/// A directory of sandboxes, and where a watchdog that did not finish left it.
+/// The directory of a platform's sandboxes, and the names to which watchdogs have moved it.
 fn moved(run: &Path) -> Vec<PathBuf> {
     let beside = run.parent().and_then(|parent| entries(parent).ok());
     let mut runs = beside.unwrap_or_default();
@@ -46,7 +47,7 @@ fn moved(run: &Path) -> Vec<PathBuf> {
     runs
 }
 
-/// The name of a directory before a watchdog moved it.
+/// The name of a directory before a watchdog renamed it.
 fn unmoved(run: &Path) -> &Path {
     match run.to_str().and_then(|run| run.split_once(".dead.")) {
         Some((run, _)) => Path::new(run),
@@ -65,7 +66,7 @@ fn end(directory: &Path, sandboxes: &[PathBuf]) {
     }
 }
 
-/// Removes what is below `all_runs`, and what links there lead to.
+/// Removes what is below `all_runs`, and the targets of links there.
 pub(crate) fn remove_runs(all_runs: &Path) -> io::Result<()> {
     for entry in entries(all_runs)? {
         if let Ok(run) = fs::read_link(&entry) {
@@ -83,10 +84,10 @@ fn remove_entries(directory: &Path) -> io::Result<()> {
         .try_for_each(|entry| remove(entry))
 }
 
-/// Removes a directory with all that is in it, or a link.
+/// Removes a directory or a link.
 fn remove(entry: &Path) -> io::Result<()> {
     match remove_tree(entry) {
-        // The watchdog of the platform that was killed may be removing the same files.
+        // The watchdog of a killed platform may be removing the same files.
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -17,8 +17,7 @@ pub(crate) struct ListenerTable {
 }
 
 impl ListenerTable {
-    /// Reads the listeners on `ports`, at best with one question to the kernel. Blocks for some
-    /// microseconds.
+    /// Reads the listeners on `ports`. Blocks for some microseconds.
     pub(crate) fn read(ports: &[u16]) -> Self {
         let only = match ports {
             [port] => Some(*port),
@@ -76,7 +75,7 @@ impl ListenerTable {
         }
     }
 
-    /// The inodes of the sockets that share what is sent to `port` at `address`, a loopback
+    /// The inodes of the sockets that accept connections to `port` at `address`, a loopback
     /// address: those bound to that address, otherwise those bound to every address.
     pub(crate) fn receivers(&self, address: IpAddr, port: u16) -> BTreeSet<u64> {
         let bound_to = |wanted: IpAddr| -> BTreeSet<u64> {
@@ -123,8 +122,8 @@ fn parse(line: &str) -> Option<(ListeningSocket, &str)> {
     Some((listener, state))
 }
 
-/// Words of 32 bits in network order, each printed as a number of this machine. IPv4 addresses of
-/// IPv6 sockets become what they are.
+/// Parses an address: words of 32 bits in network order, each printed as a number of this machine.
+/// IPv4 addresses of IPv6 sockets are returned as IPv4.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let mut bytes = [0; 16];
     let words = text.len() / 8;

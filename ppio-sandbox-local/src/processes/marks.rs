@@ -1,13 +1,14 @@
-//! How a process of a sandbox is recognized where no cgroup holds it.
+//! The marks of a sandbox's processes, by which they are found where there is no cgroup.
 
-/// Set for every process of a sandbox to the sandbox's directory, so that none can be lost.
+/// The variable that every process of a sandbox is started with: the sandbox's directory.
 pub(crate) const MARK_VARIABLE: &str = "PPIO_LOCAL_SANDBOX";
 
-/// Where a sandbox's process groups are written down, each as the leader's line of `/proc`.
+/// The file with a sandbox's process groups, each as the leader's line of `/proc/<pid>/stat`.
 pub(crate) const GROUPS_FILE: &str = "groups";
 
-/// Where the number is written down that every process of a sandbox has as its limit of file locks.
+/// The file with the number that every process of a sandbox has as its limit of file locks.
 ///
-/// Linux has not enforced that limit since 2.4 and still hands it on to children, whatever they
-/// do to their environment, session and parents.
+/// Linux has not enforced that limit since 2.4, and children inherit it. It marks processes of an
+/// ordinary user without namespaces that left their session, group and parent and cleared their
+/// environment: nothing else that they inherit distinguishes them from other processes of that user.
 pub(crate) const LOCKS_FILE: &str = "locks";

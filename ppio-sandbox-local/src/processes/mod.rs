@@ -1,4 +1,4 @@
-//! Processes of this machine: starting them, finding those of a sandbox, ending what is left.
+//! Starts processes, finds those of a sandbox, and ends those of platforms that are gone.
 
 mod cleanup;
 mod listener_table;

@@ -1,4 +1,4 @@
-//! Finding the processes of a sandbox without a cgroup, and of sandboxes whose platform is gone.
+//! Finds the processes of sandboxes without a cgroup, and of sandboxes whose platform is gone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -11,17 +11,16 @@ use rustix::process::{Pid, Signal};
 use super::marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 use super::process_stat::{ProcessStat, all_processes};
 
-/// The processes that belong to the sandbox in `directory`.
+/// The processes of the sandbox in `directory`.
 pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
     search(directory, &[directory.to_owned()])
 }
 
 /// The processes of all `sandboxes`, and those started for others below `directory`.
 ///
-/// Four things tell: the mark in the environment that a process started with, which children carry
-/// into process groups and sessions of their own; the process group, for those that cleared their
-/// environment; a parent that belongs; and the limit of file locks, for those that got rid of all
-/// that.
+/// A process belongs to a sandbox when one of four things holds: the mark is in the environment
+/// that it was started with, which children inherit; its process group is one of the sandbox; its
+/// parent belongs to the sandbox; or it has the sandbox's limit of file locks.
 pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
     let mut mark = format!("{MARK_VARIABLE}=").into_bytes();
     mark.extend_from_slice(directory.as_os_str().as_bytes());
@@ -33,7 +32,7 @@ pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<
     for (pid, stat) in &all {
         children.entry(stat.parent).or_default().push(*pid);
         let in_group = groups.get(&stat.group).is_some_and(|started| {
-            // The number of a group that died out is given to new ones.
+            // The number of a group that has ended may be reused.
             all.get(&stat.group)
                 .is_none_or(|leader| leader.started == *started)
         });
@@ -55,7 +54,7 @@ pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<
     Ok(found.into_iter().collect())
 }
 
-/// The processes of a process namespace, given as the link at `/proc/<pid>/ns/pid` reads.
+/// The processes of a process namespace, given by the target of a link `/proc/<pid>/ns/pid`.
 pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
     let is_in = |pid: &i32| {
         fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
@@ -69,7 +68,7 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
         let children = children.split_ascii_whitespace();
         return Ok(children.filter_map(|pid| pid.parse().ok()).collect());
     }
-    // Kernels without checkpoints have no such file.
+    // Kernels without checkpoint support do not have this file.
     let all = all_processes()?.into_iter();
     Ok(all
         .filter_map(|(pid, stat)| (stat.parent == parent).then_some(pid))
@@ -77,7 +76,7 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
 }
 
 fn is_marked(pid: i32, mark: &[u8]) -> bool {
-    // Gone meanwhile, or another user's: neither is ours.
+    // It has ended, or is another user's.
     let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
         return false;
     };
@@ -88,7 +87,7 @@ fn is_marked(pid: i32, mark: &[u8]) -> bool {
     })
 }
 
-/// How many file locks a process may hold, where there is such a limit.
+/// The limit of file locks of a process. `None` for no limit.
 fn lock_limit(pid: i32) -> Option<u64> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     limits.lines().find_map(lock_limit_in)
@@ -129,7 +128,7 @@ fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
 
 pub(crate) fn signal(pids: &[i32], signal: Signal) {
     for pid in pids.iter().copied().filter_map(Pid::from_raw) {
-        // A process that is gone needs no signal.
+        // An error means that the process has ended.
         let _ = rustix::process::kill_process(pid, signal);
     }
 }

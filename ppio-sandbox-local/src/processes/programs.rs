@@ -1,13 +1,12 @@
-//! The programs that start a process in a sandbox, found once.
+//! The programs that start a process in a sandbox.
 //!
-//! Those on the way into a sandbox run with the platform's rights, so nothing that a caller or a
-//! template chose may choose or steer them: they are absolute paths, and their environment is the
-//! platform's.
+//! They run with the platform's rights, so a caller or a template must not influence them: they are
+//! absolute paths, and have an environment of the platform's.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where the system keeps its programs; inside a sandbox these are the machine's.
+/// The directories of the system's programs, which a sandbox sees like the machine.
 pub(super) const SYSTEM_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ pub(crate) struct SystemPrograms {
 }
 
 impl SystemPrograms {
-    /// Finds them, or says which is missing.
+    /// Finds the programs. An error names the one that is missing.
     pub(crate) fn find() -> Result<Self, String> {
         Ok(Self {
             setsid: find_program("setsid")?,

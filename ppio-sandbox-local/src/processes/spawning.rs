@@ -1,8 +1,8 @@
-//! Starting processes while files are written that others are about to run.
+//! Starts processes while other threads write programs that are about to be run.
 //!
-//! A process that is being started holds copies of every open file of this one until its program
-//! replaces it. A program whose file was just written and closed here cannot be run for as long
-//! ("text file busy"), which a hundred sandboxes that start at once make likely.
+//! Between `fork` and `exec` a new process holds copies of every open file. Until then, a program
+//! that was just written and closed cannot be executed ("text file busy"), which happens when a
+//! hundred sandboxes start at once.
 
 use std::io;
 use std::process::Stdio;
@@ -16,17 +16,17 @@ use crate::files::Owner;
 /// The first descriptor after the standard streams.
 const FIRST_INHERITED: i32 = 3;
 
-/// Held shared by every start, exclusively by nobody for longer than it takes to get it.
+/// Read-locked during every start; write-locked only to wait for starts in progress.
 static STARTS: RwLock<()> = RwLock::new(());
 
 /// Starts a process. All starts of the platform go through here.
 ///
 /// Descriptors that this process inherited, or that a library opened without `O_CLOEXEC`, are
-/// marked to close at `exec`: they are no sandbox's to read.
+/// marked to close at `exec`, so that no sandbox inherits them.
 pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     let _start = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     close_fds::set_fds_cloexec_threadsafe(FIRST_INHERITED, &[]);
-    // Returns when the new program runs.
+    // Returns after `exec`.
     command.spawn()
 }
 
@@ -47,8 +47,8 @@ pub(crate) fn input_pipe(owner: Owner) -> io::Result<(Sender, Stdio)> {
     Ok((writer, Stdio::from(reader)))
 }
 
-/// Returns once no process holds a file that this process closed before the call. Blocks for as
-/// long as the starts take that run already, milliseconds.
+/// Returns once no new process holds a file that this process closed before the call. Blocks until
+/// the starts in progress are done, some milliseconds.
 pub(crate) fn wait_for_starts() {
     drop(STARTS.write().unwrap_or_else(PoisonError::into_inner));
 }

@@ -1,4 +1,4 @@
-//! The process that ends sandboxes when the platform dies, whatever kills the platform.
+//! The watchdog process, which ends sandboxes when their platform was killed.
 
 use std::io;
 use std::path::Path;
@@ -11,9 +11,14 @@ use super::marks::MARK_VARIABLE;
 use super::programs::SYSTEM_PATH;
 use super::spawning::spawn;
 
-/// Reads a pipe that closes when the platform is gone. A word on it means that everything was
-/// cleaned up in order. Moving the directory away first makes sandboxes that are just starting
-/// fail to enter (see the script in `isolation/launcher.rs`), so nothing can start behind the sweep.
+/// Waits on a pipe, which the kernel closes when the platform ends. The word `done` means that the
+/// platform has ended its sandboxes itself.
+///
+/// The directory is renamed first: a sandbox that is just starting then fails to enter (see the
+/// script in `isolation/launcher.rs`), so no process can start during the search.
+///
+/// It is a shell script, because a library cannot run a part of itself as a process that outlives
+/// its program. It searches for the marks as `process_discovery` does.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r word
@@ -33,7 +38,7 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
   fi
   cat "$dead"/*/groups 2>/dev/null | while read -r group; do
     pid=${group%% *}
-    # The number of a group that died out is given to new ones: same leader, or none.
+    # The number of a group that has ended may be reused: require the same leader, or none.
     if read -r leader 2>/dev/null < "/proc/$pid/stat"; then
       set -- ${group##*) }; started=${20}
       set -- ${leader##*) }
@@ -45,13 +50,13 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
     pid=${environment#/proc/}
     kill -9 "${pid%/environ}" 2>/dev/null && busy=1
   done
-  # Whatever else they got rid of: the limit of file locks that marks them. No other text may
-  # become a pattern, an empty one would match everything.
+  # The limit of file locks that marks them. Only numbers become patterns: an empty pattern would
+  # match every process.
   for limits in $(sed -n 's/^[0-9]\{19\}$/ & /p' "$dead"/*/locks 2>/dev/null |
     grep -lsFf - /proc/[0-9]*/limits 2>/dev/null); do
     pid=${limits#/proc/} pid=${pid%/limits}
     read -r stat 2>/dev/null < "/proc/$pid/stat" || continue
-    # The dead keep their limits until their parent looks.
+    # A zombie keeps its limits until its parent waits for it.
     case ${stat##*) } in Z*|X*) continue ;; esac
     kill -9 "$pid" 2>/dev/null && busy=1
   done
@@ -59,7 +64,7 @@ while [ "$clean" -lt 2 ] && [ "$round" -lt 200 ]; do
   sleep 0.02
 done
 [ -n "$cgroup" ] && rmdir "$cgroup" 2>/dev/null
-# A sandbox may have closed its directories, which stops no root but its own user.
+# A sandbox may have made its directories unreadable for its own user.
 [ "$dead" = "$run" ] || rm -rf "$dead" || { chmod -R u+rwx "$dead"; rm -rf "$dead"; }
 [ -z "$link" ] || rm -f "$link"
 "#;
@@ -70,8 +75,8 @@ pub(crate) struct PlatformWatchdog {
 }
 
 impl PlatformWatchdog {
-    /// Starts it for the sandboxes in `run_directory`, to which `link` leads where it lies outside
-    /// of the platform's home.
+    /// Starts it for the sandboxes in `run_directory`. `link` leads there from the platform's home
+    /// where the directory is outside of it.
     pub(crate) fn start(
         run_directory: &Path,
         link: Option<&Path>,
@@ -92,13 +97,13 @@ impl PlatformWatchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of the terminal's group: Ctrl-C is for the platform, which then ends in order.
+            // Outside the terminal's group: Ctrl-C must not reach it.
             .process_group(0);
         let process = spawn(&mut command)?;
         Ok(Self { process })
     }
 
-    /// Tells the watchdog that nothing is left to do, and waits for it.
+    /// Ends the watchdog after the platform has ended its sandboxes.
     pub(crate) async fn dismiss(mut self) -> io::Result<()> {
         if let Some(mut pipe) = self.process.stdin.take() {
             pipe.write_all(b"done\n").await?;

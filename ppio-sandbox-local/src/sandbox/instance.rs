@@ -31,7 +31,8 @@ pub(crate) struct LocalSandbox {
     pub(crate) access_token: String,
     /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
-    /// The timeout that it was created with, in seconds, which a request that resumes it sets again.
+    /// The timeout that it was created with, in seconds, which a request that resumes it sets
+    /// again.
     pub(crate) timeout_seconds: u64,
     /// The real port behind its port 8080.
     pub(crate) agent_port: ReservedPort,

@@ -23,8 +23,8 @@ const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
 const MAX_ENTRIES: usize = 100_000;
 /// Of all paths of one archive together, in bytes.
 const MAX_PATHS: usize = 64 * 1024 * 1024;
-/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in any case. Sources
-/// and programs shrink to a tenth, not to a two-hundredth.
+/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in
+/// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
 const MAX_RATIO: u64 = 200;
 const FREE_SIZE: u64 = 64 * 1024 * 1024;
 /// Of what precedes the content of one entry, in bytes: it is read into memory.

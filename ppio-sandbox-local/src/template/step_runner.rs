@@ -79,7 +79,8 @@ impl StepRunner {
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
-                // A pattern such as `*.py` was resolved by the client and stands for the whole archive.
+                // A pattern such as `*.py` was resolved by the client and stands for the whole
+                // archive.
                 let is_pattern = source.contains(['*', '?', '[']);
                 match (found.metadata().is_ok(), is_pattern) {
                     (true, _) => self.copy_into(&found, target, *mode)?,

@@ -282,8 +282,8 @@ impl TemplateStore {
         }
     }
 
-    /// Removes the record of a template and returns the template's id. The caller removes the files;
-    /// the next start would remove files without a record.
+    /// Removes the record of a template and returns the template's id. The caller removes the
+    /// files; the next start would remove files without a record.
     pub(crate) fn forget(&self, id_or_name: &str) -> Result<String, StoreError> {
         let record = self
             .find(id_or_name)
