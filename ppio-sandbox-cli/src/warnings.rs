@@ -23,7 +23,7 @@ pub(crate) fn print_to(terminal: &Terminal) {
     // The limits that are not enforced, which `local up` and `doctor` report by themselves.
     let wanted = Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("ppio_sandbox_local::builder", LevelFilter::OFF);
+        .with_target("ppio_sandbox_local::platform::builder", LevelFilter::OFF);
     tracing_subscriber::registry()
         .with(lines.with_filter(wanted))
         .init();

@@ -1,7 +1,9 @@
-//! What can go wrong while the platform starts, runs and builds.
+//! Errors of a platform that starts, runs and builds.
 
 use std::io;
 use std::path::PathBuf;
+
+use crate::isolation::IsolationKind;
 
 /// An error of the local platform itself, as seen by the program that embeds it.
 ///
@@ -10,8 +12,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Neither a home directory nor `PPIO_LOCAL_HOME` says where templates are kept.
-    #[error("no home directory is known: set PPIO_LOCAL_HOME or call LocalPlatformBuilder::home")]
+    /// No home was given, and the environment has neither `PPIO_LOCAL_HOME` nor `HOME`.
+    #[error("no home directory: set PPIO_LOCAL_HOME or call LocalPlatformBuilder::home")]
     NoHome,
     /// A directory or file of the platform's home could not be used.
     #[error("failed to use {path}")]
@@ -24,7 +26,7 @@ pub enum Error {
     /// Another platform runs with the same home.
     #[error("another local platform already uses {path}: stop it, or choose another home")]
     HomeInUse {
-        /// The home both want.
+        /// The home.
         path: PathBuf,
     },
     /// The loopback port could not be bound.
@@ -39,7 +41,7 @@ pub enum Error {
     #[error("{kind} isolation does not work here: {reason}")]
     Isolation {
         /// Which isolation was tried.
-        kind: crate::IsolationKind,
+        kind: IsolationKind,
         /// What failed in the trial run.
         reason: String,
     },

@@ -21,8 +21,8 @@ pub(crate) fn build_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// A number that no program comes by on its own: 61 random bits, always 19 decimal digits long and
-/// within what every shell can count to.
+/// A number that no other program uses by chance: 61 random bits, always 19 decimal digits long and
+/// within the integers of every shell.
 pub(crate) fn rare_number() -> u64 {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     (1 << 61) | (random >> 3)
@@ -33,7 +33,17 @@ pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// The client id of every sandbox: there is one node. Old clients append it to the sandbox id.
+/// Compares two secrets in a time that depends on their lengths only.
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+            == 0
+}
+
+/// The client id of every sandbox, which names the node. Old clients append it to the sandbox id.
 pub(crate) const CLIENT_ID: &str = "local";
 
 /// Drops the `-{clientID}` that old clients append to a sandbox id.

@@ -1,12 +1,12 @@
-//! What every part of a running platform shares.
+//! The state that all requests share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::home::ApiKey;
 use crate::home::Home;
-use crate::key::ApiKey;
-use crate::sandbox::Registry;
-use crate::template::{Builder, TemplateStore, Uploads};
+use crate::sandbox::SandboxRegistry;
+use crate::template::{TemplateBuilder, TemplateStore, Uploads};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -14,8 +14,8 @@ pub(crate) struct Shared {
     pub(crate) key: ApiKey,
     pub(crate) templates: Arc<TemplateStore>,
     pub(crate) uploads: Uploads,
-    pub(crate) builder: Builder,
-    pub(crate) sandboxes: Arc<Registry>,
+    pub(crate) builder: TemplateBuilder,
+    pub(crate) sandboxes: Arc<SandboxRegistry>,
     pub(crate) home: Home,
 }
 

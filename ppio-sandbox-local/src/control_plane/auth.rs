@@ -1,4 +1,4 @@
-//! Only holders of the key may use the control plane.
+//! Requires the API key for calls of the control plane.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::api_error::ApiError;
+use crate::api::ApiError;
 use crate::shared::Shared;
 
 pub(super) async fn require_key(
@@ -28,7 +28,7 @@ pub(super) async fn require_key(
     }
 }
 
-/// Either header will do; which one a client sends depends on the call.
+/// The API key of either header; which one a client sends depends on the call.
 fn presented_key(headers: &HeaderMap) -> Option<&str> {
     if let Some(key) = headers.get("x-api-key") {
         return key.to_str().ok();

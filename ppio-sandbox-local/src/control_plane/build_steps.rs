@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
-use crate::api_error::ApiError;
-use crate::template::{Step, is_hash};
+use crate::api::ApiError;
+use crate::template::{TemplateStep, is_hash};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,7 +17,7 @@ pub(super) struct StepRequest {
     files_hash: Option<String>,
 }
 
-pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError> {
+pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, ApiError> {
     let number = index + 1;
     let kind = request.kind.to_ascii_uppercase();
     let wrong =
@@ -57,7 +57,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
                         })?)
                     }
                 };
-            Ok(Step::Copy {
+            Ok(TemplateStep::Copy {
                 source,
                 target,
                 mode,
@@ -66,7 +66,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
         }
         "RUN" => {
             let command = argument(0).ok_or_else(|| wrong("a command"))?;
-            Ok(Step::Run {
+            Ok(TemplateStep::Run {
                 command,
                 user: argument(1),
             })
@@ -86,10 +86,10 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
             {
                 return Err(wrong("names that can be environment variables"));
             }
-            Ok(Step::Environment { variables: pairs })
+            Ok(TemplateStep::Environment { variables: pairs })
         }
         "WORKDIR" => argument(0)
-            .map(|path| Step::Directory { path })
+            .map(|path| TemplateStep::Directory { path })
             .ok_or_else(|| wrong("a directory")),
         "USER" => {
             let name = argument(0).ok_or_else(|| wrong("a user"))?;
@@ -99,7 +99,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<Step, ApiError
             if !plain || name.starts_with('.') || name.len() > 32 {
                 return Err(wrong("a user's plain name"));
             }
-            Ok(Step::User { name })
+            Ok(TemplateStep::User { name })
         }
         other => Err(ApiError::bad_request(format!(
             "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are known"

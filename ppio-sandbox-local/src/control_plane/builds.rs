@@ -1,4 +1,4 @@
-//! Builds: requested, started, followed.
+//! Calls for builds: request, start, status, logs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use super::build_steps::{self, StepRequest};
 use super::template_views;
 use super::templates::{find, store_error};
-use crate::api_error::ApiError;
-use crate::json_body::JsonBody;
-use crate::parameters::{Parameters, PathParameters};
-use crate::sandbox::Level;
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::{Parameters, PathParameters};
+use crate::sandbox::LogLevel;
 use crate::shared::Shared;
-use crate::template::{BuildRecord, BuildRequest, BuildStatus, NewBuild, Source, TemplateName};
+use crate::template::{
+    BuildRecord, BuildRequest, BuildSource, BuildState, RequestedBuild, TemplateName,
+};
 
 const MAX_CPU: u32 = 64;
 const MAX_MEMORY_MB: u32 = 256 * 1024;
@@ -25,7 +27,7 @@ const MAX_LINES: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct NewTemplate {
+pub(super) struct CreateTemplateRequest {
     #[serde(alias = "alias")]
     name: String,
     #[serde(default)]
@@ -39,7 +41,7 @@ pub(super) struct NewTemplate {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct StartRequest {
+pub(super) struct StartBuildRequest {
     from_image: Option<String>,
     from_template: Option<String>,
     #[serde(default)]
@@ -61,7 +63,7 @@ pub(super) struct StatusQuery {
 
 pub(super) async fn request(
     State(shared): State<Arc<Shared>>,
-    JsonBody(new): JsonBody<NewTemplate>,
+    JsonBody(new): JsonBody<CreateTemplateRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let name =
         TemplateName::parse(&new.name).map_err(|error| ApiError::bad_request(error.to_string()))?;
@@ -80,7 +82,7 @@ pub(super) async fn request(
         return Err(ApiError::bad_request(message));
     }
     let metadata = new.metadata.unwrap_or_default();
-    let wanted = NewBuild {
+    let wanted = RequestedBuild {
         name: name.name,
         tags: tags.clone(),
         cpu_count,
@@ -105,7 +107,7 @@ pub(super) async fn request(
 pub(super) async fn start(
     State(shared): State<Arc<Shared>>,
     PathParameters((id, build_id)): PathParameters<(String, String)>,
-    JsonBody(start): JsonBody<StartRequest>,
+    JsonBody(start): JsonBody<StartBuildRequest>,
 ) -> Result<StatusCode, ApiError> {
     let record = find(&shared, &id)?;
     find_build(&record.builds, &build_id)?;
@@ -113,8 +115,8 @@ pub(super) async fn start(
         start.from_template.filter(|template| !template.is_empty()),
         start.from_image,
     ) {
-        (Some(template), _) => Source::Template(template),
-        (None, image) => Source::Host {
+        (Some(template), _) => BuildSource::Template(template),
+        (None, image) => BuildSource::Host {
             image: image.filter(|image| !image.is_empty()),
         },
     };
@@ -157,7 +159,7 @@ pub(super) async fn status(
         "logs": lines,
         "logEntries": entries,
     });
-    if let (BuildStatus::Error, Some(failure)) = (build.status, &build.failure) {
+    if let (BuildState::Error, Some(failure)) = (build.status, &build.failure) {
         answer["reason"] =
             json!({"message": failure.message, "step": failure.step, "logEntries": []});
         if failure.step.is_none()
@@ -180,8 +182,8 @@ pub(super) async fn logs(
 
 fn entries(shared: &Shared, build_id: &str, query: &StatusQuery) -> Result<Vec<Value>, ApiError> {
     let least = match &query.level {
-        None => Level::Debug,
-        Some(level) => Level::parse(level).ok_or_else(|| {
+        None => LogLevel::Debug,
+        Some(level) => LogLevel::parse(level).ok_or_else(|| {
             ApiError::bad_request(format!(
                 "level is debug, info, warn or error, not {level:?}"
             ))

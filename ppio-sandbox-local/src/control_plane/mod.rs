@@ -3,7 +3,7 @@
 mod auth;
 mod build_steps;
 mod builds;
-mod observe;
+mod logs_and_metrics;
 mod sandbox_list;
 mod sandbox_views;
 mod sandboxes;
@@ -21,7 +21,7 @@ use axum::middleware;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 
-use crate::api_error::ApiError;
+use crate::api::ApiError;
 use crate::shared::Shared;
 
 /// A request of the control plane is a few kilobytes; a build with many steps somewhat more.
@@ -37,7 +37,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/v2/sandboxes",
             get(sandbox_list::all).post(sandboxes::create),
         )
-        .route("/sandboxes/metrics", get(observe::many_metrics))
+        .route("/sandboxes/metrics", get(logs_and_metrics::many_metrics))
         .route(
             "/sandboxes/{id}",
             get(sandboxes::detail).delete(sandboxes::kill),
@@ -48,9 +48,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/sandboxes/{id}/resume", post(sandboxes::resume))
         .route("/sandboxes/{id}/connect", post(sandboxes::connect))
         .route("/v2/sandboxes/{id}/connect", post(sandboxes::connect))
-        .route("/sandboxes/{id}/logs", get(observe::logs))
-        .route("/v2/sandboxes/{id}/logs", get(observe::logs_v2))
-        .route("/sandboxes/{id}/metrics", get(observe::metrics))
+        .route("/sandboxes/{id}/logs", get(logs_and_metrics::logs))
+        .route("/v2/sandboxes/{id}/logs", get(logs_and_metrics::logs_v2))
+        .route("/sandboxes/{id}/metrics", get(logs_and_metrics::metrics))
         .route("/templates", get(templates::list))
         .route(
             "/templates/{id}",

@@ -10,10 +10,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::sandbox_views;
-use crate::api_error::ApiError;
+use crate::api::ApiError;
+use crate::api::Parameters;
 use crate::clock::unix_millis;
-use crate::parameters::Parameters;
-use crate::sandbox::{Phase, Sandbox};
+use crate::sandbox::{LocalSandbox, SandboxPhase};
 use crate::shared::Shared;
 
 const MAX_LIMIT: usize = 100;
@@ -26,9 +26,9 @@ pub(super) async fn running(
     State(shared): State<Arc<Shared>>,
     Parameters(parameters): Pairs,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let filter = Filter {
-        phases: vec![Phase::Running],
-        ..Filter::parse(&parameters)?
+    let filter = ListFilter {
+        phases: vec![SandboxPhase::Running],
+        ..ListFilter::parse(&parameters)?
     };
     let sandboxes = shared.sandboxes.list();
     let matching = sandboxes.iter().filter(|sandbox| filter.accepts(sandbox));
@@ -43,7 +43,7 @@ pub(super) async fn all(
     State(shared): State<Arc<Shared>>,
     Parameters(parameters): Pairs,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
-    let filter = Filter::parse(&parameters)?;
+    let filter = ListFilter::parse(&parameters)?;
     let mut sandboxes = shared.sandboxes.list();
     sandboxes.retain(|sandbox| filter.accepts(sandbox));
     if let Some(after) = &filter.after {
@@ -65,21 +65,21 @@ pub(super) async fn all(
     Ok((headers, Json(page)))
 }
 
-/// The place of a sandbox in the list, which stays the same while others come and go.
-fn position(sandbox: &Sandbox) -> (u64, String) {
+/// The sort key of a sandbox, which does not change while others are added and removed.
+fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }
 
 #[derive(Debug)]
-struct Filter {
-    phases: Vec<Phase>,
+struct ListFilter {
+    phases: Vec<SandboxPhase>,
     /// Each key with the values that satisfy it.
     metadata: BTreeMap<String, Vec<String>>,
     limit: usize,
     after: Option<(u64, String)>,
 }
 
-impl Filter {
+impl ListFilter {
     fn parse(parameters: &[(String, String)]) -> Result<Self, ApiError> {
         let mut filter = Self {
             phases: Vec::new(),
@@ -92,8 +92,8 @@ impl Filter {
                 "state" => {
                     for state in value.split(',').filter(|state| !state.is_empty()) {
                         filter.phases.push(match state {
-                            "running" => Phase::Running,
-                            "paused" => Phase::Paused,
+                            "running" => SandboxPhase::Running,
+                            "paused" => SandboxPhase::Paused,
                             other => {
                                 return Err(ApiError::bad_request(format!(
                                     "unknown state {other:?}"
@@ -116,22 +116,21 @@ impl Filter {
                     let token = value
                         .split_once('.')
                         .and_then(|(millis, id)| Some((millis.parse().ok()?, id.to_owned())));
-                    filter.after =
-                        Some(token.ok_or_else(|| {
-                            ApiError::bad_request("nextToken is not one of ours")
-                        })?);
+                    filter.after = Some(token.ok_or_else(|| {
+                        ApiError::bad_request("nextToken was not given out by this platform")
+                    })?);
                 }
                 _ => {}
             }
         }
         if filter.phases.is_empty() {
-            filter.phases = vec![Phase::Running, Phase::Paused];
+            filter.phases = vec![SandboxPhase::Running, SandboxPhase::Paused];
         }
         Ok(filter)
     }
 
-    fn accepts(&self, sandbox: &Sandbox) -> bool {
-        self.phases.contains(&sandbox.life().phase)
+    fn accepts(&self, sandbox: &LocalSandbox) -> bool {
+        self.phases.contains(&sandbox.lifetime().phase)
             && self.metadata.iter().all(|(key, values)| {
                 sandbox
                     .metadata
@@ -167,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_read_however_often_it_was_quoted() {
+    fn metadata_may_be_quoted_once_or_twice() {
         let plain = metadata("user=a%20b").unwrap();
         assert!(plain["user"].contains(&"a b".to_owned()));
         let twice = metadata("user=a%2520b").unwrap();
@@ -183,7 +182,7 @@ mod tests {
             ("nextToken", "x"),
         ] {
             let parameters = [(name.to_owned(), value.to_owned())];
-            assert!(Filter::parse(&parameters).is_err(), "{name}={value}");
+            assert!(ListFilter::parse(&parameters).is_err(), "{name}={value}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! How sandboxes look in answers.
+//! Sandboxes in answers of the control plane.
 
 use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::identity::CLIENT_ID;
-use crate::sandbox::{LogEntry, OnTimeout, Phase, Sample, Sandbox};
+use crate::sandbox::{LocalSandbox, LogLine, MetricSample, OnTimeout, SandboxPhase};
 use crate::shared::Shared;
 
-/// The daemon's version that clients see; it tells them which of its abilities to use.
+/// The version of the daemon, by which clients choose the features that they use.
 pub(super) const ENVD_VERSION: &str = "0.5.7";
-/// Nothing limits the disk; the figure is what the platform's smallest sandboxes have.
+/// The disk size of the smallest sandboxes of the cloud. Here the disk is not limited.
 pub(super) const DISK_MB: u64 = 10 * 1024;
 
-pub(super) fn created(shared: &Shared, sandbox: &Sandbox) -> Value {
+pub(super) fn created(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     json!({
         "sandboxID": sandbox.id,
         "templateID": sandbox.template_id,
@@ -24,19 +24,19 @@ pub(super) fn created(shared: &Shared, sandbox: &Sandbox) -> Value {
     })
 }
 
-pub(super) fn detail(shared: &Shared, sandbox: &Sandbox) -> Value {
-    let life = sandbox.life();
+pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
+    let lifetime = sandbox.lifetime();
     let mut detail = created(shared, sandbox);
     let more = json!({
-        "state": if life.phase == Phase::Paused { "paused" } else { "running" },
+        "state": if lifetime.phase == SandboxPhase::Paused { "paused" } else { "running" },
         "startedAt": rfc3339(sandbox.started_at),
-        "endAt": rfc3339(life.end_at),
+        "endAt": rfc3339(lifetime.end_at),
         "cpuCount": sandbox.cpu_count,
         "memoryMB": sandbox.memory_mb,
         "diskSizeMB": DISK_MB,
         "metadata": sandbox.metadata,
         "lifecycle": {
-            "onTimeout": if life.on_timeout == OnTimeout::Pause { "pause" } else { "kill" },
+            "onTimeout": if lifetime.on_timeout == OnTimeout::Pause { "pause" } else { "kill" },
             "autoResume": sandbox.auto_resume,
         },
     });
@@ -46,8 +46,8 @@ pub(super) fn detail(shared: &Shared, sandbox: &Sandbox) -> Value {
     detail
 }
 
-/// As in lists, where secrets have no place.
-pub(super) fn listed(shared: &Shared, sandbox: &Sandbox) -> Value {
+/// A sandbox in a list, without its access token.
+pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     let mut listed = detail(shared, sandbox);
     if let Value::Object(fields) = &mut listed {
         fields.remove("envdAccessToken");
@@ -55,7 +55,7 @@ pub(super) fn listed(shared: &Shared, sandbox: &Sandbox) -> Value {
     listed
 }
 
-pub(super) fn log_entry(entry: &LogEntry) -> Value {
+pub(super) fn log_entry(entry: &LogLine) -> Value {
     json!({
         "timestamp": rfc3339(entry.time),
         "level": entry.level.as_str(),
@@ -64,7 +64,7 @@ pub(super) fn log_entry(entry: &LogEntry) -> Value {
     })
 }
 
-pub(super) fn metric(sandbox: &Sandbox, sample: Sample) -> Value {
+pub(super) fn metric(sandbox: &LocalSandbox, sample: MetricSample) -> Value {
     json!({
         "timestamp": rfc3339(sample.time),
         "timestampUnix": crate::clock::unix_seconds(sample.time),

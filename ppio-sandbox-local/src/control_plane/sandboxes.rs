@@ -1,4 +1,4 @@
-//! One sandbox: create, look, extend, pause, resume, connect, kill.
+//! Calls for one sandbox: create, detail, timeout, pause, resume, connect, kill.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,17 +11,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{sandbox_views, unsupported};
-use crate::api_error::ApiError;
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::PathParameters;
 use crate::identity::without_client_id;
-use crate::json_body::JsonBody;
-use crate::parameters::PathParameters;
-use crate::sandbox::{ChangeError, CreateError, NewSandbox, OnTimeout, Phase, Sandbox};
+use crate::sandbox::{
+    ChangeError, CreateError, LocalSandbox, OnTimeout, SandboxPhase, SandboxSpec,
+};
 use crate::shared::Shared;
 use crate::template::StoreError;
 
-/// What the platform grants a sandbox whose creator names no timeout, in seconds.
+/// The timeout of a sandbox that is created without one, in seconds.
 const DEFAULT_TIMEOUT: u64 = 15;
-/// A day, in seconds.
+/// The longest timeout: a day, in seconds.
 const MAX_TIMEOUT: u64 = 86_400;
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
@@ -94,22 +96,22 @@ pub(super) async fn create(
     ))
 }
 
-fn check(shared: &Shared, request: CreateRequest) -> Result<NewSandbox, ApiError> {
+fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiError> {
     if request.mcp.is_some_and(|mcp| !mcp.is_null()) {
-        return Err(unsupported::locally("an MCP gateway in the sandbox"));
+        return Err(unsupported::not_supported("an MCP gateway in the sandbox"));
     }
     if request
         .volume_mounts
         .is_some_and(|mounts| !mounts.is_empty())
     {
-        return Err(unsupported::locally("mounting volumes"));
+        return Err(unsupported::not_supported("mounting volumes"));
     }
     let denies = request
         .network
         .and_then(|network| network.deny_out)
         .is_some_and(|deny| !deny.is_empty());
     if request.allow_internet_access == Some(false) || denies {
-        return Err(unsupported::locally(
+        return Err(unsupported::not_supported(
             "cutting a sandbox off from the network",
         ));
     }
@@ -142,7 +144,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<NewSandbox, ApiError
             StoreError::NotBuilt(_) => ApiError::conflict(error.to_string()),
             error => ApiError::not_found(error.to_string()),
         })?;
-    Ok(NewSandbox {
+    Ok(SandboxSpec {
         template,
         timeout,
         on_timeout: if request.auto_pause {
@@ -258,10 +260,10 @@ pub(super) async fn connect(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let sandbox = find(&shared, &id)?;
-    let status = match sandbox.life().phase {
-        Phase::Paused => match sandbox.resume(timeout, None).await {
+    let status = match sandbox.lifetime().phase {
+        SandboxPhase::Paused => match sandbox.resume(timeout, None).await {
             Ok(()) => StatusCode::CREATED,
-            // Somebody else was faster.
+            // Another call resumed it first.
             Err(ChangeError::AlreadyRunning) => StatusCode::OK,
             Err(error) => return Err(change_error(&id, &error)),
         },
@@ -280,7 +282,7 @@ fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
     Ok(Duration::from_secs(seconds))
 }
 
-pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<Sandbox>, ApiError> {
+pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<LocalSandbox>, ApiError> {
     shared
         .sandboxes
         .get(without_client_id(id))

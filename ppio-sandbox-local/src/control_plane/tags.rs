@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::templates::{find, store_error};
-use crate::api_error::ApiError;
+use crate::api::ApiError;
+use crate::api::JsonBody;
+use crate::api::PathParameters;
 use crate::clock::rfc3339;
-use crate::json_body::JsonBody;
-use crate::parameters::PathParameters;
 use crate::shared::Shared;
-use crate::template::{BuildStatus, StoreError, TagRecord, TemplateName};
+use crate::template::{BuildState, StoreError, TagRecord, TemplateName};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AssignRequest {
@@ -52,7 +52,7 @@ pub(super) async fn assign(
                 tag: target.tag.clone().unwrap_or_default(),
             };
             let build_id = build
-                .filter(|build| build.status == BuildStatus::Ready)
+                .filter(|build| build.status == BuildState::Ready)
                 .ok_or_else(missing)?
                 .id
                 .clone();

@@ -1,11 +1,11 @@
-//! How templates and builds look in answers.
+//! Templates and builds in answers of the control plane.
 
 use serde_json::{Value, json};
 
 use super::sandbox_views::{DISK_MB, ENVD_VERSION};
 use crate::clock::{from_unix_seconds, rfc3339};
-use crate::sandbox::LogEntry;
-use crate::template::{BuildRecord, BuildStatus, STEP, TemplateRecord};
+use crate::sandbox::LogLine;
+use crate::template::{BuildRecord, BuildState, STEP_FIELD, TemplateRecord};
 
 pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
     let current = record.current().or(record.builds.last());
@@ -26,7 +26,7 @@ pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
         "spawnCount": record.spawn_count,
         "buildCount": record.builds.len(),
         "envdVersion": ENVD_VERSION,
-        "buildStatus": current.map_or(BuildStatus::Waiting, |build| build.status).as_str(),
+        "buildStatus": current.map_or(BuildState::Waiting, |build| build.status).as_str(),
     });
     if with_metadata {
         view["metadata"] = json!(record.metadata);
@@ -35,7 +35,7 @@ pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
 }
 
 pub(super) fn build(build: &BuildRecord) -> Value {
-    let finished = matches!(build.status, BuildStatus::Ready | BuildStatus::Error);
+    let finished = matches!(build.status, BuildState::Ready | BuildState::Error);
     json!({
         "buildID": build.id,
         "status": build.status.as_str(),
@@ -49,10 +49,10 @@ pub(super) fn build(build: &BuildRecord) -> Value {
     })
 }
 
-pub(super) fn log_entry(entry: &LogEntry) -> Value {
+pub(super) fn log_entry(entry: &LogLine) -> Value {
     let mut view = json!({"timestamp": rfc3339(entry.time), "level": entry.level.as_str(), "message": entry.message});
-    if let Some(step) = entry.fields.get(STEP) {
-        view[STEP] = step.as_str().into();
+    if let Some(step) = entry.fields.get(STEP_FIELD) {
+        view[STEP_FIELD] = step.as_str().into();
     }
     view
 }

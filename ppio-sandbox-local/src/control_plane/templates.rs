@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::template_views;
-use crate::api_error::ApiError;
-use crate::parameters::{Parameters, PathParameters};
+use crate::api::ApiError;
+use crate::api::{Parameters, PathParameters};
 use crate::shared::Shared;
-use crate::template::{BuildStatus, StoreError, TemplateRecord};
+use crate::template::{BuildState, StoreError, TemplateRecord};
 
 const MAX_BUILDS: usize = 100;
 
@@ -35,12 +35,12 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Json<Vec<Value>> {
     let records = shared.templates.list();
-    // A template without a finished build is of no use to anybody yet.
+    // A template without a finished build cannot be used yet.
     let ready = records.iter().filter(|record| {
         record
             .builds
             .iter()
-            .any(|build| build.status == BuildStatus::Ready)
+            .any(|build| build.status == BuildState::Ready)
     });
     Json(
         ready

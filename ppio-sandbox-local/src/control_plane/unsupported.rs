@@ -1,4 +1,4 @@
-//! What the cloud does and one machine cannot: told plainly instead of pretended.
+//! Routes of the cloud that one machine does not support, answered with status 501.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
 
-use crate::api_error::ApiError;
+use crate::api::ApiError;
 use crate::shared::Shared;
 
-pub(super) fn locally(what: &str) -> ApiError {
+pub(super) fn not_supported(what: &str) -> ApiError {
     ApiError::new(
         StatusCode::NOT_IMPLEMENTED,
         format!(
@@ -40,6 +40,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         ("/secrets/{*rest}", "stored secrets"),
     ];
     ROUTES.iter().fold(Router::new(), |router, (path, what)| {
-        router.route(path, any(move || async move { locally(what) }))
+        router.route(path, any(move || async move { not_supported(what) }))
     })
 }

@@ -11,8 +11,8 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::templates::find;
-use crate::api_error::ApiError;
-use crate::parameters::PathParameters;
+use crate::api::ApiError;
+use crate::api::PathParameters;
 use crate::shared::Shared;
 use crate::template::{UploadError, archive_path, is_hash};
 
@@ -37,11 +37,11 @@ pub(super) async fn link(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// Where the caller reaches us, which may be the name of a tunnel or of a proxy that says so.
+/// The origin under which the caller reaches the platform, also through a tunnel or a proxy.
 fn origin(headers: &HeaderMap, scheme: &Scheme, address: SocketAddr) -> String {
     let header = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?;
-        // Every proxy on the way adds its own; the first is what the caller sees.
+        // Every proxy on the way appends a value; the first is the one that the caller used.
         value.split(',').next().map(str::trim)
     };
     let scheme = header("x-forwarded-proto")
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_where_the_caller_comes_from() {
+    fn links_have_the_origin_of_the_caller() {
         let address = "127.0.0.1:3000".parse().unwrap();
         for (headers, scheme, expected) in [
             (&[][..], Scheme::HTTP, "http://127.0.0.1:3000"),

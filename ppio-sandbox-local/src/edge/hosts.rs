@@ -1,15 +1,13 @@
-//! The host names under which the platform is reached, and the pages that may call it.
+//! The host names that the platform answers for, and the pages that may call it.
 //!
 //! A page on the internet can make a browser call loopback, under a name of its own that resolves
 //! to 127.0.0.1 (DNS rebinding) or across origins. Both show in `Host` and `Origin`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use axum::http::uri::Uri;
 
-use axum::http::uri::{Authority, Uri};
+use crate::host_name::{from_host, is_loopback, normalized};
 
-use super::target::from_host;
-
-/// Which host names are answered.
+/// The host names that the platform answers for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
     /// Names beside those of loopback, in lower case.
@@ -49,34 +47,5 @@ impl Hosts {
     fn is_own(&self, host: &str) -> bool {
         let host = normalized(host);
         is_loopback(&host) || self.allowed.contains(&host)
-    }
-}
-
-/// The host of a `Host` header; `None` when the header holds something else.
-pub(super) fn host_of(header: &str) -> Option<Authority> {
-    let authority: Authority = header.parse().ok()?;
-    let is_plain = !authority.as_str().contains(['@', ',']) && !authority.host().is_empty();
-    is_plain.then_some(authority)
-}
-
-pub(super) fn normalized(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// Names below `localhost` are loopback by RFC 6761.
-pub(super) fn is_loopback(host: &str) -> bool {
-    if host == "localhost" || host.ends_with(".localhost") {
-        return true;
-    }
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    match address {
-        Some(address) => address
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => host
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback()),
     }
 }

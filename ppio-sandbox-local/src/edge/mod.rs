@@ -1,15 +1,8 @@
-//! The front door: which requests are for the control plane, which for the daemon of a sandbox,
-//! and which for a port of a sandbox.
+//! Routes each request to the control plane, to the daemon of a sandbox, or to a port of a sandbox.
 
-mod dial;
+mod destination;
 mod hosts;
-mod listener_table;
-mod port_conflict;
-mod port_owner;
-mod proxy;
 mod request_checks;
-mod sock_diag;
-mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +10,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use tower::ServiceExt as _;
 
-use crate::api_error::ApiError;
+use self::destination::Destination;
+use crate::api::ApiError;
 use crate::envd;
-use crate::sandbox::Phase;
+use crate::proxy::{self, unavailable};
+use crate::sandbox::SandboxPhase;
 use crate::shared::Shared;
-use target::Target;
 
 pub(crate) use hosts::Hosts;
 
@@ -63,14 +55,16 @@ impl Edge {
 
     async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
         request_checks::check(&mut request, &self.hosts)?;
-        let target = Target::of(&request, &self.shared.sandboxes)?;
-        // What listens on other ports of a sandbox decides for itself which pages may call it.
+        let target = Destination::of(&request, &self.shared.sandboxes)?;
+        // A server in a sandbox decides itself which pages may call it.
         if target.is_platform() {
             request_checks::check_page(&request, &self.hosts)?;
         }
         Ok(match target {
-            Target::ControlPlane => infallible(self.control_plane.clone().oneshot(request).await),
-            Target::Sandbox { id, port } => self.answer_in_sandbox(&id, port, request).await,
+            Destination::ControlPlane => {
+                infallible(self.control_plane.clone().oneshot(request).await)
+            }
+            Destination::Sandbox { id, port } => self.answer_in_sandbox(&id, port, request).await,
         })
     }
 
@@ -82,7 +76,7 @@ impl Edge {
                 "the sandbox was not found: it was killed, or its time is over",
             );
         };
-        if sandbox.life().phase == Phase::Paused {
+        if sandbox.lifetime().phase == SandboxPhase::Paused {
             if !sandbox.auto_resume {
                 return unavailable(
                     id,
@@ -92,7 +86,7 @@ impl Edge {
             }
             let timeout = Duration::from_secs(sandbox.timeout_seconds);
             if let Err(error) = sandbox.resume(timeout, None).await
-                && sandbox.life().phase != Phase::Running
+                && sandbox.lifetime().phase != SandboxPhase::Running
             {
                 return unavailable(
                     id,
@@ -105,7 +99,7 @@ impl Edge {
             request.extensions_mut().insert(Arc::clone(&sandbox));
             return infallible(self.envd.clone().oneshot(request).await);
         }
-        proxy::forward(&sandbox, port, request, &self.shared).await
+        proxy::to_sandbox(&sandbox, port, request, &self.shared).await
     }
 }
 
@@ -114,25 +108,4 @@ fn infallible(result: Result<Response, std::convert::Infallible>) -> Response {
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// 502 is what clients take for "the sandbox is not running".
-fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Unavailable<'a> {
-        code: u16,
-        message: &'a str,
-        sandbox_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
-    }
-    let status = StatusCode::BAD_GATEWAY;
-    let body = Unavailable {
-        code: status.as_u16(),
-        message,
-        sandbox_id: id,
-        port,
-    };
-    (status, axum::Json(body)).into_response()
 }

@@ -1,13 +1,14 @@
-//! What every request must satisfy before it is routed.
+//! Checks every request before it is routed.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 
-use super::hosts::{Hosts, host_of};
-use crate::api_error::ApiError;
+use super::hosts::Hosts;
+use crate::api::ApiError;
+use crate::host_name::host_of;
 
-/// Refuses a request whose end or host can be read in two ways, and one for a foreign host.
-/// Afterwards `Host` names the host that the request is for.
+/// Refuses a request with an ambiguous length or host, or for a foreign host, and sets its `Host`
+/// header to the host that it is for.
 pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
     check_framing(request)?;
     let host = host(request)?;

@@ -1,4 +1,4 @@
-//! Who may call the daemon, and as which user of the sandbox.
+//! Access to the daemon, and the user of the sandbox that a call runs as.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,14 +13,14 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::connect::{Code, ConnectError};
-use crate::api_error::ApiError;
+use super::connect::{ConnectCode, ConnectError};
+use crate::api::ApiError;
 use crate::clock::unix_seconds;
-use crate::key::constant_time_eq;
-use crate::sandbox::Sandbox;
+use crate::identity::constant_time_eq;
+use crate::sandbox::LocalSandbox;
 
 pub(super) async fn require_token(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn require_token(
     if is_file {
         ApiError::new(StatusCode::UNAUTHORIZED, message).into_response()
     } else {
-        ConnectError::new(Code::Unauthenticated, message).into_response()
+        ConnectError::new(ConnectCode::Unauthenticated, message).into_response()
     }
 }
 
@@ -58,7 +58,7 @@ struct SignedLink {
     signature_expiration: Option<u64>,
 }
 
-/// Checks the signature of a link to one file, which stands for the token.
+/// Checks the signature of a link to one file, which replaces the access token.
 fn signed(uri: &Uri, method: &str, token: &str) -> Result<bool, ApiError> {
     let Ok(link) = serde_urlencoded::from_str::<SignedLink>(uri.query().unwrap_or_default()) else {
         return Ok(false);
@@ -66,7 +66,7 @@ fn signed(uri: &Uri, method: &str, token: &str) -> Result<bool, ApiError> {
     let Some(signature) = link.signature else {
         return Ok(false);
     };
-    // What is signed joins its parts with `:`, so that one text could be two links.
+    // The signed text joins its parts with `:`, so one text could be two links.
     if link.path.contains(':') || link.username.contains(':') {
         return Err(ApiError::bad_request(
             "the path and the user of a signed link cannot contain `:`: send the access token instead",

@@ -20,7 +20,7 @@ const ENVELOPE_HEADER: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Code {
+pub(super) enum ConnectCode {
     InvalidArgument,
     NotFound,
     AlreadyExists,
@@ -35,7 +35,7 @@ pub(super) enum Code {
     UnsupportedMediaType,
 }
 
-impl Code {
+impl ConnectCode {
     fn status(self) -> StatusCode {
         match self {
             Self::InvalidArgument | Self::FailedPrecondition => StatusCode::BAD_REQUEST,
@@ -54,12 +54,12 @@ impl Code {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ConnectError {
-    pub(super) code: Code,
+    pub(super) code: ConnectCode,
     pub(super) message: String,
 }
 
 impl ConnectError {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: ConnectCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -67,11 +67,11 @@ impl ConnectError {
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self::new(Code::InvalidArgument, message)
+        Self::new(ConnectCode::InvalidArgument, message)
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(Code::NotFound, message)
+        Self::new(ConnectCode::NotFound, message)
     }
 }
 
@@ -82,13 +82,13 @@ impl IntoResponse for ConnectError {
 }
 
 /// A request of either kind, its message not yet parsed.
-pub(super) struct Call {
+pub(super) struct ConnectCall {
     headers: HeaderMap,
     message: Bytes,
     streaming: bool,
 }
 
-impl Call {
+impl ConnectCall {
     /// Checks the framing that the content type names.
     fn read(headers: HeaderMap, body: Bytes) -> Result<Self, ConnectError> {
         let content_type = headers
@@ -108,7 +108,7 @@ impl Call {
                 streaming: true,
             }),
             other => Err(ConnectError::new(
-                Code::UnsupportedMediaType,
+                ConnectCode::UnsupportedMediaType,
                 format!(
                     "content type {other:?} is not application/json or application/connect+json"
                 ),
@@ -134,14 +134,14 @@ impl Call {
             .map_err(|error| ConnectError::invalid(format!("invalid message: {error}")))
     }
 
-    /// How long the caller is ready to wait, `None` for as long as it takes.
+    /// The timeout of the call; `None` for no timeout.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.number("connect-timeout-ms")
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis)
     }
 
-    /// How often a quiet stream shows that it lives.
+    /// The interval of keepalive messages on a quiet stream.
     pub(super) fn keepalive(&self) -> Duration {
         let seconds = self
             .number("keepalive-ping-interval")
@@ -154,7 +154,7 @@ impl Call {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Call {
+impl<S: Send + Sync> FromRequest<S> for ConnectCall {
     type Rejection = ConnectError;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, ConnectError> {
@@ -163,9 +163,9 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             .await
             .map_err(|rejection| {
                 let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    Code::ResourceExhausted
+                    ConnectCode::ResourceExhausted
                 } else {
-                    Code::InvalidArgument
+                    ConnectCode::InvalidArgument
                 };
                 ConnectError::new(code, rejection.body_text())
             })?;
@@ -181,7 +181,7 @@ fn open_envelope(body: &Bytes) -> Result<Bytes, ConnectError> {
     }
     if body[0] & COMPRESSED != 0 {
         return Err(ConnectError::new(
-            Code::Unimplemented,
+            ConnectCode::Unimplemented,
             "compressed messages are not supported",
         ));
     }
@@ -216,14 +216,14 @@ pub(super) fn end_of_stream(error: Option<&ConnectError>) -> Bytes {
     )
 }
 
-/// An answer that goes out piece by piece.
+/// A streamed response.
 pub(super) fn stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()
 }
 
-/// An error in the form that the kind of the call demands: a stream tells it at its end.
+/// An error response; a stream carries the error in its last message.
 pub(super) fn refuse(streaming: bool, error: ConnectError) -> Response {
     if !streaming {
         return error.into_response();
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envelopes_open_as_they_were_closed() {
+    fn envelopes_round_trip() {
         let closed = message(&json!({"path": "/tmp"}));
         assert_eq!(&open_envelope(&closed).unwrap()[..], br#"{"path":"/tmp"}"#);
         for length in 0..closed.len() {

@@ -1,4 +1,4 @@
-//! How a file of a sandbox is described to clients.
+//! Files of a sandbox: looked up, and described to clients.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::{Value, json};
 
-use super::connect::{Code, ConnectError};
+use super::access;
+use super::connect::{ConnectCall, ConnectCode, ConnectError};
 use crate::clock::rfc3339;
-use crate::confined_path::{ConfinedPath, PathError};
+use crate::files::{ConfinedPath, LastLink, PathError, confine};
+use crate::sandbox::{LocalSandbox, user_environment};
 
 /// Describes a file; a symbolic link as what it points to, with its target named.
 pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
@@ -30,7 +32,7 @@ pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
         "modifiedTime": rfc3339(metadata.modified()?),
     });
     if metadata.is_symlink() {
-        entry["symlinkTarget"] = json!(fs::read_link(path.place()?)?);
+        entry["symlinkTarget"] = json!(fs::read_link(path.host_path()?)?);
     }
     Ok(entry)
 }
@@ -61,22 +63,34 @@ fn permissions(metadata: &Metadata) -> String {
     std::iter::once(kind).chain(bits).collect()
 }
 
+/// Maps a path that a call names, relative to the home of its user.
+pub(super) fn locate(
+    sandbox: &LocalSandbox,
+    call: &ConnectCall,
+    path: &str,
+    last: LastLink,
+) -> Result<ConfinedPath, ConnectError> {
+    let user = user_environment(&access::user(call.headers()));
+    let home = user.get("HOME").map_or("/", String::as_str);
+    confine(&sandbox.sandbox_processes.root(), home, path, last).map_err(|error| path_error(&error))
+}
+
 pub(super) fn path_error(error: &PathError) -> ConnectError {
     ConnectError::invalid(error.to_string())
 }
 
 pub(super) fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ConnectError {
     let code = match error.kind() {
-        io::ErrorKind::NotFound => Code::NotFound,
-        io::ErrorKind::AlreadyExists => Code::AlreadyExists,
-        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::ResourceExhausted,
+        io::ErrorKind::NotFound => ConnectCode::NotFound,
+        io::ErrorKind::AlreadyExists => ConnectCode::AlreadyExists,
+        io::ErrorKind::PermissionDenied => ConnectCode::PermissionDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ConnectCode::ResourceExhausted,
         io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory
         | io::ErrorKind::DirectoryNotEmpty
         | io::ErrorKind::InvalidInput
-        | io::ErrorKind::InvalidFilename => Code::InvalidArgument,
-        _ => Code::Internal,
+        | io::ErrorKind::InvalidFilename => ConnectCode::InvalidArgument,
+        _ => ConnectCode::Internal,
     };
     ConnectError::new(
         code,

@@ -1,4 +1,4 @@
-//! Files in and out of a sandbox.
+//! Uploads to and downloads from a sandbox.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::api_error::ApiError;
-use crate::confined_path::{ConfinedPath, LastLink, PathError, confine};
+use crate::api::ApiError;
+use crate::api::Parameters;
+use crate::files::{ConfinedPath, LastLink, PathError, confine};
 use crate::identity;
-use crate::isolation;
-use crate::parameters::Parameters;
-use crate::sandbox::{Sandbox, user_environment};
+use crate::processes;
+use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
-const CHUNK: usize = 64 * 1024;
-/// Unpacked at once: gzip makes up to a thousand times as much of it.
+const READ_CHUNK: usize = 64 * 1024;
+/// Compressed bytes that are unpacked at once, which become up to a thousand times as many.
 const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +36,7 @@ pub(super) struct FileQuery {
 }
 
 pub(super) async fn download(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     Parameters(query): Parameters<FileQuery>,
 ) -> Result<Response, ApiError> {
     let path = query
@@ -58,21 +58,21 @@ pub(super) async fn download(
             path.inside.display()
         )));
     }
-    // A program may cut the file short meanwhile; what fits one chunk is answered as it was read.
-    let mut first = Vec::with_capacity(CHUNK);
+    // A program may truncate the file meanwhile; a file of one chunk is answered as it was read.
+    let mut first = Vec::with_capacity(READ_CHUNK);
     let mut file = file.take(metadata.len());
     (&mut file)
-        .take(CHUNK as u64)
+        .take(READ_CHUNK as u64)
         .read_to_end(&mut first)
         .await
         .map_err(failed)?;
-    let length = if first.len() < CHUNK {
+    let length = if first.len() < READ_CHUNK {
         first.len() as u64
     } else {
         metadata.len()
     };
     let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; READ_CHUNK];
         let count = file.read(&mut buffer).await?;
         buffer.truncate(count);
         Ok::<_, io::Error>((count > 0).then(|| (Bytes::from(buffer), file)))
@@ -89,7 +89,7 @@ pub(super) async fn download(
 }
 
 pub(super) async fn upload(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     Parameters(query): Parameters<FileQuery>,
     request: Request,
 ) -> Result<Json<Vec<Value>>, ApiError> {
@@ -116,7 +116,7 @@ pub(super) async fn upload(
 }
 
 async fn upload_form(
-    sandbox: &Arc<Sandbox>,
+    sandbox: &Arc<LocalSandbox>,
     query: &FileQuery,
     request: Request,
 ) -> Result<Json<Vec<Value>>, ApiError> {
@@ -141,7 +141,7 @@ async fn upload_form(
         if field.name() != Some("file") {
             continue;
         }
-        // With several files each carries its own path as its file name.
+        // With several files, the file name of each is its path.
         let name = field.file_name().map(str::to_owned);
         let path = query
             .path
@@ -163,7 +163,7 @@ async fn upload_form(
     Ok(Json(answers))
 }
 
-/// Writes aside and renames, so that a reader never sees half a file.
+/// Writes a temporary file and renames it, so that a reader never sees a part of the file.
 async fn store(
     path: &ConfinedPath,
     chunks: impl Stream<Item = io::Result<Bytes>>,
@@ -178,14 +178,19 @@ async fn store(
         target.make_parents()?;
         let aside = target.beside(&format!(".upload-{}", identity::short_id('u')))?;
         let file = aside.create()?;
-        Ok((target, Aside(aside), tokio::fs::File::from_std(file)))
+        Ok((
+            target,
+            TemporaryUpload(aside),
+            tokio::fs::File::from_std(file),
+        ))
     });
     let (target, aside, mut file) = opened.await.map_err(failed)?;
     let mut unpacking = gzip.then(Unpacking::default);
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk
-            .map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
+        let chunk = chunk.map_err(|error| {
+            ApiError::bad_request(format!("the upload was interrupted: {error}"))
+        })?;
         match &mut unpacking {
             None => file.write_all(&chunk).await.map_err(failed)?,
             Some(unpacking) => {
@@ -203,22 +208,22 @@ async fn store(
     file.flush().await.map_err(failed)?;
     let file = file.into_std().await;
     let placed = blocking(move || {
-        // What stood there keeps its permissions, a script stays executable.
+        // The permissions of a replaced file are kept: a script stays executable.
         if let Ok(old) = target.metadata()
             && old.is_file()
         {
             file.set_permissions(old.permissions())?;
         }
         drop(file);
-        std::fs::rename(aside.0.place()?, target.place()?)?;
-        // It may be a program that the caller runs next.
-        isolation::settle();
+        std::fs::rename(aside.0.host_path()?, target.host_path()?)?;
+        // The caller may run the file next.
+        processes::wait_for_starts();
         Ok(())
     });
     placed.await.map_err(failed)
 }
 
-/// Runs calls of the file system, which may block for as long as the disk likes.
+/// Runs file system calls, which may block.
 async fn blocking<T: Send + 'static>(
     calls: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -227,16 +232,16 @@ async fn blocking<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-/// A file that is removed unless it was renamed away.
-struct Aside(ConfinedPath);
+/// A temporary file, removed when dropped unless it was renamed.
+struct TemporaryUpload(ConfinedPath);
 
-impl Drop for Aside {
+impl Drop for TemporaryUpload {
     fn drop(&mut self) {
-        let _ = self.0.place().and_then(std::fs::remove_file);
+        let _ = self.0.host_path().and_then(std::fs::remove_file);
     }
 }
 
-/// A compressed upload on its way to a file.
+/// Decompresses an upload.
 struct Unpacking {
     decoder: GzDecoder<Vec<u8>>,
     packed: u64,
@@ -306,8 +311,12 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-async fn locate(sandbox: &Arc<Sandbox>, user: &str, path: &str) -> Result<ConfinedPath, ApiError> {
-    let root = sandbox.enclosure.root();
+async fn locate(
+    sandbox: &Arc<LocalSandbox>,
+    user: &str,
+    path: &str,
+) -> Result<ConfinedPath, ApiError> {
+    let root = sandbox.sandbox_processes.root();
     let environment = user_environment(user);
     let home = environment
         .get("HOME")
@@ -318,7 +327,7 @@ async fn locate(sandbox: &Arc<Sandbox>, user: &str, path: &str) -> Result<Confin
         tokio::task::spawn_blocking(move || confine(&root, &home, &path, LastLink::Follow));
     match located.await {
         Ok(located) => located.map_err(|error: PathError| ApiError::bad_request(error.to_string())),
-        Err(_) => Err(ApiError::internal("the call was cut off")),
+        Err(_) => Err(ApiError::internal("the call was interrupted")),
     }
 }
 

@@ -11,12 +11,12 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, Call, Code, ConnectError};
-use super::entry::{describe, io_error, path_error};
-use super::{access, watch};
-use crate::confined_path::{ConfinedPath, LastLink, OpenDirectory, confine};
-use crate::parameters::PathParameters;
-use crate::sandbox::{Sandbox, user_environment};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
+use super::entry::{describe, io_error, locate};
+use super::watch;
+use crate::api::PathParameters;
+use crate::files::{ConfinedPath, LastLink, OpenDirectory};
+use crate::sandbox::LocalSandbox;
 
 /// Of one listing.
 const MAX_ENTRIES: usize = 100_000;
@@ -44,40 +44,28 @@ struct ListRequest {
 }
 
 pub(super) async fn call(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     PathParameters(method): PathParameters<String>,
-    call: Call,
+    call: ConnectCall,
 ) -> Response {
     let streaming = call.is_streaming();
     if method == "WatchDir" {
         return watch::stream(&sandbox, &call)
             .unwrap_or_else(|error| connect::refuse(streaming, error));
     }
-    // File system calls may block for as long as the disk likes.
+    // File system calls may block.
     let answer = tokio::task::spawn_blocking(move || unary(&sandbox, &method, &call)).await;
     match answer {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(error)) => connect::refuse(streaming, error),
         Err(_) => connect::refuse(
             streaming,
-            ConnectError::new(Code::Internal, "the call was cut off"),
+            ConnectError::new(ConnectCode::Internal, "the call was interrupted"),
         ),
     }
 }
 
-/// Maps a path that a call names, relative to the home of its user.
-pub(super) fn locate(
-    sandbox: &Sandbox,
-    call: &Call,
-    path: &str,
-    last: LastLink,
-) -> Result<ConfinedPath, ConnectError> {
-    let user = user_environment(&access::user(call.headers()));
-    let home = user.get("HOME").map_or("/", String::as_str);
-    confine(&sandbox.enclosure.root(), home, path, last).map_err(|error| path_error(&error))
-}
-
-fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Value, ConnectError> {
     match method {
         "Stat" => {
             let path = locate(
@@ -115,17 +103,17 @@ fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectE
         "GetWatcherEvents" => watch::fetch(sandbox, call),
         "RemoveWatcher" => watch::remove(sandbox, call),
         other => Err(ConnectError::new(
-            Code::Unimplemented,
-            format!("there is no filesystem.Filesystem/{other}"),
+            ConnectCode::Unimplemented,
+            format!("unknown method filesystem.Filesystem/{other}"),
         )),
     }
 }
 
-fn list(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+fn list(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: ListRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let mut entries = Vec::new();
-    // Proto3 leaves zero out; a listing of no level would be none.
+    // Proto3 leaves out zero, which stands for one level.
     OpenDirectory::open(&path)
         .and_then(|directory| collect(&directory, 1, request.depth.max(1), &mut entries))
         .map_err(|error| io_error("list", &path, &error))?;
@@ -156,7 +144,7 @@ fn collect(
             Err(error) => return Err(error),
         }
         if level < depth && path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            // Since then it may have become something else, or nothing.
+            // It may have been replaced or removed since.
             if let Ok(below) = OpenDirectory::open(&path) {
                 collect(&below, level + 1, depth, entries)?;
             }
@@ -170,14 +158,14 @@ fn make_directory(path: &mut ConfinedPath) -> io::Result<Value> {
     Ok(json!({ "entry": describe(path)? }))
 }
 
-fn rename(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+fn rename(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: MoveRequest = call.message()?;
     let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
     let mut destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
     let mut moved = || {
         source.metadata()?;
         destination.make_parents()?;
-        fs::rename(source.place()?, destination.place()?)?;
+        fs::rename(source.host_path()?, destination.host_path()?)?;
         describe(&destination)
     };
     moved()
@@ -189,12 +177,12 @@ fn remove(path: &ConfinedPath) -> io::Result<()> {
     if path.inside == FilePath::new("/") {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the root directory stays",
+            "the root directory cannot be removed",
         ));
     }
     if path.metadata()?.is_dir() {
-        fs::remove_dir_all(path.place()?)
+        fs::remove_dir_all(path.host_path()?)
     } else {
-        fs::remove_file(path.place()?)
+        fs::remove_file(path.host_path()?)
     }
 }

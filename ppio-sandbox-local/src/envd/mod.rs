@@ -1,4 +1,4 @@
-//! The daemon inside a sandbox, as clients see it: files, processes, directories.
+//! The daemon of a sandbox: files, processes and directories. Clients of E2B call it *envd*.
 
 mod access;
 mod connect;
@@ -6,6 +6,7 @@ mod entry;
 mod file_transfer;
 mod filesystem;
 mod process;
+mod process_selector;
 mod process_stream;
 mod watch;
 
@@ -15,9 +16,9 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
-use crate::api_error::ApiError;
+use crate::api::ApiError;
 
-/// The port at which clients find the daemon.
+/// The port of the daemon in each sandbox.
 pub(crate) const PORT: u16 = 49983;
 /// A message of the process or filesystem service.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;

@@ -11,21 +11,11 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, Call, Code, ConnectError};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
+use super::process_selector::{Pty, SelectedProcess, Selector, find};
 use super::process_stream;
-use crate::parameters::PathParameters;
-use crate::sandbox::{Process, Sandbox};
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Selector {
-    pid: Option<u32>,
-    tag: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Selected {
-    pub(super) process: Selector,
-}
+use crate::api::PathParameters;
+use crate::sandbox::LocalSandbox;
 
 #[derive(Debug, Deserialize)]
 struct SignalRequest {
@@ -36,11 +26,11 @@ struct SignalRequest {
 #[derive(Debug, Deserialize)]
 struct InputRequest {
     process: Selector,
-    input: Input,
+    input: ProcessInput,
 }
 
 #[derive(Debug, Deserialize)]
-struct Input {
+struct ProcessInput {
     #[serde(alias = "pty")]
     stdin: String,
 }
@@ -51,21 +41,10 @@ struct UpdateRequest {
     pty: Option<Pty>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Pty {
-    pub(super) size: Option<Size>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Size {
-    pub(super) cols: u16,
-    pub(super) rows: u16,
-}
-
 pub(super) async fn call(
-    Extension(sandbox): Extension<Arc<Sandbox>>,
+    Extension(sandbox): Extension<Arc<LocalSandbox>>,
     PathParameters(method): PathParameters<String>,
-    call: Call,
+    call: ConnectCall,
 ) -> Response {
     let streaming = call.is_streaming();
     let answer = match method.as_str() {
@@ -78,7 +57,11 @@ pub(super) async fn call(
     answer.unwrap_or_else(|error| connect::refuse(streaming, error))
 }
 
-async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, ConnectError> {
+async fn unary(
+    sandbox: &LocalSandbox,
+    method: &str,
+    call: &ConnectCall,
+) -> Result<Value, ConnectError> {
     match method {
         "List" => return Ok(list(sandbox)),
         "SendSignal" => {
@@ -87,7 +70,7 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
             find(sandbox, &request.process)?
                 .signal(signal)
                 .map_err(|error| {
-                    ConnectError::new(Code::Internal, format!("failed to signal: {error}"))
+                    ConnectError::new(ConnectCode::Internal, format!("failed to signal: {error}"))
                 })?;
         }
         "SendInput" => {
@@ -100,13 +83,13 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
                 .await
                 .map_err(|error| {
                     ConnectError::new(
-                        Code::FailedPrecondition,
+                        ConnectCode::FailedPrecondition,
                         format!("failed to write to the process: {error}"),
                     )
                 })?;
         }
         "CloseStdin" => {
-            let request: Selected = call.message()?;
+            let request: SelectedProcess = call.message()?;
             find(sandbox, &request.process)?.close_input().await;
         }
         "Update" => {
@@ -115,26 +98,26 @@ async fn unary(sandbox: &Sandbox, method: &str, call: &Call) -> Result<Value, Co
             if let Some(size) = request.pty.and_then(|pty| pty.size) {
                 let terminal = process.terminal.as_ref().ok_or_else(|| {
                     ConnectError::new(
-                        Code::FailedPrecondition,
+                        ConnectCode::FailedPrecondition,
                         "the process has no terminal to resize",
                     )
                 })?;
                 terminal.resize(size.cols, size.rows).map_err(|error| {
-                    ConnectError::new(Code::Internal, format!("failed to resize: {error}"))
+                    ConnectError::new(ConnectCode::Internal, format!("failed to resize: {error}"))
                 })?;
             }
         }
         other => {
             return Err(ConnectError::new(
-                Code::Unimplemented,
-                format!("there is no process.Process/{other}"),
+                ConnectCode::Unimplemented,
+                format!("unknown method process.Process/{other}"),
             ));
         }
     }
     Ok(json!({}))
 }
 
-fn list(sandbox: &Sandbox) -> Value {
+fn list(sandbox: &LocalSandbox) -> Value {
     let processes: Vec<_> = sandbox
         .processes
         .list()
@@ -148,20 +131,6 @@ fn list(sandbox: &Sandbox) -> Value {
         })
         .collect();
     json!({ "processes": processes })
-}
-
-pub(super) fn find(sandbox: &Sandbox, selector: &Selector) -> Result<Arc<Process>, ConnectError> {
-    match (selector.pid, &selector.tag) {
-        (Some(pid), _) => sandbox
-            .processes
-            .by_pid(pid)
-            .ok_or_else(|| ConnectError::not_found(format!("process with pid {pid} not found"))),
-        (None, Some(tag)) => sandbox
-            .processes
-            .by_tag(tag)
-            .ok_or_else(|| ConnectError::not_found(format!("process with tag {tag} not found"))),
-        (None, None) => Err(ConnectError::invalid("a process is named by pid or by tag")),
-    }
 }
 
 /// Proto3 JSON writes an enum by name or by number.

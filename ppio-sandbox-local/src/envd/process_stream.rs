@@ -1,4 +1,4 @@
-//! The streams of the process service: what a process prints, until it ends.
+//! The streams of the process service: the output of a process, until it ends.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,14 +16,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::access;
-use super::connect::{self, Call, Code, ConnectError};
-use super::process::{Pty, Selected, find};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
+use super::process_selector::{Pty, SelectedProcess, find};
 use crate::sandbox::{
-    Process, ProcessConfig, ProcessEvent, Sandbox, StartError, Streams, Terminal,
+    LocalSandbox, OutputEvent, Process, ProcessConfig, ProcessStartError, PseudoTerminal,
+    StandardStreams,
 };
 
 #[derive(Debug, Deserialize)]
-struct StartRequest {
+struct StartProcessRequest {
     process: ProcessConfig,
     pty: Option<Pty>,
     tag: Option<String>,
@@ -31,21 +32,21 @@ struct StartRequest {
 }
 
 /// Starts a process and streams it. The process outlives the stream.
-pub(super) fn start(sandbox: &Sandbox, call: &Call) -> Result<Response, ConnectError> {
-    let request: StartRequest = call.message()?;
+pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Response, ConnectError> {
+    let request: StartProcessRequest = call.message()?;
     let streams = match request.pty {
-        None => Streams::Pipes {
+        None => StandardStreams::Pipes {
             stdin: request.stdin.unwrap_or(true),
         },
         Some(pty) => {
             let (columns, rows) = pty.size.map_or((80, 24), |size| (size.cols, size.rows));
-            let terminal = Terminal::open(columns, rows).map_err(|error| {
+            let terminal = PseudoTerminal::open(columns, rows).map_err(|error| {
                 ConnectError::new(
-                    Code::Internal,
+                    ConnectCode::Internal,
                     format!("failed to open a terminal: {error}"),
                 )
             })?;
-            Streams::Terminal(terminal)
+            StandardStreams::Terminal(terminal)
         }
     };
     let user = access::user(call.headers());
@@ -53,10 +54,12 @@ pub(super) fn start(sandbox: &Sandbox, call: &Call) -> Result<Response, ConnectE
         .start_process(request.process, &user, request.tag, streams)
         .map_err(|error| {
             let code = match &error {
-                StartError::NoCommand | StartError::Malformed => Code::InvalidArgument,
-                StartError::TooMany => Code::ResourceExhausted,
-                // What was asked for cannot be run, or not from where it should be.
-                StartError::Spawn(source)
+                ProcessStartError::NoCommand | ProcessStartError::Malformed => {
+                    ConnectCode::InvalidArgument
+                }
+                ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
+                // The program cannot be run, or not in the directory of the request.
+                ProcessStartError::Spawn(source)
                     if matches!(
                         source.kind(),
                         io::ErrorKind::ArgumentListTooLong
@@ -65,26 +68,33 @@ pub(super) fn start(sandbox: &Sandbox, call: &Call) -> Result<Response, ConnectE
                             | io::ErrorKind::PermissionDenied
                     ) =>
                 {
-                    Code::InvalidArgument
+                    ConnectCode::InvalidArgument
                 }
-                StartError::Spawn(_) => Code::Internal,
+                ProcessStartError::Spawn(_) => ConnectCode::Internal,
             };
             ConnectError::new(code, error.to_string())
         })?;
     Ok(follow(&process, events, call))
 }
 
-/// Streams a process that runs already, from now on.
-pub(super) async fn connect(sandbox: &Sandbox, call: &Call) -> Result<Response, ConnectError> {
-    let request: Selected = call.message()?;
+/// Streams the output of a running process from now on.
+pub(super) async fn connect(
+    sandbox: &LocalSandbox,
+    call: &ConnectCall,
+) -> Result<Response, ConnectError> {
+    let request: SelectedProcess = call.message()?;
     let process = find(sandbox, &request.process)?;
     let events = process.listen().await;
     Ok(follow(&process, events, call))
 }
 
-fn follow(process: &Arc<Process>, events: mpsc::Receiver<ProcessEvent>, call: &Call) -> Response {
+fn follow(
+    process: &Arc<Process>,
+    events: mpsc::Receiver<OutputEvent>,
+    call: &ConnectCall,
+) -> Response {
     let first = connect::message(&json!({"event": {"start": {"pid": process.pid}}}));
-    let follower = Follower {
+    let follower = ProcessStream {
         first: Some(first),
         events,
         keepalive: call.keepalive(),
@@ -98,18 +108,18 @@ fn follow(process: &Arc<Process>, events: mpsc::Receiver<ProcessEvent>, call: &C
     ))
 }
 
-/// Turns the events of one process into the pieces of one answer.
-struct Follower {
+/// The events of a process as messages of a response.
+struct ProcessStream {
     first: Option<Bytes>,
-    events: mpsc::Receiver<ProcessEvent>,
+    events: mpsc::Receiver<OutputEvent>,
     keepalive: Duration,
     deadline: Option<Instant>,
-    /// The process ended; what is left to say is that the stream does.
+    /// The process has ended; only the end of the stream is left to send.
     finished: bool,
     ended: bool,
 }
 
-impl Follower {
+impl ProcessStream {
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -128,12 +138,12 @@ impl Follower {
             }
         };
         let event = tokio::select! {
-            // What was printed goes out before the deadline is looked at.
+            // Output is sent before the deadline is checked.
             biased;
             event = self.events.recv() => event,
             () = deadline => {
                 self.ended = true;
-                let error = ConnectError::new(Code::DeadlineExceeded, "the call's timeout is over; the process runs on");
+                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the call's timeout has passed; the process still runs");
                 return Some(connect::end_of_stream(Some(&error)));
             }
             () = tokio::time::sleep(self.keepalive) => {
@@ -141,14 +151,14 @@ impl Follower {
             }
         };
         let event = match event {
-            Some(ProcessEvent::Data(channel, bytes)) => {
+            Some(OutputEvent::Data(channel, bytes)) => {
                 json!({"data": {channel.as_str(): STANDARD.encode(&bytes)}})
             }
-            Some(ProcessEvent::End(status)) => {
+            Some(OutputEvent::End(status)) => {
                 self.finished = true;
                 json!({ "end": end(status) })
             }
-            // It ended between being found and being listened to.
+            // It ended after it was found and before its events were subscribed to.
             None => {
                 self.ended = true;
                 return Some(connect::end_of_stream(Some(&ConnectError::not_found(

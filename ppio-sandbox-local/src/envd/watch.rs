@@ -10,11 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::connect::{self, Call, Code, ConnectError};
-use super::entry::io_error;
-use super::filesystem::locate;
-use crate::confined_path::{LastLink, OpenDirectory};
-use crate::sandbox::{ChangeKind, DirectoryChange, DirectoryWatch, Sandbox};
+use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
+use super::entry::{io_error, locate};
+use crate::files::{LastLink, OpenDirectory};
+use crate::sandbox::{DirectoryChange, DirectoryChangeKind, DirectoryWatch, LocalSandbox};
 
 #[derive(Debug, Deserialize)]
 struct WatchRequest {
@@ -29,21 +28,24 @@ struct WatcherRequest {
     watcher_id: String,
 }
 
-pub(super) fn create(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+pub(super) fn create(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let watch = start(sandbox, call)?;
     let id = sandbox.watches.add(watch).ok_or_else(|| {
-        ConnectError::new(Code::ResourceExhausted, "the sandbox has too many watchers")
+        ConnectError::new(
+            ConnectCode::ResourceExhausted,
+            "the sandbox has too many watchers",
+        )
     })?;
     Ok(json!({ "watcherId": id }))
 }
 
-pub(super) fn fetch(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+pub(super) fn fetch(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let id = call.message::<WatcherRequest>()?.watcher_id;
     let changes = sandbox.watches.fetch(&id).ok_or_else(|| unknown(&id))?;
     Ok(json!({ "events": changes.iter().map(event).collect::<Vec<_>>() }))
 }
 
-pub(super) fn remove(sandbox: &Sandbox, call: &Call) -> Result<Value, ConnectError> {
+pub(super) fn remove(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let id = call.message::<WatcherRequest>()?.watcher_id;
     if sandbox.watches.remove(&id) {
         Ok(json!({}))
@@ -56,7 +58,7 @@ fn unknown(id: &str) -> ConnectError {
     ConnectError::not_found(format!("watcher {id} not found"))
 }
 
-fn start(sandbox: &Sandbox, call: &Call) -> Result<DirectoryWatch, ConnectError> {
+fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<DirectoryWatch, ConnectError> {
     let request: WatchRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let directory = OpenDirectory::open(&path).map_err(|error| match error.kind() {
@@ -70,14 +72,17 @@ fn start(sandbox: &Sandbox, call: &Call) -> Result<DirectoryWatch, ConnectError>
     })?;
     DirectoryWatch::start(directory, request.recursive).map_err(|error| {
         ConnectError::new(
-            Code::Internal,
+            ConnectCode::Internal,
             format!("failed to watch {}: {error}", path.inside.display()),
         )
     })
 }
 
-pub(super) fn stream(sandbox: &Arc<Sandbox>, call: &Call) -> Result<Response, ConnectError> {
-    let watcher = Watcher {
+pub(super) fn stream(
+    sandbox: &Arc<LocalSandbox>,
+    call: &ConnectCall,
+) -> Result<Response, ConnectError> {
+    let watcher = WatchStream {
         watch: start(sandbox, call)?,
         keepalive: call.keepalive(),
         deadline: call.timeout().map(|timeout| Instant::now() + timeout),
@@ -90,7 +95,7 @@ pub(super) fn stream(sandbox: &Arc<Sandbox>, call: &Call) -> Result<Response, Co
     )))
 }
 
-struct Watcher {
+struct WatchStream {
     watch: DirectoryWatch,
     keepalive: Duration,
     deadline: Option<Instant>,
@@ -98,7 +103,7 @@ struct Watcher {
     ended: bool,
 }
 
-impl Watcher {
+impl WatchStream {
     async fn next(&mut self) -> Option<Bytes> {
         if self.ended {
             return None;
@@ -124,7 +129,7 @@ impl Watcher {
             }
             () = deadline => {
                 self.ended = true;
-                let error = ConnectError::new(Code::DeadlineExceeded, "the watch's timeout is over");
+                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the watch's timeout has passed");
                 Some(connect::end_of_stream(Some(&error)))
             }
             () = tokio::time::sleep(self.keepalive) => Some(connect::message(&json!({"keepalive": {}}))),
@@ -134,11 +139,11 @@ impl Watcher {
 
 fn event(change: &DirectoryChange) -> Value {
     let kind = match change.kind {
-        ChangeKind::Create => "EVENT_TYPE_CREATE",
-        ChangeKind::Write => "EVENT_TYPE_WRITE",
-        ChangeKind::Remove => "EVENT_TYPE_REMOVE",
-        ChangeKind::Rename => "EVENT_TYPE_RENAME",
-        ChangeKind::Chmod => "EVENT_TYPE_CHMOD",
+        DirectoryChangeKind::Create => "EVENT_TYPE_CREATE",
+        DirectoryChangeKind::Write => "EVENT_TYPE_WRITE",
+        DirectoryChangeKind::Remove => "EVENT_TYPE_REMOVE",
+        DirectoryChangeKind::Rename => "EVENT_TYPE_RENAME",
+        DirectoryChangeKind::Chmod => "EVENT_TYPE_CHMOD",
     };
     json!({"name": change.name, "type": kind})
 }

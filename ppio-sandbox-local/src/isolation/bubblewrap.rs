@@ -1,35 +1,37 @@
 //! Sandboxes in namespaces of their own, through `bwrap` and `nsenter`.
 //!
-//! No program runs with a right that its sandbox does not have once a file of the sandbox can be
-//! what is run. What a sandbox sees as `/` is its own, the links to the machine's `/bin` and to the
-//! loader in `/lib64` included, so the rights are gone before the first `exec` inside:
+//! A sandbox can replace any file that it sees, the links to the machine's `/bin` and to the loader
+//! in `/lib64` included. So all rights that a sandbox does not have are dropped before the first
+//! `exec` inside:
 //!
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
-//! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user. The
+//! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
+//!   The
 //!   processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter one
 //!   each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
 //!   rights by an `exec` as a user that is not root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::enclosure::Place;
-use super::programs::{self, Programs};
-use super::stand_ins::STAND_INS;
+use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture};
+use super::kind::IsolationKind;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
+use super::root::make_mount_point;
+use super::search_path::{DEFAULT_PATH, search_path};
+use super::shims::SHIMS_DIRECTORY;
 use super::system_files::SystemFiles;
-use super::{
-    DEFAULT_PATH, Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser, strays,
-};
-use crate::ownership::Owner;
-use crate::sandbox::make_place;
+use super::users::{INNER_USER, SandboxUser};
+use crate::files::Owner;
+use crate::processes::{self, SystemPrograms};
 
 /// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
 /// ([`SystemFiles`]), everything else is hidden.
@@ -38,19 +40,17 @@ const SYSTEM: &[&str] = &[
 ];
 /// Other places that `bwrap` mounts at.
 const MOUNTED: &[&str] = &["dev", "etc", "proc"];
-/// What of `/proc` tells of the machine instead of the sandbox's processes.
+/// Files of `/proc` about the machine rather than the sandbox's processes.
 const MASKED: &[&str] = &[
     "/proc/kcore",
     "/proc/keys",
     "/proc/sched_debug",
     "/proc/timer_list",
 ];
-/// The user and group of a sandbox whose platform is an ordinary user's.
-pub(crate) const INNER_USER: u32 = 1000;
-/// Reports on standard error that the namespaces stand, then lives until the platform lets go of
+/// Reports on standard error that the namespaces are set up, then waits until the platform closes
 /// the pipe.
-const INIT: &str = "echo ready >&2; read -r _";
-const START_DEADLINE: Duration = Duration::from_secs(10);
+const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
+const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
 /// What a sandbox sees as `/dev/shm` where `bwrap` cannot limit the size of one in memory.
@@ -58,44 +58,55 @@ const SHARED_DIRECTORY: &str = ".ppio/shm";
 /// The first Linux that counts processes for each user namespace by itself.
 const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 
+/// Directories of the platform that an isolation uses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directories<'a> {
+    /// The platform's home, which no sandbox sees.
+    pub(crate) home: &'a Path,
+    /// Where the sandboxes of this platform are.
+    pub(crate) run: &'a Path,
+    /// Where the copies of `/etc` are kept.
+    pub(crate) system_files: &'a Path,
+}
+
 #[derive(Debug)]
-pub(crate) struct Bubblewrap {
-    programs: Programs,
+pub(crate) struct BubblewrapIsolation {
+    programs: SystemPrograms,
     bwrap: PathBuf,
     nsenter: PathBuf,
     unshare: PathBuf,
     exposed: Vec<PathBuf>,
     home: PathBuf,
     system_files: SystemFiles,
-    /// The arguments of `bwrap` after the root directory, which are those of every sandbox.
+    /// The arguments of `bwrap` that mount what every sandbox sees.
     mounts: Vec<OsString>,
-    /// Whether this `bwrap` makes file systems in memory of a given size.
+    /// Whether this `bwrap` can limit the size of file systems in memory.
     sizes: bool,
 }
 
-impl Bubblewrap {
-    /// Finds the programs it needs, or says which one is missing.
+impl BubblewrapIsolation {
+    /// Finds the programs that it needs. An error names the one that is missing.
     pub(crate) fn new(
         exposed: &[PathBuf],
-        home: &crate::home::Home,
-        programs: Programs,
+        directories: &Directories<'_>,
+        programs: SystemPrograms,
     ) -> Result<Self, String> {
-        let bwrap = programs::find("bwrap")?;
+        let bwrap = processes::find_program("bwrap")?;
         let help = std::process::Command::new(&bwrap)
             .arg("--help")
             .env_clear()
             .output()
             .map_err(|error| format!("{} does not run: {error}", bwrap.display()))?;
         let help = String::from_utf8_lossy(&help.stdout).into_owned();
-        let system_files = SystemFiles::write(home.system_files(), exposed)
+        let system_files = SystemFiles::write(directories.system_files.to_owned(), exposed)
             .map_err(|error| format!("failed to copy files of /etc: {error}"))?;
         let mut bubblewrap = Self {
             programs,
             bwrap,
-            nsenter: programs::find("nsenter")?,
-            unshare: programs::find("unshare")?,
+            nsenter: processes::find_program("nsenter")?,
+            unshare: processes::find_program("unshare")?,
             exposed: exposed.to_vec(),
-            home: home.path().to_path_buf(),
+            home: directories.home.to_owned(),
             system_files,
             mounts: Vec::new(),
             sizes: ["--size ", "--perms "]
@@ -107,7 +118,7 @@ impl Bubblewrap {
     }
 
     fn mounts(&self) -> Vec<OsString> {
-        let mut arguments = Arguments::default();
+        let mut arguments = BwrapArguments::default();
         for name in SYSTEM {
             let path = Path::new("/").join(name);
             if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
@@ -123,12 +134,12 @@ impl Bubblewrap {
         for path in MASKED.iter().filter(|path| Path::new(path).exists()) {
             arguments.mount("--ro-bind", Path::new("/dev/null"), Path::new(path));
         }
-        // What is mounted below stays writable.
+        // Mounts below `/dev` stay writable.
         arguments.add(&["--dev", "/dev", "--remount-ro", "/dev"]);
         for path in &self.exposed {
             arguments.mount("--ro-bind", path, path);
         }
-        // The platform's key and the files of other sandboxes, where a visible directory holds them.
+        // Hides the platform's API key and the files of other sandboxes.
         let system = ["/usr", "/nix"].map(PathBuf::from);
         let mut visible = self.exposed.iter().chain(&system);
         if visible.any(|visible| self.home.starts_with(visible)) {
@@ -137,8 +148,7 @@ impl Bubblewrap {
         arguments.0
     }
 
-    /// Lays out what a template may have planted in the way of the mounts: none of their places is
-    /// a link.
+    /// Creates the mount points, and replaces links that a template has in their place.
     fn prepare(&self, root: &Path, owner: Owner) -> io::Result<()> {
         for name in SYSTEM {
             let system = Path::new("/").join(name);
@@ -146,30 +156,30 @@ impl Bubblewrap {
                 Ok(found) if found.is_symlink() => {
                     replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
                 }
-                Ok(_) => make_place(root, &system, true, owner)?,
-                // The machine has none, and programs would look there for the loader.
+                Ok(_) => make_mount_point(root, &system, true, owner)?,
+                // The machine has none; a template's own would be searched for the loader.
                 Err(_) => remove(&root.join(name))?,
             }
         }
         if !self.sizes {
-            make_place(root, Path::new(SHARED_DIRECTORY), true, owner)?;
+            make_mount_point(root, Path::new(SHARED_DIRECTORY), true, owner)?;
         }
         for name in MOUNTED {
-            make_place(root, Path::new(name), true, owner)?;
+            make_mount_point(root, Path::new(name), true, owner)?;
         }
         for path in &self.exposed {
             let is_mounted = |name: &&str| path.starts_with(Path::new("/").join(name));
             if !SYSTEM.iter().chain(MOUNTED).any(is_mounted) {
-                make_place(root, path, path.is_dir(), owner)?;
+                make_mount_point(root, path, path.is_dir(), owner)?;
             }
         }
         Ok(())
     }
 
-    fn arguments(&self, place: &Place) -> Vec<OsString> {
-        let root = place.root();
-        let mut arguments = Arguments::default();
-        programs::push(
+    fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
+        let root = launcher.root();
+        let mut arguments = BwrapArguments::default();
+        processes::push_program(
             &mut arguments.0,
             &self.bwrap,
             [
@@ -187,10 +197,10 @@ impl Bubblewrap {
             "--cap-drop",
             "ALL",
         ]);
-        match place.user() {
+        match launcher.user() {
             Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
-            // The terminals of a sandbox need a root to belong to, and its first process the right
-            // to make the inner namespace of that.
+            // Terminals of a sandbox belong to a root user, and its first process needs a
+            // capability to create the inner namespace.
             None => arguments.add(&[
                 "--unshare-user",
                 "--uid",
@@ -204,7 +214,7 @@ impl Bubblewrap {
         arguments.mount("--bind", &root, Path::new("/"));
         arguments.0.extend(self.mounts.iter().cloned());
         if self.sizes {
-            let size = match place.limits().memory_bytes {
+            let size = match launcher.limits().memory_bytes {
                 0 => SHARED_MEMORY,
                 memory => memory,
             };
@@ -218,24 +228,24 @@ impl Bubblewrap {
             );
         }
         arguments.add(&["--"]);
-        if let Some(user) = place.user() {
-            programs::push(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
-            arguments.0.extend(programs::become_user(user));
+        if let Some(user) = launcher.user() {
+            processes::push_program(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
+            arguments.0.extend(processes::unprivileged_user(user));
             arguments.add(&["--"]);
         } else {
-            programs::push(&mut arguments.0, &self.unshare, ["--user"]);
+            processes::push_program(&mut arguments.0, &self.unshare, ["--user"]);
             arguments.add(&[
                 format!("--map-user={INNER_USER}"),
                 format!("--map-group={INNER_USER}"),
                 "--".to_owned(),
             ]);
         }
-        arguments.add(&["/bin/sh", "-c", INIT]);
+        arguments.add(&["/bin/sh", "-c", INIT_SCRIPT]);
         arguments.0
     }
 }
 
-/// Puts a link to `target` in the place of whatever is at `path`.
+/// Replaces what is at `path` by a link to `target`.
 fn replace_by_link(path: &Path, target: &Path, owner: Owner) -> io::Result<()> {
     if fs::read_link(path).is_ok_and(|found| found == target) {
         return Ok(());
@@ -256,9 +266,9 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 #[derive(Default)]
-struct Arguments(Vec<OsString>);
+struct BwrapArguments(Vec<OsString>);
 
-impl Arguments {
+impl BwrapArguments {
     fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
         self.0.extend(
             arguments
@@ -272,12 +282,12 @@ impl Arguments {
     }
 }
 
-impl Isolation for Bubblewrap {
+impl Isolation for BubblewrapIsolation {
     fn kind(&self) -> IsolationKind {
         IsolationKind::Bubblewrap
     }
 
-    fn programs(&self) -> &Programs {
+    fn programs(&self) -> &SystemPrograms {
         &self.programs
     }
 
@@ -285,28 +295,28 @@ impl Isolation for Bubblewrap {
         user.id().is_some() || kernel() >= COUNTS_BY_NAMESPACE
     }
 
-    fn start<'a>(&'a self, place: &'a Place) -> InitFuture<'a> {
+    fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a> {
         Box::pin(async move {
             self.system_files.refresh();
-            self.prepare(&place.root(), place.owner())?;
-            let mut command = place.command(self.arguments(place), false);
+            self.prepare(&launcher.root(), launcher.owner())?;
+            let mut command = launcher.command(self.arguments(launcher), false);
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped());
-            let mut child = super::spawn(&mut command)?;
+            let mut child = processes::spawn(&mut command)?;
             let started = async {
                 let first = read_pid(&mut child).await?;
-                let joined = match place.user() {
+                let joined = match launcher.user() {
                     Some(_) => first,
-                    None => *strays::children_of(first)?
+                    None => *processes::children_of(first)?
                         .first()
-                        .ok_or_else(|| io::Error::other("the sandbox's first process is gone"))?,
+                        .ok_or_else(|| io::Error::other("the sandbox's first process has ended"))?,
                 };
-                Init::hold(first, joined)
+                Namespaces::open(first, joined)
             };
-            match tokio::time::timeout(START_DEADLINE, started).await {
-                Ok(Ok(init)) => Ok(Some((init, child))),
+            match tokio::time::timeout(BWRAP_START_TIMEOUT, started).await {
+                Ok(Ok(namespaces)) => Ok(Some((namespaces, child))),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -316,84 +326,54 @@ impl Isolation for Bubblewrap {
         })
     }
 
-    fn launch(&self, place: &Place, init: Option<&Init>, run: &Run) -> Launch {
-        let mut entering = Arguments::default();
-        if let Some(init) = init {
-            programs::push(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand {
+        let mut entering = BwrapArguments::default();
+        if let Some(namespaces) = namespaces {
+            processes::push_program(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
-            if let Some(user) = place.user() {
-                // Open files instead of a process id, which is another's once the process is gone.
+            if let Some(user) = launcher.user() {
+                // Open files, because a pid may be reused once its process is gone.
                 entering.add(&[
-                    format!("--mount={}", init.mount.path()),
-                    format!("--pid={}", init.pid.path()),
-                    format!("--ipc={}", init.ipc.path()),
-                    format!("--uts={}", init.uts.path()),
+                    format!("--mount={}", namespaces.mount.path()),
+                    format!("--pid={}", namespaces.pid.path()),
+                    format!("--ipc={}", namespaces.ipc.path()),
+                    format!("--uts={}", namespaces.uts.path()),
                     format!("--setuid={user}"),
                     format!("--setgid={user}"),
                     "--".to_owned(),
                 ]);
             } else {
                 entering.add(&[
-                    format!("--user={}", init.user.path()),
+                    format!("--user={}", namespaces.user.path()),
                     "--preserve-credentials".to_owned(),
                     "--".to_owned(),
                 ]);
                 entering.add(&[&self.nsenter]);
-                // In the outer namespace no file of the platform can be opened. Namespaces of a
-                // process that took the number of one that is gone cannot be entered from it.
+                // In the outer namespace no file of the platform can be opened. A process that got
+                // a reused pid has namespaces that cannot be entered from there.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts", "--target"]);
-                entering.add(&[init.joined.to_string(), "--".to_owned()]);
+                entering.add(&[namespaces.joined.to_string(), "--".to_owned()]);
             }
         }
         let mut variables = run.environment.clone();
         let own = variables.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-        let path = super::search_path(Path::new(STAND_INS), &self.exposed, own);
+        let path = search_path(Path::new(SHIMS_DIRECTORY), &self.exposed, own);
         variables.insert("PATH".into(), path);
         let program = std::iter::once(&run.program).chain(&run.arguments);
-        Launch {
+        HostCommand {
             entering: entering.0,
             enters_namespaces: true,
             program: program.map(OsString::from).collect(),
             variables,
             directory: PathBuf::from(&run.directory),
         }
-    }
-}
-
-/// A namespace that is held open.
-#[derive(Debug)]
-pub(crate) struct Namespace(File);
-
-impl Namespace {
-    fn open(pid: i32, name: &str) -> io::Result<Self> {
-        File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
-    }
-
-    /// Where others find it for as long as `self` lives.
-    fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
-    }
-
-    /// What it is called.
-    pub(crate) fn name(&self) -> io::Result<PathBuf> {
-        fs::read_link(self.path())
-    }
-}
-
-impl Init {
-    /// Holds the namespaces of a sandbox by its first process, and the process that others join.
-    fn hold(first: i32, joined: i32) -> io::Result<Self> {
-        Ok(Self {
-            first,
-            joined,
-            user: Namespace::open(first, "user")?,
-            mount: Namespace::open(first, "mnt")?,
-            pid: Namespace::open(first, "pid")?,
-            ipc: Namespace::open(first, "ipc")?,
-            uts: Namespace::open(first, "uts")?,
-        })
     }
 }
 
@@ -409,7 +389,7 @@ fn kernel() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Reads the process id of a sandbox's first process, and waits until its namespaces stand.
+/// Reads the process id of a sandbox's first process, and waits until its namespaces are set up.
 async fn read_pid(child: &mut tokio::process::Child) -> io::Result<i32> {
     let missing = || io::Error::other("bwrap has no standard output");
     let mut stdout = child.stdout.take().ok_or_else(missing)?;
@@ -424,7 +404,9 @@ async fn read_pid(child: &mut tokio::process::Child) -> io::Result<i32> {
             let pid = info["child-pid"]
                 .as_i64()
                 .and_then(|pid| pid.try_into().ok());
-            return pid.ok_or_else(|| io::Error::other("bwrap did not tell its process id"));
+            return pid.ok_or_else(|| {
+                io::Error::other("bwrap did not print the process id of the sandbox")
+            });
         }
         complaint.push_str(&line);
         complaint.push('\n');

@@ -1,37 +1,34 @@
-//! One cgroup (version 2) per sandbox, where this machine lets us make them.
+//! One cgroup (version 2) per sandbox, where the platform can create them.
 //!
-//! A cgroup freezes, thaws and kills everything in it at once, whatever its processes do to hide.
+//! A cgroup freezes, thaws and kills all of its processes; no process can leave it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Limits;
+use super::limits::{MAX_TASKS, SandboxLimits};
 use crate::identity;
 
-/// How long the kernel may take to freeze or to end the processes of a cgroup.
-const SETTLE: Duration = Duration::from_secs(5);
-/// Threads and processes of one sandbox, so that a runaway one does not take the machine with it.
-pub(super) const MAX_TASKS: u32 = 4096;
-
+/// For the kernel to freeze or to end the processes of a cgroup.
+const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {
     path: PathBuf,
-    controllers: Controllers,
+    controllers: CgroupControllers,
 }
 
 /// The limits that the kernel enforces in the cgroups of sandboxes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Controllers {
+pub(crate) struct CgroupControllers {
     pub(crate) memory: bool,
     pub(crate) cpu: bool,
     pub(crate) pids: bool,
 }
 
 impl CgroupParent {
-    /// Makes the parent cgroup below the one this process runs in, or says that it cannot be done.
+    /// Creates the parent cgroup below the one of this process. `None` where that is not possible.
     pub(crate) fn create() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let mount = mounts.lines().find_map(|line| {
@@ -49,25 +46,25 @@ impl CgroupParent {
             let _ = fs::remove_dir(&path);
             return None;
         }
-        // Limits need the controllers; freezing and killing do not. One by one: a controller that
-        // is missing would refuse the others with it.
+        // Limits need the controllers; freezing and killing do not. Enabled one by one, because one
+        // write with a missing controller enables none.
         for controller in ["+memory", "+cpu", "+pids"] {
             let _ = fs::write(path.join("cgroup.subtree_control"), controller);
         }
         let mut parent = Self {
             path,
-            controllers: Controllers::default(),
+            controllers: CgroupControllers::default(),
         };
         parent.controllers = parent.probe().unwrap_or_default();
         Some(parent)
     }
 
-    /// Sets every limit of a throw-away cgroup and reports which writes the kernel accepts.
-    fn probe(&self) -> io::Result<Controllers> {
+    /// Sets every limit of a temporary cgroup and returns which writes the kernel accepts.
+    fn probe(&self) -> io::Result<CgroupControllers> {
         let path = self.path.join("probe");
         fs::create_dir(&path)?;
         let accepts = |file: &str, limit: &str| fs::write(path.join(file), limit).is_ok();
-        let controllers = Controllers {
+        let controllers = CgroupControllers {
             memory: accepts("memory.max", "max"),
             cpu: accepts("cpu.max", "max"),
             pids: accepts("pids.max", "max"),
@@ -77,7 +74,7 @@ impl CgroupParent {
     }
 
     /// The limits that hold in every cgroup that [`CgroupParent::child`] makes.
-    pub(crate) fn controllers(&self) -> Controllers {
+    pub(crate) fn controllers(&self) -> CgroupControllers {
         self.controllers
     }
 
@@ -85,8 +82,8 @@ impl CgroupParent {
         &self.path
     }
 
-    /// Makes the cgroup of one sandbox.
-    pub(crate) fn child(&self, name: &str, limits: Limits) -> io::Result<Cgroup> {
+    /// Creates the cgroup of one sandbox.
+    pub(crate) fn child(&self, name: &str, limits: SandboxLimits) -> io::Result<Cgroup> {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
         let cgroup = Cgroup { path };
@@ -95,7 +92,7 @@ impl CgroupParent {
     }
 
     /// Writes the limits that [`CgroupParent::probe`] found to be enforced.
-    fn apply(&self, cgroup: &Cgroup, limits: Limits) -> io::Result<()> {
+    fn apply(&self, cgroup: &Cgroup, limits: SandboxLimits) -> io::Result<()> {
         let write = |file: &str, limit: String| {
             let path = cgroup.path.join(file);
             fs::write(&path, &limit).map_err(|error| {
@@ -116,7 +113,7 @@ impl CgroupParent {
         Ok(())
     }
 
-    /// Ends what is still in any cgroup below and removes them all.
+    /// Kills all processes in the cgroups below and removes the cgroups.
     pub(crate) async fn remove(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
@@ -154,7 +151,7 @@ impl Cgroup {
         self.wait_for("frozen 0").await
     }
 
-    /// Ends every process, frozen ones too, and removes the cgroup.
+    /// Kills every process, frozen ones too, and removes the cgroup.
     pub(crate) async fn kill(&self) -> io::Result<()> {
         if !self.path.exists() {
             return Ok(());
@@ -165,7 +162,7 @@ impl Cgroup {
     }
 
     async fn wait_for(&self, event: &str) -> io::Result<()> {
-        let deadline = Instant::now() + SETTLE;
+        let deadline = Instant::now() + CGROUP_EVENT_TIMEOUT;
         let mut pause = Duration::from_micros(200);
         loop {
             let events = fs::read_to_string(self.path.join("cgroup.events"))?;
@@ -173,7 +170,8 @@ impl Cgroup {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message = format!("the kernel did not report `{event}` within {SETTLE:?}");
+                let message =
+                    format!("the kernel did not report `{event}` within {CGROUP_EVENT_TIMEOUT:?}");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             tokio::time::sleep(pause).await;

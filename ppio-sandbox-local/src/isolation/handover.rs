@@ -1,15 +1,15 @@
-//! How the variables and the directory that a caller chose get into a sandbox.
+//! Passes the variables and the directory that a caller chose into a sandbox.
 //!
-//! They pass the programs on the way as the values of variables with names of the platform's own,
-//! which none of these programs reads, and which others on the machine cannot read as they can read
-//! arguments. `env`, the last program on the way, starts with none of the sandbox's variables and
-//! none of the platform's rights, and sets what these values hold.
+//! The programs that enter a sandbox run with the platform's rights and must not read a variable of
+//! the caller. So the caller's variables are passed as values of variables with other names, which
+//! none of these programs reads; arguments would be visible to all users of the machine. `env`, the
+//! last of the programs, runs without the platform's rights and sets the real names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::programs::{self, Programs};
+use crate::processes::{self, SystemPrograms};
 
 /// The directory to start in.
 const DIRECTORY: &str = "PPIO_LOCAL_DIRECTORY";
@@ -25,7 +25,7 @@ pub(super) struct Handover {
 impl Handover {
     /// Starts `program` in `directory` with `variables` and no others.
     pub(super) fn new(
-        programs: &Programs,
+        programs: &SystemPrograms,
         directory: &Path,
         variables: &BTreeMap<String, String>,
         program: &[OsString],
@@ -40,11 +40,11 @@ impl Handover {
             environment.push((passed, format!("{name}={value}").into()));
         }
         let mut arguments = Vec::new();
-        programs::push(&mut arguments, &programs.env, ["-S", &options]);
+        processes::push_program(&mut arguments, &programs.env, ["-S", &options]);
         let is_taken_for_a_variable =
             |program: &OsString| program.as_encoded_bytes().contains(&b'=');
         if program.first().is_some_and(is_taken_for_a_variable) {
-            programs::push(&mut arguments, &programs.setpriv, ["--no-new-privs", "--"]);
+            processes::push_program(&mut arguments, &programs.setpriv, ["--no-new-privs", "--"]);
         }
         arguments.extend(program.iter().cloned());
         Self {
@@ -69,7 +69,7 @@ mod tests {
         std::fs::write(&script, "#!/bin/sh\npwd\ntr '\\0' '|' < /proc/$$/environ\n").unwrap();
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
-        super::super::settle();
+        processes::wait_for_starts();
         let variables: BTreeMap<String, String> = [
             ("-dash", "1"),
             ("a.b c", "  x\ty\n#z ${HOME} \\c\\_ 'q' \"r\""),
@@ -77,7 +77,7 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-        let programs = Programs::find().unwrap();
+        let programs = SystemPrograms::find().unwrap();
         let program = [script.into_os_string()];
         let handover = Handover::new(&programs, &place, &variables, &program);
         let output = Command::new(&handover.arguments[0])

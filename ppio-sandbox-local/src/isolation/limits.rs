@@ -1,100 +1,14 @@
-//! What a sandbox may use, and which of that this machine does not enforce.
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::CgroupParent;
-use super::cgroup::MAX_TASKS;
+//! What a sandbox may use.
 
 /// What a sandbox may use. Zero means no limit.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
+pub(crate) struct SandboxLimits {
     pub(crate) memory_bytes: u64,
     pub(crate) cpu_count: u32,
 }
 
-/// A limit of sandboxes that this machine does not enforce, or only in part.
-///
-/// From [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits) and
-/// [`RunningPlatform::unenforced_limits`](crate::RunningPlatform::unenforced_limits). Its `Display`
-/// is `memory: the limit holds for each process, …`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnenforcedLimit {
-    resource: String,
-    reason: String,
-}
-
-impl UnenforcedLimit {
-    fn new(resource: &str, reason: &str) -> Self {
-        Self {
-            resource: resource.to_owned(),
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// The resource: `memory`, `processors`, `processes` or `disk`.
-    pub fn resource(&self) -> &str {
-        &self.resource
-    }
-
-    /// What holds instead, and what enforces the limit.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl fmt::Display for UnenforcedLimit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.resource, self.reason)
-    }
-}
-
-/// The limits that hold by other means than a cgroup.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Substitutes {
-    /// `taskset` keeps a sandbox to as many processors as it may use.
-    pub(crate) processors: bool,
-    /// Resource limits count the processes of each sandbox by themselves.
-    pub(crate) processes: bool,
-}
-
-/// Lists what a sandbox can use without a limit.
-pub(crate) fn unenforced(
-    cgroup: Option<&CgroupParent>,
-    substitutes: Substitutes,
-) -> Vec<UnenforcedLimit> {
-    let enforced = cgroup.map(CgroupParent::controllers).unwrap_or_default();
-    let mut missing = Vec::new();
-    if !enforced.memory {
-        missing.push(UnenforcedLimit::new(
-            "memory",
-            "the limit holds for each process, not for all of a sandbox together; a writable \
-             cgroup (version 2) with the memory controller enforces it",
-        ));
-    }
-    if !enforced.cpu && !substitutes.processors {
-        missing.push(UnenforcedLimit::new(
-            "processors",
-            "a sandbox can use every processor; install taskset, or run where a cgroup (version 2) \
-             with the cpu controller is writable",
-        ));
-    }
-    if !enforced.pids && !substitutes.processes {
-        missing.push(UnenforcedLimit::new(
-            "processes",
-            "a sandbox can start processes until the machine has no room for more; a writable \
-             cgroup (version 2) with the pids controller enforces a limit, and so does bubblewrap \
-             on Linux 5.14 or later",
-        ));
-    }
-    missing.push(UnenforcedLimit::new(
-        "disk",
-        "the size of each file is limited, the sum of a sandbox's files is not; a home on a file \
-         system of its own bounds all sandboxes together",
-    ));
-    missing
-}
+/// Threads and processes of one sandbox, so that one sandbox cannot exhaust those of the machine.
+pub(super) const MAX_TASKS: u32 = 4096;
 
 /// Whether `/proc/self/limits` of a process in a sandbox holds the limit that was set.
 pub(super) fn bounds_processes(limits: &str) -> bool {
@@ -133,21 +47,5 @@ mod tests {
         ] {
             assert_eq!(bounds_processes(line), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn what_holds_by_other_means_is_not_listed() {
-        let listed = |processors, processes| {
-            let substitutes = Substitutes {
-                processors,
-                processes,
-            };
-            let listed = unenforced(None, substitutes);
-            let names: Vec<_> = listed.iter().map(|limit| limit.resource.clone()).collect();
-            names.join(" ")
-        };
-        assert_eq!(listed(false, false), "memory processors processes disk");
-        assert_eq!(listed(true, false), "memory processes disk");
-        assert_eq!(listed(true, true), "memory disk");
     }
 }

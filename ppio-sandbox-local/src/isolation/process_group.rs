@@ -1,24 +1,28 @@
-//! Sandboxes as plain process groups: works everywhere, hides nothing.
+//! Sandboxes as process groups, which work everywhere and hide nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::enclosure::Place;
-use super::programs::{self, Programs};
-use super::stand_ins::{BASH_ENV_FILE, STAND_INS};
-use super::{Init, InitFuture, Isolation, IsolationKind, Launch, Run, SandboxUser};
-use crate::confined_path;
+use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture};
+use super::kind::IsolationKind;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
+use super::search_path::search_path;
+use super::shims::{BASH_ENV_FILE, SHIMS_DIRECTORY};
+use super::users::SandboxUser;
+use crate::files;
+use crate::processes::{self, SystemPrograms};
 
 #[derive(Debug)]
-pub(crate) struct ProcessGroup {
-    programs: Programs,
+pub(crate) struct ProcessGroupIsolation {
+    programs: SystemPrograms,
     exposed: Vec<PathBuf>,
     host_path: String,
 }
 
-impl ProcessGroup {
-    pub(crate) fn new(exposed: &[PathBuf], programs: Programs) -> Self {
-        // Nothing is hidden, so the programs the platform's user can run can be run here too.
+impl ProcessGroupIsolation {
+    pub(crate) fn new(exposed: &[PathBuf], programs: SystemPrograms) -> Self {
+        // Nothing is hidden, so programs on the platform's PATH can be run too.
         let host_path = std::env::var("PATH").unwrap_or_default();
         Self {
             programs,
@@ -28,34 +32,39 @@ impl ProcessGroup {
     }
 }
 
-impl Isolation for ProcessGroup {
+impl Isolation for ProcessGroupIsolation {
     fn kind(&self) -> IsolationKind {
         IsolationKind::ProcessGroup
     }
 
-    fn programs(&self) -> &Programs {
+    fn programs(&self) -> &SystemPrograms {
         &self.programs
     }
 
     fn counts_processes(&self, user: &SandboxUser) -> bool {
-        // As the platform's user it would count everything that this user runs.
+        // For the platform's user the kernel counts everything that this user runs.
         user.id().is_some()
     }
 
-    fn start<'a>(&'a self, _place: &'a Place) -> InitFuture<'a> {
+    fn start<'a>(&'a self, _place: &'a ProcessLauncher) -> StartFuture<'a> {
         Box::pin(async { Ok(None) })
     }
 
-    fn launch(&self, place: &Place, _init: Option<&Init>, run: &Run) -> Launch {
-        let root = place.root();
-        let on_host = |inside: &str| confined_path::join(&root, Path::new(inside));
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        _init: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand {
+        let root = launcher.root();
+        let on_host = |inside: &str| files::join(&root, Path::new(inside));
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut variables = run.environment.clone();
         if let Some(home) = variables.get_mut("HOME") {
             *home = text(on_host(home));
         }
         variables.insert("TMPDIR".into(), text(on_host("/tmp")));
-        let stand_ins = on_host(STAND_INS);
+        let stand_ins = on_host(SHIMS_DIRECTORY);
         variables
             .entry("BASH_ENV".into())
             .or_insert_with(|| text(stand_ins.join(BASH_ENV_FILE)));
@@ -64,10 +73,10 @@ impl Isolation for ProcessGroup {
             .map(String::as_str)
             .unwrap_or_default();
         let rest = format!("{}:{own_path}", self.host_path);
-        let path = super::search_path(&stand_ins, &self.exposed, &rest);
+        let path = search_path(&stand_ins, &self.exposed, &rest);
         variables.insert("PPIO_LOCAL_PATH".into(), path.clone());
         variables.insert("PATH".into(), path);
-        // A program given by its place in the sandbox lies below the root on this machine.
+        // The absolute path of a program is below the root on this machine.
         let inside = on_host(&run.program);
         let program = if run.program.starts_with('/') && inside.exists() {
             inside.into_os_string()
@@ -84,13 +93,13 @@ impl Isolation for ProcessGroup {
             .chain(run.arguments.iter().map(OsString::from))
             .collect();
         let mut entering = Vec::new();
-        programs::push(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
-        if let Some(user) = place.user() {
-            entering.extend(programs::become_user(user));
+        processes::push_program(&mut entering, &self.programs.setpriv, ["--no-new-privs"]);
+        if let Some(user) = launcher.user() {
+            entering.extend(processes::unprivileged_user(user));
             entering.push("--bounding-set=-all".into());
         }
         entering.push("--".into());
-        Launch {
+        HostCommand {
             entering,
             enters_namespaces: false,
             program,

@@ -1,10 +1,10 @@
-//! Which processors a sandbox runs on, where no cgroup limits its share of them.
+//! Chooses the processors of a sandbox, where no cgroup limits its share of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-/// Sandboxes take turns, so that they do not all share the first processors.
+/// The next processor to assign, so that sandboxes do not all share the first ones.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// The processors for a sandbox that may use `count`, as `taskset` takes them. `None` when it may
@@ -20,7 +20,7 @@ pub(super) fn choose(count: u32) -> Option<String> {
     }
     let first = NEXT.fetch_add(count, Ordering::Relaxed);
     let chosen: Vec<_> = (first..first + count)
-        .map(|place| available[place % available.len()].to_string())
+        .map(|number| available[number % available.len()].to_string())
         .collect();
     Some(chosen.join(","))
 }

@@ -1,15 +1,15 @@
-//! The `/etc` of sandboxes with namespaces of their own: copies of the machine's files that programs
-//! need to run, and none that could hold a secret.
+//! The `/etc` of sandboxes with namespaces: copies of the files that programs need, and none that
+//! may contain a secret.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::OWN_SYSTEM;
-use super::stand_ins::PROFILE;
+use super::shims::PROFILE;
 
-/// What is copied; a `*` stands for the rest of a name. Only what every user may read.
+/// The files and directories that are copied if every user may read them; `*` matches the rest of a
+/// name.
 const COPIED: &[&str] = &[
     "alternatives",
     "bash.bashrc",
@@ -59,16 +59,20 @@ const COPIED: &[&str] = &[
     "timezone",
 ];
 
-/// The copies that follow their originals while the platform runs: machines change networks.
+/// The directory, in a sandbox, of its own files of `/etc`: its accounts, and the variables of a
+/// template as the PPIO SDK writes them.
+pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
+
+/// The copies that are updated while the platform runs, since machines change networks.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];
 
-/// What of `/etc` is each sandbox's own, as links to where it lies in the sandbox.
+/// Files of `/etc` that each sandbox has itself; here they are links into the sandbox.
 const OWN: &[&str] = &["environment", "group", "passwd", "profile.d"];
 
-/// Where links of the machine may lead: a sandbox sees the same there.
+/// Directories that a sandbox sees like the machine, so that links into them are kept.
 const VISIBLE: &[&str] = &["/usr", "/nix", "/bin", "/sbin", "/lib", "/lib64"];
 
-/// Larger files are no configuration.
+/// Larger files are not copied, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 const MAX_DEPTH: usize = 8;
 
@@ -79,8 +83,8 @@ pub(crate) struct SystemFiles {
 }
 
 impl SystemFiles {
-    /// Writes the directory anew: the machine may have changed since the last start. The places of
-    /// `exposed` below `/etc` are laid out, so that they can be mounted.
+    /// Writes the directory again, since the machine may have changed after the last start. Mount
+    /// points for the paths of `exposed` below `/etc` are created.
     pub(crate) fn write(directory: PathBuf, exposed: &[PathBuf]) -> io::Result<Self> {
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -111,13 +115,13 @@ impl SystemFiles {
         }
         for path in exposed {
             if let Ok(below) = path.strip_prefix("/etc") {
-                files.make_place(below, path.is_dir())?;
+                files.make_mount_point(below, path.is_dir())?;
             }
         }
         Ok(files)
     }
 
-    fn make_place(&self, below: &Path, is_directory: bool) -> io::Result<()> {
+    fn make_mount_point(&self, below: &Path, is_directory: bool) -> io::Result<()> {
         let place = self.directory.join(below);
         match fs::symlink_metadata(&place) {
             Ok(found) if found.is_symlink() => fs::remove_file(&place)?,
@@ -137,8 +141,7 @@ impl SystemFiles {
         &self.directory
     }
 
-    /// Brings the copies that follow their originals up to date. In place: sandboxes that run see
-    /// the change, too.
+    /// Updates the copies in [`CURRENT`], in place, so that running sandboxes see the change.
     pub(crate) fn refresh(&self) {
         for name in CURRENT {
             let (source, target) = (Path::new("/etc").join(name), self.directory.join(name));
@@ -152,7 +155,7 @@ impl SystemFiles {
     }
 }
 
-/// The names in `directory` that `pattern` stands for.
+/// The names in `directory` that match `pattern`.
 fn matches(directory: &Path, pattern: &str) -> Vec<String> {
     let Some(start) = pattern.strip_suffix('*') else {
         return vec![pattern.to_owned()];
@@ -164,10 +167,10 @@ fn matches(directory: &Path, pattern: &str) -> Vec<String> {
         .collect()
 }
 
-/// Copies what every user may read, whatever it is; leaves out the rest.
+/// Copies files, directories and links that every user may read, and leaves out the rest.
 fn copy(source: &Path, target: &Path, depth: usize) -> io::Result<()> {
     let Ok(real) = source.canonicalize() else {
-        // A link that leads nowhere.
+        // A dangling link.
         return Ok(());
     };
     let Ok(metadata) = real.metadata() else {
@@ -198,7 +201,7 @@ fn copy(source: &Path, target: &Path, depth: usize) -> io::Result<()> {
 
 fn make_directory(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    // Whatever the platform's umask: every sandbox has a user of its own.
+    // Whatever the umask of the platform: each sandbox has a user of its own.
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
 }
 
@@ -207,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_copied_that_not_everyone_may_read() {
+    fn only_files_that_every_user_may_read_are_copied() {
         let home = tempfile::tempdir().unwrap();
         let source = home.path().join("etc");
         fs::create_dir_all(source.join("private")).unwrap();

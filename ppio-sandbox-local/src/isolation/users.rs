@@ -9,37 +9,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::ownership::Owner;
+use crate::files::Owner;
 
 /// User ids that systemd's documentation leaves unused: above its container ranges, below 2^31.
 const UNUSED: Range<u32> = 1_879_048_192..2_147_483_647;
 /// Ids for user namespaces with the usual 65,536 ids, as in containers without root.
 const IN_NAMESPACE: Range<u32> = 62_000..65_000;
 
-/// Gives out users. Clones share what is taken.
+/// The user and group of a sandbox whose platform is an ordinary user's.
+pub(crate) const INNER_USER: u32 = 1000;
+
+/// The pool of users for sandboxes. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Users {
-    /// `None` where sandboxes run as the platform's user, which then is not root.
+pub(crate) struct UserPool {
+    /// `None` where the platform is not root and sandboxes run as its user.
     range: Option<Range<u32>>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
 }
 
-/// The user of one sandbox or build. No other gets it until this and all clones are dropped.
+/// The user of one sandbox or build, returned to the pool when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct SandboxUser(Arc<Lease>);
+pub(crate) struct SandboxUser(Arc<UserLease>);
 
 #[derive(Debug)]
-struct Lease {
+struct UserLease {
     id: Option<u32>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
 }
 
-impl Users {
-    /// Finds the ids that this machine has room for.
+impl UserPool {
+    /// Chooses a range of ids that this machine does not use.
     ///
     /// # Errors
     ///
-    /// The platform runs as root in a user namespace that has no other ids.
+    /// The platform runs as root in a user namespace that maps neither range.
     pub(crate) fn new() -> Result<Self, String> {
         let range = if rustix::process::geteuid().is_root() {
             let maps = ["/proc/self/uid_map", "/proc/self/gid_map"]
@@ -76,7 +79,7 @@ impl Users {
                 Some(id)
             }
         };
-        Ok(SandboxUser(Arc::new(Lease {
+        Ok(SandboxUser(Arc::new(UserLease {
             id,
             taken: Arc::clone(&self.taken),
         })))
@@ -88,8 +91,8 @@ impl Users {
     }
 }
 
-/// The ids of `range` from a random one on, which keeps platforms that run side by side apart.
-/// In a small range the ids of running processes are left out as well.
+/// The ids of `range` from a random one on, since several platforms may use the same range. In the
+/// small range, the ids of running processes are left out.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
     let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
     let start = range.start + random;
@@ -136,7 +139,7 @@ impl SandboxUser {
     }
 }
 
-impl Drop for Lease {
+impl Drop for UserLease {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             self.taken
@@ -164,7 +167,7 @@ mod tests {
     #[test]
     fn no_two_sandboxes_have_one_user() {
         for range in [10..13, IN_NAMESPACE] {
-            let users = Users {
+            let users = UserPool {
                 range: Some(range),
                 taken: Arc::default(),
             };

@@ -1,31 +1,35 @@
-//! From a template to a running sandbox.
+//! Creates sandboxes from templates.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
 
-use super::lifecycle::remove_directory;
-use super::{
-    AGENT_PORT, Life, Logs, Metrics, OnTimeout, Phase, ProcessConfig, ProcessTable, Registry,
-    Sandbox, StartError, Streams, VerifiedListeners, prepare_root,
-};
-use crate::confined_path::USER_HOME;
+use super::create_error::{CreateError, READY_TIMEOUT};
+use super::instance::LocalSandbox;
+use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::logs::LogBuffer;
+use super::metrics::MetricHistory;
+use super::process::{ProcessConfig, StandardStreams};
+use super::process_table::ProcessTable;
+use super::registry::SandboxRegistry;
+use super::template_image::TemplateImage;
+use super::verified_listeners::VerifiedListeners;
+use crate::files::{copy_tree, remove_directory};
 use crate::identity;
-use crate::isolation::{self, DEFAULT_PATH, Enclosure, Limits};
-use crate::template::{TemplateImage, copy_tree};
+use crate::isolation::{
+    DEFAULT_PATH, SandboxLimits, SandboxProcesses, prepare_directory, prepare_root,
+};
+use crate::processes;
 
-/// How long a template's start command may take until its ready command succeeds.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A sandbox to be made, checked.
+/// The checked settings of a sandbox to be created.
 #[derive(Debug)]
-pub(crate) struct NewSandbox {
+pub(crate) struct SandboxSpec {
     pub(crate) template: TemplateImage,
     pub(crate) timeout: Duration,
     pub(crate) on_timeout: OnTimeout,
@@ -34,48 +38,16 @@ pub(crate) struct NewSandbox {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateError {
-    #[error("{limit} sandboxes exist already: kill some, or raise the limit of the local platform")]
-    TooMany { limit: usize },
-    #[error("no port is free for the agent")]
-    NoPort,
-    #[error("the platform is shutting down")]
-    ShuttingDown,
-    #[error("failed to prepare the sandbox's files: {0}")]
-    Files(#[source] io::Error),
-    #[error("failed to start the sandbox: {0}")]
-    Start(#[source] io::Error),
-    #[error("failed to run the template's start command: {0}")]
-    StartCommand(#[from] StartError),
-    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_DEADLINE.as_secs())]
-    NotReady { lines: String },
-}
-
-/// The variables that depend on who a process runs as. The user's name is a matter of the home
-/// directory only: everything in a sandbox runs as one user.
-pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
-    let home = match user {
-        "" | "user" => USER_HOME.to_owned(),
-        "root" => "/root".to_owned(),
-        other => format!("/home/{other}"),
-    };
-    let name = if user.is_empty() { "user" } else { user };
-    [("HOME", home.as_str()), ("USER", name), ("LOGNAME", name)]
-        .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
-        .into()
-}
-
-impl Registry {
-    /// Makes a sandbox, starts it and waits until its template calls it ready. What was made is
-    /// removed again when anything fails.
+impl SandboxRegistry {
+    /// Creates and starts a sandbox, and waits until the ready command of its template succeeds.
+    /// After a failure nothing of it is left.
     pub(crate) async fn create(
         self: &Arc<Self>,
-        new: NewSandbox,
-    ) -> Result<Arc<Sandbox>, CreateError> {
+        new: SandboxSpec,
+    ) -> Result<Arc<LocalSandbox>, CreateError> {
         let place = self.reserve()?;
         let registry = Arc::clone(self);
-        // A task of its own: a caller that goes away must not leave half a sandbox behind.
+        // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
             let _place = place;
             let id = identity::short_id('i');
@@ -96,22 +68,22 @@ impl Registry {
 
     async fn start(
         self: &Arc<Self>,
-        new: NewSandbox,
+        new: SandboxSpec,
         id: &str,
         directory: &Path,
-    ) -> Result<Arc<Sandbox>, CreateError> {
+    ) -> Result<Arc<LocalSandbox>, CreateError> {
         let agent_port = self.ports().take().ok_or(CreateError::NoPort)?;
         let root = directory.join("root");
         let source = new.template.root.clone();
         let user = self.users().take().map_err(CreateError::Files)?;
         let own_directory = directory.to_owned();
         let copied = tokio::task::spawn_blocking(move || {
-            isolation::prepare_directory(&own_directory, &user)?;
+            prepare_directory(&own_directory, &user)?;
             if let Some(source) = source {
                 copy_tree(&source, &root)?;
             }
             prepare_root(&root, user.owner())?;
-            isolation::settle();
+            processes::wait_for_starts();
             Ok(user)
         });
         let user = copied
@@ -119,11 +91,11 @@ impl Registry {
             .map_err(|_| CreateError::ShuttingDown)?
             .map_err(CreateError::Files)?;
 
-        let limits = Limits {
+        let limits = SandboxLimits {
             memory_bytes: u64::from(new.template.memory_mb) * 1024 * 1024,
             cpu_count: new.template.cpu_count,
         };
-        let enclosure = Enclosure::open(
+        let sandbox_processes = SandboxProcesses::open(
             self.isolation(),
             directory.to_owned(),
             self.cgroup(),
@@ -151,12 +123,12 @@ impl Registry {
         environment.extend(new.environment);
 
         let started_at = SystemTime::now();
-        let life = Life {
-            phase: Phase::Running,
+        let lifetime = Lifetime {
+            phase: SandboxPhase::Running,
             end_at: started_at + new.timeout,
             on_timeout: new.on_timeout,
         };
-        let sandbox = Arc::new(Sandbox {
+        let sandbox = Arc::new(LocalSandbox {
             id: id.to_owned(),
             template_id: new.template.template_id,
             alias: new.template.alias,
@@ -171,27 +143,29 @@ impl Registry {
             verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
-            enclosure,
+            sandbox_processes,
             processes: ProcessTable::default(),
-            logs: Arc::new(Logs::default()),
-            metrics: Metrics::default(),
+            logs: Arc::new(LogBuffer::default()),
+            metrics: MetricHistory::default(),
             watches: Arc::default(),
-            life: watch::Sender::new(life),
+            lifetime: watch::Sender::new(lifetime),
             change: Mutex::new(()),
         });
         self.insert(&sandbox).await?;
+        // Ends by itself when the sandbox is gone.
+        tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
         let user = new.template.user.as_deref().unwrap_or_default();
         if let Some(command) = new.template.start_command {
             sandbox.start_process(
                 shell(&command),
                 user,
                 Some("start-command".into()),
-                Streams::Pipes { stdin: false },
+                StandardStreams::Pipes { stdin: false },
             )?;
         }
         if let Some(command) = new.template.ready_command {
             sandbox.wait_until_ready(&command, user).await?;
-            // The time of a slow start is not taken from the sandbox's life.
+            // The timeout starts when the sandbox is ready.
             sandbox.set_timeout(new.timeout);
         }
         Ok(sandbox)
@@ -201,21 +175,21 @@ impl Registry {
 fn shell(command: &str) -> ProcessConfig {
     ProcessConfig {
         cmd: "/bin/sh".into(),
-        // The shell makes room for a simple command, so that signals reach it.
+        // The shell replaces itself by a simple command, so that signals reach it.
         args: vec!["-c".into(), command.to_owned()],
         ..ProcessConfig::default()
     }
 }
 
-impl Sandbox {
+impl LocalSandbox {
     async fn wait_until_ready(&self, command: &str, user: &str) -> Result<(), CreateError> {
-        let deadline = Instant::now() + READY_DEADLINE;
+        let deadline = Instant::now() + READY_TIMEOUT;
         while Instant::now() < deadline {
             let (process, mut events) = self.start_process(
                 shell(command),
                 user,
                 Some("ready-command".into()),
-                Streams::Pipes { stdin: false },
+                StandardStreams::Pipes { stdin: false },
             )?;
             let ended =
                 tokio::time::timeout(deadline.saturating_duration_since(Instant::now()), async {
@@ -240,14 +214,5 @@ impl Sandbox {
         Err(CreateError::NotReady {
             lines: lines.join(" | "),
         })
-    }
-
-    /// The real port behind a port of this sandbox.
-    pub(crate) fn real_port(&self, port: u16) -> u16 {
-        if port == AGENT_PORT {
-            self.agent_port.number()
-        } else {
-            port
-        }
     }
 }

@@ -8,16 +8,16 @@ use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::confined_path::OpenDirectory;
+use crate::files::OpenDirectory;
 use crate::identity;
 
-/// Events that nobody fetches are dropped beyond this many.
-const BACKLOG: usize = 4096;
-/// Watches that are polled, per sandbox.
+/// Changes that are kept until they are fetched; later ones are dropped.
+const CHANGE_BACKLOG: usize = 4096;
+/// Polled watches of one sandbox.
 const MAX_POLLED: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
+pub(crate) enum DirectoryChangeKind {
     Create,
     Write,
     Remove,
@@ -29,10 +29,10 @@ pub(crate) enum ChangeKind {
 pub(crate) struct DirectoryChange {
     /// Relative to the watched directory.
     pub(crate) name: String,
-    pub(crate) kind: ChangeKind,
+    pub(crate) kind: DirectoryChangeKind,
 }
 
-/// A watch that ends when it is dropped.
+/// A watch on a directory. Dropping it ends the watch.
 #[derive(Debug)]
 pub(crate) struct DirectoryWatch {
     pub(crate) changes: mpsc::Receiver<DirectoryChange>,
@@ -42,11 +42,11 @@ pub(crate) struct DirectoryWatch {
 }
 
 impl DirectoryWatch {
-    /// Starts to watch `directory`. Links in it are not followed: here they would lead to other
-    /// places than in the sandbox.
+    /// Starts to watch `directory`. Links in it are not followed: on the host they would lead
+    /// elsewhere than in the sandbox.
     pub(crate) fn start(directory: OpenDirectory, recursive: bool) -> notify::Result<Self> {
-        let (sender, changes) = mpsc::channel(BACKLOG);
-        let base = directory.place();
+        let (sender, changes) = mpsc::channel(CHANGE_BACKLOG);
+        let base = directory.host_path();
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let Some(kind) = change_kind(event.kind) else {
@@ -54,7 +54,7 @@ impl DirectoryWatch {
             };
             for path in event.paths {
                 if let Some(name) = relative(&base, &path) {
-                    // A full backlog means that nobody reads; the newest events are lost then.
+                    // The newest changes are dropped when the backlog is full.
                     let _ = sender.try_send(DirectoryChange { name, kind });
                 }
             }
@@ -66,7 +66,7 @@ impl DirectoryWatch {
         } else {
             RecursiveMode::NonRecursive
         };
-        watcher.watch(&directory.place(), mode)?;
+        watcher.watch(&directory.host_path(), mode)?;
         Ok(Self {
             changes,
             _watcher: watcher,
@@ -80,16 +80,16 @@ fn relative(base: &Path, path: &Path) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn change_kind(kind: EventKind) -> Option<ChangeKind> {
+fn change_kind(kind: EventKind) -> Option<DirectoryChangeKind> {
     match kind {
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-            Some(ChangeKind::Create)
+            Some(DirectoryChangeKind::Create)
         }
-        EventKind::Modify(ModifyKind::Data(_)) => Some(ChangeKind::Write),
-        EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Chmod),
-        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(ChangeKind::Rename),
-        EventKind::Remove(_) => Some(ChangeKind::Remove),
-        // Reads, and the summary of a rename whose two halves were told already.
+        EventKind::Modify(ModifyKind::Data(_)) => Some(DirectoryChangeKind::Write),
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(DirectoryChangeKind::Chmod),
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(DirectoryChangeKind::Rename),
+        EventKind::Remove(_) => Some(DirectoryChangeKind::Remove),
+        // Reads, and the event that repeats both halves of a rename.
         _ => None,
     }
 }
@@ -101,7 +101,7 @@ pub(crate) struct PolledWatches {
 }
 
 impl PolledWatches {
-    /// Keeps a watch and tells its id. `None` when there are too many.
+    /// Keeps a watch and returns its id. `None` when there are too many.
     pub(crate) fn add(self: &Arc<Self>, watch: DirectoryWatch) -> Option<String> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if watches.len() >= MAX_POLLED {

@@ -1,35 +1,13 @@
-//! Running, paused, gone: the changes of a sandbox's state, and its timeout.
+//! Pauses, resumes and ends a sandbox, and changes its timeout.
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Level, Registry, Sandbox};
-use crate::isolation;
-
-/// How often a running sandbox is measured.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Running,
-    Paused,
-    /// Being killed, or killed.
-    Gone,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnTimeout {
-    Kill,
-    Pause,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
-    pub(crate) phase: Phase,
-    pub(crate) end_at: SystemTime,
-    pub(crate) on_timeout: OnTimeout,
-}
+use super::instance::LocalSandbox;
+use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::logs::LogLevel;
+use crate::files::remove_directory;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
@@ -43,158 +21,89 @@ pub(crate) enum ChangeError {
     Processes(#[source] io::Error),
 }
 
-impl Sandbox {
-    pub(crate) fn life(&self) -> Life {
-        *self.life.borrow()
+impl LocalSandbox {
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        *self.lifetime.borrow()
     }
 
-    /// Stops every process where it stands; memory is kept.
+    /// Stops every process; memory is kept.
     pub(crate) async fn pause(&self) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
-        match self.life().phase {
-            Phase::Running => {}
-            Phase::Paused => return Err(ChangeError::AlreadyPaused),
-            Phase::Gone => return Err(ChangeError::Gone),
+        match self.lifetime().phase {
+            SandboxPhase::Running => {}
+            SandboxPhase::Paused => return Err(ChangeError::AlreadyPaused),
+            SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        // Traffic is refused first, so that no request is caught in the middle.
-        self.life.send_modify(|life| life.phase = Phase::Paused);
-        if let Err(error) = self.enclosure.freeze().await {
-            // Some may stand already.
-            let _ = self.enclosure.thaw().await;
-            self.life.send_modify(|life| life.phase = Phase::Running);
+        // Traffic is refused first, so that no request is interrupted.
+        self.lifetime
+            .send_modify(|lifetime| lifetime.phase = SandboxPhase::Paused);
+        if let Err(error) = self.sandbox_processes.freeze().await {
+            // Some processes may be stopped already.
+            let _ = self.sandbox_processes.thaw().await;
+            self.lifetime
+                .send_modify(|lifetime| lifetime.phase = SandboxPhase::Running);
             return Err(ChangeError::Processes(error));
         }
-        self.logs.push(Level::Info, "sandbox paused", &[]);
+        self.logs.push(LogLevel::Info, "sandbox paused", &[]);
         Ok(())
     }
 
-    /// Continues every process and lets the sandbox live for `timeout` from now.
+    /// Continues every process and sets the end to `timeout` from now.
     pub(crate) async fn resume(
         &self,
         timeout: Duration,
         on_timeout: Option<OnTimeout>,
     ) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
-        match self.life().phase {
-            Phase::Paused => {}
-            Phase::Running => return Err(ChangeError::AlreadyRunning),
-            Phase::Gone => return Err(ChangeError::Gone),
+        match self.lifetime().phase {
+            SandboxPhase::Paused => {}
+            SandboxPhase::Running => return Err(ChangeError::AlreadyRunning),
+            SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        self.enclosure
+        self.sandbox_processes
             .thaw()
             .await
             .map_err(ChangeError::Processes)?;
-        self.life.send_modify(|life| {
-            life.phase = Phase::Running;
-            life.end_at = SystemTime::now() + timeout;
-            life.on_timeout = on_timeout.unwrap_or(life.on_timeout);
+        self.lifetime.send_modify(|lifetime| {
+            lifetime.phase = SandboxPhase::Running;
+            lifetime.end_at = SystemTime::now() + timeout;
+            lifetime.on_timeout = on_timeout.unwrap_or(lifetime.on_timeout);
         });
-        self.logs.push(Level::Info, "sandbox resumed", &[]);
+        self.logs.push(LogLevel::Info, "sandbox resumed", &[]);
         Ok(())
     }
 
     /// Sets the end to `timeout` from now.
     pub(crate) fn set_timeout(&self, timeout: Duration) {
-        self.life
-            .send_modify(|life| life.end_at = SystemTime::now() + timeout);
+        self.lifetime
+            .send_modify(|lifetime| lifetime.end_at = SystemTime::now() + timeout);
     }
 
     /// Moves the end to `timeout` from now unless it is later already.
     pub(crate) fn extend_timeout(&self, timeout: Duration) {
-        self.life
-            .send_modify(|life| life.end_at = life.end_at.max(SystemTime::now() + timeout));
+        self.lifetime.send_modify(|lifetime| {
+            lifetime.end_at = lifetime.end_at.max(SystemTime::now() + timeout);
+        });
     }
 
     /// Ends every process and removes every file. Safe to call twice.
     pub(super) async fn end(&self) -> io::Result<()> {
-        self.life.send_modify(|life| life.phase = Phase::Gone);
+        self.lifetime
+            .send_modify(|lifetime| lifetime.phase = SandboxPhase::Gone);
         let _turn = self.change.lock().await;
-        self.enclosure.kill().await?;
-        remove_directory(self.enclosure.directory()).await
+        self.sandbox_processes.kill().await?;
+        remove_directory(self.sandbox_processes.directory()).await
     }
 
-    /// Measures the sandbox now.
+    /// Takes a sample of what the sandbox uses.
     pub(crate) async fn sample(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         let sampling = tokio::task::spawn_blocking(move || {
-            let processes = sandbox.enclosure.processes().unwrap_or_default();
+            let processes = sandbox.sandbox_processes.processes().unwrap_or_default();
             sandbox
                 .metrics
-                .sample(&processes, &sandbox.enclosure.root());
+                .sample(&processes, &sandbox.sandbox_processes.root());
         });
         let _ = sampling.await;
-    }
-
-    /// Lives beside the sandbox: measures it, and kills or pauses it when its time is over.
-    pub(super) async fn watch_over(self: Arc<Self>, registry: Weak<Registry>) {
-        let mut changes = self.life.subscribe();
-        let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
-        loop {
-            let life = *changes.borrow_and_update();
-            let rest = match life.phase {
-                Phase::Gone => return,
-                Phase::Paused => {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                Phase::Running => life
-                    .end_at
-                    .duration_since(SystemTime::now())
-                    .unwrap_or_default(),
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {
-                    let Some(registry) = registry.upgrade() else { return };
-                    // The end may have been moved while the timer fired.
-                    if self.life().end_at <= SystemTime::now() {
-                        self.expire(&registry).await;
-                    }
-                }
-                () = tokio::time::sleep_until(next_sample) => {
-                    self.sample().await;
-                    next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
-                }
-                alive = changes.changed() => {
-                    if alive.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn expire(&self, registry: &Registry) {
-        let outcome = match self.life().on_timeout {
-            OnTimeout::Pause => self.pause().await.map_err(|error| error.to_string()),
-            OnTimeout::Kill => registry
-                .kill(&self.id)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string()),
-        };
-        if let Err(reason) = outcome {
-            tracing::warn!(sandbox = %self.id, %reason, "failed to end a sandbox whose time is over");
-            // Tried again with the next round instead of at once.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-}
-
-/// Removes a directory with all that is in it. Processes that were just killed may have been
-/// creating files there.
-pub(crate) async fn remove_directory(directory: &std::path::Path) -> io::Result<()> {
-    let mut attempts = 0;
-    loop {
-        let removed = directory.to_owned();
-        let removing = tokio::task::spawn_blocking(move || isolation::remove_tree(&removed));
-        match removing.await.map_err(io::Error::other)? {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if attempts >= 5 => return Err(error),
-            Err(_) => attempts += 1,
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

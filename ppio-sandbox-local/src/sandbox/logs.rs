@@ -1,4 +1,4 @@
-//! What the processes of a sandbox printed, newest last, within a bound.
+//! The last lines that the processes of a sandbox printed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +10,14 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_LINE: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub(crate) enum LogLevel {
     Debug,
     Info,
     Warn,
     Error,
 }
 
-impl Level {
+impl LogLevel {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -35,21 +35,26 @@ impl Level {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct LogEntry {
+pub(crate) struct LogLine {
     pub(crate) time: SystemTime,
-    pub(crate) level: Level,
+    pub(crate) level: LogLevel,
     pub(crate) message: String,
     pub(crate) fields: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Logs {
-    entries: Mutex<VecDeque<LogEntry>>,
+pub(crate) struct LogBuffer {
+    entries: Mutex<VecDeque<LogLine>>,
 }
 
-impl Logs {
-    pub(crate) fn push(&self, level: Level, message: impl Into<String>, fields: &[(&str, &str)]) {
-        let entry = LogEntry {
+impl LogBuffer {
+    pub(crate) fn push(
+        &self,
+        level: LogLevel,
+        message: impl Into<String>,
+        fields: &[(&str, &str)],
+    ) {
+        let entry = LogLine {
             time: SystemTime::now(),
             level,
             message: message.into(),
@@ -65,8 +70,8 @@ impl Logs {
         entries.push_back(entry);
     }
 
-    /// Adds a line unless it is there already. Tells whether it was added.
-    pub(crate) fn push_once(&self, level: Level, message: &str) -> bool {
+    /// Adds a line unless it was logged before. Returns whether it was added.
+    pub(crate) fn push_once(&self, level: LogLevel, message: &str) -> bool {
         let said = self
             .entries
             .lock()
@@ -79,7 +84,7 @@ impl Logs {
         !said
     }
 
-    pub(crate) fn snapshot(&self) -> Vec<LogEntry> {
+    pub(crate) fn snapshot(&self) -> Vec<LogLine> {
         self.entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +113,7 @@ impl LineCutter {
         }
     }
 
-    /// Hands over what came after the last line break.
+    /// Passes on what came after the last line break.
     pub(crate) fn finish(&mut self, mut line: impl FnMut(&str)) {
         if self.rest.is_empty() {
             return;
@@ -134,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn old_entries_make_room() {
-        let logs = Logs::default();
+    fn the_oldest_entries_are_dropped() {
+        let logs = LogBuffer::default();
         for number in 0..=MAX_ENTRIES {
-            logs.push(Level::Info, number.to_string(), &[]);
+            logs.push(LogLevel::Info, number.to_string(), &[]);
         }
         let entries = logs.snapshot();
         assert_eq!(entries.len(), MAX_ENTRIES);

@@ -1,4 +1,4 @@
-//! What a sandbox uses: processor time, memory, disk.
+//! Samples of the processor time, memory and disk that a sandbox uses.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -6,36 +6,39 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::files::disk_usage;
+use crate::processes::ProcessStat;
+
 /// An hour of samples at one in five seconds.
 const MAX_SAMPLES: usize = 720;
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
+pub(crate) struct MetricSample {
     pub(crate) time: SystemTime,
-    /// Of one processor, so four busy ones are 400.
+    /// In percent of one processor: four busy processors are 400.
     pub(crate) cpu_used_percent: f64,
     pub(crate) memory_bytes: u64,
     pub(crate) disk_bytes: u64,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
-    state: Mutex<State>,
+pub(crate) struct MetricHistory {
+    state: Mutex<RecordedSamples>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RecordedSamples {
     last: Option<(Instant, u64)>,
-    samples: VecDeque<Sample>,
+    samples: VecDeque<MetricSample>,
 }
 
-impl Metrics {
-    /// Takes a sample of the given processes and remembers it. Blocks on file system calls.
+impl MetricHistory {
+    /// Adds a sample of the given processes. Blocks on file system calls.
     pub(crate) fn sample(&self, pids: &[i32], root: &Path) {
         let page = rustix::param::page_size() as u64;
         let (mut ticks, mut memory) = (0, 0);
         for pid in pids {
-            ticks += cpu_ticks(*pid).unwrap_or(0);
+            ticks += ProcessStat::read(*pid).map_or(0, |stat| stat.cpu_ticks);
             memory += resident_pages(*pid).unwrap_or(0) * page;
         }
         let disk_bytes = disk_usage(root);
@@ -53,7 +56,7 @@ impl Metrics {
             state.samples.pop_front();
         }
         let time = SystemTime::now();
-        state.samples.push_back(Sample {
+        state.samples.push_back(MetricSample {
             time,
             cpu_used_percent,
             memory_bytes: memory,
@@ -61,7 +64,7 @@ impl Metrics {
         });
     }
 
-    pub(crate) fn between(&self, start: SystemTime, end: SystemTime) -> Vec<Sample> {
+    pub(crate) fn between(&self, start: SystemTime, end: SystemTime) -> Vec<MetricSample> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .samples
@@ -72,38 +75,13 @@ impl Metrics {
     }
 }
 
-/// The kernel counts processor time in ticks, a hundred a second as a rule.
+/// The kernel counts processor time in ticks, usually a hundred a second.
 fn ticks_to_time(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second))
 }
 
-/// User and system time of a process, fields 14 and 15 of `/proc/<pid>/stat`.
-fn cpu_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold spaces; the numbered fields go on after it.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
-}
-
 fn resident_pages(pid: i32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     statm.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// The size of all files below `root`, in bytes.
-pub(crate) fn disk_usage(root: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(root) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => disk_usage(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }

@@ -1,69 +1,36 @@
-//! A sandbox: what it was made from, what runs in it, and how long it lives.
+//! Sandboxes: how they are created, what runs in them, and how they end.
 
+mod create_error;
 mod creation;
 mod directory_watch;
+mod expiry;
+mod instance;
 mod lifecycle;
+mod lifetime;
 mod logs;
 mod metrics;
 mod ports;
 mod process;
 mod process_table;
 mod registry;
-mod root;
+mod start_process;
+mod template_image;
 mod terminal;
+mod user;
 mod verified_listeners;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::SystemTime;
-
-use tokio::sync::{Mutex, watch};
-
-pub(crate) use creation::{CreateError, NewSandbox, user_environment};
-pub(crate) use directory_watch::{ChangeKind, DirectoryChange, DirectoryWatch, PolledWatches};
-pub(crate) use lifecycle::{ChangeError, Life, OnTimeout, Phase, remove_directory};
-pub(crate) use logs::{Level, LineCutter, LogEntry, Logs};
-pub(crate) use metrics::{Metrics, Sample, disk_usage};
-pub(crate) use ports::{Port, Ports};
-pub(crate) use process::{Process, ProcessConfig, ProcessEvent, Streams};
-pub(crate) use process_table::{ProcessTable, StartError};
-pub(crate) use registry::Registry;
-pub(crate) use root::{make_place, prepare_root};
-pub(crate) use terminal::Terminal;
-pub(crate) use verified_listeners::{VerifiedListener, VerifiedListeners};
-
-use crate::isolation::Enclosure;
-
-/// The port that agents serve, as callers name it.
-pub(crate) const AGENT_PORT: u16 = 8080;
-
-#[derive(Debug)]
-pub(crate) struct Sandbox {
-    pub(crate) id: String,
-    pub(crate) template_id: String,
-    pub(crate) alias: Option<String>,
-    pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) cpu_count: u32,
-    pub(crate) memory_mb: u32,
-    pub(crate) started_at: SystemTime,
-    /// What calls of its daemon must show. Unique to this sandbox, so that it also tells which sandbox a call is for.
-    pub(crate) access_token: String,
-    /// Whether traffic wakes the sandbox when it is paused.
-    pub(crate) auto_resume: bool,
-    /// The timeout it was created with, in seconds; traffic that wakes it grants the same again.
-    pub(crate) timeout_seconds: u64,
-    /// Where its port 8080 really is.
-    pub(crate) agent_port: Port,
-    pub(crate) verified_listeners: VerifiedListeners,
-    /// The variables and the working directory of every process started in it.
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) directory: Option<String>,
-    pub(crate) enclosure: Enclosure,
-    pub(crate) processes: ProcessTable,
-    pub(crate) logs: Arc<Logs>,
-    pub(crate) metrics: Metrics,
-    pub(crate) watches: Arc<PolledWatches>,
-    life: watch::Sender<Life>,
-    // One pause, resume or kill at a time.
-    change: Mutex<()>,
-}
+pub(crate) use create_error::CreateError;
+pub(crate) use creation::SandboxSpec;
+pub(crate) use directory_watch::{DirectoryChange, DirectoryChangeKind, DirectoryWatch};
+pub(crate) use instance::{AGENT_PORT, LocalSandbox};
+pub(crate) use lifecycle::ChangeError;
+pub(crate) use lifetime::{OnTimeout, SandboxPhase};
+pub(crate) use logs::{LineCutter, LogBuffer, LogLevel, LogLine};
+pub(crate) use metrics::MetricSample;
+pub(crate) use process::{OutputEvent, Process, ProcessConfig, StandardStreams};
+pub(crate) use registry::SandboxRegistry;
+pub(crate) use start_process::ProcessStartError;
+pub(crate) use template_image::TemplateImage;
+pub(crate) use terminal::PseudoTerminal;
+pub(crate) use user::user_environment;
+pub(crate) use verified_listeners::VerifiedListener;

@@ -6,49 +6,49 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// Below the range from which systems give outgoing connections their ports.
-const FIRST: u16 = 20_000;
-const COUNT: u16 = 12_000;
+/// Below the range of ports of outgoing connections.
+const FIRST_PORT: u16 = 20_000;
+const PORT_COUNT: u16 = 12_000;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ports {
+pub(crate) struct PortPool {
     taken: Arc<Mutex<BTreeSet<u16>>>,
 }
 
 /// A port that no other sandbox gets until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub(crate) struct ReservedPort {
     number: u16,
     taken: Arc<Mutex<BTreeSet<u16>>>,
 }
 
-impl Ports {
-    /// Finds a port that nobody listens on. `None` when all are in use.
-    pub(crate) fn take(&self) -> Option<Port> {
-        // A random start keeps platforms that run side by side, as in tests, out of each other's way.
+impl PortPool {
+    /// Finds a port without a listener. `None` when all are in use.
+    pub(crate) fn take(&self) -> Option<ReservedPort> {
+        // Platforms that run side by side, as in tests, start at different ports.
         let (_, random, ..) = Uuid::new_v4().as_fields();
-        let start = random % COUNT;
+        let start = random % PORT_COUNT;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = (0..COUNT)
-            .map(|step| FIRST + (start + step) % COUNT)
+        let number = (0..PORT_COUNT)
+            .map(|step| FIRST_PORT + (start + step) % PORT_COUNT)
             .find(|port| {
                 !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
             })?;
         taken.insert(number);
-        Some(Port {
+        Some(ReservedPort {
             number,
             taken: Arc::clone(&self.taken),
         })
     }
 }
 
-impl Port {
+impl ReservedPort {
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 }
 
-impl Drop for Port {
+impl Drop for ReservedPort {
     fn drop(&mut self) {
         self.taken
             .lock()

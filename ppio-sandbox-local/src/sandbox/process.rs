@@ -1,4 +1,4 @@
-//! One process of a sandbox, its output fanned out to whoever listens.
+//! One process of a sandbox, whose output is sent to every listener.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,18 +17,18 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::logs::{Level, LineCutter, Logs};
-use super::terminal::Terminal;
-use crate::isolation;
-use crate::ownership::Owner;
+use super::logs::{LineCutter, LogBuffer, LogLevel};
+use super::terminal::PseudoTerminal;
+use crate::files::Owner;
+use crate::processes;
 
-/// How long output is still awaited after a process ended while a child of it holds the pipe.
-const DRAIN: Duration = Duration::from_millis(200);
-/// A listener that reads slower than this many chunks slows the process down.
-const BACKLOG: usize = 64;
-const CHUNK: usize = 32 * 1024;
+/// For output after a process has ended, while a child of it still holds the pipe.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
+/// Events that wait for one listener; beyond that the process waits.
+const EVENT_BACKLOG: usize = 64;
+const READ_CHUNK: usize = 32 * 1024;
 
-/// What was asked to run, as clients sent it and get it back from `List`.
+/// The command of a process, as clients send it and as `List` returns it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ProcessConfig {
@@ -40,13 +40,13 @@ pub(crate) struct ProcessConfig {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
+pub(crate) enum OutputChannel {
     Stdout,
     Stderr,
     Pty,
 }
 
-impl Channel {
+impl OutputChannel {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -57,23 +57,23 @@ impl Channel {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum ProcessEvent {
-    Data(Channel, Bytes),
+pub(crate) enum OutputEvent {
+    Data(OutputChannel, Bytes),
     End(ExitStatus),
 }
 
-type Input = Box<dyn AsyncWrite + Send + Unpin>;
-type Output = Box<dyn AsyncRead + Send + Unpin>;
+type InputStream = Box<dyn AsyncWrite + Send + Unpin>;
+type OutputStream = Box<dyn AsyncRead + Send + Unpin>;
 
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) config: ProcessConfig,
     pub(crate) tag: Option<String>,
-    pub(crate) terminal: Option<Terminal>,
-    input: Mutex<Option<Input>>,
-    listeners: Mutex<Vec<mpsc::Sender<ProcessEvent>>>,
+    pub(crate) terminal: Option<PseudoTerminal>,
+    input: Mutex<Option<InputStream>>,
+    listeners: Mutex<Vec<mpsc::Sender<OutputEvent>>>,
     end: watch::Sender<Option<ExitStatus>>,
-    /// Set once its number may be another process's.
+    /// Whether its pid may belong to another process.
     reaped: AtomicBool,
 }
 
@@ -89,12 +89,12 @@ impl std::fmt::Debug for Process {
 
 /// The standard streams that a process is started with.
 #[derive(Debug)]
-pub(crate) enum Streams {
-    /// Pipes; standard input only where it was asked for, else programs would wait on it.
+pub(crate) enum StandardStreams {
+    /// Pipes. Without `stdin` the standard input is empty, so that programs do not wait for it.
     Pipes {
         stdin: bool,
     },
-    Terminal(Terminal),
+    Terminal(PseudoTerminal),
 }
 
 impl Process {
@@ -103,47 +103,47 @@ impl Process {
         mut command: Command,
         config: ProcessConfig,
         tag: Option<String>,
-        streams: Streams,
+        streams: StandardStreams,
         owner: Owner,
-        logs: &Arc<Logs>,
-    ) -> io::Result<(Arc<Self>, mpsc::Receiver<ProcessEvent>)> {
+        logs: &Arc<LogBuffer>,
+    ) -> io::Result<(Arc<Self>, mpsc::Receiver<OutputEvent>)> {
         let (child, input, outputs, terminal) = match streams {
-            Streams::Pipes { stdin } => {
+            StandardStreams::Pipes { stdin } => {
                 let mut input = None;
                 if stdin {
-                    let (sender, reader) = isolation::input_pipe(owner)?;
+                    let (sender, reader) = processes::input_pipe(owner)?;
                     command.stdin(reader);
-                    input = Some(Box::new(sender) as Input);
+                    input = Some(Box::new(sender) as InputStream);
                 }
-                let mut outputs: Vec<(Channel, Output)> = Vec::new();
-                let (output, writer) = isolation::output_pipe(owner)?;
+                let mut outputs: Vec<(OutputChannel, OutputStream)> = Vec::new();
+                let (output, writer) = processes::output_pipe(owner)?;
                 command.stdout(writer);
-                outputs.push((Channel::Stdout, Box::new(output)));
-                let (output, writer) = isolation::output_pipe(owner)?;
+                outputs.push((OutputChannel::Stdout, Box::new(output)));
+                let (output, writer) = processes::output_pipe(owner)?;
                 command.stderr(writer);
-                outputs.push((Channel::Stderr, Box::new(output)));
-                let child = isolation::spawn(&mut command)?;
+                outputs.push((OutputChannel::Stderr, Box::new(output)));
+                let child = processes::spawn(&mut command)?;
                 (child, input, outputs, None)
             }
-            Streams::Terminal(terminal) => {
+            StandardStreams::Terminal(terminal) => {
                 terminal.attach(&mut command, owner)?;
-                let child = isolation::spawn(&mut command)?;
-                let input: Input = Box::new(terminal.stream()?);
-                let output: Output = Box::new(terminal.stream()?);
+                let child = processes::spawn(&mut command)?;
+                let input: InputStream = Box::new(terminal.stream()?);
+                let output: OutputStream = Box::new(terminal.stream()?);
                 (
                     child,
                     Some(input),
-                    vec![(Channel::Pty, output)],
+                    vec![(OutputChannel::Pty, output)],
                     Some(terminal),
                 )
             }
         };
-        // Its copies of the process's ends would keep the output from ending.
+        // While it holds the writing ends, the output does not end.
         drop(command);
         let pid = child
             .id()
             .ok_or_else(|| io::Error::other("the process has no id"))?;
-        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         let process = Arc::new(Self {
             pid,
             config,
@@ -164,9 +164,9 @@ impl Process {
         Ok((process, receiver))
     }
 
-    /// Listens from now on; what was printed before is in the logs.
-    pub(crate) async fn listen(&self) -> mpsc::Receiver<ProcessEvent> {
-        let (sender, receiver) = mpsc::channel(BACKLOG);
+    /// Subscribes to the output from now on; earlier output is in the logs.
+    pub(crate) async fn listen(&self) -> mpsc::Receiver<OutputEvent> {
+        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         self.listeners.lock().await.push(sender);
         receiver
     }
@@ -187,17 +187,20 @@ impl Process {
         self.input.lock().await.take();
     }
 
-    /// Signals the whole process group: children of a shell should not outlive it unnoticed. With a
-    /// terminal also the group that leads its session, which may be another.
+    /// Signals the process group, so that children of a shell end with it. With a terminal also the
+    /// group that leads the session of the terminal, which may be another.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
-        let leader = self.terminal.as_ref().and_then(Terminal::session_leader);
+        let leader = self
+            .terminal
+            .as_ref()
+            .and_then(PseudoTerminal::session_leader);
         if let Some(leader) = leader.filter(|leader| *leader != group) {
             let _ = rustix::process::kill_process_group(leader, signal);
         }
         match rustix::process::kill_process_group(group, signal) {
-            // It is so young that it has no group of its own yet.
+            // It has not created its group yet.
             Err(Errno::SRCH) if !self.reaped.load(Ordering::Acquire) => {
                 rustix::process::kill_process(group, signal).map_err(io::Error::from)
             }
@@ -218,20 +221,25 @@ impl Process {
             .and_then(|status| *status)
     }
 
-    async fn pump(self: Arc<Self>, channel: Channel, mut output: Output, logs: Arc<Logs>) {
+    async fn pump(
+        self: Arc<Self>,
+        channel: OutputChannel,
+        mut output: OutputStream,
+        logs: Arc<LogBuffer>,
+    ) {
         let pid = self.pid.to_string();
-        let level = if channel == Channel::Stderr {
-            Level::Error
+        let level = if channel == OutputChannel::Stderr {
+            LogLevel::Error
         } else {
-            Level::Info
+            LogLevel::Info
         };
         let fields = [("pid", pid.as_str()), ("stream", channel.as_str())];
         let mut cutter = LineCutter::default();
-        let mut buffer = vec![0; CHUNK];
-        // A terminal whose last program ended reports an error instead of an end.
+        let mut buffer = vec![0; READ_CHUNK];
+        // A terminal whose last program has ended returns an error instead of an end of file.
         while let Ok(count @ 1..) = output.read(&mut buffer).await {
             cutter.feed(&buffer[..count], |line| logs.push(level, line, &fields));
-            self.tell(ProcessEvent::Data(
+            self.send_event(OutputEvent::Data(
                 channel,
                 Bytes::copy_from_slice(&buffer[..count]),
             ))
@@ -246,15 +254,16 @@ impl Process {
             .await
             .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
         self.reaped.store(true, Ordering::Release);
-        // Pumps that are not done by then go on: a background child may still print, into the logs.
-        let _ = tokio::time::timeout(DRAIN, futures_util::future::join_all(pumps)).await;
+        // Pumps that are not done by then go on: a background child may still write to the logs.
+        let _ =
+            tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, futures_util::future::join_all(pumps)).await;
         self.end.send_replace(Some(status));
-        self.tell(ProcessEvent::End(status)).await;
+        self.send_event(OutputEvent::End(status)).await;
         self.listeners.lock().await.clear();
         self.close_input().await;
     }
 
-    async fn tell(&self, event: ProcessEvent) {
+    async fn send_event(&self, event: OutputEvent) {
         let mut listeners = self.listeners.lock().await;
         let mut gone = Vec::new();
         for (index, listener) in listeners.iter().enumerate() {

@@ -6,25 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{CreateError, Phase, Ports, Sandbox};
-use crate::isolation::{CgroupParent, Isolation, Users};
-use crate::key::constant_time_eq;
+use super::create_error::CreateError;
+use super::instance::LocalSandbox;
+use super::lifetime::SandboxPhase;
+use super::ports::PortPool;
+use crate::identity::constant_time_eq;
+use crate::isolation::{CgroupParent, Isolation, UserPool};
 
 #[derive(Debug)]
-pub(crate) struct Registry {
-    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
-    // Those that exist and those that are being made.
+pub(crate) struct SandboxRegistry {
+    sandboxes: Mutex<HashMap<String, Arc<LocalSandbox>>>,
+    /// How many are being created.
     reserved: Arc<AtomicUsize>,
     limit: usize,
     closed: AtomicBool,
-    ports: Ports,
+    ports: PortPool,
     run_directory: PathBuf,
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
-    users: Users,
+    users: UserPool,
 }
 
-/// A place under the limit while a sandbox is being made.
+/// A sandbox that is being created, counted towards the limit.
 #[derive(Debug)]
 pub(super) struct Reservation(Arc<AtomicUsize>);
 
@@ -34,12 +37,12 @@ impl Drop for Reservation {
     }
 }
 
-impl Registry {
+impl SandboxRegistry {
     pub(crate) fn new(
         run_directory: PathBuf,
         isolation: Arc<dyn Isolation>,
         cgroup: Option<CgroupParent>,
-        users: Users,
+        users: UserPool,
         limit: usize,
     ) -> Self {
         Self {
@@ -47,7 +50,7 @@ impl Registry {
             reserved: Arc::default(),
             limit,
             closed: AtomicBool::new(false),
-            ports: Ports::default(),
+            ports: PortPool::default(),
             run_directory,
             isolation,
             cgroup,
@@ -67,11 +70,11 @@ impl Registry {
         Ok(reservation)
     }
 
-    pub(super) fn ports(&self) -> &Ports {
+    pub(super) fn ports(&self) -> &PortPool {
         &self.ports
     }
 
-    pub(crate) fn users(&self) -> &Users {
+    pub(crate) fn users(&self) -> &UserPool {
         &self.users
     }
 
@@ -87,29 +90,24 @@ impl Registry {
         self.cgroup.as_ref()
     }
 
-    /// Makes a sandbox known and starts watching over it.
-    pub(super) async fn insert(
-        self: &Arc<Self>,
-        sandbox: &Arc<Sandbox>,
-    ) -> Result<(), CreateError> {
+    /// Adds a sandbox, unless the platform is shutting down.
+    pub(super) async fn insert(&self, sandbox: &Arc<LocalSandbox>) -> Result<(), CreateError> {
         self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
         if self.closed.load(Ordering::Acquire) {
             let _ = self.kill(&sandbox.id).await;
             return Err(CreateError::ShuttingDown);
         }
-        // Ends by itself when the sandbox is gone.
-        tokio::spawn(Arc::clone(sandbox).watch_over(Arc::downgrade(self)));
         Ok(())
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<Arc<Sandbox>> {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<LocalSandbox>> {
         self.lock()
             .get(id)
-            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .filter(|sandbox| sandbox.lifetime().phase != SandboxPhase::Gone)
             .cloned()
     }
 
-    pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<Sandbox>> {
+    pub(crate) fn by_access_token(&self, token: &str) -> Option<Arc<LocalSandbox>> {
         self.lock()
             .values()
             .find(|sandbox| constant_time_eq(sandbox.access_token.as_bytes(), token.as_bytes()))
@@ -117,11 +115,11 @@ impl Registry {
     }
 
     /// Oldest first.
-    pub(crate) fn list(&self) -> Vec<Arc<Sandbox>> {
+    pub(crate) fn list(&self) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes: Vec<_> = self
             .lock()
             .values()
-            .filter(|sandbox| sandbox.life().phase != Phase::Gone)
+            .filter(|sandbox| sandbox.lifetime().phase != SandboxPhase::Gone)
             .cloned()
             .collect();
         sandboxes
@@ -129,20 +127,20 @@ impl Registry {
         sandboxes
     }
 
-    /// Ends a sandbox. `false` when there is none of this id.
+    /// Ends a sandbox. `false` when the id is unknown.
     pub(crate) async fn kill(&self, id: &str) -> io::Result<bool> {
         let Some(sandbox) = self.lock().get(id).cloned() else {
             return Ok(false);
         };
         let ending = Arc::clone(&sandbox);
-        // A task of its own: a caller that goes away must not stop half-way.
+        // In a task of its own, which a caller that disconnects does not cancel.
         let ended = tokio::spawn(async move { ending.end().await });
         ended.await.map_err(io::Error::other)??;
         self.lock().remove(id);
         Ok(true)
     }
 
-    /// Refuses new sandboxes and ends all others, at once.
+    /// Refuses new sandboxes and ends the others, all at the same time.
     pub(crate) async fn close(&self) -> io::Result<()> {
         self.closed.store(true, Ordering::Release);
         let ids: Vec<_> = self.lock().keys().cloned().collect();
@@ -150,7 +148,7 @@ impl Registry {
         kills.into_iter().try_for_each(|kill| kill.map(drop))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<LocalSandbox>>> {
         self.sandboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -14,16 +14,16 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use tokio::process::Command;
 
-use crate::ownership::Owner;
+use crate::files::Owner;
 
 /// The platform's end of a pseudo-terminal.
 #[derive(Debug, Clone)]
-pub(crate) struct Terminal {
+pub(crate) struct PseudoTerminal {
     controller: Arc<OwnedFd>,
     device: PathBuf,
 }
 
-impl Terminal {
+impl PseudoTerminal {
     pub(crate) fn open(columns: u16, rows: u16) -> io::Result<Self> {
         let controller =
             rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
@@ -49,8 +49,8 @@ impl Terminal {
         rustix::termios::tcsetwinsize(&self.controller, size).map_err(io::Error::from)
     }
 
-    /// Makes the terminal the standard streams of `command`, whose user it then belongs to. It must
-    /// not become the platform's own terminal, where the platform has none.
+    /// Makes the terminal the standard streams of `command` and gives it to its user. It does not
+    /// become the controlling terminal of the platform.
     pub(crate) fn attach(&self, command: &mut Command, owner: Owner) -> io::Result<()> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let device = File::from(rustix::fs::open(&self.device, flags, Mode::empty())?);

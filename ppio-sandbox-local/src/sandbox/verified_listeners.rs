@@ -1,10 +1,10 @@
-//! Sockets that were found to belong to a sandbox.
+//! Listening sockets that were found to belong to a sandbox.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-/// More ports than this are not remembered; what is not remembered is looked up.
+/// Ports that are remembered; beyond that all are dropped and looked up again.
 const MAX_PORTS: usize = 256;
 
 /// For each port of a sandbox that was dialled, where it is reached and the inodes of the sockets

@@ -1,4 +1,4 @@
-//! Uploaded archives (tar.gz, or plain tar from clients told not to compress), which may mean harm.
+//! Uploaded archives, tar.gz or plain tar, which may be malicious.
 //!
 //! An archive is unpacked from one open directory to the next. What an entry may be is checked
 //! against the entries before it, the same way at the upload and when it is unpacked.
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::confined_path::{ConfinedPath, OpenDirectory};
+use crate::files::{ConfinedPath, OpenDirectory};
 
 /// Of one archive, unpacked, in bytes.
 const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
@@ -23,8 +23,8 @@ const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
 const MAX_ENTRIES: usize = 100_000;
 /// Of all paths of one archive together, in bytes.
 const MAX_PATHS: usize = 64 * 1024 * 1024;
-/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in any case. Sources
-/// and programs shrink to a tenth, not to a two-hundredth.
+/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in
+/// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
 const MAX_RATIO: u64 = 200;
 const FREE_SIZE: u64 = 64 * 1024 * 1024;
 /// Of what precedes the content of one entry, in bytes: it is read into memory.
@@ -66,7 +66,7 @@ pub(crate) enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Whether the archive is at fault, and not this machine.
+    /// Whether the archive is malformed, rather than a call of this machine failed.
     pub(crate) fn is_of_archive(&self) -> bool {
         !matches!(self, Self::Io(_))
     }
@@ -84,7 +84,7 @@ pub(crate) fn inspect(archive: &Path) -> Result<(), ArchiveError> {
 
 /// Unpacks into `target`, an empty directory. Blocks.
 pub(crate) fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> {
-    let mut tree = Tree {
+    let mut tree = UnpackTarget {
         root: OpenDirectory::on_host(target)?,
         last: None,
     };
@@ -96,9 +96,9 @@ pub(crate) fn unpacked_limit(packed: u64) -> u64 {
     MAX_UNPACKED.min(packed.saturating_mul(MAX_RATIO).max(FREE_SIZE))
 }
 
-/// What an entry makes, checked.
+/// What a checked entry creates.
 #[derive(Debug)]
-enum New {
+enum CheckedEntry {
     Directory,
     File { mode: u32 },
     Link { target: PathBuf },
@@ -106,41 +106,41 @@ enum New {
 }
 
 /// The directory that an archive is unpacked into.
-struct Tree {
+struct UnpackTarget {
     root: OpenDirectory,
-    /// Where the last entry went: the next one goes there too, as a rule.
+    /// The directory of the last entry, which usually is that of the next.
     last: Option<(PathBuf, OpenDirectory)>,
 }
 
-impl Tree {
-    fn add(&mut self, path: &Path, new: &New, content: &mut dyn Read) -> io::Result<()> {
-        if let New::Directory = new {
+impl UnpackTarget {
+    fn add(&mut self, path: &Path, new: &CheckedEntry, content: &mut dyn Read) -> io::Result<()> {
+        if let CheckedEntry::Directory = new {
             self.directory(path)?;
             return Ok(());
         }
-        let place = self.place(path)?;
-        match fs::remove_file(place.place()?) {
+        let place = self.entry_path(path)?;
+        match fs::remove_file(place.host_path()?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         match new {
-            New::Directory => {}
-            New::File { mode } => {
+            CheckedEntry::Directory => {}
+            CheckedEntry::File { mode } => {
                 let mut file = place.create()?;
                 io::copy(content, &mut file)?;
                 // Without setuid and setgid.
                 file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
             }
-            New::Link { target } => place.make_link(target)?,
-            New::HardLink { earlier } => {
-                let earlier = self.place(earlier)?;
-                fs::hard_link(earlier.place()?, place.place()?)?;
+            CheckedEntry::Link { target } => place.make_link(target)?,
+            CheckedEntry::HardLink { earlier } => {
+                let earlier = self.entry_path(earlier)?;
+                fs::hard_link(earlier.host_path()?, place.host_path()?)?;
             }
         }
         Ok(())
     }
 
-    fn place(&mut self, path: &Path) -> io::Result<ConfinedPath> {
+    fn entry_path(&mut self, path: &Path) -> io::Result<ConfinedPath> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let parent = path.parent().unwrap_or(Path::new(""));
         Ok(self.directory(parent)?.child(name))
@@ -167,45 +167,49 @@ impl Tree {
     }
 }
 
-/// What the entries so far make, by path.
+/// What the entries so far create, by path.
 #[derive(Debug, Default)]
-struct Plan {
-    entries: HashMap<PathBuf, Planned>,
+struct ArchivePlan {
+    entries: HashMap<PathBuf, PlannedEntry>,
     path_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Planned {
+enum PlannedEntry {
     Directory,
     /// Of this many bytes.
     File(u64),
     Link,
 }
 
-impl Plan {
+impl ArchivePlan {
     /// Adds an entry, if it neither lies below a link or a file nor replaces a directory.
-    fn add(&mut self, path: &Path, new: Planned) -> Result<(), ArchiveError> {
+    fn add(&mut self, path: &Path, new: PlannedEntry) -> Result<(), ArchiveError> {
         let conflict = || ArchiveError::Conflict(path.display().to_string());
         let parents = path.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.entries.get(parent) {
                 // With it its own parents were added.
-                Some(Planned::Directory) => break,
+                Some(PlannedEntry::Directory) => break,
                 Some(_) => return Err(conflict()),
                 None => {
-                    self.insert(parent, Planned::Directory)?;
+                    self.insert(parent, PlannedEntry::Directory)?;
                 }
             }
         }
         let old = self.insert(path, new)?;
-        let is_directory = |entry| entry == Planned::Directory;
+        let is_directory = |entry| entry == PlannedEntry::Directory;
         match old {
             Some(old) if is_directory(old) != is_directory(new) => Err(conflict()),
             _ => Ok(()),
         }
     }
 
-    fn insert(&mut self, path: &Path, new: Planned) -> Result<Option<Planned>, ArchiveError> {
+    fn insert(
+        &mut self,
+        path: &Path,
+        new: PlannedEntry,
+    ) -> Result<Option<PlannedEntry>, ArchiveError> {
         let old = self.entries.insert(path.to_owned(), new);
         if old.is_none() {
             self.path_bytes += path.as_os_str().len();
@@ -219,8 +223,8 @@ impl Plan {
     /// The size of an earlier file.
     fn file(&self, path: &Path) -> Option<u64> {
         match self.entries.get(path)? {
-            Planned::File(size) => Some(*size),
-            Planned::Directory | Planned::Link => None,
+            PlannedEntry::File(size) => Some(*size),
+            PlannedEntry::Directory | PlannedEntry::Link => None,
         }
     }
 }
@@ -240,25 +244,25 @@ fn open(archive: &Path) -> io::Result<Box<dyn Read>> {
 /// Checks every entry and hands it to `visit`, with its content.
 fn walk(
     archive: &Path,
-    mut visit: impl FnMut(&Path, &New, &mut dyn Read) -> io::Result<()>,
+    mut visit: impl FnMut(&Path, &CheckedEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
     let packed = fs::metadata(archive)?.len();
     let limit = unpacked_limit(packed);
-    let budget = Rc::new(Budget {
+    let budget = Rc::new(ReadBudget {
         total: Cell::new(limit),
         header: Cell::new(MAX_HEADER),
         exceeded: Cell::default(),
     });
     let malformed = |error: io::Error| match budget.exceeded.get() {
-        Some(Exceeded::Total) => ArchiveError::TooLarge(limit),
-        Some(Exceeded::Header) => ArchiveError::Header,
+        Some(BudgetExceeded::Total) => ArchiveError::TooLarge(limit),
+        Some(BudgetExceeded::Header) => ArchiveError::Header,
         None => ArchiveError::Malformed(error.to_string()),
     };
-    let mut archive = Archive::new(Counted {
+    let mut archive = Archive::new(CountedReader {
         inner: open(archive)?,
         budget: Rc::clone(&budget),
     });
-    let mut plan = Plan::default();
+    let mut plan = ArchivePlan::default();
     let mut entries = archive.entries().map_err(malformed)?;
     for index in 0.. {
         budget.header.set(MAX_HEADER);
@@ -276,19 +280,19 @@ fn walk(
                 Some(_) => malformed(error),
             })?;
         }
-        // What is left of the content must not count as the header of the next entry.
+        // The rest of the content does not count as the header of the next entry.
         io::copy(&mut entry, &mut io::sink()).map_err(malformed)?;
     }
     Ok(())
 }
 
-/// Checks one entry. `None` when it makes nothing.
+/// Checks one entry. `None` when it creates nothing.
 fn check<R: Read>(
     entry: &mut tar::Entry<'_, R>,
-    plan: &mut Plan,
-    budget: &Budget,
+    plan: &mut ArchivePlan,
+    budget: &ReadBudget,
     malformed: &dyn Fn(io::Error) -> ArchiveError,
-) -> Result<Option<(PathBuf, New)>, ArchiveError> {
+) -> Result<Option<(PathBuf, CheckedEntry)>, ArchiveError> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return Ok(None);
@@ -301,7 +305,7 @@ fn check<R: Read>(
         return Err(ArchiveError::Path(shown.chars().take(MAX_NAME).collect()));
     }
     if path.as_os_str().is_empty() {
-        // The directory that all of it is in.
+        // The directory that the archive is unpacked into.
         return match kind {
             EntryType::Directory => Ok(None),
             _ => Err(escape()),
@@ -310,16 +314,19 @@ fn check<R: Read>(
     let (new, planned) = match kind {
         EntryType::Regular | EntryType::Continuous => {
             let mode = entry.header().mode().map_err(malformed)?;
-            (New::File { mode }, Planned::File(entry.size()))
+            (
+                CheckedEntry::File { mode },
+                PlannedEntry::File(entry.size()),
+            )
         }
-        EntryType::Directory => (New::Directory, Planned::Directory),
+        EntryType::Directory => (CheckedEntry::Directory, PlannedEntry::Directory),
         EntryType::Symlink => {
             let target = entry.link_name().map_err(malformed)?;
             let target = target.unwrap_or_default().into_owned();
             if !link_stays_inside(&path, &target) || is_too_long(&target) {
                 return Err(escape());
             }
-            (New::Link { target }, Planned::Link)
+            (CheckedEntry::Link { target }, PlannedEntry::Link)
         }
         EntryType::Link => {
             let earlier = entry.link_name().map_err(malformed)?;
@@ -330,7 +337,7 @@ fn check<R: Read>(
             budget
                 .spend(size)
                 .map_err(|error| malformed(io::Error::other(error)))?;
-            (New::HardLink { earlier }, Planned::File(size))
+            (CheckedEntry::HardLink { earlier }, PlannedEntry::File(size))
         }
         _ => return Err(ArchiveError::Kind(shown)),
     };
@@ -357,8 +364,8 @@ fn stays_inside(path: &Path) -> Option<PathBuf> {
         .collect()
 }
 
-/// Whether a link at `place` leads to a place in the archive. It may climb only at its start: after
-/// a name, which may be that of another link, `..` may lead anywhere.
+/// Whether a link at `place` stays in the archive. `..` is allowed only at its start: after a name,
+/// which may be that of another link, it may lead anywhere.
 fn link_stays_inside(place: &Path, link: &Path) -> bool {
     let mut depth = place.components().count().saturating_sub(1);
     let mut parts = link.components().peekable();
@@ -374,26 +381,26 @@ fn link_stays_inside(place: &Path, link: &Path) -> bool {
 
 /// What may still be read.
 #[derive(Debug)]
-struct Budget {
+struct ReadBudget {
     total: Cell<u64>,
     /// Until the content of the next entry.
     header: Cell<u64>,
-    exceeded: Cell<Option<Exceeded>>,
+    exceeded: Cell<Option<BudgetExceeded>>,
 }
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-enum Exceeded {
+enum BudgetExceeded {
     #[error("the archive unpacks to too much")]
     Total,
     #[error("the header of an entry is too large")]
     Header,
 }
 
-impl Budget {
-    fn spend(&self, count: u64) -> Result<(), Exceeded> {
+impl ReadBudget {
+    fn spend(&self, count: u64) -> Result<(), BudgetExceeded> {
         for (left, exceeded) in [
-            (&self.total, Exceeded::Total),
-            (&self.header, Exceeded::Header),
+            (&self.total, BudgetExceeded::Total),
+            (&self.header, BudgetExceeded::Header),
         ] {
             let Some(rest) = left.get().checked_sub(count) else {
                 self.exceeded.set(Some(exceeded));
@@ -405,12 +412,12 @@ impl Budget {
     }
 }
 
-struct Counted<R> {
+struct CountedReader<R> {
     inner: R,
-    budget: Rc<Budget>,
+    budget: Rc<ReadBudget>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.budget.spend(count as u64).map_err(io::Error::other)?;
@@ -441,7 +448,7 @@ mod tests {
         data: &[u8],
     ) {
         let mut header = tar::Header::new_gnu();
-        // Written by hand: the library refuses to make the paths that are tested here.
+        // The library refuses to write such paths.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
         header.set_entry_type(kind);
@@ -452,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn good_archives_unpack() {
+    fn an_archive_is_unpacked() {
         let file = archive(|builder| {
             entry(builder, "./src/", EntryType::Directory, "", b"");
             entry(builder, "./src/main.py", EntryType::Regular, "", b"print()");
@@ -505,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn no_entry_goes_through_another() {
+    fn an_entry_cannot_lie_below_a_link_or_a_file() {
         type Entries = &'static [(&'static str, EntryType, &'static str)];
         let tables: &[Entries] = &[
             // A link, and what is written through it.
@@ -581,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_modes_are_what_they_may_be() {
+    fn links_and_modes_are_kept_within_bounds() {
         let file = archive(|builder| {
             entry(
                 builder,
@@ -618,7 +625,7 @@ mod tests {
     }
 
     #[test]
-    fn small_archives_that_grow_are_refused() {
+    fn hard_links_and_headers_count_towards_the_limits() {
         // Hard links: in a copy each is a file of its own.
         let file = archive(|builder| {
             entry(builder, "x", EntryType::Regular, "", &vec![0; 1024 * 1024]);
@@ -647,7 +654,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused() {
+    fn archives_with_a_high_ratio_are_refused() {
         let zeros = vec![0; 1024 * 1024];
         let file = archive(|builder| {
             for _ in 0..80 {

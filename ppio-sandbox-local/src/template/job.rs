@@ -1,4 +1,4 @@
-//! One build at work: from what it starts from, step by step, to the files of a template.
+//! Runs one build: prepares its directory, runs its steps, stores the template.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -8,34 +8,37 @@ use std::sync::Arc;
 use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
 use tokio::sync::watch;
 
-use super::build::{BuildLog, BuildRequest, Source};
-use super::copy_tree::copy_tree;
-use super::record::{Failure, Recipe};
-use super::steps::{Step, StepError, Workshop};
-use super::{StoreError, TemplateStore};
-use crate::confined_path::{LastLink, confine};
-use crate::isolation::{self, Enclosure, Limits, SandboxUser};
-use crate::sandbox::{Level, Registry, prepare_root, remove_directory};
+use super::build_log::BuildLogWriter;
+use super::build_request::{BuildRequest, BuildSource};
+use super::record::{BuildFailure, Recipe};
+use super::step::TemplateStep;
+use super::step_runner::{StepError, StepRunner};
+use super::store::{StoreError, TemplateStore};
+use crate::files::{LastLink, confine, copy_tree, remove_directory};
+use crate::isolation::{
+    SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
+};
+use crate::sandbox::{LogLevel, SandboxRegistry};
 
 /// The size of an `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
 
-/// What a build works with.
-pub(super) struct Job {
+/// A build that was started.
+pub(super) struct BuildJob {
     pub(super) templates: Arc<TemplateStore>,
-    pub(super) sandboxes: Arc<Registry>,
-    pub(super) log: Arc<BuildLog>,
+    pub(super) sandboxes: Arc<SandboxRegistry>,
+    pub(super) log: Arc<BuildLogWriter>,
     pub(super) template_id: String,
     pub(super) build_id: String,
-    pub(super) stop: Stop,
+    pub(super) stop: StopSignal,
 }
 
-/// Turns true, or loses its sender, when the build is to end before it is done.
+/// Is true, or has lost its sender, once the build has to stop.
 #[derive(Clone)]
-pub(super) struct Stop(pub(super) watch::Receiver<bool>);
+pub(super) struct StopSignal(pub(super) watch::Receiver<bool>);
 
-impl Stop {
-    /// Returns once the build is to end.
+impl StopSignal {
+    /// Returns once the build has to stop.
     pub(super) async fn wanted(&self) {
         let _ = self.0.clone().wait_for(|stop| *stop).await;
     }
@@ -45,23 +48,23 @@ impl Stop {
     }
 }
 
-/// Why a build made no template.
+/// Why a build did not finish.
 enum Unfinished {
-    Failed(Failure),
+    Failed(BuildFailure),
     Stopped,
 }
 
 impl Unfinished {
     fn general(error: &dyn std::fmt::Display) -> Self {
-        Self::Failed(Failure {
+        Self::Failed(BuildFailure {
             message: error.to_string(),
             step: None,
         })
     }
 }
 
-impl Job {
-    /// Builds, and stores what became of it. What was begun is gone when this returns.
+impl BuildJob {
+    /// Runs the build and stores its outcome. Its directory is removed when this returns.
     pub(super) async fn run(&self, request: BuildRequest) {
         let staging = self
             .sandboxes
@@ -73,24 +76,24 @@ impl Job {
             tracing::warn!(%error, "failed to remove the directory of a build");
         }
         match outcome {
-            Ok(()) => self.log.push(Level::Info, "Build finished"),
+            Ok(()) => self.log.push(LogLevel::Info, "Build finished"),
             Err(Unfinished::Failed(failure)) => self.fail(failure),
             Err(Unfinished::Stopped) => self.stopped(),
         }
     }
 
-    /// Stores that the build was ended before it was done.
+    /// Stores that the build was stopped.
     pub(super) fn stopped(&self) {
-        self.fail(Failure {
+        self.fail(BuildFailure {
             message: "the build was stopped: the platform ended, or the template was deleted"
                 .into(),
             step: None,
         });
     }
 
-    fn fail(&self, failure: Failure) {
+    fn fail(&self, failure: BuildFailure) {
         let message = format!("Build failed: {}", failure.message);
-        self.log.push(Level::Error, message);
+        self.log.push(LogLevel::Error, message);
         match self
             .templates
             .fail(&self.template_id, &self.build_id, failure)
@@ -107,14 +110,14 @@ impl Job {
         let recipe = self
             .prepare(staging, &request.source, &sandbox_user)
             .await?;
-        let mut workshop = Workshop {
+        let mut runner = StepRunner {
             root: staging.join("root"),
             scratch: staging.to_owned(),
             template_directory: self.templates.path(&self.template_id),
             recipe,
             log: Arc::clone(&self.log),
         };
-        let mut enclosure = None;
+        let mut sandbox_processes = None;
         let mut applied = Ok(());
         for (index, step) in request.steps.iter().enumerate() {
             if self.stop.is_wanted() {
@@ -123,13 +126,14 @@ impl Job {
             }
             self.log.enter(Some(index + 1));
             self.log.push(
-                Level::Info,
+                LogLevel::Info,
                 format!("[{}/{}] {step}", index + 1, request.steps.len()),
             );
             let outcome = match step {
-                Step::Run { command, user } => {
+                TemplateStep::Run { command, user } => {
                     let (place, name) = ((staging, &sandbox_user), user.as_deref());
-                    let running = self.run_step(&workshop, &mut enclosure, place, command, name);
+                    let running =
+                        self.run_step(&runner, &mut sandbox_processes, place, command, name);
                     let Some(outcome) = running.await else {
                         applied = Err(Unfinished::Stopped);
                         break;
@@ -137,41 +141,40 @@ impl Job {
                     outcome
                 }
                 step => {
-                    // As with the steps of a Dockerfile, nothing that a command left running sees
-                    // the next step, and nothing moves files under its hands.
-                    if let Some(enclosure) = enclosure.take() {
-                        let killed = enclosure.kill().await;
+                    // As in a Dockerfile, what a command left running ends before the next step.
+                    if let Some(sandbox_processes) = sandbox_processes.take() {
+                        let killed = sandbox_processes.kill().await;
                         killed.map_err(|error| Unfinished::general(&error))?;
                     }
                     let step = step.clone();
-                    // The workshop goes to a thread that may block on the disk, and comes back.
+                    // Moved to a thread that may block, and back.
                     let applying = tokio::task::spawn_blocking(move || {
-                        let outcome = workshop.apply(&step);
-                        (workshop, outcome)
+                        let outcome = runner.apply(&step);
+                        (runner, outcome)
                     });
                     let outcome;
-                    (workshop, outcome) = applying
+                    (runner, outcome) = applying
                         .await
                         .map_err(|error| Unfinished::general(&error))?;
                     outcome
                 }
             };
             if let Err(error) = outcome {
-                applied = Err(Unfinished::Failed(Failure {
+                applied = Err(Unfinished::Failed(BuildFailure {
                     message: format!("{step}: {error}"),
                     step: Some((index + 1).to_string()),
                 }));
                 break;
             }
         }
-        if let Some(enclosure) = enclosure {
-            enclosure
+        if let Some(sandbox_processes) = sandbox_processes {
+            sandbox_processes
                 .kill()
                 .await
                 .map_err(|error| Unfinished::general(&error))?;
         }
         applied?;
-        let mut recipe = workshop.recipe;
+        let mut recipe = runner.recipe;
         recipe.start_command = request.start_command.or(recipe.start_command);
         recipe.ready_command = request.ready_command.or(recipe.ready_command);
         let mut metadata = request.metadata;
@@ -187,7 +190,7 @@ impl Job {
             .map_err(|error| Unfinished::general(&error))
     }
 
-    /// Takes the configuration of an agent from its `agent.yaml`, unless the request brought one.
+    /// Reads the configuration of an agent from its `agent.yaml`, unless the request has one.
     fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;
@@ -205,7 +208,7 @@ impl Job {
         if text.len() as u64 > MAX_AGENT_FILE {
             let message =
                 format!("agent.yaml is left out: it is larger than {MAX_AGENT_FILE} bytes");
-            self.log.push(Level::Warn, message);
+            self.log.push(LogLevel::Warn, message);
             return;
         }
         match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
@@ -214,28 +217,28 @@ impl Job {
             }
             Err(error) => self
                 .log
-                .push(Level::Warn, format!("agent.yaml is left out: {error}")),
+                .push(LogLevel::Warn, format!("agent.yaml is left out: {error}")),
         }
     }
 
-    /// Lays out what the build starts from.
+    /// Prepares the directory of the build from its source.
     async fn prepare(
         &self,
         staging: &Path,
-        source: &Source,
+        source: &BuildSource,
         user: &SandboxUser,
     ) -> Result<Recipe, Unfinished> {
         let (base, recipe) = match source {
-            Source::Host { image } => {
+            BuildSource::Host { image } => {
                 if let Some(image) = image {
                     let message = format!(
                         "The image {image} is not pulled: the system of this machine is used instead"
                     );
-                    self.log.push(Level::Warn, message);
+                    self.log.push(LogLevel::Warn, message);
                 }
                 (None, Recipe::default())
             }
-            Source::Template(reference) => {
+            BuildSource::Template(reference) => {
                 let image = self
                     .templates
                     .image(reference)
@@ -252,7 +255,7 @@ impl Job {
         };
         let (staging, user) = (staging.to_owned(), user.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            isolation::prepare_directory(&staging, &user)?;
+            prepare_directory(&staging, &user)?;
             let root = staging.join("root");
             if let Some(base) = base {
                 copy_tree(&base, &root)?;
@@ -266,39 +269,39 @@ impl Job {
         Ok(recipe)
     }
 
-    /// Runs a command in the sandbox of the build, which the first one opens. `None` when the build
-    /// is to end; whatever runs then ends with the sandbox.
+    /// Runs a command in the sandbox of the build, which the first command starts. `None` when the
+    /// build has to stop; the command then ends with the sandbox.
     async fn run_step(
         &self,
-        workshop: &Workshop,
-        enclosure: &mut Option<Enclosure>,
+        runner: &StepRunner,
+        sandbox_processes: &mut Option<SandboxProcesses>,
         (staging, sandbox_user): (&Path, &SandboxUser),
         command: &str,
         user: Option<&str>,
     ) -> Option<Result<(), StepError>> {
-        let enclosure = if let Some(enclosure) = enclosure {
-            enclosure
+        let sandbox_processes = if let Some(sandbox_processes) = sandbox_processes {
+            sandbox_processes
         } else {
             let registry = &self.sandboxes;
-            // Earlier commands may have put links where the sandbox is mounted from.
-            if let Err(error) = prepare_root(&workshop.root, sandbox_user.owner()) {
+            // Earlier commands may have put links in the way of mount points.
+            if let Err(error) = prepare_root(&runner.root, sandbox_user.owner()) {
                 return Some(Err(error.into()));
             }
-            // Not to be cut short: half a sandbox is nobody's to end.
-            let opened = Enclosure::open(
+            // Not cancelled by a stop: a sandbox that is starting has to be ended.
+            let opened = SandboxProcesses::open(
                 registry.isolation(),
                 staging.to_owned(),
                 registry.cgroup(),
-                Limits::default(),
+                SandboxLimits::default(),
                 sandbox_user.clone(),
             );
             match opened.await {
-                Ok(opened) => enclosure.insert(opened),
+                Ok(opened) => sandbox_processes.insert(opened),
                 Err(error) => return Some(Err(error.into())),
             }
         };
         tokio::select! {
-            outcome = workshop.run(enclosure, command, user) => Some(outcome),
+            outcome = runner.run(sandbox_processes, command, user) => Some(outcome),
             () = self.stop.wanted() => None,
         }
     }

@@ -1,21 +1,24 @@
 //! Templates: what sandboxes are made from, kept across restarts.
 
 mod archive;
-mod build;
-mod confined_copy;
-mod copy_tree;
+mod build_log;
+mod build_request;
+mod builder;
 mod job;
+mod load;
 mod name;
 mod record;
-mod steps;
+mod step;
+mod step_runner;
 mod store;
-mod stored;
 mod uploads;
 
 pub(crate) use archive::unpacked_limit;
-pub(crate) use build::{BuildRequest, Builder, STEP, Source, Step};
-pub(crate) use copy_tree::copy_tree;
+pub(crate) use build_log::STEP_FIELD;
+pub(crate) use build_request::{BuildRequest, BuildSource};
+pub(crate) use builder::TemplateBuilder;
 pub(crate) use name::TemplateName;
-pub(crate) use record::{BuildRecord, BuildStatus, TagRecord, TemplateRecord};
-pub(crate) use store::{NewBuild, StoreError, TemplateImage, TemplateStore};
+pub(crate) use record::{BuildRecord, BuildState, TagRecord, TemplateRecord};
+pub(crate) use step::TemplateStep;
+pub(crate) use store::{RequestedBuild, StoreError, TemplateStore};
 pub(crate) use uploads::{UploadError, Uploads, archive_path, is_hash};

@@ -1,4 +1,4 @@
-//! What is stored about a template.
+//! The stored record of a template.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -6,6 +6,12 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+
+/// The template of clients that name none: the programs of this machine, without files.
+pub(crate) const BASE: &str = "base";
+
+/// The file in a template's directory that says what the template is.
+pub(crate) const RECORD: &str = "template.json";
 
 /// The tag that a name without a tag means.
 pub(crate) const DEFAULT_TAG: &str = "default";
@@ -41,14 +47,14 @@ pub(crate) struct TagRecord {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum BuildStatus {
+pub(crate) enum BuildState {
     Waiting,
     Building,
     Ready,
     Error,
 }
 
-impl BuildStatus {
+impl BuildState {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -62,16 +68,16 @@ impl BuildStatus {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BuildRecord {
     pub(crate) id: String,
-    pub(crate) status: BuildStatus,
+    pub(crate) status: BuildState,
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     #[serde(with = "clock::stored")]
     pub(crate) created_at: SystemTime,
     #[serde(with = "clock::stored")]
     pub(crate) updated_at: SystemTime,
-    /// Given to the build once it is ready.
+    /// The tags that the build gets once it is ready.
     pub(crate) wanted_tags: Vec<String>,
-    /// Given to the template once the build is ready.
+    /// The metadata that the template gets once the build is ready.
     #[serde(default)]
     pub(crate) wanted_metadata: BTreeMap<String, String>,
     #[serde(default)]
@@ -80,16 +86,16 @@ pub(crate) struct BuildRecord {
     pub(crate) recipe: Recipe,
     /// Why the build failed, and in which step.
     #[serde(default)]
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<BuildFailure>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct BuildFailure {
     pub(crate) message: String,
     pub(crate) step: Option<String>,
 }
 
-/// What a build leaves behind beside its files.
+/// The settings that a build results in, beside its files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Recipe {
     #[serde(default)]
@@ -123,7 +129,7 @@ impl TemplateRecord {
             self.builds
                 .iter()
                 .rev()
-                .find(|build| build.status == BuildStatus::Ready)
+                .find(|build| build.status == BuildState::Ready)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The templates of this home. What a caller is told exists is on disk, whole, before it is told.
+//! The templates of this home. A change is on disk before a call that made it is answered.
 //!
 //! ```text
 //! templates/{id}/template.json      written aside, then renamed
@@ -13,19 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::copy_tree::copy_tree;
+use super::load;
 use super::record::{
-    BuildRecord, BuildStatus, DEFAULT_TAG, Failure, Recipe, TagRecord, TemplateRecord,
+    BASE, BuildFailure, BuildRecord, BuildState, DEFAULT_TAG, RECORD, Recipe, TagRecord,
+    TemplateRecord,
 };
-use super::stored;
-use crate::sandbox::disk_usage;
-use crate::{Error, clock, identity};
-
-/// The template that clients ask for when they name none: the host's system and nothing else.
-pub(crate) const BASE: &str = "base";
-
-/// The file in a template's directory that says what the template is.
-pub(super) const RECORD: &str = "template.json";
+use crate::error::Error;
+use crate::files::{copy_tree, disk_usage};
+use crate::sandbox::TemplateImage;
+use crate::{clock, identity};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -45,25 +41,9 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
 }
 
-/// What a sandbox is made from: one finished build.
-#[derive(Debug, Clone)]
-pub(crate) struct TemplateImage {
-    pub(crate) template_id: String,
-    pub(crate) alias: Option<String>,
-    /// The files, where the build left any.
-    pub(crate) root: Option<PathBuf>,
-    pub(crate) cpu_count: u32,
-    pub(crate) memory_mb: u32,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) directory: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) start_command: Option<String>,
-    pub(crate) ready_command: Option<String>,
-}
-
-/// A build to be made, with the name checked.
+/// The checked request for a new build.
 #[derive(Debug)]
-pub(crate) struct NewBuild {
+pub(crate) struct RequestedBuild {
     pub(crate) name: String,
     pub(crate) tags: Vec<String>,
     pub(crate) cpu_count: u32,
@@ -78,9 +58,9 @@ pub(crate) struct TemplateStore {
 }
 
 impl TemplateStore {
-    /// Reads what is stored, as far as it can be used, and removes what was left half-made.
+    /// Loads the stored templates, and removes builds that were not finished.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, Error> {
-        let stored = stored::read(&directory)?;
+        let stored = load::read(&directory)?;
         let store = Self {
             directory,
             templates: Mutex::new(stored),
@@ -127,12 +107,12 @@ impl TemplateStore {
                     tag: tag.to_owned(),
                 };
                 let tagged = record.tags.get(tag).map(|tagged| tagged.build_id.as_str());
-                // A build's own id is as good as a tag.
+                // The id of a build is accepted in place of a tag.
                 Some(record.build(tagged.unwrap_or(tag)).ok_or_else(missing)?)
             }
         };
         let build = build
-            .filter(|build| build.status == BuildStatus::Ready)
+            .filter(|build| build.status == BuildState::Ready)
             .ok_or_else(|| StoreError::NotBuilt(reference.to_owned()))?;
         let root = self.build_root(&record.id, &build.id);
         Ok(TemplateImage {
@@ -149,8 +129,11 @@ impl TemplateStore {
         })
     }
 
-    /// Adds a build to the template of this name, which is made when there is none.
-    pub(crate) fn add_build(&self, new: NewBuild) -> Result<(TemplateRecord, String), StoreError> {
+    /// Adds a build to the template of this name, which is created when there is none.
+    pub(crate) fn add_build(
+        &self,
+        new: RequestedBuild,
+    ) -> Result<(TemplateRecord, String), StoreError> {
         if new.name == BASE {
             return Err(StoreError::BuiltIn);
         }
@@ -175,7 +158,7 @@ impl TemplateStore {
         let build_id = identity::build_id();
         record.builds.push(BuildRecord {
             id: build_id.clone(),
-            status: BuildStatus::Waiting,
+            status: BuildState::Waiting,
             cpu_count: new.cpu_count,
             memory_mb: new.memory_mb,
             created_at: now,
@@ -191,7 +174,7 @@ impl TemplateStore {
         Ok((record, build_id))
     }
 
-    /// Marks a waiting build as building; only the first call succeeds. Hands out the metadata that
+    /// Marks a waiting build as building; only the first call succeeds. Returns the metadata that
     /// the build was requested with, for [`TemplateStore::finish`].
     pub(crate) fn begin(
         &self,
@@ -202,10 +185,10 @@ impl TemplateStore {
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
-            if build.status != BuildStatus::Waiting {
+            if build.status != BuildState::Waiting {
                 return Err(StoreError::AlreadyStarted(build_id.to_owned()));
             }
-            build.status = BuildStatus::Building;
+            build.status = BuildState::Building;
             build.updated_at = SystemTime::now();
             Ok(std::mem::take(&mut build.wanted_metadata))
         })
@@ -227,16 +210,16 @@ impl TemplateStore {
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
-            // Only here, where no deletion can come between.
+            // Under the lock, so that the template cannot be deleted meanwhile.
             fs::create_dir_all(self.path(template_id).join("builds"))?;
             match fs::rename(files, &root) {
-                // A platform that runs as root may keep its sandboxes elsewhere.
+                // A platform that runs as root may have its sandboxes on another file system.
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                     copy_tree(files, &root)?;
                 }
                 renamed => renamed?,
             }
-            build.status = BuildStatus::Ready;
+            build.status = BuildState::Ready;
             build.updated_at = now;
             build.recipe = recipe;
             build.disk_mb = disk_mb;
@@ -261,11 +244,11 @@ impl TemplateStore {
         &self,
         template_id: &str,
         build_id: &str,
-        failure: Failure,
+        failure: BuildFailure,
     ) -> Result<(), StoreError> {
         self.change(template_id, |record| {
             if let Some(build) = record.build_mut(build_id) {
-                build.status = BuildStatus::Error;
+                build.status = BuildState::Error;
                 build.updated_at = SystemTime::now();
                 build.failure = Some(failure);
             }
@@ -273,7 +256,7 @@ impl TemplateStore {
         })
     }
 
-    /// Changes a template, stores it, and only then lets others see the change.
+    /// Changes a template: stores the change, then makes it visible.
     pub(crate) fn change<T>(
         &self,
         template_id: &str,
@@ -293,14 +276,14 @@ impl TemplateStore {
     /// Counts a sandbox made from a template.
     pub(crate) fn count_spawn(&self, template_id: &str) {
         if let Some(record) = self.lock().get_mut(template_id) {
-            // Stored with the next change: not worth a write for each sandbox.
+            // Stored with the next change, to save a write for each sandbox.
             record.spawn_count += 1;
             record.last_spawned_unix = Some(clock::unix_seconds(SystemTime::now()));
         }
     }
 
-    /// Takes a template out of what is stored and tells its id. Its files are the caller's to
-    /// remove; without their record they would go at the next start.
+    /// Removes the record of a template and returns the template's id. The caller removes the
+    /// files; the next start would remove files without a record.
     pub(crate) fn forget(&self, id_or_name: &str) -> Result<String, StoreError> {
         let record = self
             .find(id_or_name)
@@ -310,7 +293,7 @@ impl TemplateStore {
         }
         let mut templates = self.lock();
         match fs::remove_file(self.path(&record.id).join(RECORD)) {
-            // Another call was faster.
+            // Another call has deleted it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoTemplate(id_or_name.to_owned()));
             }
@@ -359,7 +342,7 @@ fn base_template() -> TemplateRecord {
         metadata: BTreeMap::new(),
         builds: vec![BuildRecord {
             id: build_id.clone(),
-            status: BuildStatus::Ready,
+            status: BuildState::Ready,
             cpu_count: 2,
             memory_mb: 1024,
             created_at: now,

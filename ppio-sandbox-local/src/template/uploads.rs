@@ -14,7 +14,7 @@ use crate::identity;
 
 /// Of one archive as it is sent, in bytes.
 const MAX_UPLOAD: u64 = 1024 * 1024 * 1024;
-/// Links given out and not used yet; the oldest builds are over by then.
+/// Links that were not used yet; beyond that all are dropped.
 const MAX_LINKS: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub(crate) enum UploadError {
     NoTemplate,
     #[error("the upload is larger than {MAX_UPLOAD} bytes")]
     TooLarge,
-    #[error("the upload broke off: {0}")]
+    #[error("the upload was interrupted: {0}")]
     BrokeOff(String),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -33,7 +33,7 @@ pub(crate) enum UploadError {
     Io(#[from] io::Error),
 }
 
-/// The links under which archives may be stored, each good for one upload.
+/// The links for uploads, each valid for one upload.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     links: Mutex<HashMap<String, PathBuf>>,
@@ -44,7 +44,7 @@ pub(crate) fn archive_path(template_directory: &Path, hash: &str) -> PathBuf {
     template_directory.join("files").join(hash)
 }
 
-/// A hash is a file name here, so it may not be anything else.
+/// Whether `text` can be a hash, which is used as a file name.
 pub(crate) fn is_hash(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text
@@ -53,7 +53,7 @@ pub(crate) fn is_hash(text: &str) -> bool {
 }
 
 impl Uploads {
-    /// Makes a link under which the archive of `hash` can be stored once.
+    /// Creates a link to which the archive of `hash` can be uploaded once.
     pub(crate) fn link(&self, template_directory: &Path, hash: &str) -> String {
         let token = identity::secret();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl Uploads {
         token
     }
 
-    /// Stores what is sent under a link, once it is found to be a harmless archive.
+    /// Stores what is uploaded to a link, after the archive was checked.
     pub(crate) async fn store(&self, token: &str, body: Body) -> Result<(), UploadError> {
         let target = self
             .links
@@ -74,12 +74,12 @@ impl Uploads {
             .cloned();
         let target = target.ok_or(UploadError::NoLink)?;
         let directory = target.parent().ok_or(UploadError::NoLink)?;
-        // Not the directory above: with its template it is gone for good.
+        // Not the directory above, which was removed if the template was deleted.
         match tokio::fs::create_dir(directory).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(gone(error)),
             _ => {}
         }
-        let aside = Aside(directory.join(format!(".{}", identity::short_id('u'))));
+        let aside = TemporaryArchive(directory.join(format!(".{}", identity::short_id('u'))));
         receive(body, tokio::fs::File::create(&aside.0).await.map_err(gone)?).await?;
         let checked = aside.0.clone();
         tokio::task::spawn_blocking(move || archive::inspect(&checked))
@@ -117,10 +117,10 @@ async fn receive(body: Body, mut file: tokio::fs::File) -> Result<(), UploadErro
     Ok(())
 }
 
-/// A file that is removed unless it was renamed away.
-struct Aside(PathBuf);
+/// A temporary file, removed when dropped unless it was renamed.
+struct TemporaryArchive(PathBuf);
 
-impl Drop for Aside {
+impl Drop for TemporaryArchive {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

@@ -20,7 +20,6 @@ use tokio::time::timeout;
 
 use super::console::Console;
 use super::front::{Drained, Route};
-use super::listening;
 use super::process_group::ProcessGroup;
 use super::watchdog::{MARK, Watchdog};
 use crate::failure::Failure;
@@ -225,8 +224,9 @@ async fn complain(
     tokio::time::sleep(SLOW).await;
     let mut is_told = false;
     loop {
-        let look = tokio::task::spawn_blocking(move || listening::ports(group));
-        let found = look.await.unwrap_or_default();
+        let group = group.as_raw_nonzero().get().unsigned_abs();
+        let look = tokio::task::spawn_blocking(move || ppio_sandbox_local::listening_ports(group));
+        let found = look.await.ok().and_then(Result::ok).unwrap_or_default();
         let listens = ports.iter().any(|port| found.contains(port));
         if !listens && !found.is_empty() {
             elsewhere(&found);

@@ -13,7 +13,6 @@ mod agent_process;
 mod callers;
 mod console;
 mod front;
-mod listening;
 mod process_group;
 mod python;
 mod snapshot;

@@ -1,0 +1,9 @@
+//! Requests read and errors answered, for the control plane and the daemon alike.
+
+mod api_error;
+mod json_body;
+mod parameters;
+
+pub(crate) use api_error::ApiError;
+pub(crate) use json_body::JsonBody;
+pub(crate) use parameters::{Parameters, PathParameters};

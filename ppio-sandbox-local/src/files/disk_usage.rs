@@ -1,0 +1,19 @@
+//! The size of directories.
+
+use std::fs;
+use std::path::Path;
+
+/// The size of all files below `root`, in bytes.
+pub(crate) fn disk_usage(root: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(root) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => disk_usage(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,67 @@
+//! The interface of an isolation: how a sandbox starts, and how a command gets into it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use super::kind::IsolationKind;
+use super::launcher::ProcessLauncher;
+use super::namespaces::Namespaces;
+use super::users::SandboxUser;
+use crate::processes::SystemPrograms;
+
+/// A command to run in a sandbox, with paths as the sandbox sees them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SandboxCommand {
+    pub(crate) program: String,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Absolute, as the sandbox sees it.
+    pub(crate) directory: String,
+    /// Whether its standard input is a terminal, which becomes its controlling terminal.
+    pub(crate) terminal: bool,
+}
+
+/// A [`SandboxCommand`] as it is run on this machine.
+#[derive(Debug)]
+pub(crate) struct HostCommand {
+    /// The programs that enter the sandbox, with their arguments. No argument comes from a caller.
+    pub(crate) entering: Vec<OsString>,
+    /// Whether they enter a process namespace.
+    pub(crate) enters_namespaces: bool,
+    /// The program and its arguments.
+    pub(crate) program: Vec<OsString>,
+    /// Every variable of the program.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Its working directory.
+    pub(crate) directory: PathBuf,
+}
+
+pub(crate) type StartFuture<'a> = Pin<
+    Box<dyn Future<Output = io::Result<Option<(Namespaces, tokio::process::Child)>>> + Send + 'a>,
+>;
+
+/// Starts sandboxes, and translates commands that run in them.
+pub(crate) trait Isolation: fmt::Debug + Send + Sync {
+    fn kind(&self) -> IsolationKind;
+
+    /// The programs that start a process.
+    fn programs(&self) -> &SystemPrograms;
+
+    /// Whether the kernel counts the processes of a sandbox with this user separately.
+    fn counts_processes(&self, user: &SandboxUser) -> bool;
+
+    /// Starts the first process of the sandbox's namespaces. `None` for an isolation without any.
+    fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a>;
+
+    /// Translates a command to one of this machine.
+    fn host_command(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: Option<&Namespaces>,
+        run: &SandboxCommand,
+    ) -> HostCommand;
+}

@@ -1,0 +1,49 @@
+//! The kinds of isolation.
+
+use std::fmt;
+
+/// How sandboxes are kept apart from each other and from the machine.
+///
+/// With either, a process of a sandbox has a session of its own, no open file of the platform's but
+/// its standard streams, no capability, and gains none (`no_new_privs`). A platform that runs as
+/// root gives each sandbox a user of its own; no process of a sandbox is root.
+///
+/// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
+/// address and abstract Unix sockets included, and sandboxes share its ports.
+///
+/// Which limits hold depends on the machine: see
+/// [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IsolationKind {
+    /// Own process and mount namespaces through `bwrap`.
+    ///
+    /// A sandbox sees its own files, the machine's programs (`/usr` and what `/bin` and the like
+    /// are, read-only), a copy of those files of `/etc` that programs need, and what
+    /// [`expose`](crate::LocalPlatformBuilder::expose) adds. Home directories, `/var`, `/opt`,
+    /// `/run`, `/sys` and the processes of others are not there; settings of the kernel are
+    /// read-only. The kernel itself is shared.
+    Bubblewrap,
+    /// A process group. It separates processes for pausing and killing, and **hides nothing** that
+    /// its user can read: run only code that you trust.
+    ///
+    /// The processes run as the platform's user, with all its rights. Where the platform runs as
+    /// root, each sandbox runs as a user without rights, which reads what every user of the machine
+    /// can read: neither the platform's API key nor another sandbox's files, and no interpreter
+    /// below `/root` either. The directories of these sandboxes are in
+    /// `/var/lib/ppio-sandbox-local`.
+    ///
+    /// Pausing and killing find every process that a sandbox started, also one that left its
+    /// process group, session and parent and cleared its environment. Without cgroups, a process
+    /// that also changes its limit of file locks (`RLIMIT_LOCKS`) is not found.
+    ProcessGroup,
+}
+
+impl fmt::Display for IsolationKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Bubblewrap => "bubblewrap",
+            Self::ProcessGroup => "process group",
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The namespaces of a sandbox, held open so that other processes can join them.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use crate::processes;
+
+/// The namespaces of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    /// The pid, on this machine, of the first process of the process namespace.
+    pub(super) first: i32,
+    /// The pid of the process whose namespaces an ordinary user's `nsenter` enters.
+    pub(super) joined: i32,
+    /// The user namespace that owns the others.
+    pub(super) user: Namespace,
+    pub(super) mount: Namespace,
+    pub(super) pid: Namespace,
+    pub(super) ipc: Namespace,
+    pub(super) uts: Namespace,
+}
+
+impl Namespaces {
+    /// The processes in its process namespace. It is held open, so its name is not reused.
+    pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
+        processes::in_namespace(&self.pid.name()?)
+    }
+}
+
+/// An open namespace.
+#[derive(Debug)]
+pub(crate) struct Namespace(File);
+
+impl Namespace {
+    fn open(pid: i32, name: &str) -> io::Result<Self> {
+        File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
+    }
+
+    /// A path at which other processes can open it for as long as `self` exists.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
+    /// Its name, as `/proc/<pid>/ns` shows it.
+    pub(crate) fn name(&self) -> io::Result<PathBuf> {
+        fs::read_link(self.path())
+    }
+}
+
+impl Namespaces {
+    /// Opens the namespaces of a sandbox, given its first process and the one that others join.
+    pub(super) fn open(first: i32, joined: i32) -> io::Result<Self> {
+        Ok(Self {
+            first,
+            joined,
+            user: Namespace::open(first, "user")?,
+            mount: Namespace::open(first, "mnt")?,
+            pid: Namespace::open(first, "pid")?,
+            ipc: Namespace::open(first, "ipc")?,
+            uts: Namespace::open(first, "uts")?,
+        })
+    }
+}

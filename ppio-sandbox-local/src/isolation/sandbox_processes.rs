@@ -1,0 +1,208 @@
+//! The processes of one sandbox: started, paused, resumed and killed together.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use super::cgroup::CgroupParent;
+use super::handover::Handover;
+use super::interface::{Isolation, SandboxCommand};
+use super::launcher::ProcessLauncher;
+use super::limits::SandboxLimits;
+use super::namespaces::Namespaces;
+use super::processors;
+use super::users::SandboxUser;
+use crate::files::Owner;
+use crate::identity;
+use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
+
+/// For processes to end after they were killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The processes of a started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves them
+/// to the watchdog.
+#[derive(Debug)]
+pub(crate) struct SandboxProcesses {
+    launcher: ProcessLauncher,
+    isolation: Arc<dyn Isolation>,
+    namespaces: Option<Namespaces>,
+    // Its standard input keeps the first process running.
+    _first_process: Option<Child>,
+}
+
+impl SandboxProcesses {
+    /// Starts a sandbox in `directory`, whose `root` folder it sees as `/`.
+    pub(crate) async fn open(
+        isolation: Arc<dyn Isolation>,
+        directory: PathBuf,
+        cgroup: Option<&CgroupParent>,
+        limits: SandboxLimits,
+        user: SandboxUser,
+    ) -> io::Result<Self> {
+        fs::write(directory.join(GROUPS_FILE), "")?;
+        let locks = identity::rare_number();
+        fs::write(directory.join(LOCKS_FILE), format!("{locks}\n"))?;
+        let name = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let controllers = cgroup.map(CgroupParent::controllers).unwrap_or_default();
+        let cgroup = cgroup
+            .map(|parent| parent.child(&name, limits))
+            .transpose()?;
+        let programs = isolation.programs().clone();
+        let processors = (!controllers.cpu && programs.taskset.is_some())
+            .then(|| processors::choose(limits.cpu_count))
+            .flatten();
+        let counts_processes = isolation.counts_processes(&user);
+        let launcher = ProcessLauncher {
+            directory,
+            cgroup,
+            controllers,
+            limits,
+            locks,
+            processors,
+            user,
+            programs,
+            counts_processes,
+        };
+        match isolation.start(&launcher).await {
+            Ok(started) => {
+                let (namespaces, process) = started.unzip();
+                Ok(Self {
+                    launcher,
+                    isolation,
+                    namespaces,
+                    _first_process: process,
+                })
+            }
+            Err(error) => {
+                let failed = Self {
+                    launcher,
+                    isolation,
+                    namespaces: None,
+                    _first_process: None,
+                };
+                failed.kill().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The directory of the sandbox on this machine; its files are in `root` below.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.launcher.directory
+    }
+
+    /// The directory that the sandbox sees as `/`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.launcher.root()
+    }
+
+    /// The pid, on this machine, of the first process of its process namespace.
+    pub(crate) fn first_process(&self) -> Option<i32> {
+        self.namespaces.as_ref().map(|namespaces| namespaces.first)
+    }
+
+    /// The owner of its files and streams.
+    pub(crate) fn owner(&self) -> Owner {
+        self.launcher.owner()
+    }
+
+    /// A command in the sandbox, in a session of its own.
+    pub(crate) fn command(&self, run: &SandboxCommand) -> Command {
+        let launch = self
+            .isolation
+            .host_command(&self.launcher, self.namespaces.as_ref(), run);
+        let programs = self.isolation.programs();
+        let mut variables = launch.variables;
+        variables.insert(
+            MARK_VARIABLE.to_owned(),
+            self.launcher.directory.to_string_lossy().into_owned(),
+        );
+        let Handover {
+            arguments,
+            environment,
+        } = Handover::new(programs, &launch.directory, &variables, &launch.program);
+        let mut all = launch.entering;
+        if run.terminal && launch.enters_namespaces {
+            // A session of the process namespace, whose number shells can read.
+            processes::push_program(&mut all, &programs.setsid, ["--ctty"]);
+        }
+        all.extend(arguments);
+        let controls_terminal = run.terminal && !launch.enters_namespaces;
+        let mut command = self.launcher.command(all, controls_terminal);
+        command.envs(environment);
+        command
+    }
+
+    /// The pids of the running processes.
+    pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
+        if let Some(cgroup) = &self.launcher.cgroup {
+            return cgroup.pids();
+        }
+        let mut processes = processes::find_by_marks(&self.launcher.directory)?;
+        if let Some(namespaces) = &self.namespaces {
+            processes.extend(namespaces.processes()?);
+            processes.sort_unstable();
+            processes.dedup();
+        }
+        Ok(processes)
+    }
+
+    /// Stops every process. Memory is kept.
+    pub(crate) async fn freeze(&self) -> io::Result<()> {
+        match &self.launcher.cgroup {
+            Some(cgroup) => cgroup.freeze().await,
+            None => self.signal_until_settled(Signal::STOP).await,
+        }
+    }
+
+    /// Continues every process.
+    pub(crate) async fn thaw(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.launcher.cgroup {
+            return cgroup.thaw().await;
+        }
+        processes::signal(&self.processes()?, Signal::CONT);
+        Ok(())
+    }
+
+    /// Ends every process. Returns when none is left.
+    pub(crate) async fn kill(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.launcher.cgroup {
+            return cgroup.kill().await;
+        }
+        // The kernel ends a process namespace with its first process.
+        self.signal_until_settled(Signal::KILL).await
+    }
+
+    /// Signals until no new process is found: a process may fork in between.
+    async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_TIMEOUT;
+        let mut signalled = Vec::new();
+        loop {
+            let mut alive = self.processes()?;
+            alive.sort_unstable();
+            let settled = if signal == Signal::KILL {
+                alive.is_empty()
+            } else {
+                alive == signalled
+            };
+            if settled {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let message = format!("{} processes did not react to {signal:?}", alive.len());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            processes::signal(&alive, signal);
+            signalled = alive;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

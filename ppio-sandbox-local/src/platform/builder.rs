@@ -1,0 +1,294 @@
+//! Settings of a local platform, and how it starts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::local_platform::LocalPlatform;
+use super::state_file::{PlatformState, StateFile};
+use crate::edge::{Edge, Hosts};
+use crate::error::Error;
+use crate::home::{ApiKey, Home, Placement};
+use crate::isolation::{
+    self, CgroupParent, Directories, IsolationKind, NoIsolation, UnenforcedLimit, UserPool,
+};
+use crate::processes::PlatformWatchdog;
+use crate::sandbox::SandboxRegistry;
+use crate::server::{self, ServerState, Tls};
+use crate::shared::Shared;
+use crate::template::{TemplateBuilder, TemplateStore, Uploads};
+
+const DEFAULT_SANDBOX_LIMIT: usize = 256;
+
+/// Sets up a [`LocalPlatform`]. Every method changes one setting; the rest keep their defaults.
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until `start` is called"]
+pub struct LocalPlatformBuilder {
+    home: Option<PathBuf>,
+    port: u16,
+    tls: bool,
+    isolation: Option<IsolationKind>,
+    exposed: Vec<PathBuf>,
+    cgroups: bool,
+    sandbox_limit: usize,
+    allowed_hosts: Vec<String>,
+}
+
+impl Default for LocalPlatformBuilder {
+    fn default() -> Self {
+        Self {
+            home: None,
+            port: 0,
+            tls: false,
+            isolation: None,
+            exposed: Vec::new(),
+            cgroups: true,
+            sandbox_limit: DEFAULT_SANDBOX_LIMIT,
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+impl LocalPlatform {
+    /// Starts a platform with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalPlatformBuilder::start`].
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
+
+    /// Returns a builder for a platform with other settings.
+    pub fn builder() -> LocalPlatformBuilder {
+        LocalPlatformBuilder::default()
+    }
+}
+
+impl LocalPlatformBuilder {
+    /// Where templates and the key are kept. Default: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
+        self.home = Some(home.into());
+        self
+    }
+
+    /// The loopback port. Default: 0, any that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Whether the port also speaks TLS, with certificates of a local authority, and tunnels
+    /// `CONNECT` to sandboxes. Default: no. Plain HTTP works either way.
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Requires one isolation; starting fails where it does not work. Default: bubblewrap where it
+    /// works, else process groups.
+    pub fn isolation(mut self, isolation: IsolationKind) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
+    /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
+    /// such as a Python virtual environment. Process groups of a platform that runs as root cannot
+    /// use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
+    pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
+        self.exposed.push(path.into());
+        self
+    }
+
+    /// Whether sandboxes get cgroups where the platform can create them. Default: yes. Without
+    /// cgroups the platform pauses and kills with signals and limits with resource limits.
+    pub fn cgroups(mut self, cgroups: bool) -> Self {
+        self.cgroups = cgroups;
+        self
+    }
+
+    /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
+    pub fn sandbox_limit(mut self, limit: usize) -> Self {
+        self.sandbox_limit = limit;
+        self
+    }
+
+    /// Allows one more host name in requests, and pages of that name to call the platform. For a
+    /// tunnel or a proxy that passes its own name on. Default: `localhost` and the names below it,
+    /// loopback addresses, and `{port}-{id}` of a sandbox in any domain. Others are refused with
+    /// status 403, because a web page can point a name of its own at loopback.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
+        self
+    }
+
+    /// Starts the platform. From then on it marks the descriptors of this process above 2 to close
+    /// at `exec` whenever it starts a process, so that no sandbox inherits one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
+    /// the port is taken, [`Error::Isolation`] when the isolation asked for does not work here,
+    /// and others for a home that cannot be used.
+    pub async fn start(self) -> Result<LocalPlatform, Error> {
+        let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
+        let users = UserPool::new().map_err(|reason| Error::Isolation { kind, reason })?;
+        // Bubblewrap mounts the files of a sandbox where its user can reach them.
+        let placement = match kind {
+            IsolationKind::ProcessGroup if users.are_own() => Placement::Reachable,
+            _ => Placement::InHome,
+        };
+        let home = match &self.home {
+            Some(home) => Home::open(home, placement)?,
+            None => Home::open(&LocalPlatform::default_home()?, placement)?,
+        };
+        let key = ApiKey::load_or_create(&home.key())?;
+        let templates = Arc::new(TemplateStore::open(home.templates())?);
+        let tls = if self.tls {
+            Some(Tls::open(&home.certificates())?)
+        } else {
+            None
+        };
+
+        let listening = |source| Error::Listen {
+            port: self.port,
+            source,
+        };
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+
+        let cgroup = self.cgroups.then(CgroupParent::create).flatten();
+        // Before the first sandbox, which is the trial.
+        let watchdog = PlatformWatchdog::start(
+            &home.run(),
+            home.link(),
+            cgroup.as_ref().map(CgroupParent::path),
+        )
+        .map_err(Error::Watchdog)?;
+        let exposed = self.exposed_paths()?;
+        let directories = Directories {
+            home: home.path(),
+            run: &home.run(),
+            system_files: &home.system_files(),
+        };
+        let chosen = isolation::choose(
+            self.isolation,
+            &exposed,
+            directories,
+            &users,
+            cgroup.as_ref(),
+        )
+        .await
+        .map_err(|NoIsolation { kind, reason }| Error::Isolation { kind, reason })?;
+        let kind = chosen.isolation.kind();
+        let unenforced_limits = isolation::unenforced(cgroup.as_ref(), chosen.substitutes);
+        report(&unenforced_limits);
+        let sandboxes = Arc::new(SandboxRegistry::new(
+            home.run(),
+            chosen.isolation,
+            cgroup,
+            users,
+            self.sandbox_limit,
+        ));
+
+        let shared = Arc::new(Shared {
+            address,
+            key,
+            uploads: Uploads::default(),
+            builder: TemplateBuilder::new(Arc::clone(&templates), Arc::clone(&sandboxes)),
+            templates,
+            sandboxes,
+            home,
+        });
+        let (closing, closed) = watch::channel(false);
+        let front = ServerState {
+            edge: Edge::new(Arc::clone(&shared), Hosts::new(&self.allowed_hosts)),
+            tls,
+            closing: closed,
+        };
+        let server = tokio::spawn(server::serve(listener, front));
+        // Last: a platform that other programs find already serves.
+        let state = PlatformState {
+            url: format!("http://{address}"),
+            address,
+            pid: std::process::id(),
+            tls: self.tls,
+            isolation: kind.to_string(),
+            unenforced_limits: unenforced_limits.clone(),
+        };
+        let state_file = StateFile::write(shared.home.path(), &state)?;
+        Ok(LocalPlatform {
+            shared,
+            isolation: kind,
+            unenforced_limits,
+            tls: self.tls,
+            closing,
+            server,
+            state_file: Some(state_file),
+            watchdog: Some(watchdog),
+        })
+    }
+
+    fn exposed_paths(&self) -> Result<Vec<PathBuf>, Error> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path as &Path).and_then(|path| {
+                path.metadata()?;
+                Ok(path)
+            })
+        };
+        self.exposed
+            .iter()
+            .map(|path| absolute(path).map_err(Error::home(path)))
+            .collect()
+    }
+}
+
+/// Logs every limit that is not enforced.
+fn report(unenforced: &[UnenforcedLimit]) {
+    let limits: Vec<_> = unenforced.iter().map(ToString::to_string).collect();
+    if !limits.is_empty() {
+        tracing::warn!(
+            "limits of sandboxes that this machine does not enforce: {}",
+            limits.join("; ")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_start_removes_its_directory() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let bare = LocalPlatform::builder;
+        // A directory below the home that takes the place of a file or directory of the platform.
+        for (obstacle, builder) in [
+            ("key/x", bare()),
+            ("ca", bare().tls(true)),
+            ("other", bare().port(port)),
+            // Fails after the watchdog was started, which then removes the directory.
+            ("other", bare().expose("/nowhere")),
+        ] {
+            let home = tempfile::tempdir().unwrap();
+            let obstacle = home.path().join(obstacle);
+            fs::create_dir_all(obstacle.parent().unwrap()).unwrap();
+            fs::write(&obstacle, "").unwrap();
+            let error = builder.home(home.path()).start().await.unwrap_err();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while fs::read_dir(home.path().join("run")).unwrap().count() > 0 {
+                assert!(Instant::now() < deadline, "{error} leaves a directory");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The platform as a program embeds it, and as other programs find it.
+
+mod builder;
+mod environment;
+mod local_platform;
+mod running_platform;
+mod state_file;
+mod template_spec;
+
+pub use builder::LocalPlatformBuilder;
+pub use local_platform::LocalPlatform;
+pub use running_platform::RunningPlatform;
+pub use template_spec::{BuiltTemplate, TemplateSpec};

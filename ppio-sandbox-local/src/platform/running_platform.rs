@@ -1,0 +1,146 @@
+//! Finds a platform that another process runs, by the state file in its home.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::environment;
+use super::local_platform::LocalPlatform;
+use super::state_file::PlatformState;
+use crate::error::Error;
+use crate::home::{self, ApiKey};
+use crate::isolation::UnenforcedLimit;
+
+/// A platform that runs now, in this process or another, found with [`LocalPlatform::running_at`].
+#[derive(Debug, Clone)]
+pub struct RunningPlatform {
+    home: PathBuf,
+    key: ApiKey,
+    state: PlatformState,
+}
+
+impl LocalPlatform {
+    /// Returns the platform that runs in `home`. `None` where no platform runs, also where one
+    /// that was killed left its state file.
+    pub fn running_at(home: impl AsRef<Path>) -> Option<RunningPlatform> {
+        let home = home.as_ref().canonicalize().ok()?;
+        if !home::is_locked(&home) {
+            return None;
+        }
+        let state = serde_json::from_slice(&fs::read(home::state_path(&home)).ok()?).ok()?;
+        let key = ApiKey::load(&home::key_path(&home)).ok()??;
+        Some(RunningPlatform { home, key, state })
+    }
+
+    /// Returns the default home: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHome`] when the environment has neither `PPIO_LOCAL_HOME` nor `HOME`.
+    pub fn default_home() -> Result<PathBuf, Error> {
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        variable("PPIO_LOCAL_HOME")
+            .or_else(|| variable("HOME").map(|home| home.join(".ppio").join("local")))
+            .ok_or(Error::NoHome)
+    }
+}
+
+impl RunningPlatform {
+    /// The control plane's URL, which also takes sandbox traffic that names its sandbox by header.
+    pub fn url(&self) -> &str {
+        &self.state.url
+    }
+
+    /// The pid of the process that runs it. SIGTERM shuts a platform of the command line down.
+    pub fn pid(&self) -> u32 {
+        self.state.pid
+    }
+
+    /// Whether its port also accepts TLS.
+    pub fn tls(&self) -> bool {
+        self.state.tls
+    }
+
+    /// How its sandboxes are kept apart, as [`IsolationKind`](crate::IsolationKind) prints it.
+    pub fn isolation(&self) -> &str {
+        &self.state.isolation
+    }
+
+    /// The limits of sandboxes that its machine does not enforce.
+    pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
+        &self.state.unenforced_limits
+    }
+
+    /// The directory that holds its templates and its key.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The key that callers must show. Keep it out of logs.
+    pub fn api_key(&self) -> &str {
+        self.key.reveal()
+    }
+
+    /// Every variable with which the existing SDKs use it, as [`LocalPlatform::environment`].
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        environment::variables(self.state.address, &self.key, &self.home, self.state.tls)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        LocalPlatform::running_at(&self.home).is_some_and(|now| now.state.pid == self.state.pid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::IsolationKind;
+
+    #[tokio::test]
+    async fn a_platform_is_found_while_it_runs() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(LocalPlatform::running_at(home.path()).is_none());
+        let platform = LocalPlatform::builder()
+            .home(home.path())
+            .tls(true)
+            .isolation(IsolationKind::ProcessGroup)
+            .start()
+            .await
+            .unwrap();
+
+        let found = LocalPlatform::running_at(home.path()).unwrap();
+        assert_eq!(found.url(), platform.url());
+        assert_eq!(found.pid(), std::process::id());
+        assert_eq!(found.api_key(), platform.api_key());
+        assert_eq!(found.environment(), platform.environment());
+        assert!(found.tls() && found.is_running());
+        assert_eq!(found.isolation(), "process group");
+        assert_eq!(found.unenforced_limits(), platform.unenforced_limits());
+        assert!(!format!("{found:?}").contains(platform.api_key()));
+        let file = home::state_path(platform.home());
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let left_behind = fs::read(&file).unwrap();
+        platform.shutdown().await.unwrap();
+        assert!(!file.exists());
+        assert!(!found.is_running());
+        fs::write(&file, left_behind).unwrap();
+        assert!(
+            LocalPlatform::running_at(home.path()).is_none(),
+            "a state file without a platform is ignored"
+        );
+        let _starting = home::Home::open(home.path(), home::Placement::InHome).unwrap();
+        assert!(
+            LocalPlatform::running_at(home.path()).is_none(),
+            "so is one from before a start that is under way"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Connects to a port of a sandbox, after checking that a process of that sandbox listens there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::port_owner::{self, ProcessSearch};
+use crate::processes::ListenerTable;
+use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
+
+/// For a program that was just started to open its port: the first request after a start waits
+/// instead of failing.
+const START_GRACE: Duration = Duration::from_secs(5);
+/// Between two attempts to connect to a port that is not open yet: the first and the longest pause.
+const DIAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
+/// Between two searches through every process of this machine; doubled each time.
+const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
+const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects to a port of `sandbox`, waiting for it to open while the sandbox is young. `None` when
+/// no process of the sandbox listens on it.
+pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
+    if let Some(known) = sandbox.verified_listeners.get(port) {
+        if let Some(stream) = dial(&known).await {
+            return Some(stream);
+        }
+        sandbox.verified_listeners.remove(port);
+    }
+    let mut search_pause = FIRST_SEARCH_PAUSE;
+    let mut next_search = Instant::now() + search_pause;
+    loop {
+        let age = Instant::now().saturating_duration_since(sandbox.processes.last_start());
+        let is_last = age > START_GRACE || sandbox.processes.list().is_empty();
+        let search = if is_last || Instant::now() >= next_search {
+            next_search = Instant::now() + search_pause;
+            search_pause = (search_pause * 2).min(LAST_SEARCH_PAUSE);
+            ProcessSearch::All
+        } else {
+            ProcessSearch::Quick
+        };
+        for listener in find(sandbox, port, search).await {
+            if let Some(stream) = dial(&listener).await {
+                sandbox.verified_listeners.insert(port, listener);
+                return Some(stream);
+            }
+        }
+        if is_last {
+            return None;
+        }
+        let [first, last] = DIAL_PAUSE;
+        tokio::time::sleep((age / 20).clamp(first, last)).await;
+    }
+}
+
+/// Where processes of `sandbox` listen on `port`: at most once for each family of addresses.
+async fn find(
+    sandbox: &Arc<LocalSandbox>,
+    port: u16,
+    search: ProcessSearch,
+) -> Vec<VerifiedListener> {
+    let mut ports = vec![sandbox.real_port(port)];
+    if port == AGENT_PORT {
+        // An agent that does not read `PPIO_AGENT_PORT` opens 8080 itself.
+        ports.push(port);
+    }
+    let sandbox = Arc::clone(sandbox);
+    let finding = tokio::task::spawn_blocking(move || {
+        let table = ListenerTable::read(&ports);
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let addresses = ports
+            .iter()
+            .flat_map(|port| loopback.map(|address| SocketAddr::new(address, *port)));
+        addresses
+            .map(|address| VerifiedListener {
+                address,
+                inodes: table.receivers(address.ip(), address.port()),
+            })
+            .filter(|listener| port_owner::owns(&sandbox, &listener.inodes, search))
+            .collect()
+    });
+    finding.await.unwrap_or_default()
+}
+
+/// Connects, then checks that the sockets that listen now are among the verified ones: they have
+/// listened since they were verified, so one of them accepted the connection.
+async fn dial(listener: &VerifiedListener) -> Option<TcpStream> {
+    let address = listener.address;
+    let dialing = TcpStream::connect(address);
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, dialing)
+        .await
+        .ok()?
+        .ok()?;
+    let reading = tokio::task::spawn_blocking(move || {
+        ListenerTable::read(&[address.port()]).receivers(address.ip(), address.port())
+    });
+    let receivers = reading.await.unwrap_or_default();
+    let is_verified = !receivers.is_empty() && receivers.is_subset(&listener.inodes);
+    is_verified.then_some(stream)
+}

@@ -1,0 +1,123 @@
+//! Forwards a request over a connection without buffering the request or its response.
+
+use axum::body::Body;
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Hop-by-hop headers (RFC 9110, section 7.6.1).
+const FOR_ONE_CONNECTION: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Sends `request` over `stream`, a new connection to an HTTP/1.1 server, and returns the response
+/// once its head was received.
+///
+/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled. Dropping the
+/// future or the response closes the connection.
+///
+/// # Errors
+///
+/// The server closed the connection before it answered, or its answer is not HTTP.
+pub async fn forward(
+    stream: TcpStream,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, hyper::Error> {
+    // Small chunks of a stream are sent at once.
+    let _ = stream.set_nodelay(true);
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the connection, which ends with the answer's body or when the caller goes away.
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a forwarded connection broke");
+        }
+    });
+
+    let wanted_upgrade = upgrade_protocol(request.headers());
+    let caller_upgrade = wanted_upgrade
+        .as_ref()
+        .map(|_| hyper::upgrade::on(&mut request));
+    prepare(&mut request, wanted_upgrade.as_ref());
+    let mut response = sender.send_request(request).await?;
+
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(caller_upgrade) = caller_upgrade
+    {
+        let server_upgrade = hyper::upgrade::on(&mut response);
+        tokio::spawn(async move {
+            let (Ok(caller), Ok(server)) = tokio::join!(caller_upgrade, server_upgrade) else {
+                return;
+            };
+            let (mut caller, mut server) = (TokioIo::new(caller), TokioIo::new(server));
+            let _ = tokio::io::copy_bidirectional(&mut caller, &mut server).await;
+        });
+        return Ok(response.map(|_| Body::empty()));
+    }
+    remove_connection_headers(response.headers_mut());
+    Ok(response.map(Body::new))
+}
+
+fn upgrade_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    asked
+        .then(|| headers.get(header::UPGRADE).cloned())
+        .flatten()
+}
+
+fn prepare(request: &mut Request<Body>, upgrade: Option<&HeaderValue>) {
+    // The server gets a path; the authority of the request line becomes its `Host` header.
+    let host = request
+        .uri()
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = Version::HTTP_11;
+    remove_connection_headers(request.headers_mut());
+    let headers = request.headers_mut();
+    if let Some(host) = host {
+        // The request line takes precedence (RFC 9112, section 3.2.2).
+        headers.insert(header::HOST, host);
+    }
+    if let Some(protocol) = upgrade {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol.clone());
+    }
+}
+
+fn remove_connection_headers(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in FOR_ONE_CONNECTION {
+        headers.remove(*name);
+    }
+}

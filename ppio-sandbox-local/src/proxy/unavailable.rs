@@ -1,0 +1,26 @@
+//! The answer for a sandbox that is not reachable.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+/// Status 502, which clients read as "the sandbox is not running".
+pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Unavailable<'a> {
+        code: u16,
+        message: &'a str,
+        sandbox_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    }
+    let status = StatusCode::BAD_GATEWAY;
+    let body = Unavailable {
+        code: status.as_u16(),
+        message,
+        sandbox_id: id,
+        port,
+    };
+    (status, axum::Json(body)).into_response()
+}

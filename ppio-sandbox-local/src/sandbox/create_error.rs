@@ -1,0 +1,27 @@
+//! Why a sandbox was not created.
+
+use std::io;
+use std::time::Duration;
+
+use super::start_process::ProcessStartError;
+
+/// From the start command of a template until its ready command succeeds.
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error("{limit} sandboxes exist already: kill some, or raise the limit of the local platform")]
+    TooMany { limit: usize },
+    #[error("no port is free for the agent")]
+    NoPort,
+    #[error("the platform is shutting down")]
+    ShuttingDown,
+    #[error("failed to prepare the sandbox's files: {0}")]
+    Files(#[source] io::Error),
+    #[error("failed to start the sandbox: {0}")]
+    Start(#[source] io::Error),
+    #[error("failed to run the template's start command: {0}")]
+    StartCommand(#[from] ProcessStartError),
+    #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_TIMEOUT.as_secs())]
+    NotReady { lines: String },
+}

@@ -1,0 +1,62 @@
+//! One sandbox: what it was made from, what runs in it, and how long it lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{Mutex, watch};
+
+use super::directory_watch::PolledWatches;
+use super::lifetime::Lifetime;
+use super::logs::LogBuffer;
+use super::metrics::MetricHistory;
+use super::ports::ReservedPort;
+use super::process_table::ProcessTable;
+use super::verified_listeners::VerifiedListeners;
+use crate::isolation::SandboxProcesses;
+
+/// The port that agents serve, as callers name it.
+pub(crate) const AGENT_PORT: u16 = 8080;
+
+#[derive(Debug)]
+pub(crate) struct LocalSandbox {
+    pub(crate) id: String,
+    pub(crate) template_id: String,
+    pub(crate) alias: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) started_at: SystemTime,
+    /// The token that calls of its daemon carry. It also identifies the sandbox that a call is for.
+    pub(crate) access_token: String,
+    /// Whether a request resumes the sandbox when it is paused.
+    pub(crate) auto_resume: bool,
+    /// The timeout that it was created with, in seconds, which a request that resumes it sets
+    /// again.
+    pub(crate) timeout_seconds: u64,
+    /// The real port behind its port 8080.
+    pub(crate) agent_port: ReservedPort,
+    pub(crate) verified_listeners: VerifiedListeners,
+    /// The variables and the working directory of every process started in it.
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) sandbox_processes: SandboxProcesses,
+    pub(crate) processes: ProcessTable,
+    pub(crate) logs: Arc<LogBuffer>,
+    pub(crate) metrics: MetricHistory,
+    pub(crate) watches: Arc<PolledWatches>,
+    pub(super) lifetime: watch::Sender<Lifetime>,
+    /// Held by a pause, resume or kill.
+    pub(super) change: Mutex<()>,
+}
+
+impl LocalSandbox {
+    /// The real port behind a port of this sandbox.
+    pub(crate) fn real_port(&self, port: u16) -> u16 {
+        if port == AGENT_PORT {
+            self.agent_port.number()
+        } else {
+            port
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Starts a process in a sandbox.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::instance::LocalSandbox;
+use super::process::{OutputEvent, Process, ProcessConfig, StandardStreams};
+use super::user::user_environment;
+use crate::files::USER_HOME;
+use crate::isolation::SandboxCommand;
+
+/// Processes that clients may run at once in one sandbox.
+const MAX_PROCESSES: usize = 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessStartError {
+    #[error("no command was given")]
+    NoCommand,
+    #[error(
+        "the command, its arguments or its variables hold a NUL byte, or a variable's name is empty or holds `=`"
+    )]
+    Malformed,
+    #[error("{MAX_PROCESSES} processes run already")]
+    TooMany,
+    #[error("failed to start the process: {0}")]
+    Spawn(#[from] io::Error),
+}
+
+impl LocalSandbox {
+    /// Starts a process as `user` and returns it with its output from the first byte on.
+    pub(crate) fn start_process(
+        &self,
+        config: ProcessConfig,
+        user: &str,
+        tag: Option<String>,
+        streams: StandardStreams,
+    ) -> Result<(Arc<Process>, mpsc::Receiver<OutputEvent>), ProcessStartError> {
+        if config.cmd.is_empty() {
+            return Err(ProcessStartError::NoCommand);
+        }
+        let texts = std::iter::once(&config.cmd)
+            .chain(&config.args)
+            .chain(config.envs.values())
+            .chain(&config.cwd);
+        let bad_name = |name: &String| name.is_empty() || name.contains(['=', '\0']);
+        if texts.into_iter().any(|text| text.contains('\0')) || config.envs.keys().any(bad_name) {
+            return Err(ProcessStartError::Malformed);
+        }
+        if self.processes.list().len() >= MAX_PROCESSES {
+            return Err(ProcessStartError::TooMany);
+        }
+        let mut environment = self.environment.clone();
+        environment.extend(user_environment(user));
+        environment.extend(config.envs.clone());
+        let home = environment
+            .get("HOME")
+            .map_or(USER_HOME, String::as_str)
+            .to_owned();
+        let directory = match config.cwd.as_deref().filter(|cwd| !cwd.is_empty()) {
+            Some(cwd) if cwd.starts_with('/') => cwd.to_owned(),
+            Some(cwd) => format!("{home}/{}", cwd.trim_start_matches("~/")),
+            None => self.directory.clone().unwrap_or(home),
+        };
+        let terminal = matches!(streams, StandardStreams::Terminal(_));
+        if terminal {
+            environment
+                .entry("TERM".into())
+                .or_insert_with(|| "xterm-256color".into());
+        }
+        let run = SandboxCommand {
+            program: config.cmd.clone(),
+            arguments: config.args.clone(),
+            environment,
+            directory,
+            terminal,
+        };
+        let command = self.sandbox_processes.command(&run);
+        let owner = self.sandbox_processes.owner();
+        let (process, events) = Process::spawn(command, config, tag, streams, owner, &self.logs)?;
+        self.processes.add(&process);
+        Ok((process, events))
+    }
+}

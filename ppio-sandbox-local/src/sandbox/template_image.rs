@@ -1,0 +1,20 @@
+//! What a sandbox is made from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a sandbox is made from: one finished build.
+#[derive(Debug, Clone)]
+pub(crate) struct TemplateImage {
+    pub(crate) template_id: String,
+    pub(crate) alias: Option<String>,
+    /// The files, where the build left any.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) cpu_count: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) start_command: Option<String>,
+    pub(crate) ready_command: Option<String>,
+}
