@@ -4,7 +4,7 @@ use clap_complete::Shell;
 use clap_complete::aot::generate;
 
 use crate::arguments::{Arguments, CompletionsArguments};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::terminal::Terminal;
 
 pub(crate) fn run(arguments: &CompletionsArguments, terminal: &Terminal) -> Result<(), Failure> {

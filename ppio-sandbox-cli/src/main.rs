@@ -4,46 +4,38 @@
 //! ends badly, with the exit code that scripts read; `interruption` is how Ctrl-C ends one; `terminal` is the only
 //! place that prints.
 
-mod agent;
 mod arguments;
-mod author;
-mod bundle;
-mod compile;
 mod completions;
-mod deploy_event;
-mod deployment;
-mod docker_ignore;
+mod configure;
+mod delete;
+mod deploy;
+mod dev;
 mod doctor;
-mod edit;
-mod failure;
-mod fields;
-mod interruption;
+mod error;
+mod init;
+mod invoke;
+mod list;
 mod local;
-mod log_line;
+mod logs;
 mod manual;
-mod platform_choice;
+mod platform;
 mod project;
-mod project_files;
-mod question;
-mod scaffold;
-mod secrets;
-mod styled;
-mod table;
-mod target;
+mod signals;
+mod status;
+mod stop;
 mod terminal;
-mod warnings;
 
 use std::process::ExitCode;
 
 use crate::arguments::{AgentCommand, Arguments, Command, LocalCommand};
-use crate::failure::Failure;
-use crate::interruption::unless_interrupted;
+use crate::error::Failure;
+use crate::signals::unless_interrupted;
 use crate::terminal::Terminal;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
     let terminal = Terminal::new(&arguments.output);
-    warnings::print_to(&terminal);
+    terminal::warnings::print_to(&terminal);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return terminal.fail(&Failure::system("cannot start", error)),
@@ -86,26 +78,22 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Fai
     match command {
         AgentCommand::Init(arguments) => {
             // Its files are written in one go, during which it cannot be dropped.
-            unless_interrupted(agent::init::run(arguments, terminal)).await
+            unless_interrupted(init::run(arguments, terminal)).await
         }
-        AgentCommand::Configure(arguments) => agent::configure::run(arguments, terminal).await,
-        AgentCommand::Dev(arguments) => agent::dev::run(arguments, terminal).await,
-        AgentCommand::Deploy(arguments) => agent::deploy::run(arguments, terminal).await,
-        AgentCommand::Invoke(arguments) => agent::invoke::run(arguments, terminal).await,
-        AgentCommand::List(arguments) => {
-            unless_interrupted(agent::list::run(arguments, terminal)).await
-        }
+        AgentCommand::Configure(arguments) => configure::run(arguments, terminal).await,
+        AgentCommand::Dev(arguments) => dev::run(arguments, terminal).await,
+        AgentCommand::Deploy(arguments) => deploy::run(arguments, terminal).await,
+        AgentCommand::Invoke(arguments) => invoke::run(arguments, terminal).await,
+        AgentCommand::List(arguments) => unless_interrupted(list::run(arguments, terminal)).await,
         AgentCommand::Status(arguments) => {
-            unless_interrupted(agent::status::run(arguments, terminal)).await
+            unless_interrupted(status::run(arguments, terminal)).await
         }
-        AgentCommand::Logs(arguments) => {
-            unless_interrupted(agent::logs::run(arguments, terminal)).await
-        }
+        AgentCommand::Logs(arguments) => unless_interrupted(logs::run(arguments, terminal)).await,
         AgentCommand::Stop(arguments) => {
-            unless_interrupted(Box::pin(agent::stop::run(arguments, terminal))).await
+            unless_interrupted(Box::pin(stop::run(arguments, terminal))).await
         }
         AgentCommand::Delete(arguments) => {
-            unless_interrupted(Box::pin(agent::delete::run(arguments, terminal))).await
+            unless_interrupted(Box::pin(delete::run(arguments, terminal))).await
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap_mangen::Man;
 
 use crate::arguments::{Arguments, ManArguments};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::terminal::Terminal;
 
 pub(crate) fn run(arguments: &ManArguments, terminal: &Terminal) -> Result<(), Failure> {

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Check, Status};
-use crate::local::Interpreter;
-use crate::local::confinement::names;
+use crate::platform::local::Interpreter;
+use crate::platform::local::isolation_report::names;
 
 /// How long a program may take to say its version.
 const ANSWER: Duration = Duration::from_secs(20);

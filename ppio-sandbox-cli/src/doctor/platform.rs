@@ -6,14 +6,14 @@ use tokio::time::timeout;
 
 use super::{Check, Status};
 use crate::arguments::PlatformArguments;
-use crate::failure::{Failure, Fault};
-use crate::platform_choice::{self, Platform};
+use crate::error::{Failure, Fault};
+use crate::platform::{self, Platform};
 
 /// How long the platform may take to answer, all tries included.
 const ANSWER: Duration = Duration::from_secs(20);
 
 pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
-    let key = match platform_choice::key() {
+    let key = match platform::key() {
         _ if arguments.local => None,
         Some(name) => Some(Check::ok("key", format!("{name} is set"))),
         None if arguments.remote => None,

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::arguments::DownArguments;
-use crate::failure::{Failure, Fault};
+use crate::error::{Failure, Fault};
 use crate::terminal::Terminal;
 
 /// How long it may take to end its sandboxes and itself.
@@ -17,7 +17,7 @@ const BY_FORCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let Some(running) = super::running()? else {
+    let Some(running) = crate::platform::local::running()? else {
         terminal.result(&serde_json::json!({ "stopped": false }), || {
             "the local platform does not run".to_owned()
         });

@@ -1,11 +1,11 @@
 //! `local env`.
 
 use crate::arguments::{EnvArguments, EnvSyntax};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let variables = super::needed()?.environment();
+    let variables = crate::platform::local::needed()?.environment();
     terminal.result(&variables, || {
         let lines: Vec<_> = variables
             .iter()

@@ -3,7 +3,7 @@
 use ppio_sandbox_local::RunningPlatform;
 use serde::Serialize;
 
-use super::confinement::Confinement;
+use crate::platform::local::isolation_report::Confinement;
 use crate::terminal::Terminal;
 
 /// All that is needed to use the platform, its key included: handing that out is what the command is for.

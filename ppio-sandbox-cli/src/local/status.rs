@@ -3,10 +3,10 @@
 use ppio_agent_client::platform::{SandboxFilter, SandboxState};
 use serde::Serialize;
 
-use super::confinement::Confinement;
 use crate::arguments::LocalStatusArguments;
-use crate::failure::Failure;
-use crate::platform_choice::Platform;
+use crate::error::Failure;
+use crate::platform::Platform;
+use crate::platform::local::isolation_report::Confinement;
 use crate::terminal::{Format, Terminal};
 
 #[derive(Debug, Serialize)]
@@ -32,9 +32,9 @@ pub(crate) async fn run(
     _arguments: LocalStatusArguments,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let running = super::needed();
+    let running = crate::platform::local::needed();
     if running.is_err() && terminal.format() == Format::Json {
-        let home = super::home()?;
+        let home = crate::platform::local::home()?;
         terminal.result(
             &serde_json::json!({ "running": false, "home": home }),
             String::new,

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use ppio_sandbox_local::{Error, LocalPlatform, LocalPlatformBuilder, RunningPlatform};
 
-use super::{Interpreter, background, report};
+use super::report;
 use crate::arguments::UpArguments;
-use crate::failure::{Failure, Fault};
-use crate::interruption::Interruptions;
+use crate::error::{Failure, Fault};
+use crate::platform::local::{self, Interpreter, background};
+use crate::signals::Interruptions;
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let home = super::home()?;
+    let home = local::home()?;
     if arguments.in_background {
         // A session of its own: the terminal's Ctrl-C and end are not its business.
         let _ = rustix::process::setsid();
