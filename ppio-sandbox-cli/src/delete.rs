@@ -4,26 +4,26 @@ use ppio_agent_client::AgentTemplate;
 use serde_json::json;
 
 use crate::arguments::DeleteArguments;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
-use crate::platform::deployed_agent::{Target, sandboxes_of};
+use crate::platform::deployed_agent::{DeployedAgent, sandboxes_of};
 use crate::project::Project;
 use crate::project::edit::{self, EditError};
 use crate::stop;
 use crate::terminal::Terminal;
 
-/// Where an author, or an earlier deployment, names the template.
+/// The template that an author, or an earlier deployment, has configured.
 const TEMPLATE_ID: [&str; 3] = ["spec", "sandbox", "template_id"];
 
-pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Result<(), Failure> {
-    if !arguments.yes && !terminal.can_ask() {
-        return Err(Failure::new(
-            Fault::Usage,
-            "deleting an agent has to be confirmed, and there is no terminal to ask on",
+pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Result<(), CliError> {
+    if !arguments.yes && !terminal.is_interactive() {
+        return Err(CliError::new(
+            ExitKind::Usage,
+            "deleting an agent needs a confirmation, and there is no terminal to ask on",
         )
-        .next("`--yes` deletes without asking"));
+        .help("delete without a question with `--yes`"));
     }
-    let target = Target::of(&arguments.agent)?;
+    let target = DeployedAgent::select(&arguments.agent)?;
     let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let sessions = sandboxes_of(&template, &platform).await?;
@@ -43,21 +43,18 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
             return Ok(());
         }
     }
-    // First, so that no session outlives what it was made from.
+    // Sessions first: none should outlive its template.
     let ids = sessions.into_iter().map(|info| info.sandbox_id).collect();
     let closed = stop::close(ids, &platform).await?;
     let id = &template.template_id;
-    // Gone meanwhile is as good as deleted now.
     let deleted = platform.client().platform().delete_template(id).await;
-    deleted.map_err(|error| platform.failure(format!("cannot delete template {id}"), &error))?;
-    // Whatever becomes of the file: the agent is gone.
-    if let Target::Project(mut project, _) = target
-        && let Err(error) = forget(&mut project, &template)
+    deleted.map_err(|error| platform.error(format!("cannot delete template {id}"), &error))?;
+    // The agent is deleted, also if the file cannot be changed.
+    if let DeployedAgent::Project(mut project, _) = target
+        && let Err(error) = remove_deployment(&mut project, &template)
     {
         let file = project.file.path().display();
-        terminal.warn(&format!(
-            "{file} still names the template that was deleted: {error}"
-        ));
+        terminal.warn(&format!("{file} still names the deleted template: {error}"));
     }
     terminal.result(
         &json!({ "deleted": id, "name": template.name, "closed": closed }),
@@ -74,20 +71,23 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
 
 /// Why agent.yaml could not be changed.
 #[derive(Debug, thiserror::Error)]
-enum ForgetError {
+enum RemoveStatusError {
     #[error(transparent)]
     Edit(#[from] EditError),
-    #[error("{}", .0.why.join(": "))]
-    Write(Failure),
+    #[error("{}", .0.causes.join(": "))]
+    Write(CliError),
 }
 
-/// Takes out of agent.yaml what says that the agent is deployed.
-fn forget(project: &mut Project, template: &AgentTemplate) -> Result<(), ForgetError> {
+/// Removes the deployment from agent.yaml.
+fn remove_deployment(
+    project: &mut Project,
+    template: &AgentTemplate,
+) -> Result<(), RemoveStatusError> {
     let mut text = edit::remove(project.file.text(), &["status"])?;
     let wanted = edit::value_at(&text, &TEMPLATE_ID);
     let is_it = |id: &String| *id == template.template_id || template.aliases.contains(id);
     if wanted.as_ref().is_some_and(is_it) {
         text = edit::remove(&text, &TEMPLATE_ID)?;
     }
-    project.file.write(text).map_err(ForgetError::Write)
+    project.file.write(text).map_err(RemoveStatusError::Write)
 }

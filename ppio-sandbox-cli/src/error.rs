@@ -1,29 +1,29 @@
-//! How a command ends badly.
+//! The error that a command ends with.
 
 use std::error::Error as StdError;
 
 use serde_json::{Value, json};
 
-/// Whose fault it was; scripts read it from the exit code.
+/// What kind of error ended the command; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ExitKind {
     /// The agent answered with an error, crashed, or does not compile: exit code 1.
     Agent,
     /// The command line, agent.yaml or the project is wrong: exit code 2, as clap's.
     Usage,
-    /// The platform refused, failed or is not there: exit code 3.
+    /// The platform refused a request, failed or cannot be reached: exit code 3.
     Platform,
     /// This machine: a file that cannot be written, a program that is missing: exit code 4.
     System,
-    /// Ctrl-C: exit code 130, as shells have it.
+    /// Ctrl-C: exit code 130, as in shells.
     Interrupted,
     /// SIGTERM or SIGHUP: exit code 143.
     Terminated,
-    /// Nobody reads the output any more, as in `… | head`: no error at all, exit code 0.
-    Unread,
+    /// Standard output was closed, as by `… | head`. Not an error: exit code 0.
+    OutputClosed,
 }
 
-impl Fault {
+impl ExitKind {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Agent => 1,
@@ -32,7 +32,7 @@ impl Fault {
             Self::System => 4,
             Self::Interrupted => 130,
             Self::Terminated => 143,
-            Self::Unread => 0,
+            Self::OutputClosed => 0,
         }
     }
 
@@ -43,91 +43,92 @@ impl Fault {
             Self::Platform => "platform",
             Self::System => "system",
             Self::Interrupted | Self::Terminated => "interrupted",
-            Self::Unread => "unread",
+            Self::OutputClosed => "unread",
         }
     }
 }
 
-/// What failed, why, and what to do next.
+/// What failed, its causes, and what the user can do.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) fault: Fault,
-    /// The kind of failure, for programs.
+pub(crate) struct CliError {
+    pub(crate) kind: ExitKind,
+    /// Identifies the error in JSON output.
     pub(crate) code: &'static str,
-    pub(crate) what: String,
-    pub(crate) why: Vec<String>,
-    /// Texts are for everybody, other values for programs only.
-    pub(crate) facts: Vec<(&'static str, Value)>,
-    pub(crate) next: Option<String>,
+    pub(crate) message: String,
+    /// Outermost first.
+    pub(crate) causes: Vec<String>,
+    /// Further fields of the JSON document. Text output shows those that are strings.
+    pub(crate) fields: Vec<(&'static str, Value)>,
+    pub(crate) help: Option<String>,
 }
 
-impl Failure {
-    pub(crate) fn new(fault: Fault, what: impl Into<String>) -> Self {
+impl CliError {
+    pub(crate) fn new(kind: ExitKind, message: impl Into<String>) -> Self {
         Self {
-            fault,
-            code: fault.code(),
-            what: what.into(),
-            why: Vec::new(),
-            facts: Vec::new(),
-            next: None,
+            kind,
+            code: kind.code(),
+            message: message.into(),
+            causes: Vec::new(),
+            fields: Vec::new(),
+            help: None,
         }
     }
 
     /// An error of this machine.
-    pub(crate) fn system(what: impl Into<String>, why: impl StdError) -> Self {
-        Self::new(Fault::System, what).because(&why)
+    pub(crate) fn system(message: impl Into<String>, cause: impl StdError) -> Self {
+        Self::new(ExitKind::System, message).caused_by(&cause)
     }
 
-    /// Adds an error and what caused it, outermost first.
-    pub(crate) fn because(mut self, error: &dyn StdError) -> Self {
+    /// Adds `error` and its sources to the causes.
+    pub(crate) fn caused_by(mut self, error: &dyn StdError) -> Self {
         let mut error = Some(error);
         while let Some(cause) = error {
             let text = cause.to_string();
-            // Many errors quote their cause already.
-            if self.why.last().is_none_or(|last| !last.contains(&text)) {
-                self.why.push(text);
+            // Many errors of other crates quote their source in their own text.
+            if self.causes.last().is_none_or(|last| !last.contains(&text)) {
+                self.causes.push(text);
             }
             error = cause.source();
         }
         self
     }
 
-    /// Adds a reason in words.
-    pub(crate) fn reason(mut self, why: impl Into<String>) -> Self {
-        self.why.push(why.into());
+    /// Adds a cause as text.
+    pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
         self
     }
 
-    /// Adds something to look the failure up by, such as a request id. Scripts read it under its name.
-    pub(crate) fn fact(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.facts.push((name, Value::String(value.into())));
+    /// Adds a field that text and JSON output show, such as a request id.
+    pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, Value::String(value.into())));
         self
     }
 
-    /// Adds something that the words say already, for programs to read under its name.
-    pub(crate) fn datum(mut self, name: &'static str, value: Value) -> Self {
-        self.facts.push((name, value));
+    /// Adds a field for JSON output that the message states already.
+    pub(crate) fn data(mut self, name: &'static str, value: Value) -> Self {
+        self.fields.push((name, value));
         self
     }
 
-    /// All of it, as programs get it.
-    pub(crate) fn document(&self) -> Value {
+    /// Sets what the user can do.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The document of JSON output.
+    pub(crate) fn to_json(&self) -> Value {
         let mut document = json!({
-            "error": self.what,
+            "error": self.message,
             "code": self.code,
-            "causes": self.why,
-            "help": self.next,
-            "exit_code": self.fault.exit_code(),
+            "causes": self.causes,
+            "help": self.help,
+            "exit_code": self.kind.exit_code(),
         });
-        for (name, value) in &self.facts {
+        for (name, value) in &self.fields {
             document[name] = value.clone();
         }
         document
-    }
-
-    /// Adds what to do next.
-    pub(crate) fn next(mut self, remedy: impl Into<String>) -> Self {
-        self.next = Some(remedy.into());
-        self
     }
 }

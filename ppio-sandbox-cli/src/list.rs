@@ -7,14 +7,14 @@ use ppio_agent_client::{AgentTemplate, TemplateFilter};
 use serde::Serialize;
 
 use crate::arguments::ListArguments;
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::platform::Platform;
 use crate::terminal::Terminal;
 use crate::terminal::table::Table;
 
-/// An agent that can be called.
+/// A deployed agent.
 #[derive(Debug, Serialize)]
-struct Agent {
+struct AgentRow {
     template_id: String,
     name: String,
     version: String,
@@ -23,7 +23,7 @@ struct Agent {
     sandboxes: usize,
 }
 
-pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result<(), CliError> {
     let platform = Platform::choose(&arguments.platform)?;
     let client = platform.client();
     let (filter, all) = (TemplateFilter::default(), SandboxFilter::default());
@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
         client.list_templates(&filter),
         client.platform().list_sandboxes(&all)
     )
-    .map_err(|error| platform.failure("cannot list the agents", &error))?;
+    .map_err(|error| platform.error("cannot list the agents", &error))?;
     let mut sandboxes_of: BTreeMap<String, usize> = BTreeMap::new();
     for sandbox in sandboxes {
         *sandboxes_of.entry(sandbox.template_id).or_default() += 1;
@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     let mut agents: Vec<_> = templates
         .into_iter()
         .filter(holds_an_agent)
-        .map(|template| Agent {
+        .map(|template| AgentRow {
             sandboxes: sandboxes_of
                 .get(&template.template_id)
                 .copied()
@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     agents.sort_by(|a, b| (&a.name, &a.template_id).cmp(&(&b.name, &b.template_id)));
     if agents.is_empty() {
         terminal.note(&format!(
-            "no agents on {}, `ppio-sandbox-cli agent deploy` makes one of a project",
+            "no agents on {}; deploy a project with `ppio-sandbox-cli agent deploy`",
             platform.name()
         ));
     }
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     Ok(())
 }
 
-/// Whether a template says that it is an agent's, valid or not: a broken one is to be seen, too.
+/// Whether a template has an agent's configuration. One that is not valid is listed as well.
 fn holds_an_agent(template: &AgentTemplate) -> bool {
     !matches!(template.agent_config(), Ok(None))
 }

@@ -7,23 +7,23 @@ use ppio_agent_client::platform::{LogEntry, LogQuery};
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::LogsArguments;
-use crate::error::{Failure, Fault};
-use crate::platform::Platform;
-use crate::platform::deployed_agent::{self as target, Target, sandboxes_of};
+use crate::error::{CliError, ExitKind};
+use crate::platform::deployed_agent::{self as target, DeployedAgent, sandboxes_of};
+use crate::platform::{Platform, PrintError};
 use crate::terminal::log_line;
-use crate::terminal::{Format, Terminal};
+use crate::terminal::{OutputFormat, Terminal};
 
-/// Between two looks for new lines.
-const POLL: Duration = Duration::from_millis(300);
-/// How long a platform may not answer before following ends.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// So many lines are asked for at once.
-const PAGE: u32 = 1000;
+/// The pause between two requests for new lines.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// How long `--follow` retries when the platform does not answer.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The number of lines in a request.
+const PAGE_LINES: u32 = 1000;
 
-pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result<(), CliError> {
     let target = match &arguments.session {
         Some(_) => None,
-        None => Some(Target::of(&arguments.agent)?),
+        None => Some(DeployedAgent::select(&arguments.agent)?),
     };
     let platform = Platform::choose(&arguments.agent.platform)?;
     let session = match (&arguments.session, &target) {
@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
         (None, Some(target)) => newest_session(target, &platform, terminal).await?,
         (None, None) => return Ok(()),
     };
-    let log = Log {
+    let log = SessionLog {
         session: &session,
         platform: &platform,
         terminal,
@@ -39,28 +39,28 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
     if arguments.follow {
         log.follow().await
     } else {
-        let printed = log.print(&mut Place::default()).await;
-        printed.map_err(|stopped| log.failure(stopped))
+        let printed = log.print(&mut LogPosition::default()).await;
+        printed.map_err(|error| log.error(error))
     }
 }
 
 async fn newest_session(
-    target: &Target,
+    target: &DeployedAgent,
     platform: &Platform,
     terminal: &Terminal,
-) -> Result<String, Failure> {
+) -> Result<String, CliError> {
     let template = target.find(platform).await?;
     let mut sandboxes = sandboxes_of(&template, platform).await?;
     let newest = sandboxes.pop().ok_or_else(|| {
-        Failure::new(
-            Fault::Platform,
+        CliError::new(
+            ExitKind::Platform,
             format!("{} has no open session", template.name),
         )
-        .next("logs live as long as their session; `ppio-sandbox-cli agent invoke --keep` opens one that stays")
+        .help("a log is deleted with its session; keep one open with `ppio-sandbox-cli agent invoke --keep`")
     })?;
     if !sandboxes.is_empty() {
         terminal.note(&format!(
-            "{} sessions are open, showing the newest one, {}",
+            "{} sessions are open; showing the newest, {}",
             sandboxes.len() + 1,
             newest.sandbox_id
         ));
@@ -69,71 +69,65 @@ async fn newest_session(
 }
 
 /// The log of one session.
-struct Log<'a> {
+struct SessionLog<'a> {
     session: &'a str,
     platform: &'a Platform,
     terminal: &'a Terminal,
 }
 
-/// Why printing stopped.
-enum Stopped {
-    ByError(Error),
-    ByReader(Failure),
-}
-
-impl Log<'_> {
-    /// Prints what comes until the session ends. A platform that does not answer for a while is asked again.
-    async fn follow(&self) -> Result<(), Failure> {
-        let mut place = Place::default();
+impl SessionLog<'_> {
+    /// Prints new lines until the session ends. Retries for [`RECONNECT_TIMEOUT`].
+    async fn follow(&self) -> Result<(), CliError> {
+        let mut position = LogPosition::default();
         let mut silent_since: Option<Instant> = None;
         loop {
-            match self.print(&mut place).await {
+            match self.print(&mut position).await {
                 Ok(()) => {
                     if silent_since.take().is_some() {
-                        self.terminal.note("the connection is back");
+                        self.terminal.note("reconnected");
                     }
                 }
-                Err(Stopped::ByError(Error::SessionNotFound { .. })) => {
+                Err(PrintError::Client(Error::SessionNotFound { .. })) => {
                     self.terminal.note("the session has ended");
                     return Ok(());
                 }
-                Err(Stopped::ByError(error)) if is_passing(&error) => {
+                Err(PrintError::Client(error)) if is_transient(&error) => {
                     if self.platform.has_ended() {
-                        return Err(Failure::new(
-                            Fault::Platform,
-                            "the local platform has stopped, and the session with it",
+                        return Err(CliError::new(
+                            ExitKind::Platform,
+                            "the local platform was stopped, and the session with it",
                         ));
                     }
                     let since = *silent_since.get_or_insert_with(|| {
-                        self.terminal.note("the connection is lost, trying again");
+                        self.terminal.note("connection lost, reconnecting");
                         Instant::now()
                     });
-                    if since.elapsed() > PATIENCE {
-                        return Err(self.failure(Stopped::ByError(error)));
+                    if since.elapsed() > RECONNECT_TIMEOUT {
+                        return Err(self.error(PrintError::Client(error)));
                     }
                 }
-                Err(stopped) => return Err(self.failure(stopped)),
+                Err(error) => return Err(self.error(error)),
             }
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Prints what has come since the last time.
-    async fn print(&self, place: &mut Place) -> Result<(), Stopped> {
+    /// Prints the lines that were not printed yet.
+    async fn print(&self, position: &mut LogPosition) -> Result<(), PrintError> {
         loop {
             let query = LogQuery {
-                start: place.milliseconds,
-                limit: Some(PAGE),
+                start: position.milliseconds,
+                limit: Some(PAGE_LINES),
                 ..LogQuery::default()
             };
             let control_plane = self.platform.client().platform();
             let entries = control_plane
                 .sandbox_logs(self.session, &query)
                 .await
-                .map_err(Stopped::ByError)?;
-            let is_full = entries.len() >= PAGE as usize;
-            for entry in place.new_ones(entries) {
-                self.one(&entry).map_err(Stopped::ByReader)?;
+                .map_err(PrintError::Client)?;
+            let is_full = entries.len() >= PAGE_LINES as usize;
+            for entry in position.unprinted(entries) {
+                self.print_entry(&entry).map_err(PrintError::Output)?;
             }
             if !is_full {
                 return Ok(());
@@ -141,16 +135,16 @@ impl Log<'_> {
         }
     }
 
-    fn one(&self, entry: &LogEntry) -> Result<(), Failure> {
+    fn print_entry(&self, entry: &LogEntry) -> Result<(), CliError> {
         match self.terminal.format() {
-            Format::Text => match log_line::readable(&entry.message) {
-                Some(mut readable) => {
-                    readable.push("\n");
-                    self.terminal.styled_piece(&readable)
+            OutputFormat::Text => match log_line::formatted(&entry.message) {
+                Some(mut formatted) => {
+                    formatted.push("\n");
+                    self.terminal.write_styled(&formatted)
                 }
-                None => self.terminal.piece(&format!("{}\n", entry.message)),
+                None => self.terminal.write_text(&format!("{}\n", entry.message)),
             },
-            Format::Json => self.terminal.json_piece(&serde_json::json!({
+            OutputFormat::Json => self.terminal.write_json(&serde_json::json!({
                 "timestamp": entry.timestamp,
                 "level": entry.level,
                 "message": entry.message,
@@ -159,38 +153,38 @@ impl Log<'_> {
         }
     }
 
-    fn failure(&self, stopped: Stopped) -> Failure {
-        match stopped {
-            Stopped::ByReader(failure) => failure,
-            Stopped::ByError(error) => {
-                let what = format!("cannot read the log of session {}", self.session);
-                self.platform.failure(what, &error)
+    fn error(&self, error: PrintError) -> CliError {
+        match error {
+            PrintError::Output(error) => error,
+            PrintError::Client(error) => {
+                let message = format!("cannot read the log of session {}", self.session);
+                self.platform.error(message, &error)
             }
         }
     }
 }
 
-/// Whether trying again may help.
-fn is_passing(error: &Error) -> bool {
+/// Whether a retry may succeed.
+fn is_transient(error: &Error) -> bool {
     match error {
         Error::Network { .. } | Error::Timeout { .. } | Error::RateLimit { .. } => true,
         other => other.status().is_some_and(|status| status >= 500),
     }
 }
 
-/// How far a log has been printed. The platform counts in milliseconds, in which more than one line may fall.
+/// The end of what was printed. Requests start at a millisecond, which may have several lines.
 #[derive(Debug, Default)]
-struct Place {
-    /// The time of the last line.
+struct LogPosition {
+    /// The time of the last line, since the Unix epoch.
     milliseconds: Option<i64>,
-    /// The lines of that time that were printed.
+    /// The number of printed lines of that millisecond.
     printed: usize,
 }
 
-impl Place {
-    /// The entries that were not there before.
-    fn new_ones(&mut self, entries: Vec<LogEntry>) -> Vec<LogEntry> {
-        let is_full = entries.len() >= PAGE as usize;
+impl LogPosition {
+    /// Removes the entries that were printed before.
+    fn unprinted(&mut self, entries: Vec<LogEntry>) -> Vec<LogEntry> {
+        let is_full = entries.len() >= PAGE_LINES as usize;
         let mut new = Vec::new();
         let mut seen = 0;
         for entry in entries {
@@ -208,7 +202,7 @@ impl Place {
             new.push(entry);
         }
         if new.is_empty() && is_full {
-            // More lines in one millisecond than the platform tells at once: the rest of them cannot be had.
+            // A millisecond with more lines than an answer holds: skips the rest of them.
             self.milliseconds = self.milliseconds.map(|last| last + 1);
             self.printed = 0;
         }
@@ -240,23 +234,23 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_millisecond_are_told_apart_by_their_number() {
+    fn lines_of_one_millisecond_are_printed_once() {
         let at =
             |time: &str, message: &str| entry(&format!("2026-01-01T00:00:00.{time}Z"), message);
-        let mut place = Place::default();
+        let mut position = LogPosition::default();
         let first = vec![at("001000", "a"), at("002100", "b"), at("002200", "c")];
-        assert_eq!(messages(place.new_ones(first)), ["a", "b", "c"]);
-        // The platform is asked from the last millisecond on.
+        assert_eq!(messages(position.unprinted(first)), ["a", "b", "c"]);
+        // The next request starts at the last millisecond.
         let second = vec![
             at("002100", "b"),
             at("002200", "c"),
             at("002900", "d"),
             at("003", "e"),
         ];
-        assert_eq!(messages(place.new_ones(second)), ["d", "e"]);
-        assert_eq!(messages(place.new_ones(vec![at("003", "e")])), [""; 0]);
+        assert_eq!(messages(position.unprinted(second)), ["d", "e"]);
+        assert_eq!(messages(position.unprinted(vec![at("003", "e")])), [""; 0]);
         assert_eq!(
-            messages(place.new_ones(vec![at("003", "e"), at("003", "e")])),
+            messages(position.unprinted(vec![at("003", "e"), at("003", "e")])),
             ["e"]
         );
     }

@@ -1,62 +1,65 @@
-//! Ctrl-C, and a polite request to end: the work is dropped, what must be tidied up is tidied up by its owner.
+//! SIGINT, SIGTERM and SIGHUP: they cancel the running work, and its owner cleans up.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 
-/// The ears of the last listener, which stay open: what comes between two pieces of work is for the second.
+/// The signal streams of the last [`ExitSignals`], kept open after it is dropped.
 ///
-/// Once somebody has listened a signal no longer ends the process by itself, so it would be lost otherwise.
-static KEPT: Mutex<Option<Signals>> = Mutex::new(None);
+/// Once a stream was opened, tokio's handler stays installed and the signal no longer ends the
+/// process. A signal that arrives while no `ExitSignals` exists is therefore kept for the next one.
+static SIGNALS: Mutex<Option<SignalStreams>> = Mutex::new(None);
 
 #[derive(Debug)]
-struct Signals {
+struct SignalStreams {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
-/// The signals that ask a program to end.
+/// Receives the signals that ask the process to end.
 #[derive(Debug)]
-pub(crate) struct Interruptions {
-    /// There until it is dropped.
-    signals: Option<Signals>,
+pub(crate) struct ExitSignals {
+    /// `None` only during drop.
+    streams: Option<SignalStreams>,
 }
 
-impl Interruptions {
-    /// Listens from now on; the signals no longer end the process by themselves. One that came after the last listener
-    /// left counts too.
-    pub(crate) fn listen() -> Result<Self, Failure> {
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let signals = match kept {
-            Some(signals) => signals,
-            None => Signals::open()
-                .map_err(|error| Failure::system("cannot listen to signals", error))?,
+impl ExitSignals {
+    /// Installs the handlers; from now on the signals do not end the process by themselves.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let kept = SIGNALS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let streams = match kept {
+            Some(streams) => streams,
+            None => SignalStreams::open()
+                .map_err(|error| CliError::system("cannot install signal handlers", error))?,
         };
         Ok(Self {
-            signals: Some(signals),
+            streams: Some(streams),
         })
     }
 
-    /// Waits for one. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Fault {
-        match &mut self.signals {
-            Some(signals) => signals.next().await,
+    /// Waits for a signal. Cancel safe.
+    pub(crate) async fn next(&mut self) -> ExitKind {
+        match &mut self.streams {
+            Some(streams) => streams.next().await,
             None => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Interruptions {
+impl Drop for ExitSignals {
     fn drop(&mut self) {
-        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = self.signals.take();
+        *SIGNALS.lock().unwrap_or_else(PoisonError::into_inner) = self.streams.take();
     }
 }
 
-impl Signals {
+impl SignalStreams {
     fn open() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -65,25 +68,25 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Fault {
+    async fn next(&mut self) -> ExitKind {
         tokio::select! {
-            _ = self.interrupt.recv() => Fault::Interrupted,
-            _ = self.terminate.recv() => Fault::Terminated,
-            _ = self.hang_up.recv() => Fault::Terminated,
+            _ = self.interrupt.recv() => ExitKind::Interrupted,
+            _ = self.terminate.recv() => ExitKind::Terminated,
+            _ = self.hang_up.recv() => ExitKind::Terminated,
         }
     }
 }
 
-/// Does the work, or drops it half-way and fails when the process is asked to end.
+/// Runs `work`; on a signal drops it and returns an error.
 ///
-/// Work that leaves something behind wraps only itself in this and tidies up after it, outside.
-pub(crate) async fn unless_interrupted<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let mut interruptions = Interruptions::listen()?;
+/// A caller that has something to clean up wraps only the work and cleans up afterwards.
+pub(crate) async fn or_interrupted<T>(
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let mut signals = ExitSignals::listen()?;
     tokio::select! {
         biased;
-        fault = interruptions.next() => Err(Failure::new(fault, "interrupted")),
+        kind = signals.next() => Err(CliError::new(kind, "interrupted")),
         outcome = work => outcome,
     }
 }
@@ -98,19 +101,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_between_two_pieces_of_work_ends_the_second() {
-        // Tells when the runtime has passed the signal on to everybody who listens.
+    async fn a_signal_between_two_waits_ends_the_second() {
+        // Receives the signal when tokio has passed it on to every stream.
         let mut witness = signal(SignalKind::interrupt()).unwrap();
-        unless_interrupted(ready(Ok(()))).await.unwrap();
+        or_interrupted(ready(Ok(()))).await.unwrap();
         kill_process(getpid(), rustix::process::Signal::INT).unwrap();
         witness.recv().await;
-        let second = unless_interrupted(pending::<Result<(), Failure>>());
+        let second = or_interrupted(pending::<Result<(), CliError>>());
         let second = tokio::time::timeout(Duration::from_secs(20), second).await;
         assert_eq!(
-            second.expect("it ends").unwrap_err().fault,
-            Fault::Interrupted
+            second.expect("it ends").unwrap_err().kind,
+            ExitKind::Interrupted
         );
-        // Once is enough.
-        unless_interrupted(ready(Ok(()))).await.unwrap();
+        // The signal is consumed.
+        or_interrupted(ready(Ok(()))).await.unwrap();
     }
 }

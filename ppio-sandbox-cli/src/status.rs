@@ -5,26 +5,26 @@ use ppio_agent_protocol::AgentStatus;
 use serde::Serialize;
 
 use crate::arguments::StatusArguments;
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::platform::Platform;
-use crate::platform::deployed_agent::{Target, sandboxes_of};
+use crate::platform::deployed_agent::{DeployedAgent, sandboxes_of};
 use crate::terminal::Terminal;
 use crate::terminal::table::Table;
 
-/// What agent.yaml says, what the platform has, and what runs.
+/// The state in agent.yaml, the template on the platform, and the open sessions.
 #[derive(Debug, Serialize)]
-struct Status {
+struct AgentOverview {
     name: String,
     version: String,
     /// `None` for an agent without a project.
     deployment: Option<AgentStatus>,
     platform: String,
-    template: Template,
-    sessions: Vec<Session>,
+    template: TemplateOverview,
+    sessions: Vec<SessionOverview>,
 }
 
 #[derive(Debug, Serialize)]
-struct Template {
+struct TemplateOverview {
     id: String,
     version: String,
     status: String,
@@ -32,14 +32,14 @@ struct Template {
 }
 
 #[derive(Debug, Serialize)]
-struct Session {
+struct SessionOverview {
     id: String,
     state: String,
     started_at: Option<String>,
     end_at: Option<String>,
 }
 
-impl From<SandboxInfo> for Session {
+impl From<SandboxInfo> for SessionOverview {
     fn from(info: SandboxInfo) -> Self {
         Self {
             id: info.sandbox_id,
@@ -50,37 +50,37 @@ impl From<SandboxInfo> for Session {
     }
 }
 
-pub(crate) async fn run(arguments: StatusArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let target = Target::of(&arguments.agent)?;
+pub(crate) async fn run(arguments: StatusArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let target = DeployedAgent::select(&arguments.agent)?;
     let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let sandboxes = sandboxes_of(&template, &platform).await?;
     let (name, version, deployment) = match target {
-        Target::Named(_) => (template.name, template.version.clone(), None),
-        Target::Project(project, _) => {
+        DeployedAgent::Template(_) => (template.name, template.version.clone(), None),
+        DeployedAgent::Project(project, _) => {
             let config = project.config;
             let metadata = config.metadata;
             (metadata.name.to_string(), metadata.version, config.status)
         }
     };
-    let status = Status {
+    let status = AgentOverview {
         name,
         version,
         deployment,
         platform: platform.name(),
-        template: Template {
+        template: TemplateOverview {
             id: template.template_id,
             version: template.version,
             status: template.status,
             updated_at: template.updated_at,
         },
-        sessions: sandboxes.into_iter().map(Session::from).collect(),
+        sessions: sandboxes.into_iter().map(SessionOverview::from).collect(),
     };
     terminal.result(&status, || status.text());
     Ok(())
 }
 
-impl Status {
+impl AgentOverview {
     fn text(&self) -> String {
         let mut lines = vec![format!("agent     {} {}", self.name, self.version)];
         if let Some(deployment) = &self.deployment {
@@ -97,7 +97,7 @@ impl Status {
         ));
         if template.version != self.version {
             lines.push(format!(
-                "          it holds version {}, `ppio-sandbox-cli agent deploy` brings it up to date",
+                "          has version {}; update it with `ppio-sandbox-cli agent deploy`",
                 template.version
             ));
         }

@@ -4,20 +4,20 @@ use ppio_agent_client::Error;
 use serde_json::json;
 
 use crate::arguments::StopArguments;
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::platform::Platform;
-use crate::platform::deployed_agent::{Target, sandboxes_of};
+use crate::platform::deployed_agent::{DeployedAgent, sandboxes_of};
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result<(), CliError> {
     if let Some(id) = &arguments.session {
         let platform = Platform::choose(&arguments.agent.platform)?;
         let closed = platform.client().close_session(id).await;
-        closed.map_err(|error| platform.failure(format!("cannot close session {id}"), &error))?;
+        closed.map_err(|error| platform.error(format!("cannot close session {id}"), &error))?;
         report(std::slice::from_ref(id), terminal);
         return Ok(());
     }
-    let target = Target::of(&arguments.agent)?;
+    let target = DeployedAgent::select(&arguments.agent)?;
     let platform = Platform::choose(&arguments.agent.platform)?;
     let template = target.find(&platform).await?;
     let ids = sandboxes_of(&template, &platform)
@@ -33,16 +33,16 @@ pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result
     Ok(())
 }
 
-/// Closes sessions and tells which were open still.
-pub(crate) async fn close(ids: Vec<String>, platform: &Platform) -> Result<Vec<String>, Failure> {
+/// Closes sessions. Returns those that were still open.
+pub(crate) async fn close(ids: Vec<String>, platform: &Platform) -> Result<Vec<String>, CliError> {
     let mut closed = Vec::new();
     for id in ids {
         match platform.client().close_session(&id).await {
             Ok(()) => closed.push(id),
-            // It ended by itself meanwhile.
+            // It has ended meanwhile.
             Err(Error::SessionNotFound { .. }) => {}
             Err(error) => {
-                return Err(platform.failure(format!("cannot close session {id}"), &error));
+                return Err(platform.error(format!("cannot close session {id}"), &error));
             }
         }
     }

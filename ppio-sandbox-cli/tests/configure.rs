@@ -52,7 +52,7 @@ fn flags_are_written_and_the_rest_of_the_file_stays() {
         expected
     );
     let again = sandbox.run(arguments).code(0);
-    assert!(again.stdout.contains("lacks nothing"), "{again:?}");
+    assert!(again.stdout.contains("is complete"), "{again:?}");
 }
 
 #[test]
@@ -131,9 +131,9 @@ const TALK: [(&str, &str); 9] = [
     ("Author's e-mail address", "ada@example.com\r"),
     // Need not be answered.
     ("Description (Enter for none)", "\r"),
-    ("Seconds that a start may take", "soon\r"),
-    ("a whole number of seconds is wanted", ""),
-    ("Seconds that a start may take", "90\r"),
+    ("Start timeout in seconds", "soon\r"),
+    ("not a whole number of seconds", ""),
+    ("Start timeout in seconds", "90\r"),
     ("Memory, as in 512Mi", "512Mi\r"),
     ("Processors, as in 1 or 500m", "\r"),
 ];

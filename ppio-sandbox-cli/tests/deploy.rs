@@ -44,7 +44,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .run()
     .code(0)
     .says("started the local platform at http://127.0.0.1:")
-    .says(", as no PPIO_API_KEY is set\n")
+    .says(", because PPIO_API_KEY is not set\n")
     .says("COPY app /app")
     .says("ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_CORS_ORIGINS GREETING\n");
     let template = sandbox.template("my-hello");
@@ -287,7 +287,7 @@ fn mistakes_in_the_project_are_told_before_anything_is_done() {
         (good.replace("spec:", "spec: ["), "agent.yaml:"),
         (
             good.replace("agent.py", "other.py"),
-            "the entrypoint other.py is not there",
+            "the entrypoint other.py does not exist",
         ),
         (
             good.replace("metadata:", "metadata: &m")

@@ -100,7 +100,7 @@ fn a_key_typed_at_a_terminal_reaches_nobody_but_the_command() {
     let folder = python_project(&sandbox, &agent);
     let dev = sandbox.command(["agent", "dev", "--port", "0"]);
     let (seen, code) = dev.in_folder(&folder).at_a_terminal(|person| {
-        person.reads("Ctrl-C ends it");
+        person.reads("Ctrl-C stops it");
         person.types("\x03");
     });
     assert_eq!(code, Some(0), "{seen}");

@@ -195,7 +195,7 @@ fn lines_of_an_agent_under_development_are_escaped() {
         .env("PYTHONIOENCODING", "utf-8")
         .env("TERM", "xterm");
     let (seen, _) = dev.at_a_terminal(|person| {
-        person.reads("my-agent serves on ");
+        person.reads("my-agent is serving on ");
         person.types("\u{3}");
     });
     is_harmless(&seen);

@@ -105,7 +105,7 @@ fn in_the_background_it_outlives_the_command_and_a_second_start_finds_it() {
         .run(["local", "up", "--detach", "--port", "1"])
         .code(3);
     other_port
-        .says("runs already at")
+        .says("is already running at")
         .says("help: stop it with");
     let in_front = sandbox.run(["local", "up"]).code(3);
     in_front.says(&format!("process {}", running.pid()));
@@ -138,7 +138,7 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
         );
         for limit in limits {
             let warning = format!(
-                "warning: no limit of {} is enforced: {}\n",
+                "warning: the limit for {} is not enforced: {}\n",
                 limit.resource(),
                 limit.reason()
             );
@@ -175,7 +175,7 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
     until("the platform in the foreground says the same", || {
         sandbox
             .said_by_the_platform()
-            .contains("no limit of disk is enforced: ")
+            .contains("the limit for disk is not enforced: ")
     });
     says_all(&sandbox.said_by_the_platform());
 }
@@ -186,7 +186,7 @@ fn a_platform_that_does_not_run_is_said_so_with_what_to_do() {
     for command in ["status", "env"] {
         let done = sandbox.run(["local", command]).code(3);
         assert_eq!(done.stdout, "");
-        done.says("error: the local platform does not run")
+        done.says("error: the local platform is not running")
             .says("local up --detach");
     }
     let status = sandbox.run(["local", "status", "--json"]).code(3);

@@ -102,7 +102,7 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
     following
         .wait()
         .code(3)
-        .says("the local platform has stopped");
+        .says("the local platform was stopped");
     sandbox.up();
 }
 
@@ -119,7 +119,7 @@ fn following_survives_a_platform_that_does_not_answer_for_a_while() {
     until("it follows", || following.stdout().contains("asked for 1"));
     relay.close();
     until("it notices", || {
-        following.stderr().contains("the connection is lost")
+        following.stderr().contains("connection lost")
     });
     ask(&sandbox, Some(&id), 2);
     relay.open();
@@ -129,7 +129,7 @@ fn following_survives_a_platform_that_does_not_answer_for_a_while() {
     following.interrupt();
     let done = following.wait().code(130);
     assert_eq!(done.stdout.matches("asked for 1").count(), 1);
-    done.says("the connection is back");
+    done.says("reconnected");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn what_the_platform_has_is_reused_and_nothing_is_drawn_without_a_terminal() {
     done.says("uploaded 7 files (100 KiB)");
     let done = deploy(&sandbox, &folder, &url).run().code(0);
     assert!(!done.stderr.contains("uploaded"), "{done:?}");
-    done.says("reused 7 files that the platform has from before (100 KiB)");
+    done.says("reused 7 files of an earlier upload (100 KiB)");
 }
 
 #[test]

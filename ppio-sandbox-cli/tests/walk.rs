@@ -94,7 +94,7 @@ impl Walk {
         let (shown, code) = match self.walker {
             Walker::Person => {
                 let (written, code) = command.at_a_terminal(|person| {
-                    person.reads("Ctrl-C ends it");
+                    person.reads("Ctrl-C stops it");
                     greet(&address);
                     person.reads("request_id");
                     person.types("\x03");
@@ -103,7 +103,7 @@ impl Walk {
             }
             Walker::Script => {
                 let running = command.spawn();
-                until("it serves", || running.stdout().contains(" serves on "));
+                until("it serves", || running.stdout().contains(" is serving on "));
                 greet(&address);
                 until("the call is logged", || {
                     running.stdout().contains("request_id")

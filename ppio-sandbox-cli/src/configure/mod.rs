@@ -10,12 +10,12 @@ use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
 use crate::arguments::ConfigureArguments;
-use crate::configure::fields::{FIELDS, Field};
-use crate::error::{Failure, Fault};
+use crate::configure::fields::{CONFIG_FIELDS, ConfigField};
+use crate::error::{CliError, ExitKind};
 use crate::project::AgentFile;
 use crate::project::author;
 use crate::project::edit::{self, Change};
-use crate::signals::unless_interrupted;
+use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
 use crate::terminal::styled::Styled;
@@ -23,36 +23,39 @@ use crate::terminal::styled::Styled;
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 
-/// What a file begins with that is not there yet.
-const EMPTY: &str = "apiVersion: v1\nkind: Agent\n";
+/// The text of a new file.
+const NEW_FILE: &str = "apiVersion: v1\nkind: Agent\n";
 
-pub(crate) async fn run(arguments: ConfigureArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let mut file = AgentFile::find_or_new(&arguments.project.project, EMPTY)?;
+pub(crate) async fn run(
+    arguments: ConfigureArguments,
+    terminal: &Terminal,
+) -> Result<(), CliError> {
+    let mut file = AgentFile::find_or_new(&arguments.project.project, NEW_FILE)?;
     if !edit::is_readable(file.text()) {
-        // Shows the place.
+        // Returns the error with its line.
         return file.parse().map(drop);
     }
-    let changes = unless_interrupted(changes(&file, &arguments, terminal)).await?;
+    let changes = or_interrupted(changes(&file, &arguments, terminal)).await?;
     let text = edit::apply(file.text(), &changes).map_err(|error| {
-        Failure::new(Fault::Usage, format!("cannot change {}", file.name()))
-            .because(&error)
-            .next("change it by hand, in any editor")
+        CliError::new(ExitKind::Usage, format!("cannot change {}", file.name()))
+            .caused_by(&error)
+            .help("change it in an editor")
     })?;
-    // What was wrong before and not asked about shows here, with its place.
+    // Reports what else is not valid, with its line.
     file.with_text(text.clone()).parse()?;
     let difference = difference(file.on_disk(), &text);
     if difference.is_empty() {
         terminal.result(&json!({ "changed": false, "file": file.path() }), || {
-            format!("{} lacks nothing", file.name())
+            format!("{} is complete", file.name())
         });
         return Ok(());
     }
     terminal.styled_note(&difference);
-    if !arguments.yes && terminal.can_ask() {
+    if !arguments.yes && terminal.is_interactive() {
         let question = format!("Write {}?", file.path().display());
-        if !unless_interrupted(terminal.confirm(&question)).await? {
-            return Err(Failure::new(Fault::Usage, "nothing was written")
-                .next("answer `y`, or give `--yes`"));
+        if !or_interrupted(terminal.confirm(&question)).await? {
+            return Err(CliError::new(ExitKind::Usage, "nothing was written")
+                .help("answer `y`, or use `--yes`"));
         }
     }
     file.write(text)?;
@@ -63,18 +66,18 @@ pub(crate) async fn run(arguments: ConfigureArguments, terminal: &Terminal) -> R
     Ok(())
 }
 
-/// What is to be set: by flags, and by answers for what is missing or wrong.
+/// The changes by flags, and by answers for values that are missing or not valid.
 async fn changes(
     file: &AgentFile,
     arguments: &ConfigureArguments,
     terminal: &Terminal,
-) -> Result<Vec<Change>, Failure> {
+) -> Result<Vec<Change>, CliError> {
     let mut changes = Vec::new();
-    let mut wanting = Vec::new();
-    for field in &FIELDS {
-        if let Some(value) = given(field, arguments) {
+    let mut missing = Vec::new();
+    for field in &CONFIG_FIELDS {
+        if let Some(value) = flag_value(field, arguments) {
             (field.check)(&value).map_err(|error| {
-                Failure::new(Fault::Usage, format!("--{}: {error}", field.flag))
+                CliError::new(ExitKind::Usage, format!("--{}: {error}", field.flag))
             })?;
             changes.push(field.change(&value));
             continue;
@@ -86,30 +89,30 @@ async fn changes(
         {
             continue;
         }
-        if terminal.can_ask() {
-            let answer = answer(field, file).await?;
+        if terminal.is_interactive() {
+            let answer = ask_for(field, file).await?;
             if !answer.is_empty() {
                 changes.push(field.change(&answer));
             }
         } else if field.required || present.is_some() {
-            wanting.push(field);
+            missing.push(field);
         }
     }
-    if wanting.is_empty() {
+    if missing.is_empty() {
         return Ok(changes);
     }
-    let names: Vec<_> = wanting.iter().map(|field| field.path.join(".")).collect();
-    let flags: Vec<_> = wanting
+    let names: Vec<_> = missing.iter().map(|field| field.path.join(".")).collect();
+    let flags: Vec<_> = missing
         .iter()
         .map(|field| format!("--{} …", field.flag))
         .collect();
-    let what = format!("{} lacks {}", file.name(), names.join(", "));
-    Err(Failure::new(Fault::Usage, what)
-        .reason("there is no terminal to ask at")
-        .next(format!("give {}", flags.join(" "))))
+    let message = format!("{} has no valid {}", file.name(), names.join(", "));
+    Err(CliError::new(ExitKind::Usage, message)
+        .cause("there is no terminal to ask on")
+        .help(format!("add {}", flags.join(" "))))
 }
 
-fn given(field: &Field, arguments: &ConfigureArguments) -> Option<String> {
+fn flag_value(field: &ConfigField, arguments: &ConfigureArguments) -> Option<String> {
     match field.flag {
         "name" => arguments.name.clone(),
         "agent-version" => arguments.agent_version.clone(),
@@ -123,11 +126,11 @@ fn given(field: &Field, arguments: &ConfigureArguments) -> Option<String> {
     }
 }
 
-async fn answer(field: &Field, file: &AgentFile) -> Result<String, Failure> {
-    let start = match field.flag {
-        "name" => named_like(file.folder()),
+async fn ask_for(field: &ConfigField, file: &AgentFile) -> Result<String, CliError> {
+    let default = match field.flag {
+        "name" => name_of_folder(file.folder()),
         "agent-version" => Some("0.1.0".to_owned()),
-        "author" => author::of_git().await.map(|author| author.to_string()),
+        "author" => author::from_git().await.map(|author| author.to_string()),
         "entrypoint" => ["src/main.rs", "agent.py", "app.py", "main.py"]
             .into_iter()
             .find(|path| file.folder().join(path).is_file())
@@ -139,11 +142,11 @@ async fn answer(field: &Field, file: &AgentFile) -> Result<String, Failure> {
     } else {
         format!("{} (Enter for none)", field.question)
     };
-    ask(question, start, field.required, field.check).await
+    ask(question, default, field.required, field.check).await
 }
 
-/// The folder's name, if an agent may have it.
-fn named_like(folder: &Path) -> Option<String> {
+/// The folder's name, if it is a valid agent name.
+fn name_of_folder(folder: &Path) -> Option<String> {
     let name = folder
         .file_name()?
         .to_str()?
@@ -152,7 +155,7 @@ fn named_like(folder: &Path) -> Option<String> {
     name.parse::<AgentName>().ok().map(|_| name)
 }
 
-/// What goes and what comes, a line each, with a little around it; empty if it is the same.
+/// The changed lines with two lines of context; empty if nothing changes.
 fn difference(before: &str, after: &str) -> Styled {
     let diff = TextDiff::from_lines(before, after);
     let mut text = Styled::new();

@@ -1,4 +1,4 @@
-//! Which machine a program is built for.
+//! The target that a program is compiled for.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,52 +6,57 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::deploy::event::DeployEvent;
-use crate::error::{Failure, Fault};
+use super::event::DeployEvent;
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// The processor of the cloud's sandboxes.
-const CLOUD: &str = "x86_64";
+/// The architecture of the cloud's sandboxes.
+const CLOUD_ARCHITECTURE: &str = "x86_64";
 
-/// What cargo is told, `None` for this machine.
+/// A target triple, or `None` for the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target(Option<String>);
+pub(super) struct CompileTarget(Option<String>);
 
-/// What rustc knows about itself.
+/// The rustc of a project.
 #[derive(Debug)]
-struct Compiler {
+struct InstalledCompiler {
     host: String,
     sysroot: PathBuf,
 }
 
-impl Target {
-    /// The one that was asked for: a triple, or `host`.
-    pub(crate) fn named(name: &str) -> Self {
+impl CompileTarget {
+    /// The value of `--target`: a triple, or `host`.
+    pub(super) fn named(name: &str) -> Self {
         Self((name != "host").then(|| name.to_owned()))
     }
 
-    /// A static one where it is installed, this machine otherwise, with a warning where that can matter.
-    pub(crate) async fn find(
+    /// The static target if it is installed, otherwise the host, with a warning if the program may
+    /// not run in a sandbox.
+    pub(super) async fn find(
         folder: &Path,
         is_local: bool,
         terminal: &Terminal,
-    ) -> Result<Self, Failure> {
-        let compiler = Compiler::find(folder).await?;
-        let own = compiler.host.split('-').next().unwrap_or_default();
-        let wanted = if is_local { own } else { CLOUD };
-        let musl = format!("{wanted}-unknown-linux-musl");
+    ) -> Result<Self, CliError> {
+        let compiler = InstalledCompiler::find(folder).await?;
+        let host_architecture = compiler.host.split('-').next().unwrap_or_default();
+        let architecture = if is_local {
+            host_architecture
+        } else {
+            CLOUD_ARCHITECTURE
+        };
+        let musl = format!("{architecture}-unknown-linux-musl");
         let is_linux = compiler.host.contains("-linux-");
-        // Here, what runs on this machine is right whatever it is.
         if compiler.has(&musl) && (is_linux || !is_local) {
             return Ok(Self(Some(musl)));
         }
+        // Local sandboxes are processes of this machine.
         if is_local {
             return Ok(Self(None));
         }
-        let install = compiler.how_to_get(&musl);
-        if is_linux && own == CLOUD {
+        let install = compiler.install_help(&musl);
+        if is_linux && host_architecture == CLOUD_ARCHITECTURE {
             let message = format!(
-                "the program is built for {} and needs {} or newer in the sandbox; for one that needs nothing there, {install} and deploy again",
+                "the program is built for {} and needs {} or newer in the sandbox; for a static program, {install} and deploy again",
                 compiler.host,
                 c_library().await
             );
@@ -59,38 +64,38 @@ impl Target {
             terminal.warn(&message);
             return Ok(Self(None));
         }
-        let what = format!(
-            "a program for {} does not run in the cloud's sandboxes, which are Linux on {CLOUD}",
+        let message = format!(
+            "a program for {} does not run in the cloud's sandboxes, which are Linux on {CLOUD_ARCHITECTURE}",
             compiler.host
         );
-        Err(Failure::new(Fault::System, what).next(format!("{install} and deploy again")))
+        Err(CliError::new(ExitKind::System, message).help(format!("{install} and deploy again")))
     }
 
-    pub(crate) fn triple(&self) -> Option<&str> {
+    pub(super) fn triple(&self) -> Option<&str> {
         self.0.as_deref()
     }
 }
 
-/// This machine's, as in `glibc 2.36`.
+/// The C library of this machine, as in `glibc 2.36`.
 async fn c_library() -> String {
-    let asked = Command::new("getconf")
+    let output = Command::new("getconf")
         .arg("GNU_LIBC_VERSION")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await;
-    let version = asked.map(|asked| String::from_utf8_lossy(&asked.stdout).trim().to_owned());
+    let version = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     match version {
         Ok(version) if version.starts_with("glibc ") => version,
         _ => "the C library of this machine".to_owned(),
     }
 }
 
-impl Compiler {
-    /// The one that the project uses: its folder may name a toolchain.
-    async fn find(folder: &Path) -> Result<Self, Failure> {
-        let ask = async |arguments: &[&str]| {
-            Command::new("rustc")
+impl InstalledCompiler {
+    /// Runs rustc in the project's folder, which may select a toolchain.
+    async fn find(folder: &Path) -> Result<Self, CliError> {
+        let rustc = async |arguments: &[&str]| {
+            let output = Command::new("rustc")
                 .args(arguments)
                 .current_dir(folder)
                 .stdin(Stdio::null())
@@ -98,30 +103,30 @@ impl Compiler {
                 .output()
                 .await
                 .map_err(|error| {
-                    Failure::system("cannot run rustc", error)
-                        .next("install Rust from https://rustup.rs")
-                })
+                    CliError::system("cannot run rustc", error)
+                        .help("install Rust from https://rustup.rs")
+                })?;
+            Ok::<_, CliError>(String::from_utf8_lossy(&output.stdout).into_owned())
         };
-        let version = ask(&["--version", "--verbose"]).await?;
-        let sysroot = ask(&["--print", "sysroot"]).await?;
-        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        let version = rustc(&["--version", "--verbose"]).await?;
+        let sysroot = rustc(&["--print", "sysroot"]).await?;
         let host = version
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .unwrap_or_default()
             .to_owned();
-        let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().into();
+        let sysroot = sysroot.trim().into();
         Ok(Self { host, sysroot })
     }
 
-    /// The command that installs the standard library of a target for this compiler and no other.
-    fn how_to_get(&self, target: &str) -> String {
+    /// How to install the standard library of a target for this compiler.
+    fn install_help(&self, target: &str) -> String {
         let folder = self.sysroot.parent().and_then(Path::file_name);
         let name = self.sysroot.file_name().and_then(OsStr::to_str);
         match name.filter(|_| folder == Some("toolchains".as_ref())) {
             Some(name) => format!("run `rustup target add --toolchain {name} {target}`"),
             None => format!(
-                "install Rust's standard library for {target} from where this Rust in {} came, or use rustup and `rustup target add {target}`,",
+                "install Rust's standard library for {target} from the source of the Rust in {}, or use rustup and `rustup target add {target}`,",
                 self.sysroot.display()
             ),
         }

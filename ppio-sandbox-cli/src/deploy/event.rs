@@ -1,28 +1,29 @@
-//! What happens on the way to a deployed agent, for programs: with JSON output each is a line as soon as it happens.
+//! The events of `agent deploy`: with JSON output, a line each when it happens.
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::deploy::bundle::LeftOut;
+use super::bundle::LeftOut;
 
+/// The names of events and fields are a contract with the programs that read them.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum DeployEvent<'a> {
-    /// Cargo begins; the target is a triple or `host`.
+pub(super) enum DeployEvent<'a> {
+    /// Cargo was started; the target is a triple or `host`.
     Compiling { target: &'a str },
-    /// Cargo or the compiler has something to say, as it would on a terminal.
+    /// A message of cargo or the compiler, as it looks on a terminal.
     Compiler {
         level: DiagnosticLevel,
         message: &'a str,
     },
-    /// The program is there; in seconds.
+    /// The program was built; the duration is in seconds.
     Compiled { duration: f64 },
-    /// Files and folders of the project that are not sent; only if there are any.
+    /// The files and folders of the project that are not sent, if there are any.
     LeftOut { files: &'a [LeftOut] },
-    /// Nothing that stops the deployment.
+    /// The deployment goes on.
     Warning { message: &'a str },
-    /// The platform has the agent's name, and a build of it.
+    /// The platform has created the template and the build.
     Deploying {
         name: &'a str,
         version: &'a str,
@@ -30,37 +31,37 @@ pub(crate) enum DeployEvent<'a> {
         template_id: &'a str,
         build_id: &'a str,
     },
-    /// So many bytes of all have gone out; told again and again.
+    /// The number of bytes sent so far, twice a second.
     Uploading { files: usize, bytes: u64, sent: u64 },
-    /// The platform has the files, from before if they are reused.
+    /// The platform has the files; `reused` if it had them before.
     Uploaded {
         files: usize,
         bytes: u64,
         reused: bool,
     },
-    /// The platform begins.
+    /// The build was started.
     Building { steps: Vec<String> },
-    /// It has come to this step, counted from 1.
+    /// The build has reached a step, counted from 1.
     Step { step: usize, command: &'a str },
     /// A line of the build's log.
     Log(LogLine),
-    /// All has ended badly. What standard error gets says the same.
+    /// The deployment failed. Standard error gets the same document.
     Failed {
         #[serde(flatten)]
         failure: Value,
     },
 }
 
-/// A line of a build's log, as far as the platform tells about it.
+/// A line of a build's log, with the fields that the platform sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct LogLine {
-    /// When, RFC 3339.
+pub(super) struct LogLine {
+    /// RFC 3339.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) timestamp: String,
+    pub(super) timestamp: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) level: String,
+    pub(super) level: String,
     /// Counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) step: Option<usize>,
-    pub(crate) message: String,
+    pub(super) step: Option<usize>,
+    pub(super) message: String,
 }

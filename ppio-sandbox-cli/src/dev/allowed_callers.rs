@@ -1,9 +1,8 @@
-//! Who may use the agent under development: programs and pages of this machine.
+//! Refuses requests of foreign web pages.
 //!
-//! A loopback port is open to every page that a browser shows here. Such a page names itself in
-//! `Origin`; one whose own name was made to resolve to 127.0.0.1 (DNS rebinding) is of the agent's
-//! origin and is told by `Host`. The runtime checks the same for its agents; this is for agents in
-//! Python as well, and for what is answered while there is no agent.
+//! A browser lets every page send requests to loopback ports. `Origin` names such a page. A page
+//! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another `Host`.
+//! The runtime has the same checks; these cover agents in Python, and the time without an agent.
 
 use std::net::IpAddr;
 
@@ -11,27 +10,27 @@ use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 
-/// The runtime's settings that name more of them, separated by commas, `*` for all.
+/// The runtime's settings for further origins and hosts: separated by commas, `*` for all.
 const ORIGINS: &str = "PPIO_AGENT_CORS_ORIGINS";
 const HOSTS: &str = "PPIO_AGENT_ALLOWED_HOSTS";
 
-/// The origins and hosts beside those of this machine.
+/// The allowed origins and hosts, beside those of this machine.
 #[derive(Debug, Default)]
-pub(super) struct Callers {
+pub(super) struct AllowedCallers {
     origins: Vec<String>,
     hosts: Vec<String>,
 }
 
-/// Why a request is not passed on.
+/// Why a request is refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct CallerRefusal {
     pub(super) status: StatusCode,
     pub(super) error_type: &'static str,
     pub(super) message: String,
 }
 
-impl Callers {
-    /// Those that the environment names; the agent reads the same variables.
+impl AllowedCallers {
+    /// Reads the variables that the agent reads as well.
     pub(super) fn from_env() -> Self {
         let list = |name| std::env::var(name).map_or_else(|_| Vec::new(), |text| listed(&text));
         Self {
@@ -40,27 +39,27 @@ impl Callers {
         }
     }
 
-    pub(super) fn check(&self, request: &Request) -> Result<(), Refusal> {
+    pub(super) fn check(&self, request: &Request) -> Result<(), CallerRefusal> {
         self.check_host(request)?;
         self.check_origin(request.headers())
     }
 
-    fn check_host(&self, request: &Request) -> Result<(), Refusal> {
+    fn check_host(&self, request: &Request) -> Result<(), CallerRefusal> {
         let named: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
         if named.len() != 1 && !(named.is_empty() && request.version() == Version::HTTP_10) {
-            return Err(Refusal {
+            return Err(CallerRefusal {
                 status: StatusCode::BAD_REQUEST,
                 error_type: "BadRequest",
                 message: format!("the request has {} Host headers, not one", named.len()),
             });
         }
         let named = named.first().map(|host| host.to_str().unwrap_or_default());
-        // A proxy's request names its host in the target, which then counts.
+        // The target of a proxy request is absolute and names a host as well.
         let target = request.uri().authority().map(Authority::as_str);
         for host in [named, target].into_iter().flatten() {
             let name = without_port(host);
             if !is_loopback(name) && !holds(&self.hosts, name) {
-                return Err(Refusal {
+                return Err(CallerRefusal {
                     status: StatusCode::MISDIRECTED_REQUEST,
                     error_type: "HostNotAllowed",
                     message: format!(
@@ -72,7 +71,7 @@ impl Callers {
         Ok(())
     }
 
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), CallerRefusal> {
         for origin in headers.get_all(header::ORIGIN) {
             let origin = origin.to_str().unwrap_or_default();
             let page = ["http://", "https://"]
@@ -80,7 +79,7 @@ impl Callers {
                 .find_map(|scheme| origin.strip_prefix(scheme));
             let is_local = page.is_some_and(|page| is_loopback(without_port(page)));
             if !is_local && !holds(&self.origins, origin) {
-                return Err(Refusal {
+                return Err(CallerRefusal {
                     status: StatusCode::FORBIDDEN,
                     error_type: "OriginNotAllowed",
                     message: format!(
@@ -141,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn check(callers: &Callers, target: &str, headers: &[(&str, &str)]) -> Option<u16> {
+    fn check(callers: &AllowedCallers, target: &str, headers: &[(&str, &str)]) -> Option<u16> {
         let mut request = Request::builder().uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -152,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_its_names_and_addresses() {
-        let callers = Callers::default();
+    fn names_and_addresses_of_this_machine_are_allowed() {
+        let callers = AllowedCallers::default();
         for host in [
             "localhost",
             "LOCALHOST:8080",
@@ -200,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_allows_more() {
-        let callers = Callers {
+    fn the_environment_adds_hosts_and_origins() {
+        let callers = AllowedCallers {
             origins: listed("https://app.example.com/, http://other.example"),
             hosts: listed("dev.example.com"),
         };
@@ -219,7 +218,7 @@ mod tests {
         ] {
             assert_eq!(check(&callers, "/", &headers), refused, "{headers:?}");
         }
-        let all = Callers {
+        let all = AllowedCallers {
             origins: listed("*"),
             hosts: listed("*"),
         };

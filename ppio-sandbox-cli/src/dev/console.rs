@@ -1,94 +1,99 @@
-//! What `agent dev` shows: cargo's words as cargo says them, the agent's lines, and what happens between them.
+//! The output of `agent dev`: cargo's, the agent's, and what happens between them.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::terminal::log_line;
 use crate::terminal::styled::Styled;
-use crate::terminal::{Format, Terminal};
+use crate::terminal::{OutputFormat, Terminal};
 
 const URL: Style = AnsiColor::Green.on_default().bold();
+/// The width of a terminal that reports none.
+const DEFAULT_COLUMNS: u16 = 80;
 
 #[derive(Debug)]
-pub(super) struct Console {
+pub(super) struct DevConsole {
     terminal: Terminal,
-    /// Whether cargo's progress stands in the line of the cursor.
-    midway: Mutex<bool>,
+    /// Whether cargo's last output did not end its line, as progress does not.
+    in_line: Mutex<bool>,
 }
 
-/// For programs: one line each.
+/// JSON output: one line each. The names are a contract with the programs that read them.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Event<'a> {
-    /// The agent is built because of these files; none at the start.
+enum DevEvent<'a> {
+    /// A build starts because of these files; none at the start.
     Building { changed: &'a [String] },
-    /// There is nothing new to serve.
+    /// The build or the start of the agent failed.
     Failed { error: &'a str, output: &'a str },
-    /// What was built last serves.
+    /// The agent of the last build accepts requests.
     Serving { url: &'a str },
-    /// The agent wrote this.
+    /// A line of the agent's output.
     Log { line: Value },
-    /// The agent that served is gone.
+    /// The agent has exited.
     Ended { status: &'a str },
 }
 
-impl Console {
+impl DevConsole {
     pub(super) fn new(terminal: &Terminal) -> Self {
         Self {
             terminal: terminal.clone(),
-            midway: Mutex::new(false),
+            in_line: Mutex::new(false),
         }
     }
 
-    /// How wide the terminal is that cargo's words go to, if they go to one.
+    /// The width of the terminal on standard error; `None` if it is not a terminal.
     pub(super) fn columns() -> Option<u16> {
         let stderr = io::stderr();
         if !stderr.is_terminal() {
             return None;
         }
         let size = rustix::termios::tcgetwinsize(&stderr).ok();
-        // A terminal without a size is as wide as the first ones were.
-        Some(size.map_or(0, |size| size.ws_col))
-            .map(|columns| if columns == 0 { 80 } else { columns })
+        let columns = size.map(|size| size.ws_col);
+        Some(
+            columns
+                .filter(|&columns| columns > 0)
+                .unwrap_or(DEFAULT_COLUMNS),
+        )
     }
 
-    /// Whether cargo should say what it does.
-    pub(super) fn talks(&self) -> bool {
-        self.terminal.talks()
+    /// Whether cargo should show its progress.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.terminal.is_verbose()
     }
 
-    /// What cargo says, passed on at once.
-    pub(super) fn cargo(&self, said: &[u8]) {
-        let Some(last) = said.last() else { return };
-        let mut midway = self.midway();
+    /// Prints a piece of cargo's output at once.
+    pub(super) fn cargo_output(&self, output: &[u8]) {
+        let Some(last) = output.last() else { return };
+        let mut in_line = self.in_line();
         let mut stderr = anstream::stderr().lock();
-        let _ = stderr.write_all(said).and_then(|()| stderr.flush());
-        *midway = *last != b'\n';
+        let _ = stderr.write_all(output).and_then(|()| stderr.flush());
+        *in_line = *last != b'\n';
     }
 
-    /// A line that the agent wrote.
-    pub(super) fn agent(&self, line: &str) {
-        self.between_cargos_lines(|| match self.terminal.format() {
-            Format::Json => self.terminal.result(
-                &Event::Log {
+    /// Prints a line of the agent's output.
+    pub(super) fn agent_output(&self, line: &str) {
+        self.on_new_line(|| match self.terminal.format() {
+            OutputFormat::Json => self.terminal.result(
+                &DevEvent::Log {
                     line: serde_json::from_str(line).unwrap_or_else(|_| line.into()),
                 },
                 String::new,
             ),
-            Format::Text => match log_line::readable(line) {
-                Some(readable) => self.terminal.line(readable),
+            OutputFormat::Text => match log_line::formatted(line) {
+                Some(formatted) => self.terminal.line(formatted),
                 None => self.terminal.agent_line(line),
             },
         });
     }
 
     pub(super) fn building(&self, changed: &[String]) {
-        self.tell(&Event::Building { changed }, || match changed {
+        self.event(&DevEvent::Building { changed }, || match changed {
             [] => {}
             [only] => self.terminal.note(&format!("{only} changed")),
             [first, others @ ..] => self
@@ -98,71 +103,80 @@ impl Console {
     }
 
     pub(super) fn serving(&self, name: &str, url: &str, is_first: bool) {
-        self.tell(&Event::Serving { url }, || {
+        self.event(&DevEvent::Serving { url }, || {
             if is_first {
-                let mut line = Styled::from(format!("{name} serves on "));
+                let mut line = Styled::from(format!("{name} is serving on "));
                 line.push_styled(URL, url);
                 self.terminal.line(line);
                 self.terminal
-                    .note("it is built anew on every change; Ctrl-C ends it");
+                    .note("it is rebuilt on every change; Ctrl-C stops it");
             } else {
-                self.terminal.note(&format!("the new {name} serves"));
+                self.terminal.note(&format!("the new {name} is serving"));
             }
         });
     }
 
-    /// Cargo has said why there is nothing new to serve; this is what happens instead.
-    pub(super) fn uncompiled(&self, failure: &Failure, output: &str, old_one_serves: bool) {
-        let error = &failure.what;
-        self.tell(&Event::Failed { error, output }, || {
-            let instead = instead(old_one_serves);
-            self.terminal.note(&format!("{error}; {instead}"));
+    /// Reports a failed build whose errors cargo has printed.
+    pub(super) fn build_failed(&self, error: &CliError, output: &str, old_one_serves: bool) {
+        let message = &error.message;
+        let event = DevEvent::Failed {
+            error: message,
+            output,
+        };
+        self.event(&event, || {
+            let next = next_step(old_one_serves);
+            self.terminal.note(&format!("{message}; {next}"));
         });
     }
 
-    /// Shows why there is nothing new to serve, and what happens instead.
-    pub(super) fn failed(&self, failure: &Failure, output: &str, old_one_serves: bool) {
-        let error = &failure.what;
-        self.tell(&Event::Failed { error, output }, || {
-            let _ = self.terminal.fail(failure);
-            self.terminal.note(instead(old_one_serves));
+    /// Reports another failure.
+    pub(super) fn failed(&self, error: &CliError, output: &str, old_one_serves: bool) {
+        let event = DevEvent::Failed {
+            error: &error.message,
+            output,
+        };
+        self.event(&event, || {
+            let _ = self.terminal.print_error(error);
+            self.terminal.note(next_step(old_one_serves));
         });
     }
 
-    pub(super) fn ended(&self, failure: &Failure, status: &str) {
-        self.tell(&Event::Ended { status }, || {
-            let _ = self.terminal.fail(failure);
-            self.terminal.note(instead(false));
+    /// Reports that the agent has exited.
+    pub(super) fn exited(&self, error: &CliError, status: &str) {
+        self.event(&DevEvent::Ended { status }, || {
+            let _ = self.terminal.print_error(error);
+            self.terminal.note(next_step(false));
         });
     }
 
     pub(super) fn note(&self, text: &str) {
-        self.between_cargos_lines(|| self.terminal.note(text));
+        self.on_new_line(|| self.terminal.note(text));
     }
 
-    fn tell(&self, event: &Event<'_>, in_words: impl FnOnce()) {
-        self.between_cargos_lines(|| match self.terminal.format() {
-            Format::Json => self.terminal.result(event, String::new),
-            Format::Text => in_words(),
+    fn event(&self, event: &DevEvent<'_>, print_text: impl FnOnce()) {
+        self.on_new_line(|| match self.terminal.format() {
+            OutputFormat::Json => self.terminal.result(event, String::new),
+            OutputFormat::Text => print_text(),
         });
     }
 
-    fn between_cargos_lines(&self, print: impl FnOnce()) {
-        let mut midway = self.midway();
-        if std::mem::take(&mut *midway) && io::stderr().is_terminal() {
+    /// Erases cargo's progress, then prints.
+    fn on_new_line(&self, print: impl FnOnce()) {
+        let mut in_line = self.in_line();
+        if std::mem::take(&mut *in_line) && io::stderr().is_terminal() {
             let _ = write!(anstream::stderr(), "\r\x1b[K");
         }
         print();
     }
 
-    fn midway(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.midway.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_line(&self) -> MutexGuard<'_, bool> {
+        self.in_line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn instead(old_one_serves: bool) -> &'static str {
+fn next_step(old_one_serves: bool) -> &'static str {
     if old_one_serves {
-        "the agent from before serves on; waiting for a change"
+        "the previous agent keeps serving; waiting for a change"
     } else {
         "waiting for a change"
     }

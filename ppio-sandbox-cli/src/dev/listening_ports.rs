@@ -1,4 +1,4 @@
-//! Where a program really listens, as far as the system tells.
+//! The TCP ports of a process group, from `/proc`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
-/// How `/proc/net/tcp` writes that a socket listens.
-const LISTENS: &str = "0A";
+/// The state of a listening socket in `/proc/net/tcp`.
+const LISTEN_STATE: &str = "0A";
 
-/// The TCP ports on which processes of the group listen; none where there is no `/proc`. Blocks for a moment.
-pub(super) fn ports(group: Pid) -> BTreeSet<u16> {
+/// The ports on which processes of the group listen; empty without `/proc`. Blocks.
+pub(super) fn listening_ports(group: Pid) -> BTreeSet<u16> {
     let group = group.as_raw_nonzero().to_string();
     let processes: Vec<_> = entries(Path::new("/proc"))
         .filter(|process| group_of(process).is_some_and(|other| other == group))
@@ -20,7 +20,7 @@ pub(super) fn ports(group: Pid) -> BTreeSet<u16> {
         .flat_map(|process| entries(&process.join("fd")))
         .filter_map(|descriptor| socket(&descriptor))
         .collect();
-    // All of them are in the network of the first, unless they went out of their way.
+    // Assumes that they share the network namespace of the first.
     let tables = processes.first().map(|process| process.join("net"));
     let tables = tables
         .into_iter()
@@ -40,26 +40,26 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 fn group_of(process: &Path) -> Option<String> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
-    // Behind the name, which may hold anything: the state, the parent, the group.
+    // After the name, which may hold any character: the state, the parent, the group.
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(2).map(str::to_owned)
 }
 
-/// The number of the socket that a descriptor stands for.
+/// The inode of the socket that a descriptor refers to.
 fn socket(descriptor: &Path) -> Option<String> {
     let target = fs::read_link(descriptor).ok()?;
     let number = target.to_str()?.strip_prefix("socket:[")?;
     number.strip_suffix(']').map(str::to_owned)
 }
 
-/// The ports and sockets that listen, of a table as the system writes it.
+/// The ports and inodes of the listening sockets in a table of `/proc/net`.
 fn listeners(table: &str) -> Vec<(u16, String)> {
     let listener = |line: &str| {
         let columns: Vec<_> = line.split_whitespace().collect();
         let (address, state, socket) = (columns.get(1)?, *columns.get(3)?, *columns.get(9)?);
         let (_, port) = address.rsplit_once(':')?;
         let port = u16::from_str_radix(port, 16).ok()?;
-        (state == LISTENS).then(|| (port, socket.to_owned()))
+        (state == LISTEN_STATE).then(|| (port, socket.to_owned()))
     };
     table.lines().filter_map(listener).collect()
 }
@@ -74,26 +74,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ports_of_a_group_are_its_own() {
+    fn ports_of_the_group_are_found_while_they_are_open() {
         let group = getpgid(None).unwrap();
         for address in ["127.0.0.1:0", "[::]:0"] {
             let Ok(listener) = TcpListener::bind(address) else {
-                // No IPv6 here.
+                // This machine has no IPv6.
                 continue;
             };
             let port = listener.local_addr().unwrap().port();
-            assert!(ports(group).contains(&port), "{address}");
+            assert!(listening_ports(group).contains(&port), "{address}");
             drop(listener);
-            // A program that another test starts just now holds what is open until it runs.
+            // A process that another test is starting has the descriptors until its exec.
             let deadline = Instant::now() + Duration::from_secs(20);
-            while ports(group).contains(&port) {
+            while listening_ports(group).contains(&port) {
                 assert!(Instant::now() < deadline, "{address}");
             }
         }
-        // A group that nobody is in.
-        let nobody = getpid().as_raw_nonzero().get();
-        if nobody != group.as_raw_nonzero().get() {
-            assert!(ports(getpid()).is_empty());
+        // No group has this id unless this process leads one.
+        if getpid() != group {
+            assert!(listening_ports(getpid()).is_empty());
         }
     }
 }

@@ -1,13 +1,15 @@
-//! `agent dev`: builds and runs the agent here, again on every change.
+//! `agent dev`: builds and runs the agent on this machine, again on every change.
 //!
 //! ```text
-//! watch ──changes──▶ workshop ──builds, starts──▶ agent process ◀──passes on── front ◀── browser
-//!                        └───────────────shows the phase─────────────────────────┘
+//! watch ──changed files──▶ rebuilder ──starts──▶ agent_process ◀──forwards── proxy ◀── client
+//!                              └───────────────────sets the phase──────────────┘
 //! ```
 //!
-//! `watch` (with `snapshot`) tells what changed; `workshop` is the loop that builds and swaps; `agent_process` is one
-//! process of the agent, in a `process_group` that the `watchdog` ends even when this program is killed, and `listening`
-//! tells where it went if not to its port; `front` holds the port and stays, for those whom `callers` allows; `console` shows it all.
+//! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
+//! that builds and replaces the agent. `agent_process` is one process of the agent, in a
+//! `process_group` that the `watchdog` kills if this program is killed; `listening_ports` finds the
+//! ports of an agent that ignores its own. `proxy` keeps the port open for `allowed_callers` and
+//! serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
 
 mod agent_process;
 mod allowed_callers;
@@ -18,6 +20,7 @@ mod proxy;
 mod python;
 mod rebuilder;
 mod snapshot;
+mod sources;
 mod transcript;
 mod waiting_page;
 mod watch;
@@ -25,54 +28,54 @@ mod watchdog;
 
 use std::sync::Arc;
 
-use self::console::Console;
-use self::proxy::Front;
-use self::rebuilder::Workshop;
-use self::watch::Watch;
-use self::watchdog::Watchdog;
+use self::console::DevConsole;
+use self::proxy::DevProxy;
+use self::rebuilder::Rebuilder;
+use self::watch::FileWatcher;
+use self::watchdog::GroupWatchdog;
 use crate::arguments::DevArguments;
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::project::Project;
-use crate::signals::Interruptions;
+use crate::signals::ExitSignals;
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let mut interruptions = Interruptions::listen()?;
+pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let mut signals = ExitSignals::listen()?;
     let project = Project::open(&arguments.project.project)?;
-    let front = Front::listen(arguments.port).await?;
-    let watchdog = Watchdog::start()
-        .map_err(|error| Failure::system("cannot run /bin/sh to watch over the agent", error))?;
+    let proxy = DevProxy::listen(arguments.port).await?;
+    let watchdog = GroupWatchdog::start()
+        .map_err(|error| CliError::system("cannot run /bin/sh to watch over the agent", error))?;
     let watchdog = Arc::new(watchdog);
-    let console = Arc::new(Console::new(terminal));
-    let watch = Watch::start(project.folder().to_owned())
+    let console = Arc::new(DevConsole::new(terminal));
+    let watch = FileWatcher::start(project.folder().to_owned())
         .await
-        .map_err(|error| Failure::system("cannot look at the project's files", error))?;
-    if !watch.is_told() {
-        console.note("this system gives no notice of changes; looking every second");
+        .map_err(|error| CliError::system("cannot read the project's files", error))?;
+    if !watch.has_notifications() {
+        console.note("this system sends no file notifications; checking for changes every second");
     }
-    let mut workshop = Workshop::new(
+    let mut rebuilder = Rebuilder::new(
         &project,
         arguments.release,
-        front,
+        proxy,
         watch,
         &console,
         &watchdog,
     );
     let outcome = tokio::select! {
-        // Ctrl-C is how this command ends, not how it fails.
-        _ = interruptions.next() => Ok(()),
-        failure = workshop.work() => Err(failure),
+        // Ctrl-C is the regular end of this command.
+        _ = signals.next() => Ok(()),
+        error = rebuilder.run() => Err(error),
     };
     tokio::select! {
-        () = workshop.close() => {}
-        // Once more: nobody waits for what still runs.
-        _ = interruptions.next() => workshop.kill().await,
+        () = rebuilder.stop() => {}
+        // A second signal: running requests are cut.
+        _ = signals.next() => rebuilder.kill().await,
     }
-    drop(workshop);
+    drop(rebuilder);
     if let Some(watchdog) = Arc::into_inner(watchdog) {
         watchdog
             .finish()
-            .map_err(|error| Failure::system("cannot end what watches over the agent", error))?;
+            .map_err(|error| CliError::system("cannot wait for the agent's watchdog", error))?;
     }
     outcome
 }

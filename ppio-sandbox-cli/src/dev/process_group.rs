@@ -1,4 +1,4 @@
-//! A program and everything it starts, which end together.
+//! A program with the processes that it starts.
 
 use std::io;
 use std::process::ExitStatus;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use super::watchdog::Watchdog;
+use super::watchdog::GroupWatchdog;
 
-/// Dropping it kills all of it.
+/// A process group. Dropping it kills all of its processes.
 #[derive(Debug)]
 pub(super) struct ProcessGroup {
     leader: Child,
     id: Pid,
-    ended: Option<ExitStatus>,
-    watchdog: Arc<Watchdog>,
+    status: Option<ExitStatus>,
+    watchdog: Arc<GroupWatchdog>,
 }
 
 impl ProcessGroup {
-    pub(super) fn spawn(command: &mut Command, watchdog: &Arc<Watchdog>) -> io::Result<Self> {
+    pub(super) fn spawn(command: &mut Command, watchdog: &Arc<GroupWatchdog>) -> io::Result<Self> {
         let leader = command.process_group(0).spawn()?;
         let id = leader
             .id()
@@ -29,10 +29,10 @@ impl ProcessGroup {
         let group = Self {
             leader,
             id,
-            ended: None,
+            status: None,
             watchdog: Arc::clone(watchdog),
         };
-        // On an error the group is dropped, and killed.
+        // On an error the group is dropped and thereby killed.
         watchdog.guard(id)?;
         Ok(group)
     }
@@ -45,25 +45,25 @@ impl ProcessGroup {
         (self.leader.stdout.take(), self.leader.stderr.take())
     }
 
-    /// Waits for the program's end, and ends what it left behind. May be given up and called again.
+    /// Waits for the program's exit, then kills the rest of the group. Cancel safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        if let Some(status) = self.ended {
+        if let Some(status) = self.status {
             return Ok(status);
         }
         let status = self.leader.wait().await?;
-        self.ended = Some(status);
+        self.status = Some(status);
         self.kill();
-        // Without a watchdog there is nothing to tell it.
+        // Fails only if the watchdog has ended.
         let _ = self.watchdog.release(self.id);
         Ok(status)
     }
 
-    /// Asks the program to end, and kills all of it when it has not after `grace`.
-    pub(super) async fn end(&mut self, grace: Duration) {
-        if self.ended.is_some() {
+    /// Sends SIGTERM to the program, and SIGKILL to the group after `grace`.
+    pub(super) async fn stop(&mut self, grace: Duration) {
+        if self.status.is_some() {
             return;
         }
-        // It may be ending just now.
+        // Fails if the program has just exited.
         let _ = kill_process(self.id, Signal::TERM);
         if tokio::time::timeout(grace, self.wait()).await.is_err() {
             self.kill();
@@ -72,14 +72,14 @@ impl ProcessGroup {
     }
 
     fn kill(&self) {
-        // There may be nothing left to kill.
+        // Fails if no process is left.
         let _ = kill_process_group(self.id, Signal::KILL);
     }
 }
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        if self.ended.is_none() {
+        if self.status.is_none() {
             self.kill();
             let _ = self.watchdog.release(self.id);
         }

@@ -1,4 +1,5 @@
-//! The port that stays: passes requests on to whichever agent process runs now, and keeps them waiting in between.
+//! The port that stays open: forwards requests to the current agent process and lets them wait
+//! while there is none.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -17,109 +18,114 @@ use ppio_agent_protocol::InvocationResponse;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::allowed_callers::Callers;
+use super::allowed_callers::AllowedCallers;
 use super::waiting_page;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 
-/// How long a request waits for the agent to serve.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request waits for an agent.
+const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
-/// The type of the error while there is no agent.
+/// The `error_type` while there is no agent.
 const UNAVAILABLE: &str = "AgentUnavailable";
 
-/// What there is behind the port.
+/// What the proxy answers requests with.
 #[derive(Debug, Clone)]
 pub(super) enum Phase {
-    /// Nothing yet; it is being built or started.
+    /// The agent is being built or started: requests wait.
     Preparing,
-    /// Nothing until the author changes something.
-    Broken(Trouble),
-    /// An agent.
-    Serving(Route),
+    /// The build or the agent failed: requests are refused until the next change.
+    Broken(BuildError),
+    /// Requests are forwarded.
+    Serving(AgentRoute),
 }
 
 /// Why there is no agent.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
-    pub(super) what: String,
-    /// What the compiler or the agent said.
+pub(super) struct BuildError {
+    pub(super) message: String,
+    /// The output of the compiler or of the agent.
     pub(super) output: String,
 }
 
-/// The way to an agent process. Whoever passes a request on holds one until the answer's end.
+/// An agent process that accepts requests. Each forwarded request holds a clone until the end of
+/// its response.
 #[derive(Debug, Clone)]
-pub(super) struct Route {
+pub(super) struct AgentRoute {
     port: u16,
     _in_use: mpsc::Sender<Infallible>,
 }
 
-/// Tells when nobody holds a [`Route`] any more.
+/// Waits until every clone of an [`AgentRoute`] is dropped.
 #[derive(Debug)]
-pub(super) struct Drained(mpsc::Receiver<Infallible>);
+pub(super) struct RouteDrained(mpsc::Receiver<Infallible>);
 
-impl Route {
-    pub(super) fn to(port: u16) -> (Self, Drained) {
+impl AgentRoute {
+    pub(super) fn new(port: u16) -> (Self, RouteDrained) {
         let (sender, receiver) = mpsc::channel(1);
         let route = Self {
             port,
             _in_use: sender,
         };
-        (route, Drained(receiver))
+        (route, RouteDrained(receiver))
     }
 }
 
-impl Drained {
+impl RouteDrained {
     pub(super) async fn wait(&mut self) {
-        // Nothing is ever sent; the channel closes with the last route.
+        // Nothing is ever sent; the channel closes with the last sender.
         let _ = self.0.recv().await;
     }
 }
 
-/// Phases are counted, so that a page can tell that there is news.
+/// The phase with a number, by which a waiting page finds out that it has changed.
 #[derive(Debug, Clone)]
-pub(super) struct Present {
+struct CurrentPhase {
     number: u64,
     phase: Phase,
 }
 
+/// The server on the port of `agent dev`.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct DevProxy {
     address: SocketAddr,
-    present: watch::Sender<Present>,
+    phase: watch::Sender<CurrentPhase>,
     server: JoinHandle<io::Result<()>>,
 }
 
-impl Front {
-    /// Listens on a loopback port; any free one if it is 0.
-    pub(super) async fn listen(port: u16) -> Result<Self, Failure> {
+impl DevProxy {
+    /// Listens on a loopback port, on any free one for 0.
+    pub(super) async fn listen(port: u16) -> Result<Self, CliError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
-            .map_err(|error| refused(port, &error))?;
+            .map_err(|error| listen_error(port, &error))?;
         let address = listener
             .local_addr()
-            .map_err(|error| refused(port, &error))?;
-        let present = watch::Sender::new(Present {
+            .map_err(|error| listen_error(port, &error))?;
+        let phase = watch::Sender::new(CurrentPhase {
             number: 0,
             phase: Phase::Preparing,
         });
         let router = axum::Router::new()
-            .route(waiting_page::NEWS_PATH, axum::routing::get(news))
+            .route(
+                waiting_page::STATUS_CHANGED_PATH,
+                axum::routing::get(status_changed),
+            )
             .fallback(answer)
-            .with_state(present.subscribe())
+            .with_state(phase.subscribe())
             .layer(axum::middleware::from_fn_with_state(
-                Arc::new(Callers::from_env()),
-                refuse_foreign,
+                Arc::new(AllowedCallers::from_env()),
+                check_caller,
             ));
         let listener = listener.tap_io(|stream| {
-            // Small pieces of a stream must not wait for more.
+            // The small writes of an event stream must not be delayed.
             let _ = stream.set_nodelay(true);
         });
         let server = tokio::spawn(axum::serve(listener, router).into_future());
         Ok(Self {
             address,
-            present,
+            phase,
             server,
         })
     }
@@ -132,83 +138,90 @@ impl Front {
         self.address.port()
     }
 
-    pub(super) fn show(&self, phase: Phase) {
-        self.present.send_modify(|present| {
-            present.number += 1;
-            present.phase = phase;
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.send_modify(|current| {
+            current.number += 1;
+            current.phase = phase;
         });
     }
 }
 
-impl Drop for Front {
+impl Drop for DevProxy {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-fn refused(port: u16, error: &io::Error) -> Failure {
-    let what = format!("cannot listen on port {port}");
+fn listen_error(port: u16, error: &io::Error) -> CliError {
+    let message = format!("cannot listen on port {port}");
     if error.kind() == io::ErrorKind::AddrInUse {
         let other = port.checked_add(1).unwrap_or(0);
-        return Failure::new(Fault::Usage, what)
-            .reason("another program listens there")
-            .next(format!(
-                "end it, or choose another port, as in `--port {other}`"
+        return CliError::new(ExitKind::Usage, message)
+            .cause("another program listens on it")
+            .help(format!(
+                "stop it, or choose another port, as in `--port {other}`"
             ));
     }
-    Failure::new(Fault::System, what)
-        .because(error)
-        .next("choose another port with `--port`")
+    CliError::new(ExitKind::System, message)
+        .caused_by(error)
+        .help("choose another port with `--port`")
 }
 
-/// Passes on what comes from this machine.
-async fn refuse_foreign(
-    State(callers): State<Arc<Callers>>,
+/// Refuses requests of other hosts and origins.
+async fn check_caller(
+    State(callers): State<Arc<AllowedCallers>>,
     request: Request,
     next: Next,
 ) -> Response {
     match callers.check(&request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => fault(refusal.status, refusal.error_type, &refusal.message),
+        Err(refusal) => error_response(refusal.status, refusal.error_type, &refusal.message),
     }
 }
 
-/// Answers when there is something else than what the page was made for, or after a while anyway.
-async fn news(
-    State(mut present): State<watch::Receiver<Present>>,
-    axum::extract::RawQuery(known): axum::extract::RawQuery,
+/// Answers a waiting page when the phase is another than the one it shows, or after
+/// [`waiting_page::STATUS_TIMEOUT`].
+async fn status_changed(
+    State(mut phase): State<watch::Receiver<CurrentPhase>>,
+    RawQuery(shown): RawQuery,
 ) -> StatusCode {
-    let known = known.and_then(|known| known.parse().ok()).unwrap_or(0);
-    let changed = present.wait_for(|present| present.number != known);
-    let _ = tokio::time::timeout(waiting_page::NEWS_AT_LEAST_EVERY, changed).await;
+    let shown = shown.and_then(|shown| shown.parse().ok()).unwrap_or(0);
+    let changed = phase.wait_for(|current| current.number != shown);
+    let _ = timeout(waiting_page::STATUS_TIMEOUT, changed).await;
     StatusCode::NO_CONTENT
 }
 
-async fn answer(State(mut present): State<watch::Receiver<Present>>, request: Request) -> Response {
-    let patience = Instant::now() + PATIENCE;
+async fn answer(
+    State(mut phase): State<watch::Receiver<CurrentPhase>>,
+    request: Request,
+) -> Response {
+    let deadline = Instant::now() + AGENT_WAIT_TIMEOUT;
     loop {
-        let Present { number, phase } = present.borrow_and_update().clone();
-        match phase {
+        let CurrentPhase {
+            number,
+            phase: current,
+        } = phase.borrow_and_update().clone();
+        match current {
             Phase::Serving(route) => {
                 if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, route.port)).await {
-                    return pass_on(stream, request, route).await;
+                    return forward(stream, request, route).await;
                 }
-                // It has ended, which is found out elsewhere.
+                // The agent has ended, and the phase is about to change.
             }
-            Phase::Broken(trouble) if wants_page(&request) => {
-                return waiting_page::broken(number, &trouble);
+            Phase::Broken(error) if accepts_page(&request) => {
+                return waiting_page::broken(number, &error.message, &error.output);
             }
-            Phase::Broken(trouble) => return unavailable(&trouble.what),
-            Phase::Preparing if wants_page(&request) => return waiting_page::preparing(number),
+            Phase::Broken(error) => return unavailable(&error.message),
+            Phase::Preparing if accepts_page(&request) => return waiting_page::preparing(number),
             Phase::Preparing => {}
         }
-        if !matches!(timeout_at(patience, present.changed()).await, Ok(Ok(()))) {
+        if !matches!(timeout_at(deadline, phase.changed()).await, Ok(Ok(()))) {
             return unavailable("the agent is being built or started");
         }
     }
 }
 
-async fn pass_on(stream: TcpStream, request: Request, route: Route) -> Response {
+async fn forward(stream: TcpStream, request: Request, route: AgentRoute) -> Response {
     match ppio_sandbox_local::forward(stream, request).await {
         Ok(response) => response.map(|body| {
             Body::new(body.map_frame(move |frame| {
@@ -216,7 +229,7 @@ async fn pass_on(stream: TcpStream, request: Request, route: Route) -> Response 
                 frame
             }))
         }),
-        Err(error) => fault(
+        Err(error) => error_response(
             StatusCode::BAD_GATEWAY,
             UNAVAILABLE,
             &format!("the agent ended before it answered: {error}"),
@@ -224,8 +237,8 @@ async fn pass_on(stream: TcpStream, request: Request, route: Route) -> Response 
     }
 }
 
-/// A browser that opens the agent's page.
-fn wants_page(request: &Request) -> bool {
+/// Whether a browser opens the agent's page.
+fn accepts_page(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT);
     request.method() == Method::GET
         && request.uri().path() == "/"
@@ -234,8 +247,8 @@ fn wants_page(request: &Request) -> bool {
             .is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn unavailable(what: &str) -> Response {
-    let mut response = fault(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, what);
+fn unavailable(message: &str) -> Response {
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message);
     response.headers_mut().insert(
         header::RETRY_AFTER,
         header::HeaderValue::from_static(RETRY_AFTER_SECONDS),
@@ -243,9 +256,9 @@ fn unavailable(what: &str) -> Response {
     response
 }
 
-/// The form in which agents tell of errors.
-fn fault(status: StatusCode, error_type: &str, what: &str) -> Response {
-    let mut body = InvocationResponse::<()>::failure(what);
+/// An error with the body that agents send.
+fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {
+    let mut body = InvocationResponse::<()>::failure(message);
     body.error_type = Some(error_type.into());
     (status, axum::Json(body)).into_response()
 }

@@ -1,20 +1,20 @@
-//! How a Python agent is run.
+//! Running a Python agent.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-/// Where `python -m venv` and its like put a project's own environment.
+/// The usual folders of a project's virtual environment.
 const ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
 
-/// The files that make a Python agent start anew.
-pub(super) fn matters(path: &Path) -> bool {
+/// Whether a change of this file restarts a Python agent.
+pub(super) fn is_source(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let name = path.file_name().and_then(|name| name.to_str());
     matches!(extension, Some("py")) || matches!(name, Some("pyproject.toml" | "requirements.txt"))
 }
 
-/// Runs the entrypoint in the project's environment, or the one that is active.
+/// Runs the entrypoint with the project's virtual environment, otherwise with `python3`.
 pub(super) fn command(folder: &Path, entrypoint: &str) -> Command {
     let own = ENVIRONMENTS
         .iter()

@@ -1,4 +1,4 @@
-//! The loop: build, start, swap, wait for a change.
+//! The loop of `agent dev`: build, start, replace, wait for a change.
 
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
@@ -11,133 +11,135 @@ use ppio_agent_protocol::headers::AGENT_PORT;
 use tokio::process::Command;
 use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use super::agent_process::{AgentProcess, Ended};
-use super::console::Console;
-use super::proxy::{Front, Phase, Trouble};
+use super::agent_process::{AgentExit, AgentProcess};
+use super::console::DevConsole;
+use super::proxy::{BuildError, DevProxy, Phase};
 use super::python;
-use super::transcript::Transcript;
-use super::watch::Watch;
-use super::watchdog::Watchdog;
-use crate::error::{Failure, Fault};
+use super::sources::{is_cargo_manifest, is_source};
+use super::transcript::CargoTranscript;
+use super::watch::FileWatcher;
+use super::watchdog::GroupWatchdog;
+use crate::error::{CliError, ExitKind};
 use crate::project::Project;
-use crate::project::cargo_build::{self as compile, Build, Built};
+use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
 
-/// How long answers under way may go on when a new agent serves already.
-const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(20);
-/// How long they may hold up a new agent that can only start when the old one has ended.
-const ANSWERS_MAY_HOLD_UP: Duration = Duration::from_secs(3);
-/// How long an agent may take to end when it is asked to.
-const END_MAY_TAKE: Duration = Duration::from_secs(5);
+/// How long a replaced agent may go on with running requests.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for an agent that has to exit before the next one can start.
+const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an agent may take to exit after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they change independently: no two make one state"
 )]
-pub(super) struct Workshop {
+pub(super) struct Rebuilder {
     folder: PathBuf,
     release: bool,
-    front: Front,
-    watch: Watch,
-    console: Arc<Console>,
-    watchdog: Arc<Watchdog>,
-    /// The agent that serves.
-    current: Option<Current>,
-    /// Agents that finish what they began.
-    retiring: JoinSet<()>,
-    /// Tells them that there is no time for that.
-    hurry: Sender<bool>,
-    /// Something may have been built that does not serve.
+    proxy: DevProxy,
+    watch: FileWatcher,
+    console: Arc<DevConsole>,
+    watchdog: Arc<GroupWatchdog>,
+    /// The agent that gets new requests.
+    current: Option<RunningAgent>,
+    /// The tasks that stop replaced agents.
+    draining: JoinSet<()>,
+    /// Set to cut the running requests of replaced agents.
+    force_stop: Sender<bool>,
+    /// The last build may be newer than the current agent.
     is_behind: bool,
     has_served: bool,
-    knows_sources: bool,
-    /// What cargo said when it failed last.
+    /// The source folders of the project's path dependencies are watched.
+    sources_known: bool,
+    /// Cargo's output of the last build if it failed.
     last_error: String,
 }
 
 #[derive(Debug)]
-struct Current {
+struct RunningAgent {
     process: AgentProcess,
-    /// The program or script that it runs.
+    /// The program or script of the process.
     source: PathBuf,
 }
 
-/// Changes that came while something was done.
-type Changed = Vec<PathBuf>;
+type ChangedFiles = Vec<PathBuf>;
 
-impl Workshop {
+impl Rebuilder {
     pub(super) fn new(
         project: &Project,
         release: bool,
-        front: Front,
-        watch: Watch,
-        console: &Arc<Console>,
-        watchdog: &Arc<Watchdog>,
+        proxy: DevProxy,
+        watch: FileWatcher,
+        console: &Arc<DevConsole>,
+        watchdog: &Arc<GroupWatchdog>,
     ) -> Self {
         Self {
             folder: project.folder().to_owned(),
             release,
-            front,
+            proxy,
             watch,
             console: Arc::clone(console),
             watchdog: Arc::clone(watchdog),
             current: None,
-            retiring: JoinSet::new(),
-            hurry: Sender::new(false),
+            draining: JoinSet::new(),
+            force_stop: Sender::new(false),
             is_behind: true,
             has_served: false,
-            knows_sources: false,
+            sources_known: false,
             last_error: String::new(),
         }
     }
 
-    /// Goes on until it is dropped. Returns what no change of the project could mend.
-    pub(super) async fn work(&mut self) -> Failure {
-        let mut changed = Changed::new();
+    /// Runs until it is dropped. Returns an error that no change of the project can correct.
+    pub(super) async fn run(&mut self) -> CliError {
+        let mut changed = ChangedFiles::new();
         loop {
             let next = async {
-                match self.bring_up_to_date(&changed).await? {
+                match self.update(&changed).await? {
                     Some(changed) => Ok(changed),
-                    None => self.wait().await,
+                    None => self.wait_for_change().await,
                 }
             };
             match next.await {
                 Ok(next) => changed = next,
-                Err(error) => return Failure::system("cannot look at the project's files", error),
+                Err(error) => return CliError::system("cannot read the project's files", error),
             }
         }
     }
 
-    /// Ends every agent in order.
-    pub(super) async fn close(&mut self) {
-        self.hurry.send_replace(true);
+    /// Stops every agent with SIGTERM.
+    pub(super) async fn stop(&mut self) {
+        self.force_stop.send_replace(true);
         if let Some(current) = self.current.take() {
-            self.retire(current, Duration::ZERO);
+            self.drain(current, Duration::ZERO);
         }
-        while self.retiring.join_next().await.is_some() {}
+        while self.draining.join_next().await.is_some() {}
     }
 
-    /// Ends every agent.
+    /// Kills every agent.
     pub(super) async fn kill(&mut self) {
         self.current = None;
-        self.retiring.shutdown().await;
+        self.draining.shutdown().await;
     }
 
-    /// Builds what changed, and lets it serve. Returns the changes for which that was given up half-way.
-    async fn bring_up_to_date(&mut self, changed: &[PathBuf]) -> io::Result<Option<Changed>> {
-        // Other files are written by agents too, which is nothing to talk about.
-        let is_authors = changed.is_empty() || changed.iter().any(|path| is_source(path));
-        if is_authors {
+    /// Builds and starts what changed. Returns the changes that interrupted it, if any did.
+    async fn update(&mut self, changed: &[PathBuf]) -> io::Result<Option<ChangedFiles>> {
+        // Agents write files as well; a build for those is not reported.
+        let is_reported = changed.is_empty() || changed.iter().any(|path| is_source(path));
+        if is_reported {
             if self.current.is_none() {
-                self.front.show(Phase::Preparing);
+                self.proxy.set_phase(Phase::Preparing);
             }
             self.console.building(&self.names(changed));
         }
         let project = match Project::open(&self.folder) {
             Ok(project) => project,
-            Err(failure) => {
-                self.failed(&failure, "");
+            Err(error) => {
+                self.failed(&error, "");
                 return Ok(None);
             }
         };
@@ -145,15 +147,15 @@ impl Workshop {
         match entrypoint.filter(|entrypoint| entrypoint.is_python()) {
             Some(entrypoint) => {
                 let script = self.folder.join(entrypoint.as_str());
-                if self.serves(&script) && !changed.iter().any(|path| python::matters(path)) {
+                if self.serves(&script) && !changed.iter().any(|path| python::is_source(path)) {
                     return Ok(None);
                 }
-                self.make_room().await;
+                self.stop_current().await;
                 let command = python::command(&self.folder, entrypoint.as_str());
-                // Most scripts written for the Python SDK know of no other port.
+                // Most scripts for the Python SDK listen on its fixed port.
                 self.start(&project, command, script, &[AGENT_PORT]).await
             }
-            None => self.build_and_start(&project, changed, is_authors).await,
+            None => self.build_and_start(&project, changed, is_reported).await,
         }
     }
 
@@ -161,48 +163,33 @@ impl Workshop {
         &mut self,
         project: &Project,
         changed: &[PathBuf],
-        is_authors: bool,
-    ) -> io::Result<Option<Changed>> {
+        is_reported: bool,
+    ) -> io::Result<Option<ChangedFiles>> {
         let was_behind = std::mem::replace(&mut self.is_behind, true);
-        let mut transcript = Transcript::default();
+        let mut transcript = CargoTranscript::default();
         let built = {
             let building = build(
                 project,
                 self.release,
                 &self.console,
-                is_authors,
+                is_reported,
                 &mut transcript,
             );
-            match unless_changed(&mut self.watch, building).await? {
+            match or_changed(&mut self.watch, building).await? {
                 Ok(built) => built,
                 Err(changed) => return Ok(Some(changed)),
             }
         };
-        let manifests_changed = changed.iter().any(|path| is_about_packages(path));
-        if !self.knows_sources || manifests_changed {
-            // Where cargo cannot tell, it is asked again after the next build.
-            let folders = compile::source_folders(project).await;
-            self.knows_sources = folders.is_ok();
+        if !self.sources_known || changed.iter().any(|path| is_cargo_manifest(path)) {
+            // If cargo fails, it is run again after the next build.
+            let folders = cargo::source_folders(project).await;
+            self.sources_known = folders.is_ok();
             self.watch.add(folders.unwrap_or_default()).await?;
         }
         let built = match built {
             Ok(built) => built,
-            Err(failure) => {
-                let said = transcript.text();
-                if !is_authors && said == self.last_error {
-                    return Ok(None);
-                }
-                if !is_authors {
-                    self.console.cargo(transcript.bytes());
-                }
-                self.last_error.clone_from(&said);
-                if said.is_empty() {
-                    self.failed(&failure, &said);
-                } else {
-                    self.show_failed(&failure, &said);
-                    self.console
-                        .uncompiled(&failure, &said, self.current.is_some());
-                }
+            Err(error) => {
+                self.report_build_error(&error, &transcript, is_reported);
                 return Ok(None);
             }
         };
@@ -215,18 +202,41 @@ impl Workshop {
         self.start(project, command, built.executable, &[]).await
     }
 
-    /// Starts an agent and lets it serve in place of the current one.
+    fn report_build_error(
+        &mut self,
+        error: &CliError,
+        transcript: &CargoTranscript,
+        is_reported: bool,
+    ) {
+        let output = transcript.text();
+        if !is_reported {
+            if output == self.last_error {
+                return;
+            }
+            self.console.cargo_output(transcript.bytes());
+        }
+        self.last_error.clone_from(&output);
+        if output.is_empty() {
+            self.failed(error, &output);
+        } else {
+            self.set_broken_unless_serving(error, &output);
+            self.console
+                .build_failed(error, &output, self.current.is_some());
+        }
+    }
+
+    /// Starts an agent, and replaces the current one when it answers.
     async fn start(
         &mut self,
         project: &Project,
         command: Command,
         source: PathBuf,
         other_ports: &[u16],
-    ) -> io::Result<Option<Changed>> {
+    ) -> io::Result<Option<ChangedFiles>> {
         let other_ports: Vec<_> = other_ports
             .iter()
             .copied()
-            .filter(|port| *port != self.front.port())
+            .filter(|port| *port != self.proxy.port())
             .collect();
         let started = AgentProcess::start(
             command,
@@ -237,96 +247,92 @@ impl Workshop {
         );
         let mut process = match started.await {
             Ok(process) => process,
-            Err(failure) => {
-                self.failed(&failure, "");
+            Err(error) => {
+                self.failed(&error, "");
                 return Ok(None);
             }
         };
         let port = process.port();
-        let (front, console, serves) = (&self.front, &self.console, self.current.is_some());
-        let elsewhere = |ports: &BTreeSet<u16>| {
-            let failure = listens_elsewhere(project.name(), port, ports);
+        let (proxy, console, serves) = (&self.proxy, &self.console, self.current.is_some());
+        let on_other_ports = |ports: &BTreeSet<u16>| {
+            let error = wrong_port(project.name(), port, ports);
             if !serves {
-                front.show(broken(&failure, ""));
+                proxy.set_phase(broken(&error, ""));
             }
-            console.failed(&failure, "", serves);
+            console.failed(&error, "", serves);
         };
-        let serving = unless_changed(&mut self.watch, process.serving(elsewhere)).await?;
-        match serving {
+        match or_changed(&mut self.watch, process.serving(on_other_ports)).await? {
             Ok(Ok(route)) => {
-                self.front.show(Phase::Serving(route));
-                let new = Current { process, source };
+                self.proxy.set_phase(Phase::Serving(route));
+                let new = RunningAgent { process, source };
                 if let Some(old) = self.current.replace(new) {
-                    self.retire(old, ANSWERS_MAY_TAKE);
+                    self.drain(old, DRAIN_TIMEOUT);
                 }
                 self.is_behind = false;
                 let is_first = !std::mem::replace(&mut self.has_served, true);
                 self.console
-                    .serving(project.name(), &self.front.url(), is_first);
+                    .serving(project.name(), &self.proxy.url(), is_first);
                 Ok(None)
             }
-            Ok(Err(ended)) => {
-                let what = format!("{} ended at its start ({})", project.name(), ended.status);
-                let failure = self.explain(what, &ended);
-                self.failed(&failure, &ended.last_words);
+            Ok(Err(exit)) => {
+                let message = format!("{} exited at its start ({})", project.name(), exit.status);
+                let error = self.exit_error(message, &exit);
+                self.failed(&error, &exit.tail);
                 Ok(None)
             }
             Err(changed) => {
-                process.end(END_MAY_TAKE).await;
+                process.stop(STOP_TIMEOUT).await;
                 Ok(Some(changed))
             }
         }
     }
 
-    /// Waits for a change; tells when the agent ends meanwhile.
-    async fn wait(&mut self) -> io::Result<Changed> {
+    /// Waits for a change, and reports the exit of the agent meanwhile.
+    async fn wait_for_change(&mut self) -> io::Result<ChangedFiles> {
         loop {
             let current = self.current.as_mut();
-            let ended = async {
+            let exited = async {
                 match current {
-                    Some(current) => current.process.ended().await,
+                    Some(current) => current.process.exited().await,
                     None => pending().await,
                 }
             };
-            let ended = tokio::select! {
+            let exit = tokio::select! {
                 changed = self.watch.changed() => return changed,
-                ended = ended => ended,
+                exit = exited => exit,
             };
             self.current = None;
             self.is_behind = true;
-            let what = format!("the agent ended ({})", ended.status);
-            let failure = self.explain(what, &ended);
-            self.show_broken(&failure, &ended.last_words);
-            self.console.ended(&failure, &ended.status.to_string());
+            let message = format!("the agent exited ({})", exit.status);
+            let error = self.exit_error(message, &exit);
+            self.proxy.set_phase(broken(&error, &exit.tail));
+            self.console.exited(&error, &exit.status.to_string());
         }
     }
 
-    fn explain(&self, what: String, ended: &Ended) -> Failure {
-        let failure = Failure::new(Fault::Agent, what);
-        let words = ended.last_words.to_ascii_lowercase();
-        if self.front.port() == AGENT_PORT && words.contains("address already in use") {
-            return failure.next(format!(
-                "let it listen on the port that PPIO_AGENT_PORT names, or leave it {AGENT_PORT} with `--port {}`",
+    fn exit_error(&self, message: String, exit: &AgentExit) -> CliError {
+        let error = CliError::new(ExitKind::Agent, message);
+        // The text of EADDRINUSE, whatever language the agent is written in.
+        let output = exit.tail.to_ascii_lowercase();
+        if self.proxy.port() == AGENT_PORT && output.contains("address already in use") {
+            return error.help(format!(
+                "make the agent listen on PPIO_AGENT_PORT, or leave port {AGENT_PORT} to it with `--port {}`",
                 AGENT_PORT + 1
             ));
         }
-        failure
+        error
     }
 
-    /// Tells why there is nothing new to serve. What served, serves on.
-    fn failed(&self, failure: &Failure, output: &str) {
-        self.show_failed(failure, output);
-        self.console.failed(failure, output, self.current.is_some());
+    /// Reports that the new agent cannot serve. The current one keeps serving.
+    fn failed(&self, error: &CliError, output: &str) {
+        self.set_broken_unless_serving(error, output);
+        self.console.failed(error, output, self.current.is_some());
     }
 
-    fn show_failed(&self, failure: &Failure, output: &str) {
+    fn set_broken_unless_serving(&self, error: &CliError, output: &str) {
         if self.current.is_none() {
-            self.show_broken(failure, output);
+            self.proxy.set_phase(broken(error, output));
         }
-    }
-
-    fn show_broken(&self, failure: &Failure, output: &str) {
-        self.front.show(broken(failure, output));
     }
 
     fn serves(&self, source: &Path) -> bool {
@@ -334,32 +340,32 @@ impl Workshop {
         current.is_some_and(|current| current.source == source)
     }
 
-    /// Ends the current agent, for one that wants the same port.
-    async fn make_room(&mut self) {
+    /// Stops the current agent and waits, for one that needs the same port.
+    async fn stop_current(&mut self) {
         if let Some(current) = self.current.take() {
-            self.front.show(Phase::Preparing);
-            self.retire(current, ANSWERS_MAY_HOLD_UP);
+            self.proxy.set_phase(Phase::Preparing);
+            self.drain(current, RESTART_DRAIN_TIMEOUT);
         }
-        while self.retiring.join_next().await.is_some() {}
+        while self.draining.join_next().await.is_some() {}
     }
 
-    /// Ends an agent when it has answered what it was asked, or `patience` is over.
-    fn retire(&mut self, current: Current, patience: Duration) {
-        // Takes the finished ones out.
-        while self.retiring.try_join_next().is_some() {}
-        let mut hurry = self.hurry.subscribe();
-        let mut process = current.process;
-        self.retiring.spawn(async move {
+    /// Stops an agent when its running requests are answered, or after `timeout`.
+    fn drain(&mut self, agent: RunningAgent, timeout: Duration) {
+        // Removes the finished tasks.
+        while self.draining.try_join_next().is_some() {}
+        let mut force_stop = self.force_stop.subscribe();
+        let mut process = agent.process;
+        self.draining.spawn(async move {
             tokio::select! {
-                () = process.idle() => {}
-                () = tokio::time::sleep(patience) => {}
-                _ = hurry.wait_for(|hurry| *hurry) => {}
+                () = process.drained() => {}
+                () = sleep(timeout) => {}
+                _ = force_stop.wait_for(|force_stop| *force_stop) => {}
             }
-            process.end(END_MAY_TAKE).await;
+            process.stop(STOP_TIMEOUT).await;
         });
     }
 
-    /// What the author wrote, as the author knows it.
+    /// The changed source files, relative to the project.
     fn names(&self, changed: &[PathBuf]) -> Vec<String> {
         changed
             .iter()
@@ -370,87 +376,71 @@ impl Workshop {
     }
 }
 
-fn broken(failure: &Failure, output: &str) -> Phase {
+fn broken(error: &CliError, output: &str) -> Phase {
     let output = if output.is_empty() {
-        failure.why.join("\n")
+        error.causes.join("\n")
     } else {
         output.to_owned()
     };
-    Phase::Broken(Trouble {
-        what: failure.what.clone(),
+    Phase::Broken(BuildError {
+        message: error.message.clone(),
         output,
     })
 }
 
-fn listens_elsewhere(name: &str, port: u16, ports: &BTreeSet<u16>) -> Failure {
-    let what = format!("{name} does not listen on port {port}, which PPIO_AGENT_PORT names");
+fn wrong_port(name: &str, port: u16, ports: &BTreeSet<u16>) -> CliError {
+    let message = format!("{name} does not listen on PPIO_AGENT_PORT ({port})");
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-    Failure::new(Fault::Agent, what)
-        .reason(format!("it listens on port {}", ports.join(", ")))
-        .next(format!(
-            "let it take the port from PPIO_AGENT_PORT, and {AGENT_PORT} where that is not set"
+    CliError::new(ExitKind::Agent, message)
+        .cause(format!("it listens on port {}", ports.join(", ")))
+        .help(format!(
+            "make it listen on PPIO_AGENT_PORT, or on {AGENT_PORT} if that is not set"
         ))
 }
 
 async fn build(
     project: &Project,
     release: bool,
-    console: &Console,
-    is_shown: bool,
-    transcript: &mut Transcript,
-) -> Result<Built, Failure> {
-    let build = Build {
+    console: &DevConsole,
+    is_reported: bool,
+    transcript: &mut CargoTranscript,
+) -> Result<BuiltProgram, CliError> {
+    let build = CargoBuild {
         release,
-        quiet: !is_shown || !console.talks(),
-        ..Build::default()
+        quiet: !is_reported || !console.is_verbose(),
+        ..CargoBuild::default()
     };
-    let mut hear = |said: &[u8]| {
-        transcript.hear(said);
-        if is_shown {
-            console.cargo(said);
+    let mut write = |output: &[u8]| {
+        transcript.write(output);
+        if is_reported {
+            console.cargo_output(output);
         }
     };
-    build
-        .run_heard(project, Console::columns(), &mut hear)
-        .await
+    let output = BuildOutput::Capture {
+        columns: DevConsole::columns(),
+        write: &mut write,
+    };
+    build.run(project, output).await
 }
 
-/// Does the work, or gives it up for changes of what it is made of.
-async fn unless_changed<T>(
-    watch: &mut Watch,
+/// Runs `work`; drops it and returns the changes when a source file changes.
+async fn or_changed<T>(
+    watch: &mut FileWatcher,
     work: impl Future<Output = T>,
-) -> io::Result<Result<T, Changed>> {
+) -> io::Result<Result<T, ChangedFiles>> {
     let mut work = std::pin::pin!(work);
-    let mut others = Changed::new();
+    let mut changes = ChangedFiles::new();
     loop {
         tokio::select! {
             biased;
-            done = &mut work => {
-                watch.put_back(others);
-                return Ok(Ok(done));
+            outcome = &mut work => {
+                watch.put_back(changes);
+                return Ok(Ok(outcome));
             }
-            changed = watch.changed() => others.extend(changed?),
+            found = watch.changed() => changes.extend(found?),
         }
-        if others.iter().any(|path| is_source(path)) {
-            return Ok(Err(others));
+        if changes.iter().any(|path| is_source(path)) {
+            return Ok(Err(changes));
         }
     }
-}
-
-/// Whether only an author writes the file: no agent, and not cargo, which writes Cargo.lock.
-fn is_source(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("rs"))
-        || python::matters(path)
-        || is_one_of(path, &["Cargo.toml", "agent.yaml", "agent.yml"])
-}
-
-fn is_about_packages(path: &Path) -> bool {
-    is_one_of(path, &["Cargo.toml", "Cargo.lock"])
-}
-
-fn is_one_of(path: &Path, names: &[&str]) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| names.contains(&name))
 }

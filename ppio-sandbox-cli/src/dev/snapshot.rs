@@ -1,4 +1,4 @@
-//! What a project's files look like at one moment.
+//! The source files of a project at one moment.
 
 use std::collections::BTreeMap;
 use std::fs::FileType;
@@ -7,19 +7,18 @@ use std::time::SystemTime;
 
 use ignore::{DirEntry, WalkBuilder};
 
-/// Files that mark a directory which no author writes in: cargo's target, a Python virtual environment.
-const MARKS_OF_OUTPUT: &[&str] = &["CACHEDIR.TAG", "pyvenv.cfg"];
+/// Files that mark a directory of generated files: cargo's target, a Python virtual environment.
+const OUTPUT_MARKERS: &[&str] = &["CACHEDIR.TAG", "pyvenv.cfg"];
 
-/// The files that count, with what tells that one was written: those that git does not ignore and that are not
-/// hidden.
+/// The files that are neither hidden nor ignored by git, with their modification times and sizes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Snapshot {
+pub(super) struct SourceSnapshot {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
     directories: Vec<PathBuf>,
 }
 
-impl Snapshot {
-    /// Walks `roots`. What cannot be read is left out, and is there when it can.
+impl SourceSnapshot {
+    /// Walks `roots`. Unreadable files are left out.
     pub(super) fn take(roots: &[PathBuf]) -> Self {
         let mut snapshot = Self::default();
         let Some((first, others)) = roots.split_first() else {
@@ -29,7 +28,7 @@ impl Snapshot {
         for root in others {
             walk.add(root);
         }
-        // A project counts before its first `git init` too.
+        // .gitignore applies without a repository as well.
         walk.require_git(false).filter_entry(is_source);
         for entry in walk.build().flatten() {
             if entry.file_type().as_ref().is_some_and(FileType::is_dir) {
@@ -46,14 +45,14 @@ impl Snapshot {
         &self.directories
     }
 
-    /// Takes over what `news` knows of the files below `roots`.
-    pub(super) fn learn(&mut self, news: Self, roots: &[PathBuf]) {
+    /// Replaces the state of the files below `roots` by that in `other`.
+    pub(super) fn update_below(&mut self, other: Self, roots: &[PathBuf]) {
         let below = |path: &Path| roots.iter().any(|root| path.starts_with(root));
         self.files
-            .extend(news.files.into_iter().filter(|(path, _)| below(path)));
+            .extend(other.files.into_iter().filter(|(path, _)| below(path)));
     }
 
-    /// The files that came, went or were written since `before`.
+    /// The files that were created, removed or written since `before`.
     pub(super) fn changes_since(&self, before: &Self) -> Vec<PathBuf> {
         let written = self
             .files
@@ -76,7 +75,7 @@ fn is_source(entry: &DirEntry) -> bool {
 }
 
 fn is_output(directory: &Path) -> bool {
-    MARKS_OF_OUTPUT
+    OUTPUT_MARKERS
         .iter()
         .any(|mark| directory.join(mark).exists())
 }
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_ignores_and_what_tools_write_does_not_count() {
+    fn ignored_and_generated_files_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let write = |path: &str, text: &str| {
@@ -109,7 +108,7 @@ mod tests {
         write("target/CACHEDIR.TAG", "");
         write("environment/pyvenv.cfg", "");
         let roots = [root.to_path_buf()];
-        let before = Snapshot::take(&roots);
+        let before = SourceSnapshot::take(&roots);
         for ignored in [
             "agent.log",
             "data/state.json",
@@ -119,13 +118,13 @@ mod tests {
         ] {
             write(ignored, "changed");
         }
-        let same = Snapshot::take(&roots);
+        let same = SourceSnapshot::take(&roots);
         assert_eq!(same.changes_since(&before), [] as [PathBuf; 0]);
 
         write("src/main.rs", "fn main() { new() }");
         write("src/deep/new.rs", "");
         fs::remove_file(root.join("old.rs")).unwrap();
-        let after = Snapshot::take(&roots);
+        let after = SourceSnapshot::take(&roots);
         let changes = after.changes_since(&before);
         assert_eq!(
             names(&changes, root),

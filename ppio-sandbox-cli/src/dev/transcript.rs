@@ -1,20 +1,20 @@
-//! What cargo said, for those who did not see it.
+//! The output of cargo, kept for the waiting page and JSON output.
 
-/// Collects cargo's words as it writes them to a terminal.
+/// The output of cargo as it was written to a terminal.
 #[derive(Debug, Default)]
-pub(super) struct Transcript(Vec<u8>);
+pub(super) struct CargoTranscript(Vec<u8>);
 
-impl Transcript {
-    pub(super) fn hear(&mut self, said: &[u8]) {
-        self.0.extend_from_slice(said);
+impl CargoTranscript {
+    pub(super) fn write(&mut self, output: &[u8]) {
+        self.0.extend_from_slice(output);
     }
 
-    /// Everything, as it came.
+    /// The unchanged output.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text without colours, and without progress, which is written over itself.
+    /// The text without colours, and without progress lines, which overwrite each other.
     pub(super) fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let lines = text.split_inclusive('\n').map(|line| {
@@ -33,16 +33,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_and_colours_are_left_out() {
-        let mut transcript = Transcript::default();
-        for said in [
+    fn the_text_has_no_progress_and_no_colours() {
+        let mut transcript = CargoTranscript::default();
+        for output in [
             "   Compiling a\n",
             "    Building [=> ] 1/2: a\r",
             "\r\u{1b}[K\u{1b}[1m\u{1b}[91merr",
             "or\u{1b}[0m: no\r\n  --> src\n",
             "    Building [=> ] 1/2: a\r\u{1b}[K",
         ] {
-            transcript.hear(said.as_bytes());
+            transcript.write(output.as_bytes());
         }
         assert_eq!(transcript.text(), "Compiling a\nerror: no\n  --> src");
     }

@@ -1,30 +1,31 @@
-//! What a browser sees while there is no agent.
+//! The page that a browser gets while there is no agent.
 
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::proxy::Trouble;
-
-/// Where the page asks whether there is news.
-pub(super) const NEWS_PATH: &str = "/_ppio/dev/news";
-/// A page whose question got lost asks again.
-pub(super) const NEWS_AT_LEAST_EVERY: Duration = Duration::from_secs(20);
+/// Answers the page when it has to reload.
+pub(super) const STATUS_CHANGED_PATH: &str = "/_ppio/dev/status-changed";
+/// After this time it is answered in any case, so that a lost connection is noticed.
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(20);
 
 const PAGE: &str = include_str!("waiting_page.html");
 
-pub(super) fn preparing(number: u64) -> Response {
-    page(number, "Building…", "")
+pub(super) fn preparing(phase: u64) -> Response {
+    page(phase, "Building…", "")
 }
 
-pub(super) fn broken(number: u64, trouble: &Trouble) -> Response {
-    page(number, &trouble.what, &trouble.output)
+pub(super) fn broken(phase: u64, message: &str, output: &str) -> Response {
+    page(phase, message, output)
 }
 
-fn page(number: u64, title: &str, output: &str) -> Response {
+fn page(phase: u64, title: &str, output: &str) -> Response {
     let page = PAGE
-        .replace("{news}", &format!("{NEWS_PATH}?{number}"))
+        .replace(
+            "{status_changed}",
+            &format!("{STATUS_CHANGED_PATH}?{phase}"),
+        )
         .replace("{title}", &escape(title))
         .replace("{output}", &escape(output));
     (

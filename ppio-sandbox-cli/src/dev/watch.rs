@@ -1,8 +1,11 @@
-//! Tells when files of the project changed.
+//! Waits for changes of the project's files.
 //!
-//! The system's notices only wake it up; what changed is found by comparing two looks at the project. So a file that
-//! an editor wrote and removed again is no change, notices that get lost are made up for by the next one, and where
-//! the system gives no notices at all, looking every second does.
+//! A notification of the system only starts a comparison of two snapshots, which finds the changed
+//! files. So a file that an editor creates and removes again is not a change, a lost notification is
+//! made up for by the next one, and without notifications the snapshots are compared every second.
+//!
+//! `notify-debouncer-full` is of no use here: it delays the events of each file, and what has to
+//! become quiet before a build is the whole project.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,56 +17,57 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::snapshot::Snapshot;
+use super::snapshot::SourceSnapshot;
 
-/// Editors and `git checkout` write several files; a build starts when they have been quiet for so long.
-const QUIET: Duration = Duration::from_millis(80);
-/// But no later than this after the first of them.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How often to look where the system gives no notices.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Editors and `git checkout` write several files: the pause without notifications before a look.
+const DEBOUNCE: Duration = Duration::from_millis(80);
+/// The longest time from the first notification to a look.
+const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
+/// The pause between two looks without notifications.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct FileWatcher {
     roots: Vec<PathBuf>,
-    seen: Snapshot,
-    notices: mpsc::Receiver<()>,
-    /// A notice was taken, and nobody has looked since.
-    awake: bool,
+    seen: SourceSnapshot,
+    notifications: mpsc::Receiver<()>,
+    /// A notification was received, and no snapshot was taken since.
+    is_notified: bool,
+    /// Changes that the next call of `changed` returns again.
     put_back: Vec<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     watched: HashSet<PathBuf>,
 }
 
-impl Watch {
+impl FileWatcher {
     /// Starts to watch `root`.
     pub(super) async fn start(root: PathBuf) -> io::Result<Self> {
-        // One notice that has not been taken yet stands for any number.
-        let (sender, notices) = mpsc::channel(1);
+        // One pending notification stands for any number.
+        let (sender, notifications) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| tells_of_a_change(event.kind)) {
+            if event.map_or(true, |event| is_change(event.kind)) {
                 let _ = sender.try_send(());
             }
         });
         let mut watch = Self {
             roots: vec![root],
-            seen: Snapshot::default(),
-            notices,
-            awake: false,
+            seen: SourceSnapshot::default(),
+            notifications,
+            is_notified: false,
             put_back: Vec::new(),
             watcher: watcher.ok(),
             watched: HashSet::new(),
         };
-        watch.seen = watch.look().await?;
+        watch.seen = watch.take_snapshot().await?;
         Ok(watch)
     }
 
-    /// Whether the system tells of changes.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether the system sends notifications.
+    pub(super) fn has_notifications(&self) -> bool {
         self.watcher.is_some()
     }
 
-    /// Watches `roots` too. What they look like now is taken for known.
+    /// Watches `roots` as well, from their present state on.
     pub(super) async fn add(&mut self, roots: Vec<PathBuf>) -> io::Result<()> {
         let before = self.roots.len();
         for root in roots {
@@ -72,49 +76,49 @@ impl Watch {
             }
         }
         if self.roots.len() > before {
-            let news = self.look().await?;
-            self.seen.learn(news, &self.roots[before..]);
+            let now = self.take_snapshot().await?;
+            self.seen.update_below(now, &self.roots[before..]);
         }
         Ok(())
     }
 
-    /// Takes back changes that nobody minded yet; they are told once more.
+    /// Makes the next call of [`changed`](Self::changed) return these changes again.
     pub(super) fn put_back(&mut self, changes: Vec<PathBuf>) {
         self.put_back.extend(changes);
     }
 
-    /// Waits for a change and returns the files. Loses nothing when it is given up and called again.
+    /// Waits for a change and returns the changed files. Cancel safe.
     pub(super) async fn changed(&mut self) -> io::Result<Vec<PathBuf>> {
         if !self.put_back.is_empty() {
             return Ok(std::mem::take(&mut self.put_back));
         }
         loop {
-            self.wake_up().await;
-            let now = self.look().await?;
+            self.notified().await;
+            let now = self.take_snapshot().await?;
             let changes = now.changes_since(&self.seen);
             self.seen = now;
-            self.awake = false;
+            self.is_notified = false;
             if !changes.is_empty() {
                 return Ok(changes);
             }
         }
     }
 
-    async fn wake_up(&mut self) {
-        if self.awake {
+    async fn notified(&mut self) {
+        if self.is_notified {
             return;
         }
         if self.watcher.is_none() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         } else {
-            // The watcher, which holds the other end, is ours.
-            let _ = self.notices.recv().await;
-            self.awake = true;
-            let latest = Instant::now() + LONGEST_WAIT;
+            // Never closed: `self.watcher` holds the sender.
+            let _ = self.notifications.recv().await;
+            self.is_notified = true;
+            let latest = Instant::now() + MAX_DEBOUNCE;
             let mut quiet = latest;
             while quiet > Instant::now() {
-                quiet = latest.min(Instant::now() + QUIET);
-                let next = tokio::time::timeout_at(quiet, self.notices.recv());
+                quiet = latest.min(Instant::now() + DEBOUNCE);
+                let next = tokio::time::timeout_at(quiet, self.notifications.recv());
                 if next.await.is_err() {
                     break;
                 }
@@ -122,32 +126,33 @@ impl Watch {
         }
     }
 
-    /// Looks at everything, and sees to it that the system tells of every directory found.
-    async fn look(&mut self) -> io::Result<Snapshot> {
+    /// Takes a snapshot, and watches every directory in it.
+    async fn take_snapshot(&mut self) -> io::Result<SourceSnapshot> {
         loop {
             let roots = self.roots.clone();
-            let snapshot = tokio::task::spawn_blocking(move || Snapshot::take(&roots)).await?;
+            let snapshot =
+                tokio::task::spawn_blocking(move || SourceSnapshot::take(&roots)).await?;
             if !self.watch(snapshot.directories()) {
                 return Ok(snapshot);
             }
-            // What was written before the directory was watched is seen by the second look.
+            // Files may have been written before their directory was watched: take another one.
         }
     }
 
-    /// Watches the directories, and tells whether any of them was not watched yet.
+    /// Watches the directories. Returns whether one of them was not watched before.
     fn watch(&mut self, directories: &[PathBuf]) -> bool {
         let Some(watcher) = &mut self.watcher else {
             return false;
         };
         let before = std::mem::take(&mut self.watched);
         for path in directories {
-            // Known ones too: one that was removed and made anew is another one to the system.
+            // Watched ones again: a directory that was created anew needs a new watch.
             match watcher.watch(path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(path.clone());
                 }
                 Err(error) if is_gone(&error) => {}
-                // Out of watches; looking now and then works without them.
+                // For example the limit of watches is reached: poll instead.
                 Err(_) => {
                     self.watcher = None;
                     return false;
@@ -166,8 +171,8 @@ fn is_gone(error: &notify::Error) -> bool {
     }
 }
 
-/// Opening and reading is no change, and looking at the project does both.
-fn tells_of_a_change(kind: EventKind) -> bool {
+/// Whether an event may be a change. Opening and reading, which a snapshot does itself, is none.
+fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
@@ -181,29 +186,29 @@ mod tests {
 
     use super::*;
 
-    async fn next(watch: &mut Watch) -> Vec<PathBuf> {
+    async fn next(watch: &mut FileWatcher) -> Vec<PathBuf> {
         let changed = watch.changed();
         let changed = tokio::time::timeout(Duration::from_secs(20), changed).await;
-        changed.expect("the change is noticed").unwrap()
+        changed.expect("the change is found").unwrap()
     }
 
-    async fn changes_are_told(told_by_system: bool) {
+    async fn changes_are_found(with_notifications: bool) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         fs::write(root.join("known.rs"), "").unwrap();
-        let mut watch = Watch::start(root.clone()).await.unwrap();
-        if !told_by_system {
+        let mut watch = FileWatcher::start(root.clone()).await.unwrap();
+        if !with_notifications {
             watch.watcher = None;
         }
 
-        // In a directory that did not exist when the watch began, at once after it is made.
+        // In a directory that is created after the start of the watch.
         fs::create_dir(root.join("new")).unwrap();
         fs::write(root.join("new/first.rs"), "").unwrap();
         assert_eq!(next(&mut watch).await, [root.join("new/first.rs")]);
         fs::write(root.join("new/second.rs"), "").unwrap();
         assert_eq!(next(&mut watch).await, [root.join("new/second.rs")]);
 
-        // The same directory's name, another directory.
+        // In another directory of the same name.
         fs::remove_dir_all(root.join("new")).unwrap();
         fs::create_dir(root.join("new")).unwrap();
         fs::write(root.join("known.rs"), "changed").unwrap();
@@ -217,26 +222,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changes_are_told_with_the_help_of_the_system() {
-        changes_are_told(true).await;
+    async fn changes_are_found_with_notifications() {
+        changes_are_found(true).await;
     }
 
     #[tokio::test]
-    async fn changes_are_told_without_the_help_of_the_system() {
-        changes_are_told(false).await;
+    async fn changes_are_found_without_notifications() {
+        changes_are_found(false).await;
     }
 
     #[tokio::test]
-    async fn a_wait_that_was_given_up_loses_no_change() {
+    async fn a_cancelled_wait_loses_no_change() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let mut watch = Watch::start(root.clone()).await.unwrap();
+        let mut watch = FileWatcher::start(root.clone()).await.unwrap();
         fs::write(root.join("main.rs"), "").unwrap();
-        // Given up at every point that it can be given up at.
+        // Cancelled at each of its await points.
         for milliseconds in [0, 1, 20, 79, 81] {
             let changed = watch.changed();
-            let patience = Duration::from_millis(milliseconds);
-            if let Ok(changes) = tokio::time::timeout(patience, changed).await {
+            let limit = Duration::from_millis(milliseconds);
+            if let Ok(changes) = tokio::time::timeout(limit, changed).await {
                 assert_eq!(changes.unwrap(), [root.join("main.rs")]);
                 return;
             }

@@ -1,4 +1,4 @@
-//! Ends what `agent dev` started when `agent dev` itself is killed.
+//! A process that kills the agents when `agent dev` itself was killed.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -7,14 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Pid;
 
-/// The variable that marks the agent's processes, wherever they move to.
-pub(super) const MARK: &str = "PPIO_DEV_RUN";
+/// The variable that marks the agent's processes, also those that leave its process group.
+pub(super) const RUN_VARIABLE: &str = "PPIO_DEV_RUN";
 
-/// Keeps the list of process groups it reads from a pipe, which the system closes when the writer is gone, however it
-/// went. Then it kills those groups, and where there is a `/proc` also what left its group but carries the mark.
+/// Reads a list of process groups from a pipe. The kernel closes the pipe when the writer ends, also
+/// by SIGKILL. Then the script kills those groups and, with `/proc`, the processes that have the
+/// variable.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
-mark=$1 groups=
+variable=$1 groups=
 while read -r sign group; do
   case $sign in
     +) groups="$groups $group" ;;
@@ -27,7 +28,7 @@ for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 round=0
 while [ "$round" -lt 200 ]; do
   round=$((round + 1)) found=
-  for environment in $(grep -lzs "^$mark\$" /proc/[0-9]*/environ 2>/dev/null); do
+  for environment in $(grep -lzs "^$variable\$" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${environment#/proc/}
     kill -s KILL "${pid%/environ}" 2>/dev/null && found=1
   done
@@ -37,55 +38,55 @@ done
 "#;
 
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(super) struct GroupWatchdog {
     shell: Child,
     groups: Mutex<ChildStdin>,
-    mark: String,
+    run_id: String,
 }
 
-impl Watchdog {
+impl GroupWatchdog {
     pub(super) fn start() -> io::Result<Self> {
-        // Unique among all that runs: this process's id.
-        let mark = std::process::id().to_string();
+        // The id of this process is unique among the running ones.
+        let run_id = std::process::id().to_string();
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "ppio-dev-watchdog"])
-            .arg(format!("{MARK}={mark}"))
+            .arg(format!("{RUN_VARIABLE}={run_id}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of the terminal's group: Ctrl-C is for `agent dev`, which then ends in order.
+            // Outside the terminal's group: Ctrl-C is for `agent dev`, which stops the agents.
             .process_group(0)
             .spawn()?;
         let groups = shell.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self {
             shell,
             groups: Mutex::new(groups),
-            mark,
+            run_id,
         })
     }
 
-    /// The value of [`MARK`] for an agent that is started now.
-    pub(super) fn mark(&self) -> &str {
-        &self.mark
+    /// The value of [`RUN_VARIABLE`] for the agents of this run.
+    pub(super) fn run_id(&self) -> &str {
+        &self.run_id
     }
 
-    /// From now on the group ends with this process.
+    /// Adds a group, which is then killed when this process ends.
     pub(super) fn guard(&self, group: Pid) -> io::Result<()> {
         self.write('+', group)
     }
 
-    /// The group has ended; its number may soon be another's.
+    /// Removes a group that has ended: its id may be reused.
     pub(super) fn release(&self, group: Pid) -> io::Result<()> {
         self.write('-', group)
     }
 
     fn write(&self, sign: char, group: Pid) -> io::Result<()> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        // A pipe takes so little at once, without waiting for the reader.
+        // Less than the buffer of a pipe, so it does not block.
         writeln!(groups, "{sign} {}", group.as_raw_nonzero())
     }
 
-    /// Ends what is left, and the watchdog.
+    /// Kills what is left, and waits for the watchdog.
     pub(super) fn finish(self) -> io::Result<()> {
         let Self {
             mut shell, groups, ..

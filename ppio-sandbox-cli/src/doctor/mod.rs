@@ -1,4 +1,4 @@
-//! `doctor`: what a machine needs, tried out one by one.
+//! `doctor`: checks this machine and the platform.
 
 mod machine;
 mod platform;
@@ -7,67 +7,67 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 use crate::terminal::styled::Styled;
 
-/// How something stands.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum CheckStatus {
     Ok,
-    /// Something can be done without it.
+    /// Needed only for some commands.
     Warn,
     Fail,
 }
 
-/// One thing that was tried out.
+/// A check with its result.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
-    status: Status,
+    status: CheckStatus,
     message: String,
     help: Option<String>,
-    /// Whose fault it is where it fails.
+    /// Decides the exit code if the check fails.
     #[serde(skip)]
-    fault: Fault,
+    exit_kind: ExitKind,
 }
 
 impl Check {
-    fn new(name: &'static str, status: Status, message: impl Into<String>) -> Self {
+    fn new(name: &'static str, status: CheckStatus, message: impl Into<String>) -> Self {
         Self {
             name,
             status,
             message: message.into(),
             help: None,
-            fault: Fault::System,
+            exit_kind: ExitKind::System,
         }
     }
 
     fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self::new(name, Status::Ok, message)
+        Self::new(name, CheckStatus::Ok, message)
     }
 
-    fn help(mut self, remedy: impl Into<String>) -> Self {
-        self.help = Some(remedy.into());
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 
-    /// What a failure says, in one line.
-    fn of(name: &'static str, status: Status, failure: Failure) -> Self {
-        let parts: Vec<_> = [failure.what].into_iter().chain(failure.why).collect();
+    /// A check that ended with an error, in one line.
+    fn from_error(name: &'static str, status: CheckStatus, error: CliError) -> Self {
+        let parts: Vec<_> = [error.message].into_iter().chain(error.causes).collect();
         Self {
-            help: failure.next,
-            fault: failure.fault,
+            help: error.help,
+            exit_kind: error.kind,
             ..Self::new(name, status, parts.join(": "))
         }
     }
 
     fn text(&self) -> Styled {
         let (word, style) = match self.status {
-            Status::Ok => ("ok", AnsiColor::Green.on_default()),
-            Status::Warn => ("warn", AnsiColor::Yellow.on_default()),
-            Status::Fail => ("fail", AnsiColor::Red.on_default().bold()),
+            CheckStatus::Ok => ("ok", AnsiColor::Green.on_default()),
+            CheckStatus::Warn => ("warn", AnsiColor::Yellow.on_default()),
+            CheckStatus::Fail => ("fail", AnsiColor::Red.on_default().bold()),
         };
         let mut text = Styled::new();
         text.push_styled(style, &format!("{word:<4}"));
@@ -81,13 +81,13 @@ impl Check {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct DoctorReport<'a> {
     ok: bool,
     checks: &'a [Check],
 }
 
-pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let progress = terminal.spinner("trying things out");
+pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let progress = terminal.spinner("checking");
     let (toolchain, isolation, python, platform) = tokio::join!(
         machine::toolchain(),
         machine::isolation(),
@@ -102,9 +102,9 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
 
     let failed: Vec<_> = checks
         .iter()
-        .filter(|check| check.status == Status::Fail)
+        .filter(|check| check.status == CheckStatus::Fail)
         .collect();
-    let report = Report {
+    let report = DoctorReport {
         ok: failed.is_empty(),
         checks: &checks,
     };
@@ -122,8 +122,8 @@ pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Resu
         return Ok(());
     };
     let names: Vec<_> = failed.iter().map(|check| check.name).collect();
-    Err(Failure::new(
-        first.fault,
-        format!("not everything is as it should be: {}", names.join(", ")),
+    Err(CliError::new(
+        first.exit_kind,
+        format!("failed checks: {}", names.join(", ")),
     ))
 }

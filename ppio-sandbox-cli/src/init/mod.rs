@@ -10,53 +10,57 @@ use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
 use serde_json::json;
 
 use crate::arguments::InitArguments;
-use crate::error::{Failure, Fault};
-use crate::init::scaffold::{File, Runtime, Scaffold};
+use crate::error::{CliError, ExitKind};
+use crate::init::scaffold::{ProjectFile, RuntimeSource, Scaffold};
 use crate::project::author;
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result<(), CliError> {
     let name: AgentName = arguments
         .name
         .parse()
-        .map_err(|error| refused("--name", &error))?;
+        .map_err(|error| invalid("--name", &error))?;
     let entrypoint: Entrypoint = arguments
         .entrypoint
         .parse()
-        .map_err(|error| refused("--entrypoint", &error))?;
+        .map_err(|error| invalid("--entrypoint", &error))?;
     let given = arguments.directory.unwrap_or_else(|| name.as_str().into());
     let folder = std::path::absolute(&given)
-        .map_err(|error| Failure::system(format!("cannot find {}", given.display()), error))?;
+        .map_err(|error| CliError::system(format!("cannot find {}", given.display()), error))?;
     check_empty(&folder)?;
     let author = match arguments.author {
         Some(author) => author
             .parse::<AuthorEmail>()
-            .map_err(|error| refused("--author", &error))?,
-        None => author::find(terminal).await?,
+            .map_err(|error| invalid("--author", &error))?,
+        None => author::find_or_ask(terminal).await?,
     };
     let scaffold = Scaffold {
         name,
         author,
         entrypoint,
         template: arguments.template,
-        runtime: Runtime::detect(),
+        runtime: RuntimeSource::detect(),
         inside_workspace: in_workspace(&folder),
     };
     let files = scaffold.files()?;
     write(&folder, &files).map_err(|error| {
-        Failure::system(format!("cannot write into {}", given.display()), error)
+        CliError::system(format!("cannot write into {}", given.display()), error)
     })?;
-    tell(&scaffold, &given, &files, terminal);
+    print_result(&scaffold, &given, &files, terminal);
     Ok(())
 }
 
-fn tell(scaffold: &Scaffold, given: &Path, files: &[File], terminal: &Terminal) {
+fn print_result(scaffold: &Scaffold, given: &Path, files: &[ProjectFile], terminal: &Terminal) {
     let paths: Vec<_> = files.iter().map(|file| &file.path).collect();
     let document = json!({
         "name": scaffold.name.as_str(), "directory": given, "files": paths,
     });
     terminal.result(&document, || {
-        let mut text = format!("Made {} in {}:\n", scaffold.name.as_str(), given.display());
+        let mut text = format!(
+            "Created {} in {}:\n",
+            scaffold.name.as_str(),
+            given.display()
+        );
         for path in &paths {
             text.extend(["  ", &path.display().to_string(), "\n"]);
         }
@@ -73,51 +77,53 @@ fn tell(scaffold: &Scaffold, given: &Path, files: &[File], terminal: &Terminal) 
         text.push_str("  ppio-sandbox-cli agent invoke --input 'hello there'");
         text
     });
-    if let (Runtime::Checkout(path), false) = (&scaffold.runtime, scaffold.entrypoint.is_python()) {
+    if let (RuntimeSource::Checkout(path), false) =
+        (&scaffold.runtime, scaffold.entrypoint.is_python())
+    {
         let version = env!("CARGO_PKG_VERSION");
         terminal.note(&format!(
-            "Cargo.toml takes ppio-agent from {}, the checkout of this program. `docker build` cannot see it: write \
-             `ppio-agent = \"{version}\"` once that is published.",
+            "Cargo.toml takes ppio-agent from {}, the checkout that this program was built from, which \
+             `docker build` cannot read. Change it to `ppio-agent = \"{version}\"` once that is published.",
             path.display()
         ));
     }
 }
 
-fn refused(flag: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Fault::Usage, format!("{flag}: {error}"))
+fn invalid(flag: &str, error: &dyn std::error::Error) -> CliError {
+    CliError::new(ExitKind::Usage, format!("{flag}: {error}"))
 }
 
-/// A folder that is not there, or holds nothing but a repository.
-fn check_empty(folder: &Path) -> Result<(), Failure> {
+/// Checks that the folder does not exist, or contains nothing but `.git`.
+fn check_empty(folder: &Path) -> Result<(), CliError> {
     let shown = folder.display();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(
-                Failure::new(Fault::Usage, format!("{shown} is not a folder"))
-                    .next("name another folder"),
+                CliError::new(ExitKind::Usage, format!("{shown} is not a folder"))
+                    .help("name another folder"),
             );
         }
-        Err(error) => return Err(Failure::system(format!("cannot open {shown}"), error)),
+        Err(error) => return Err(CliError::system(format!("cannot open {shown}"), error)),
     };
     for entry in entries {
         let entry =
-            entry.map_err(|error| Failure::system(format!("cannot read {shown}"), error))?;
+            entry.map_err(|error| CliError::system(format!("cannot read {shown}"), error))?;
         if entry.file_name() != ".git" {
-            let what = format!(
-                "{shown} is not empty: it holds {}",
+            let message = format!(
+                "{shown} is not empty: it contains {}",
                 entry.file_name().to_string_lossy()
             );
-            return Err(Failure::new(Fault::Usage, what).next(
-                "name another folder; `ppio-sandbox-cli agent configure` makes an agent of a project that is there",
+            return Err(CliError::new(ExitKind::Usage, message).help(
+                "name another folder, or add agent.yaml to an existing project with `ppio-sandbox-cli agent configure`",
             ));
         }
     }
     Ok(())
 }
 
-/// Whether cargo would take the folder for a part of a workspace above it.
+/// Whether a folder above is a cargo workspace, which cargo would take for the project's.
 fn in_workspace(folder: &Path) -> bool {
     folder.ancestors().skip(1).any(|folder| {
         fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|manifest| {
@@ -128,15 +134,15 @@ fn in_workspace(folder: &Path) -> bool {
     })
 }
 
-/// Writes all files or none: into a folder beside, which then takes the place of the real one.
-fn write(folder: &Path, files: &[File]) -> io::Result<()> {
-    let is_there = folder.is_dir();
+/// Writes all files or none: into a temporary folder, which is then moved.
+fn write(folder: &Path, files: &[ProjectFile]) -> io::Result<()> {
+    let exists = folder.is_dir();
     let parent = folder.parent().unwrap_or(Path::new("/"));
-    if !is_there {
+    if !exists {
         fs::create_dir_all(parent)?;
     }
-    // A folder that is there may be somebody's working directory or mount, so it is kept.
-    let beside = if is_there { folder } else { parent };
+    // An existing folder may be a working directory or a mount point, so it is kept.
+    let beside = if exists { folder } else { parent };
     let staging = tempfile::Builder::new()
         .prefix(".agent-init-")
         .tempdir_in(beside)?;
@@ -146,7 +152,7 @@ fn write(folder: &Path, files: &[File]) -> io::Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(&content))?;
         fs::write(path, &file.text)?;
     }
-    if !is_there {
+    if !exists {
         return fs::rename(content, folder);
     }
     let mut placed: Vec<PathBuf> = Vec::new();
@@ -169,7 +175,7 @@ fn write(folder: &Path, files: &[File]) -> io::Result<()> {
     moved
 }
 
-/// A text as a shell takes it for one word.
+/// Quotes a text for a shell if necessary.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if text.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! The files of a new project, from `templates/`.
+//! The files of a new project, made from `templates/`.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -6,36 +6,36 @@ use std::time::SystemTime;
 use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
 
 use crate::arguments::ProjectTemplate;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::project::edit;
 use crate::project::secrets;
 
-/// A new project, decided.
+/// The decisions about a new project.
 #[derive(Debug)]
 pub(crate) struct Scaffold {
     pub(crate) name: AgentName,
     pub(crate) author: AuthorEmail,
     pub(crate) entrypoint: Entrypoint,
     pub(crate) template: ProjectTemplate,
-    /// Where the project depends on the runtime from.
-    pub(crate) runtime: Runtime,
-    /// Whether it stands below a cargo workspace, which would claim it.
+    /// The source of the dependency on the runtime.
+    pub(crate) runtime: RuntimeSource,
+    /// Whether a folder above is a cargo workspace.
     pub(crate) inside_workspace: bool,
 }
 
-/// Where the crate `ppio-agent` comes from.
+/// The source of the crate `ppio-agent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Runtime {
-    /// The registry, in the version of this program.
+pub(crate) enum RuntimeSource {
+    /// The registry, with the version of this program.
     Registry,
-    /// The checkout that this program was built from, as long as it is there: what was not released yet can be
-    /// tried, and nobody who installed the program from the registry has one.
+    /// The checkout that this program was built from, if it exists, so that unreleased changes can be
+    /// tried. A program from the registry has none.
     Checkout(PathBuf),
 }
 
 /// A file of a project, its path relative to the project.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct File {
+pub(crate) struct ProjectFile {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
 }
@@ -46,11 +46,11 @@ macro_rules! template {
     };
 }
 
-const SETTINGS: &str = "\nIt needs `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL`: set them before `agent dev`, and hand them to the
+const SETTINGS: &str = "\nSet `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before `agent dev`, and pass them to the
 sandboxes with `agent deploy --env OPENAI_BASE_URL --env OPENAI_API_KEY --env OPENAI_MODEL`.
 ";
 
-impl Runtime {
+impl RuntimeSource {
     pub(crate) fn detect() -> Self {
         let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../ppio-agent"));
         match checkout.canonicalize() {
@@ -61,7 +61,7 @@ impl Runtime {
 
     fn dependency(&self) -> String {
         match self {
-            // `0.1` of `0.1.3`: what is compatible.
+            // `0.1` for `0.1.3`: every compatible version.
             Self::Registry => format!(
                 "\"{}.{}\"",
                 env!("CARGO_PKG_VERSION_MAJOR"),
@@ -75,7 +75,7 @@ impl Runtime {
 }
 
 impl Scaffold {
-    /// What cargo calls the package and its program. Its rules are stricter than those for agents.
+    /// The name of the cargo package, whose rules are stricter than those for agents.
     pub(crate) fn package(&self) -> String {
         const TAKEN: &[&str] = &[
             "abstract",
@@ -141,7 +141,7 @@ impl Scaffold {
             "where",
             "while",
             "yield",
-            // What the templates depend on.
+            // The dependencies of the templates.
             "async-openai",
             "futures-util",
             "rustls",
@@ -158,17 +158,17 @@ impl Scaffold {
         }
     }
 
-    /// The files, in the order in which they are to be read.
-    pub(crate) fn files(&self) -> Result<Vec<File>, Failure> {
+    /// The files, in the order in which an author reads them.
+    pub(crate) fn files(&self) -> Result<Vec<ProjectFile>, CliError> {
         let mut files = vec![self.file("agent.yaml", template!("rust/agent.yaml"))];
         if self.entrypoint.is_python() {
             let program = match self.template {
                 ProjectTemplate::Hello => template!("python/hello.py"),
                 ProjectTemplate::Stream => template!("python/stream.py"),
                 ProjectTemplate::LlmChat => {
-                    let what = "there is no Python project of the template llm-chat";
-                    return Err(Failure::new(Fault::Usage, what)
-                        .next("use `--template hello` or `--template stream`, or leave out `--entrypoint`"));
+                    let message = "the template llm-chat exists only for Rust";
+                    return Err(CliError::new(ExitKind::Usage, message)
+                        .help("use `--template hello` or `--template stream`, or leave out `--entrypoint`"));
                 }
             };
             files.extend([
@@ -205,7 +205,7 @@ impl Scaffold {
         Ok(files)
     }
 
-    fn file(&self, path: &str, template: &str) -> File {
+    fn file(&self, path: &str, template: &str) -> ProjectFile {
         let program = if self.entrypoint.as_str() == "src/main.rs" {
             String::new()
         } else {
@@ -216,7 +216,7 @@ impl Scaffold {
             )
         };
         let workspace = if self.inside_workspace {
-            "\n# A workspace of its own. Remove this to join the one that it stands in.\n[workspace]\n"
+            "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n"
         } else {
             ""
         };
@@ -227,29 +227,29 @@ impl Scaffold {
         };
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let mut text = template.to_owned();
-        for (place, value) in [
+        for (placeholder, value) in [
             ("{{name}}", self.name.as_str()),
             ("{{package}}", &self.package()),
             ("{{author}}", &edit::scalar(self.author.as_str())),
             ("{{entrypoint}}", self.entrypoint.as_str()),
             ("{{created}}", &created),
             ("{{ppio-agent}}", &self.runtime.dependency()),
-            // Lines of their own, which vanish where there is nothing to say.
+            // Placeholders of whole lines.
             ("{{program}}\n", &line(&program)),
             ("{{workspace}}\n", workspace),
             ("{{settings}}\n", &line(settings)),
             ("{{secrets}}\n", &secrets::docker_ignore_lines()),
         ] {
-            text = text.replace(place, value);
+            text = text.replace(placeholder, value);
         }
-        File {
+        ProjectFile {
             path: path.into(),
             text,
         }
     }
 }
 
-/// At least the blank line that stands between two paragraphs.
+/// The text with a blank line at its end, which separates paragraphs.
 fn line(text: &str) -> String {
     if text.is_empty() {
         "\n".to_owned()
@@ -258,7 +258,7 @@ fn line(text: &str) -> String {
     }
 }
 
-/// A text as TOML writes it.
+/// A TOML basic string.
 fn basic_string(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -287,18 +287,18 @@ mod tests {
             author: "o'neil+x@example.com".parse().unwrap(),
             entrypoint: entrypoint.parse().unwrap(),
             template,
-            runtime: Runtime::Registry,
+            runtime: RuntimeSource::Registry,
             inside_workspace: false,
         }
     }
 
-    fn text<'a>(files: &'a [File], path: &str) -> &'a str {
+    fn text<'a>(files: &'a [ProjectFile], path: &str) -> &'a str {
         let file = files.iter().find(|file| file.path == Path::new(path));
         &file.unwrap_or_else(|| panic!("no {path}")).text
     }
 
     #[test]
-    fn every_template_is_a_valid_project_without_loose_ends() {
+    fn every_template_is_a_valid_project() {
         use ProjectTemplate::{Hello, LlmChat, Stream};
         for (entrypoint, template) in [
             ("src/main.rs", Hello),
@@ -324,7 +324,7 @@ mod tests {
             text(&files, entrypoint);
         }
         let llm_in_python = scaffold("my-agent", "agent.py", LlmChat).files();
-        assert_eq!(llm_in_python.unwrap_err().fault, Fault::Usage);
+        assert_eq!(llm_in_python.unwrap_err().kind, ExitKind::Usage);
     }
 
     #[test]
@@ -332,16 +332,19 @@ mod tests {
         let mut scaffold = scaffold("my-agent", "src/main.rs", ProjectTemplate::Hello);
         let files = scaffold.files().unwrap();
         assert!(text(&files, "Cargo.toml").contains("\nppio-agent = \"0.1\"\n"));
-        scaffold.runtime = Runtime::Checkout("/a \"b\"".into());
+        scaffold.runtime = RuntimeSource::Checkout("/a \"b\"".into());
         let files = scaffold.files().unwrap();
         assert!(
             text(&files, "Cargo.toml").contains("\nppio-agent = { path = \"/a \\\"b\\\"\" }\n")
         );
-        assert!(matches!(Runtime::detect(), Runtime::Checkout(_)));
+        assert!(matches!(
+            RuntimeSource::detect(),
+            RuntimeSource::Checkout(_)
+        ));
     }
 
     #[test]
-    fn packages_get_names_that_cargo_takes() {
+    fn package_names_are_valid_for_cargo() {
         for (name, package) in [
             ("my-agent", "my-agent"),
             ("7-of-9", "agent-7-of-9"),

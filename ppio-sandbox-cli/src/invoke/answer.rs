@@ -1,102 +1,90 @@
-//! Printing an agent's answer as it comes.
+//! Prints the answer of an agent as it arrives.
 
 use std::time::{Duration, Instant};
 
-use ppio_agent_client::{Answer, Error, InvocationStream};
+use ppio_agent_client::{Answer, InvocationStream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::Failure;
+use crate::error::CliError;
+use crate::platform::PrintError;
 use crate::terminal::styled::escaped_json;
-use crate::terminal::{Format, Terminal};
+use crate::terminal::{OutputFormat, Terminal};
 
-/// How an invocation went, beside what the agent said.
+/// The facts about an invocation. The names are a contract with the programs that read JSON output.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct InvocationSummary {
+    /// `None` if the answer is not a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) items: Option<u64>,
     pub(super) session_id: String,
-    /// As the agent's log has it; [`print()`] takes it from the answer.
+    /// The id in the agent's log; [`print()`] sets it.
     pub(super) request_id: String,
-    /// In seconds, from the request to the end of the answer.
+    /// From the request to the end of the answer, in seconds.
     pub(super) duration: f64,
     pub(super) kept: bool,
     #[serde(skip)]
     pub(super) first_item: Option<Duration>,
 }
 
-/// Why an answer did not come to its end.
-pub(super) enum Stopped {
-    /// The agent or the way to it.
-    ByError(Error),
-    /// Whoever reads.
-    ByReader(Failure),
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Self {
-        Self::ByReader(failure)
-    }
-}
-
-/// An answer in one piece.
+/// JSON output for an answer that is not a stream.
 #[derive(Serialize)]
-struct OneAnswer<'a> {
+struct ValueOutput<'a> {
     result: &'a Value,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    summary: &'a InvocationSummary,
 }
 
-/// Prints the answer; a stream's items as they come.
+/// Prints the answer, the items of a stream when they arrive.
 pub(super) async fn print(
     answer: Answer,
-    asked: Instant,
-    mut outcome: Outcome,
+    sent: Instant,
+    mut summary: InvocationSummary,
     terminal: &Terminal,
-) -> Result<Outcome, Stopped> {
+) -> Result<InvocationSummary, PrintError> {
     match answer {
         Answer::Value(response) => {
-            outcome.duration = asked.elapsed().as_secs_f64();
+            summary.duration = sent.elapsed().as_secs_f64();
             let request_id = response.request_id().unwrap_or_default();
-            request_id.clone_into(&mut outcome.request_id);
+            request_id.clone_into(&mut summary.request_id);
             let result = response.result.unwrap_or(Value::Null);
             match terminal.format() {
-                Format::Json => terminal.json_piece(&OneAnswer {
+                OutputFormat::Json => terminal.write_json(&ValueOutput {
                     result: &result,
-                    outcome: &outcome,
+                    summary: &summary,
                 })?,
-                Format::Text => terminal.piece(&format!("{}\n", as_text(&result)))?,
+                OutputFormat::Text => terminal.write_text(&format!("{}\n", to_text(&result)))?,
             }
         }
         Answer::Stream(stream) => {
-            outcome.request_id = stream.request_id().to_owned();
-            let mut items = Items::new(terminal);
-            let printed = items.print(stream, asked).await;
-            // Whatever is said next begins on a line of its own.
+            summary.request_id = stream.request_id().to_owned();
+            let mut items = ItemPrinter::new(terminal);
+            let printed = items.print_stream(stream, sent).await;
+            // What follows, such as an error, starts on a new line.
             let ended = items.end_line();
-            outcome.items = Some(items.count);
-            outcome.first_item = items.first;
-            outcome.duration = asked.elapsed().as_secs_f64();
+            summary.items = Some(items.count);
+            summary.first_item = items.first;
+            summary.duration = sent.elapsed().as_secs_f64();
             printed?;
             ended?;
-            if terminal.format() == Format::Json {
-                terminal.json_piece(&json!({ "end": outcome }))?;
+            if terminal.format() == OutputFormat::Json {
+                terminal.write_json(&json!({ "end": summary }))?;
             }
         }
     }
-    Ok(outcome)
+    Ok(summary)
 }
 
-/// The items of a stream on their way to the terminal.
-struct Items<'a> {
+/// Prints and counts the items of a stream.
+struct ItemPrinter<'a> {
     terminal: &'a Terminal,
     count: u64,
     first: Option<Duration>,
-    /// Text was printed that did not end its line.
+    /// Whether the last text did not end its line.
     in_line: bool,
 }
 
-impl<'a> Items<'a> {
+impl<'a> ItemPrinter<'a> {
     fn new(terminal: &'a Terminal) -> Self {
         Self {
             terminal,
@@ -106,46 +94,49 @@ impl<'a> Items<'a> {
         }
     }
 
-    async fn print(&mut self, mut stream: InvocationStream, asked: Instant) -> Result<(), Stopped> {
+    async fn print_stream(
+        &mut self,
+        mut stream: InvocationStream,
+        sent: Instant,
+    ) -> Result<(), PrintError> {
         while let Some(item) = stream.next().await {
-            let item = item.map_err(Stopped::ByError)?;
-            self.first.get_or_insert_with(|| asked.elapsed());
+            let item = item.map_err(PrintError::Client)?;
+            self.first.get_or_insert_with(|| sent.elapsed());
             self.count += 1;
-            self.one(&item)?;
+            self.print_item(&item)?;
         }
         Ok(())
     }
 
-    /// Texts are parts of one text; everything else is a line.
-    fn one(&mut self, item: &Value) -> Result<(), Failure> {
+    /// Prints a string as a part of one text, another item on its own line.
+    fn print_item(&mut self, item: &Value) -> Result<(), CliError> {
         match (self.terminal.format(), item) {
-            (Format::Json, item) => self.terminal.json_piece(&json!({ "item": item })),
-            (Format::Text, Value::String(text)) => {
+            (OutputFormat::Json, item) => self.terminal.write_json(&json!({ "item": item })),
+            (OutputFormat::Text, Value::String(text)) => {
                 if !text.is_empty() {
                     self.in_line = !text.ends_with('\n');
                 }
-                self.terminal.piece(text)
+                self.terminal.write_text(text)
             }
-            (Format::Text, item) => {
+            (OutputFormat::Text, item) => {
                 self.end_line()?;
-                self.terminal.json_piece(item)
+                self.terminal.write_json(item)
             }
         }
     }
 
-    fn end_line(&mut self) -> Result<(), Failure> {
+    fn end_line(&mut self) -> Result<(), CliError> {
         if std::mem::take(&mut self.in_line) {
-            self.terminal.piece("\n")?;
+            self.terminal.write_text("\n")?;
         }
         Ok(())
     }
 }
 
-/// A text as it is, anything else as JSON that a person can read.
-fn as_text(result: &Value) -> String {
+/// A string unchanged, another value as indented JSON.
+fn to_text(result: &Value) -> String {
     match result {
         Value::String(text) => text.clone(),
-        // A value that came out of JSON goes into it.
         other => {
             let pretty = serde_json::to_string_pretty(other);
             escaped_json(pretty.unwrap_or_else(|_| other.to_string()))
@@ -153,26 +144,26 @@ fn as_text(result: &Value) -> String {
     }
 }
 
-impl Outcome {
-    /// The last word for a person.
-    pub(super) fn summary(&self, platform: &str) -> String {
-        let came = match self.items {
+impl InvocationSummary {
+    /// The summary as a sentence.
+    pub(super) fn text(&self, platform: &str) -> String {
+        let answer = match self.items {
             None => "answered".to_owned(),
             Some(1) => "1 item".to_owned(),
             Some(items) => format!("{items} items"),
         };
         let first = match (self.items, self.first_item) {
             (Some(2..), Some(first)) => {
-                format!(", the first after {}", time(first.as_secs_f64()))
+                format!(", the first after {}", seconds(first.as_secs_f64()))
             }
             _ => String::new(),
         };
-        let (whole, request) = (time(self.duration), &self.request_id);
-        format!("{came} in {whole}{first}, on {platform}, request {request}")
+        let (duration, request) = (seconds(self.duration), &self.request_id);
+        format!("{answer} in {duration}{first}, on {platform}, request {request}")
     }
 }
 
-fn time(seconds: f64) -> String {
+fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.0} ms", seconds * 1000.0)
     } else {

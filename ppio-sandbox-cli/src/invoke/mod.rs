@@ -1,4 +1,7 @@
 //! `agent invoke`.
+//!
+//! `request` reads the request, `new_session` opens a session unless one is named, and `answer`
+//! prints what the agent sends.
 
 mod answer;
 mod new_session;
@@ -11,146 +14,150 @@ use ppio_agent_client::{Error, NetworkErrorKind, SandboxSession};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use self::answer::{Outcome, Stopped};
+use self::answer::InvocationSummary;
 use crate::arguments::InvokeArguments;
-use crate::error::{Failure, Fault};
-use crate::platform::Platform;
-use crate::platform::deployed_agent::{self as target, Target};
-use crate::signals::unless_interrupted;
+use crate::error::{CliError, ExitKind};
+use crate::platform::deployed_agent::{self, DeployedAgent};
+use crate::platform::{Platform, PrintError};
+use crate::signals::or_interrupted;
 use crate::terminal::{Progress, Terminal};
 
-/// A new session lives at least this long: long enough for another call in a kept one.
-const SHORTEST_LIFE: Duration = Duration::from_secs(300);
+/// The shortest lifetime of a new session, long enough for another call with `--keep`.
+const MIN_LIFETIME: Duration = Duration::from_secs(300);
 /// How much longer a session lives than its call may take.
-const MARGIN: Duration = Duration::from_secs(60);
-/// How long it may take to end a session that nobody needs any more.
-const CLEAN_UP: Duration = Duration::from_secs(15);
-/// How long nothing is said about that.
-const SILENCE: Duration = Duration::from_millis(500);
+const LIFETIME_MARGIN: Duration = Duration::from_secs(60);
+/// How long closing the session may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Closing that takes longer is reported.
+const CLOSE_NOTE_DELAY: Duration = Duration::from_millis(500);
 
-pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let request = unless_interrupted(request::read(&arguments)).await?;
-    // Which agent is of no interest in a session that exists.
-    let target = match &arguments.session {
+pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let request = or_interrupted(request::read(&arguments)).await?;
+    let agent = match &arguments.session {
         Some(_) => None,
-        None => Some(Target::of(&arguments.agent)?),
+        None => Some(DeployedAgent::select(&arguments.agent)?),
     };
     let platform = Platform::choose(&arguments.agent.platform)?;
-    let call = Call {
+    let command = InvokeCommand {
         arguments: &arguments,
-        target,
+        agent,
         platform: &platform,
         terminal,
     };
-    let within = async {
-        timeout(arguments.timeout, call.make(request))
+    let invocation = async {
+        timeout(arguments.timeout, command.invoke(request))
             .await
             .unwrap_or_else(|_| {
-                let what = format!("no whole answer within {} s", arguments.timeout.as_secs());
-                Err(Failure::new(Fault::Agent, what).next("`--timeout SECONDS` allows more time"))
+                let seconds = arguments.timeout.as_secs();
+                let message = format!("no complete answer within {seconds} s");
+                Err(CliError::new(ExitKind::Agent, message)
+                    .help("allow more time with `--timeout SECONDS`"))
             })
     };
-    // Holds a whole call, too large to be moved about.
-    let outcome = unless_interrupted(Box::pin(within)).await;
-    // However it ended: a session that was made for this call ends with it.
-    let closed = unless_interrupted(close(&platform, terminal)).await;
+    // Boxed: the future holds a whole invocation.
+    let outcome = or_interrupted(Box::pin(invocation)).await;
+    // A session of this call is closed however the call ended.
+    let closed = or_interrupted(close_sessions(&platform, terminal)).await;
     outcome.and(closed)
 }
 
-/// Ends what was made and not kept, and waits for what goes on in the background.
-async fn close(platform: &Platform, terminal: &Terminal) -> Result<(), Failure> {
-    let closing = timeout(CLEAN_UP, platform.client().close());
+/// Closes the sessions that are not kept, and waits for the client's background tasks.
+async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), CliError> {
+    let closing = timeout(CLOSE_TIMEOUT, platform.client().close());
     let mut closing = std::pin::pin!(closing);
     let closed = tokio::select! {
         closed = &mut closing => closed,
-        () = sleep(SILENCE) => {
-            terminal.note("closing the session, Ctrl-C again leaves it to its time");
+        () = sleep(CLOSE_NOTE_DELAY) => {
+            terminal.note("closing the session; Ctrl-C again leaves it open until its timeout");
             closing.await
         }
     };
-    let problem = match closed {
+    let cause = match closed {
         Ok(Ok(())) => return Ok(()),
-        // A platform that has ended has ended its sandboxes.
+        // The sandboxes have ended with the platform.
         _ if platform.has_ended() => return Ok(()),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", CLEAN_UP.as_secs()),
+        Err(_) => format!("no answer within {} s", CLOSE_TIMEOUT.as_secs()),
     };
     terminal.warn(&format!(
-        "the session could not be closed, it lives until its time is up: {problem}"
+        "the session could not be closed and stays open until its timeout: {cause}"
     ));
     Ok(())
 }
 
-/// One invocation, with all that it needs.
-struct Call<'a> {
+struct InvokeCommand<'a> {
     arguments: &'a InvokeArguments,
-    /// `None` in a session that exists.
-    target: Option<Target>,
+    /// `None` for a call in an existing session.
+    agent: Option<DeployedAgent>,
     platform: &'a Platform,
     terminal: &'a Terminal,
 }
 
-impl Call<'_> {
-    async fn make(&self, request: Value) -> Result<(), Failure> {
+impl InvokeCommand<'_> {
+    async fn invoke(&self, request: Value) -> Result<(), CliError> {
         let progress = self.terminal.spinner("starting a session");
-        let session = match &self.target {
-            Some(target) => {
-                let lifetime = SHORTEST_LIFE.max(self.arguments.timeout.saturating_add(MARGIN));
-                new_session::session(target, self.platform, lifetime).await?
+        let session = match &self.agent {
+            Some(agent) => {
+                let lifetime = self.arguments.timeout.saturating_add(LIFETIME_MARGIN);
+                new_session::create(agent, self.platform, lifetime.max(MIN_LIFETIME)).await?
             }
             None => self.existing_session(&progress).await?,
         };
-        progress.tell("waiting for the answer");
-        let asked = Instant::now();
+        progress.set_message("waiting for the answer");
+        let sent = Instant::now();
         let answer = session
             .invoke_auto(request)
             .timeout(self.arguments.timeout)
             .await;
         drop(progress);
-        let outcome = Outcome {
+        let summary = InvocationSummary {
             items: None,
             session_id: session.sandbox_id().to_owned(),
             request_id: String::new(),
             duration: 0.0,
-            kept: self.target.is_none() || self.arguments.keep,
+            kept: self.agent.is_none() || self.arguments.keep,
             first_item: None,
         };
         let printed = match answer {
-            Ok(answer) => answer::print(answer, asked, outcome, self.terminal).await,
-            Err(error) => Err(Stopped::ByError(error)),
+            Ok(answer) => answer::print(answer, sent, summary, self.terminal).await,
+            Err(error) => Err(PrintError::Client(error)),
         };
         match printed {
-            Ok(outcome) => {
-                let place = self.platform.short_name();
-                self.terminal.note(&outcome.summary(&place));
+            Ok(summary) => {
+                let platform = self.platform.short_name();
+                self.terminal.note(&summary.text(&platform));
                 self.keep(session);
                 Ok(())
             }
-            Err(Stopped::ByReader(failure)) => Err(failure),
-            Err(Stopped::ByError(error)) => {
-                let failure = self.failure(&error).await;
-                let failure = failure.fact("session_id", session.sandbox_id());
-                // What happened can be looked at in a session that was to be kept.
+            Err(PrintError::Output(error)) => Err(error),
+            Err(PrintError::Client(error)) => {
+                let error = self.error(&error).await;
+                let error = error.field("session_id", session.sandbox_id());
+                // A session with `--keep` stays open, so that its log can be read.
                 let kept = self.keep(session);
-                Err(match (&failure.next, kept) {
-                    (None, true) => failure.next("`ppio-sandbox-cli agent logs --session ID` shows what the agent wrote"),
-                    (None, false) => failure.next("`--keep` leaves the session open, and `agent logs` shows what the agent wrote"),
-                    (Some(_), _) => failure,
+                Err(match (&error.help, kept) {
+                    (None, true) => error.help(
+                        "read the agent's output with `ppio-sandbox-cli agent logs --session ID`",
+                    ),
+                    (None, false) => error.help(
+                        "to read the agent's output with `agent logs`, keep the session open with `--keep`",
+                    ),
+                    (Some(_), _) => error,
                 })
             }
         }
     }
 
-    /// The session that was named, with a whole life before it.
-    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, Failure> {
+    /// The session of `--session`, resumed or with its lifetime extended.
+    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, CliError> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
-        let session = target::session(id, self.platform).await?;
+        let session = deployed_agent::session(id, self.platform).await?;
         let failed = |error: Error| {
             self.platform
-                .failure(format!("cannot use session {id}"), &error)
+                .error(format!("cannot use session {id}"), &error)
         };
         if session.info().await.map_err(failed)?.state == SandboxState::Paused {
-            progress.aside(|| self.terminal.note("the session is paused, resuming it"));
+            progress.suspend(|| self.terminal.note("the session is paused, resuming it"));
             session.resume().await.map_err(failed)?;
         } else {
             session.refresh().await.map_err(failed)?;
@@ -158,9 +165,9 @@ impl Call<'_> {
         Ok(session)
     }
 
-    /// Lets the session live on where that was asked for; tells whether it lives on.
+    /// Detaches a new session with `--keep`. Returns whether the session stays open.
     fn keep(&self, session: SandboxSession) -> bool {
-        if self.target.is_none() {
+        if self.agent.is_none() {
             return true;
         }
         if !self.arguments.keep {
@@ -169,29 +176,29 @@ impl Call<'_> {
         let seconds = session.timeout().as_secs();
         let id = session.detach();
         self.terminal.note(&format!(
-            "session {id} stays open for {seconds} s, go on with `agent invoke --session {id}`"
+            "session {id} stays open for {seconds} s; call it again with `agent invoke --session {id}`"
         ));
         true
     }
 
-    async fn failure(&self, error: &Error) -> Failure {
-        let what = match error {
+    async fn error(&self, error: &Error) -> CliError {
+        let message = match error {
             Error::Invocation { .. } => "the agent failed",
-            Error::StreamIdle { .. } => "the agent fell silent",
+            Error::StreamIdle { .. } => "the agent's stream has stalled",
             Error::Network { source, .. } if source.kind() == NetworkErrorKind::Cut => {
-                "the agent's answer broke off"
+                "the agent's answer was cut off"
             }
             Error::Network { source, .. } if source.kind() == NetworkErrorKind::Interrupted => {
-                "no answer came from the agent"
+                "the agent sent no answer"
             }
             _ => "cannot call the agent",
         };
-        let mut failure = self.platform.failure(what, error);
-        // A connection breaks when the agent crashes or when the platform does. The platform knows.
+        let mut converted = self.platform.error(message, error);
+        // The agent or the platform has crashed: the agent, if the platform still answers.
         let broke = matches!(error, Error::Network { source, .. } if source.may_have_arrived());
         if broke && self.platform.client().list_sessions().await.is_ok() {
-            failure.fault = Fault::Agent;
+            converted.kind = ExitKind::Agent;
         }
-        failure
+        converted
     }
 }

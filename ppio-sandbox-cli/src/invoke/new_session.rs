@@ -1,4 +1,4 @@
-//! A new session: made, and watched while its agent starts, so that one that cannot start says why.
+//! Creates a session, and watches its agent so that the error of a failed start has its output.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -8,94 +8,94 @@ use ppio_agent_client::platform::{LogEntry, LogQuery, SandboxFilter, SandboxInfo
 use ppio_agent_client::{Error, SandboxSession};
 use tokio::time::sleep;
 
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
-use crate::platform::deployed_agent::Target;
+use crate::platform::deployed_agent::DeployedAgent;
 
-/// The fact by which a sandbox that is being made can be found.
-const MARK: &str = "ppio-cli-start";
-/// Agents that start within this time are not watched.
-const PATIENCE: Duration = Duration::from_millis(500);
-const POLL: Duration = Duration::from_millis(250);
-/// How often in a row nothing may run in a sandbox: between two commands nothing does either.
-const IDLE_LOOKS: usize = 3;
-/// As many last lines of an agent's output as say why it ended.
-const TAIL: u32 = 20;
+/// The metadata key by which the sandbox is found before its creation has returned.
+const START_KEY: &str = "ppio-cli-start";
+/// An agent that starts within this time is not watched.
+const WATCH_DELAY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of checks in a row that find no process before the agent counts as ended: there is
+/// none between two commands either.
+const IDLE_CHECKS: usize = 3;
+/// The number of output lines in the error.
+const TAIL_LINES: u32 = 20;
 
-/// Makes a session that lives for `lifetime`.
-pub(super) async fn session(
-    target: &Target,
+/// Creates a session that lives for `lifetime`.
+pub(super) async fn create(
+    agent: &DeployedAgent,
     platform: &Platform,
     lifetime: Duration,
-) -> Result<SandboxSession, Failure> {
-    let mark = unique();
+) -> Result<SandboxSession, CliError> {
+    let start_id = unique();
     let tail = Mutex::new(Vec::new());
     let create = platform
         .client()
-        .create_session(target.template())
+        .create_session(agent.template())
         .timeout(lifetime)
-        .metadata(MARK, &mark);
-    // Giving up on the creation ends its sandbox.
-    let failure = tokio::select! {
+        .metadata(START_KEY, &start_id);
+    // Dropping the creation deletes its sandbox.
+    let error = tokio::select! {
         made = create => match made {
             Ok(session) => return Ok(session),
-            Err(error) => platform.failure(what_failed(target, &error), &error),
+            Err(error) => platform.error(creation_message(agent, &error), &error),
         },
-        failure = watch(target, platform, &mark, &tail) => failure,
+        error = watch(agent, platform, &start_id, &tail) => error,
     };
     let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if failure.fault != Fault::Agent || tail.is_empty() {
-        return Err(failure);
+    if error.kind != ExitKind::Agent || tail.is_empty() {
+        return Err(error);
     }
-    let mut failure = failure.reason("its last lines:");
-    failure
-        .why
+    let mut error = error.cause("last lines of its output:");
+    error
+        .causes
         .extend(tail.into_iter().map(|line| format!("  {line}")));
-    Err(match failure.next {
-        Some(_) => failure,
-        None => failure
-            .next("`ppio-sandbox-cli agent dev` runs it here, where all that it says is shown"),
+    Err(match error.help {
+        Some(_) => error,
+        None => error.help("run it with `ppio-sandbox-cli agent dev` to see all of its output"),
     })
 }
 
-fn what_failed(target: &Target, error: &Error) -> String {
-    match (error, target) {
+fn creation_message(agent: &DeployedAgent, error: &Error) -> String {
+    match (error, agent) {
         (
             Error::SandboxCreation {
                 sandbox_id: Some(_),
                 ..
             },
-            Target::Project(project, _),
+            DeployedAgent::Project(project, _),
         ) => format!("{} did not start", project.name()),
         (
             Error::SandboxCreation {
                 sandbox_id: Some(_),
                 ..
             },
-            Target::Named(_),
+            DeployedAgent::Template(_),
         ) => "the agent did not start".to_owned(),
-        _ => format!("cannot open a session with {}", target.template()),
+        _ => format!("cannot open a session with {}", agent.template()),
     }
 }
 
-/// Keeps the last lines that a slow agent wrote, and fails when it has ended; pending for ever while it has not.
+/// Keeps the last output lines in `tail`. Returns an error when the agent has ended, otherwise never.
 async fn watch(
-    target: &Target,
+    agent: &DeployedAgent,
     platform: &Platform,
-    mark: &str,
+    start_id: &str,
     tail: &Mutex<Vec<String>>,
-) -> Failure {
-    sleep(PATIENCE).await;
-    let sandbox = found(platform, mark).await;
-    // An agent that the client starts is watched by the client. Elsewhere than on this machine, what a template
-    // started may not be among the processes that a sandbox tells of.
-    let ends_with_its_processes = platform.is_local() && runs_by_itself(target, platform).await;
+) -> CliError {
+    sleep(WATCH_DELAY).await;
+    let sandbox = wait_for_sandbox(platform, start_id).await;
+    // The client watches the agents that it starts. Other platforms may not list the process that a
+    // template starts.
+    let ends_with_its_processes = platform.is_local() && starts_with_sandbox(agent, platform).await;
     let envd = platform
         .client()
         .envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
     let mut idle = 0;
-    while idle < IDLE_LOOKS {
-        // Asked before the log: what an ended agent wrote is complete.
+    while idle < IDLE_CHECKS {
+        // Before the log, so that the log of an ended agent is complete.
         match envd.list_processes().await {
             Ok(processes) if processes.is_empty() && ends_with_its_processes => idle += 1,
             Ok(_) | Err(_) => idle = 0,
@@ -103,24 +103,26 @@ async fn watch(
         if let Ok(lines) = last_lines(platform, &sandbox.sandbox_id).await {
             *tail.lock().unwrap_or_else(PoisonError::into_inner) = lines;
         }
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
-    let what = match target {
-        Target::Named(_) => "the agent ended while it was starting".to_owned(),
-        Target::Project(project, _) => format!("{} ended while it was starting", project.name()),
+    let message = match agent {
+        DeployedAgent::Template(_) => "the agent ended while it was starting".to_owned(),
+        DeployedAgent::Project(project, _) => {
+            format!("{} ended while it was starting", project.name())
+        }
     };
-    Failure::new(Fault::Agent, what)
+    CliError::new(ExitKind::Agent, message)
 }
 
-/// The sandbox with that mark, as soon as the platform tells of it.
-async fn found(platform: &Platform, mark: &str) -> SandboxInfo {
+/// Waits until the platform lists the sandbox.
+async fn wait_for_sandbox(platform: &Platform, start_id: &str) -> SandboxInfo {
     let filter = SandboxFilter {
-        metadata: [(MARK.to_owned(), mark.to_owned())].into(),
+        metadata: [(START_KEY.to_owned(), start_id.to_owned())].into(),
         ..SandboxFilter::default()
     };
     let control_plane = platform.client().platform();
     loop {
-        // Whatever goes wrong here goes wrong for the creation too, which reports it.
+        // The creation reports errors of the platform.
         if let Some(info) = control_plane
             .list_sandboxes(&filter)
             .await
@@ -130,12 +132,12 @@ async fn found(platform: &Platform, mark: &str) -> SandboxInfo {
         {
             return info;
         }
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn runs_by_itself(target: &Target, platform: &Platform) -> bool {
-    let template = platform.client().get_template(target.template()).await;
+async fn starts_with_sandbox(agent: &DeployedAgent, platform: &Platform) -> bool {
+    let template = platform.client().get_template(agent.template()).await;
     let Ok(Ok(config)) = template.map(|template| template.agent_config()) else {
         return false;
     };
@@ -145,7 +147,7 @@ async fn runs_by_itself(target: &Target, platform: &Platform) -> bool {
 
 async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>, Error> {
     let query = LogQuery {
-        limit: Some(TAIL),
+        limit: Some(TAIL_LINES),
         backward: true,
         ..LogQuery::default()
     };
@@ -155,7 +157,7 @@ async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>
     Ok(entries.into_iter().map(|entry| entry.message).collect())
 }
 
-/// An id that nothing else has.
+/// A random id.
 fn unique() -> String {
     format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }

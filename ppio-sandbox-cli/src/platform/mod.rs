@@ -1,68 +1,72 @@
-//! Which platform a command talks to, and what its errors mean for the person at the keyboard.
+//! The platform that a command uses: PPIO's cloud, another one, or the one on this machine.
 
 pub(crate) mod deployed_agent;
 pub(crate) mod local;
+mod print_error;
 
 use std::time::Duration;
 
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind};
 use ppio_sandbox_local::RunningPlatform;
 
+pub(crate) use self::print_error::PrintError;
+
 use crate::arguments::PlatformArguments;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// The key of PPIO's cloud, which is used by default where it is set.
-const KEY: &str = "PPIO_API_KEY";
-/// The key of an E2B platform, which is used where `--remote` says so and [`KEY`] is not set.
+/// The variable with the API key of PPIO's cloud. Where it is set, the cloud is the default.
+const PPIO_KEY: &str = "PPIO_API_KEY";
+/// The variable with the API key of an E2B platform, used with `--remote` if [`PPIO_KEY`] is not set.
 const E2B_KEY: &str = "E2B_API_KEY";
-/// How long one call of the control plane may take.
-const CALL: Duration = Duration::from_secs(60);
+/// How long one request to the control plane may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A platform to talk to.
+/// A platform with its client.
 #[derive(Debug)]
 pub(crate) struct Platform {
     client: AgentRuntimeClient,
-    place: Place,
-    /// Nobody named it: it is what is used without a key.
+    kind: PlatformKind,
+    /// It was chosen because no API key is set.
     by_default: bool,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// Found by its home.
+enum PlatformKind {
+    /// Found in the local platform's home folder.
     Local(RunningPlatform),
-    /// Whatever the environment names.
+    /// Configured by environment variables.
     Remote {
         address: Option<String>,
+        /// The variable with the API key.
         key: &'static str,
     },
 }
 
 impl Platform {
-    /// The platform that the flags name; without a flag PPIO's where the environment holds a key of it, else the
-    /// local one. A key of another vendor does not make commands leave this machine.
-    pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, Failure> {
-        if !Self::is_meant_to_be_local(arguments) {
+    /// The platform of `--local` or `--remote`. Without a flag PPIO's if its API key is set, otherwise
+    /// the local one; an API key of another vendor is used only with `--remote`.
+    pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, CliError> {
+        if !Self::selects_local(arguments) {
             return Self::remote();
         }
-        let platform = Self::at(local::needed()?)?;
+        let platform = Self::at(local::require_running()?)?;
         Ok(Self {
             by_default: !arguments.local,
             ..platform
         })
     }
 
-    /// Whether the flags and the environment mean the platform on this machine.
-    pub(crate) fn is_meant_to_be_local(arguments: &PlatformArguments) -> bool {
-        arguments.local || !(arguments.remote || key().is_some())
+    /// Whether the flags and the environment select the local platform.
+    pub(crate) fn selects_local(arguments: &PlatformArguments) -> bool {
+        arguments.local || !(arguments.remote || default_key().is_some())
     }
 
-    /// The one on this machine; where none runs, it is started.
+    /// The local platform, which is started if it is not running.
     pub(crate) async fn started(
         arguments: &PlatformArguments,
         terminal: &Terminal,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let platform = Self::at(local::running_or_started(terminal).await?)?;
         Ok(Self {
             by_default: !arguments.local,
@@ -70,8 +74,8 @@ impl Platform {
         })
     }
 
-    /// This one on this machine.
-    pub(crate) fn at(running: RunningPlatform) -> Result<Self, Failure> {
+    /// A local platform that is running.
+    pub(crate) fn at(running: RunningPlatform) -> Result<Self, CliError> {
         let variables = running.environment();
         let variable = |name: &str| variables.get(name).cloned();
         let config = ClientConfig {
@@ -80,43 +84,43 @@ impl Platform {
             sandbox_url: variable("PPIO_SANDBOX_URL"),
             debug: Some(false),
             send_api_key_to_agents: Some(false),
-            timeout: CALL,
+            timeout: CALL_TIMEOUT,
             ..ClientConfig::default()
         };
         let client = AgentRuntimeClient::builder()
             .config(config)
             .api_key(running.api_key())
-            // Else the environment's would go out.
+            // Otherwise the client reads one from the environment.
             .access_token(running.api_key())
             .build()
             .map_err(|error| unusable(&error))?;
         Ok(Self {
             client,
-            place: Place::Local(running),
+            kind: PlatformKind::Local(running),
             by_default: false,
         })
     }
 
-    fn remote() -> Result<Self, Failure> {
+    fn remote() -> Result<Self, CliError> {
         let Some(key) = remote_key(value_of) else {
-            return Err(Failure::new(
-                Fault::Usage,
-                "no API key: PPIO_API_KEY is not set",
-            )
-            .next("set PPIO_API_KEY to your key, or use the platform on this machine with `--local`"));
+            return Err(
+                CliError::new(ExitKind::Usage, "PPIO_API_KEY is not set").help(
+                    "set it to your API key, or use the platform on this machine with `--local`",
+                ),
+            );
         };
         let config = ClientConfig {
-            timeout: CALL,
+            timeout: CALL_TIMEOUT,
             ..ClientConfig::default()
         };
         let client = AgentRuntimeClient::builder()
             .config(config)
             .build()
             .map_err(|error| unusable(&error))?;
-        let address = address_beside(key, value_of);
+        let address = address_for(key, value_of);
         Ok(Self {
             client,
-            place: Place::Remote { address, key },
+            kind: PlatformKind::Remote { address, key },
             by_default: false,
         })
     }
@@ -125,53 +129,53 @@ impl Platform {
         &self.client
     }
 
-    /// Whether it was found on this machine by its home.
+    /// Whether it is the platform on this machine.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self.place, Place::Local(_))
+        matches!(self.kind, PlatformKind::Local(_))
     }
 
-    /// Whether a local platform has ended meanwhile, and everything on it.
+    /// Whether it is a local platform that has ended, and its sandboxes with it.
     pub(crate) fn has_ended(&self) -> bool {
-        match &self.place {
-            Place::Local(running) => !running.is_running(),
-            Place::Remote { .. } => false,
+        match &self.kind {
+            PlatformKind::Local(running) => !running.is_running(),
+            PlatformKind::Remote { .. } => false,
         }
     }
 
-    /// What to call it in a sentence.
+    /// Its name in a sentence.
     pub(crate) fn name(&self) -> String {
-        match &self.place {
-            Place::Local(running) => format!("the local platform at {}", running.url()),
-            Place::Remote {
+        match &self.kind {
+            PlatformKind::Local(running) => format!("the local platform at {}", running.url()),
+            PlatformKind::Remote {
                 address: Some(address),
                 ..
             } => format!("the platform at {address}"),
-            Place::Remote { key: E2B_KEY, .. } => "the E2B cloud".to_owned(),
-            Place::Remote { .. } => "the PPIO cloud".to_owned(),
+            PlatformKind::Remote { key: E2B_KEY, .. } => "the E2B cloud".to_owned(),
+            PlatformKind::Remote { .. } => "the PPIO cloud".to_owned(),
         }
     }
 
-    /// What to call it where its address is of no interest.
+    /// Its name without its address.
     pub(crate) fn short_name(&self) -> String {
-        match &self.place {
-            Place::Local(_) => "the local platform".to_owned(),
-            Place::Remote { .. } => self.name(),
+        match &self.kind {
+            PlatformKind::Local(_) => "the local platform".to_owned(),
+            PlatformKind::Remote { .. } => self.name(),
         }
     }
 
-    /// Why it is this one where nobody named it, as the end of a sentence.
+    /// The end of a sentence: why it was chosen, if that was by default.
     pub(crate) fn why(&self) -> &'static str {
         if self.by_default {
-            ", as no PPIO_API_KEY is set"
+            ", because PPIO_API_KEY is not set"
         } else {
             ""
         }
     }
 
-    /// What failed, as the client's error tells it: whose fault, why, and what to do.
-    pub(crate) fn failure(&self, what: impl Into<String>, error: &Error) -> Failure {
-        let mut failure = Failure::new(fault_of(error), what).because(error);
-        failure.code = error.code();
+    /// Converts an error of the client: its kind, causes, fields and help.
+    pub(crate) fn error(&self, message: impl Into<String>, error: &Error) -> CliError {
+        let mut converted = CliError::new(exit_kind_of(error), message).caused_by(error);
+        converted.code = error.code();
         if let Error::Invocation {
             error_type,
             request_id,
@@ -179,48 +183,48 @@ impl Platform {
         } = error
         {
             if let Some(error_type) = error_type {
-                failure = failure.fact("error_type", error_type);
+                converted = converted.field("error_type", error_type);
             }
             if let Some(id) = request_id {
-                failure = failure.fact("request_id", id);
+                converted = converted.field("request_id", id);
             }
         }
-        match self.remedy(error) {
-            Some(remedy) => failure.next(remedy),
-            None => failure,
+        match self.help_for(error) {
+            Some(help) => converted.help(help),
+            None => converted,
         }
     }
 
-    fn remedy(&self, error: &Error) -> Option<String> {
+    fn help_for(&self, error: &Error) -> Option<String> {
         match error {
-            Error::Authentication { .. } => Some(match &self.place {
-                Place::Local(running) => format!(
-                    "the key in {} is not the one that it was started with; restart it with `ppio-sandbox-cli local down` and `local up`",
+            Error::Authentication { .. } => Some(match &self.kind {
+                PlatformKind::Local(running) => format!(
+                    "the key file in {} was changed after the start; restart the platform with `ppio-sandbox-cli local down` and `local up`",
                     running.home().display()
                 ),
-                Place::Remote { key, .. } => format!(
-                    "check {key}: it must be a key of {}; `--local` uses the platform on this machine",
+                PlatformKind::Remote { key, .. } => format!(
+                    "set {key} to an API key of {}, or use the platform on this machine with `--local`",
                     self.name()
                 ),
             }),
             Error::TemplateNotFound { .. } => Some(format!(
-                "this was {}{}: `ppio-sandbox-cli agent list` shows its agents; deploy with `agent deploy`, or name the other platform with `{}`",
+                "{} was used{}: list its agents with `ppio-sandbox-cli agent list`, deploy with `agent deploy`, or choose another platform with `{}`",
                 self.short_name(),
                 self.why(),
                 if self.is_local() { "--remote" } else { "--local" }
             )),
             Error::SessionNotFound { .. } => Some(
-                "`ppio-sandbox-cli agent status` shows the open sessions; `agent invoke --keep` opens one".to_owned(),
+                "list the open sessions with `ppio-sandbox-cli agent status`, or open one with `agent invoke --keep`".to_owned(),
             ),
             Error::Network { source, .. } if source.kind() == NetworkErrorKind::Connect => {
-                Some(match &self.place {
-                    Place::Local(_) => {
-                        "`ppio-sandbox-cli local status` tells whether it runs".to_owned()
+                Some(match &self.kind {
+                    PlatformKind::Local(_) => {
+                        "check it with `ppio-sandbox-cli local status`".to_owned()
                     }
-                    Place::Remote { key: E2B_KEY, .. } => {
+                    PlatformKind::Remote { key: E2B_KEY, .. } => {
                         "check the network, E2B_API_URL and E2B_DOMAIN".to_owned()
                     }
-                    Place::Remote { .. } => {
+                    PlatformKind::Remote { .. } => {
                         "check the network, PPIO_API_URL and PPIO_DOMAIN".to_owned()
                     }
                 })
@@ -233,29 +237,32 @@ impl Platform {
                 "close sessions with `ppio-sandbox-cli agent stop`, or ask for a larger quota".to_owned(),
             ),
             Error::SandboxCreation { source, .. } | Error::SandboxOperation { source, .. } => {
-                self.remedy(source)
+                self.help_for(source)
             }
             _ => None,
         }
     }
 }
 
-fn unusable(error: &Error) -> Failure {
-    Failure::new(Fault::Usage, "the settings of the platform cannot be used")
-        .because(error)
-        .next("correct the variable, or unset it")
+fn unusable(error: &Error) -> CliError {
+    CliError::new(
+        ExitKind::Usage,
+        "the settings of the platform are not valid",
+    )
+    .caused_by(error)
+    .help("correct the variable, or unset it")
 }
 
-fn fault_of(error: &Error) -> Fault {
+fn exit_kind_of(error: &Error) -> ExitKind {
     match error {
-        Error::Validation { .. } => Fault::Usage,
-        // Of a platform's own answers the limit is fixed.
+        Error::Validation { .. } => ExitKind::Usage,
+        // A limit without a setting is that of the platform's own answers.
         Error::Invocation { .. }
         | Error::StreamIdle { .. }
         | Error::ResponseTooLarge {
             setting: Some(_), ..
-        } => Fault::Agent,
-        // A sandbox that came about and was of no use: its agent did not start.
+        } => ExitKind::Agent,
+        // The sandbox was created, but its agent did not start.
         Error::SandboxCreation {
             sandbox_id: Some(_),
             source,
@@ -265,12 +272,12 @@ fn fault_of(error: &Error) -> Fault {
             Error::Runtime { .. } | Error::Timeout { .. } | Error::Invocation { .. }
         ) =>
         {
-            Fault::Agent
+            ExitKind::Agent
         }
         Error::SandboxCreation { source, .. } | Error::SandboxOperation { source, .. } => {
-            fault_of(source)
+            exit_kind_of(source)
         }
-        _ => Fault::Platform,
+        _ => ExitKind::Platform,
     }
 }
 
@@ -281,20 +288,20 @@ fn value_of(name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// The variable that makes commands use the cloud by default, if it is set.
-pub(crate) fn key() -> Option<&'static str> {
-    value_of(KEY).map(|_| KEY)
+/// The variable that makes the cloud the default, if it is set.
+pub(crate) fn default_key() -> Option<&'static str> {
+    value_of(PPIO_KEY).map(|_| PPIO_KEY)
 }
 
-/// The variable whose key is used with `--remote`, as the client reads them.
+/// The variable whose API key is used with `--remote`, in the client's order.
 fn remote_key(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
-    [KEY, E2B_KEY]
+    [PPIO_KEY, E2B_KEY]
         .into_iter()
         .find(|name| lookup(name).is_some())
 }
 
-/// The address of the same vendor as the key.
-fn address_beside(key: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
+/// The address variable of the same vendor as the API key.
+fn address_for(key: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
     let vendor = key.trim_end_matches("API_KEY");
     ["API_URL", "DOMAIN"]
         .into_iter()
@@ -306,14 +313,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_used_with_the_address_of_its_vendor() {
+    fn an_api_key_is_used_with_the_address_of_its_vendor() {
         let chosen = |variables: &[(&str, &str)]| {
             let lookup = |name: &str| {
                 let found = variables.iter().find(|(key, _)| *key == name)?;
                 Some(found.1.to_owned())
             };
             let key = remote_key(lookup)?;
-            Some((key, address_beside(key, lookup)))
+            Some((key, address_for(key, lookup)))
         };
         assert_eq!(chosen(&[("E2B_DOMAIN", "e2b.example")]), None);
         let e2b = [
@@ -326,7 +333,7 @@ mod tests {
             ("E2B_DOMAIN", "e2b.example"),
             ("PPIO_API_KEY", "ppio"),
         ];
-        assert_eq!(chosen(&both), Some((KEY, None)));
+        assert_eq!(chosen(&both), Some((PPIO_KEY, None)));
         let beside = Some("e2b.example".to_owned());
         assert_eq!(chosen(&both[..2]), Some((E2B_KEY, beside)));
     }

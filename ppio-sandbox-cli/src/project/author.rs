@@ -1,23 +1,23 @@
-//! Who writes the agent.
+//! The author's e-mail address.
 
 use std::process::Stdio;
 
 use ppio_agent_protocol::AuthorEmail;
 use tokio::process::Command;
 
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
 
-/// Git's `user.email`; where there is none, the person is asked.
-pub(crate) async fn find(terminal: &Terminal) -> Result<AuthorEmail, Failure> {
-    if let Some(author) = of_git().await {
+/// Git's `user.email`, or the answer to a question.
+pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliError> {
+    if let Some(author) = from_git().await {
         return Ok(author);
     }
-    if !terminal.can_ask() {
-        return Err(Failure::new(Fault::Usage, "the author is not known")
-            .reason("git has no `user.email` that is an e-mail address")
-            .next("add `--author you@example.com`"));
+    if !terminal.is_interactive() {
+        return Err(CliError::new(ExitKind::Usage, "no author is given")
+            .cause("git's `user.email` is not set to an e-mail address")
+            .help("add `--author you@example.com`"));
     }
     let answer = ask("Author's e-mail address", None, true, |text| {
         text.parse::<AuthorEmail>()
@@ -25,13 +25,13 @@ pub(crate) async fn find(terminal: &Terminal) -> Result<AuthorEmail, Failure> {
             .map_err(|error| error.to_string())
     });
     let answer = answer.await?;
-    answer
-        .parse()
-        .map_err(|error| Failure::new(Fault::Usage, "that is no author").because(&error))
+    answer.parse().map_err(|error| {
+        CliError::new(ExitKind::Usage, "the author is not valid").caused_by(&error)
+    })
 }
 
-/// What git knows; nothing where there is no git.
-pub(crate) async fn of_git() -> Option<AuthorEmail> {
+/// Git's `user.email`; `None` without git.
+pub(crate) async fn from_git() -> Option<AuthorEmail> {
     let output = Command::new("git")
         .args(["config", "user.email"])
         .stdin(Stdio::null())

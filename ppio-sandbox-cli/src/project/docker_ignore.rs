@@ -1,4 +1,4 @@
-//! `.dockerignore`: what of a project stays at home, read as Docker reads it.
+//! `.dockerignore`, with Docker's semantics.
 
 use std::path::Path;
 
@@ -13,10 +13,11 @@ pub(crate) struct DockerIgnore {
 #[derive(Debug)]
 struct Pattern {
     matcher: GlobMatcher,
+    /// A line that starts with `!`.
     keeps: bool,
 }
 
-/// A line that is no pattern.
+/// A line that is not a valid pattern.
 #[derive(Debug, thiserror::Error)]
 #[error(".dockerignore:{line}: {source}")]
 pub(crate) struct PatternError {
@@ -36,7 +37,7 @@ impl DockerIgnore {
         let mut patterns = Vec::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
-            // A comment only at the very start, as Docker has it.
+            // As in Docker, `#` starts a comment only in the first column.
             let line = if line.starts_with('#') {
                 ""
             } else {
@@ -46,7 +47,7 @@ impl DockerIgnore {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line),
             };
-            // Patterns start at the project: a leading slash, `./` and a last slash say nothing more.
+            // Patterns are relative to the project: leading `./` and `/` and a trailing `/` have no effect.
             let glob = glob.trim_start_matches("./").trim_matches('/');
             if glob.is_empty() || glob == "." {
                 continue;
@@ -63,7 +64,8 @@ impl DockerIgnore {
         Ok(Self { patterns })
     }
 
-    /// Whether a path, relative to the project, stays at home. A pattern that matches a folder is about all in it.
+    /// Whether a path relative to the project is left out. A pattern that matches a folder includes
+    /// its contents.
     pub(crate) fn leaves_out(&self, path: &Path) -> bool {
         let deciding = self.patterns.iter().rev().find(|pattern| {
             path.ancestors()
@@ -73,7 +75,7 @@ impl DockerIgnore {
         deciding.is_some_and(|pattern| !pattern.keeps)
     }
 
-    /// Whether a pattern matches the path or a folder above it, for patterns of another purpose.
+    /// [`leaves_out`](Self::leaves_out), for patterns that select files.
     pub(crate) fn matches(&self, path: &Path) -> bool {
         self.leaves_out(path)
     }
@@ -82,7 +84,7 @@ impl DockerIgnore {
         self.patterns.is_empty()
     }
 
-    /// Whether something inside a folder that is left out could be kept all the same.
+    /// Whether files inside a folder that is left out may be kept.
     pub(crate) fn has_exceptions(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.keeps)
     }
@@ -92,9 +94,9 @@ impl DockerIgnore {
 mod tests {
     use super::*;
 
-    /// Cases from Docker's documentation of the file, and the ones that other ignore files answer differently.
+    /// Cases from Docker's documentation, and those in which it differs from `.gitignore`.
     #[test]
-    fn the_last_pattern_that_matches_decides() {
+    fn the_last_matching_pattern_decides() {
         for (text, out, kept) in [
             (
                 "*/temp*",

@@ -1,14 +1,15 @@
-//! The files that hold secrets by their names. `agent deploy` leaves them out, and so do the
-//! `.dockerignore` files that `agent init` writes; both read the lists of this file.
+//! The names of files that hold secrets.
+//!
+//! `agent deploy` leaves them out, and `agent init` writes them into `.dockerignore`.
 
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// Names of files and folders, at any depth and in any case. A name with a slash is the end of a
-/// path. A folder stands for everything in it.
+/// path; a folder includes its contents.
 pub(crate) const NAMES: &[&str] = &[
-    // Settings and tokens of programs.
+    // Settings and tokens.
     ".env",
     ".env.*",
     "*.env",
@@ -28,7 +29,7 @@ pub(crate) const NAMES: &[&str] = &[
     ".gem/credentials",
     ".terraformrc",
     ".vault-token",
-    // Folders of keys and accounts.
+    // Folders with keys and credentials.
     ".ssh",
     ".aws",
     ".gnupg",
@@ -37,7 +38,7 @@ pub(crate) const NAMES: &[&str] = &[
     ".oci",
     ".config/gcloud",
     ".config/gh",
-    // Private keys and what keeps them.
+    // Private keys and key stores.
     "id_rsa",
     "id_dsa",
     "id_ecdsa",
@@ -53,7 +54,7 @@ pub(crate) const NAMES: &[&str] = &[
     "*.keystore",
     "*.jks",
     "*.kdbx",
-    // Accounts of cloud platforms.
+    // Credentials of cloud platforms.
     "credentials.json",
     "application_default_credentials.json",
     "client_secret*.json",
@@ -65,7 +66,7 @@ pub(crate) const NAMES: &[&str] = &[
     "secrets.yml",
 ];
 
-/// Names that a pattern above matches and that hold no secret: examples for other developers.
+/// Names that [`NAMES`] matches but that hold examples instead of secrets.
 pub(crate) const EXAMPLES: &[&str] = &[
     ".env.example",
     ".env.sample",
@@ -76,14 +77,14 @@ pub(crate) const EXAMPLES: &[&str] = &[
     "template.env",
 ];
 
-/// The names above, ready to be compared with.
+/// The compiled patterns of [`NAMES`] without [`EXAMPLES`].
 #[derive(Debug)]
-pub(crate) struct Secrets {
+pub(crate) struct SecretNames {
     names: GlobSet,
     examples: GlobSet,
 }
 
-impl Secrets {
+impl SecretNames {
     pub(crate) fn new() -> Result<Self, globset::Error> {
         Ok(Self {
             names: compiled(NAMES)?,
@@ -91,15 +92,14 @@ impl Secrets {
         })
     }
 
-    /// Whether a path, relative to the project, or one of its folders is a secret by its name.
-    pub(crate) fn hold(&self, path: &Path) -> bool {
-        self.names_part_of(path).is_some()
+    /// Whether a path relative to the project, or one of its folders, has the name of a secret.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.secret_part_of(path).is_some()
     }
 
-    /// The path itself, or the folder above it, that is a secret by its name.
-    pub(crate) fn names_part_of<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+    /// The path itself or its outermost folder that has the name of a secret.
+    pub(crate) fn secret_part_of<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         let parts = path.ancestors().filter(|part| !part.as_os_str().is_empty());
-        // The outermost: it is the folder that is left out.
         let mut found = None;
         for part in parts {
             if self.names.is_match(part) && !self.examples.is_match(part) {
@@ -122,8 +122,8 @@ fn compiled(names: &[&str]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// The names as lines of a `.dockerignore`, whose patterns start at the folder of the file. Without
-/// the examples: an image needs none, and `!` lines let every tool look into each ignored folder.
+/// [`NAMES`] as lines of `.dockerignore`, whose patterns are relative to the folder of the file.
+/// Without [`EXAMPLES`]: an image needs none, and with `!` lines Docker walks each ignored folder.
 pub(crate) fn docker_ignore_lines() -> String {
     let lines = NAMES.iter().flat_map(|name| ["**/", name, "\n"]);
     lines.collect()
@@ -179,27 +179,27 @@ mod tests {
     ];
 
     #[test]
-    fn secrets_are_known_by_name_in_any_case_and_at_any_depth() {
-        let secrets = Secrets::new().unwrap();
+    fn secrets_match_by_name_in_any_case_and_at_any_depth() {
+        let secrets = SecretNames::new().unwrap();
         for path in SECRET {
-            assert!(secrets.hold(Path::new(path)), "{path}");
+            assert!(secrets.contains(Path::new(path)), "{path}");
         }
         for path in PLAIN {
-            assert!(!secrets.hold(Path::new(path)), "{path}");
+            assert!(!secrets.contains(Path::new(path)), "{path}");
         }
         let inside = Path::new("home/.ssh/keys/id_rsa");
         assert_eq!(
-            secrets.names_part_of(inside),
+            secrets.secret_part_of(inside),
             Some(Path::new("home/.ssh")),
             "the folder is what is left out"
         );
     }
 
     #[test]
-    fn the_lines_for_docker_name_the_same() {
+    fn docker_ignore_lines_match_the_same_names() {
         let ignore = DockerIgnore::parse(&docker_ignore_lines()).unwrap();
         for path in SECRET {
-            // Docker compares case.
+            // Docker's patterns are case sensitive.
             let path = path.to_lowercase();
             assert!(ignore.leaves_out(Path::new(&path)), "{path}");
         }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_of_the_repository_is_built_without_them() {
+    fn the_dockerignore_of_this_repository_lists_them() {
         let file = include_str!("../../../deploy/Dockerfile.dockerignore");
         assert!(file.contains(&docker_ignore_lines()), "{file}");
     }

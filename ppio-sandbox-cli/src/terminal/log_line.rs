@@ -1,13 +1,13 @@
-//! A line of an agent's log, for people: agents write JSON where nobody looks on.
+//! Formats the JSON lines of an agent's log for people.
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
 use crate::terminal::styled::Styled;
 
-const ASIDE: Style = Style::new().dimmed();
-/// Fields with a place of their own in the line.
-const PLACED: [&str; 6] = [
+const DIMMED: Style = Style::new().dimmed();
+/// The fields that are not printed as `name=value`.
+const OWN_COLUMNS: [&str; 6] = [
     "timestamp",
     "level",
     "message",
@@ -16,43 +16,43 @@ const PLACED: [&str; 6] = [
     "session_id",
 ];
 
-/// The line as a person reads it, or `None` if it is no line of the runtime's log.
-pub(crate) fn readable(line: &str) -> Option<Styled> {
+/// Formats a line; `None` if it is not a log line of the runtime.
+pub(crate) fn formatted(line: &str) -> Option<Styled> {
     let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let time = time_of_day(text("timestamp")?);
     let level = text("level")?;
     let style = style_of(level);
-    let mut readable = Styled::new();
-    readable.push_styled(ASIDE, &time);
-    readable.push(" ");
-    readable.push_styled(style, &format!("{level:>5}"));
-    // The runtime speaks of the agent anyway; the author's modules are worth naming.
+    let mut formatted = Styled::new();
+    formatted.push_styled(DIMMED, &time);
+    formatted.push(" ");
+    formatted.push_styled(style, &format!("{level:>5}"));
+    // The runtime's own modules mean nothing to an author.
     if let Some(target) = text("target").filter(|target| !target.starts_with("ppio::")) {
-        readable.push(" ");
-        readable.push_styled(ASIDE, &format!("{target}:"));
+        formatted.push(" ");
+        formatted.push_styled(DIMMED, &format!("{target}:"));
     }
     if let Some(message) = text("message") {
-        readable.push(&format!(" {message}"));
+        formatted.push(&format!(" {message}"));
     }
     for (name, value) in &fields {
-        if PLACED.contains(&name.as_str()) {
+        if OWN_COLUMNS.contains(&name.as_str()) {
             continue;
         }
-        readable.push(" ");
-        readable.push_styled(ASIDE, &format!("{name}="));
+        formatted.push(" ");
+        formatted.push_styled(DIMMED, &format!("{name}="));
         match value {
-            Value::String(text) => readable.push(&format!("{text:?}")),
-            value => readable.push(&value.to_string()),
+            Value::String(text) => formatted.push(&format!("{text:?}")),
+            value => formatted.push(&value.to_string()),
         }
     }
     for name in ["request_id", "session_id"] {
         if let Some(id) = text(name) {
-            readable.push(" ");
-            readable.push_styled(ASIDE, &format!("{name}={id}"));
+            formatted.push(" ");
+            formatted.push_styled(DIMMED, &format!("{name}={id}"));
         }
     }
-    Some(readable)
+    Some(formatted)
 }
 
 /// `20:19:24.905Z` of `2026-11-24T20:19:24.905505Z`.
@@ -79,7 +79,7 @@ fn style_of(level: &str) -> Style {
         "ERROR" => AnsiColor::Red.on_default().bold(),
         "WARN" => AnsiColor::Yellow.on_default(),
         "INFO" => AnsiColor::Green.on_default(),
-        _ => ASIDE,
+        _ => DIMMED,
     }
 }
 
@@ -88,11 +88,11 @@ mod tests {
     use super::*;
 
     fn plain(line: &str) -> Option<String> {
-        readable(line).map(|line| line.plain())
+        formatted(line).map(|line| line.plain())
     }
 
     #[test]
-    fn the_runtimes_lines_become_readable_and_others_stay() {
+    fn only_the_runtimes_lines_are_formatted() {
         let line = r#"{"timestamp":"2026-11-24T20:19:24.905505Z","level":"ERROR","message":"invocation failed","error":"no \"key\"","status":500,"target":"ppio::invocation","request_id":"r-1","session_id":"s-1"}"#;
         assert_eq!(
             plain(line).unwrap(),

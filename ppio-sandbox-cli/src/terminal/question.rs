@@ -1,4 +1,4 @@
-//! Questions to the person at the terminal.
+//! Questions at the terminal.
 
 use std::io::{self, Write as _};
 
@@ -6,20 +6,20 @@ use dialoguer::Input;
 use dialoguer::theme::ColorfulTheme;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::styled::escaped;
 
-/// Asks until the answer passes the check. The start value is what Enter alone answers; without one, and where an answer
-/// is not required, that answers nothing.
+/// Asks until the answer passes the check. Enter alone answers `default`; without one it is an empty
+/// answer, if none is required.
 pub(crate) async fn ask(
     question: impl Into<String>,
-    start: Option<String>,
+    default: Option<String>,
     required: bool,
     check: fn(&str) -> Result<(), String>,
-) -> Result<String, Failure> {
+) -> Result<String, CliError> {
     let question = escaped(&question.into()).into_owned();
-    let unanswered = Unanswered::start();
-    // The terminal is read on a thread of its own, so that Ctrl-C is seen meanwhile.
+    let guard = TerminalModeGuard::new();
+    // On another thread, so that signals are handled meanwhile.
     let answer = tokio::task::spawn_blocking(move || {
         let theme = ColorfulTheme::default();
         let mut input = Input::<String>::with_theme(&theme)
@@ -29,44 +29,44 @@ pub(crate) async fn ask(
                 "" if !required => Ok(()),
                 answer => check(answer),
             });
-        if let Some(start) = start {
-            input = input.default(start);
+        if let Some(default) = default {
+            input = input.default(default);
         }
         input.interact_text()
     });
     let answer = answer
         .await
-        .map_err(|error| Failure::system("cannot ask", error))?
+        .map_err(|error| CliError::system("cannot read the answer", error))?
         .map_err(|dialoguer::Error::IO(error)| match error.kind() {
-            // Ctrl-C is a key where keys are read one by one. It comes as a signal too, which may be seen later.
-            io::ErrorKind::Interrupted => Failure::new(Fault::Interrupted, "interrupted"),
-            _ => Failure::system("cannot read the answer", error),
+            // Ctrl-C in raw mode. The signal arrives as well, maybe later.
+            io::ErrorKind::Interrupted => CliError::new(ExitKind::Interrupted, "interrupted"),
+            _ => CliError::system("cannot read the answer", error),
         })?;
-    unanswered.end();
+    guard.disarm();
     Ok(answer.trim().to_owned())
 }
 
-/// A question that may be given up, which must leave the terminal as it was: keys are read one by one, without echo.
-struct Unanswered {
+/// Restores the mode of the terminal if a question is cancelled: dialoguer sets it to raw.
+struct TerminalModeGuard {
     mode: Option<Termios>,
 }
 
-impl Unanswered {
-    fn start() -> Self {
+impl TerminalModeGuard {
+    fn new() -> Self {
         let mode = tcgetattr(io::stdin()).ok();
         Self { mode }
     }
 
-    fn end(mut self) {
+    fn disarm(mut self) {
         self.mode = None;
     }
 }
 
-impl Drop for Unanswered {
+impl Drop for TerminalModeGuard {
     fn drop(&mut self) {
         if let Some(mode) = &self.mode {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, mode);
-            // The question's line ends here.
+            // Ends the line of the question.
             let _ = writeln!(io::stderr());
         }
     }

@@ -1,5 +1,7 @@
-//! Text for a terminal. What comes from elsewhere (logs, answers, errors and names of a platform)
-//! is escaped as it is put in, so that every control sequence in it is a style of this program.
+//! Text for a terminal.
+//!
+//! Text from elsewhere (logs, answers, errors and names of a platform) is escaped when it is added,
+//! so every control sequence that remains is a style of this program.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -33,7 +35,7 @@ impl Styled {
         self.0.is_empty()
     }
 
-    /// The text alone.
+    /// The text without styles.
     pub(crate) fn plain(&self) -> String {
         anstream::adapter::strip_str(&self.0).to_string()
     }
@@ -63,11 +65,10 @@ impl fmt::Display for Styled {
     }
 }
 
-/// The text with what acts on a terminal written out: `\x1b` for the escape character, as the
-/// runtime's log has it, `\u{9b}` for other control characters, `\u{202e}` for those that change
-/// the direction of text. Tabs and line ends stay.
+/// Escapes control characters, and characters that change the direction of text: `\x1b`, `\u{9b}`,
+/// `\u{202e}`. Tabs and line ends are kept.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(acts_on_terminals) {
+    if !text.chars().any(is_control) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
@@ -76,7 +77,7 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
         match c {
             '\r' if chars.peek() == Some(&'\n') => out.push(c),
             '\r' => out.push_str("\\r"),
-            c if !acts_on_terminals(c) => out.push(c),
+            c if !is_control(c) => out.push(c),
             c if c.is_ascii() => {
                 let _ = write!(out, "\\x{:02x}", u32::from(c));
             }
@@ -88,15 +89,15 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// JSON with the same characters as `\u009b`. A program reads the same text from it.
+/// Escapes the same characters in JSON, as `\u009b`, which changes no value.
 pub(crate) fn escaped_json(json: String) -> String {
-    if !json.contains(acts_on_terminals) {
+    if !json.contains(is_control) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 8);
     for c in json.chars() {
-        // All of them are single UTF-16 units, and stand in strings only.
-        if acts_on_terminals(c) {
+        // All of them are single UTF-16 units, and occur only in strings.
+        if is_control(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
@@ -105,7 +106,8 @@ pub(crate) fn escaped_json(json: String) -> String {
     out
 }
 
-fn acts_on_terminals(c: char) -> bool {
+/// Whether a character is a control character for terminals or for the direction of text.
+fn is_control(c: char) -> bool {
     let is_layout = matches!(c, '\n' | '\t');
     let changes_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && !is_layout) || changes_direction
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_written_out() {
+    fn control_characters_are_escaped() {
         for (text, shown) in [
             (
                 "plain, ümläut 日本 🦀\n\ttab",
@@ -128,7 +130,7 @@ mod tests {
             ("a\rb\r\nc\r", "a\\rb\r\nc\\r"),
             ("\u{9b}31m\u{85}\u{7f}\0", "\\u{9b}31m\\u{85}\\x7f\\x00"),
             ("\u{202e}\u{2066}x", "\\u{202e}\\u{2066}x"),
-            // Right-to-left text has its direction of itself.
+            // Right-to-left text needs no control character.
             ("שלום\u{200f}", "שלום\u{200f}"),
         ] {
             assert_eq!(escaped(text), shown, "{text:?}");
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn json_reads_as_the_same_text() {
+    fn escaped_json_has_the_same_value() {
         let text = "\u{1b}\u{9b}\u{7f}\u{202e}\n\"日\"";
         let json = escaped_json(serde_json::to_string(text).unwrap());
         assert_eq!(json, r#""\u001b\u009b\u007f\u202e\n\"日\"""#);
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_styles_of_this_program_remain() {
+    fn only_styles_of_this_program_are_kept() {
         let red = AnsiColor::Red.on_default();
         let mut styled = Styled::from("\u{1b}[0m ");
         styled.push_styled(red, "a\u{1b}b");

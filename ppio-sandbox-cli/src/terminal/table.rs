@@ -1,8 +1,8 @@
-//! Rows under headings, as wide as they have to be; no headings over nothing.
+//! Tables in text output.
 
 use std::fmt;
 
-/// A table of `N` columns.
+/// A table of `N` columns. Without rows it is empty: no headings.
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
@@ -16,7 +16,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        // An empty cell would let what follows look as if it stood there.
+        // An empty cell is hard to tell from the next column.
         self.rows.push(cells.map(|cell| {
             if cell.is_empty() {
                 "-".to_owned()
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_their_headings() {
+    fn columns_are_aligned_with_their_headings() {
         let mut table = Table::new(["A", "LONG", "C"]);
         assert_eq!(table.to_string(), "");
         table.row(["日本".into(), String::new(), "x".into()]);

@@ -1,4 +1,4 @@
-//! What the libraries below warn of: a sandbox that could not be ended, an isolation that does not work.
+//! Prints the warnings of the libraries, such as that of a sandbox that cannot be stopped.
 
 use std::io::{self, Write};
 
@@ -10,17 +10,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::terminal::Terminal;
 use crate::terminal::styled::escaped;
 
-/// Prints warnings to standard error from now on, unless only results and failures are wanted.
+/// Prints warnings of the libraries to standard error, unless notes are switched off.
 pub(crate) fn print_to(terminal: &Terminal) {
-    if !terminal.talks() {
+    if !terminal.is_verbose() {
         return;
     }
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| Escaping)
+        .with_writer(|| EscapedStderr)
         .with_ansi(false)
         .with_target(false)
         .without_time();
-    // The limits that are not enforced, which `local up` and `doctor` report by themselves.
+    // `local up` and `doctor` report the unenforced limits themselves.
     let wanted = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("ppio_sandbox_local::builder", LevelFilter::OFF);
@@ -29,12 +29,12 @@ pub(crate) fn print_to(terminal: &Terminal) {
         .init();
 }
 
-/// Standard error. Warnings quote what platforms and agents answered.
-struct Escaping;
+/// Standard error, escaped: warnings quote the answers of platforms and agents.
+struct EscapedStderr;
 
-impl Write for Escaping {
+impl Write for EscapedStderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line is written at once.
+        // A line is written in one call.
         let text = String::from_utf8_lossy(line);
         io::stderr().write_all(escaped(&text).as_bytes())?;
         Ok(line.len())

@@ -103,7 +103,7 @@ impl Dev {
     }
 
     pub(crate) fn address(&self) -> String {
-        self.says(" serves on http://");
+        self.says(" is serving on http://");
         let said = self.said();
         let (_, rest) = said.split_once("http://").expect("a URL");
         let (address, _) = rest.split_once('/').expect("a URL with a path");

@@ -31,8 +31,8 @@ const RULES: &[(&str, &str)] = &[
     (r"\d+ (seconds?|minutes?) ago", "<time> ago"),
     // What a machine keeps sandboxes to.
     (
-        r"warning: its sandboxes .*; `ppio-sandbox-cli local status`",
-        "warning: its sandboxes <confinement>; `ppio-sandbox-cli local status`",
+        r"warning: its sandboxes .*; see `ppio-sandbox-cli local status`",
+        "warning: its sandboxes <confinement>; see `ppio-sandbox-cli local status`",
     ),
     (r"\d+(\.\d+)? ?(B|KB|MB|KiB|MiB)\b", "<size>"),
     (r"\b\d+(\.\d+)? ?m?s\b", "<time>"),

@@ -1,164 +1,33 @@
-//! The files that are sent to the platform: collected, packed the same way every time, and named by their hash.
+//! The files that are sent to the platform.
 
+mod archive;
 mod project_files;
+mod rules;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LeftOut, LeftOutReason};
 
-use self::project_files::{Entry, FileInfo, LinkTarget, ProjectFiles};
-use crate::error::{Failure, Fault};
-use crate::project::docker_ignore::{DockerIgnore, PatternError};
-use crate::project::secrets::Secrets;
+use self::archive::FileContent;
+use self::project_files::{FileEntry, FileInfo, LinkTarget, ProjectFiles, unreadable};
+use self::rules::{Decision, SendRules, include_patterns};
+use crate::error::{CliError, ExitKind};
 
-/// The folder of the archive that holds everything.
-pub(crate) const ROOT: &str = "app";
-
-/// Of all files together, in bytes. What is larger belongs into a volume or is fetched by the agent.
-const MAX_SIZE: u64 = 512 * 1024 * 1024;
-
-/// What no sandbox needs: repositories and caches.
-const NEVER: &str = "**/.git\n**/.hg\n**/.svn\n**/__pycache__\n**/*.pyc\n**/.DS_Store\n";
-
-/// Files by the path that they get below the archive's root.
+/// Files by their path below the root of the archive.
 #[derive(Debug)]
-pub(crate) struct Bundle {
+pub(super) struct Bundle {
     project: ProjectFiles,
-    rules: Rules,
-    files: BTreeMap<PathBuf, Content>,
-    left_out: BTreeMap<PathBuf, Reason>,
-}
-
-#[derive(Debug)]
-enum Content {
-    Text(String),
-    /// A file of the project, by its path there.
-    Project {
-        path: PathBuf,
-        info: FileInfo,
-    },
-    /// The agent's program, wherever cargo puts it.
-    Program(PathBuf),
-}
-
-/// A bundle ready to be sent.
-#[derive(Debug)]
-pub(crate) struct Archive {
-    /// Of the bytes, in hexadecimal digits.
-    pub(crate) hash: String,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) files: usize,
-    pub(crate) left_out: Vec<LeftOut>,
-}
-
-/// A file or folder that is not sent although no `.dockerignore` says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct LeftOut {
-    pub(crate) path: String,
-    pub(crate) reason: Reason,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Reason {
-    /// A secret by its name.
-    Secret,
-    /// A link to nothing.
-    BrokenLink,
-    /// A Python environment, which works only where it was made.
-    VirtualEnvironment,
-    /// A socket, a pipe or a device.
-    NotAFile,
-}
-
-/// What decides whether a path of the project is sent.
-#[derive(Debug)]
-struct Rules {
-    secrets: Secrets,
-    never: DockerIgnore,
-    /// `NEVER` and the project's `.dockerignore`, which may keep what `NEVER` leaves out.
-    ignore: DockerIgnore,
-    /// The patterns of `--include`.
-    include: DockerIgnore,
-}
-
-enum Decision<'a> {
-    Send,
-    /// By `.dockerignore`; what is in a folder may be kept all the same.
-    Ignore,
-    /// The path, or the folder above it, is a secret by its name.
-    Secret(&'a Path),
-}
-
-impl Rules {
-    /// Reads the project's `.dockerignore`.
-    fn read(project: &Path, include: &[String]) -> Result<Self, Failure> {
-        let path = project.join(".dockerignore");
-        let own = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(unreadable(&path, error)),
-        };
-        let wrong = |error: PatternError| {
-            Failure::new(Fault::Usage, error.to_string()).next("correct the pattern")
-        };
-        // First by itself, so that the line of a mistake is the file's.
-        DockerIgnore::parse(&own).map_err(wrong)?;
-        Ok(Self {
-            secrets: Secrets::new()
-                .map_err(|error| Failure::system("cannot read the list of secrets", error))?,
-            never: DockerIgnore::parse(NEVER).map_err(wrong)?,
-            ignore: DockerIgnore::parse(&format!("{NEVER}{own}")).map_err(wrong)?,
-            include: included(include)?,
-        })
-    }
-
-    /// Repositories and caches aside, `--include` decides first, then the names of secrets, then `.dockerignore`: a `!` there says what belongs to
-    /// the agent and brings no secret in.
-    fn decide<'a>(&self, path: &'a Path) -> Decision<'a> {
-        if self.never.leaves_out(path) && self.ignore.leaves_out(path) {
-            return Decision::Ignore;
-        }
-        if self.include.matches(path) {
-            return Decision::Send;
-        }
-        match self.secrets.names_part_of(path) {
-            Some(secret) => Decision::Secret(secret),
-            None if self.ignore.leaves_out(path) => Decision::Ignore,
-            None => Decision::Send,
-        }
-    }
-}
-
-/// The patterns that `--include` names. They are read as lines of `.dockerignore`, and what those would leave out is
-/// what is sent.
-fn included(patterns: &[String]) -> Result<DockerIgnore, Failure> {
-    let wrong = |pattern: &str, why: &str| {
-        Failure::new(Fault::Usage, format!("--include: {pattern:?} {why}"))
-            .next("write a path of the project or a pattern, as in `--include 'certs/*.pem'`")
-    };
-    for pattern in patterns {
-        if pattern.starts_with(['!', '#']) || pattern.contains('\n') {
-            return Err(wrong(pattern, "is not a pattern"));
-        }
-        DockerIgnore::parse(pattern)
-            .map_err(|error| wrong(pattern, &format!("is not a pattern: {}", error.reason())))?;
-    }
-    let lines = patterns.join("\n");
-    DockerIgnore::parse(&lines).map_err(|error| wrong(&lines, &error.reason()))
+    rules: SendRules,
+    files: BTreeMap<PathBuf, FileContent>,
+    left_out: BTreeMap<PathBuf, LeftOutReason>,
 }
 
 impl Bundle {
-    /// An empty one for the files of a project. `include` are patterns of what is sent although its name or
-    /// `.dockerignore` say otherwise. Blocks.
-    pub(crate) fn new(project: &Path, include: &[String]) -> Result<Self, Failure> {
-        let rules = Rules::read(project, include)?;
+    /// An empty bundle. Paths that match `include` are sent although `.dockerignore` or the list of
+    /// secrets leaves them out. Blocks.
+    pub(in crate::deploy) fn new(project: &Path, include: &[String]) -> Result<Self, CliError> {
+        let rules = SendRules::read(project, include)?;
         let project = ProjectFiles::open(project).map_err(|error| unreadable(project, error))?;
         Ok(Self {
             project,
@@ -168,34 +37,38 @@ impl Bundle {
         })
     }
 
-    /// Adds a file whose content is this text. A file of the project with the same path is not added later.
-    pub(crate) fn text(&mut self, path: &str, text: String) {
-        self.files.insert(path.into(), Content::Text(text));
+    /// Adds a file with this text. It takes the place of a file of the project with the same path.
+    pub(in crate::deploy) fn add_text(&mut self, path: &str, text: String) {
+        self.files.insert(path.into(), FileContent::Text(text));
     }
 
-    /// Adds a program.
-    pub(crate) fn program(&mut self, path: &str, source: PathBuf) -> Result<(), Failure> {
-        match self.files.insert(path.into(), Content::Program(source)) {
+    /// Adds the compiled program.
+    pub(in crate::deploy) fn add_program(
+        &mut self,
+        path: &str,
+        source: PathBuf,
+    ) -> Result<(), CliError> {
+        match self.files.insert(path.into(), FileContent::Program(source)) {
             None => Ok(()),
-            Some(_) => Err(Failure::new(
-                Fault::Usage,
-                format!("`{path}` is both the agent's program and a file of `spec.files`"),
+            Some(_) => Err(CliError::new(
+                ExitKind::Usage,
+                format!("`{path}` is both the agent's program and a file in `spec.files`"),
             )
-            .next("rename the file")),
+            .help("rename the file")),
         }
     }
 
-    /// Adds all of the project, without secrets and what `.dockerignore` leaves out. Blocks.
-    pub(crate) fn everything(&mut self) -> Result<(), Failure> {
-        self.folder(Path::new(""), Path::new(""))
+    /// Adds the whole project except secrets and what `.dockerignore` leaves out. Blocks.
+    pub(in crate::deploy) fn add_project(&mut self) -> Result<(), CliError> {
+        self.add_folder(Path::new(""), Path::new(""))
     }
 
-    /// Adds one file or folder of the project, by its path in agent.yaml. Blocks.
-    pub(crate) fn listed(&mut self, path: &str) -> Result<(), Failure> {
+    /// Adds a file or folder of the project by its path in `spec.files`. Blocks.
+    pub(in crate::deploy) fn add_listed(&mut self, path: &str) -> Result<(), CliError> {
         let outside = || {
-            let what = format!("spec.files: {path:?} is not a path inside the project");
-            Failure::new(Fault::Usage, what)
-                .next("write it relative to agent.yaml and without `..`")
+            let message = format!("spec.files: {path:?} is not a path inside the project");
+            CliError::new(ExitKind::Usage, message)
+                .help("write it relative to agent.yaml and without `..`")
         };
         let mut clean = PathBuf::new();
         for part in Path::new(path).components() {
@@ -206,26 +79,26 @@ impl Bundle {
             }
         }
         if let Decision::Secret(_) = self.rules.decide(&clean) {
-            let what = format!("spec.files: {path:?} is a secret by its name");
-            return Err(Failure::new(Fault::Usage, what).next(format!(
-                "take it out of agent.yaml, or insist with `--include '{}'`",
+            let message = format!("spec.files: {path:?} has the name of a secret");
+            return Err(CliError::new(ExitKind::Usage, message).help(format!(
+                "remove it from agent.yaml, or send it with `--include '{}'`",
                 clean.display()
             )));
         }
-        // Folders on the way may be links as long as they stay inside.
+        // Folders of the path may be links that stay inside the project.
         let source = match self.project.target(&clean) {
             Ok(LinkTarget::Inside(source)) => source,
-            Ok(LinkTarget::Outside(target)) => return Err(self.leaves(&clean, &target)),
+            Ok(LinkTarget::Outside(target)) => return Err(self.outside_project(&clean, &target)),
             Ok(LinkTarget::Missing) => {
-                let what = format!("spec.files: {path:?} is not there");
-                return Err(Failure::new(Fault::Usage, what).next(
-                    "correct the path in agent.yaml; it starts at the folder of agent.yaml",
+                let message = format!("spec.files: {path:?} does not exist");
+                return Err(CliError::new(ExitKind::Usage, message).help(
+                    "correct the path in agent.yaml, which is relative to the folder of agent.yaml",
                 ));
             }
             Err(error) => return Err(unreadable(&clean, error)),
         };
         if self.is_folder(&source)? {
-            // By the name that it was listed under. One that is a link itself is refused as everywhere.
+            // The archive has it under its listed path. A link to a folder is refused.
             if self
                 .project
                 .first_link(&clean)
@@ -233,29 +106,29 @@ impl Bundle {
             {
                 return Err(link_to_folder(&clean));
             }
-            return self.folder(&clean, &source);
+            return self.add_folder(&clean, &source);
         }
-        self.add(&clean, &source)
+        self.add_path(&clean, &source)
     }
 
-    pub(crate) fn holds(&self, path: &str) -> bool {
+    pub(in crate::deploy) fn contains(&self, path: &str) -> bool {
         self.files.contains_key(Path::new(path))
     }
 
-    /// Adds what is in a folder of the project, `source`, below the path `folder` of the archive.
-    fn folder(&mut self, folder: &Path, source: &Path) -> Result<(), Failure> {
+    /// Adds the contents of the project's folder `source` under the path `folder`.
+    fn add_folder(&mut self, folder: &Path, source: &Path) -> Result<(), CliError> {
         let names = self
             .project
             .names(source)
             .map_err(|error| unreadable(source, error))?;
         for name in names {
-            self.add(&folder.join(&name), &source.join(&name))?;
+            self.add_path(&folder.join(&name), &source.join(&name))?;
         }
         Ok(())
     }
 
-    /// Adds what is at the path `source` of the project under the path `path`.
-    fn add(&mut self, path: &Path, source: &Path) -> Result<(), Failure> {
+    /// Adds the project's file or folder `source` under the path `path`.
+    fn add_path(&mut self, path: &Path, source: &Path) -> Result<(), CliError> {
         if self.files.contains_key(path) {
             return Ok(());
         }
@@ -265,11 +138,12 @@ impl Bundle {
             .map_err(|error| unreadable(source, error))?;
         let decision = self.rules.decide(path);
         if let Decision::Secret(secret) = decision {
-            // `--include` may name what is in it.
-            if matches!(entry, Entry::Folder) && !self.rules.include.is_empty() {
-                return self.folder(path, source);
+            // `--include` may match something inside.
+            if matches!(entry, FileEntry::Folder) && !self.rules.include.is_empty() {
+                return self.add_folder(path, source);
             }
-            self.left_out.insert(secret.to_owned(), Reason::Secret);
+            self.left_out
+                .insert(secret.to_owned(), LeftOutReason::Secret);
             return Ok(());
         }
         let ignored = matches!(decision, Decision::Ignore);
@@ -277,38 +151,38 @@ impl Bundle {
             return Ok(());
         }
         match entry {
-            Entry::Folder if self.is_environment(source) => {
-                self.leave_out(path, Reason::VirtualEnvironment, ignored);
+            FileEntry::Folder if self.is_environment(source) => {
+                self.leave_out(path, LeftOutReason::VirtualEnvironment, ignored);
                 Ok(())
             }
-            Entry::Folder => self.folder(path, source),
+            FileEntry::Folder => self.add_folder(path, source),
             _ if ignored => Ok(()),
-            Entry::File(info) => {
+            FileEntry::File(info) => {
                 self.insert(path, source, info);
                 Ok(())
             }
-            Entry::Link(target) => self.link(path, target),
-            Entry::Special => {
-                self.leave_out(path, Reason::NotAFile, ignored);
+            FileEntry::Link(target) => self.add_link(path, target),
+            FileEntry::Special => {
+                self.leave_out(path, LeftOutReason::NotAFile, ignored);
                 Ok(())
             }
         }
     }
 
-    /// A link to a file of the project becomes that file.
-    fn link(&mut self, path: &Path, target: LinkTarget) -> Result<(), Failure> {
+    /// Adds the target of a link that stays inside the project.
+    fn add_link(&mut self, path: &Path, target: LinkTarget) -> Result<(), CliError> {
         let target = match target {
             LinkTarget::Inside(target) => target,
-            LinkTarget::Outside(target) => return Err(self.leaves(path, &target)),
-            // Another program's lock, for example.
+            LinkTarget::Outside(target) => return Err(self.outside_project(path, &target)),
+            // For example the lock file of another program.
             LinkTarget::Missing => {
-                self.leave_out(path, Reason::BrokenLink, false);
+                self.leave_out(path, LeftOutReason::BrokenLink, false);
                 return Ok(());
             }
         };
-        // Another name makes no secret public; the link's own name may be what was included.
-        if self.rules.secrets.hold(&target) && !self.rules.include.matches(path) {
-            self.leave_out(path, Reason::Secret, false);
+        // A link does not hide that its target is a secret. `--include` may match the link's name.
+        if self.rules.secrets.contains(&target) && !self.rules.include.matches(path) {
+            self.leave_out(path, LeftOutReason::Secret, false);
             return Ok(());
         }
         if self.rules.never.leaves_out(&target) {
@@ -316,160 +190,84 @@ impl Bundle {
         }
         let entry = self.project.entry(&target);
         match entry.map_err(|error| unreadable(&target, error))? {
-            Entry::File(info) => self.insert(path, &target, info),
-            Entry::Folder => return Err(link_to_folder(path)),
-            Entry::Special | Entry::Link(_) => self.leave_out(path, Reason::NotAFile, false),
+            FileEntry::File(info) => self.insert(path, &target, info),
+            FileEntry::Folder => return Err(link_to_folder(path)),
+            FileEntry::Special | FileEntry::Link(_) => {
+                self.leave_out(path, LeftOutReason::NotAFile, false);
+            }
         }
         Ok(())
     }
 
     fn insert(&mut self, path: &Path, source: &Path, info: FileInfo) {
-        let content = Content::Project {
+        let content = FileContent::Project {
             path: source.to_owned(),
             info,
         };
         self.files.insert(path.to_owned(), content);
     }
 
-    fn leave_out(&mut self, path: &Path, reason: Reason, ignored: bool) {
+    fn leave_out(&mut self, path: &Path, reason: LeftOutReason, ignored: bool) {
         if !ignored {
             self.left_out.insert(path.to_owned(), reason);
         }
     }
 
-    fn is_folder(&self, source: &Path) -> Result<bool, Failure> {
+    fn is_folder(&self, source: &Path) -> Result<bool, CliError> {
         let entry = self.project.entry(source);
         let entry = entry.map_err(|error| unreadable(source, error))?;
-        Ok(matches!(entry, Entry::Folder))
+        Ok(matches!(entry, FileEntry::Folder))
     }
 
     fn is_environment(&self, folder: &Path) -> bool {
         self.project.entry(&folder.join("pyvenv.cfg")).is_ok()
     }
 
-    /// The failure for a path whose links lead to `target`, outside of the project.
-    fn leaves(&self, path: &Path, target: &Path) -> Failure {
+    /// The error for a path whose links lead to `target`, outside the project.
+    fn outside_project(&self, path: &Path, target: &Path) -> CliError {
         let (link, written) = self
             .project
             .first_link(path)
             .unwrap_or_else(|| (path.to_owned(), target.to_owned()));
-        let what = format!(
-            "the link {} leads out of the project, to {}",
+        let message = format!(
+            "the link {} points outside the project, to {}",
             link.display(),
             written.display()
         );
-        let failure = Failure::new(Fault::Usage, what);
-        let failure = if written == target {
-            failure
+        let error = CliError::new(ExitKind::Usage, message);
+        let error = if written == target {
+            error
         } else {
-            failure.reason(format!("that is {}", target.display()))
+            error.cause(format!("that is {}", target.display()))
         };
-        failure.next("put the file in its place, or leave it out with .dockerignore")
+        error.help("replace it by the file, or leave it out with .dockerignore")
     }
 
-    /// Packs it. The same files make the same bytes, wherever and whenever: neither times nor owners go in. Blocks.
-    pub(crate) fn pack(&self) -> Result<Archive, Failure> {
-        self.check_size()?;
-        let bytes = self
-            .packed()
-            .map_err(|error| Failure::system("cannot pack the project's files", error))?;
-        let digest = Sha256::digest(&bytes);
-        let left_out = self.left_out.iter().map(|(path, reason)| LeftOut {
-            path: path.to_string_lossy().into_owned(),
-            reason: *reason,
-        });
-        Ok(Archive {
-            hash: format!("{digest:x}"),
-            bytes,
-            files: self.files.len(),
-            left_out: left_out.collect(),
-        })
+    /// Packs the files into an archive. Blocks.
+    pub(in crate::deploy) fn pack(&self) -> Result<Archive, CliError> {
+        Archive::pack(&self.project, &self.files, &self.left_out)
     }
 
-    /// Checks that each pattern of `--include` names something that is sent.
-    pub(crate) fn check_included(&self, patterns: &[String]) -> Result<(), Failure> {
+    /// Checks that each pattern of `--include` matches a file that is sent.
+    pub(in crate::deploy) fn check_included(&self, patterns: &[String]) -> Result<(), CliError> {
         for pattern in patterns {
-            let matcher = included(std::slice::from_ref(pattern))?;
+            let matcher = include_patterns(std::slice::from_ref(pattern))?;
             if !self.files.keys().any(|path| matcher.matches(path)) {
-                let what = format!("--include: {pattern:?} matches no file that is sent");
-                return Err(Failure::new(Fault::Usage, what).next(
-                    "correct the pattern, which starts at the project's folder; of a Rust project only the files that \
-                     `spec.files` lists are sent",
+                let message = format!("--include: {pattern:?} matches no file that is sent");
+                return Err(CliError::new(ExitKind::Usage, message).help(
+                    "correct the pattern, which is relative to the project's folder; a Rust project sends only \
+                     the files in `spec.files`",
                 ));
             }
         }
         Ok(())
     }
-
-    fn check_size(&self) -> Result<(), Failure> {
-        let mut sizes: Vec<(u64, &Path)> = Vec::new();
-        for (path, content) in &self.files {
-            let size = match content {
-                Content::Text(text) => text.len() as u64,
-                Content::Project { info, .. } => info.size,
-                Content::Program(source) => fs::metadata(source)
-                    .map_err(|error| unreadable(source, error))?
-                    .len(),
-            };
-            sizes.push((size, path));
-        }
-        let total: u64 = sizes.iter().map(|(size, _)| size).sum();
-        if total <= MAX_SIZE {
-            return Ok(());
-        }
-        sizes.sort_unstable();
-        let what = format!(
-            "the project's files are {} MiB, more than {} MiB",
-            total >> 20,
-            MAX_SIZE >> 20
-        );
-        let mut failure = Failure::new(Fault::Usage, what);
-        for (size, path) in sizes.iter().rev().take(3) {
-            failure = failure.reason(format!("{} is {} MiB", path.display(), size >> 20));
-        }
-        Err(failure.next("leave out what the agent does not need with .dockerignore"))
-    }
-
-    fn packed(&self) -> io::Result<Vec<u8>> {
-        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-        for (path, content) in &self.files {
-            let (bytes, executable) = match content {
-                Content::Text(text) => (text.clone().into_bytes(), false),
-                Content::Project { path, info } => {
-                    (read(self.project.open_file(path), path)?, info.executable)
-                }
-                Content::Program(source) => (read(File::open(source), source)?, true),
-            };
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_size(bytes.len() as u64);
-            header.set_mode(if executable { 0o755 } else { 0o644 });
-            header.set_mtime(0);
-            header.set_uid(0);
-            header.set_gid(0);
-            archive.append_data(&mut header, Path::new(ROOT).join(path), bytes.as_slice())?;
-        }
-        let mut encoder = archive.into_inner()?;
-        encoder.flush()?;
-        encoder.finish()
-    }
 }
 
-fn read(file: io::Result<File>, path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    Ok(bytes)
-}
-
-fn unreadable(path: &Path, error: io::Error) -> Failure {
-    Failure::system(format!("cannot read {}", path.display()), error)
-}
-
-fn link_to_folder(path: &Path) -> Failure {
-    let what = format!("{} is a link to a folder", path.display());
-    Failure::new(Fault::Usage, what)
-        .next("put the folder in its place, or leave it out with .dockerignore")
+fn link_to_folder(path: &Path) -> CliError {
+    let message = format!("{} is a link to a folder", path.display());
+    CliError::new(ExitKind::Usage, message)
+        .help("replace it by the folder, or leave it out with .dockerignore")
 }
 
 #[cfg(test)]
@@ -477,6 +275,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+    use std::fs;
 
     fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -496,23 +295,23 @@ mod tests {
             .collect()
     }
 
-    /// All of a project.
-    fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, Failure> {
+    /// The whole project.
+    fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, CliError> {
         let include: Vec<_> = include.iter().map(|&pattern| pattern.into()).collect();
         let mut bundle = Bundle::new(project.path(), &include)?;
-        bundle.everything()?;
+        bundle.add_project()?;
         bundle.check_included(&include)?;
         Ok(bundle)
     }
 
     /// One entry of `spec.files`.
-    fn listed(project: &tempfile::TempDir, path: &str) -> Result<Bundle, Failure> {
+    fn listed(project: &tempfile::TempDir, path: &str) -> Result<Bundle, CliError> {
         let mut bundle = Bundle::new(project.path(), &[])?;
-        bundle.listed(path)?;
+        bundle.add_listed(path)?;
         Ok(bundle)
     }
 
-    fn left_out(bundle: &Bundle) -> Vec<(&str, Reason)> {
+    fn left_out(bundle: &Bundle) -> Vec<(&str, LeftOutReason)> {
         let left_out = bundle.left_out.iter();
         left_out
             .map(|(path, reason)| (path.to_str().unwrap(), *reason))
@@ -520,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_goes_without_what_is_left_out() {
+    fn ignored_files_are_not_sent() {
         let project = project(&[
             ("agent.py", "print()"),
             ("data/a.txt", "a"),
@@ -537,8 +336,8 @@ mod tests {
         assert_eq!(
             left_out(&bundle),
             [
-                (".env", Reason::Secret),
-                ("environment", Reason::VirtualEnvironment)
+                (".env", LeftOutReason::Secret),
+                ("environment", LeftOutReason::VirtualEnvironment)
             ]
         );
 
@@ -552,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_left_out_unless_the_command_line_insists() {
+    fn secrets_are_sent_only_with_include() {
         let project = project(&[
             ("agent.py", "print()"),
             (".env.local", "KEY=1"),
@@ -562,7 +361,7 @@ mod tests {
             ("certs/ca.pem", "x"),
             ("certs/server.KEY", "x"),
             (".git/key.pem", "x"),
-            // Everything but the agent, which names no secret, and a folder that holds one.
+            // Keeps the agent, and a folder that holds a secret.
             (".dockerignore", "*\n!agent.py\n!certs\n!.env*\n"),
         ]);
         symlink("../.aws/credentials", project.path().join("certs/harmless")).unwrap();
@@ -571,40 +370,40 @@ mod tests {
         assert_eq!(
             left_out(&bundle),
             [
-                (".aws", Reason::Secret),
-                (".env.local", Reason::Secret),
-                ("certs/ca.pem", Reason::Secret),
-                ("certs/harmless", Reason::Secret),
-                ("certs/server.KEY", Reason::Secret),
+                (".aws", LeftOutReason::Secret),
+                (".env.local", LeftOutReason::Secret),
+                ("certs/ca.pem", LeftOutReason::Secret),
+                ("certs/harmless", LeftOutReason::Secret),
+                ("certs/server.KEY", LeftOutReason::Secret),
             ]
         );
 
-        let insisted = ["**/*.pem", ".aws/config"];
-        let bundle = everything(&project, &insisted).unwrap();
+        let included = ["**/*.pem", ".aws/config"];
+        let bundle = everything(&project, &included).unwrap();
         assert_eq!(
             paths(&bundle),
             [".aws/config", ".env.example", "agent.py", "certs/ca.pem"]
         );
         for (pattern, what) in [("*.pem", "matches no file"), ("!a", "is not a pattern")] {
             let failure = everything(&project, &[pattern]).unwrap_err();
-            assert_eq!(failure.fault, Fault::Usage);
-            assert!(failure.what.contains(what), "{failure:?}");
+            assert_eq!(failure.kind, ExitKind::Usage);
+            assert!(failure.message.contains(what), "{failure:?}");
         }
     }
 
     #[test]
-    fn a_secret_that_is_listed_is_a_mistake_and_one_in_a_listed_folder_is_left_out() {
+    fn a_listed_secret_is_an_error_and_one_in_a_listed_folder_is_left_out() {
         let project = project(&[("data/a", "a"), ("data/.env", "x"), ("id_rsa", "x")]);
         let bundle = listed(&project, "data").unwrap();
         assert_eq!(paths(&bundle), ["data/a"]);
-        assert_eq!(left_out(&bundle), [("data/.env", Reason::Secret)]);
+        assert_eq!(left_out(&bundle), [("data/.env", LeftOutReason::Secret)]);
         for path in ["id_rsa", "data/.env", "./data/.env"] {
             let failure = listed(&project, path).unwrap_err();
-            assert!(failure.what.contains("is a secret by its name"));
-            assert!(failure.next.unwrap().contains("--include"));
+            assert!(failure.message.contains("has the name of a secret"));
+            assert!(failure.help.unwrap().contains("--include"));
         }
         let mut bundle = Bundle::new(project.path(), &["id_rsa".into()]).unwrap();
-        bundle.listed("id_rsa").unwrap();
+        bundle.add_listed("id_rsa").unwrap();
         assert_eq!(paths(&bundle), ["id_rsa"]);
     }
 
@@ -615,17 +414,17 @@ mod tests {
         symlink("nowhere", project.path().join("broken")).unwrap();
         let bundle = everything(&project, &[]).unwrap();
         assert_eq!(paths(&bundle), ["folder/a", "link.txt", "real.txt"]);
-        assert_eq!(left_out(&bundle), [("broken", Reason::BrokenLink)]);
+        assert_eq!(left_out(&bundle), [("broken", LeftOutReason::BrokenLink)]);
         symlink("folder", project.path().join("again")).unwrap();
         let failure = everything(&project, &[]).unwrap_err();
-        assert!(failure.what.contains("again is a link"), "{failure:?}");
-        // On the way to what is listed it may stand for a folder of the project.
+        assert!(failure.message.contains("again is a link"), "{failure:?}");
+        // A folder of a listed path may be a link.
         let bundle = listed(&project, "again/a").unwrap();
         assert_eq!(paths(&bundle), ["again/a"]);
     }
 
     #[test]
-    fn links_that_leave_the_project_are_refused_with_their_target() {
+    fn links_that_point_outside_the_project_are_refused_with_their_target() {
         let outside = project(&[("secret", "x"), ("folder/a", "x")]);
         let project = project(&[("agent.py", "a")]);
         let link = project.path().join("link");
@@ -634,23 +433,26 @@ mod tests {
             symlink(&target, &link).unwrap();
             let refused = [everything(&project, &[]), listed(&project, "link")];
             for failure in refused.map(Result::unwrap_err) {
-                assert_eq!(failure.fault, Fault::Usage);
+                assert_eq!(failure.kind, ExitKind::Usage);
                 let what = format!(
-                    "the link link leads out of the project, to {}",
+                    "the link link points outside the project, to {}",
                     target.display()
                 );
-                assert_eq!(failure.what, what);
+                assert_eq!(failure.message, what);
             }
             fs::remove_file(&link).unwrap();
         }
-        // Through another link, and as a folder on the way.
+        // Through another link, and as a folder of a path.
         symlink("b", &link).unwrap();
         symlink(outside.path(), project.path().join("b")).unwrap();
         let failure = listed(&project, "link/secret").unwrap_err();
-        assert!(failure.what.ends_with("the project, to b"), "{failure:?}");
+        assert!(
+            failure.message.ends_with("the project, to b"),
+            "{failure:?}"
+        );
         let target = outside.path().canonicalize().unwrap().join("secret");
-        assert_eq!(failure.why, [format!("that is {}", target.display())]);
-        // What is left out is not looked at.
+        assert_eq!(failure.causes, [format!("that is {}", target.display())]);
+        // Ignored links are not resolved.
         fs::write(project.path().join(".dockerignore"), "link\nb").unwrap();
         let bundle = everything(&project, &[]).unwrap();
         assert_eq!(paths(&bundle), [".dockerignore", "agent.py"]);
@@ -663,7 +465,7 @@ mod tests {
         assert_eq!(paths(&bundle), ["prompts/a.txt"]);
         for bad in ["../x", "/etc/passwd", "prompts/../..", "missing"] {
             let failure = listed(&project, bad).unwrap_err();
-            assert_eq!(failure.fault, Fault::Usage, "{failure:?}");
+            assert_eq!(failure.kind, ExitKind::Usage, "{failure:?}");
         }
     }
 
@@ -674,7 +476,7 @@ mod tests {
             let run = project.path().join("run");
             fs::set_permissions(run, fs::Permissions::from_mode(0o700)).unwrap();
             let mut bundle = everything(&project, &[]).unwrap();
-            bundle.text("agent.yaml", "a: 1\n".into());
+            bundle.add_text("agent.yaml", "a: 1\n".into());
             bundle.pack().unwrap()
         };
         let (one, two) = (archive(), archive());

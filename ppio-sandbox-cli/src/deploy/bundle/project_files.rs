@@ -1,5 +1,7 @@
-//! The files of a project, read without leaving it: every folder is opened from the one above it
-//! and no link is followed, so that a link that is put in place meanwhile leads nowhere.
+//! Reads the files of a project without leaving it.
+//!
+//! Each folder is opened relative to the one above it and without following links, so that a link
+//! which replaces a folder or file during the packing is refused.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,17 +11,19 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
+use crate::error::CliError;
+
 /// An open project folder. Paths are relative to it.
 #[derive(Debug)]
-pub(crate) struct ProjectFiles {
+pub(super) struct ProjectFiles {
     root: OwnedFd,
     /// Absolute and without links.
     path: PathBuf,
 }
 
-/// What is at a path.
+/// The kind of a path.
 #[derive(Debug)]
-pub(crate) enum Entry {
+pub(super) enum FileEntry {
     File(FileInfo),
     Folder,
     Link(LinkTarget),
@@ -28,45 +32,45 @@ pub(crate) enum Entry {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct FileInfo {
-    pub(crate) size: u64,
-    pub(crate) executable: bool,
+pub(super) struct FileInfo {
+    pub(super) size: u64,
+    pub(super) executable: bool,
 }
 
-/// Where a link leads in the end.
+/// The resolved target of a link.
 #[derive(Debug)]
-pub(crate) enum LinkTarget {
+pub(super) enum LinkTarget {
     /// A path of the project, without links.
     Inside(PathBuf),
     Outside(PathBuf),
-    /// Nothing is there.
+    /// It does not exist.
     Missing,
 }
 
 impl ProjectFiles {
-    pub(crate) fn open(project: &Path) -> io::Result<Self> {
+    pub(super) fn open(project: &Path) -> io::Result<Self> {
         let path = project.canonicalize()?;
         let root = File::open(&path)?.into();
         Ok(Self { root, path })
     }
 
-    /// What is at this path. Its folders may not be links.
-    pub(crate) fn entry(&self, path: &Path) -> io::Result<Entry> {
+    /// Returns the kind of a path, whose folders must not be links.
+    pub(super) fn entry(&self, path: &Path) -> io::Result<FileEntry> {
         let (folder, name) = self.folder_of(path)?;
         let stat = match name {
             Some(name) => statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?,
             None => rustix::fs::fstat(&folder)?,
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Entry::File(FileInfo::of(&stat)),
-            FileType::Directory => Entry::Folder,
-            FileType::Symlink => Entry::Link(self.target(path)?),
-            _ => Entry::Special,
+            FileType::RegularFile => FileEntry::File(FileInfo::of(&stat)),
+            FileType::Directory => FileEntry::Folder,
+            FileType::Symlink => FileEntry::Link(self.target(path)?),
+            _ => FileEntry::Special,
         })
     }
 
-    /// Where the links of a path lead, its folders included. A path without links is its own target.
-    pub(crate) fn target(&self, path: &Path) -> io::Result<LinkTarget> {
+    /// Resolves the links of a path and of its folders. A path without links is its own target.
+    pub(super) fn target(&self, path: &Path) -> io::Result<LinkTarget> {
         let target = match fs::canonicalize(self.path.join(path)) {
             Ok(target) => target,
             Err(error) => {
@@ -82,8 +86,8 @@ impl ProjectFiles {
         })
     }
 
-    /// The first link on the way to a path, and what is written in it.
-    pub(crate) fn first_link(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    /// The first link among a path and its folders, with its unresolved target.
+    pub(super) fn first_link(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
         let mut parts: Vec<_> = path.ancestors().collect();
         parts.reverse();
         parts.into_iter().find_map(|part| {
@@ -93,7 +97,7 @@ impl ProjectFiles {
     }
 
     /// The names in a folder, sorted.
-    pub(crate) fn names(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn names(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt as _;
 
@@ -109,24 +113,24 @@ impl ProjectFiles {
         Ok(names)
     }
 
-    /// Opens a regular file to be read.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// The path, or a folder on the way, is a link by now; or it is no regular file.
-    pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
+    /// The path or one of its folders is a link, or the path is not a regular file.
+    pub(super) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (folder, name) = self.folder_of(path)?;
         let name = name.ok_or(Errno::ISDIR)?;
-        // A pipe without a writer would block.
+        // Opening a pipe without a writer would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&folder, name, flags, Mode::empty()).map_err(changed)?;
         let mode = rustix::fs::fstat(&file)?.st_mode;
         if FileType::from_raw_mode(mode) != FileType::RegularFile {
-            return Err(io::Error::other("it is not a regular file any more"));
+            return Err(io::Error::other("it is no longer a regular file"));
         }
         Ok(file.into())
     }
 
-    /// The open folder that holds a path's last name, which is `None` for the project itself.
+    /// Opens the folder of a path. Also returns the last name, `None` for the project itself.
     fn folder_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, Option<&'a Path>)> {
         match (path.parent(), path.file_name()) {
             (Some(folder), Some(name)) => Ok((self.folder(folder)?, Some(Path::new(name)))),
@@ -147,6 +151,11 @@ impl ProjectFiles {
     }
 }
 
+/// The error for a path that cannot be read.
+pub(super) fn unreadable(path: &Path, error: io::Error) -> CliError {
+    CliError::system(format!("cannot read {}", path.display()), error)
+}
+
 impl FileInfo {
     fn of(stat: &Stat) -> Self {
         Self {
@@ -156,10 +165,10 @@ impl FileInfo {
     }
 }
 
-/// Links were looked for before; this one came since.
+/// Links were resolved before, so this one was created since.
 fn changed(error: Errno) -> io::Error {
     match error {
-        Errno::LOOP => io::Error::other("a link has taken its place"),
+        Errno::LOOP => io::Error::other("it was replaced by a link"),
         error => error.into(),
     }
 }
@@ -174,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_folder_on_the_way_to_a_file_may_be_a_link() {
+    fn folders_of_a_path_must_not_be_links() {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("a"), "secret").unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -191,9 +200,9 @@ mod tests {
         assert!(files.open_file(Path::new("../a")).is_err());
     }
 
-    /// A file and a link to a secret change places all the time. The secret is never read.
+    /// A thread swaps a file and a link to a secret again and again; the secret is never read.
     #[test]
-    fn a_link_that_takes_a_files_place_is_not_followed() {
+    fn a_link_that_replaces_a_file_is_not_followed() {
         let outside = tempfile::tempdir().unwrap();
         let secret = outside.path().join("secret");
         fs::write(&secret, "secret").unwrap();

@@ -1,4 +1,4 @@
-//! `local up --detach`: the same command again, in a session of its own, waited for until it answers.
+//! Starts the platform in the background: runs this program again, in its own session.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,17 +13,17 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::arguments::UpArguments;
-use crate::error::{Failure, Fault};
-use crate::signals::unless_interrupted;
+use crate::error::{CliError, ExitKind};
+use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 
-/// How long it may take until it answers.
-const START: Duration = Duration::from_secs(60);
-/// How long one that was given up may take to end.
-const END: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(20);
+/// How long the start may take.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a cancelled start may take to exit after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Where its messages go; the last start's are overwritten.
+/// The output of the last start.
 fn log_path(home: &Path) -> PathBuf {
     home.join("platform.log")
 }
@@ -32,27 +32,33 @@ pub(crate) async fn start(
     home: &Path,
     arguments: &UpArguments,
     terminal: &Terminal,
-) -> Result<RunningPlatform, Failure> {
+) -> Result<RunningPlatform, CliError> {
     let log_path = log_path(home);
     let log = open_log(home, &log_path)
-        .map_err(|error| Failure::system(format!("cannot write {}", log_path.display()), error))?;
+        .map_err(|error| CliError::system(format!("cannot write {}", log_path.display()), error))?;
     let mut child = spawn(home, arguments, log)
-        .map_err(|error| Failure::system("cannot start the local platform", error))?;
+        .map_err(|error| CliError::system("cannot start the local platform", error))?;
     let progress = terminal.spinner("starting the local platform");
-    let started = unless_interrupted(async {
-        timeout(START, until_it_answers(home, &mut child, &log_path))
-            .await
-            .unwrap_or_else(|_| {
-                let what = format!(
-                    "the local platform did not answer within {} s",
-                    START.as_secs()
-                );
-                Err(with_log(Failure::new(Fault::System, what), &log_path))
-            })
+    let started = or_interrupted(async {
+        timeout(
+            START_TIMEOUT,
+            wait_until_running(home, &mut child, &log_path),
+        )
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!(
+                "the local platform did not answer within {} s",
+                START_TIMEOUT.as_secs()
+            );
+            Err(with_log(
+                CliError::new(ExitKind::System, message),
+                &log_path,
+            ))
+        })
     })
     .await;
     if started.is_err() {
-        end(&mut child).await;
+        stop(&mut child).await;
     }
     drop(progress);
     started
@@ -75,7 +81,7 @@ fn spawn(home: &Path, arguments: &UpArguments, log: File) -> io::Result<Child> {
         .args(["local", "up", "--in-background", "--port"])
         .arg(arguments.port.to_string())
         .env("PPIO_LOCAL_HOME", &home)
-        // It must not keep the folder it was started from in use.
+        // So that the folder in which it was started can be removed.
         .current_dir(&home);
     if arguments.tls {
         command.arg("--tls");
@@ -90,56 +96,55 @@ fn spawn(home: &Path, arguments: &UpArguments, log: File) -> io::Result<Child> {
         .spawn()
 }
 
-async fn until_it_answers(
+async fn wait_until_running(
     home: &Path,
     child: &mut Child,
     log_path: &Path,
-) -> Result<RunningPlatform, Failure> {
+) -> Result<RunningPlatform, CliError> {
     loop {
         if let Some(running) = LocalPlatform::running_at(home) {
-            // It announces itself once it listens. Another start at the same time may have been quicker, which is
-            // just as good.
+            // Either the child, or a platform that another command started meanwhile.
             return Ok(running);
         }
         let ended = child
             .try_wait()
-            .map_err(|error| Failure::system("cannot watch the local platform", error))?;
+            .map_err(|error| CliError::system("cannot wait for the local platform", error))?;
         if let Some(status) = ended {
-            // Unless the quicker one announced itself between the two looks.
+            // Another command's platform may have started between the two checks.
             if let Some(running) = LocalPlatform::running_at(home) {
                 return Ok(running);
             }
-            let what = format!("the local platform did not start ({status})");
-            return Err(with_log(Failure::new(Fault::System, what), log_path));
+            let message = format!("the local platform did not start ({status})");
+            return Err(with_log(CliError::new(ExitKind::System, message), log_path));
         }
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The child said why, as the command itself would have.
-fn with_log(mut failure: Failure, path: &Path) -> Failure {
+/// Adds the error that the child printed.
+fn with_log(mut error: CliError, path: &Path) -> CliError {
     let log = fs::read_to_string(path).unwrap_or_default();
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.strip_prefix("help: ") {
-            Some(help) => failure.next = Some(help.to_owned()),
-            None => failure
-                .why
+            Some(help) => error.help = Some(help.to_owned()),
+            None => error
+                .causes
                 .push(line.strip_prefix("error: ").unwrap_or(line).to_owned()),
         }
     }
-    failure
+    error
 }
 
-/// Ends a start that nobody waits for any more.
-async fn end(child: &mut Child) {
+/// Stops a child whose start failed or was cancelled.
+async fn stop(child: &mut Child) {
     let pid = child
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
         .and_then(Pid::from_raw);
-    // Without an id it has ended and was waited for.
+    // Without an id it has exited and was waited for.
     if let Some(pid) = pid
         && kill_process(pid, Signal::TERM).is_ok()
-        && timeout(END, child.wait()).await.is_err()
+        && timeout(STOP_TIMEOUT, child.wait()).await.is_err()
     {
         let _ = child.kill().await;
     }

@@ -1,18 +1,18 @@
-//! What the platform on this machine keeps its sandboxes to, and what not.
+//! How far the local platform isolates and limits its sandboxes.
 
 use ppio_sandbox_local::{IsolationKind, RunningPlatform, UnenforcedLimit};
 use serde::Serialize;
 
-/// Part of the reports of `local up` and `local status`.
+/// Part of the output of `local up` and `local status`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Confinement {
+pub(crate) struct IsolationReport {
     pub(crate) isolation: String,
-    /// Sandboxes have none of their own.
+    /// Always `host`: sandboxes share this machine's network.
     network: &'static str,
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
-impl Confinement {
+impl IsolationReport {
     pub(crate) fn of(running: &RunningPlatform) -> Self {
         Self {
             isolation: running.isolation().to_owned(),
@@ -21,7 +21,7 @@ impl Confinement {
         }
     }
 
-    /// The lines of a report.
+    /// The lines of text output.
     pub(crate) fn text(&self) -> String {
         let limits = if self.unenforced_limits.is_empty() {
             "all enforced".to_owned()
@@ -34,46 +34,45 @@ impl Confinement {
         )
     }
 
-    fn is_apart(&self) -> bool {
+    fn is_isolated(&self) -> bool {
         self.isolation != IsolationKind::ProcessGroup.to_string()
     }
 
     /// The warnings in one line, for a platform that another command starts.
     pub(crate) fn summary(&self) -> String {
         let mut parts = Vec::new();
-        if !self.is_apart() {
-            parts.push("are not kept apart from this machine".to_owned());
+        if !self.is_isolated() {
+            parts.push("are not isolated from this machine".to_owned());
         }
         parts.push("share this machine's network".to_owned());
         if !self.unenforced_limits.is_empty() {
             parts.push(format!(
-                "have no limit of {}",
+                "have no limit for {}",
                 names(&self.unenforced_limits)
             ));
         }
         format!(
-            "its sandboxes {}; `ppio-sandbox-cli local status` says more",
+            "its sandboxes {}; see `ppio-sandbox-cli local status`",
             parts.join(", ")
         )
     }
 
-    /// What the machine's owner should know before an agent runs, one warning each.
+    /// The risks of running an agent, one warning each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.is_apart() {
+        if !self.is_isolated() {
             warnings.push(
-                "sandboxes are not kept apart from this machine: run only agents that you trust, or install bubblewrap"
+                "sandboxes are not isolated from this machine: run only agents that you trust, or install bubblewrap"
                     .to_owned(),
             );
         }
         warnings.push(
-            "sandboxes share this machine's network: they reach what listens on its loopback addresses and in its \
-             networks"
+            "sandboxes share this machine's network: they can connect to its loopback addresses and networks"
                 .to_owned(),
         );
         warnings.extend(self.unenforced_limits.iter().map(|limit| {
             format!(
-                "no limit of {} is enforced: {}",
+                "the limit for {} is not enforced: {}",
                 limit.resource(),
                 limit.reason()
             )
@@ -82,7 +81,7 @@ impl Confinement {
     }
 }
 
-/// The resources without a limit, as `memory, disk`.
+/// The resources without an enforced limit, as `memory, disk`.
 pub(crate) fn names(limits: &[UnenforcedLimit]) -> String {
     let names: Vec<_> = limits.iter().map(UnenforcedLimit::resource).collect();
     names.join(", ")

@@ -1,4 +1,4 @@
-//! The platform on this machine: the commands about it, one file each, and how it is found.
+//! The platform on this machine: finding it and starting it.
 
 pub(crate) mod background;
 mod interpreter;
@@ -8,41 +8,44 @@ use std::path::PathBuf;
 
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
 
-use self::isolation_report::Confinement;
+use self::isolation_report::IsolationReport;
 use crate::arguments::UpArguments;
-use crate::error::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-pub(crate) use interpreter::Interpreter;
+pub(crate) use interpreter::PythonInterpreter;
 
-/// Where the platform keeps its files.
-pub(crate) fn home() -> Result<PathBuf, Failure> {
+/// The folder with the platform's files.
+pub(crate) fn home() -> Result<PathBuf, CliError> {
     LocalPlatform::default_home().map_err(|error| {
-        Failure::new(Fault::Usage, "the local platform has no home")
-            .because(&error)
-            .next("set PPIO_LOCAL_HOME to a folder of yours")
+        CliError::new(ExitKind::Usage, "the local platform has no home folder")
+            .caused_by(&error)
+            .help("set PPIO_LOCAL_HOME to a folder that you can write to")
     })
 }
 
-/// The platform that runs in that home now, if one does.
-pub(crate) fn running() -> Result<Option<RunningPlatform>, Failure> {
+/// The platform that runs in that home, if any does.
+pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
     Ok(LocalPlatform::running_at(home()?))
 }
 
-/// The platform that runs in that home now, for who can do nothing without.
-pub(crate) fn needed() -> Result<RunningPlatform, Failure> {
+/// The platform that runs in that home.
+///
+/// # Errors
+/// None is running.
+pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     running()?.ok_or_else(|| {
-        Failure::new(Fault::Platform, "the local platform does not run").next(
-            "start it with `ppio-sandbox-cli local up --detach`; with PPIO_API_KEY set, agents go to the cloud instead",
+        CliError::new(ExitKind::Platform, "the local platform is not running").help(
+            "start it with `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the cloud",
         )
     })
 }
 
-/// The platform that runs in that home; where none does, it is started in the background, and a note says so.
+/// The platform that runs in that home. If none does, starts one in the background and prints a note.
 ///
-/// Interrupted during its start, it is ended again: nobody would know of it. Once the note is printed it runs until
-/// `local down`, whatever becomes of the command that started it.
-pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, Failure> {
+/// A start that is interrupted is stopped again. After the note the platform runs until
+/// `local down`, also if the command that started it fails.
+pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
     let home = home()?;
     if let Some(running) = LocalPlatform::running_at(&home) {
         return Ok(running);
@@ -52,6 +55,6 @@ pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPla
         "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
         running.url()
     ));
-    terminal.warn(&Confinement::of(&running).summary());
+    terminal.warn(&IsolationReport::of(&running).summary());
     Ok(running)
 }

@@ -5,31 +5,30 @@ use std::str::FromStr as _;
 use serde_yaml::Value;
 use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile};
 
-/// Windows editors put it at the start of a file.
+/// Some editors on Windows write it at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// One value to be set; the sections that lead to it are made where they are missing.
+/// A value to set. Missing sections on its path are created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: &'static [&'static str],
     pub(crate) value: Scalar,
 }
 
-/// A value.
+/// The value of a [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scalar {
     Text(String),
     Number(u32),
 }
 
-/// Why a file cannot be changed without touching more than was asked for.
+/// Why a value cannot be changed without changing other lines.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EditError {
-    /// It cannot be read at all.
-    #[error("the file is not YAML: {0}")]
+    #[error("the file is not YAML")]
     Unreadable(#[source] serde_yaml::Error),
-    /// Anchors, tags, sections that are lists: the text would come to mean something else.
-    #[error("the way the file is written does not allow to set `{path}` alone")]
+    /// The file has anchors, tags or lists on the way to the value.
+    #[error("cannot set `{path}` without changing the meaning of other lines")]
     Entangled { path: String },
 }
 
@@ -46,15 +45,15 @@ impl Change {
     }
 }
 
-/// Makes the changes one after another. What comes out was read again and says exactly what it should.
+/// Applies the changes in order. The result is parsed again and must have exactly the changed values.
 pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     changes
         .iter()
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
 }
 
-/// Takes away a key and all that is under it, and a section that would be left empty with it. A text without the key
-/// stays as it is.
+/// Removes a key with its values, and the sections that become empty. A text without the key is
+/// returned unchanged.
 pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
     let parts = |path: &[&str]| {
@@ -64,13 +63,13 @@ pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
     if parts(path).is_none() {
         return Ok(text.to_owned());
     }
-    // The outermost section that holds nothing else.
+    // The outermost section without other keys.
     let emptied = (1..path.len())
         .find(|&depth| (depth..path.len()).all(|depth| parts(&path[..depth]) == Some(1)))
         .and_then(|depth| remove_one(text, &before, &path[..depth]).ok());
     match emptied {
         Some(after) => Ok(after),
-        // A comment keeps the section that it stands in.
+        // A section with a comment is kept.
         None => remove_one(text, &before, path),
     }
 }
@@ -84,20 +83,20 @@ fn remove_one(text: &str, before: &Value, path: &[&str]) -> Result<String, EditE
     let after = cut(body, path).map(|body| format!("{mark}{body}"));
     after
         .filter(|after| {
-            let says_it = read(after).is_ok_and(|after| after == wanted);
-            says_it && comments(text) == comments(after)
+            let has_values = read(after).is_ok_and(|after| after == wanted);
+            has_values && comments(text) == comments(after)
         })
         .ok_or_else(|| EditError::Entangled {
             path: path.join("."),
         })
 }
 
-/// Whether it is YAML at all, whatever it says.
+/// Whether the text is YAML.
 pub(crate) fn is_readable(text: &str) -> bool {
     read(text).is_ok()
 }
 
-/// The text or number at a path, as text; `None` where there is nothing, or nothing of that kind.
+/// The string or number at a path, as text; `None` if there is none or it is of another kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;
     let value = path
@@ -110,7 +109,7 @@ pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     }
 }
 
-/// A text as agent.yaml holds it: with quotes where it needs them.
+/// A string as a YAML scalar, quoted if necessary.
 pub(crate) fn scalar(text: &str) -> String {
     written(&Scalar::Text(text.to_owned())).to_yaml_string()
 }
@@ -129,15 +128,15 @@ fn apply_one(text: &str, change: &Change) -> Result<String, EditError> {
         None => ("", text),
     };
     let body = if before.is_null() && !body.contains("---") {
-        // Nothing but comments and blank lines: there is no place in a tree yet.
+        // Only comments and blank lines, which have no tree to edit.
         appended(body, change)
     } else {
         edited(body, change).ok_or_else(entangled)?
     };
     let after = format!("{mark}{body}");
-    // The editor is trusted with the text, never with its meaning.
-    let says_it = read(&after).is_ok_and(|after| after == wanted);
-    if says_it && comments(text) == comments(&after) {
+    // Checks the result of the YAML editor.
+    let has_values = read(&after).is_ok_and(|after| after == wanted);
+    if has_values && comments(text) == comments(&after) {
         Ok(after)
     } else {
         Err(entangled())
@@ -148,26 +147,26 @@ fn read(text: &str) -> Result<Value, serde_yaml::Error> {
     serde_yaml::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
-/// What the document should say afterwards; `None` if a section on the way is something else.
+/// The document with the change; `None` if a section on the path is not a mapping.
 fn with(mut document: Value, change: &Change) -> Option<Value> {
-    let mut place = &mut document;
+    let mut value = &mut document;
     for key in change.path {
-        if place.is_null() {
-            *place = Value::Mapping(serde_yaml::Mapping::new());
+        if value.is_null() {
+            *value = Value::Mapping(serde_yaml::Mapping::new());
         }
-        place = place
+        value = value
             .as_mapping_mut()?
             .entry((*key).into())
             .or_insert(Value::Null);
     }
-    *place = match &change.value {
+    *value = match &change.value {
         Scalar::Text(text) => text.as_str().into(),
         Scalar::Number(number) => (*number).into(),
     };
     Some(document)
 }
 
-/// What the document should say once the key is gone.
+/// The document without the key.
 fn without(mut document: Value, path: &[&str]) -> Value {
     if let Some((last, sections)) = path.split_last() {
         let section = sections
@@ -221,7 +220,7 @@ fn edited(text: &str, change: &Change) -> Option<String> {
     Some(file.to_string())
 }
 
-/// `last: value` inside the sections that lead to it.
+/// `last: value` inside nested sections.
 fn nested(sections: &[&str], last: &str, value: ScalarValue) -> Mapping {
     let innermost = Mapping::new();
     innermost.set(last, value);
@@ -253,8 +252,8 @@ fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Plain where no reader of any YAML version can take it for something else, in double quotes otherwise: to YAML 1.1
-/// `2024-01-15T10:30:00Z` is a time, `1.10` a number and `no` a falsehood.
+/// Plain if every YAML version reads it as a string, otherwise in double quotes: YAML 1.1 reads
+/// `2024-01-15T10:30:00Z` as a time, `1.10` as a number and `no` as a boolean.
 fn written(value: &Scalar) -> ScalarValue {
     match value {
         Scalar::Number(number) => ScalarValue::from(i64::from(*number)),
@@ -274,7 +273,7 @@ fn is_plain(text: &str) -> bool {
         && !WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// The editor's own reading, in which a `#` inside quotes is no comment.
+/// The comments, as the YAML editor finds them: not a `#` inside quotes.
 fn comments(text: &str) -> Option<Vec<String>> {
     let file = YamlFile::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()?;
     let comments = file.comments();
