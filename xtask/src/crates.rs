@@ -1,18 +1,18 @@
-//! `cargo xtask crates`: how many crates an agent's author compiles.
+//! `cargo xtask crates`: counts the crates that an agent's author compiles.
 
 use std::collections::BTreeSet;
 
-use crate::Failure;
+use crate::Error;
 use crate::step::Step;
 
-/// A clean build of the smallest agent may pull in this many crates, procedural macros and
-/// build scripts included.
-const LIMIT: usize = 90;
+/// The most crates that a clean build of [`AGENT`] may have, including procedural macros and build
+/// scripts.
+const MAX_CRATES: usize = 90;
 
 /// The smallest agent.
 const AGENT: &str = "hello";
 
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run() -> Result<(), Error> {
     let host = host_triple()?;
     let tree = Step::cargo("crate count")
         .args(["tree", "--package", AGENT, "--edges", "normal,build"])
@@ -20,20 +20,20 @@ pub(crate) fn run() -> Result<(), Failure> {
         .output()?;
     let crates = dependencies(&tree);
     println!(
-        "\n==> crate count: `{AGENT}` pulls in {} crates, the limit is {LIMIT}",
+        "\n==> crate count: `{AGENT}` pulls in {} crates, the limit is {MAX_CRATES}",
         crates.len()
     );
-    if crates.len() > LIMIT {
+    if crates.len() > MAX_CRATES {
         let list = crates.into_iter().collect::<Vec<_>>().join("\n  ");
         return Err(format!(
-            "`{AGENT}` pulls in more than {LIMIT} crates:\n  {list}\n\
-             find out who brings one with `cargo tree --package {AGENT} --invert <crate>`"
+            "`{AGENT}` pulls in more than {MAX_CRATES} crates:\n  {list}\n\
+             find the reason for one with `cargo tree --package {AGENT} --invert <crate>`"
         ));
     }
     Ok(())
 }
 
-/// The distinct `name version` pairs of a `cargo tree` listing, without its first line, the agent itself.
+/// The distinct `name version` pairs in the output of `cargo tree`, without the agent itself.
 fn dependencies(tree: &str) -> BTreeSet<String> {
     let package = |line: &str| {
         let mut words = line.split_whitespace();
@@ -47,13 +47,13 @@ fn dependencies(tree: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn host_triple() -> Result<String, Failure> {
+fn host_triple() -> Result<String, Error> {
     let version = Step::new("host triple", "rustc").args(["-vV"]).output()?;
     version
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
-        .ok_or_else(|| "`rustc -vV` names no host".to_owned())
+        .ok_or_else(|| "`rustc -vV` printed no host".to_owned())
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_crates_count_once_and_the_agent_not_at_all() {
+    fn repeated_crates_and_the_agent_are_not_counted() {
         let tree = "hello v0.1.0 (/somewhere/hello)\n\
                     serde v1.0.1\n\
                     serde_derive v1.0.1 (proc-macro)\n\

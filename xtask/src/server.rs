@@ -1,4 +1,4 @@
-//! A server under test as a process: how soon it answers, how much memory it holds.
+//! A measured server as a process: its start-up time, memory and processor time.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Failure;
+use crate::Error;
 
-/// Even the slowest interpreter answers its first ping within this.
-const START_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the first answer to a ping may take, for the slowest interpreter.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     process: Child,
-    /// Where it listens.
+    /// Its listening address.
     pub(crate) address: SocketAddr,
     /// From the start of the process to the last byte of the first answer to `GET /ping`.
     pub(crate) start_up: Duration,
@@ -27,7 +27,7 @@ impl Server {
         mut command: Command,
         log: &Path,
         worker_threads: u32,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let address = free_address()?;
         let output = File::create(log)
             .and_then(|file| Ok((file.try_clone()?, file)))
@@ -49,14 +49,16 @@ impl Server {
             address,
             start_up: Duration::ZERO,
         };
-        // No sleep between attempts: the time is measured in tens of microseconds.
+        // No pause between attempts, which would be longer than the measured time.
         while !answers_ping(address) {
             if let Ok(Some(status)) = server.process.try_wait() {
                 let log = fs::read_to_string(log).unwrap_or_default();
-                return Err(format!("the server ended at once ({status}):\n{log}"));
+                return Err(format!(
+                    "the server exited during its start ({status}):\n{log}"
+                ));
             }
-            if started.elapsed() > START_DEADLINE {
-                let seconds = START_DEADLINE.as_secs();
+            if started.elapsed() > START_TIMEOUT {
+                let seconds = START_TIMEOUT.as_secs();
                 return Err(format!(
                     "no answer to GET /ping within {seconds} s; see {}",
                     log.display()
@@ -67,8 +69,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Resident memory now, in bytes.
-    pub(crate) fn resident_memory(&self) -> Result<u64, Failure> {
+    /// The current resident memory, in bytes.
+    pub(crate) fn resident_memory(&self) -> Result<u64, Error> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path)
             .map_err(|error| format!("memory is read from /proc (Linux only): {path}: {error}"))?;
@@ -80,8 +82,8 @@ impl Server {
             .ok_or_else(|| format!("{path} has no VmRSS line"))
     }
 
-    /// The time that its threads have had a core for, of those that still run.
-    pub(crate) fn cpu_time(&self) -> Result<Duration, Failure> {
+    /// The processor time of its running threads.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, Error> {
         let threads = format!("/proc/{}/task", self.process.id());
         let read = || -> std::io::Result<u64> {
             let mut nanoseconds = 0;
@@ -96,21 +98,21 @@ impl Server {
             Ok(nanoseconds)
         };
         read().map(Duration::from_nanos).map_err(|error| {
-            format!("time on a core is read from /proc (Linux only): {threads}: {error}")
+            format!("processor time is read from /proc (Linux only): {threads}: {error}")
         })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
+        // Fails if the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 fn answers_ping(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<Vec<u8>> {
+    let ping = || -> std::io::Result<Vec<u8>> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         write!(
@@ -121,11 +123,11 @@ fn answers_ping(address: SocketAddr) -> bool {
         socket.read_to_end(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+    ping().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// A loopback address that was free a moment ago.
-fn free_address() -> Result<SocketAddr, Failure> {
+/// A loopback address that is free at this moment.
+fn free_address() -> Result<SocketAddr, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(|error| format!("no free port on loopback: {error}"))
