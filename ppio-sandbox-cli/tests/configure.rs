@@ -21,8 +21,8 @@ fn what_is_missing_is_named_with_its_flag() {
     sandbox
         .run(["agent", "configure"])
         .code(2)
-        .says("agent.yaml lacks metadata.author")
-        .says("give --author …");
+        .says("agent.yaml has no valid metadata.author")
+        .says("add --author …");
     assert_eq!(
         fs::read_to_string(sandbox.path("agent.yaml")).unwrap(),
         TEXT
@@ -216,7 +216,7 @@ fn a_new_file_starts_with_what_the_folder_tells() {
             "Author's",
             "Description",
             "File with",
-            "Seconds",
+            "Start timeout",
             "Memory",
             "Processors",
         ] {
