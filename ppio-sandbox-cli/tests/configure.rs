@@ -144,10 +144,10 @@ fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
     let configure = configure
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("TERM", "xterm-256color");
-    let (written, code) = configure.at_a_terminal(|person| {
+    let (written, code) = configure.run_on_pty(|terminal| {
         for (question, answer) in TALK.into_iter().chain([("agent.yaml? [y/N]", last)]) {
-            person.reads(question);
-            person.types(answer);
+            terminal.expect_output(question);
+            terminal.send_keys(answer);
         }
     });
     (screen(&written), code)
@@ -209,7 +209,7 @@ fn a_new_file_starts_with_what_the_folder_tells() {
     )
     .expect("written");
     let configure = sandbox.command(["agent", "configure"]).in_folder(&folder);
-    let (seen, code) = configure.at_a_terminal(|person| {
+    let (seen, code) = configure.run_on_pty(|terminal| {
         for question in [
             "Name",
             "Version",
@@ -220,11 +220,11 @@ fn a_new_file_starts_with_what_the_folder_tells() {
             "Memory",
             "Processors",
         ] {
-            person.reads(question);
-            person.types("\r");
+            terminal.expect_output(question);
+            terminal.send_keys("\r");
         }
-        person.reads("[y/N]");
-        person.types("yes\r");
+        terminal.expect_output("[y/N]");
+        terminal.send_keys("yes\r");
     });
     assert_eq!(code, Some(0), "{seen}");
     let text = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");

@@ -8,7 +8,7 @@ use std::path::Path;
 use ppio_agent_client::AgentRuntimeClient;
 use serde_json::{Value, json};
 use support::scaffold::{agent_yaml, command, project, python_project};
-use support::{Sandbox, on_runtime, python_agent, until};
+use support::{Sandbox, eventually, on_runtime, python_agent};
 
 /// Asks the agent of a template one thing, past the command.
 fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
@@ -59,7 +59,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     let invoke = ["agent", "invoke", "--input", "Ada", "--keep", "--json"];
     let outcome = command(&sandbox, &folder, &invoke).run().code(0).json();
     let id = outcome["request_id"].as_str().expect("an id");
-    until("the call is logged", || {
+    eventually("the call is logged", || {
         let done = command(&sandbox, &folder, &["agent", "logs"]).run().code(0);
         let mut lines = done.stdout.lines();
         lines.any(|line| line.contains("invocation finished duration_ms=") && line.contains(id))
@@ -358,12 +358,12 @@ fn ctrl_c_while_cargo_runs_ends_all_of_it() {
     );
     fs::write(folder.join("build.rs"), script).unwrap();
     let deploying = command(&sandbox, &folder, &["agent", "deploy"]).spawn();
-    until("the build script runs", || {
+    eventually("the build script runs", || {
         !processes_with(&mark).is_empty()
     });
     deploying.interrupt();
     deploying.wait().code(130);
-    until("cargo and its children have ended", || {
+    eventually("cargo and its children have ended", || {
         processes_with(&mark).is_empty()
     });
     assert_eq!(agent_yaml(&folder), before);
@@ -391,7 +391,7 @@ fn ctrl_c_while_the_platform_builds_leaves_agent_yaml_as_it_was() {
         &["agent", "deploy", "--env", "PYTHONPATH=/app/site"],
     )
     .spawn();
-    until("the platform builds", || {
+    eventually("the platform builds", || {
         phase(&folder).as_deref() == Some("building") && deploying.stderr().contains("RUN python")
     });
     deploying.interrupt();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
 use support::scaffold::{self, edit};
-use support::{Sandbox, free_port, is_alive, send, until};
+use support::{Sandbox, eventually, free_port, is_alive, send};
 
 #[test]
 fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
@@ -35,7 +35,7 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
             break;
         }
         assert!(answer.contains("Hello, Ada!"), "{answer}");
-        assert!(Instant::now() < deadline, "{}", dev.said());
+        assert!(Instant::now() < deadline, "{}", dev.output());
     }
     dev.says("src/main.rs changed");
     dev.says("the new edited is serving");
@@ -46,17 +46,17 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     assert!(ask(&address, request).contains("Welcome, Ada!"));
 
     edit(&main, "Welcome, {nobody}", "Good day, {name}");
-    until("the new answer is there", || {
+    eventually("the new answer is there", || {
         ask(&address, request).contains("Good day, Ada!")
     });
 
     // What the agent itself might write is no reason to start anew.
     fs::write(folder.join("notes.txt"), "remembered").expect("written");
     edit(&main, "Good day", "Good night");
-    until("the new answer is there", || {
+    eventually("the new answer is there", || {
         ask(&address, request).contains("Good night, Ada!")
     });
-    assert!(!dev.said().contains("notes.txt"), "{}", dev.said());
+    assert!(!dev.output().contains("notes.txt"), "{}", dev.output());
 
     assert!(!dev.running.has_ended());
     dev.running.interrupt();
@@ -120,7 +120,7 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     let port = free_port();
     let dev = Dev::build(&sandbox, &folder, port);
     let address = format!("127.0.0.1:{port}");
-    until("the front listens", || TcpStream::connect(&address).is_ok());
+    eventually("the front listens", || TcpStream::connect(&address).is_ok());
     let building = page(&address);
     assert!(building.starts_with("HTTP/1.1 503 "), "{building}");
     assert!(building.contains("<title>Building…</title>"), "{building}");
@@ -173,9 +173,9 @@ fn a_python_agent_starts_anew_on_a_change_and_requests_wait_for_it() {
         if answer.ends_with("hello again") {
             break;
         }
-        assert!(Instant::now() < deadline, "{}", dev.said());
+        assert!(Instant::now() < deadline, "{}", dev.output());
     }
-    until("the old agent is gone", || !is_alive(old));
+    eventually("the old agent is gone", || !is_alive(old));
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
@@ -241,7 +241,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
         let dev = Dev::start(&sandbox, &folder);
         dev.address();
         dev.says("child ");
-        let said = dev.said();
+        let said = dev.output();
         let (_, child) = said.rsplit_once("child ").expect("told");
         let child: u32 = child
             .lines()
@@ -264,7 +264,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
             // In order: nothing is left when it has ended.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
-        until("nothing is left", || !is_alive(agent) && !is_alive(child));
+        eventually("nothing is left", || !is_alive(agent) && !is_alive(child));
     }
 }
 
@@ -320,7 +320,7 @@ fn programs_read_one_event_a_line() {
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let command = sandbox.command(["agent", "dev", "--port", "0", "--json"]);
     let running = command.in_folder(&folder).spawn();
-    until("it serves", || running.stdout().contains("\"serving\""));
+    eventually("it serves", || running.stdout().contains("\"serving\""));
     running.interrupt();
     let done = running.wait().code(0);
     assert_eq!(done.stderr, "");
@@ -339,7 +339,7 @@ fn release_builds_what_will_be_deployed() {
     let dev = ["agent", "dev", "--port", "0", "--release"];
     let running = scaffold::command(&sandbox, &folder, &dev).spawn();
     let dev = Dev { running };
-    assert!(ask(&dev.address(), "GET /").ends_with("for everybody"));
+    assert!(ask(&dev.address(), "GET /").ends_with("release profile"));
     // And again after a change.
     edit(&folder.join("src/main.rs"), "everybody", "the world");
     dev.says("the new optimised is serving");
@@ -396,7 +396,7 @@ fn an_agent_that_takes_long_to_listen_is_waited_for() {
     dev.says("the agent does not listen on PPIO_AGENT_PORT (");
     fs::write(gate, "").expect("written");
     assert!(ask(&dev.address(), "GET /").ends_with("GREETING"));
-    assert!(!dev.said().contains("error"), "{}", dev.said());
+    assert!(!dev.output().contains("error"), "{}", dev.output());
     dev.running.interrupt();
     dev.running.wait().code(0);
 }

@@ -172,7 +172,7 @@ fn items_are_printed_when_they_come() {
     let request = json!({"items": ["first "], "end": "hang"});
     let running = invoke(&sandbox, &request).spawn();
     // The answer never ends, so all that is seen is seen before its end.
-    support::until("the first item is printed", || running.stdout() == "first ");
+    support::eventually("the first item is printed", || running.stdout() == "first ");
     running.interrupt();
     let done = running.wait().code(130);
     // Whatever comes next begins on a line of its own.

@@ -1,4 +1,4 @@
-//! Who sits at a terminal.
+//! The user's side of a pseudo-terminal.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -11,15 +11,15 @@ use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
 use super::process::Reader;
 use super::{DEADLINE, POLL};
 
-pub(crate) struct Person {
+pub(crate) struct PtySession {
     keys: File,
     screen: Reader,
-    /// How much of what was written to the terminal has been read.
+    /// The length of the output that `expect_output` has passed.
     read: usize,
 }
 
-impl Person {
-    pub(super) fn at(keys: File, screen: Reader) -> Self {
+impl PtySession {
+    pub(super) fn new(keys: File, screen: Reader) -> Self {
         Self {
             keys,
             screen,
@@ -27,13 +27,13 @@ impl Person {
         }
     }
 
-    pub(super) fn leave(self) -> String {
+    pub(super) fn close(self) -> String {
         self.screen.end()
     }
 
-    /// Waits until this is to be read, behind what was read before.
+    /// Waits for this text, after the one of the last call.
     #[track_caller]
-    pub(crate) fn reads(&mut self, text: &str) {
+    pub(crate) fn expect_output(&mut self, text: &str) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let seen = self.screen.text();
@@ -46,22 +46,22 @@ impl Person {
         }
     }
 
-    /// All that was written to the terminal so far.
-    pub(crate) fn sees(&self) -> String {
+    /// The whole output so far.
+    pub(crate) fn output(&self) -> String {
         self.screen.text()
     }
 
-    pub(crate) fn types(&mut self, keys: &str) {
+    pub(crate) fn send_keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("typed");
     }
 
-    /// How the terminal takes what is typed.
+    /// The modes of the terminal.
     pub(crate) fn modes(&self) -> LocalModes {
         tcgetattr(&self.keys).expect("a terminal").local_modes
     }
 
-    /// The process that reads what is typed.
-    pub(crate) fn reader(&self) -> Pid {
-        tcgetpgrp(&self.keys).expect("somebody reads")
+    /// The foreground process group, which reads the keys.
+    pub(crate) fn foreground(&self) -> Pid {
+        tcgetpgrp(&self.keys).expect("a foreground group")
     }
 }
