@@ -4,10 +4,10 @@ use clap_complete::Shell;
 use clap_complete::aot::generate;
 
 use crate::arguments::{Arguments, CompletionsArguments};
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::terminal::Terminal;
 
-pub(crate) fn run(arguments: &CompletionsArguments, terminal: &Terminal) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &CompletionsArguments, terminal: &Terminal) -> Result<(), CliError> {
     let mut definition = Arguments::definition();
     let name = definition.get_name().to_owned();
     let mut script = Vec::new();
@@ -16,12 +16,11 @@ pub(crate) fn run(arguments: &CompletionsArguments, terminal: &Terminal) -> Resu
     if arguments.shell == Shell::Bash {
         script = with_one_spelling(&script, &name);
     }
-    terminal.piece(&script)
+    terminal.write_text(&script)
 }
 
-/// The generator spells a name with hyphens in one way where it finds a command and in another where it acts on it, so
-/// that nothing but the first word is completed (<https://github.com/clap-rs/clap/issues/6421>). Changes nothing once
-/// it no longer does.
+/// Works around <https://github.com/clap-rs/clap/issues/6421>: the generator spells a name with
+/// hyphens in two ways, so that only the first word is completed. Without the bug it has no effect.
 fn with_one_spelling(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

@@ -1,111 +1,100 @@
 //! `ppio-sandbox-cli`: from an empty folder to a deployed agent.
 //!
-//! `arguments` is what can be typed; one file under `agent/` or `local/` is one command; `failure` is how a command
-//! ends badly, with the exit code that scripts read; `interruption` is how Ctrl-C ends one; `terminal` is the only
-//! place that prints.
+//! Each command has a module of its name: a folder where it takes more than a file. Beneath the
+//! commands lie the parts that several of them use: `arguments`, `platform`, `project`, `terminal`,
+//! `signals`, `error`.
 
-mod agent;
 mod arguments;
-mod author;
-mod bundle;
-mod compile;
 mod completions;
-mod deploy_event;
-mod deployment;
-mod docker_ignore;
+mod configure;
+mod delete;
+mod deploy;
+mod dev;
 mod doctor;
-mod edit;
-mod failure;
-mod fields;
-mod interruption;
+mod error;
+mod init;
+mod invoke;
+mod list;
 mod local;
-mod log_line;
-mod manual;
-mod platform_choice;
+mod logs;
+mod man;
+mod platform;
 mod project;
-mod project_files;
-mod question;
-mod scaffold;
-mod secrets;
-mod styled;
-mod table;
-mod target;
+mod signals;
+mod status;
+mod stop;
 mod terminal;
-mod warnings;
 
 use std::process::ExitCode;
 
 use crate::arguments::{AgentCommand, Arguments, Command, LocalCommand};
-use crate::failure::Failure;
-use crate::interruption::unless_interrupted;
+use crate::error::CliError;
+use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
-    let terminal = Terminal::new(&arguments.output);
-    warnings::print_to(&terminal);
+    let terminal = Terminal::new(arguments.output.format, arguments.output.quiet);
+    terminal::warnings::print_to(&terminal);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return terminal.fail(&Failure::system("cannot start", error)),
+        Err(error) => {
+            let error = CliError::system("cannot start the async runtime", error);
+            return terminal.print_error(&error);
+        }
     };
     let outcome = runtime.block_on(run(arguments.command, &terminal));
-    // A thread that still waits for standard input must not keep the process.
+    // Does not wait for a thread that is blocked on standard input.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => terminal.fail(&failure),
+        Err(error) => terminal.print_error(&error),
     }
 }
 
-/// Commands that leave nothing behind when they are dropped half-way are interrupted here, the others see to it
-/// themselves.
-async fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
+/// Runs a command. Those that need no cleanup are dropped here on a signal; the others handle
+/// signals themselves.
+async fn run(command: Command, terminal: &Terminal) -> Result<(), CliError> {
     match command {
-        // The largest of its commands' futures, too large to be moved about.
+        // Boxed: the future of its largest command is large.
         Command::Agent { command } => Box::pin(run_agent(command, terminal)).await,
         Command::Local { command } => match command {
             LocalCommand::Up(arguments) => local::up::run(arguments, terminal).await,
             LocalCommand::Down(arguments) => {
-                unless_interrupted(local::down::run(arguments, terminal)).await
+                or_interrupted(local::down::run(arguments, terminal)).await
             }
             LocalCommand::Status(arguments) => {
-                unless_interrupted(local::status::run(arguments, terminal)).await
+                or_interrupted(local::status::run(arguments, terminal)).await
             }
             LocalCommand::Env(arguments) => local::env::run(arguments, terminal).await,
         },
         Command::Doctor(arguments) => {
-            // Holds a whole platform for a moment, too large to be moved about.
-            unless_interrupted(Box::pin(doctor::run(arguments, terminal))).await
+            // Boxed: the future holds a local platform.
+            or_interrupted(Box::pin(doctor::run(arguments, terminal))).await
         }
         Command::Completions(arguments) => completions::run(&arguments, terminal),
-        Command::Man(arguments) => manual::run(&arguments, terminal),
+        Command::Man(arguments) => man::run(&arguments, terminal),
     }
 }
 
-async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Failure> {
+async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), CliError> {
     match command {
         AgentCommand::Init(arguments) => {
-            // Its files are written in one go, during which it cannot be dropped.
-            unless_interrupted(agent::init::run(arguments, terminal)).await
+            // Writes its files without an await point, so it is not dropped between two of them.
+            or_interrupted(init::run(arguments, terminal)).await
         }
-        AgentCommand::Configure(arguments) => agent::configure::run(arguments, terminal).await,
-        AgentCommand::Dev(arguments) => agent::dev::run(arguments, terminal).await,
-        AgentCommand::Deploy(arguments) => agent::deploy::run(arguments, terminal).await,
-        AgentCommand::Invoke(arguments) => agent::invoke::run(arguments, terminal).await,
-        AgentCommand::List(arguments) => {
-            unless_interrupted(agent::list::run(arguments, terminal)).await
-        }
-        AgentCommand::Status(arguments) => {
-            unless_interrupted(agent::status::run(arguments, terminal)).await
-        }
-        AgentCommand::Logs(arguments) => {
-            unless_interrupted(agent::logs::run(arguments, terminal)).await
-        }
+        AgentCommand::Configure(arguments) => configure::run(arguments, terminal).await,
+        AgentCommand::Dev(arguments) => dev::run(arguments, terminal).await,
+        AgentCommand::Deploy(arguments) => deploy::run(arguments, terminal).await,
+        AgentCommand::Invoke(arguments) => invoke::run(arguments, terminal).await,
+        AgentCommand::List(arguments) => or_interrupted(list::run(arguments, terminal)).await,
+        AgentCommand::Status(arguments) => or_interrupted(status::run(arguments, terminal)).await,
+        AgentCommand::Logs(arguments) => or_interrupted(logs::run(arguments, terminal)).await,
         AgentCommand::Stop(arguments) => {
-            unless_interrupted(Box::pin(agent::stop::run(arguments, terminal))).await
+            or_interrupted(Box::pin(stop::run(arguments, terminal))).await
         }
         AgentCommand::Delete(arguments) => {
-            unless_interrupted(Box::pin(agent::delete::run(arguments, terminal))).await
+            or_interrupted(Box::pin(delete::run(arguments, terminal))).await
         }
     }
 }

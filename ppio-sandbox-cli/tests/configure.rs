@@ -21,8 +21,8 @@ fn what_is_missing_is_named_with_its_flag() {
     sandbox
         .run(["agent", "configure"])
         .code(2)
-        .says("agent.yaml lacks metadata.author")
-        .says("give --author …");
+        .says("agent.yaml has no valid metadata.author")
+        .says("add --author …");
     assert_eq!(
         fs::read_to_string(sandbox.path("agent.yaml")).unwrap(),
         TEXT
@@ -52,7 +52,7 @@ fn flags_are_written_and_the_rest_of_the_file_stays() {
         expected
     );
     let again = sandbox.run(arguments).code(0);
-    assert!(again.stdout.contains("lacks nothing"), "{again:?}");
+    assert!(again.stdout.contains("is complete"), "{again:?}");
 }
 
 #[test]
@@ -131,9 +131,9 @@ const TALK: [(&str, &str); 9] = [
     ("Author's e-mail address", "ada@example.com\r"),
     // Need not be answered.
     ("Description (Enter for none)", "\r"),
-    ("Seconds that a start may take", "soon\r"),
-    ("a whole number of seconds is wanted", ""),
-    ("Seconds that a start may take", "90\r"),
+    ("Start timeout in seconds", "soon\r"),
+    ("not a whole number of seconds", ""),
+    ("Start timeout in seconds", "90\r"),
     ("Memory, as in 512Mi", "512Mi\r"),
     ("Processors, as in 1 or 500m", "\r"),
 ];
@@ -144,10 +144,10 @@ fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
     let configure = configure
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("TERM", "xterm-256color");
-    let (written, code) = configure.at_a_terminal(|person| {
+    let (written, code) = configure.run_on_pty(|terminal| {
         for (question, answer) in TALK.into_iter().chain([("agent.yaml? [y/N]", last)]) {
-            person.reads(question);
-            person.types(answer);
+            terminal.expect_output(question);
+            terminal.send_keys(answer);
         }
     });
     (screen(&written), code)
@@ -209,22 +209,22 @@ fn a_new_file_starts_with_what_the_folder_tells() {
     )
     .expect("written");
     let configure = sandbox.command(["agent", "configure"]).in_folder(&folder);
-    let (seen, code) = configure.at_a_terminal(|person| {
+    let (seen, code) = configure.run_on_pty(|terminal| {
         for question in [
             "Name",
             "Version",
             "Author's",
             "Description",
             "File with",
-            "Seconds",
+            "Start timeout",
             "Memory",
             "Processors",
         ] {
-            person.reads(question);
-            person.types("\r");
+            terminal.expect_output(question);
+            terminal.send_keys("\r");
         }
-        person.reads("[y/N]");
-        person.types("yes\r");
+        terminal.expect_output("[y/N]");
+        terminal.send_keys("yes\r");
     });
     assert_eq!(code, Some(0), "{seen}");
     let text = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");

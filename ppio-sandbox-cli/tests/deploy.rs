@@ -8,7 +8,7 @@ use std::path::Path;
 use ppio_agent_client::AgentRuntimeClient;
 use serde_json::{Value, json};
 use support::scaffold::{agent_yaml, command, project, python_project};
-use support::{Sandbox, on_runtime, python_agent, until};
+use support::{Sandbox, eventually, on_runtime, python_agent};
 
 /// Asks the agent of a template one thing, past the command.
 fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
@@ -44,7 +44,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     .run()
     .code(0)
     .says("started the local platform at http://127.0.0.1:")
-    .says(", as no PPIO_API_KEY is set\n")
+    .says(", because PPIO_API_KEY is not set\n")
     .says("COPY app /app")
     .says("ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_CORS_ORIGINS GREETING\n");
     let template = sandbox.template("my-hello");
@@ -59,7 +59,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     let invoke = ["agent", "invoke", "--input", "Ada", "--keep", "--json"];
     let outcome = command(&sandbox, &folder, &invoke).run().code(0).json();
     let id = outcome["request_id"].as_str().expect("an id");
-    until("the call is logged", || {
+    eventually("the call is logged", || {
         let done = command(&sandbox, &folder, &["agent", "logs"]).run().code(0);
         let mut lines = done.stdout.lines();
         lines.any(|line| line.contains("invocation finished duration_ms=") && line.contains(id))
@@ -287,7 +287,7 @@ fn mistakes_in_the_project_are_told_before_anything_is_done() {
         (good.replace("spec:", "spec: ["), "agent.yaml:"),
         (
             good.replace("agent.py", "other.py"),
-            "the entrypoint other.py is not there",
+            "the entrypoint other.py does not exist",
         ),
         (
             good.replace("metadata:", "metadata: &m")
@@ -358,12 +358,12 @@ fn ctrl_c_while_cargo_runs_ends_all_of_it() {
     );
     fs::write(folder.join("build.rs"), script).unwrap();
     let deploying = command(&sandbox, &folder, &["agent", "deploy"]).spawn();
-    until("the build script runs", || {
+    eventually("the build script runs", || {
         !processes_with(&mark).is_empty()
     });
     deploying.interrupt();
     deploying.wait().code(130);
-    until("cargo and its children have ended", || {
+    eventually("cargo and its children have ended", || {
         processes_with(&mark).is_empty()
     });
     assert_eq!(agent_yaml(&folder), before);
@@ -391,7 +391,7 @@ fn ctrl_c_while_the_platform_builds_leaves_agent_yaml_as_it_was() {
         &["agent", "deploy", "--env", "PYTHONPATH=/app/site"],
     )
     .spawn();
-    until("the platform builds", || {
+    eventually("the platform builds", || {
         phase(&folder).as_deref() == Some("building") && deploying.stderr().contains("RUN python")
     });
     deploying.interrupt();

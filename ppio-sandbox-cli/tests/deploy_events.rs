@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use support::scaffold::{command, project, python_project};
-use support::{Sandbox, until};
+use support::{Sandbox, eventually};
 
 /// The events' names, each once where it is told again and again.
 fn names(events: &[Value]) -> Vec<&str> {
@@ -53,7 +53,7 @@ fn a_log_line_comes_while_its_step_runs() {
     let folder = slow_project(&sandbox, &start);
     let arguments = ["agent", "deploy", "--json", "--env", "PYTHONPATH=/app/site"];
     let mut deploying = command(&sandbox, &folder, &arguments).spawn();
-    until("the line comes", || {
+    eventually("the line comes", || {
         deploying.stdout().contains("\"message\":\"half-way\"") || deploying.has_ended()
     });
     // All of it is whole lines of JSON, and it tells of no end.

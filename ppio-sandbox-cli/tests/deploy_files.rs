@@ -54,7 +54,7 @@ fn secrets_stay_on_this_machine_and_are_listed() {
         .says("left out .Env.Local, a secret by its name\n")
         .says("left out .ssh, a secret by its name\n")
         .says("left out certs/ca.pem, a secret by its name\n")
-        .says("`--include PATTERN` sends a secret all the same");
+        .says("`--include PATTERN` send a secret anyway");
     assert!(!done.stderr.contains(".env.example"), "{done:?}");
     let kept = [
         ".dockerignore",

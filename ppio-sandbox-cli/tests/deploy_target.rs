@@ -134,7 +134,7 @@ fn the_static_target_is_taken_where_it_is_installed() {
     // C code in a dependency is what fails for it alone.
     let main = toolchain.project.join("src/main.rs");
     fs::write(main, "fn main() { nothing }\n").expect("written");
-    let hint = format!("try again, or with `--target host` if it is only {MUSL} that fails");
+    let hint = format!("try again, or with `--target host` if it fails for {MUSL} alone");
     toolchain.deploy_far(&[]).code(1).says(&hint);
     let done = toolchain.deploy_far(&["--target", "host"]).code(1);
     assert!(!done.stderr.contains("--target host"), "{done:?}");
@@ -169,7 +169,7 @@ fn a_rust_that_rustup_did_not_install_is_not_told_to_use_it_as_if_it_had() {
     let mut toolchain = Toolchain::new("my-distributed", GNU, &[]);
     toolchain.sysroot = toolchain.sandbox.path("usr");
     let from = format!(
-        "install Rust's standard library for {MUSL} from where this Rust in {} came",
+        "install Rust's standard library for {MUSL} from the source of the Rust in {}",
         toolchain.sysroot.display()
     );
     let done = toolchain.deploy_far(&[]).code(0).says(&from);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
 use support::scaffold::{self, edit};
-use support::{Sandbox, free_port, is_alive, send, until};
+use support::{Sandbox, eventually, free_port, is_alive, send};
 
 #[test]
 fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
@@ -35,28 +35,28 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
             break;
         }
         assert!(answer.contains("Hello, Ada!"), "{answer}");
-        assert!(Instant::now() < deadline, "{}", dev.said());
+        assert!(Instant::now() < deadline, "{}", dev.output());
     }
     dev.says("src/main.rs changed");
-    dev.says("the new edited serves");
+    dev.says("the new edited is serving");
 
     edit(&main, "Welcome, {name}", "Welcome, {nobody}");
     dev.says("error[E0425]: cannot find value `nobody` in this scope");
-    dev.says("edited does not compile; the agent from before serves on; waiting for a change");
+    dev.says("edited does not compile; the previous agent keeps serving; waiting for a change");
     assert!(ask(&address, request).contains("Welcome, Ada!"));
 
     edit(&main, "Welcome, {nobody}", "Good day, {name}");
-    until("the new answer is there", || {
+    eventually("the new answer is there", || {
         ask(&address, request).contains("Good day, Ada!")
     });
 
     // What the agent itself might write is no reason to start anew.
     fs::write(folder.join("notes.txt"), "remembered").expect("written");
     edit(&main, "Good day", "Good night");
-    until("the new answer is there", || {
+    eventually("the new answer is there", || {
         ask(&address, request).contains("Good night, Ada!")
     });
-    assert!(!dev.said().contains("notes.txt"), "{}", dev.said());
+    assert!(!dev.output().contains("notes.txt"), "{}", dev.output());
 
     assert!(!dev.running.has_ended());
     dev.running.interrupt();
@@ -99,7 +99,7 @@ fn agent(gate: String) -> impl Iterator<Item = String> {
     }
 
     edit(&main, "last of the old", "last of the new");
-    dev.says("the new streaming serves");
+    dev.says("the new streaming is serving");
     fs::create_dir_all(gate.parent().expect("a folder")).expect("made");
     fs::write(&gate, "").expect("written");
     assert!(ask(&address, &request).contains("data: \"last of the new\""));
@@ -120,7 +120,7 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     let port = free_port();
     let dev = Dev::build(&sandbox, &folder, port);
     let address = format!("127.0.0.1:{port}");
-    until("the front listens", || TcpStream::connect(&address).is_ok());
+    eventually("the front listens", || TcpStream::connect(&address).is_ok());
     let building = page(&address);
     assert!(building.starts_with("HTTP/1.1 503 "), "{building}");
     assert!(building.contains("<title>Building…</title>"), "{building}");
@@ -146,7 +146,7 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     let mut heard = String::new();
     { news }.read_to_string(&mut heard).expect("news");
     assert!(heard.starts_with("HTTP/1.1 204 "), "{heard}");
-    dev.says("broken serves on");
+    dev.says("broken is serving on");
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
@@ -173,9 +173,9 @@ fn a_python_agent_starts_anew_on_a_change_and_requests_wait_for_it() {
         if answer.ends_with("hello again") {
             break;
         }
-        assert!(Instant::now() < deadline, "{}", dev.said());
+        assert!(Instant::now() < deadline, "{}", dev.output());
     }
-    until("the old agent is gone", || !is_alive(old));
+    eventually("the old agent is gone", || !is_alive(old));
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
@@ -194,7 +194,7 @@ fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
             .spawn(),
     };
     dev.says("no such <model>\n");
-    dev.says("error: my-agent ended at its start (exit status: 7)\nwaiting for a change\n");
+    dev.says("error: my-agent exited at its start (exit status: 7)\nwaiting for a change\n");
     let address = format!("127.0.0.1:{port}");
     let page = page(&address);
     assert!(page.contains("no such &lt;model&gt;"), "{page}");
@@ -205,7 +205,7 @@ fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
 
     // Later it may crash as well.
     send(dev.agent(), Signal::KILL);
-    dev.says("error: the agent ended (signal: 9 (SIGKILL))\nwaiting for a change\n");
+    dev.says("error: the agent exited (signal: 9 (SIGKILL))\nwaiting for a change\n");
     let answer = ask(&address, "GET /");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     dev.running.interrupt();
@@ -222,7 +222,7 @@ fn broken_yaml_while_it_runs_is_shown_with_its_place() {
     let yaml = fs::read_to_string(&file).expect("agent.yaml");
     fs::write(&file, yaml.replace("my-agent", "My Agent")).expect("written");
     dev.says("agent.yaml:3:9: metadata.name: ");
-    dev.says("the agent from before serves on; waiting for a change");
+    dev.says("the previous agent keeps serving; waiting for a change");
     assert!(ask(&address, "GET /").ends_with("GREETING"));
     dev.running.interrupt();
     dev.running.wait().code(0);
@@ -241,7 +241,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
         let dev = Dev::start(&sandbox, &folder);
         dev.address();
         dev.says("child ");
-        let said = dev.said();
+        let said = dev.output();
         let (_, child) = said.rsplit_once("child ").expect("told");
         let child: u32 = child
             .lines()
@@ -264,7 +264,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
             // In order: nothing is left when it has ended.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
-        until("nothing is left", || !is_alive(agent) && !is_alive(child));
+        eventually("nothing is left", || !is_alive(agent) && !is_alive(child));
     }
 }
 
@@ -311,7 +311,7 @@ fn a_port_that_is_taken_is_told_before_anything_is_built() {
         .run()
         .code(2);
     let done = done.says(&format!("error: cannot listen on port {port}\n"));
-    done.says("another program listens there").says("--port ");
+    done.says("another program listens on it").says("--port ");
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn programs_read_one_event_a_line() {
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let command = sandbox.command(["agent", "dev", "--port", "0", "--json"]);
     let running = command.in_folder(&folder).spawn();
-    until("it serves", || running.stdout().contains("\"serving\""));
+    eventually("it serves", || running.stdout().contains("\"serving\""));
     running.interrupt();
     let done = running.wait().code(0);
     assert_eq!(done.stderr, "");
@@ -339,10 +339,10 @@ fn release_builds_what_will_be_deployed() {
     let dev = ["agent", "dev", "--port", "0", "--release"];
     let running = scaffold::command(&sandbox, &folder, &dev).spawn();
     let dev = Dev { running };
-    assert!(ask(&dev.address(), "GET /").ends_with("for everybody"));
+    assert!(ask(&dev.address(), "GET /").ends_with("release profile"));
     // And again after a change.
     edit(&folder.join("src/main.rs"), "everybody", "the world");
-    dev.says("the new optimised serves");
+    dev.says("the new optimised is serving");
     assert!(ask(&dev.address(), "GET /").ends_with("for the world"));
     dev.running.interrupt();
     dev.running.wait().code(0);
@@ -360,14 +360,17 @@ fn an_agent_that_listens_elsewhere_is_told_where_and_what_to_do() {
     let dev = ["agent", "dev", "--port", &front.to_string()];
     let running = sandbox.command(dev).in_folder(&folder).spawn();
     let dev = Dev { running };
-    dev.says("error: my-agent does not listen on port ");
+    dev.says("error: my-agent does not listen on PPIO_AGENT_PORT ");
     dev.says(&format!("\n  it listens on port {port}\n"));
     dev.says("help: let it take the port from PPIO_AGENT_PORT, and 8080 where that is not set\n");
     // Whoever asks is told as well, and does not wait.
     let address = format!("127.0.0.1:{front}");
     let answer = ask(&address, "GET /");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("does not listen on port"), "{answer}");
+    assert!(
+        answer.contains("does not listen on PPIO_AGENT_PORT"),
+        "{answer}"
+    );
     let page = page(&address);
     assert!(
         page.contains(&format!("it listens on port {port}")),
@@ -390,10 +393,10 @@ fn an_agent_that_takes_long_to_listen_is_waited_for() {
     );
     let folder = python_project(&sandbox, &PYTHON_AGENT.replace("server = http", &wait));
     let dev = Dev::start(&sandbox, &folder);
-    dev.says("the agent does not answer yet; it should listen on PPIO_AGENT_PORT, here ");
+    dev.says("the agent does not listen on PPIO_AGENT_PORT (");
     fs::write(gate, "").expect("written");
     assert!(ask(&dev.address(), "GET /").ends_with("GREETING"));
-    assert!(!dev.said().contains("error"), "{}", dev.said());
+    assert!(!dev.output().contains("error"), "{}", dev.output());
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
@@ -469,16 +472,16 @@ fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
 
     // One that cannot do this answers as it does.
     fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
-    dev.says("the new my-agent serves");
+    dev.says("the new my-agent is serving");
     let answer = read_to(&mut upgrade(&dev.address()), "GREETING");
     assert!(answer.contains(" 200 OK\r\n"), "{answer}");
 
     // And where there is none, that is the answer.
     fs::write(folder.join("agent.py"), "import sys\nsys.exit(1)\n").expect("written");
-    dev.says("error: my-agent ended at its start");
+    dev.says("error: my-agent exited at its start");
     let answer = read_to(&mut upgrade(&dev.address()), "}");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("my-agent ended at its start"), "{answer}");
+    assert!(answer.contains("my-agent exited at its start"), "{answer}");
     dev.running.interrupt();
     dev.running.wait().code(0);
 }

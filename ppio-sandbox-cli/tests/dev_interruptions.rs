@@ -9,17 +9,17 @@ use std::path::Path;
 
 use support::dev::{Dev, PYTHON_AGENT, ask, python_project, rust_project};
 use support::scaffold::agent_yaml;
-use support::{Sandbox, is_alive, until};
+use support::{Sandbox, eventually, is_alive};
 
 /// Ends `agent dev` as a person does.
 fn interrupt(sandbox: &Sandbox, folder: &Path, dev: Dev) {
     let before = agent_yaml(folder);
-    let agent = dev.said().contains("process ").then(|| dev.agent());
+    let agent = dev.output().contains("process ").then(|| dev.agent());
     dev.running.interrupt();
     dev.running.wait().code(0);
     // The agent has ended when the command has; what the compiler started is dying.
     assert!(agent.is_none_or(|agent| !is_alive(agent)));
-    sandbox.nothing_is_left();
+    sandbox.wait_until_nothing_is_left();
     assert_eq!(agent_yaml(folder), before);
 }
 
@@ -39,7 +39,7 @@ fn during_the_first_build() {
     let begun = sandbox.path("begun");
     endless_build(&folder, &begun);
     let dev = Dev::build(&sandbox, &folder, 0);
-    until("the build has begun", || begun.exists());
+    eventually("the build has begun", || begun.exists());
     interrupt(&sandbox, &folder, dev);
 }
 
@@ -51,8 +51,8 @@ fn during_a_build_while_the_agent_from_before_serves() {
     let address = dev.address();
     let begun = sandbox.path("begun");
     endless_build(&folder, &begun);
-    until("the build has begun", || begun.exists());
-    assert!(ask(&address, "GET /").ends_with("for its author"));
+    eventually("the build has begun", || begun.exists());
+    assert!(ask(&address, "GET /").ends_with("debug profile"));
     interrupt(&sandbox, &folder, dev);
     assert!(TcpStream::connect(&address).is_err());
 }
@@ -99,11 +99,11 @@ fn a_key_typed_at_a_terminal_reaches_nobody_but_the_command() {
     );
     let folder = python_project(&sandbox, &agent);
     let dev = sandbox.command(["agent", "dev", "--port", "0"]);
-    let (seen, code) = dev.in_folder(&folder).at_a_terminal(|person| {
-        person.reads("Ctrl-C ends it");
-        person.types("\x03");
+    let (seen, code) = dev.in_folder(&folder).run_on_pty(|terminal| {
+        terminal.expect_output("Ctrl-C stops it");
+        terminal.send_keys("\x03");
     });
     assert_eq!(code, Some(0), "{seen}");
     assert!(!seen.contains("a key came"), "{seen}");
-    sandbox.nothing_is_left();
+    sandbox.wait_until_nothing_is_left();
 }

@@ -78,7 +78,7 @@ const INVOKE: [&str; 6] = ["agent", "invoke", "--template-id", "tmpl_1", "--inpu
 fn answers_are_escaped_on_a_terminal_and_passed_on_elsewhere() {
     let scripted = Scripted::start();
     scripted.answers(&json!(HOSTILE));
-    is_harmless(&scripted.command(&INVOKE).run_on_a_terminal());
+    is_harmless(&scripted.command(&INVOKE).output_on_pty());
     let done = scripted.command(&INVOKE).run().code(0);
     assert_eq!(done.stdout, format!("{HOSTILE}\n"));
 
@@ -106,7 +106,7 @@ fn streams_are_escaped_piece_by_piece() {
     let events = events.concat();
     let reply = Reply::body(200, "text/event-stream", &events);
     scripted.platform.always("agent POST /invocations", reply);
-    is_harmless(&scripted.command(&INVOKE).run_on_a_terminal());
+    is_harmless(&scripted.command(&INVOKE).output_on_pty());
     let done = scripted.command(&INVOKE).run().code(0);
     assert_eq!(done.stdout, format!("{HOSTILE}\n"));
 }
@@ -126,7 +126,7 @@ fn log_lines_are_escaped_whether_they_are_the_runtimes_or_not() {
         let route = "GET /v2/sandboxes/{id}/logs";
         scripted.platform.always(route, Reply::json(200, &logs));
         let command = || scripted.command(&["agent", "logs", "--session", "sbx1"]);
-        is_harmless(&command().run_on_a_terminal());
+        is_harmless(&command().output_on_pty());
         let done = command().arg("--json").run().code(0);
         assert_eq!(done.json_lines()[0]["message"], message);
     }
@@ -145,9 +145,9 @@ fn errors_names_and_questions_are_escaped() {
         "public": false, "buildStatus": HOSTILE,
         "metadata": { "agent_runtime": document.to_string() },
     }));
-    is_harmless(&scripted.command(&["agent", "list"]).run_on_a_terminal());
+    is_harmless(&scripted.command(&["agent", "list"]).output_on_pty());
     let status = ["agent", "status", "--template-id", "tmpl_2"];
-    is_harmless(&scripted.command(&status).run_on_a_terminal());
+    is_harmless(&scripted.command(&status).output_on_pty());
     scripted.platform.add_raw_template(json!({
         "templateID": "tmpl_3", "buildID": "b", "names": [HOSTILE], "aliases": [],
         "public": false, "buildStatus": "ready", "metadata": {},
@@ -157,7 +157,7 @@ fn errors_names_and_questions_are_escaped() {
 
     let refused = Reply::error(400, HOSTILE);
     scripted.platform.always("GET /templates", refused);
-    is_harmless(&scripted.command(&["agent", "list"]).run_on_a_terminal());
+    is_harmless(&scripted.command(&["agent", "list"]).output_on_pty());
     let done = scripted.command(&["agent", "list", "--json"]).run();
     assert!(!done.stderr.contains(['\u{9b}', '\u{202e}', '\u{7f}']));
     let error: Value = serde_json::from_str(&done.stderr).expect("JSON");
@@ -194,9 +194,9 @@ fn lines_of_an_agent_under_development_are_escaped() {
         .env("HOSTILE", json!(HOSTILE).to_string())
         .env("PYTHONIOENCODING", "utf-8")
         .env("TERM", "xterm");
-    let (seen, _) = dev.at_a_terminal(|person| {
-        person.reads("my-agent serves on ");
-        person.types("\u{3}");
+    let (seen, _) = dev.run_on_pty(|terminal| {
+        terminal.expect_output("my-agent is serving on ");
+        terminal.send_keys("\u{3}");
     });
     is_harmless(&seen);
     assert!(seen.contains(&format!("plain {SHOWN}")), "{seen:?}");

@@ -104,7 +104,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
     sandbox
         .run(arguments)
         .code(2)
-        .says("is not empty: it holds");
+        .says("is not empty: it contains");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), before);
     // Nothing was left beside it either.
     let beside: Vec<_> = fs::read_dir(folder.parent().unwrap())
@@ -144,7 +144,7 @@ fn bad_use_is_told() {
                 "--template",
                 "llm-chat",
             ],
-            "no Python project",
+            "the template llm-chat exists only for Rust",
         ),
         (&["--name", "a"], "add `--author you@example.com`"),
     ] {

@@ -12,7 +12,7 @@ use rustix::termios::LocalModes;
 use serde_json::json;
 use support::scaffold::{agent_yaml, command, python_project};
 use support::stalling_platform::StallingPlatform;
-use support::{Invocation, Sandbox, Stdin, config, everything_in, scripted, send, until};
+use support::{Invocation, Sandbox, Stdin, config, eventually, everything_in, scripted, send};
 
 /// An agent that never answers a ping.
 fn never_ready(name: &str) -> TemplateSpec {
@@ -30,7 +30,7 @@ fn while_the_request_is_read() {
             .args(arguments.iter().copied())
             .stdin(Stdin::Open)
             .spawn();
-        until("it listens to signals", || {
+        eventually("it listens to signals", || {
             support::catches(waiting.pid(), Signal::INT)
         });
         waiting.interrupt();
@@ -46,7 +46,7 @@ fn while_the_session_is_made() {
         let starting = sandbox
             .command(["agent", "invoke", "--template-id", "agent", "--input", "x"])
             .spawn();
-        until("there is a sandbox", || !sandbox.sandboxes().is_empty());
+        eventually("there is a sandbox", || !sandbox.sandboxes().is_empty());
         send(starting.pid(), signal);
         let done = starting.wait().code(code);
         assert_eq!(done.stdout, "");
@@ -76,13 +76,13 @@ fn before_the_platform_has_answered() {
             .env("PPIO_API_URL", &url)
             .spawn();
         let (_connection, _) = silent.accept().expect("it asks");
-        until("it listens to signals", || {
+        eventually("it listens to signals", || {
             support::catches(asking.pid(), Signal::INT)
         });
         asking.interrupt();
         // Where a sandbox may have been made, its answer is waited for; a second Ctrl-C is impatience.
         if command.contains(&"invoke") {
-            until("it says what it waits for", || {
+            eventually("it says what it waits for", || {
                 asking.stderr().contains("Ctrl-C again")
             });
             asking.interrupt();
@@ -105,7 +105,7 @@ fn while_the_answer_comes() {
                 .arg(request.to_string())
                 .args(keep.iter().copied())
                 .spawn();
-            until("the agent was asked", || {
+            eventually("the agent was asked", || {
                 asking.stdout() == before && asked(&sandbox)
             });
             asking.interrupt();
@@ -143,7 +143,7 @@ fn in_a_session_that_was_open_before_it_stays_open() {
     let asking = sandbox
         .command(["agent", "invoke", "--session", &ids[0], "--json", &request])
         .spawn();
-    until("the answer comes", || asking.stdout() == "one ");
+    eventually("the answer comes", || asking.stdout() == "one ");
     asking.interrupt();
     asking.wait().code(130);
     assert_eq!(sandbox.sandboxes(), ids);
@@ -170,20 +170,20 @@ const LINES: LocalModes = LocalModes::ICANON
 
 /// Gives up at a question for which keys are read one by one. Returns what was to be seen, and the exit code.
 fn give_up_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
-    command.at_a_terminal(|person| {
-        person.reads(question);
-        until("keys are read", || {
-            !person.modes().contains(LocalModes::ICANON)
+    command.run_on_pty(|terminal| {
+        terminal.expect_output(question);
+        eventually("keys are read", || {
+            !terminal.modes().contains(LocalModes::ICANON)
         });
         match given {
-            Given::Key => person.types("\x03"),
+            Given::Key => terminal.send_keys("\x03"),
             Given::Signal(signal) => {
-                let reader = person.reader().as_raw_nonzero().get();
+                let reader = terminal.foreground().as_raw_nonzero().get();
                 send(reader.unsigned_abs(), signal);
             }
         }
-        until("the terminal is as it was", || {
-            person.modes().contains(LINES)
+        eventually("the terminal is as it was", || {
+            terminal.modes().contains(LINES)
         });
     })
 }
@@ -199,7 +199,7 @@ fn at_the_question_of_init() {
         assert_eq!(ended, Some(code), "{given:?}: {seen}");
         assert!(!seen.contains("error"), "{seen}");
         assert_eq!(everything_in(&sandbox.path("")), Vec::<PathBuf>::new());
-        sandbox.nothing_is_left();
+        sandbox.wait_until_nothing_is_left();
     }
 }
 
@@ -247,7 +247,7 @@ fn at_a_question_of_configure() {
     let untouched = || {
         assert_eq!(agent_yaml(&folder), WITHOUT_AUTHOR);
         assert_eq!(everything_in(&folder), [Path::new("agent.yaml")]);
-        sandbox.nothing_is_left();
+        sandbox.wait_until_nothing_is_left();
     };
     let configure = || {
         let command = sandbox.command(["agent", "configure"]).in_folder(&folder);
@@ -261,9 +261,9 @@ fn at_a_question_of_configure() {
     }
     // The last one, with all that would be written on the screen.
     let with_author = configure().args(["--author", "a@example.com", "--description", "x"]);
-    let (seen, ended) = with_author.at_a_terminal(|person| {
-        person.reads("[y/N]");
-        person.types("\x03");
+    let (seen, ended) = with_author.run_on_pty(|terminal| {
+        terminal.expect_output("[y/N]");
+        terminal.send_keys("\x03");
     });
     assert_eq!(ended, Some(130), "{seen}");
     untouched();
@@ -291,7 +291,7 @@ fn while_the_files_are_packed() {
 
     let deploying = command(&sandbox, &folder, &["agent", "deploy", "--local"]).spawn();
     let mut writer = None;
-    until("the files are packed", || {
+    eventually("the files are packed", || {
         // Can be opened once there is a reader.
         let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let opened = File::options()
@@ -305,7 +305,7 @@ fn while_the_files_are_packed() {
     deploying.wait().code(130).says("interrupted");
     assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
     assert!(sandbox.running().is_none());
-    sandbox.nothing_is_left();
+    sandbox.wait_until_nothing_is_left();
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn while_the_files_are_uploaded() {
     deploying.wait().code(130).says("interrupted");
     assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
     assert!(upload.missing() > 0);
-    sandbox.nothing_is_left();
+    sandbox.wait_until_nothing_is_left();
 }
 
 #[test]
@@ -353,13 +353,13 @@ fn while_the_platform_is_started_for_a_deployment() {
         let arguments = [&["agent", "deploy"], flag].concat();
         let deploying = command(&sandbox, &folder, &arguments);
         let deploying = deploying.env("PATH", &path).spawn();
-        until("the start has begun", || asked.exists());
+        eventually("the start has begun", || asked.exists());
         deploying.interrupt();
         deploying.wait().code(130).says("interrupted");
         // Nobody was told of it, so nobody would stop it. It was not even waited for.
         assert!(sandbox.running().is_none());
         assert!(!sandbox.home().join("key").exists());
-        sandbox.nothing_is_left();
+        sandbox.wait_until_nothing_is_left();
         assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
         fs::remove_file(&asked).expect("removed");
     }
@@ -376,7 +376,7 @@ fn a_platform_that_was_started_for_a_deployment_runs_on() {
     let before = (agent_yaml(&folder), everything_in(&folder));
     let slow = ["agent", "deploy", "--env", "PYTHONPATH=/app/site"];
     let deploying = command(&sandbox, &folder, &slow).spawn();
-    until("the platform builds", || {
+    eventually("the platform builds", || {
         deploying.stderr().contains("RUN python")
     });
     deploying.interrupt();
@@ -387,5 +387,5 @@ fn a_platform_that_was_started_for_a_deployment_runs_on() {
     // As after any other deployment; the next one need not start it.
     assert!(sandbox.running().is_some());
     sandbox.run(["local", "down"]).code(0);
-    sandbox.nothing_is_left();
+    sandbox.wait_until_nothing_is_left();
 }

@@ -110,7 +110,7 @@ fn a_request_that_is_none_is_wrong_usage() {
         (
             &["--input", "x", "--timeout", "0"],
             None,
-            "1 second or more",
+            "the shortest value is 1 second",
         ),
         (
             &["--input", "x", "--timeout", "soon"],
@@ -172,7 +172,7 @@ fn items_are_printed_when_they_come() {
     let request = json!({"items": ["first "], "end": "hang"});
     let running = invoke(&sandbox, &request).spawn();
     // The answer never ends, so all that is seen is seen before its end.
-    support::until("the first item is printed", || running.stdout() == "first ");
+    support::eventually("the first item is printed", || running.stdout() == "first ");
     running.interrupt();
     let done = running.wait().code(130);
     // Whatever comes next begins on a line of its own.
@@ -230,7 +230,7 @@ fn an_answer_that_breaks_off_is_not_taken_for_whole() {
     let request = json!({"items": ["one "], "pause_ms": 20, "end": "vanish"});
     let done = invoke(&sandbox, &request).run().code(1);
     assert_eq!(done.stdout, "one \n");
-    done.says("the agent's answer broke off");
+    done.says("the agent's answer was cut off");
     assert!(sandbox.sandboxes().is_empty());
 }
 
@@ -241,7 +241,7 @@ fn time_that_is_up_ends_the_call_and_its_session() {
         .args(["--timeout", "2"])
         .run()
         .code(1);
-    done.says("no whole answer within 2 s").says("--timeout");
+    done.says("no complete answer within 2 s").says("--timeout");
     assert!(sandbox.sandboxes().is_empty());
 }
 

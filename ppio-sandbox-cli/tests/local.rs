@@ -13,7 +13,7 @@ use ppio_agent_client::platform;
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{Sandbox, agent, config, on_runtime, python_agent, send, until};
+use support::{Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
 /// The processes whose command line holds this folder, the platform itself aside.
 fn processes_of(home: &Path) -> Vec<String> {
@@ -34,7 +34,7 @@ fn processes_of(home: &Path) -> Vec<String> {
 /// Nothing of a platform is left: no process, no lock, no sandbox's files.
 fn assert_nothing_left(sandbox: &Sandbox) {
     assert!(sandbox.running().is_none());
-    until("the sandboxes' processes end", || {
+    eventually("the sandboxes' processes end", || {
         processes_of(&sandbox.home()).is_empty()
     });
     let run = std::fs::read_dir(sandbox.home().join("run")).expect("the folder of runs");
@@ -46,7 +46,7 @@ fn the_platform_runs_until_it_is_asked_to_end() {
     for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let sandbox = Sandbox::new();
         let platform = sandbox.command(["local", "up"]).spawn();
-        until("it says how to stop it", || {
+        eventually("it says how to stop it", || {
             platform.stderr().contains("local down")
         });
         let running = sandbox.running().expect("it runs");
@@ -105,7 +105,7 @@ fn in_the_background_it_outlives_the_command_and_a_second_start_finds_it() {
         .run(["local", "up", "--detach", "--port", "1"])
         .code(3);
     other_port
-        .says("runs already at")
+        .says("is already running at")
         .says("help: stop it with");
     let in_front = sandbox.run(["local", "up"]).code(3);
     in_front.says(&format!("process {}", running.pid()));
@@ -138,7 +138,7 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
         );
         for limit in limits {
             let warning = format!(
-                "warning: no limit of {} is enforced: {}\n",
+                "warning: the limit for {} is not enforced: {}\n",
                 limit.resource(),
                 limit.reason()
             );
@@ -172,12 +172,12 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
     sandbox.run(["local", "down"]).code(0);
 
     sandbox.up();
-    until("the platform in the foreground says the same", || {
+    eventually("the platform in the foreground says the same", || {
         sandbox
-            .said_by_the_platform()
-            .contains("no limit of disk is enforced: ")
+            .platform_stderr()
+            .contains("the limit for disk is not enforced: ")
     });
-    says_all(&sandbox.said_by_the_platform());
+    says_all(&sandbox.platform_stderr());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_platform_that_does_not_run_is_said_so_with_what_to_do() {
     for command in ["status", "env"] {
         let done = sandbox.run(["local", command]).code(3);
         assert_eq!(done.stdout, "");
-        done.says("error: the local platform does not run")
+        done.says("error: the local platform is not running")
             .says("local up --detach");
     }
     let status = sandbox.run(["local", "status", "--json"]).code(3);
@@ -201,7 +201,7 @@ fn one_that_was_killed_does_not_count_as_running() {
     sandbox.up();
     let pid = sandbox.running().expect("it runs").pid();
     send(pid, Signal::KILL);
-    until("it is gone", || sandbox.running().is_none());
+    eventually("it is gone", || sandbox.running().is_none());
     sandbox.run(["local", "status"]).code(3);
     sandbox.run(["local", "up", "--detach"]).code(0);
     sandbox.run(["local", "down"]).code(0);
@@ -253,10 +253,10 @@ fn giving_up_on_a_start_in_the_background_ends_it() {
     let path = format!("{}:/usr/bin:/bin", programs.display());
     let command = sandbox.command(["local", "up", "--detach"]);
     let starting = command.env("PATH", path).spawn();
-    until("the start has begun", || asked.exists());
+    eventually("the start has begun", || asked.exists());
     starting.interrupt();
     starting.wait().code(130);
-    until("the background process ends", || {
+    eventually("the background process ends", || {
         processes_of(sandbox.path("").as_path()).is_empty()
     });
     assert!(sandbox.running().is_none());

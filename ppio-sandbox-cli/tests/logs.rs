@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
-use support::{Sandbox, agent, config, on_runtime, scripted, send, until};
+use support::{Sandbox, agent, config, eventually, on_runtime, scripted, send};
 
 /// Opens a session that stays, and asks its agent for so many items.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
@@ -70,13 +70,13 @@ fn following_goes_on_until_the_session_ends() {
     let following = sandbox
         .command(["agent", "logs", "--follow", "--session", &id])
         .spawn();
-    until("what was there is shown", || {
+    eventually("what was there is shown", || {
         following.stdout().contains("asked for 1 items")
     });
     for items in 2..5 {
         ask(&sandbox, Some(&id), items);
         let line = format!("asked for {items} items");
-        until("what comes is shown", || following.stdout().contains(&line));
+        eventually("what comes is shown", || following.stdout().contains(&line));
     }
     sandbox.run(["agent", "stop", "--session", &id]).code(0);
     let done = following.wait().code(0);
@@ -91,18 +91,18 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
     let id = ask(&sandbox, None, 1);
     let follow = ["agent", "logs", "-f", "--session", &id];
     let following = sandbox.command(follow).spawn();
-    until("it follows", || following.stdout().contains("asked"));
+    eventually("it follows", || following.stdout().contains("asked"));
     following.interrupt();
     following.wait().code(130);
     assert_eq!(sandbox.sandboxes(), [id.as_str()]);
 
     let following = sandbox.command(follow).spawn();
-    until("it follows", || following.stdout().contains("asked"));
+    eventually("it follows", || following.stdout().contains("asked"));
     send(sandbox.running().expect("it runs").pid(), Signal::KILL);
     following
         .wait()
         .code(3)
-        .says("the local platform has stopped");
+        .says("the local platform was stopped");
     sandbox.up();
 }
 
@@ -116,20 +116,20 @@ fn following_survives_a_platform_that_does_not_answer_for_a_while() {
         .env("PPIO_API_KEY", sandbox.key())
         .env("PPIO_API_URL", relay.url())
         .spawn();
-    until("it follows", || following.stdout().contains("asked for 1"));
+    eventually("it follows", || following.stdout().contains("asked for 1"));
     relay.close();
-    until("it notices", || {
-        following.stderr().contains("the connection is lost")
+    eventually("it notices", || {
+        following.stderr().contains("connection lost")
     });
     ask(&sandbox, Some(&id), 2);
     relay.open();
-    until("what came meanwhile is shown", || {
+    eventually("what came meanwhile is shown", || {
         following.stdout().contains("asked for 2")
     });
     following.interrupt();
     let done = following.wait().code(130);
     assert_eq!(done.stdout.matches("asked for 1").count(), 1);
-    done.says("the connection is back");
+    done.says("reconnected");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
             .expect("made");
         made.sandbox_id
     });
-    until("all is written", || {
+    eventually("all is written", || {
         let done = sandbox.run(["agent", "logs", "--session", &id]).code(0);
         done.stdout
             .lines()
@@ -178,7 +178,7 @@ fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
         session.envd().start(&command).await.expect("started");
         session.detach();
     });
-    until("it ends", || following.status().is_some());
+    eventually("it ends", || following.status().is_some());
     assert!(following.status().expect("it has ended").success());
 }
 
@@ -214,13 +214,13 @@ fn a_request_is_found_by_the_id_that_its_caller_was_told() {
         };
         let id = outcome["request_id"].as_str().expect("an id");
         assert_eq!(id.len(), 36, "{id}");
-        until("the line is there", || finished(id));
+        eventually("the line is there", || finished(id));
 
         // And by the one on a person's screen.
         let again = ["agent", "invoke", "--session", session, "--input", "Ada"];
         let done = sandbox.run(again).code(0);
         let (_, id) = done.stderr.trim().rsplit_once("request ").expect("an id");
-        until("the line is there", || finished(id));
+        eventually("the line is there", || finished(id));
 
         // People get the line readable, programs as the agent wrote it.
         assert!(logs(&[]).contains("INFO invocation finished duration_ms="));

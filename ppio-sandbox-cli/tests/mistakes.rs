@@ -88,7 +88,7 @@ fn broken_yaml_shows_the_line_and_the_column() {
         .command(["agent", "status", "--template-id", "x"])
         .in_folder(&folder)
         .run();
-    done.code(3).says("the local platform does not run");
+    done.code(3).says("the local platform is not running");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_platform_is_down() {
         assert_failure(
             command,
             3,
-            &["the local platform does not run", "local up --detach"],
+            &["the local platform is not running", "local up --detach"],
         );
         let remote = || {
             command()

@@ -4,7 +4,7 @@ mod support;
 
 use std::io::Read as _;
 
-use support::{Sandbox, agent, scripted, until};
+use support::{Sandbox, agent, eventually, scripted};
 
 /// What only the key's owner may see does not stand in what every other command prints.
 #[test]
@@ -112,12 +112,12 @@ fn colour_is_for_terminals_without_no_color() {
     let colours = |text: &str| text.contains("\u{1b}[");
 
     assert!(!colours(&command().run().code(3).stderr));
-    let seen = command().env("TERM", "xterm").run_on_a_terminal();
+    let seen = command().env("TERM", "xterm").output_on_pty();
     assert!(colours(&seen) && seen.contains("error:"), "{seen:?}");
     let seen = command()
         .env("TERM", "xterm")
         .env("NO_COLOR", "1")
-        .run_on_a_terminal();
+        .output_on_pty();
     assert!(!colours(&seen) && seen.contains("error: "), "{seen:?}");
 }
 
@@ -162,9 +162,9 @@ fn a_reader_that_leaves_ends_the_call_and_its_session() {
     let mut start = [0; 5];
     stdout.read_exact(&mut start).expect("a start");
     drop(stdout);
-    until("it ends", || asking.status().is_some());
+    eventually("it ends", || asking.status().is_some());
     assert!(asking.status().expect("it has ended").success());
-    until("the session is closed", || sandbox.sandboxes().is_empty());
+    eventually("the session is closed", || sandbox.sandboxes().is_empty());
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn delete_asks_or_is_told_and_forgets_the_agent_in_its_project() {
         .in_folder(&project)
         .run()
         .code(2);
-    unasked.says("has to be confirmed").says("--yes");
+    unasked.says("needs a confirmation").says("--yes");
     assert_eq!(sandbox.template("alpha"), template);
     assert_eq!(std::fs::read_to_string(&file).expect("agent.yaml"), before);
 

@@ -11,7 +11,7 @@ use std::thread;
 
 use regex::Regex;
 use support::scaffold::{command, python_project};
-use support::{Invocation, Sandbox, until};
+use support::{Invocation, Sandbox, eventually};
 
 /// More than the connections between the command and the platform hold while nobody reads.
 const SIZE: usize = 24 << 20;
@@ -125,9 +125,9 @@ fn a_bar_follows_the_bytes_on_a_terminal() {
     )
     .expect("a pattern");
     let mut seen = String::new();
-    let (written, code) = deploy(&sandbox, &folder, &url).at_a_terminal(|person| {
-        until("some of it is sent", || {
-            seen = person.sees();
+    let (written, code) = deploy(&sandbox, &folder, &url).run_on_pty(|terminal| {
+        eventually("some of it is sent", || {
+            seen = terminal.output();
             bar.captures_iter(&seen)
                 .last()
                 .is_some_and(|line| &line[3] == "MiB" && line[1].contains('='))
@@ -159,7 +159,7 @@ fn what_the_platform_has_is_reused_and_nothing_is_drawn_without_a_terminal() {
     done.says("uploaded 7 files (100 KiB)");
     let done = deploy(&sandbox, &folder, &url).run().code(0);
     assert!(!done.stderr.contains("uploaded"), "{done:?}");
-    done.says("reused 7 files that the platform has from before (100 KiB)");
+    done.says("reused 7 files of an earlier upload (100 KiB)");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_program_is_told_of_the_bytes_as_they_go() {
         });
         events.collect()
     };
-    until("some of it is sent", || {
+    eventually("some of it is sent", || {
         let told = told(&deploying.stdout());
         told.iter().any(|&(sent, all)| 0 < sent && sent < all) || deploying.has_ended()
     });

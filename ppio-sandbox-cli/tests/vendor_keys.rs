@@ -56,7 +56,7 @@ fn a_key_of_e2b_alone_goes_to_e2b_where_that_is_said() {
     // By default on this machine, where no platform runs.
     let done = list(&[]).run().code(3);
     assert!(
-        done.stderr.contains("the local platform does not run"),
+        done.stderr.contains("the local platform is not running"),
         "{}",
         done.stderr
     );

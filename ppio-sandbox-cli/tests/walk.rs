@@ -9,13 +9,13 @@ use std::path::PathBuf;
 
 use support::scaffold::{self, pin_versions};
 use support::snapshot::{Transcript, screen};
-use support::{Invocation, Sandbox, free_port, until};
+use support::{Invocation, Sandbox, eventually, free_port};
 
 /// Who walks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Walker {
     /// At a terminal.
-    Person,
+    Terminal,
     /// With pipes.
     Script,
 }
@@ -64,11 +64,11 @@ impl Walk {
     fn answered(&mut self, line: &str, answer: Option<(&str, &str)>) -> String {
         let command = self.command(line);
         let (shown, code) = match self.walker {
-            Walker::Person => {
-                let (written, code) = command.at_a_terminal(|person| {
+            Walker::Terminal => {
+                let (written, code) = command.run_on_pty(|terminal| {
                     if let Some((question, answer)) = answer {
-                        person.reads(question);
-                        person.types(answer);
+                        terminal.expect_output(question);
+                        terminal.send_keys(answer);
                     }
                 });
                 (screen(&written), code)
@@ -92,20 +92,20 @@ impl Walk {
         let command = self.command(&line);
         let address = format!("127.0.0.1:{port}");
         let (shown, code) = match self.walker {
-            Walker::Person => {
-                let (written, code) = command.at_a_terminal(|person| {
-                    person.reads("Ctrl-C ends it");
+            Walker::Terminal => {
+                let (written, code) = command.run_on_pty(|terminal| {
+                    terminal.expect_output("Ctrl-C stops it");
                     greet(&address);
-                    person.reads("request_id");
-                    person.types("\x03");
+                    terminal.expect_output("request_id");
+                    terminal.send_keys("\x03");
                 });
                 (screen(&written), code)
             }
             Walker::Script => {
                 let running = command.spawn();
-                until("it serves", || running.stdout().contains(" serves on "));
+                eventually("it serves", || running.stdout().contains(" is serving on "));
                 greet(&address);
-                until("the call is logged", || {
+                eventually("the call is logged", || {
                     running.stdout().contains("request_id")
                 });
                 running.interrupt();
@@ -175,7 +175,7 @@ fn noted(walk: &Walk, key: &str) -> String {
 fn walk(walker: Walker) -> Transcript {
     // Two agents of the same build folder need names of their own, in the two walks that run at once.
     let (value, stream) = match walker {
-        Walker::Person => ("greeter", "teller"),
+        Walker::Terminal => ("greeter", "teller"),
         Walker::Script => ("robot", "printer"),
     };
     let mut walk = Walk::new(walker);
@@ -193,7 +193,7 @@ fn walk(walker: Walker) -> Transcript {
     let session = walk.sandbox.sandboxes().pop().expect("the session is open");
     walk.transcript.name(session, "<session>");
     // What an agent writes takes a moment to the platform.
-    until("the call is logged", || {
+    eventually("the call is logged", || {
         let log = walk.command("agent logs").run().code(0).stdout;
         log.contains("invocation finished")
     });
@@ -203,7 +203,7 @@ fn walk(walker: Walker) -> Transcript {
     walk.step("agent stop");
     assert!(walk.sandbox.sandboxes().is_empty());
     let yes = match walker {
-        Walker::Person => "",
+        Walker::Terminal => "",
         Walker::Script => " --yes",
     };
     walk.answered(&format!("agent delete{yes}"), Some(("[y/N]", "y\n")));
@@ -228,7 +228,7 @@ fn walk(walker: Walker) -> Transcript {
 
 #[test]
 fn a_person_at_a_terminal() {
-    walk(Walker::Person).compare("terminal.txt");
+    walk(Walker::Terminal).compare("terminal.txt");
 }
 
 #[test]

@@ -370,7 +370,10 @@ fn all_bad_values_are_named_at_once() {
 /// No variable of the documentation is left out above.
 #[test]
 fn every_documented_variable_is_tested() {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../ppio-agent/src/config/mod.rs");
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../ppio-agent/src/config/mod.rs"
+    );
     let source = std::fs::read_to_string(source).unwrap();
     let rows = source.lines().filter(|line| line.starts_with("/// | [`"));
     let documented: BTreeSet<&str> = rows

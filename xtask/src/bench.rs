@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: the same agent on this framework, on raw hyper, on axum and on the Python package; and a new
-//! session on the local platform through this project's client and through the Python one.
+//! `cargo xtask bench`: the same agent on this framework, on raw hyper, on axum and on the Python
+//! package; and a new session on the local platform with this project's client and the Python one.
 //!
-//! Servers take turns within each round, in an order that is reversed from round to round, and a ratio is
-//! taken within a round: what disturbs the machine disturbs both sides.
+//! Each round measures every server, in an order that is reversed from round to round. Ratios are
+//! taken within a round, so that other load on the machine affects both sides.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,42 +11,46 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::measure::Server;
+use crate::server::Server;
 use crate::step::Step;
-use crate::{Failure, interop, workspace};
+use crate::{Error, interop, workspace};
 
-/// Worker threads of every Rust server, and of the load program.
+/// The worker threads of every Rust server and of the load program.
 const WORKER_THREADS: u32 = 2;
 const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
-/// Starts of each server in a round. A start takes so little that what else the machine does shows in most of them.
+/// The starts of each server in a round. A start is so short that other load disturbs most of them.
 const STARTS: usize = 5;
-/// How long a server is left alone before its idle memory is read.
-const SETTLE: Duration = Duration::from_millis(300);
+/// The pause before the memory of an idle server is read.
+const IDLE_DELAY: Duration = Duration::from_millis(300);
 
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
-const STREAM: [&str; 3] = ["raw-hyper", "axum", "ours-stream"];
+/// The servers of the stream. Two of them send all items that are ready in one frame: this framework
+/// and `raw-hyper-coalesced`.
+const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
+/// The program `raw-hyper` with `--coalesce`.
+const COALESCED: &str = "raw-hyper-coalesced";
 const PYTHON: &str = "python";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
-/// Whole responses of one run, as the load program counts them.
+/// The number of complete responses in a run of the load program.
 const RESPONSES: &str = "responses";
-/// What a response costs the server, in microseconds on a core.
+/// The processor time of the server for a response, in microseconds.
 const CPU: &str = "cpu";
-/// Responses a second if all threads of the server had cores of their own. Here they share them with the load program, which
-/// holds back a server more the less a response costs it.
+/// Responses per second if every thread of the server had a core of its own. They share the cores
+/// with the load program, which slows a server down more the less a response costs it.
 const CAPACITY: &str = "capacity";
 
-/// How many rounds of how long.
+/// The number and length of rounds.
 pub(crate) struct Plan {
     rounds: usize,
     seconds: f64,
-    /// New sessions of each client in a round.
+    /// The new sessions of each client in a round.
     sessions: usize,
-    /// Whether a missed bar fails the command.
-    bars_count: bool,
+    /// Whether a missed threshold is an error.
+    enforces_thresholds: bool,
 }
 
 impl Plan {
@@ -55,7 +59,7 @@ impl Plan {
             rounds: 9,
             seconds: 2.0,
             sessions: 10,
-            bars_count: true,
+            enforces_thresholds: true,
         }
     }
 
@@ -64,12 +68,12 @@ impl Plan {
             rounds: 3,
             seconds: 0.5,
             sessions: 2,
-            bars_count: false,
+            enforces_thresholds: false,
         }
     }
 }
 
-pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
+pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
     Step::cargo("release build")
         .args(["build", "--release", "--package", "ppio-benches"])
         .args(["--package", "hello"])
@@ -92,7 +96,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         ("p50 µs", "p50_us"),
         ("p99 µs", "p99_us"),
         ("server µs", CPU),
-        ("on cores of its own", CAPACITY),
+        ("on its own cores", CAPACITY),
     ];
     let items = [("items per second", "items_per_second")];
     table("start-up and idle memory", &UNARY, &start, &START_COLUMNS);
@@ -108,71 +112,71 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         &stream,
         &items,
     );
-    show(&sessions);
+    print_sessions(&sessions);
 
     let rate = "responses_per_second";
-    judge(
+    check(
         plan,
         &[
-            Bar::at_least(
+            Threshold::at_least(
                 "one value, ours ÷ raw hyper",
                 &unary.ratios(rate, "ours", "raw-hyper"),
                 0.95,
             ),
-            Bar::at_least(
+            Threshold::at_least(
                 "one value, ours ÷ Python",
                 &unary.ratios(rate, "ours", PYTHON),
                 40.0,
             ),
-            Bar::at_least(
+            Threshold::at_least(
                 "items, ours ÷ raw hyper with a frame each",
                 &stream.ratios("items_per_second", "ours-stream", "raw-hyper"),
                 1.5,
             ),
-            Bar::at_most("start to first ping, ms", start.of("ours", "ms"), 5.0),
-            Bar::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
-            session_bar(&sessions),
+            Threshold::at_most("start to first ping, ms", start.of("ours", "ms"), 5.0),
+            Threshold::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
+            session_threshold(&sessions),
         ],
     )
 }
 
 /// The local platform alone: a new session to its first answer, by both clients.
-pub(crate) fn platform(plan: &Plan) -> Result<(), Failure> {
+pub(crate) fn platform(plan: &Plan) -> Result<(), Error> {
     Step::cargo("release build")
         .args(["build", "--release", "--package", "hello"])
         .args(["--package", "ppio-benches", "--bin", "first-answer"])
         .args(["--bin", "hello"])
         .run()?;
     let sessions = first_answers(plan, &Programs::find()?)?;
-    show(&sessions);
-    judge(plan, &[session_bar(&sessions)])
+    print_sessions(&sessions);
+    check(plan, &[session_threshold(&sessions)])
 }
 
-fn show(sessions: &Samples) {
+fn print_sessions(sessions: &Samples) {
     let title = "create_session to first answer, local platform";
     table(title, &CLIENTS, sessions, &[("ms", FIRST_ANSWER)]);
 }
 
-fn session_bar(sessions: &Samples) -> Bar {
+fn session_threshold(sessions: &Samples) -> Threshold {
     let samples = sessions.of("ours", FIRST_ANSWER);
-    Bar::at_most("create_session to first answer, ms", samples, 30.0)
+    Threshold::at_most("create_session to first answer, ms", samples, 30.0)
 }
 
 const START_COLUMNS: [(&str, &str); 2] = [("first ping, ms", "ms"), ("idle memory, MB", "mb")];
 
-/// Starts each server some times a round, alone; the last one is left alone and its memory read.
-fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
+/// Starts each server several times a round, and reads the idle memory of the last one.
+fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     let mut samples = Samples::default();
     for round in 0..plan.rounds {
-        for name in turns(&UNARY, round) {
+        for name in round_order(&UNARY, round) {
             let mut server = programs.start(name)?;
             for _ in 1..STARTS {
                 samples.add(name, "ms", server.start_up.as_secs_f64() * 1e3);
-                // The old one first: two do not run at once.
+                // Two servers must not run at the same time.
                 drop(server);
                 server = programs.start(name)?;
             }
-            thread::sleep(SETTLE);
+            thread::sleep(IDLE_DELAY);
             #[expect(clippy::cast_precision_loss, reason = "memory stays below 2^52 bytes")]
             let megabytes = server.resident_memory()? as f64 / 1e6;
             samples.add(name, "ms", server.start_up.as_secs_f64() * 1e3);
@@ -182,22 +186,22 @@ fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
     Ok(samples)
 }
 
-/// Puts each server under load once a round; the others are idle meanwhile.
+/// Puts each server under load once a round while the others are idle.
 fn load(
     plan: &Plan,
     programs: &Programs,
     names: &[&'static str],
     connections: usize,
     body: &str,
-) -> Result<Samples, Failure> {
+) -> Result<Samples, Error> {
     let mut servers = HashMap::new();
     for &name in names {
         servers.insert(name, programs.start(name)?);
     }
     let mut samples = Samples::default();
-    // Round 0 warms up and is not counted.
+    // Round 0 is a warm-up and not counted.
     for round in 0..=plan.rounds {
-        for name in turns(names, round) {
+        for name in round_order(names, round) {
             let Some(server) = servers.get(name) else {
                 continue;
             };
@@ -220,8 +224,8 @@ fn load(
     Ok(samples)
 }
 
-/// Makes sessions on one local platform with both clients in turn; one value a session.
-fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
+/// Creates sessions on one local platform, alternating between the two clients.
+fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     let script = workspace::root().join("benches/python/first_answer.py");
     let report = Step::new("new sessions", programs.path("first-answer"))
         .args([
@@ -239,14 +243,14 @@ fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Failure> {
     Ok(samples)
 }
 
-/// A `name=value` line of a program that measures.
-fn number(line: &str) -> Result<(&str, f64), Failure> {
+/// Parses a `name=value` line of a measuring program.
+fn number(line: &str) -> Result<(&str, f64), Error> {
     line.split_once('=')
         .and_then(|(name, value)| Some((name, value.parse().ok()?)))
-        .ok_or_else(|| format!("the program that measures printed `{line}`"))
+        .ok_or_else(|| format!("the measuring program printed `{line}` instead of `name=value`"))
 }
 
-/// How many threads of a server answer.
+/// The number of threads that answer in a server.
 fn threads(name: &str) -> f64 {
     if name == PYTHON {
         1.0
@@ -255,8 +259,8 @@ fn threads(name: &str) -> f64 {
     }
 }
 
-/// `names`, backwards in every second round.
-fn turns(names: &[&'static str], round: usize) -> Vec<&'static str> {
+/// The names, reversed in every second round.
+fn round_order(names: &[&'static str], round: usize) -> Vec<&'static str> {
     let mut names = names.to_vec();
     if round % 2 == 1 {
         names.reverse();
@@ -264,7 +268,7 @@ fn turns(names: &[&'static str], round: usize) -> Vec<&'static str> {
     names
 }
 
-/// Where the programs are.
+/// The paths of the measured programs.
 struct Programs {
     release: PathBuf,
     logs: PathBuf,
@@ -272,7 +276,7 @@ struct Programs {
 }
 
 impl Programs {
-    fn find() -> Result<Self, Failure> {
+    fn find() -> Result<Self, Error> {
         let logs = workspace::target().join("bench");
         fs::create_dir_all(&logs)
             .map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
@@ -287,20 +291,24 @@ impl Programs {
         self.release.join(program)
     }
 
-    fn start(&self, name: &str) -> Result<Server, Failure> {
+    fn start(&self, name: &str) -> Result<Server, Error> {
         let command = if name == PYTHON {
             let mut python = Command::new(&self.python);
             python.arg(workspace::root().join("benches/python/agent.py"));
             python
+        } else if name == COALESCED {
+            let mut server = Command::new(self.path("raw-hyper"));
+            server.arg("--coalesce");
+            server
         } else {
             Command::new(self.path(name))
         };
         let log = self.logs.join(format!("{name}.log"));
-        Server::start(command, &log, WORKER_THREADS).map_err(|failure| format!("{name}: {failure}"))
+        Server::start(command, &log, WORKER_THREADS).map_err(|error| format!("{name}: {error}"))
     }
 }
 
-/// Every measured number, by server and by what was measured, in the order of the rounds.
+/// The measured values by server and quantity, in the order of the rounds.
 #[derive(Default)]
 struct Samples(HashMap<(String, String), Vec<f64>>);
 
@@ -311,7 +319,7 @@ impl Samples {
     }
 
     /// Adds the `name=value` lines that the load program prints.
-    fn add_report(&mut self, name: &str, report: &str) -> Result<(), Failure> {
+    fn add_report(&mut self, name: &str, report: &str) -> Result<(), Error> {
         for line in report.lines() {
             let (what, value) = number(line)?;
             self.add(name, what, value);
@@ -319,7 +327,7 @@ impl Samples {
         Ok(())
     }
 
-    /// What was added last; not a number when nothing was.
+    /// The last value; NaN if there is none.
     fn last(&self, name: &str, what: &str) -> f64 {
         self.of(name, what).last().copied().unwrap_or(f64::NAN)
     }
@@ -342,7 +350,7 @@ impl Samples {
     }
 }
 
-/// The middle value; not a number when there is none, which passes no bar.
+/// The median; NaN without values, which meets no threshold.
 fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -357,26 +365,26 @@ fn median(values: &[f64]) -> f64 {
 fn table(title: &str, names: &[&str], samples: &Samples, columns: &[(&str, &str)]) {
     println!("\n{title}");
     let heads = columns.iter().map(|(head, _)| format!("{head:>20}"));
-    println!("  {:<12}{}", "", heads.collect::<String>());
+    println!("  {:<20}{}", "", heads.collect::<String>());
     for name in names {
         let cells = columns
             .iter()
             .map(|(_, what)| format!("{:>20.1}", samples.median(name, what)));
-        println!("  {name:<12}{}", cells.collect::<String>());
+        println!("  {name:<20}{}", cells.collect::<String>());
     }
 }
 
-/// What a measured number has to reach.
-struct Bar {
+/// A bound for the median of measured values.
+struct Threshold {
     name: &'static str,
-    /// One value a round, or a session; their median is judged.
+    /// One value a round or a session.
     values: Vec<f64>,
     bound: f64,
     sign: char,
     met: bool,
 }
 
-impl Bar {
+impl Threshold {
     fn at_least(name: &'static str, values: &[f64], bound: f64) -> Self {
         Self {
             name,
@@ -398,23 +406,26 @@ impl Bar {
     }
 }
 
-fn judge(plan: &Plan, bars: &[Bar]) -> Result<(), Failure> {
-    println!("\nbars");
-    for bar in bars {
-        let lowest = bar.values.iter().copied().fold(f64::NAN, f64::min);
-        let highest = bar.values.iter().copied().fold(f64::NAN, f64::max);
+fn check(plan: &Plan, thresholds: &[Threshold]) -> Result<(), Error> {
+    println!("\nthresholds");
+    for threshold in thresholds {
+        let lowest = threshold.values.iter().copied().fold(f64::NAN, f64::min);
+        let highest = threshold.values.iter().copied().fold(f64::NAN, f64::max);
         println!(
             "  {}  {:<44}{:>9.2}  {} {:<5}({lowest:.2} to {highest:.2})",
-            if bar.met { "pass" } else { "FAIL" },
-            bar.name,
-            median(&bar.values),
-            bar.sign,
-            bar.bound,
+            if threshold.met { "pass" } else { "FAIL" },
+            threshold.name,
+            median(&threshold.values),
+            threshold.sign,
+            threshold.bound,
         );
     }
-    let missed = bars.iter().filter(|bar| !bar.met).count();
-    if missed > 0 && plan.bars_count {
-        return Err(format!("{missed} of {} bars missed", bars.len()));
+    let missed = thresholds.iter().filter(|threshold| !threshold.met).count();
+    if missed > 0 && plan.enforces_thresholds {
+        return Err(format!(
+            "{missed} of {} thresholds missed",
+            thresholds.len()
+        ));
     }
     Ok(())
 }
@@ -426,7 +437,7 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_round_by_round() {
         let mut samples = Samples::default();
-        // The machine slows down fourfold, the ratio stays.
+        // The machine slows down fourfold, the ratio is constant.
         for slowness in [1.0, 2.0, 4.0] {
             samples
                 .add_report("a", &format!("rate={}\np50_us=3", 300.0 / slowness))
@@ -440,15 +451,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_meets_no_bar() {
+    fn no_values_meet_no_threshold() {
         let samples = Samples::default();
-        assert!(!Bar::at_least("x", &samples.ratios("rate", "a", "b"), 0.0).met);
-        assert!(!Bar::at_most("x", samples.of("a", "rate"), 1e9).met);
+        assert!(!Threshold::at_least("x", &samples.ratios("rate", "a", "b"), 0.0).met);
+        assert!(!Threshold::at_most("x", samples.of("a", "rate"), 1e9).met);
     }
 
     #[test]
-    fn every_second_round_runs_backwards() {
-        assert_eq!(turns(&["a", "b"], 0), ["a", "b"]);
-        assert_eq!(turns(&["a", "b"], 1), ["b", "a"]);
+    fn every_second_round_is_reversed() {
+        assert_eq!(round_order(&["a", "b"], 0), ["a", "b"]);
+        assert_eq!(round_order(&["a", "b"], 1), ["b", "a"]);
     }
 }

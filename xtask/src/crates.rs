@@ -1,8 +1,8 @@
-//! `cargo xtask crates`: how many crates an agent's author compiles.
+//! `cargo xtask crates`: counts the crates that an agent's author compiles.
 
 use std::collections::BTreeSet;
 
-use crate::Failure;
+use crate::Error;
 use crate::step::Step;
 
 /// A build whose crates are counted, procedural macros and build scripts included.
@@ -27,7 +27,7 @@ const BUILDS: [Build; 2] = [
     },
 ];
 
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run() -> Result<(), Error> {
     let host = host_triple()?;
     for build in BUILDS {
         check(&build, &host)?;
@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(build: &Build, host: &str) -> Result<(), Failure> {
+fn check(build: &Build, host: &str) -> Result<(), Error> {
     let Build {
         package,
         features,
@@ -62,7 +62,7 @@ fn check(build: &Build, host: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The distinct `name version` pairs of a `cargo tree` listing, without its first line, the agent itself.
+/// The distinct `name version` pairs in the output of `cargo tree`, without the agent itself.
 fn dependencies(tree: &str) -> BTreeSet<String> {
     let package = |line: &str| {
         let mut words = line.split_whitespace();
@@ -76,13 +76,13 @@ fn dependencies(tree: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn host_triple() -> Result<String, Failure> {
+fn host_triple() -> Result<String, Error> {
     let version = Step::new("host triple", "rustc").args(["-vV"]).output()?;
     version
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
-        .ok_or_else(|| "`rustc -vV` names no host".to_owned())
+        .ok_or_else(|| "`rustc -vV` printed no host".to_owned())
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_crates_count_once_and_the_agent_not_at_all() {
+    fn repeated_crates_and_the_agent_are_not_counted() {
         let tree = "hello v0.1.0 (/somewhere/hello)\n\
                     serde v1.0.1\n\
                     serde_derive v1.0.1 (proc-macro)\n\

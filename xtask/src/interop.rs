@@ -1,30 +1,30 @@
-//! What the interoperation tests run against: the published Python and JavaScript packages, fetched
-//! into the target directory and kept until their list changes, and the browser of this machine.
+//! What the interoperation tests need: the published Python and JavaScript packages, which are kept in
+//! the target directory until their list changes, and a browser.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::step::Step;
-use crate::{Failure, workspace};
+use crate::{Error, workspace};
 
-/// Tells a test which Python interpreter has the packages.
+/// The variable with the Python interpreter that has the packages.
 pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
-/// Tells a test which Python interpreter has the published agent client.
+/// The variable with the Python interpreter that has the published agent client.
 pub(crate) const AGENT_CLIENT_PYTHON: &str = "PPIO_INTEROP_AGENT_CLIENT_PYTHON";
-/// Tells a test which `node_modules` folder has the packages.
+/// The variable with the `node_modules` folder that has the packages.
 pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
-/// Tells a test where Chromium is.
+/// The variable with the path of Chromium.
 pub(crate) const BROWSER: &str = "PPIO_INTEROP_BROWSER";
 
-const PYTHON_REMEDY: &str = "install Python 3.11 or later with its venv module \
+const PYTHON_HELP: &str = "install Python 3.11 or later with its venv module \
      (on Debian: apt-get install python3 python3-venv), or run with --no-interop";
-const NODE_REMEDY: &str = "install Node.js 20 or later with npm, or run with --no-interop";
-const BROWSER_REMEDY: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
-     name it in PPIO_INTEROP_BROWSER, or run with --no-interop";
-/// What npm installs from, written by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
+const NODE_HELP: &str = "install Node.js 20 or later with npm, or run with --no-interop";
+const BROWSER_HELP: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
+     set PPIO_INTEROP_BROWSER to it, or run with --no-interop";
+/// The lock file of npm, written by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
 const LOCK: &str = "package-lock.json";
-/// What Chromium and its kin are called.
+/// The program names of Chromium and Chrome.
 const BROWSERS: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -32,7 +32,7 @@ const BROWSERS: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// What was fetched and found, as paths to hand to a test.
+/// The paths that the tests get.
 pub(crate) struct Packages {
     pub(crate) python: PathBuf,
     pub(crate) agent_client_python: PathBuf,
@@ -40,23 +40,23 @@ pub(crate) struct Packages {
     pub(crate) browser: PathBuf,
 }
 
-/// Fails with what to install when Python, Node, npm or the browser is missing.
-pub(crate) fn check_tools() -> Result<(), Failure> {
+/// An error with what to install if Python, Node, npm or the browser is missing.
+pub(crate) fn check_tools() -> Result<(), Error> {
     for (tool, remedy) in [
-        ("python3", PYTHON_REMEDY),
-        ("node", NODE_REMEDY),
-        ("npm", NODE_REMEDY),
+        ("python3", PYTHON_HELP),
+        ("node", NODE_HELP),
+        ("npm", NODE_HELP),
     ] {
         Step::new("the interoperation tests", tool)
             .args(["--version"])
-            .remedy(remedy)
+            .install_help(remedy)
             .output()?;
     }
     browser().map(|_| ())
 }
 
-/// The browser that is named, or the first that is installed.
-fn browser() -> Result<PathBuf, Failure> {
+/// The browser of the variable, or the first that is installed.
+fn browser() -> Result<PathBuf, Error> {
     if let Some(named) = env::var_os(BROWSER) {
         return Ok(named.into());
     }
@@ -64,13 +64,11 @@ fn browser() -> Result<PathBuf, Failure> {
     env::split_paths(&folders)
         .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
         .find(|path| path.is_file())
-        .ok_or_else(|| {
-            format!("the interoperation tests: no browser is installed; {BROWSER_REMEDY}")
-        })
+        .ok_or_else(|| format!("the interoperation tests: no browser is installed; {BROWSER_HELP}"))
 }
 
-/// Fetches every set of packages, unless they are there already.
-pub(crate) fn fetch() -> Result<Packages, Failure> {
+/// Installs all packages that are not installed yet.
+pub(crate) fn fetch() -> Result<Packages, Error> {
     Ok(Packages {
         python: python()?,
         agent_client_python: agent_client_python()?,
@@ -80,16 +78,16 @@ pub(crate) fn fetch() -> Result<Packages, Failure> {
 }
 
 /// The interpreter of a virtual environment that has `tests/interop/requirements.txt` installed.
-pub(crate) fn python() -> Result<PathBuf, Failure> {
+pub(crate) fn python() -> Result<PathBuf, Error> {
     virtual_environment("requirements.txt", "python")
 }
 
 /// The interpreter of a virtual environment that has an `AgentRuntimeClient` able to create sessions.
-pub(crate) fn agent_client_python() -> Result<PathBuf, Failure> {
+pub(crate) fn agent_client_python() -> Result<PathBuf, Error> {
     virtual_environment("agent-client-requirements.txt", "agent-client-python")
 }
 
-fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Failure> {
+fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Error> {
     let requirements = workspace::root().join("tests/interop").join(requirements);
     let environment = workspace::target().join("interop").join(folder);
     let python = environment.join("bin/python");
@@ -101,12 +99,12 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Fail
     Step::new("Python virtual environment", "python3")
         .args(["-m", "venv", "--clear"])
         .args([&environment])
-        .remedy(PYTHON_REMEDY)
+        .install_help(PYTHON_HELP)
         .run()
-        .map_err(|failure| format!("{failure}\nif the venv module is missing: {PYTHON_REMEDY}"))?;
+        .map_err(|error| format!("{error}\nif the venv module is missing: {PYTHON_HELP}"))?;
     Step::new("Python packages", &python)
         .args(["-m", "pip", "install", "--quiet", "--no-input"])
-        // A package that is built here would fetch what builds it, which has no hash.
+        // Building a package would fetch build dependencies, which have no hashes here.
         .args(["--disable-pip-version-check", "--only-binary", ":all:"])
         .args(["--require-hashes", "--requirement"])
         .args([&requirements])
@@ -116,7 +114,7 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Fail
 }
 
 /// The `node_modules` folder that has `tests/interop/package-lock.json` installed.
-fn node_modules() -> Result<PathBuf, Failure> {
+fn node_modules() -> Result<PathBuf, Error> {
     let lists = workspace::root().join("tests/interop");
     let folder = workspace::target().join("interop/node");
     let modules = folder.join("node_modules");
@@ -133,26 +131,26 @@ fn node_modules() -> Result<PathBuf, Failure> {
         let copy = folder.join(name);
         fs::copy(lists.join(name), &copy).map_err(|error| cannot("write", &copy, &error))?;
     }
-    // Exactly what the lock file names, with the hashes there, and no programs of theirs.
+    // Installs the versions and hashes of the lock file, and runs no scripts of packages.
     Step::new("npm packages", "npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .args(["--loglevel", "error", "--prefix"])
         .args([&folder])
-        .remedy(NODE_REMEDY)
+        .install_help(NODE_HELP)
         .run()?;
     stamp.write()?;
     Ok(modules)
 }
 
-/// Remembers which list of packages a folder was made from. Written last, so that an
-/// installation cut short is made again.
+/// Records from which list of packages a folder was installed. Written last, so that an interrupted
+/// installation is repeated.
 struct Stamp {
     wanted: String,
     path: PathBuf,
 }
 
 impl Stamp {
-    fn new(list: &Path, folder: &Path) -> Result<Self, Failure> {
+    fn new(list: &Path, folder: &Path) -> Result<Self, Error> {
         Ok(Self {
             wanted: fs::read_to_string(list).map_err(|error| cannot("read", list, &error))?,
             path: folder.join(".made-from"),
@@ -163,12 +161,12 @@ impl Stamp {
         fs::read_to_string(&self.path).is_ok_and(|made_from| made_from == self.wanted)
     }
 
-    fn write(&self) -> Result<(), Failure> {
+    fn write(&self) -> Result<(), Error> {
         fs::write(&self.path, &self.wanted).map_err(|error| cannot("write", &self.path, &error))
     }
 }
 
-fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Error {
     format!("cannot {verb} {}: {error}", path.display())
 }
 
@@ -213,7 +211,7 @@ mod tests {
         assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
         assert!(!lock.contains("\"resolved\""));
         for line in list("package.json").lines() {
-            // Both files indent in their own ways.
+            // The two files have different indentation.
             let pin = line.trim().trim_end_matches(',');
             if pin.starts_with("\"e2b\"") || pin.starts_with("\"playwright-core\"") {
                 assert!(lock.contains(pin), "{LOCK} lacks {pin}");

@@ -1,11 +1,11 @@
-//! The everyday commands of this workspace, run as `cargo xtask <command>`.
+//! The development commands of this workspace, run as `cargo xtask <command>`.
 //!
-//! Only the standard library is used, so that the first run starts within a second or two.
+//! Has no dependencies, so that the first run starts within a second or two.
 
 mod bench;
 mod crates;
 mod interop;
-mod measure;
+mod server;
 mod step;
 mod supply_chain;
 mod test;
@@ -20,18 +20,18 @@ commands:
   test [--no-interop]   formatting, lints, docs, crates, tests, interoperation tests
   bench [--quick]       compare with raw hyper, axum and the Python package
   bench --part platform [--quick]
-                        only the local platform: from a new session to its first answer
+                        the local platform only: from a new session to its first answer
   crates                count the crates that a release build of `hello` pulls in
   supply-chain          check the licences, versions and sources of all crates
 
 options:
   --no-interop          leave out the tests that need Python, Node and a browser, and the
-                        check of licences and sources: what may need a network
-  --quick               fewer and shorter rounds: a look, not a measurement
+                        check of licences and sources, which may need a network
+  --quick               fewer and shorter rounds, for a first impression
 ";
 
-/// Why a command ended early, ready to be printed for a person.
-type Failure = String;
+/// The message of an error, ready to be printed.
+type Error = String;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,18 +55,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         other => {
-            eprint!(
-                "error: `{}` is not something xtask knows\n\n{USAGE}",
-                other.join(" ")
-            );
+            eprint!("error: unknown command `{}`\n\n{USAGE}", other.join(" "));
             return ExitCode::from(2);
         }
     };
 
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("\nerror: {failure}");
+        Err(error) => {
+            eprintln!("\nerror: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,18 +1,18 @@
-//! One step of a command: announced, run, timed, and repeatable by hand when it fails.
+//! A step of a command: runs a program, prints its time, and after a failure the line to repeat it.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Failure, workspace};
+use crate::{Error, workspace};
 
-/// A program run from the workspace root, together with the line that repeats it.
+/// A program that runs in the workspace root.
 pub(crate) struct Step {
     name: String,
     command: Command,
-    /// What to install when the program is not on this machine.
-    remedy: Option<&'static str>,
+    /// What to install if the program does not exist.
+    install_help: Option<&'static str>,
 }
 
 impl Step {
@@ -23,7 +23,7 @@ impl Step {
         Self {
             name: name.to_owned(),
             command,
-            remedy: None,
+            install_help: None,
         }
     }
 
@@ -50,14 +50,14 @@ impl Step {
         self
     }
 
-    /// Says what to install when the program cannot be found.
-    pub(crate) fn remedy(mut self, remedy: &'static str) -> Self {
-        self.remedy = Some(remedy);
+    /// Sets what to install if the program does not exist.
+    pub(crate) fn install_help(mut self, help: &'static str) -> Self {
+        self.install_help = Some(help);
         self
     }
 
-    /// Runs the step with its output shown; fails when the program does.
-    pub(crate) fn run(mut self) -> Result<(), Failure> {
+    /// Runs the program with its output shown. An error if the program fails.
+    pub(crate) fn run(mut self) -> Result<(), Error> {
         println!("\n==> {}", self.name);
         let started = Instant::now();
         let status = match self.command.stdin(Stdio::null()).status() {
@@ -76,8 +76,8 @@ impl Step {
         Ok(())
     }
 
-    /// Runs the step quietly and returns what it wrote to standard output.
-    pub(crate) fn output(mut self) -> Result<String, Failure> {
+    /// Runs the program and returns its standard output.
+    pub(crate) fn output(mut self) -> Result<String, Error> {
         let output = match self.command.stdin(Stdio::null()).output() {
             Ok(output) => output,
             Err(error) => return Err(self.cannot_start(&error)),
@@ -92,20 +92,20 @@ impl Step {
             ));
         }
         String::from_utf8(output.stdout)
-            .map_err(|_| format!("{} wrote something that is not UTF-8", self.name))
+            .map_err(|_| format!("{} printed text that is not UTF-8", self.name))
     }
 
-    fn cannot_start(&self, error: &std::io::Error) -> Failure {
+    fn cannot_start(&self, error: &std::io::Error) -> Error {
         let program = self.command.get_program().to_string_lossy();
-        match self.remedy {
-            Some(remedy) if error.kind() == ErrorKind::NotFound => {
-                format!("{}: `{program}` is not installed; {remedy}", self.name)
+        match self.install_help {
+            Some(help) if error.kind() == ErrorKind::NotFound => {
+                format!("{}: `{program}` is not installed; {help}", self.name)
             }
             _ => format!("{}: cannot start `{program}`: {error}", self.name),
         }
     }
 
-    /// The step as it would be typed in a shell at the workspace root.
+    /// The command line for a shell in the workspace root.
     fn command_line(&self) -> String {
         let program = self.command.get_program();
         let program = if program == workspace::cargo().as_str() {
@@ -123,7 +123,7 @@ impl Step {
     }
 }
 
-/// `word` as a shell would read it back.
+/// Quotes a word for a shell if necessary.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_to_repeat_survives_a_shell() {
+    fn the_command_line_is_quoted_for_a_shell() {
         let step = Step::new("x", "printf")
             .args(["%s|", "a b", "it's", ""])
             .env("KEY", "two words");
@@ -150,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_names_its_remedy() {
-        let failure = Step::new("tea", "no-such-program")
-            .remedy("install a kettle")
+    fn a_missing_program_names_what_to_install() {
+        let error = Step::new("tea", "no-such-program")
+            .install_help("install a kettle")
             .run()
             .unwrap_err();
-        assert!(failure.contains("no-such-program"), "{failure}");
-        assert!(failure.contains("install a kettle"), "{failure}");
+        assert!(error.contains("no-such-program"), "{error}");
+        assert!(error.contains("install a kettle"), "{error}");
     }
 
     #[test]
-    fn a_failing_program_is_a_failure_with_the_line_to_repeat_it() {
-        let failure = Step::new("nothing", "false").run().unwrap_err();
-        assert!(failure.ends_with("\n  false"), "{failure}");
+    fn a_failing_program_is_an_error_with_its_command_line() {
+        let error = Step::new("nothing", "false").run().unwrap_err();
+        assert!(error.ends_with("\n  false"), "{error}");
     }
 }

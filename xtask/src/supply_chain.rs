@@ -1,16 +1,16 @@
-//! The licences, the versions and the sources of all crates, as `deny.toml` allows them.
+//! `cargo xtask supply-chain`: checks the licences, versions and sources of all crates with `deny.toml`.
 
 use std::path::PathBuf;
 
 use crate::step::Step;
-use crate::{Failure, workspace};
+use crate::{Error, workspace};
 
-/// What is installed where cargo-deny is not on the PATH.
-const VERSION: &str = "0.20.2";
+/// The version that is installed if cargo-deny is not on the PATH.
+const DENY_VERSION: &str = "0.20.2";
 
-/// Checks what needs no database of advisories, which changes from day to day and would have to be fetched.
-pub(crate) fn run() -> Result<(), Failure> {
-    // Fetches crates that no build of this machine needs, the first time.
+/// Runs the checks that need no database of advisories, which changes daily and has to be fetched.
+pub(crate) fn run() -> Result<(), Error> {
+    // The first run fetches crates that only builds for other systems need.
     Step::new("licences, bans and sources of crates", program()?)
         .args(["--locked", "check", "licenses", "bans", "sources"])
         .args(["--hide-inclusion-graph"])
@@ -18,8 +18,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         .run()
 }
 
-/// The installed cargo-deny, or one that is built into the target directory and kept.
-fn program() -> Result<PathBuf, Failure> {
+/// The installed cargo-deny, or one that is built into the target directory.
+fn program() -> Result<PathBuf, Error> {
     let installed = PathBuf::from("cargo-deny");
     if Step::new("cargo-deny", &installed)
         .args(["--version"])
@@ -40,20 +40,20 @@ fn program() -> Result<PathBuf, Failure> {
         Step::cargo("cargo-deny")
             .args(["install", "--locked", "--debug", "--force", "--root"])
             .args([&tools])
-            .args([format!("cargo-deny@{VERSION}")])
+            .args([format!("cargo-deny@{DENY_VERSION}")])
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_TARGET_DIR", &scratch)
             .run()?;
-        // Nothing is built with it a second time.
+        // The build directory is not needed again.
         std::fs::remove_dir_all(&scratch)
             .map_err(|error| format!("cannot remove {}: {error}", scratch.display()))?;
     }
     Ok(built)
 }
 
-/// Whether the program says that it is [`VERSION`].
-fn is_version(said: &str) -> bool {
-    said.split_whitespace().any(|word| word == VERSION)
+/// Whether the output of `--version` is that of [`DENY_VERSION`].
+fn is_version(output: &str) -> bool {
+    output.split_whitespace().any(|word| word == DENY_VERSION)
 }
 
 #[cfg(test)]
@@ -61,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_version_is_installed_anew() {
-        assert!(is_version(&format!("cargo-deny {VERSION}\n")));
-        for said in ["cargo-deny 0.1.0\n", "cargo-deny 0.20.20", ""] {
-            assert!(!is_version(said), "{said:?}");
+    fn another_version_is_not_current() {
+        assert!(is_version(&format!("cargo-deny {DENY_VERSION}\n")));
+        for output in ["cargo-deny 0.1.0\n", "cargo-deny 0.20.20", ""] {
+            assert!(!is_version(output), "{output:?}");
         }
     }
 }

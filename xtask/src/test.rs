@@ -1,24 +1,23 @@
-//! `cargo xtask test`: everything a change must pass, cheapest check first.
+//! `cargo xtask test`: every check that a change must pass, the cheapest first.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::step::Step;
-use crate::{Failure, crates, interop, supply_chain};
+use crate::{Error, crates, interop, supply_chain};
 
 /// Whether the tests against the published Python and JavaScript packages run.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Interop {
-    /// Fetch the packages and run the tests.
     Run,
-    /// Leave them out: no Python, Node, browser or network is needed.
+    /// Without Python, Node, a browser and network access.
     Skip,
 }
 
-pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
+pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     let started = Instant::now();
     if interop == Interop::Run {
-        // Fail on a missing interpreter now, not after ten minutes of building.
+        // Reports a missing interpreter before ten minutes of building.
         interop::check_tools()?;
     }
 
@@ -35,7 +34,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
         .run()?;
     crates::run()?;
     match interop {
-        // Cargo-deny may have to be installed first.
+        // May install cargo-deny.
         Interop::Run => supply_chain::run()?,
         Interop::Skip => println!("\n==> licences and sources of crates: left out (--no-interop)"),
     }
@@ -56,9 +55,9 @@ pub(crate) fn run(interop: Interop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tests that need Rust only.
-fn workspace_tests() -> Result<(), Failure> {
-    // Interoperation tests run by themselves afterwards; here they would run a second time.
+/// The tests that need nothing but Rust.
+fn workspace_tests() -> Result<(), Error> {
+    // With these variables the interoperation tests would run here and again afterwards.
     let rust_only = |step: Step| {
         step.without_env(interop::PYTHON)
             .without_env(interop::AGENT_CLIENT_PYTHON)
@@ -76,7 +75,7 @@ fn workspace_tests() -> Result<(), Failure> {
     }
 }
 
-fn interoperation_tests() -> Result<(), Failure> {
+fn interoperation_tests() -> Result<(), Error> {
     let packages = interop::fetch()?;
     Step::cargo("interoperation tests")
         .args(["test", "--package", "integration-tests"])

@@ -1,4 +1,4 @@
-//! Where things are: the workspace root, the target directory, cargo itself.
+//! The paths of the workspace root, the target directory and cargo.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ pub(crate) fn root() -> &'static Path {
     manifest.parent().unwrap_or(manifest)
 }
 
-/// Where cargo puts what it builds; `CARGO_TARGET_DIR` is honoured.
+/// The target directory: `CARGO_TARGET_DIR`, or `target`.
 pub(crate) fn target() -> PathBuf {
     // `join` keeps an absolute directory as it is.
     root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

@@ -1,4 +1,4 @@
-//! The toolchain, what keeps sandboxes apart, and Python.
+//! Checks of the toolchain, of the isolation of sandboxes, and of Python.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,25 +8,25 @@ use ppio_sandbox_local::{IsolationKind, LocalPlatform, UnenforcedLimit};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Check, Status};
-use crate::local::Interpreter;
-use crate::local::confinement::names;
+use super::{Check, CheckStatus};
+use crate::platform::local::PythonInterpreter;
+use crate::platform::local::isolation_report::names;
 
-/// How long a program may take to say its version.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long a program may take to print its version.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The oldest compiler that builds an agent.
-const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
-const RUSTUP: &str = "install Rust from https://rustup.rs";
+const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+const INSTALL_RUST: &str = "install Rust from https://rustup.rs";
 
 pub(super) async fn toolchain() -> Vec<Check> {
     let (cargo, rustc, linker) = tokio::join!(
-        says("cargo", &["--version"]),
-        says("rustc", &["-vV"]),
-        says("cc", &["--version"])
+        stdout_of("cargo", &["--version"]),
+        stdout_of("rustc", &["-vV"]),
+        stdout_of("cc", &["--version"])
     );
     let mut checks = vec![match cargo {
         Some(text) => Check::ok("cargo", second_word(&text)),
-        None => Check::new("cargo", Status::Fail, "it is not on the PATH").help(RUSTUP),
+        None => Check::new("cargo", CheckStatus::Fail, "not on the PATH").help(INSTALL_RUST),
     }];
     match rustc {
         Some(text) => {
@@ -34,15 +34,16 @@ pub(super) async fn toolchain() -> Vec<Check> {
             checks.push(static_target(&text).await);
         }
         None => {
-            checks.push(Check::new("rustc", Status::Fail, "it is not on the PATH").help(RUSTUP));
+            checks
+                .push(Check::new("rustc", CheckStatus::Fail, "not on the PATH").help(INSTALL_RUST));
         }
     }
     checks.push(match linker {
         Some(text) => Check::ok("linker", text.lines().next().unwrap_or_default()),
         None => Check::new(
             "linker",
-            Status::Fail,
-            "`cc` is not on the PATH, which Rust links with",
+            CheckStatus::Fail,
+            "`cc`, which Rust links with, is not on the PATH",
         )
         .help("install gcc or clang, as in `apt install gcc`"),
     });
@@ -51,53 +52,54 @@ pub(super) async fn toolchain() -> Vec<Check> {
 
 fn compiler(text: &str) -> Check {
     let release = field(text, "release:").unwrap_or_default();
-    if version(&release) >= version(OLDEST) {
+    if version(&release) >= version(MIN_RUST_VERSION) {
         return Check::ok("rustc", release);
     }
     Check::new(
         "rustc",
-        Status::Fail,
-        format!("{release} is too old, agents need {OLDEST} or later"),
+        CheckStatus::Fail,
+        format!("{release} is too old: agents need {MIN_RUST_VERSION} or later"),
     )
     .help("`rustup update stable`")
 }
 
-/// The target whose programs run in every sandbox, whatever C library it has.
+/// The static target, whose programs need no C library in the sandbox.
 async fn static_target(rustc: &str) -> Check {
     let host = field(rustc, "host:").unwrap_or_default();
     let machine = host.split('-').next().unwrap_or_default();
     let target = format!("{machine}-unknown-linux-musl");
-    let folder = says("rustc", &["--print", "target-libdir", "--target", &target]).await;
+    let folder = stdout_of("rustc", &["--print", "target-libdir", "--target", &target]).await;
     if folder.is_some_and(|folder| Path::new(folder.trim()).is_dir()) {
         return Check::ok("target", format!("{target} is installed"));
     }
     Check::new(
         "target",
-        Status::Warn,
-        format!("{target} is not installed: deployed agents need the C library of this machine"),
+        CheckStatus::Warn,
+        format!("{target} is not installed: deployed agents need this machine's C library or a newer one"),
     )
     .help(format!("`rustup target add {target}`"))
 }
 
-/// Starts a platform, since being installed does not mean being allowed: first one that keeps sandboxes apart.
+/// Starts a local platform with bubblewrap, which may be installed but not permitted, and another
+/// one without if that fails.
 pub(super) async fn isolation() -> Vec<Check> {
-    let (limits, apart) = match limits_with(IsolationKind::Bubblewrap).await {
+    let (limits, isolated) = match limits_with(IsolationKind::Bubblewrap).await {
         Ok(limits) => (Ok(limits), Ok(())),
         Err(reason) => (limits_with(IsolationKind::ProcessGroup).await, Err(reason)),
     };
-    let mut checks = vec![isolation_check(apart)];
+    let mut checks = vec![isolation_check(isolated)];
     checks.push(match limits {
         Ok(limits) => limits_check(&limits),
         Err(reason) => Check::new(
             "limits",
-            Status::Warn,
-            format!("the local platform does not start: {reason}"),
+            CheckStatus::Warn,
+            format!("the local platform cannot start: {reason}"),
         ),
     });
     checks
 }
 
-/// The limits that a platform with this isolation does not enforce here.
+/// The limits that a platform with this isolation does not enforce on this machine.
 async fn limits_with(kind: IsolationKind) -> Result<Vec<UnenforcedLimit>, String> {
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let platform = LocalPlatform::builder()
@@ -114,17 +116,17 @@ async fn limits_with(kind: IsolationKind) -> Result<Vec<UnenforcedLimit>, String
     Ok(limits)
 }
 
-fn isolation_check(apart: Result<(), String>) -> Check {
+fn isolation_check(isolated: Result<(), String>) -> Check {
     const NAME: &str = "bubblewrap";
-    match apart {
+    match isolated {
         Ok(()) => Check::ok(
             NAME,
-            "it keeps the sandboxes of the local platform apart, but for the network, which is this machine's",
+            "isolates the sandboxes of the local platform, except for the network of this machine",
         ),
         Err(reason) => Check::new(
             NAME,
-            Status::Warn,
-            format!("the local platform does not keep sandboxes apart: {reason}"),
+            CheckStatus::Warn,
+            format!("the local platform does not isolate sandboxes: {reason}"),
         )
         .help("install it, as in `apt install bubblewrap`, and allow user namespaces; until then run only agents that you trust"),
     }
@@ -133,34 +135,34 @@ fn isolation_check(apart: Result<(), String>) -> Check {
 fn limits_check(limits: &[UnenforcedLimit]) -> Check {
     const NAME: &str = "limits";
     if limits.is_empty() {
-        return Check::ok(NAME, "all limits of sandboxes are enforced");
+        return Check::ok(NAME, "the limits of sandboxes are enforced");
     }
     let reasons: Vec<_> = limits.iter().map(ToString::to_string).collect();
-    let message = format!("sandboxes without a limit of {}", names(limits));
-    Check::new(NAME, Status::Warn, message).help(reasons.join("; "))
+    let message = format!("not enforced for sandboxes: {}", names(limits));
+    Check::new(NAME, CheckStatus::Warn, message).help(reasons.join("; "))
 }
 
 pub(super) async fn python() -> Check {
-    match Interpreter::find().await {
+    match PythonInterpreter::find().await {
         Some(interpreter) => Check::ok("python", interpreter.version),
         None => Check::new(
             "python",
-            Status::Warn,
+            CheckStatus::Warn,
             "`python3` is not on the PATH or does not run",
         )
         .help("only agents written in Python need it"),
     }
 }
 
-/// What a program prints; `None` if it is not there, fails or hangs.
-async fn says(program: &str, arguments: &[&str]) -> Option<String> {
+/// The standard output of a program; `None` if it does not exist, fails or hangs.
+async fn stdout_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(ANSWER, output).await.ok()?.ok()?;
+    let output = timeout(PROBE_TIMEOUT, output).await.ok()?.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     output.status.success().then_some(text)
 }
@@ -174,7 +176,7 @@ fn field(text: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The numbers of a version, without what follows a hyphen.
+/// The numbers of a version before the first hyphen.
 fn version(text: &str) -> Vec<u32> {
     let numbers = text.split('-').next().unwrap_or_default();
     numbers
@@ -188,18 +190,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_compiler_fails_with_a_remedy() {
+    fn an_old_compiler_fails_with_help() {
         let old = compiler("rustc 1.70.0 (x)\nrelease: 1.70.0\nhost: x86_64-unknown-linux-gnu\n");
-        assert_eq!(old.status, Status::Fail);
+        assert_eq!(old.status, CheckStatus::Fail);
         assert!(
-            old.message.contains(OLDEST) && old.help.is_some(),
+            old.message.contains(MIN_RUST_VERSION) && old.help.is_some(),
             "{old:?}"
         );
-        for release in [OLDEST, "1.100.0", "2.0.0-nightly"] {
+        for release in [MIN_RUST_VERSION, "1.100.0", "2.0.0-nightly"] {
             let check = compiler(&format!("rustc x\nrelease: {release}\n"));
             assert_eq!(
                 (check.status, check.message.as_str()),
-                (Status::Ok, release)
+                (CheckStatus::Ok, release)
             );
         }
     }

@@ -1,60 +1,64 @@
-//! The key, and the platform that it opens.
+//! Checks of the API key and of the platform.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Check, Status};
+use super::{Check, CheckStatus};
 use crate::arguments::PlatformArguments;
-use crate::failure::{Failure, Fault};
-use crate::platform_choice::{self, Platform};
+use crate::error::{CliError, ExitKind};
+use crate::platform::{self, Platform};
 
-/// How long the platform may take to answer, all tries included.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long the platform may take to answer, retries included.
+const REACH_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
-    let key = match platform_choice::key() {
+    let key = match platform::default_key() {
         _ if arguments.local => None,
         Some(name) => Some(Check::ok("key", format!("{name} is set"))),
         None if arguments.remote => None,
         None => Some(Check::ok(
             "key",
-            "PPIO_API_KEY is not set, the local platform is used",
+            "PPIO_API_KEY is not set: the local platform is used",
         )),
     };
     let platform = match Platform::choose(arguments) {
         Ok(platform) => reach(&platform).await,
-        // Nobody said that one has to run now.
-        Err(failure) if failure.fault == Fault::Platform && !arguments.local => {
-            Check::of("platform", Status::Warn, failure)
+        // It is started when it is needed.
+        Err(error) if error.kind == ExitKind::Platform && !arguments.local => {
+            Check::from_error("platform", CheckStatus::Warn, error)
         }
-        Err(failure) => Check::of("platform", Status::Fail, failure),
+        Err(error) => Check::from_error("platform", CheckStatus::Fail, error),
     };
     key.into_iter().chain([platform]).collect()
 }
 
-/// Whether it answers, and takes the key.
+/// Whether it answers and accepts the API key.
 async fn reach(platform: &Platform) -> Check {
     let templates = platform.client().platform().list_templates(None);
-    match timeout(ANSWER, templates).await {
+    match timeout(REACH_TIMEOUT, templates).await {
         Ok(Ok(_)) => Check::ok(
             "platform",
-            format!("{} answers and accepts the key", platform.name()),
+            format!("{} answers and accepts the API key", platform.name()),
         ),
         Ok(Err(error)) => {
-            let what = format!("cannot use {}", platform.name());
-            Check::of("platform", Status::Fail, platform.failure(what, &error))
+            let message = format!("cannot use {}", platform.name());
+            Check::from_error(
+                "platform",
+                CheckStatus::Fail,
+                platform.error(message, &error),
+            )
         }
         Err(_) => {
-            let what = format!(
+            let message = format!(
                 "{} does not answer within {} s",
                 platform.name(),
-                ANSWER.as_secs()
+                REACH_TIMEOUT.as_secs()
             );
-            Check::of(
+            Check::from_error(
                 "platform",
-                Status::Fail,
-                Failure::new(Fault::Platform, what),
+                CheckStatus::Fail,
+                CliError::new(ExitKind::Platform, message),
             )
         }
     }

@@ -7,42 +7,44 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::arguments::DownArguments;
-use crate::failure::{Failure, Fault};
+use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// How long it may take to end its sandboxes and itself.
-const IN_ORDER: Duration = Duration::from_secs(30);
-/// How long the system may take to end it after that.
-const BY_FORCE: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(20);
+/// How long it may take to stop its sandboxes and itself after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to end after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let Some(running) = super::running()? else {
+pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let Some(running) = crate::platform::local::running()? else {
         terminal.result(&serde_json::json!({ "stopped": false }), || {
-            "the local platform does not run".to_owned()
+            "the local platform is not running".to_owned()
         });
         return Ok(());
     };
     let progress = terminal.spinner("stopping the local platform and its sandboxes");
     send(&running, Signal::TERM)?;
-    let in_order = timeout(IN_ORDER, gone(&running)).await.is_ok();
-    if !in_order {
+    let stopped = timeout(STOP_TIMEOUT, wait_until_ended(&running))
+        .await
+        .is_ok();
+    if !stopped {
         send(&running, Signal::KILL)?;
-        let killed = timeout(BY_FORCE, gone(&running)).await;
+        let killed = timeout(KILL_TIMEOUT, wait_until_ended(&running)).await;
         killed.map_err(|_| {
-            let what = format!(
-                "process {} of the local platform does not end",
+            let message = format!(
+                "process {} of the local platform did not end",
                 running.pid()
             );
-            Failure::new(Fault::System, what)
+            CliError::new(ExitKind::System, message)
         })?;
     }
-    // Before anything is printed into its line.
+    // Before other output.
     drop(progress);
-    if !in_order {
+    if !stopped {
         terminal.warn(&format!(
-            "it did not end within {} s and was killed, its sandboxes with it",
-            IN_ORDER.as_secs()
+            "it did not stop within {} s and was killed with its sandboxes",
+            STOP_TIMEOUT.as_secs()
         ));
     }
     terminal.result(
@@ -52,19 +54,19 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
     Ok(())
 }
 
-async fn gone(running: &RunningPlatform) {
+async fn wait_until_ended(running: &RunningPlatform) {
     while running.is_running() {
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-fn send(running: &RunningPlatform, signal: Signal) -> Result<(), Failure> {
+fn send(running: &RunningPlatform, signal: Signal) -> Result<(), CliError> {
     let pid = i32::try_from(running.pid()).ok().and_then(Pid::from_raw);
-    // One that has ended meanwhile is what was wanted.
+    // It may have ended meanwhile.
     let sent = pid.map_or(Ok(()), |pid| kill_process(pid, signal));
     match sent {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(Failure::system(
+        Err(error) => Err(CliError::system(
             format!(
                 "cannot stop process {} of the local platform",
                 running.pid()

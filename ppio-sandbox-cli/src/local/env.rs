@@ -1,11 +1,11 @@
 //! `local env`.
 
 use crate::arguments::{EnvArguments, EnvSyntax};
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let variables = super::needed()?.environment();
+pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let variables = crate::platform::local::require_running()?.environment();
     terminal.result(&variables, || {
         let lines: Vec<_> = variables
             .iter()
@@ -19,7 +19,7 @@ pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<
 impl EnvSyntax {
     fn line(self, name: &str, value: &str) -> String {
         match self {
-            // The only character that means something between single quotes is the single quote.
+            // Only the single quote is special between single quotes.
             Self::Sh => format!("export {name}='{}'", value.replace('\'', r"'\''")),
             Self::Fish => {
                 let value = value.replace('\\', r"\\").replace('\'', r"\'");
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_out_of_the_shell_as_they_went_in() {
+    fn shells_read_the_same_values() {
         let value = r#"it's $HOME `x` \ "y""#;
         let script = format!("{}; printf %s \"$V\"", EnvSyntax::Sh.line("V", value));
         let output = std::process::Command::new("sh")

@@ -1,30 +1,30 @@
-//! What `local up` tells about the platform.
+//! The output of `local up`.
 
 use ppio_sandbox_local::RunningPlatform;
 use serde::Serialize;
 
-use super::confinement::Confinement;
+use crate::platform::local::isolation_report::IsolationReport;
 use crate::terminal::Terminal;
 
-/// All that is needed to use the platform, its key included: handing that out is what the command is for.
+/// What is needed to use the platform, including its API key.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct PlatformReport<'a> {
     url: &'a str,
     api_key: &'a str,
     home: &'a str,
     #[serde(flatten)]
-    confinement: Confinement,
+    confinement: IsolationReport,
     tls: bool,
     pid: u32,
 }
 
 pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
     let home = running.home().display().to_string();
-    let report = Report {
+    let report = PlatformReport {
         url: running.url(),
         api_key: running.api_key(),
         home: &home,
-        confinement: Confinement::of(running),
+        confinement: IsolationReport::of(running),
         tls: running.tls(),
         pid: running.pid(),
     };

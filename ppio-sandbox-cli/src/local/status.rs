@@ -3,27 +3,27 @@
 use ppio_agent_client::platform::{SandboxFilter, SandboxState};
 use serde::Serialize;
 
-use super::confinement::Confinement;
 use crate::arguments::LocalStatusArguments;
-use crate::failure::Failure;
-use crate::platform_choice::Platform;
-use crate::terminal::{Format, Terminal};
+use crate::error::CliError;
+use crate::platform::Platform;
+use crate::platform::local::isolation_report::IsolationReport;
+use crate::terminal::{OutputFormat, Terminal};
 
 #[derive(Debug, Serialize)]
-struct Status {
+struct PlatformStatus {
     running: bool,
     url: String,
     home: String,
     #[serde(flatten)]
-    confinement: Confinement,
+    confinement: IsolationReport,
     tls: bool,
     pid: u32,
     templates: usize,
-    sandboxes: Sandboxes,
+    sandboxes: SandboxCounts,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Sandboxes {
+struct SandboxCounts {
     running: usize,
     paused: usize,
 }
@@ -31,25 +31,25 @@ struct Sandboxes {
 pub(crate) async fn run(
     _arguments: LocalStatusArguments,
     terminal: &Terminal,
-) -> Result<(), Failure> {
-    let running = super::needed();
-    if running.is_err() && terminal.format() == Format::Json {
-        let home = super::home()?;
+) -> Result<(), CliError> {
+    let running = crate::platform::local::require_running();
+    if running.is_err() && terminal.format() == OutputFormat::Json {
+        let home = crate::platform::local::home()?;
         terminal.result(
             &serde_json::json!({ "running": false, "home": home }),
             String::new,
         );
     }
     let running = running?;
-    let mut status = Status {
+    let mut status = PlatformStatus {
         running: true,
         url: running.url().to_owned(),
         home: running.home().display().to_string(),
-        confinement: Confinement::of(&running),
+        confinement: IsolationReport::of(&running),
         tls: running.tls(),
         pid: running.pid(),
         templates: 0,
-        sandboxes: Sandboxes::default(),
+        sandboxes: SandboxCounts::default(),
     };
     let platform = Platform::at(running)?;
     let control_plane = platform.client().platform();
@@ -58,7 +58,7 @@ pub(crate) async fn run(
         control_plane.list_templates(None),
         control_plane.list_sandboxes(&all)
     )
-    .map_err(|error| platform.failure("the local platform does not answer as it should", &error))?;
+    .map_err(|error| platform.error("cannot read the state of the local platform", &error))?;
     status.templates = templates.len();
     for sandbox in &sandboxes {
         match sandbox.state {

@@ -4,51 +4,52 @@ use std::path::Path;
 
 use ppio_sandbox_local::{Error, LocalPlatform, LocalPlatformBuilder, RunningPlatform};
 
-use super::{Interpreter, background, report};
+use super::report;
 use crate::arguments::UpArguments;
-use crate::failure::{Failure, Fault};
-use crate::interruption::Interruptions;
+use crate::error::{CliError, ExitKind};
+use crate::platform::local::{self, PythonInterpreter, background};
+use crate::signals::ExitSignals;
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(), Failure> {
-    let home = super::home()?;
+pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let home = local::home()?;
     if arguments.in_background {
-        // A session of its own: the terminal's Ctrl-C and end are not its business.
+        // Its own session, so that it gets no signals of the terminal.
         let _ = rustix::process::setsid();
     } else if let Some(running) = LocalPlatform::running_at(&home) {
-        return runs_already(&running, &arguments, terminal);
+        return already_running(&running, &arguments, terminal);
     } else if arguments.detach {
         let running = background::start(&home, &arguments, terminal).await?;
         report::print(&running, terminal);
         return Ok(());
     }
 
-    // Before the start, so that nothing that asks it to end is lost.
-    let mut interruptions = Interruptions::listen()?;
+    // Before the start, so that no signal is lost.
+    let mut signals = ExitSignals::listen()?;
     let builder = tokio::select! {
         biased;
-        // Nothing is there yet that would have to end in order.
-        fault = interruptions.next() => {
-            return Err(Failure::new(fault, "the local platform has not started"));
+        // Nothing has been started yet.
+        kind = signals.next() => {
+            return Err(CliError::new(kind, "the local platform was not started"));
         }
         builder = builder(&home, &arguments) => builder,
     };
-    let platform = builder.start().await.map_err(|error| refused(&error))?;
+    let platform = builder.start().await.map_err(|error| start_error(&error))?;
     if let Some(running) = LocalPlatform::running_at(&home).filter(|_| !arguments.in_background) {
         report::print(&running, terminal);
     }
-    let fault = interruptions.next().await;
+    let kind = signals.next().await;
     terminal.note("stopping the sandboxes");
     tokio::select! {
         ended = platform.shutdown() => ended.map_err(|error| {
-            Failure::system("the local platform did not end in order", error)
+            CliError::system("the local platform did not stop cleanly", error)
         })?,
-        // Impatience: what is left is the watchdog's.
-        _ = interruptions.next() => {}
+        // A second signal: the watchdog kills what is left.
+        _ = signals.next() => {}
     }
-    match fault {
-        Fault::Interrupted => Err(Failure::new(fault, "the local platform has stopped")),
-        // Being asked to end is how it ends.
+    match kind {
+        ExitKind::Interrupted => Err(CliError::new(kind, "the local platform was stopped")),
+        // SIGTERM is its regular end.
         _ => Ok(()),
     }
 }
@@ -61,53 +62,58 @@ async fn builder(home: &Path, arguments: &UpArguments) -> LocalPlatformBuilder {
     for path in &arguments.expose {
         builder = builder.expose(path);
     }
-    if let Some(interpreter) = Interpreter::find().await {
-        for folder in interpreter.hidden_folders() {
+    if let Some(interpreter) = PythonInterpreter::find().await {
+        for folder in interpreter.folders_to_expose() {
             builder = builder.expose(folder);
         }
     }
     builder
 }
 
-/// In the background is where it was wanted; a second one in the foreground cannot be.
-fn runs_already(
+/// A success only with `--detach` and the same settings.
+fn already_running(
     running: &RunningPlatform,
     arguments: &UpArguments,
     terminal: &Terminal,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let other_port =
         arguments.port != 0 && !running.url().ends_with(&format!(":{}", arguments.port));
     let other_settings =
         other_port || (arguments.tls && !running.tls()) || !arguments.expose.is_empty();
     if !arguments.detach || other_settings {
-        let what = format!(
-            "the local platform runs already at {} (process {})",
+        let message = format!(
+            "the local platform is already running at {} (process {})",
             running.url(),
             running.pid()
         );
-        let failure = Failure::new(Fault::Platform, what);
+        let error = CliError::new(ExitKind::Platform, message);
         return Err(if other_settings {
-            failure
-                .next("stop it with `ppio-sandbox-cli local down` to start it with other settings")
+            error.help(
+                "to start it with other settings, stop it first with `ppio-sandbox-cli local down`",
+            )
         } else {
-            failure.next("use it as it is, or stop it with `ppio-sandbox-cli local down`")
+            error.help("use it, or stop it with `ppio-sandbox-cli local down`")
         });
     }
-    terminal.note("the local platform runs already");
+    terminal.note("the local platform is already running");
     report::print(running, terminal);
     Ok(())
 }
 
-fn refused(error: &Error) -> Failure {
-    let failure = Failure::system("the local platform cannot start", error);
+fn start_error(error: &Error) -> CliError {
+    let converted = CliError::system("the local platform cannot start", error);
     match error {
-        Error::HomeInUse { .. } => Failure {
-            fault: Fault::Platform,
-            ..failure
+        Error::HomeInUse { .. } => CliError {
+            kind: ExitKind::Platform,
+            ..converted
         }
-        .next("another one runs there; see `ppio-sandbox-cli local status`"),
-        Error::Listen { .. } => failure.next("choose another port with `--port`, or leave it out"),
-        Error::Home { .. } => failure.next("set PPIO_LOCAL_HOME to a folder of yours"),
-        _ => failure,
+        .help("another platform uses this home folder; see `ppio-sandbox-cli local status`"),
+        Error::Listen { .. } => {
+            converted.help("choose another port with `--port`, or leave it out")
+        }
+        Error::Home { .. } => {
+            converted.help("set PPIO_LOCAL_HOME to a folder that you can write to")
+        }
+        _ => converted,
     }
 }

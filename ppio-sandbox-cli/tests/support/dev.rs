@@ -1,4 +1,4 @@
-//! `agent dev` under way, agents for it, and what is asked of them.
+//! Runs `agent dev` with small agents, and sends requests to it.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Running, Sandbox, scaffold};
 
-/// An agent in Python without any package: it starts at once.
+/// An agent in Python without packages, which starts at once.
 pub(crate) const PYTHON_AGENT: &str = r#"
 import http.server, json, os, sys
 
@@ -40,7 +40,7 @@ pub(crate) fn python_project(sandbox: &Sandbox, agent: &str) -> PathBuf {
     folder
 }
 
-/// An agent in Rust without any package: it is built at once. Tells for whom it was built.
+/// An agent in Rust without dependencies, which compiles quickly. Answers with its profile.
 const RUST_AGENT: &str = r#"
 use std::io::{Read, Write};
 
@@ -51,7 +51,7 @@ fn main() {
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let _ = stream.read(&mut [0; 4096]);
-        let text = if cfg!(debug_assertions) { "for its author" } else { "for everybody" };
+        let text = if cfg!(debug_assertions) { "debug profile" } else { "release profile" };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
         let _ = write!(stream, "{head}{text}");
     }
@@ -70,7 +70,7 @@ pub(crate) fn rust_project(sandbox: &Sandbox, name: &str) -> PathBuf {
     folder
 }
 
-/// `agent dev` under way.
+/// A running `agent dev`.
 pub(crate) struct Dev {
     pub(crate) running: Running,
 }
@@ -82,38 +82,44 @@ impl Dev {
         Self { running }
     }
 
-    /// The same, for a project that cargo builds.
+    /// As [`start`](Self::start), for a project that cargo builds.
     pub(crate) fn build(sandbox: &Sandbox, folder: &Path, port: u16) -> Self {
         let arguments = ["agent", "dev", "--port", &port.to_string()];
         let running = scaffold::command(sandbox, folder, &arguments).spawn();
         Self { running }
     }
 
-    /// Waits for words of the command or of the agent.
+    /// Waits for output of the command or of the agent.
     pub(crate) fn says(&self, words: &str) {
         let deadline = Instant::now() + Duration::from_secs(300);
-        while !self.said().contains(words) {
-            assert!(Instant::now() < deadline, "no {words:?} in {}", self.said());
+        while !self.output().contains(words) {
+            assert!(
+                Instant::now() < deadline,
+                "no {words:?} in {}",
+                self.output()
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         format!("{}{}", self.running.stdout(), self.running.stderr())
     }
 
     pub(crate) fn address(&self) -> String {
-        self.says(" serves on http://");
-        let said = self.said();
-        let (_, rest) = said.split_once("http://").expect("a URL");
+        self.says(" is serving on http://");
+        let output = self.output();
+        let (_, rest) = output.split_once("http://").expect("a URL");
         let (address, _) = rest.split_once('/').expect("a URL with a path");
         address.to_owned()
     }
 
-    /// The process of the agent that was started last.
+    /// The process id of the agent that was started last.
     pub(crate) fn agent(&self) -> u32 {
-        let said = self.said();
-        let (_, id) = said.rsplit_once("process ").expect("the agent tells");
+        let output = self.output();
+        let (_, id) = output
+            .rsplit_once("process ")
+            .expect("the agent prints its id");
         let id = id.lines().next().expect("a line");
         id.parse().expect("a process id")
     }
@@ -133,7 +139,7 @@ pub(crate) fn open(address: &str, request: &str) -> TcpStream {
     send_request(address, line, "accept: */*", body)
 }
 
-/// The page that a browser opens.
+/// Requests `/` as a browser does.
 pub(crate) fn page(address: &str) -> String {
     let mut page = String::new();
     send_request(address, "GET /", "accept: text/html,*/*", "")
@@ -143,7 +149,7 @@ pub(crate) fn page(address: &str) -> String {
 }
 
 pub(crate) fn send_request(address: &str, line: &str, header: &str, body: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the front listens");
+    let mut stream = TcpStream::connect(address).expect("the proxy listens");
     let length = body.len();
     write!(
         stream,

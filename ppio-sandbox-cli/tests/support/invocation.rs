@@ -1,15 +1,15 @@
-//! A command about to run, with pipes or at a terminal of its own.
+//! A command to run, with pipes or on a pseudo-terminal.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 
-use super::person::Person;
 use super::process::{Process, Reader, Running};
-use super::{Done, until};
+use super::pty_session::PtySession;
+use super::{Done, eventually};
 
-/// What fits on the terminal: everything.
+/// The size of the terminal, large enough for every output.
 pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
     ws_row: 200,
     ws_col: 110,
@@ -17,15 +17,15 @@ pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
     ws_ypixel: 0,
 };
 
-/// What a command reads.
+/// The standard input of a command.
 pub(crate) enum Stdin {
     Nothing,
     Text(String),
-    /// Something that does not come.
+    /// A pipe to which nothing is written.
     Open,
 }
 
-/// A command about to run.
+/// A command to run.
 pub(crate) struct Invocation {
     command: Command,
     stdin: Stdin,
@@ -59,7 +59,7 @@ impl Invocation {
         self
     }
 
-    /// What it reads; nothing if not given.
+    /// Sets the standard input, empty by default.
     pub(crate) fn input(self, text: &str) -> Self {
         self.stdin(Stdin::Text(text.to_owned()))
     }
@@ -83,14 +83,14 @@ impl Invocation {
             .expect("the command starts");
         let mut stdin = child.stdin.take();
         if let (Some(stream), Stdin::Text(text)) = (&mut stdin, &self.stdin) {
-            // It need not read all of it.
+            // The command may exit before it has read everything.
             let _ = stream.write_all(text.as_bytes());
             stdin = None;
         }
         Running::of(child, stdin)
     }
 
-    /// Starts it with nobody but the caller reading what it prints.
+    /// Starts it; the caller reads its standard output.
     pub(crate) fn spawn_unread(mut self) -> (Process, ChildStdout) {
         let mut child = self
             .command
@@ -108,22 +108,25 @@ impl Invocation {
         self.spawn().wait()
     }
 
-    /// Runs it on a terminal of its own and returns what was to be seen there.
-    pub(crate) fn run_on_a_terminal(self) -> String {
-        self.at_a_terminal(|_| {}).0
+    /// Runs it on a pseudo-terminal and returns the output.
+    pub(crate) fn output_on_pty(self) -> String {
+        self.run_on_pty(|_| {}).0
     }
 
-    /// [`run_on_a_terminal`](Self::run_on_a_terminal), typing an answer once the question is there.
+    /// [`output_on_pty`](Self::output_on_pty), and answers a question.
     pub(crate) fn answer(self, question: &str, answer: &str) -> String {
-        let person = |person: &mut Person| {
-            person.reads(question);
-            person.types(answer);
+        let session = |terminal: &mut PtySession| {
+            terminal.expect_output(question);
+            terminal.send_keys(answer);
         };
-        self.at_a_terminal(person).0
+        self.run_on_pty(session).0
     }
 
-    /// Runs it on a terminal of its own, where somebody sits. Returns what was written to the terminal, and the exit code.
-    pub(crate) fn at_a_terminal(mut self, acts: impl FnOnce(&mut Person)) -> (String, Option<i32>) {
+    /// Runs it on a pseudo-terminal while `acts` types and reads. Returns the output and the exit code.
+    pub(crate) fn run_on_pty(
+        mut self,
+        acts: impl FnOnce(&mut PtySession),
+    ) -> (String, Option<i32>) {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
         let keys = keys.expect("a pseudo-terminal");
@@ -131,7 +134,7 @@ impl Invocation {
         unlockpt(&keys).expect("unlocked");
         rustix::termios::tcsetwinsize(&keys, SCREEN).expect("a size");
         let name = ptsname(&keys, Vec::new()).expect("a name");
-        // `setsid` makes the terminal the command's own, so that Ctrl-C typed on it is a signal.
+        // `setsid` makes it the controlling terminal, so that Ctrl-C is a signal.
         let mut command = Command::new("setsid");
         command
             .args(["--ctty", "--wait"])
@@ -161,17 +164,17 @@ impl Invocation {
             .stderr(side())
             .spawn();
         let mut process = Process::of(child.expect("the command starts"));
-        // The command's side is closed with the command, which ends the reader.
+        // Closes this process's handles of the command's side, so that the reader ends with the command.
         drop(self);
         let keys = std::fs::File::from(keys);
         let screen = Reader::start(keys.try_clone().expect("a second handle"));
-        let mut person = Person::at(keys, screen);
-        acts(&mut person);
+        let mut session = PtySession::new(keys, screen);
+        acts(&mut session);
         let mut status = None;
-        until("the command ends", || {
+        eventually("the command ends", || {
             status = process.status();
             status.is_some()
         });
-        (person.leave(), status.and_then(|status| status.code()))
+        (session.close(), status.and_then(|status| status.code()))
     }
 }

@@ -1,11 +1,11 @@
-//! The command as a process of its own, and a local platform for it in a home that goes with the test.
+//! Runs the command as a process, with a local platform in a temporary home folder.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub(crate) mod dev;
 mod invocation;
-mod person;
 mod process;
+mod pty_session;
 mod python_agent;
 mod relay;
 pub(crate) mod scaffold;
@@ -25,26 +25,26 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub(crate) use invocation::{Invocation, SCREEN, Stdin};
-pub(crate) use person::Person;
 pub(crate) use process::{Done, Running, catches, is_alive, send};
+pub(crate) use pty_session::PtySession;
 pub(crate) use python_agent::python_agent;
 pub(crate) use relay::Relay;
 
-/// No command of a test may take longer. Some of them build a project with all it depends on, and other tests hold the
-/// compiler's lock meanwhile.
+/// The deadline of every wait. Some commands compile a project with its dependencies while other
+/// tests hold cargo's lock.
 const DEADLINE: Duration = Duration::from_secs(400);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out: {what}");
         thread::sleep(POLL);
     }
 }
 
-/// A home folder with nothing in it, and commands that know of nothing else.
+/// An empty home folder, and commands whose environment has nothing else.
 pub(crate) struct Sandbox {
     folder: TempDir,
     platform: Option<Running>,
@@ -58,7 +58,7 @@ impl Sandbox {
         }
     }
 
-    /// With these templates, on a platform that `local up` runs.
+    /// A platform with these templates, started by `local up`.
     pub(crate) fn with(templates: impl IntoIterator<Item = TemplateSpec>) -> Self {
         let mut sandbox = Self::new();
         sandbox.build(templates);
@@ -74,7 +74,7 @@ impl Sandbox {
         self.path("platform")
     }
 
-    /// Builds templates that the next platform of this home has.
+    /// Builds templates for the next platform of this home.
     pub(crate) fn build(&self, templates: impl IntoIterator<Item = TemplateSpec>) {
         on_runtime(async {
             let platform = LocalPlatform::builder().home(self.home()).start().await;
@@ -90,12 +90,12 @@ impl Sandbox {
     /// Starts `local up` and waits until it answers.
     pub(crate) fn up(&mut self) {
         let process = self.command(["local", "up"]).spawn();
-        until("the platform runs", || self.running().is_some());
+        eventually("the platform runs", || self.running().is_some());
         self.platform = Some(process);
     }
 
-    /// What `local up` has written to standard error.
-    pub(crate) fn said_by_the_platform(&self) -> String {
+    /// The standard error of `local up`.
+    pub(crate) fn platform_stderr(&self) -> String {
         let process = self.platform.as_ref().expect("it was started");
         process.stderr()
     }
@@ -108,7 +108,7 @@ impl Sandbox {
         std::fs::read_to_string(self.home().join("key")).expect("there is a key")
     }
 
-    /// A client of the platform, to look at it past the command.
+    /// A client of the platform, to check its state without the command.
     pub(crate) fn client(&self) -> AgentRuntimeClient {
         let running = self.running().expect("the platform runs");
         let variables = running.environment();
@@ -134,14 +134,14 @@ impl Sandbox {
         })
     }
 
-    /// The processes that have anything to do with this home: by how they were called, where they are, or what their
-    /// environment says. Each with how it was called.
+    /// The command lines of the processes whose arguments, working directory or environment name this
+    /// home.
     pub(crate) fn processes(&self) -> Vec<String> {
         let folder = self.folder.path().display().to_string();
         let all = std::fs::read_dir("/proc").expect("a Linux").flatten();
         let all = all.map(|entry| entry.path());
         all.filter_map(|process| {
-            // Unreadable: another user's, or gone.
+            // Unreadable if it has exited or is another user's.
             let command = std::fs::read(process.join("cmdline")).ok()?;
             let environment = std::fs::read(process.join("environ")).unwrap_or_default();
             let place = std::fs::read_link(process.join("cwd")).unwrap_or_default();
@@ -154,9 +154,9 @@ impl Sandbox {
         .collect()
     }
 
-    /// Nothing that a command started goes on after it.
-    pub(crate) fn nothing_is_left(&self) {
-        until("nothing is left running", || self.processes().is_empty());
+    /// Waits until every process that a command started has exited.
+    pub(crate) fn wait_until_nothing_is_left(&self) {
+        eventually("nothing is left running", || self.processes().is_empty());
     }
 
     /// The id of the template with this name.
@@ -167,7 +167,7 @@ impl Sandbox {
         })
     }
 
-    /// A project folder whose agent.yaml names this template.
+    /// A project folder with a deployment of this template in agent.yaml.
     pub(crate) fn project(&self, name: &str, template_id: &str) -> PathBuf {
         let folder = self.path("project");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -178,7 +178,7 @@ impl Sandbox {
         folder
     }
 
-    /// Prepares the command with these arguments. Its environment holds nothing of the test's but where programs are.
+    /// The command with these arguments and an environment without the test's variables.
     pub(crate) fn command<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -202,10 +202,10 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // One in the background has no process of ours.
+        // A platform in the background.
         if let Some(running) = self.running() {
             send(running.pid(), Signal::TERM);
-            until("the platform ends", || !running.is_running());
+            eventually("the platform ends", || !running.is_running());
         }
         if let Some(platform) = self.platform.take() {
             platform.wait();
@@ -213,14 +213,14 @@ impl Drop for Sandbox {
     }
 }
 
-/// Waits for a future where the test is none.
+/// Runs a future in a synchronous test.
 pub(crate) fn on_runtime<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new()
         .expect("a runtime")
         .block_on(future)
 }
 
-/// Everything below a folder by its path there, hidden files too.
+/// The relative paths of everything below a folder, hidden files included.
 pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -237,23 +237,23 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A port that was free a moment ago.
+/// A port that is free at this moment.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("bound").port()
 }
 
-/// A template with an agent's configuration, of the scripted agent.
+/// A template of the scripted agent, with an agent's configuration.
 pub(crate) fn scripted(name: &str) -> TemplateSpec {
     agent(name, &integration_tests::agent_binary("scripted-agent"))
 }
 
-/// A template with an agent's configuration, of any binary.
+/// A template of a binary, with an agent's configuration.
 pub(crate) fn agent(name: &str, binary: &Path) -> TemplateSpec {
     TemplateSpec::new(name).binary(binary).config(config(name))
 }
 
-/// What an agent.yaml of this name holds at least.
+/// The smallest valid agent.yaml of this name.
 pub(crate) fn config(name: &str) -> AgentConfig {
     AgentConfig::from_json(&format!(
         r#"{{"metadata": {{"name": "{name}", "version": "1.0.0", "author": "a@example.com", "tags": ["test"]}},

@@ -1,4 +1,4 @@
-//! Commands that run, and how they ended.
+//! Running commands and their results.
 
 use std::io::Read;
 use std::process::{Child, ChildStdin, ExitStatus};
@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use super::{DEADLINE, POLL};
 
-/// How long a process of a test that failed may take to end by itself.
-const END_MAY_TAKE: Duration = Duration::from_secs(20);
+/// How long a process of a failed test may take to exit after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whether a process is there and has not ended.
+/// Whether a process is running.
 pub(crate) fn is_alive(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
 }
 
-/// Sends a signal, to a process that may have ended.
+/// Sends a signal to a process, which may have exited.
 pub(crate) fn send(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let _ = kill_process(pid.expect("a process id"), signal);
@@ -34,7 +34,7 @@ pub(crate) fn catches(pid: u32, signal: Signal) -> bool {
     caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
 }
 
-/// Reads all that comes, in a thread of its own.
+/// Reads a stream on a thread.
 pub(crate) struct Reader {
     text: Arc<Mutex<Vec<u8>>>,
     thread: JoinHandle<()>,
@@ -59,7 +59,7 @@ impl Reader {
         String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
     }
 
-    /// All of it, once the writer has ended.
+    /// The whole text, after the end of the stream.
     pub(super) fn end(self) -> String {
         let _ = self.thread.join();
         let bytes = std::mem::take(&mut *self.text.lock().expect("no panic"));
@@ -67,7 +67,7 @@ impl Reader {
     }
 }
 
-/// A process of a test, which ends with this value: a test that fails leaves nothing behind.
+/// A process that is stopped on drop, so that a failed test leaves none behind.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -79,7 +79,7 @@ impl Process {
         self.0.id()
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has exited.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("a child")
     }
@@ -87,13 +87,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Asked first, since only the command itself knows what it started.
+        // SIGTERM first, so that the command stops the processes that it started.
         for signal in [Signal::TERM, Signal::KILL] {
             if !matches!(self.0.try_wait(), Ok(None)) {
                 return;
             }
             send(self.id(), signal);
-            let deadline = Instant::now() + END_MAY_TAKE;
+            let deadline = Instant::now() + STOP_TIMEOUT;
             while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
                 thread::sleep(POLL);
             }
@@ -101,12 +101,12 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs.
+/// A running command.
 pub(crate) struct Running {
     process: Process,
     stdout: Reader,
     stderr: Reader,
-    /// Open for as long as this is.
+    /// Kept open.
     _stdin: Option<ChildStdin>,
 }
 
@@ -132,7 +132,7 @@ impl Running {
         self.process.id()
     }
 
-    /// As Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         send(self.pid(), Signal::INT);
     }
@@ -141,7 +141,7 @@ impl Running {
         self.process.status().is_some()
     }
 
-    /// Waits for its end.
+    /// Waits for its exit.
     pub(crate) fn wait(mut self) -> Done {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {
@@ -163,7 +163,7 @@ impl Running {
     }
 }
 
-/// A command that has ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Done {
     status: ExitStatus,
@@ -172,7 +172,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The exit code; a panic with all that was printed if it is another one.
+    /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn code(self, expected: i32) -> Self {
         assert_eq!(
@@ -202,7 +202,7 @@ impl Done {
             .collect()
     }
 
-    /// Standard error as the one document that a failure is with JSON output.
+    /// Standard error as the document of an error in JSON output.
     #[track_caller]
     pub(crate) fn failure(&self) -> Value {
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");

@@ -1,6 +1,6 @@
-//! An agent in plain Python, so that nothing has to be installed.
+//! An agent in Python without packages.
 
-/// The program. `reply` is what it answers, a Python expression that may use the `request` and the `modules` beside
+/// The program. `reply` is a Python expression for the answer, which may use `request`, the `modules`,
 /// `json` and `os`.
 pub(crate) fn python_agent(modules: &[&str], reply: &str) -> String {
     let modules = [&["json", "os"], modules].concat().join(", ");

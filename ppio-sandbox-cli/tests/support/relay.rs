@@ -1,8 +1,8 @@
-//! Something between a command and its platform.
+//! A TCP proxy between a command and its platform.
 
 use std::thread;
 
-/// Passes connections on, while it is open.
+/// Forwards connections while it is open.
 pub(crate) struct Relay {
     address: std::net::SocketAddr,
     gate: std::sync::Arc<std::sync::Mutex<Gate>>,
@@ -49,7 +49,7 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    /// Cuts every connection, and each new one at once.
+    /// Closes every connection, and new ones at once.
     pub(crate) fn close(&self) {
         let mut gate = self.gate.lock().expect("no panic");
         gate.is_closed = true;

@@ -1,7 +1,7 @@
-//! What people see, kept in the repository.
+//! Snapshots of the output.
 //!
-//! A difference fails the test and is shown. With `UPDATE_SNAPSHOTS=1` the files are written instead, to be looked at
-//! and committed.
+//! A difference fails the test and is printed. With `UPDATE_SNAPSHOTS=1` the files are written instead,
+//! to be reviewed and committed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,9 +11,9 @@ use std::path::Path;
 use regex::Regex;
 use similar::TextDiff;
 
-/// What differs from run to run, and what stands for it. The order matters.
+/// Patterns for what differs between runs, and their placeholders. The order matters.
 const RULES: &[(&str, &str)] = &[
-    // What cargo says depends on what it built before; the project itself is always built.
+    // Cargo's progress depends on earlier builds; the project itself is always built.
     (
         r"(?m)^ *(Compiling|Downloaded|Downloading|Locking|Adding|Updating|Blocking|Building|Fresh) .*\n",
         "",
@@ -29,18 +29,18 @@ const RULES: &[(&str, &str)] = &[
     (r"\brequest [0-9a-f]{32}\b", "request <id>"),
     (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:<port>"),
     (r"\d+ (seconds?|minutes?) ago", "<time> ago"),
-    // What a machine keeps sandboxes to.
+    // How far a machine isolates and limits sandboxes.
     (
-        r"warning: its sandboxes .*; `ppio-sandbox-cli local status`",
-        "warning: its sandboxes <confinement>; `ppio-sandbox-cli local status`",
+        r"warning: its sandboxes .*; see `ppio-sandbox-cli local status`",
+        "warning: its sandboxes <isolation>; see `ppio-sandbox-cli local status`",
     ),
     (r"\d+(\.\d+)? ?(B|KB|MB|KiB|MiB)\b", "<size>"),
     (r"\b\d+(\.\d+)? ?m?s\b", "<time>"),
-    // Spaces at the end of a line are seen by nobody.
+    // Spaces at the end of a line are invisible.
     (r"(?m) +$", ""),
 ];
 
-/// A walk through the command line, step by step.
+/// The commands and outputs of a test.
 #[derive(Default)]
 pub(crate) struct Transcript {
     text: String,
@@ -48,7 +48,7 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    /// From now on the text stands for itself no more: an id, a folder.
+    /// Replaces a text, such as an id or a folder, by a placeholder.
     pub(crate) fn name(&mut self, text: impl Into<String>, stands: &'static str) {
         self.names.push((text.into(), stands));
     }
@@ -64,7 +64,7 @@ impl Transcript {
         }
     }
 
-    /// Compares with the file of this name beside the tests.
+    /// Compares with the snapshot of this name.
     #[track_caller]
     pub(crate) fn compare(mut self, file: &str) {
         for (text, stands) in &self.names {
@@ -86,13 +86,13 @@ impl Transcript {
         let difference = TextDiff::from_lines(&kept, &self.text);
         assert!(
             kept == self.text,
-            "{file} shows something else now; if that is right, run again with UPDATE_SNAPSHOTS=1\n{}",
+            "{file} differs; if the output is right, run again with UPDATE_SNAPSHOTS=1\n{}",
             difference.unified_diff().header("kept", "now")
         );
     }
 }
 
-/// What a terminal shows after all of this was written to it.
+/// The contents of a terminal after this output.
 pub(crate) fn screen(written: &str) -> String {
     let side = |cells| NonZero::new(cells).expect("it has a size");
     let (rows, columns) = (side(super::SCREEN.ws_row), side(super::SCREEN.ws_col));

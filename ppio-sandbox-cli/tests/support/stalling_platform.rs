@@ -1,4 +1,4 @@
-//! A platform in the cloud that makes templates and never takes the files for one.
+//! A platform that creates templates and never reads the body of an upload.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ pub(crate) struct StallingPlatform {
     uploads: Receiver<Upload>,
 }
 
-/// An upload of which nothing but the head was read.
+/// An upload whose body was not read.
 pub(crate) struct Upload {
     length: usize,
     body: BufReader<TcpStream>,
@@ -24,11 +24,11 @@ impl StallingPlatform {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
-        let (begun, uploads) = channel();
+        let (sender, uploads) = channel();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let begun = begun.clone();
-                thread::spawn(move || serve(stream, address, &begun));
+                let sender = sender.clone();
+                thread::spawn(move || serve(stream, address, &sender));
             }
         });
         Self { address, uploads }
@@ -46,17 +46,17 @@ impl StallingPlatform {
 }
 
 impl Upload {
-    /// Reads what is still sent, and tells how many bytes never were.
+    /// Reads what was sent. Returns the number of missing bytes.
     pub(crate) fn missing(mut self) -> usize {
-        let mut came = Vec::new();
-        // A connection that was reset has no more either.
-        let _ = self.body.read_to_end(&mut came);
-        self.length - came.len()
+        let mut received = Vec::new();
+        // A reset ends the body as well.
+        let _ = self.body.read_to_end(&mut received);
+        self.length - received.len()
     }
 }
 
-/// One request, since no connection is kept.
-fn serve(stream: TcpStream, address: SocketAddr, begun: &Sender<Upload>) {
+/// Answers one request; connections are not reused.
+fn serve(stream: TcpStream, address: SocketAddr, sender: &Sender<Upload>) {
     let mut answer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -73,7 +73,7 @@ fn serve(stream: TcpStream, address: SocketAddr, begun: &Sender<Upload>) {
     let length: usize = length.unwrap_or(0);
     if head.starts_with("PUT ") {
         let body = reader;
-        let _ = begun.send(Upload { length, body });
+        let _ = sender.send(Upload { length, body });
         return;
     }
     let mut body = vec![0; length];

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What a command needs to find this toolchain and the registry, and nothing else.
+/// The variables with which a command finds this toolchain and the registry.
 ///
-/// Its folder comes first in `PATH`, before the stand-ins that rustup puts there. Those must never run with the home
-/// of a test: they would fetch a toolchain into it, or, interrupted, leave the one of whoever runs the tests half
-/// installed.
+/// The toolchain's folder comes before rustup's proxies in `PATH`. With the home folder of a test those
+/// would install a toolchain into it, or leave the user's half installed when they are interrupted.
 pub(crate) fn variables() -> [(&'static str, OsString); 5] {
     let cargo = Path::new(env!("CARGO"));
     let tools = cargo.parent().expect("cargo is in a folder").to_owned();
@@ -22,7 +21,7 @@ pub(crate) fn variables() -> [(&'static str, OsString); 5] {
         ("CARGO", cargo.into()),
         ("CARGO_HOME", or_at_home("CARGO_HOME", ".cargo")),
         ("RUSTUP_HOME", or_at_home("RUSTUP_HOME", ".rustup")),
-        // Where a stand-in runs all the same.
+        // If a proxy of rustup runs nevertheless.
         ("RUSTUP_AUTO_INSTALL", "0".into()),
     ]
 }

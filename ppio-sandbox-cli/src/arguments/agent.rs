@@ -1,0 +1,253 @@
+//! The arguments of `agent`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::selection::{AgentArguments, PlatformArguments, ProjectArguments};
+use super::values::{not_empty, seconds};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Create a new agent project
+    Init(InitArguments),
+    /// Fill in the missing values of agent.yaml
+    Configure(ConfigureArguments),
+    /// Build and run the agent on this machine, again on every change
+    Dev(DevArguments),
+    /// Build the project into a template, from which sessions are created
+    Deploy(DeployArguments),
+    /// Call a deployed agent and print its answer as it arrives
+    ///
+    /// Strings in a streamed answer are printed as one text, other items as a line of JSON each.
+    /// Without `--input` and `--json FILE` the prompt is read from standard input, unless that is a
+    /// terminal.
+    Invoke(InvokeArguments),
+    /// List the deployed agents
+    List(ListArguments),
+    /// Show the project's deployment and its sessions
+    Status(StatusArguments),
+    /// Print the output of the agent in a session
+    Logs(LogsArguments),
+    /// Close the sessions of an agent
+    Stop(StopArguments),
+    /// Delete a deployed agent
+    Delete(DeleteArguments),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProjectTemplate {
+    /// Returns a value
+    Hello,
+    /// Returns a stream of items
+    Stream,
+    /// Streams the answer of an OpenAI-compatible model
+    LlmChat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// The agent's name: lower-case letters, digits and hyphens
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The project to start from
+    #[arg(long, value_enum, default_value = "hello")]
+    pub(crate) template: ProjectTemplate,
+    /// The file with the entrypoint: src/main.rs, or a .py file for a Python project
+    #[arg(long, value_name = "FILE", default_value = "src/main.rs")]
+    pub(crate) entrypoint: String,
+    /// The author's e-mail address [default: git's `user.email`]
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) author: Option<String>,
+    /// The folder to create [default: the name]
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureArguments {
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
+    /// The agent's name: lower-case letters, digits and hyphens
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The agent's version, as in 1.0.0
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) agent_version: Option<String>,
+    /// The author's e-mail address
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) author: Option<String>,
+    /// What the agent does
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// The file with the entrypoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) entrypoint: Option<String>,
+    /// The longest time for a start, in seconds (1 to 3600)
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u32>,
+    /// The memory of a sandbox, as in `512Mi` or `1Gi`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// The processors of a sandbox, as in `1` or `500m`
+    #[arg(long, value_name = "CPUS")]
+    pub(crate) cpu: Option<String>,
+    /// Write without a question
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+const DEV_HELP: &str = "\
+The agent listens on 127.0.0.1. Programs and pages of this machine may call it; requests for other hosts and from pages \
+of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS lists them.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DEV_HELP)]
+pub(crate) struct DevArguments {
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
+    /// The port to listen on
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Build with optimizations
+    #[arg(long)]
+    pub(crate) release: bool,
+}
+
+const DEPLOY_HELP: &str = "\
+A Rust project is sent as one program, with agent.yaml and the files and folders in `spec.files`. A Python project is \
+sent as a whole except what .dockerignore leaves out, and the packages in its requirements.txt are installed.
+
+Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are left out, which the output reports. A link \
+that points outside the project is an error. `--include PATTERN` sends a secret anyway; a `!` line in .dockerignore \
+does not.
+
+The template has the agent's name, and the build has the version as its tag: my-agent:1.0.0.
+
+Without an API key the platform on this machine is used, and started if it is not running. Ctrl-C restores agent.yaml; a \
+build that the platform has started goes on.
+
+With JSON output, each event is printed as a line when it happens:
+  {\"event\": \"compiling\", \"target\": …}
+  {\"event\": \"compiler\", \"level\": …, \"message\": …}  a message of the compiler
+  {\"event\": \"compiled\", \"duration\": …}
+  {\"event\": \"left_out\", \"files\": [{\"path\": …, \"reason\": …}, …]}
+  {\"event\": \"warning\", \"message\": …}
+  {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
+  {\"event\": \"uploading\", \"files\": …, \"bytes\": …, \"sent\": …}  twice a second
+  {\"event\": \"uploaded\", \"files\": …, \"bytes\": …, \"reused\": …}
+  {\"event\": \"building\", \"steps\": […]}
+  {\"event\": \"step\", \"step\": …, \"command\": …}
+  {\"event\": \"log\", \"timestamp\": …, \"level\": …, \"step\": …, \"message\": …}
+The last line is the result, the only line with `--quiet`:
+  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, …}
+or, after an error, which is printed to standard error as well:
+  {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": […], …}
+Programs should ignore unknown events and fields.
+
+Example:
+  template=$(ppio-sandbox-cli agent deploy --json --quiet | jq -r .template_id)";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DEPLOY_HELP)]
+pub(crate) struct DeployArguments {
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArguments,
+    /// Set an environment variable of the agent, by default to its value in this environment; every
+    /// user of the template can read it
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = not_empty)]
+    pub(crate) env: Vec<String>,
+    /// Send files that are secrets by their names or left out by .dockerignore: a path of the
+    /// project, or a pattern as in .dockerignore
+    #[arg(long, value_name = "PATTERN", value_parser = not_empty)]
+    pub(crate) include: Vec<String>,
+    /// Compile for this target, or for this machine with `host` [default: a static target if one is
+    /// installed, otherwise `host`]
+    #[arg(long, value_name = "TRIPLE", value_parser = not_empty)]
+    pub(crate) target: Option<String>,
+}
+
+const INVOKE_HELP: &str = "\
+With JSON output, an answer that is not a stream is one line:
+  {\"result\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": …}
+A stream is a line for each item, and a line for its end:
+  {\"item\": …}
+  {\"end\": {\"items\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": …}}
+
+Examples:
+  ppio-sandbox-cli agent invoke --input 'tell me a story'
+  ppio-sandbox-cli agent invoke --json request.json
+  ppio-sandbox-cli agent invoke --json '{\"prompt\": \"hi\"}' --output json
+  git diff | ppio-sandbox-cli agent invoke --template-id reviewer";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = INVOKE_HELP)]
+pub(crate) struct InvokeArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// The prompt: the request is `{"prompt": TEXT}`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) input: Option<String>,
+    /// The request as JSON: a file, `-` for standard input, or JSON that begins with `{`. Without a
+    /// value, the same as `--output json`
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "absent, without a value, with a value"
+    )]
+    pub(crate) json: Option<Option<String>>,
+    /// Call in this session, which stays open; a paused one is resumed
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
+    pub(crate) session: Option<String>,
+    /// Keep the new session open and print its id
+    #[arg(long, conflicts_with = "session")]
+    pub(crate) keep: bool,
+    /// The longest time for the call in seconds, including the agent's start
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) platform: PlatformArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// The session [default: the newest of the agent]
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
+    pub(crate) session: Option<String>,
+    /// Print new lines until the session ends
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// The session [default: all of the agent]
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// Delete without a question
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}

@@ -1,0 +1,176 @@
+//! The command line: commands, flags and their help.
+
+mod agent;
+mod local;
+mod selection;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::agent::{
+    AgentCommand, ConfigureArguments, DeleteArguments, DeployArguments, DevArguments,
+    InitArguments, InvokeArguments, ListArguments, LogsArguments, ProjectTemplate, StatusArguments,
+    StopArguments,
+};
+pub(crate) use self::local::{
+    DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,
+};
+pub(crate) use self::selection::{AgentArguments, PlatformArguments};
+
+use crate::terminal::OutputFormat;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success
+  1    the agent failed
+  2    the command line, the project or the configuration is not valid
+  3    the platform refused a request, failed or cannot be reached
+  4    an error of this machine
+  130  interrupted with Ctrl-C";
+
+/// From an empty folder to a deployed agent.
+#[derive(Debug, Parser)]
+#[command(name = "ppio-sandbox-cli", version)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// The format of results: `json` is one document, or one a line if there are several
+    #[arg(
+        long = "output",
+        short = 'o',
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT",
+        help_heading = "Printing"
+    )]
+    pub(crate) format: OutputFormat,
+    /// Print results and errors only
+    #[arg(long, short, global = true, help_heading = "Printing")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write, run, deploy and call an agent
+    Agent {
+        #[command(subcommand)]
+        command: AgentCommand,
+    },
+    /// Run the platform on this machine, without an account
+    Local {
+        #[command(subcommand)]
+        command: LocalCommand,
+    },
+    /// Check whether this machine and the platform are ready, with help for what is not
+    Doctor(DoctorArguments),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+    /// Print or write the manual pages
+    Man(ManArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) platform: PlatformArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// The folder for a page of each command; without it the first page is printed
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// The id of the `--json` flag that [`Arguments::definition`] adds.
+const JSON: &str = "as_json";
+
+impl Arguments {
+    /// The definition of all commands, for parsing, completions and manual pages.
+    ///
+    /// `--json` is short for `--output json`, except that `agent invoke` takes a request there. A
+    /// global argument cannot differ in one command, so each command gets its own.
+    pub(crate) fn definition() -> clap::Command {
+        with_json_flag(Self::command())
+    }
+
+    /// Parses the command line. Exits after printing help or an error.
+    pub(crate) fn from_command_line() -> Self {
+        let matches = Self::definition().get_matches();
+        let has_json_flag = has_json_flag(&matches);
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if has_json_flag || arguments.invokes_with_json_output() {
+            arguments.output.format = OutputFormat::Json;
+        }
+        arguments
+    }
+
+    fn invokes_with_json_output(&self) -> bool {
+        match &self.command {
+            Command::Agent {
+                command: AgentCommand::Invoke(invoke),
+            } => invoke.json == Some(None),
+            _ => false,
+        }
+    }
+}
+
+fn with_json_flag(mut command: clap::Command) -> clap::Command {
+    let names: Vec<_> = command
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    for name in names {
+        command = command.mut_subcommand(name, with_json_flag);
+    }
+    let has_its_own = command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some("json"));
+    // The output of these two has a format of its own.
+    if has_its_own || matches!(command.get_name(), "completions" | "man") {
+        return command;
+    }
+    command.arg(
+        clap::Arg::new(JSON)
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .help_heading("Printing")
+            .help("Short for `--output json`"),
+    )
+}
+
+fn has_json_flag(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>(JSON);
+    here.is_ok_and(|json| json == Some(&true))
+        || matches
+            .subcommand()
+            .is_some_and(|(_, matches)| has_json_flag(matches))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::definition().debug_assert();
+    }
+}

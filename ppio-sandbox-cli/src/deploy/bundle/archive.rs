@@ -1,0 +1,150 @@
+//! The files of a bundle as a compressed tar archive.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::project_files::{FileInfo, ProjectFiles, unreadable};
+use crate::error::{CliError, ExitKind};
+
+/// The folder of the archive that holds all files.
+pub(in crate::deploy) const ARCHIVE_ROOT: &str = "app";
+
+/// The largest size of all files together, in bytes.
+const MAX_SIZE: u64 = 512 * 1024 * 1024;
+
+/// A bundle that is ready to be sent.
+#[derive(Debug)]
+pub(in crate::deploy) struct Archive {
+    /// SHA-256 of the bytes, in hexadecimal digits.
+    pub(in crate::deploy) hash: String,
+    pub(in crate::deploy) bytes: Vec<u8>,
+    /// The number of files.
+    pub(in crate::deploy) files: usize,
+    pub(in crate::deploy) left_out: Vec<LeftOut>,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug)]
+pub(super) enum FileContent {
+    Text(String),
+    /// A file of the project, by its path relative to the project.
+    Project {
+        path: PathBuf,
+        info: FileInfo,
+    },
+    /// The compiled program, by its path on this machine.
+    Program(PathBuf),
+}
+
+/// A file or folder that is not sent, for another reason than `.dockerignore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::deploy) struct LeftOut {
+    pub(in crate::deploy) path: String,
+    pub(in crate::deploy) reason: LeftOutReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::deploy) enum LeftOutReason {
+    /// Its name is that of a secret.
+    Secret,
+    /// A link whose target does not exist.
+    BrokenLink,
+    /// A Python virtual environment, which works only where it was created.
+    VirtualEnvironment,
+    /// A socket, a pipe or a device.
+    NotAFile,
+}
+
+impl Archive {
+    /// Packs the files. The same files make the same bytes: neither times nor owners are stored.
+    /// Blocks.
+    pub(super) fn pack(
+        project: &ProjectFiles,
+        files: &BTreeMap<PathBuf, FileContent>,
+        left_out: &BTreeMap<PathBuf, LeftOutReason>,
+    ) -> Result<Self, CliError> {
+        check_size(files)?;
+        let bytes = compress(project, files)
+            .map_err(|error| CliError::system("cannot pack the project's files", error))?;
+        let digest = Sha256::digest(&bytes);
+        let left_out = left_out.iter().map(|(path, reason)| LeftOut {
+            path: path.to_string_lossy().into_owned(),
+            reason: *reason,
+        });
+        Ok(Self {
+            hash: format!("{digest:x}"),
+            bytes,
+            files: files.len(),
+            left_out: left_out.collect(),
+        })
+    }
+}
+
+fn check_size(files: &BTreeMap<PathBuf, FileContent>) -> Result<(), CliError> {
+    let mut sizes: Vec<(u64, &Path)> = Vec::new();
+    for (path, content) in files {
+        let size = match content {
+            FileContent::Text(text) => text.len() as u64,
+            FileContent::Project { info, .. } => info.size,
+            FileContent::Program(source) => fs::metadata(source)
+                .map_err(|error| unreadable(source, error))?
+                .len(),
+        };
+        sizes.push((size, path));
+    }
+    let total: u64 = sizes.iter().map(|(size, _)| size).sum();
+    if total <= MAX_SIZE {
+        return Ok(());
+    }
+    sizes.sort_unstable();
+    let message = format!(
+        "the project's files are {} MiB, more than {} MiB",
+        total >> 20,
+        MAX_SIZE >> 20
+    );
+    let mut error = CliError::new(ExitKind::Usage, message);
+    for (size, path) in sizes.iter().rev().take(3) {
+        error = error.cause(format!("{} is {} MiB", path.display(), size >> 20));
+    }
+    Err(error.help("leave out what the agent does not need with .dockerignore"))
+}
+
+fn compress(project: &ProjectFiles, files: &BTreeMap<PathBuf, FileContent>) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    for (path, content) in files {
+        let (bytes, executable) = match content {
+            FileContent::Text(text) => (text.clone().into_bytes(), false),
+            FileContent::Project { path, info } => {
+                (read(project.open_file(path), path)?, info.executable)
+            }
+            FileContent::Program(source) => (read(File::open(source), source)?, true),
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(bytes.len() as u64);
+        header.set_mode(if executable { 0o755 } else { 0o644 });
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        let path = Path::new(ARCHIVE_ROOT).join(path);
+        archive.append_data(&mut header, path, bytes.as_slice())?;
+    }
+    let mut encoder = archive.into_inner()?;
+    encoder.flush()?;
+    encoder.finish()
+}
+
+fn read(file: io::Result<File>, path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(bytes)
+}

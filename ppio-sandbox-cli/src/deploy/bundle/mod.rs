@@ -1,0 +1,505 @@
+//! The files that are sent to the platform.
+
+mod archive;
+mod project_files;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LeftOut, LeftOutReason};
+
+use self::archive::FileContent;
+use self::project_files::{FileEntry, FileInfo, LinkTarget, ProjectFiles, unreadable};
+use self::rules::{Decision, SendRules, include_patterns};
+use crate::error::{CliError, ExitKind};
+
+/// Files by their path below the root of the archive.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    project: ProjectFiles,
+    rules: SendRules,
+    files: BTreeMap<PathBuf, FileContent>,
+    left_out: BTreeMap<PathBuf, LeftOutReason>,
+}
+
+impl Bundle {
+    /// An empty bundle. Paths that match `include` are sent although `.dockerignore` or the list of
+    /// secrets leaves them out. Blocks.
+    pub(in crate::deploy) fn new(project: &Path, include: &[String]) -> Result<Self, CliError> {
+        let rules = SendRules::read(project, include)?;
+        let project = ProjectFiles::open(project).map_err(|error| unreadable(project, error))?;
+        Ok(Self {
+            project,
+            rules,
+            files: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+        })
+    }
+
+    /// Adds a file with this text. It takes the place of a file of the project with the same path.
+    pub(in crate::deploy) fn add_text(&mut self, path: &str, text: String) {
+        self.files.insert(path.into(), FileContent::Text(text));
+    }
+
+    /// Adds the compiled program.
+    pub(in crate::deploy) fn add_program(
+        &mut self,
+        path: &str,
+        source: PathBuf,
+    ) -> Result<(), CliError> {
+        match self.files.insert(path.into(), FileContent::Program(source)) {
+            None => Ok(()),
+            Some(_) => Err(CliError::new(
+                ExitKind::Usage,
+                format!("`{path}` is both the agent's program and a file in `spec.files`"),
+            )
+            .help("rename the file")),
+        }
+    }
+
+    /// Adds the whole project except secrets and what `.dockerignore` leaves out. Blocks.
+    pub(in crate::deploy) fn add_project(&mut self) -> Result<(), CliError> {
+        self.add_folder(Path::new(""), Path::new(""))
+    }
+
+    /// Adds a file or folder of the project by its path in `spec.files`. Blocks.
+    pub(in crate::deploy) fn add_listed(&mut self, path: &str) -> Result<(), CliError> {
+        let outside = || {
+            let message = format!("spec.files: {path:?} is not a path inside the project");
+            CliError::new(ExitKind::Usage, message)
+                .help("write it relative to agent.yaml and without `..`")
+        };
+        let mut clean = PathBuf::new();
+        for part in Path::new(path).components() {
+            match part {
+                Component::Normal(name) => clean.push(name),
+                Component::CurDir => {}
+                _ => return Err(outside()),
+            }
+        }
+        if let Decision::Secret(_) = self.rules.decide(&clean) {
+            let message = format!("spec.files: {path:?} has the name of a secret");
+            return Err(CliError::new(ExitKind::Usage, message).help(format!(
+                "remove it from agent.yaml, or send it with `--include '{}'`",
+                clean.display()
+            )));
+        }
+        // Folders of the path may be links that stay inside the project.
+        let source = match self.project.target(&clean) {
+            Ok(LinkTarget::Inside(source)) => source,
+            Ok(LinkTarget::Outside(target)) => return Err(self.outside_project(&clean, &target)),
+            Ok(LinkTarget::Missing) => {
+                let message = format!("spec.files: {path:?} does not exist");
+                return Err(CliError::new(ExitKind::Usage, message).help(
+                    "correct the path in agent.yaml, which is relative to the folder of agent.yaml",
+                ));
+            }
+            Err(error) => return Err(unreadable(&clean, error)),
+        };
+        if self.is_folder(&source)? {
+            // The archive has it under its listed path. A link to a folder is refused.
+            if self
+                .project
+                .first_link(&clean)
+                .is_some_and(|(link, _)| link == clean)
+            {
+                return Err(link_to_folder(&clean));
+            }
+            return self.add_folder(&clean, &source);
+        }
+        self.add_path(&clean, &source)
+    }
+
+    pub(in crate::deploy) fn contains(&self, path: &str) -> bool {
+        self.files.contains_key(Path::new(path))
+    }
+
+    /// Adds the contents of the project's folder `source` under the path `folder`.
+    fn add_folder(&mut self, folder: &Path, source: &Path) -> Result<(), CliError> {
+        let names = self
+            .project
+            .names(source)
+            .map_err(|error| unreadable(source, error))?;
+        for name in names {
+            self.add_path(&folder.join(&name), &source.join(&name))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the project's file or folder `source` under the path `path`.
+    fn add_path(&mut self, path: &Path, source: &Path) -> Result<(), CliError> {
+        if self.files.contains_key(path) {
+            return Ok(());
+        }
+        let entry = self
+            .project
+            .entry(source)
+            .map_err(|error| unreadable(source, error))?;
+        let decision = self.rules.decide(path);
+        if let Decision::Secret(secret) = decision {
+            // `--include` may match something inside.
+            if matches!(entry, FileEntry::Folder) && !self.rules.include.is_empty() {
+                return self.add_folder(path, source);
+            }
+            self.left_out
+                .insert(secret.to_owned(), LeftOutReason::Secret);
+            return Ok(());
+        }
+        let ignored = matches!(decision, Decision::Ignore);
+        if ignored && !self.rules.ignore.has_exceptions() && self.rules.include.is_empty() {
+            return Ok(());
+        }
+        match entry {
+            FileEntry::Folder if self.is_environment(source) => {
+                self.leave_out(path, LeftOutReason::VirtualEnvironment, ignored);
+                Ok(())
+            }
+            FileEntry::Folder => self.add_folder(path, source),
+            _ if ignored => Ok(()),
+            FileEntry::File(info) => {
+                self.insert(path, source, info);
+                Ok(())
+            }
+            FileEntry::Link(target) => self.add_link(path, target),
+            FileEntry::Special => {
+                self.leave_out(path, LeftOutReason::NotAFile, ignored);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds the target of a link that stays inside the project.
+    fn add_link(&mut self, path: &Path, target: LinkTarget) -> Result<(), CliError> {
+        let target = match target {
+            LinkTarget::Inside(target) => target,
+            LinkTarget::Outside(target) => return Err(self.outside_project(path, &target)),
+            // For example the lock file of another program.
+            LinkTarget::Missing => {
+                self.leave_out(path, LeftOutReason::BrokenLink, false);
+                return Ok(());
+            }
+        };
+        // A link does not hide that its target is a secret. `--include` may match the link's name.
+        if self.rules.secrets.contains(&target) && !self.rules.include.matches(path) {
+            self.leave_out(path, LeftOutReason::Secret, false);
+            return Ok(());
+        }
+        if self.rules.never.leaves_out(&target) {
+            return Ok(());
+        }
+        let entry = self.project.entry(&target);
+        match entry.map_err(|error| unreadable(&target, error))? {
+            FileEntry::File(info) => self.insert(path, &target, info),
+            FileEntry::Folder => return Err(link_to_folder(path)),
+            FileEntry::Special | FileEntry::Link(_) => {
+                self.leave_out(path, LeftOutReason::NotAFile, false);
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, path: &Path, source: &Path, info: FileInfo) {
+        let content = FileContent::Project {
+            path: source.to_owned(),
+            info,
+        };
+        self.files.insert(path.to_owned(), content);
+    }
+
+    fn leave_out(&mut self, path: &Path, reason: LeftOutReason, ignored: bool) {
+        if !ignored {
+            self.left_out.insert(path.to_owned(), reason);
+        }
+    }
+
+    fn is_folder(&self, source: &Path) -> Result<bool, CliError> {
+        let entry = self.project.entry(source);
+        let entry = entry.map_err(|error| unreadable(source, error))?;
+        Ok(matches!(entry, FileEntry::Folder))
+    }
+
+    fn is_environment(&self, folder: &Path) -> bool {
+        self.project.entry(&folder.join("pyvenv.cfg")).is_ok()
+    }
+
+    /// The error for a path whose links lead to `target`, outside the project.
+    fn outside_project(&self, path: &Path, target: &Path) -> CliError {
+        let (link, written) = self
+            .project
+            .first_link(path)
+            .unwrap_or_else(|| (path.to_owned(), target.to_owned()));
+        let message = format!(
+            "the link {} points outside the project, to {}",
+            link.display(),
+            written.display()
+        );
+        let error = CliError::new(ExitKind::Usage, message);
+        let error = if written == target {
+            error
+        } else {
+            error.cause(format!("that is {}", target.display()))
+        };
+        error.help("replace it by the file, or leave it out with .dockerignore")
+    }
+
+    /// Packs the files into an archive. Blocks.
+    pub(in crate::deploy) fn pack(&self) -> Result<Archive, CliError> {
+        Archive::pack(&self.project, &self.files, &self.left_out)
+    }
+
+    /// Checks that each pattern of `--include` matches a file that is sent.
+    pub(in crate::deploy) fn check_included(&self, patterns: &[String]) -> Result<(), CliError> {
+        for pattern in patterns {
+            let matcher = include_patterns(std::slice::from_ref(pattern))?;
+            if !self.files.keys().any(|path| matcher.matches(path)) {
+                let message = format!("--include: {pattern:?} matches no file that is sent");
+                return Err(CliError::new(ExitKind::Usage, message).help(
+                    "correct the pattern, which is relative to the project's folder; a Rust project sends only \
+                     the files in `spec.files`",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn link_to_folder(path: &Path) -> CliError {
+    let message = format!("{} is a link to a folder", path.display());
+    CliError::new(ExitKind::Usage, message)
+        .help("replace it by the folder, or leave it out with .dockerignore")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+    use std::fs;
+
+    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn paths(bundle: &Bundle) -> Vec<&str> {
+        bundle
+            .files
+            .keys()
+            .map(|path| path.to_str().unwrap())
+            .collect()
+    }
+
+    /// The whole project.
+    fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, CliError> {
+        let include: Vec<_> = include.iter().map(|&pattern| pattern.into()).collect();
+        let mut bundle = Bundle::new(project.path(), &include)?;
+        bundle.add_project()?;
+        bundle.check_included(&include)?;
+        Ok(bundle)
+    }
+
+    /// One entry of `spec.files`.
+    fn listed(project: &tempfile::TempDir, path: &str) -> Result<Bundle, CliError> {
+        let mut bundle = Bundle::new(project.path(), &[])?;
+        bundle.add_listed(path)?;
+        Ok(bundle)
+    }
+
+    fn left_out(bundle: &Bundle) -> Vec<(&str, LeftOutReason)> {
+        let left_out = bundle.left_out.iter();
+        left_out
+            .map(|(path, reason)| (path.to_str().unwrap(), *reason))
+            .collect()
+    }
+
+    #[test]
+    fn ignored_files_are_not_sent() {
+        let project = project(&[
+            ("agent.py", "print()"),
+            ("data/a.txt", "a"),
+            ("data/b.tmp", "b"),
+            (".git/HEAD", "x"),
+            ("__pycache__/agent.pyc", "x"),
+            ("environment/pyvenv.cfg", "x"),
+            ("environment/lib/x.py", "x"),
+            (".env", "KEY=1"),
+            (".dockerignore", "**/*.tmp\n"),
+        ]);
+        let bundle = everything(&project, &[]).unwrap();
+        assert_eq!(paths(&bundle), [".dockerignore", "agent.py", "data/a.txt"]);
+        assert_eq!(
+            left_out(&bundle),
+            [
+                (".env", LeftOutReason::Secret),
+                ("environment", LeftOutReason::VirtualEnvironment)
+            ]
+        );
+
+        let own = "data\n!data/b.tmp\n!.env\n!.git/HEAD";
+        fs::write(project.path().join(".dockerignore"), own).unwrap();
+        let bundle = everything(&project, &[]).unwrap();
+        assert_eq!(
+            paths(&bundle),
+            [".dockerignore", ".git/HEAD", "agent.py", "data/b.tmp"]
+        );
+    }
+
+    #[test]
+    fn secrets_are_sent_only_with_include() {
+        let project = project(&[
+            ("agent.py", "print()"),
+            (".env.local", "KEY=1"),
+            (".env.example", "KEY="),
+            (".aws/config", "x"),
+            (".aws/credentials", "x"),
+            ("certs/ca.pem", "x"),
+            ("certs/server.KEY", "x"),
+            (".git/key.pem", "x"),
+            // Keeps the agent, and a folder that holds a secret.
+            (".dockerignore", "*\n!agent.py\n!certs\n!.env*\n"),
+        ]);
+        symlink("../.aws/credentials", project.path().join("certs/harmless")).unwrap();
+        let bundle = everything(&project, &[]).unwrap();
+        assert_eq!(paths(&bundle), [".env.example", "agent.py"]);
+        assert_eq!(
+            left_out(&bundle),
+            [
+                (".aws", LeftOutReason::Secret),
+                (".env.local", LeftOutReason::Secret),
+                ("certs/ca.pem", LeftOutReason::Secret),
+                ("certs/harmless", LeftOutReason::Secret),
+                ("certs/server.KEY", LeftOutReason::Secret),
+            ]
+        );
+
+        let included = ["**/*.pem", ".aws/config"];
+        let bundle = everything(&project, &included).unwrap();
+        assert_eq!(
+            paths(&bundle),
+            [".aws/config", ".env.example", "agent.py", "certs/ca.pem"]
+        );
+        for (pattern, what) in [("*.pem", "matches no file"), ("!a", "is not a pattern")] {
+            let failure = everything(&project, &[pattern]).unwrap_err();
+            assert_eq!(failure.kind, ExitKind::Usage);
+            assert!(failure.message.contains(what), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_listed_secret_is_an_error_and_one_in_a_listed_folder_is_left_out() {
+        let project = project(&[("data/a", "a"), ("data/.env", "x"), ("id_rsa", "x")]);
+        let bundle = listed(&project, "data").unwrap();
+        assert_eq!(paths(&bundle), ["data/a"]);
+        assert_eq!(left_out(&bundle), [("data/.env", LeftOutReason::Secret)]);
+        for path in ["id_rsa", "data/.env", "./data/.env"] {
+            let failure = listed(&project, path).unwrap_err();
+            assert!(failure.message.contains("has the name of a secret"));
+            assert!(failure.help.unwrap().contains("--include"));
+        }
+        let mut bundle = Bundle::new(project.path(), &["id_rsa".into()]).unwrap();
+        bundle.add_listed("id_rsa").unwrap();
+        assert_eq!(paths(&bundle), ["id_rsa"]);
+    }
+
+    #[test]
+    fn links_to_files_become_files_and_links_to_folders_are_refused() {
+        let project = project(&[("real.txt", "real"), ("folder/a", "a")]);
+        symlink("real.txt", project.path().join("link.txt")).unwrap();
+        symlink("nowhere", project.path().join("broken")).unwrap();
+        let bundle = everything(&project, &[]).unwrap();
+        assert_eq!(paths(&bundle), ["folder/a", "link.txt", "real.txt"]);
+        assert_eq!(left_out(&bundle), [("broken", LeftOutReason::BrokenLink)]);
+        symlink("folder", project.path().join("again")).unwrap();
+        let failure = everything(&project, &[]).unwrap_err();
+        assert!(failure.message.contains("again is a link"), "{failure:?}");
+        // A folder of a listed path may be a link.
+        let bundle = listed(&project, "again/a").unwrap();
+        assert_eq!(paths(&bundle), ["again/a"]);
+    }
+
+    #[test]
+    fn links_that_point_outside_the_project_are_refused_with_their_target() {
+        let outside = project(&[("secret", "x"), ("folder/a", "x")]);
+        let project = project(&[("agent.py", "a")]);
+        let link = project.path().join("link");
+        for target in ["secret", "folder"] {
+            let target = outside.path().join(target);
+            symlink(&target, &link).unwrap();
+            let refused = [everything(&project, &[]), listed(&project, "link")];
+            for failure in refused.map(Result::unwrap_err) {
+                assert_eq!(failure.kind, ExitKind::Usage);
+                let what = format!(
+                    "the link link points outside the project, to {}",
+                    target.display()
+                );
+                assert_eq!(failure.message, what);
+            }
+            fs::remove_file(&link).unwrap();
+        }
+        // Through another link, and as a folder of a path.
+        symlink("b", &link).unwrap();
+        symlink(outside.path(), project.path().join("b")).unwrap();
+        let failure = listed(&project, "link/secret").unwrap_err();
+        assert!(
+            failure.message.ends_with("the project, to b"),
+            "{failure:?}"
+        );
+        let target = outside.path().canonicalize().unwrap().join("secret");
+        assert_eq!(failure.causes, [format!("that is {}", target.display())]);
+        // Ignored links are not resolved.
+        fs::write(project.path().join(".dockerignore"), "link\nb").unwrap();
+        let bundle = everything(&project, &[]).unwrap();
+        assert_eq!(paths(&bundle), [".dockerignore", "agent.py"]);
+    }
+
+    #[test]
+    fn entries_stay_inside_the_project() {
+        let project = project(&[("prompts/a.txt", "a")]);
+        let bundle = listed(&project, "./prompts").unwrap();
+        assert_eq!(paths(&bundle), ["prompts/a.txt"]);
+        for bad in ["../x", "/etc/passwd", "prompts/../..", "missing"] {
+            let failure = listed(&project, bad).unwrap_err();
+            assert_eq!(failure.kind, ExitKind::Usage, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_files_make_the_same_archive() {
+        let archive = || {
+            let project = project(&[("run", "#!/bin/sh"), ("a/b.txt", "b")]);
+            let run = project.path().join("run");
+            fs::set_permissions(run, fs::Permissions::from_mode(0o700)).unwrap();
+            let mut bundle = everything(&project, &[]).unwrap();
+            bundle.add_text("agent.yaml", "a: 1\n".into());
+            bundle.pack().unwrap()
+        };
+        let (one, two) = (archive(), archive());
+        assert_eq!((&one.hash, &one.bytes), (&two.hash, &two.bytes));
+        assert_eq!((one.hash.len(), one.files), (64, 3));
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(one.bytes.as_slice()));
+        let entries: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let path = entry.path().unwrap().to_string_lossy().into_owned();
+                (path, entry.header().mode().unwrap())
+            })
+            .collect();
+        let expected = [
+            ("app/a/b.txt", 0o644),
+            ("app/agent.yaml", 0o644),
+            ("app/run", 0o755),
+        ];
+        assert_eq!(
+            entries,
+            expected.map(|(path, mode)| (path.to_owned(), mode))
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The events of `agent deploy`: with JSON output, a line each when it happens.
+
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bundle::LeftOut;
+
+/// The names of events and fields are a contract with the programs that read them.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum DeployEvent<'a> {
+    /// Cargo was started; the target is a triple or `host`.
+    Compiling { target: &'a str },
+    /// A message of cargo or the compiler, as it looks on a terminal.
+    Compiler {
+        level: DiagnosticLevel,
+        message: &'a str,
+    },
+    /// The program was built; the duration is in seconds.
+    Compiled { duration: f64 },
+    /// The files and folders of the project that are not sent, if there are any.
+    LeftOut { files: &'a [LeftOut] },
+    /// The deployment goes on.
+    Warning { message: &'a str },
+    /// The platform has created the template and the build.
+    Deploying {
+        name: &'a str,
+        version: &'a str,
+        platform: &'a str,
+        template_id: &'a str,
+        build_id: &'a str,
+    },
+    /// The number of bytes sent so far, twice a second.
+    Uploading { files: usize, bytes: u64, sent: u64 },
+    /// The platform has the files; `reused` if it had them before.
+    Uploaded {
+        files: usize,
+        bytes: u64,
+        reused: bool,
+    },
+    /// The build was started.
+    Building { steps: Vec<String> },
+    /// The build has reached a step, counted from 1.
+    Step { step: usize, command: &'a str },
+    /// A line of the build's log.
+    Log(LogLine),
+    /// The deployment failed. Standard error gets the same document.
+    Failed {
+        #[serde(flatten)]
+        failure: Value,
+    },
+}
+
+/// A line of a build's log, with the fields that the platform sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct LogLine {
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) timestamp: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) level: String,
+    /// Counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) step: Option<usize>,
+    pub(super) message: String,
+}

@@ -1,0 +1,85 @@
+//! How the agent starts in a sandbox.
+
+use ppio_agent_client::platform::{BuildStep, StepKind};
+
+/// The folder of the agent in its sandboxes.
+pub(super) const AGENT_FOLDER: &str = "/app";
+/// Makes a deployed agent log a line for each invocation, which the runtime leaves out by default
+/// for the sake of speed. Settings in code, `PPIO_AGENT_LOG` and `RUST_LOG` override it.
+const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
+/// Allows pages of every origin to call a deployed agent. The runtime's default, pages of the
+/// agent's own host and of loopback, would exclude every user. `--env` can set another value.
+const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_CORS_ORIGINS", "*");
+/// Installs the packages beside the agent, where Python looks first for every user. Needs no network
+/// when everything is installed already, which is when pip would install nothing.
+const INSTALL_REQUIREMENTS: &str = "\
+    lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
+    case $lacks in *'Would install'*) false;; esac || \
+    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
+
+/// The program of an agent.
+#[derive(Debug)]
+pub(super) enum AgentProgram {
+    /// A file in [`AGENT_FOLDER`] that starts with the sandbox.
+    Binary(String),
+    /// A script in [`AGENT_FOLDER`] that the client starts.
+    PythonScript { file: String, requirements: bool },
+}
+
+impl AgentProgram {
+    /// The variables that are set where `--env` does not.
+    pub(super) fn default_variables(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Binary(_) => &[DEFAULT_LOG, CORS_ORIGINS],
+            Self::PythonScript { .. } => &[],
+        }
+    }
+
+    /// The build steps that follow the copy of the files.
+    pub(super) fn steps(&self) -> Vec<BuildStep> {
+        let Self::PythonScript { file, requirements } = self else {
+            return Vec::new();
+        };
+        let mut steps = Vec::new();
+        if *requirements {
+            steps.push(step(StepKind::Run, [INSTALL_REQUIREMENTS, "root"]));
+        }
+        // Reports a syntax error during the deployment instead of at the first call.
+        let check = format!("python -c 'compile(open(\"{file}\").read(), \"{file}\", \"exec\")'");
+        steps.push(step(StepKind::Run, [check.as_str()]));
+        steps
+    }
+
+    pub(super) fn start_command(&self) -> Option<String> {
+        match self {
+            Self::Binary(name) => Some(format!("cd {AGENT_FOLDER} && exec ./{name}")),
+            Self::PythonScript { .. } => None,
+        }
+    }
+
+    /// A command that succeeds once `/ping` answers 200. `--healthcheck` is the second choice: only
+    /// agents with the attribute macros have it.
+    pub(super) fn ready_command(&self) -> Option<String> {
+        let Self::Binary(name) = self else {
+            return None;
+        };
+        let ping = r#"exec 3<>/dev/tcp/127.0.0.1/${PPIO_AGENT_PORT:-8080} && printf "GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" >&3 && read -r -t 5 _ status _ <&3 && [ "$status" = 200 ]"#;
+        Some(format!(
+            "if command -v bash >/dev/null; then bash -c '{ping}' 2>/dev/null; else {AGENT_FOLDER}/{name} --healthcheck; fi"
+        ))
+    }
+}
+
+/// A build step without files.
+pub(super) fn step<S: Into<String>>(
+    kind: StepKind,
+    args: impl IntoIterator<Item = S>,
+) -> BuildStep {
+    BuildStep {
+        kind,
+        args: args.into_iter().map(Into::into).collect(),
+        files_hash: None,
+        force: None,
+    }
+}

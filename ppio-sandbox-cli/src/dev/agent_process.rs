@@ -1,0 +1,291 @@
+//! One process of the agent, from its start to its end.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Uri, header};
+use rustix::process::Pid;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::console::DevConsole;
+use super::process_group::ProcessGroup;
+use super::proxy::{AgentRoute, RouteDrained};
+use super::watchdog::{GroupWatchdog, RUN_VARIABLE};
+use crate::error::CliError;
+
+/// The number of output lines that are kept to explain an exit.
+const MAX_TAIL_LINES: usize = 60;
+/// How long one `GET /ping` may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_PING_INTERVAL: Duration = Duration::from_millis(50);
+/// A start that takes longer is reported.
+const SLOW_START: Duration = Duration::from_secs(10);
+/// The pause between two looks at the ports of a slow agent.
+const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the output may stay open after the exit.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The log target of the runtime's server, which logs its shutdown.
+const SERVER_TARGET: &str = "ppio::server";
+
+#[derive(Debug)]
+pub(super) struct AgentProcess {
+    group: ProcessGroup,
+    /// The ports that are tried; the first is the value of `PPIO_AGENT_PORT`.
+    ports: Vec<u16>,
+    console: Arc<DevConsole>,
+    readers: JoinSet<()>,
+    tail: Arc<Mutex<VecDeque<String>>>,
+    drained: Option<RouteDrained>,
+}
+
+/// The exit of a process that was not stopped.
+#[derive(Debug)]
+pub(super) struct AgentExit {
+    pub(super) status: ExitStatus,
+    /// The last lines of its output.
+    pub(super) tail: String,
+}
+
+impl AgentProcess {
+    /// Starts a program in debug mode on a free loopback port. `other_ports` are tried as well, for
+    /// programs that ignore `PPIO_AGENT_PORT`.
+    pub(super) async fn start(
+        mut program: Command,
+        folder: &Path,
+        other_ports: &[u16],
+        console: &Arc<DevConsole>,
+        watchdog: &Arc<GroupWatchdog>,
+    ) -> Result<Self, CliError> {
+        let mut ports = vec![free_port().await?];
+        for port in other_ports {
+            // A port that is in use already belongs to another program.
+            if TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))
+                .await
+                .is_ok()
+            {
+                ports.push(*port);
+            }
+        }
+        program
+            .current_dir(folder)
+            .env("PPIO_AGENT_DEBUG", "true")
+            .env("PPIO_AGENT_HOST", Ipv4Addr::LOCALHOST.to_string())
+            .env("PPIO_AGENT_PORT", ports[0].to_string())
+            .env("PYTHONUNBUFFERED", "1")
+            .env(RUN_VARIABLE, watchdog.run_id())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let name = program.as_std().get_program().to_owned();
+        let mut group = ProcessGroup::spawn(&mut program, watchdog)
+            .map_err(|error| CliError::system(format!("cannot run {}", name.display()), error))?;
+        let (stdout, stderr) = group.take_output();
+        let mut agent = Self {
+            group,
+            ports,
+            console: Arc::clone(console),
+            readers: JoinSet::new(),
+            tail: Arc::default(),
+            drained: None,
+        };
+        agent.read(stdout);
+        agent.read(stderr);
+        Ok(agent)
+    }
+
+    /// Prints the lines of a pipe until it is closed.
+    fn read(&mut self, pipe: Option<impl AsyncRead + Send + Unpin + 'static>) {
+        let Some(pipe) = pipe else { return };
+        let console = Arc::clone(&self.console);
+        let tail = Arc::clone(&self.tail);
+        // Not for the user, whose requests go to the proxy.
+        let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
+        self.readers.spawn(async move {
+            let mut lines = BufReader::new(pipe).split(b'\n');
+            while let Ok(Some(line)) = lines.next_segment().await {
+                let line = String::from_utf8_lossy(&line);
+                let line = line.trim_end_matches('\r');
+                if line.ends_with(&private_url) || is_server_status(line) {
+                    continue;
+                }
+                console.agent_output(line);
+                let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+                if tail.len() == MAX_TAIL_LINES {
+                    tail.pop_front();
+                }
+                tail.push_back(line.to_owned());
+            }
+        });
+    }
+
+    /// The value of `PPIO_AGENT_PORT`.
+    pub(super) fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// Waits until the agent answers `GET /ping`, or has exited. If it listens only on other ports
+    /// for a while, `on_other_ports` is called with them, and the wait goes on.
+    pub(super) async fn serving(
+        &mut self,
+        on_other_ports: impl FnOnce(&BTreeSet<u16>),
+    ) -> Result<AgentRoute, AgentExit> {
+        let ports = self.ports.clone();
+        let console = Arc::clone(&self.console);
+        let group = self.group.id();
+        let port = tokio::select! {
+            biased;
+            exit = self.exited() => return Err(exit),
+            port = first_to_answer(&ports) => port,
+            never = report_slow_start(group, &ports, &console, on_other_ports) => match never {},
+        };
+        let (route, drained) = AgentRoute::new(port);
+        self.drained = Some(drained);
+        Ok(route)
+    }
+
+    /// Waits for the exit. Cancel safe.
+    pub(super) async fn exited(&mut self) -> AgentExit {
+        let status = loop {
+            match self.group.wait().await {
+                Ok(status) => break status,
+                // Interrupted by a signal: the process can still be waited for.
+                Err(_) => sleep(MAX_PING_INTERVAL).await,
+            }
+        };
+        self.read_rest().await;
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = tail.iter().cloned().collect::<Vec<_>>().join("\n");
+        AgentExit { status, tail }
+    }
+
+    /// Waits until every forwarded request is answered.
+    pub(super) async fn drained(&mut self) {
+        if let Some(drained) = &mut self.drained {
+            drained.wait().await;
+        }
+    }
+
+    /// Sends SIGTERM, and SIGKILL after `grace`.
+    pub(super) async fn stop(mut self, grace: Duration) {
+        self.group.stop(grace).await;
+        self.read_rest().await;
+    }
+
+    async fn read_rest(&mut self) {
+        let read = async { while self.readers.join_next().await.is_some() {} };
+        let _ = timeout(OUTPUT_TIMEOUT, read).await;
+    }
+}
+
+/// Whether a line is a log line in which the runtime's server reports its own state. This command
+/// starts and stops the server, and reports that itself.
+fn is_server_status(line: &str) -> bool {
+    #[derive(Deserialize)]
+    struct LogLine<'a> {
+        level: &'a str,
+        target: &'a str,
+    }
+    serde_json::from_str::<LogLine<'_>>(line)
+        .is_ok_and(|line| line.level == "INFO" && line.target == SERVER_TARGET)
+}
+
+/// A port that is free at this moment.
+async fn free_port() -> Result<u16, CliError> {
+    let address = async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        listener.local_addr()
+    };
+    let address = address
+        .await
+        .map_err(|error| CliError::system("cannot find a free port for the agent", error))?;
+    Ok(address.port())
+}
+
+/// Waits for the first port on which `GET /ping` is answered, with any status.
+async fn first_to_answer(ports: &[u16]) -> u16 {
+    let mut pause = Duration::from_millis(2);
+    loop {
+        for port in ports {
+            if matches!(timeout(PING_TIMEOUT, answers_ping(*port)).await, Ok(true)) {
+                return *port;
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PING_INTERVAL);
+    }
+}
+
+/// After [`SLOW_START`], prints whether the agent listens, and calls `on_other_ports` if it listens
+/// only on ports that are not tried.
+async fn report_slow_start(
+    group: Pid,
+    ports: &[u16],
+    console: &DevConsole,
+    on_other_ports: impl FnOnce(&BTreeSet<u16>),
+) -> Infallible {
+    sleep(SLOW_START).await;
+    let group = group.as_raw_nonzero().get().unsigned_abs();
+    let mut reported = false;
+    loop {
+        let found = tokio::task::spawn_blocking(move || ppio_sandbox_local::listening_ports(group));
+        let found = found.await.ok().and_then(Result::ok).unwrap_or_default();
+        let listens = ports.iter().any(|port| found.contains(port));
+        if !listens && !found.is_empty() {
+            on_other_ports(&found);
+            return pending().await;
+        }
+        if !std::mem::replace(&mut reported, true) {
+            console.note(&if listens {
+                "the agent listens, but does not answer `GET /ping` yet".to_owned()
+            } else {
+                let port = ports[0];
+                format!("the agent does not listen on PPIO_AGENT_PORT ({port}) yet")
+            });
+        }
+        sleep(LISTEN_CHECK_INTERVAL).await;
+    }
+}
+
+async fn answers_ping(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+        return false;
+    };
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static("/ping");
+    let host = HeaderValue::from_static("localhost");
+    request.headers_mut().insert(header::HOST, host);
+    ppio_sandbox_local::forward(stream, request).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_own_state_is_found_by_its_target() {
+        assert!(is_server_status(
+            r#"{"timestamp":"t","level":"INFO","message":"any","target":"ppio::server"}"#
+        ));
+        for line in [
+            r#"{"level":"WARN","message":"any","target":"ppio::server"}"#,
+            r#"{"level":"INFO","message":"any","target":"ppio::invocation"}"#,
+            r#"{"level":"INFO","message":"any","target":"my_agent"}"#,
+            "shutting down",
+        ] {
+            assert!(!is_server_status(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `agent dev`: builds and runs the agent on this machine, again on every change.
+//!
+//! ```text
+//! watch ──changed files──▶ rebuilder ──starts──▶ agent_process ◀──forwards── proxy ◀── client
+//!                              └───────────────────sets the phase──────────────┘
+//! ```
+//!
+//! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
+//! that builds and replaces the agent. `agent_process` is one process of the agent, in a
+//! `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers` and
+//! serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
+
+mod agent_process;
+mod allowed_callers;
+mod console;
+mod process_group;
+mod proxy;
+mod python;
+mod rebuilder;
+mod snapshot;
+mod sources;
+mod transcript;
+mod waiting_page;
+mod watch;
+mod watchdog;
+
+use std::sync::Arc;
+
+use self::console::DevConsole;
+use self::proxy::DevProxy;
+use self::rebuilder::Rebuilder;
+use self::watch::FileWatcher;
+use self::watchdog::GroupWatchdog;
+use crate::arguments::DevArguments;
+use crate::error::CliError;
+use crate::project::Project;
+use crate::signals::ExitSignals;
+use crate::terminal::Terminal;
+
+pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let mut signals = ExitSignals::listen()?;
+    let project = Project::open(&arguments.project.project)?;
+    let proxy = DevProxy::listen(arguments.port).await?;
+    let watchdog = GroupWatchdog::start()
+        .map_err(|error| CliError::system("cannot run /bin/sh to watch over the agent", error))?;
+    let watchdog = Arc::new(watchdog);
+    let console = Arc::new(DevConsole::new(terminal));
+    let watch = FileWatcher::start(project.folder().to_owned())
+        .await
+        .map_err(|error| CliError::system("cannot read the project's files", error))?;
+    if !watch.has_notifications() {
+        console.note("this system sends no file notifications; checking for changes every second");
+    }
+    let mut rebuilder = Rebuilder::new(
+        &project,
+        arguments.release,
+        proxy,
+        watch,
+        &console,
+        &watchdog,
+    );
+    let outcome = tokio::select! {
+        // Ctrl-C is the regular end of this command.
+        _ = signals.next() => Ok(()),
+        error = rebuilder.run() => Err(error),
+    };
+    tokio::select! {
+        () = rebuilder.stop() => {}
+        // A second signal: running requests are cut.
+        _ = signals.next() => rebuilder.kill().await,
+    }
+    drop(rebuilder);
+    if let Some(watchdog) = Arc::into_inner(watchdog) {
+        watchdog
+            .finish()
+            .map_err(|error| CliError::system("cannot wait for the agent's watchdog", error))?;
+    }
+    outcome
+}

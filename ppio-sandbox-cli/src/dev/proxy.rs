@@ -1,0 +1,264 @@
+//! The port that stays open: forwards requests to the current agent process and lets them wait
+//! while there is none.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
+use http_body_util::BodyExt as _;
+use ppio_agent_protocol::InvocationResponse;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::allowed_callers::AllowedCallers;
+use super::waiting_page;
+use crate::error::{CliError, ExitKind};
+
+/// How long a request waits for an agent.
+const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_AFTER_SECONDS: &str = "2";
+/// The `error_type` while there is no agent.
+const UNAVAILABLE: &str = "AgentUnavailable";
+
+/// What the proxy answers requests with.
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// The agent is being built or started: requests wait.
+    Preparing,
+    /// The build or the agent failed: requests are refused until the next change.
+    Broken(BuildError),
+    /// Requests are forwarded.
+    Serving(AgentRoute),
+}
+
+/// Why there is no agent.
+#[derive(Debug, Clone)]
+pub(super) struct BuildError {
+    pub(super) message: String,
+    /// The output of the compiler or of the agent.
+    pub(super) output: String,
+}
+
+/// An agent process that accepts requests. Each forwarded request holds a clone until the end of
+/// its response.
+#[derive(Debug, Clone)]
+pub(super) struct AgentRoute {
+    port: u16,
+    _in_use: mpsc::Sender<Infallible>,
+}
+
+/// Waits until every clone of an [`AgentRoute`] is dropped.
+#[derive(Debug)]
+pub(super) struct RouteDrained(mpsc::Receiver<Infallible>);
+
+impl AgentRoute {
+    pub(super) fn new(port: u16) -> (Self, RouteDrained) {
+        let (sender, receiver) = mpsc::channel(1);
+        let route = Self {
+            port,
+            _in_use: sender,
+        };
+        (route, RouteDrained(receiver))
+    }
+}
+
+impl RouteDrained {
+    pub(super) async fn wait(&mut self) {
+        // Nothing is ever sent; the channel closes with the last sender.
+        let _ = self.0.recv().await;
+    }
+}
+
+/// The phase with a number, by which a waiting page finds out that it has changed.
+#[derive(Debug, Clone)]
+struct CurrentPhase {
+    number: u64,
+    phase: Phase,
+}
+
+/// The server on the port of `agent dev`.
+#[derive(Debug)]
+pub(super) struct DevProxy {
+    address: SocketAddr,
+    phase: watch::Sender<CurrentPhase>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl DevProxy {
+    /// Listens on a loopback port, on any free one for 0.
+    pub(super) async fn listen(port: u16) -> Result<Self, CliError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| listen_error(port, &error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| listen_error(port, &error))?;
+        let phase = watch::Sender::new(CurrentPhase {
+            number: 0,
+            phase: Phase::Preparing,
+        });
+        let router = axum::Router::new()
+            .route(
+                waiting_page::STATUS_CHANGED_PATH,
+                axum::routing::get(status_changed),
+            )
+            .fallback(answer)
+            .with_state(phase.subscribe())
+            .layer(axum::middleware::from_fn_with_state(
+                Arc::new(AllowedCallers::from_env()),
+                check_caller,
+            ));
+        let listener = listener.tap_io(|stream| {
+            // The small writes of an event stream must not be delayed.
+            let _ = stream.set_nodelay(true);
+        });
+        let server = tokio::spawn(axum::serve(listener, router).into_future());
+        Ok(Self {
+            address,
+            phase,
+            server,
+        })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.send_modify(|current| {
+            current.number += 1;
+            current.phase = phase;
+        });
+    }
+}
+
+impl Drop for DevProxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn listen_error(port: u16, error: &io::Error) -> CliError {
+    let message = format!("cannot listen on port {port}");
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let other = port.checked_add(1).unwrap_or(0);
+        return CliError::new(ExitKind::Usage, message)
+            .cause("another program listens on it")
+            .help(format!(
+                "stop it, or choose another port, as in `--port {other}`"
+            ));
+    }
+    CliError::new(ExitKind::System, message)
+        .caused_by(error)
+        .help("choose another port with `--port`")
+}
+
+/// Refuses requests of other hosts and origins.
+async fn check_caller(
+    State(callers): State<Arc<AllowedCallers>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match callers.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => error_response(refusal.status, refusal.error_type, &refusal.message),
+    }
+}
+
+/// Answers a waiting page when the phase is another than the one it shows, or after
+/// [`waiting_page::STATUS_TIMEOUT`].
+async fn status_changed(
+    State(mut phase): State<watch::Receiver<CurrentPhase>>,
+    RawQuery(shown): RawQuery,
+) -> StatusCode {
+    let shown = shown.and_then(|shown| shown.parse().ok()).unwrap_or(0);
+    let changed = phase.wait_for(|current| current.number != shown);
+    let _ = timeout(waiting_page::STATUS_TIMEOUT, changed).await;
+    StatusCode::NO_CONTENT
+}
+
+async fn answer(
+    State(mut phase): State<watch::Receiver<CurrentPhase>>,
+    request: Request,
+) -> Response {
+    let deadline = Instant::now() + AGENT_WAIT_TIMEOUT;
+    loop {
+        let CurrentPhase {
+            number,
+            phase: current,
+        } = phase.borrow_and_update().clone();
+        match current {
+            Phase::Serving(route) => {
+                if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, route.port)).await {
+                    return forward(stream, request, route).await;
+                }
+                // The agent has ended, and the phase is about to change.
+            }
+            Phase::Broken(error) if accepts_page(&request) => {
+                return waiting_page::broken(number, &error.message, &error.output);
+            }
+            Phase::Broken(error) => return unavailable(&error.message),
+            Phase::Preparing if accepts_page(&request) => return waiting_page::preparing(number),
+            Phase::Preparing => {}
+        }
+        if !matches!(timeout_at(deadline, phase.changed()).await, Ok(Ok(()))) {
+            return unavailable("the agent is being built or started");
+        }
+    }
+}
+
+async fn forward(stream: TcpStream, request: Request, route: AgentRoute) -> Response {
+    match ppio_sandbox_local::forward(stream, request).await {
+        Ok(response) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _in_use = &route;
+                frame
+            }))
+        }),
+        Err(error) => error_response(
+            StatusCode::BAD_GATEWAY,
+            UNAVAILABLE,
+            &format!("the agent ended before it answered: {error}"),
+        ),
+    }
+}
+
+/// Whether a browser opens the agent's page.
+fn accepts_page(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    request.method() == Method::GET
+        && request.uri().path() == "/"
+        && accept
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn unavailable(message: &str) -> Response {
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message);
+    response.headers_mut().insert(
+        header::RETRY_AFTER,
+        header::HeaderValue::from_static(RETRY_AFTER_SECONDS),
+    );
+    response
+}
+
+/// An error with the body that agents send.
+fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {
+    let mut body = InvocationResponse::<()>::failure(message);
+    body.error_type = Some(error_type.into());
+    (status, axum::Json(body)).into_response()
+}

@@ -1,0 +1,446 @@
+//! The loop of `agent dev`: build, start, replace, wait for a change.
+
+use std::collections::BTreeSet;
+use std::future::{Future, pending};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ppio_agent_protocol::headers::AGENT_PORT;
+use tokio::process::Command;
+use tokio::sync::watch::Sender;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::agent_process::{AgentExit, AgentProcess};
+use super::console::DevConsole;
+use super::proxy::{BuildError, DevProxy, Phase};
+use super::python;
+use super::sources::{is_cargo_manifest, is_source};
+use super::transcript::CargoTranscript;
+use super::watch::FileWatcher;
+use super::watchdog::GroupWatchdog;
+use crate::error::{CliError, ExitKind};
+use crate::project::Project;
+use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
+
+/// How long a replaced agent may go on with running requests.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for an agent that has to exit before the next one can start.
+const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an agent may take to exit after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they change independently: no two make one state"
+)]
+pub(super) struct Rebuilder {
+    folder: PathBuf,
+    release: bool,
+    proxy: DevProxy,
+    watch: FileWatcher,
+    console: Arc<DevConsole>,
+    watchdog: Arc<GroupWatchdog>,
+    /// The agent that gets new requests.
+    current: Option<RunningAgent>,
+    /// The tasks that stop replaced agents.
+    draining: JoinSet<()>,
+    /// Set to cut the running requests of replaced agents.
+    force_stop: Sender<bool>,
+    /// The last build may be newer than the current agent.
+    is_behind: bool,
+    has_served: bool,
+    /// The source folders of the project's path dependencies are watched.
+    sources_known: bool,
+    /// Cargo's output of the last build if it failed.
+    last_error: String,
+}
+
+#[derive(Debug)]
+struct RunningAgent {
+    process: AgentProcess,
+    /// The program or script of the process.
+    source: PathBuf,
+}
+
+type ChangedFiles = Vec<PathBuf>;
+
+impl Rebuilder {
+    pub(super) fn new(
+        project: &Project,
+        release: bool,
+        proxy: DevProxy,
+        watch: FileWatcher,
+        console: &Arc<DevConsole>,
+        watchdog: &Arc<GroupWatchdog>,
+    ) -> Self {
+        Self {
+            folder: project.folder().to_owned(),
+            release,
+            proxy,
+            watch,
+            console: Arc::clone(console),
+            watchdog: Arc::clone(watchdog),
+            current: None,
+            draining: JoinSet::new(),
+            force_stop: Sender::new(false),
+            is_behind: true,
+            has_served: false,
+            sources_known: false,
+            last_error: String::new(),
+        }
+    }
+
+    /// Runs until it is dropped. Returns an error that no change of the project can correct.
+    pub(super) async fn run(&mut self) -> CliError {
+        let mut changed = ChangedFiles::new();
+        loop {
+            let next = async {
+                match self.update(&changed).await? {
+                    Some(changed) => Ok(changed),
+                    None => self.wait_for_change().await,
+                }
+            };
+            match next.await {
+                Ok(next) => changed = next,
+                Err(error) => return CliError::system("cannot read the project's files", error),
+            }
+        }
+    }
+
+    /// Stops every agent with SIGTERM.
+    pub(super) async fn stop(&mut self) {
+        self.force_stop.send_replace(true);
+        if let Some(current) = self.current.take() {
+            self.drain(current, Duration::ZERO);
+        }
+        while self.draining.join_next().await.is_some() {}
+    }
+
+    /// Kills every agent.
+    pub(super) async fn kill(&mut self) {
+        self.current = None;
+        self.draining.shutdown().await;
+    }
+
+    /// Builds and starts what changed. Returns the changes that interrupted it, if any did.
+    async fn update(&mut self, changed: &[PathBuf]) -> io::Result<Option<ChangedFiles>> {
+        // Agents write files as well; a build for those is not reported.
+        let is_reported = changed.is_empty() || changed.iter().any(|path| is_source(path));
+        if is_reported {
+            if self.current.is_none() {
+                self.proxy.set_phase(Phase::Preparing);
+            }
+            self.console.building(&self.names(changed));
+        }
+        let project = match Project::open(&self.folder) {
+            Ok(project) => project,
+            Err(error) => {
+                self.failed(&error, "");
+                return Ok(None);
+            }
+        };
+        let entrypoint = project.config.spec.entrypoint.as_ref();
+        match entrypoint.filter(|entrypoint| entrypoint.is_python()) {
+            Some(entrypoint) => {
+                let script = self.folder.join(entrypoint.as_str());
+                if self.serves(&script) && !changed.iter().any(|path| python::is_source(path)) {
+                    return Ok(None);
+                }
+                self.stop_current().await;
+                let command = python::command(&self.folder, entrypoint.as_str());
+                // Most scripts for the Python SDK listen on its fixed port.
+                self.start(&project, command, script, &[AGENT_PORT]).await
+            }
+            None => self.build_and_start(&project, changed, is_reported).await,
+        }
+    }
+
+    async fn build_and_start(
+        &mut self,
+        project: &Project,
+        changed: &[PathBuf],
+        is_reported: bool,
+    ) -> io::Result<Option<ChangedFiles>> {
+        let was_behind = std::mem::replace(&mut self.is_behind, true);
+        let mut transcript = CargoTranscript::default();
+        let built = {
+            let building = build(
+                project,
+                self.release,
+                &self.console,
+                is_reported,
+                &mut transcript,
+            );
+            match or_changed(&mut self.watch, building).await? {
+                Ok(built) => built,
+                Err(changed) => return Ok(Some(changed)),
+            }
+        };
+        if !self.sources_known || changed.iter().any(|path| is_cargo_manifest(path)) {
+            // If cargo fails, it is run again after the next build.
+            let folders = cargo::source_folders(project).await;
+            self.sources_known = folders.is_ok();
+            self.watch.add(folders.unwrap_or_default()).await?;
+        }
+        let built = match built {
+            Ok(built) => built,
+            Err(error) => {
+                self.report_build_error(&error, &transcript, is_reported);
+                return Ok(None);
+            }
+        };
+        self.last_error.clear();
+        if built.is_fresh && !was_behind && self.serves(&built.executable) {
+            self.is_behind = false;
+            return Ok(None);
+        }
+        let command = Command::new(&built.executable);
+        self.start(project, command, built.executable, &[]).await
+    }
+
+    fn report_build_error(
+        &mut self,
+        error: &CliError,
+        transcript: &CargoTranscript,
+        is_reported: bool,
+    ) {
+        let output = transcript.text();
+        if !is_reported {
+            if output == self.last_error {
+                return;
+            }
+            self.console.cargo_output(transcript.bytes());
+        }
+        self.last_error.clone_from(&output);
+        if output.is_empty() {
+            self.failed(error, &output);
+        } else {
+            self.set_broken_unless_serving(error, &output);
+            self.console
+                .build_failed(error, &output, self.current.is_some());
+        }
+    }
+
+    /// Starts an agent, and replaces the current one when it answers.
+    async fn start(
+        &mut self,
+        project: &Project,
+        command: Command,
+        source: PathBuf,
+        other_ports: &[u16],
+    ) -> io::Result<Option<ChangedFiles>> {
+        let other_ports: Vec<_> = other_ports
+            .iter()
+            .copied()
+            .filter(|port| *port != self.proxy.port())
+            .collect();
+        let started = AgentProcess::start(
+            command,
+            project.folder(),
+            &other_ports,
+            &self.console,
+            &self.watchdog,
+        );
+        let mut process = match started.await {
+            Ok(process) => process,
+            Err(error) => {
+                self.failed(&error, "");
+                return Ok(None);
+            }
+        };
+        let port = process.port();
+        let (proxy, console, serves) = (&self.proxy, &self.console, self.current.is_some());
+        let on_other_ports = |ports: &BTreeSet<u16>| {
+            let error = wrong_port(project.name(), port, ports);
+            if !serves {
+                proxy.set_phase(broken(&error, ""));
+            }
+            console.failed(&error, "", serves);
+        };
+        match or_changed(&mut self.watch, process.serving(on_other_ports)).await? {
+            Ok(Ok(route)) => {
+                self.proxy.set_phase(Phase::Serving(route));
+                let new = RunningAgent { process, source };
+                if let Some(old) = self.current.replace(new) {
+                    self.drain(old, DRAIN_TIMEOUT);
+                }
+                self.is_behind = false;
+                let is_first = !std::mem::replace(&mut self.has_served, true);
+                self.console
+                    .serving(project.name(), &self.proxy.url(), is_first);
+                Ok(None)
+            }
+            Ok(Err(exit)) => {
+                let message = format!("{} exited at its start ({})", project.name(), exit.status);
+                let error = self.exit_error(message, &exit);
+                self.failed(&error, &exit.tail);
+                Ok(None)
+            }
+            Err(changed) => {
+                process.stop(STOP_TIMEOUT).await;
+                Ok(Some(changed))
+            }
+        }
+    }
+
+    /// Waits for a change, and reports the exit of the agent meanwhile.
+    async fn wait_for_change(&mut self) -> io::Result<ChangedFiles> {
+        loop {
+            let current = self.current.as_mut();
+            let exited = async {
+                match current {
+                    Some(current) => current.process.exited().await,
+                    None => pending().await,
+                }
+            };
+            let exit = tokio::select! {
+                changed = self.watch.changed() => return changed,
+                exit = exited => exit,
+            };
+            self.current = None;
+            self.is_behind = true;
+            let message = format!("the agent exited ({})", exit.status);
+            let error = self.exit_error(message, &exit);
+            self.proxy.set_phase(broken(&error, &exit.tail));
+            self.console.exited(&error, &exit.status.to_string());
+        }
+    }
+
+    fn exit_error(&self, message: String, exit: &AgentExit) -> CliError {
+        let error = CliError::new(ExitKind::Agent, message);
+        // The text of EADDRINUSE, whatever language the agent is written in.
+        let output = exit.tail.to_ascii_lowercase();
+        if self.proxy.port() == AGENT_PORT && output.contains("address already in use") {
+            return error.help(format!(
+                "make the agent listen on PPIO_AGENT_PORT, or leave port {AGENT_PORT} to it with `--port {}`",
+                AGENT_PORT + 1
+            ));
+        }
+        error
+    }
+
+    /// Reports that the new agent cannot serve. The current one keeps serving.
+    fn failed(&self, error: &CliError, output: &str) {
+        self.set_broken_unless_serving(error, output);
+        self.console.failed(error, output, self.current.is_some());
+    }
+
+    fn set_broken_unless_serving(&self, error: &CliError, output: &str) {
+        if self.current.is_none() {
+            self.proxy.set_phase(broken(error, output));
+        }
+    }
+
+    fn serves(&self, source: &Path) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| current.source == source)
+    }
+
+    /// Stops the current agent and waits, for one that needs the same port.
+    async fn stop_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            self.proxy.set_phase(Phase::Preparing);
+            self.drain(current, RESTART_DRAIN_TIMEOUT);
+        }
+        while self.draining.join_next().await.is_some() {}
+    }
+
+    /// Stops an agent when its running requests are answered, or after `timeout`.
+    fn drain(&mut self, agent: RunningAgent, timeout: Duration) {
+        // Removes the finished tasks.
+        while self.draining.try_join_next().is_some() {}
+        let mut force_stop = self.force_stop.subscribe();
+        let mut process = agent.process;
+        self.draining.spawn(async move {
+            tokio::select! {
+                () = process.drained() => {}
+                () = sleep(timeout) => {}
+                _ = force_stop.wait_for(|force_stop| *force_stop) => {}
+            }
+            process.stop(STOP_TIMEOUT).await;
+        });
+    }
+
+    /// The changed source files, relative to the project.
+    fn names(&self, changed: &[PathBuf]) -> Vec<String> {
+        changed
+            .iter()
+            .filter(|path| is_source(path))
+            .map(|path| path.strip_prefix(&self.folder).unwrap_or(path))
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+}
+
+fn broken(error: &CliError, output: &str) -> Phase {
+    let output = if output.is_empty() {
+        error.causes.join("\n")
+    } else {
+        output.to_owned()
+    };
+    Phase::Broken(BuildError {
+        message: error.message.clone(),
+        output,
+    })
+}
+
+fn wrong_port(name: &str, port: u16, ports: &BTreeSet<u16>) -> CliError {
+    let message = format!("{name} does not listen on PPIO_AGENT_PORT ({port})");
+    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+    CliError::new(ExitKind::Agent, message)
+        .cause(format!("it listens on port {}", ports.join(", ")))
+        .help(format!(
+            "make it listen on PPIO_AGENT_PORT, or on {AGENT_PORT} if that is not set"
+        ))
+}
+
+async fn build(
+    project: &Project,
+    release: bool,
+    console: &DevConsole,
+    is_reported: bool,
+    transcript: &mut CargoTranscript,
+) -> Result<BuiltProgram, CliError> {
+    let build = CargoBuild {
+        release,
+        quiet: !is_reported || !console.is_verbose(),
+        ..CargoBuild::default()
+    };
+    let mut write = |output: &[u8]| {
+        transcript.write(output);
+        if is_reported {
+            console.cargo_output(output);
+        }
+    };
+    let output = BuildOutput::Capture {
+        columns: DevConsole::columns(),
+        write: &mut write,
+    };
+    build.run(project, output).await
+}
+
+/// Runs `work`; drops it and returns the changes when a source file changes.
+async fn or_changed<T>(
+    watch: &mut FileWatcher,
+    work: impl Future<Output = T>,
+) -> io::Result<Result<T, ChangedFiles>> {
+    let mut work = std::pin::pin!(work);
+    let mut changes = ChangedFiles::new();
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut work => {
+                watch.put_back(changes);
+                return Ok(Ok(outcome));
+            }
+            found = watch.changed() => changes.extend(found?),
+        }
+        if changes.iter().any(|path| is_source(path)) {
+            return Ok(Err(changes));
+        }
+    }
+}

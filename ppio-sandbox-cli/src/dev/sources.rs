@@ -1,0 +1,24 @@
+//! Which changed files matter to a build.
+
+use std::path::Path;
+
+use super::python;
+
+/// Whether only an author writes the file: not an agent, and not cargo, which writes Cargo.lock.
+pub(super) fn is_source(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("rs"))
+        || python::is_source(path)
+        || is_one_of(path, &["Cargo.toml", "agent.yaml", "agent.yml"])
+}
+
+/// Whether the file decides which packages a build reads.
+pub(super) fn is_cargo_manifest(path: &Path) -> bool {
+    is_one_of(path, &["Cargo.toml", "Cargo.lock"])
+}
+
+fn is_one_of(path: &Path, names: &[&str]) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| names.contains(&name))
+}

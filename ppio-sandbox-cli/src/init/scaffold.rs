@@ -1,0 +1,358 @@
+//! The files of a new project, made from `templates/`.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
+
+use crate::arguments::ProjectTemplate;
+use crate::error::{CliError, ExitKind};
+use crate::project::edit;
+use crate::project::secrets;
+
+/// The decisions about a new project.
+#[derive(Debug)]
+pub(crate) struct Scaffold {
+    pub(crate) name: AgentName,
+    pub(crate) author: AuthorEmail,
+    pub(crate) entrypoint: Entrypoint,
+    pub(crate) template: ProjectTemplate,
+    /// The source of the dependency on the runtime.
+    pub(crate) runtime: RuntimeSource,
+    /// Whether a folder above is a cargo workspace.
+    pub(crate) inside_workspace: bool,
+}
+
+/// The source of the crate `ppio-agent`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RuntimeSource {
+    /// The registry, with the version of this program.
+    Registry,
+    /// The checkout that this program was built from, if it exists, so that unreleased changes can be
+    /// tried. A program from the registry has none.
+    Checkout(PathBuf),
+}
+
+/// A file of a project, its path relative to the project.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ProjectFile {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+macro_rules! template {
+    ($path:literal) => {
+        include_str!(concat!("../../templates/", $path))
+    };
+}
+
+const SETTINGS: &str = "\nSet `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before `agent dev`, and pass them to the
+sandboxes with `agent deploy --env OPENAI_BASE_URL --env OPENAI_API_KEY --env OPENAI_MODEL`.
+";
+
+impl RuntimeSource {
+    pub(crate) fn detect() -> Self {
+        let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../ppio-agent"));
+        match checkout.canonicalize() {
+            Ok(checkout) if checkout.join("Cargo.toml").is_file() => Self::Checkout(checkout),
+            _ => Self::Registry,
+        }
+    }
+
+    fn dependency(&self) -> String {
+        match self {
+            // `0.1` for `0.1.3`: every compatible version.
+            Self::Registry => format!(
+                "\"{}.{}\"",
+                env!("CARGO_PKG_VERSION_MAJOR"),
+                env!("CARGO_PKG_VERSION_MINOR")
+            ),
+            Self::Checkout(path) => {
+                format!("{{ path = {} }}", basic_string(&path.to_string_lossy()))
+            }
+        }
+    }
+}
+
+impl Scaffold {
+    /// The name of the cargo package, whose rules are stricter than those for agents.
+    pub(crate) fn package(&self) -> String {
+        const TAKEN: &[&str] = &[
+            "abstract",
+            "alloc",
+            "as",
+            "async",
+            "await",
+            "become",
+            "box",
+            "break",
+            "build",
+            "const",
+            "continue",
+            "core",
+            "crate",
+            "deps",
+            "do",
+            "dyn",
+            "else",
+            "enum",
+            "examples",
+            "extern",
+            "false",
+            "final",
+            "fn",
+            "for",
+            "gen",
+            "if",
+            "impl",
+            "in",
+            "incremental",
+            "let",
+            "loop",
+            "macro",
+            "match",
+            "mod",
+            "move",
+            "mut",
+            "override",
+            "ppio",
+            "ppio-agent",
+            "priv",
+            "proc-macro",
+            "proc_macro",
+            "pub",
+            "ref",
+            "return",
+            "self",
+            "static",
+            "std",
+            "struct",
+            "super",
+            "test",
+            "trait",
+            "true",
+            "try",
+            "type",
+            "typeof",
+            "unsafe",
+            "unsized",
+            "use",
+            "virtual",
+            "where",
+            "while",
+            "yield",
+            // The dependencies of the templates.
+            "async-openai",
+            "futures-util",
+            "rustls",
+            "serde",
+            "tokio",
+        ];
+        let name = self.name.as_str();
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("agent-{name}")
+        } else if TAKEN.contains(&name) {
+            format!("{name}-agent")
+        } else {
+            name.to_owned()
+        }
+    }
+
+    /// The files, in the order in which an author reads them.
+    pub(crate) fn files(&self) -> Result<Vec<ProjectFile>, CliError> {
+        let mut files = vec![self.file("agent.yaml", template!("rust/agent.yaml"))];
+        if self.entrypoint.is_python() {
+            let program = match self.template {
+                ProjectTemplate::Hello => template!("python/hello.py"),
+                ProjectTemplate::Stream => template!("python/stream.py"),
+                ProjectTemplate::LlmChat => {
+                    let message = "the template llm-chat exists only for Rust";
+                    return Err(CliError::new(ExitKind::Usage, message)
+                        .help("use `--template hello` or `--template stream`, or leave out `--entrypoint`"));
+                }
+            };
+            files.extend([
+                self.file(self.entrypoint.as_str(), program),
+                self.file("requirements.txt", template!("python/requirements.txt")),
+                self.file("Dockerfile", template!("python/Dockerfile")),
+                self.file(".dockerignore", template!("python/dockerignore")),
+                self.file(".gitignore", template!("python/gitignore")),
+                self.file("README.md", template!("python/README.md")),
+            ]);
+        } else {
+            let (manifest, program) = match self.template {
+                ProjectTemplate::Hello => {
+                    (template!("hello/manifest.toml"), template!("hello/main.rs"))
+                }
+                ProjectTemplate::Stream => (
+                    template!("stream/manifest.toml"),
+                    template!("stream/main.rs"),
+                ),
+                ProjectTemplate::LlmChat => (
+                    template!("llm-chat/manifest.toml"),
+                    template!("llm-chat/main.rs"),
+                ),
+            };
+            files.extend([
+                self.file("Cargo.toml", manifest),
+                self.file(self.entrypoint.as_str(), program),
+                self.file("Dockerfile", template!("rust/Dockerfile")),
+                self.file(".dockerignore", template!("rust/dockerignore")),
+                self.file(".gitignore", template!("rust/gitignore")),
+                self.file("README.md", template!("rust/README.md")),
+            ]);
+        }
+        Ok(files)
+    }
+
+    fn file(&self, path: &str, template: &str) -> ProjectFile {
+        let program = if self.entrypoint.as_str() == "src/main.rs" {
+            String::new()
+        } else {
+            format!(
+                "\n[[bin]]\nname = \"{}\"\npath = \"{}\"\n",
+                self.package(),
+                self.entrypoint.as_str()
+            )
+        };
+        let workspace = if self.inside_workspace {
+            "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n"
+        } else {
+            ""
+        };
+        let settings = if self.template == ProjectTemplate::LlmChat {
+            SETTINGS
+        } else {
+            ""
+        };
+        let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let mut text = template.to_owned();
+        for (placeholder, value) in [
+            ("{{name}}", self.name.as_str()),
+            ("{{package}}", &self.package()),
+            ("{{author}}", &edit::scalar(self.author.as_str())),
+            ("{{entrypoint}}", self.entrypoint.as_str()),
+            ("{{created}}", &created),
+            ("{{ppio-agent}}", &self.runtime.dependency()),
+            // Placeholders of whole lines.
+            ("{{program}}\n", &line(&program)),
+            ("{{workspace}}\n", workspace),
+            ("{{settings}}\n", &line(settings)),
+            ("{{secrets}}\n", &secrets::docker_ignore_lines()),
+        ] {
+            text = text.replace(placeholder, value);
+        }
+        ProjectFile {
+            path: path.into(),
+            text,
+        }
+    }
+}
+
+/// The text with a blank line at its end, which separates paragraphs.
+fn line(text: &str) -> String {
+    if text.is_empty() {
+        "\n".to_owned()
+    } else {
+        format!("{text}\n")
+    }
+}
+
+/// A TOML basic string.
+fn basic_string(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let escaped = format!("\\u{:04X}", u32::from(c));
+                quoted.push_str(&escaped);
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use ppio_agent_protocol::AgentConfig;
+
+    use super::*;
+
+    fn scaffold(name: &str, entrypoint: &str, template: ProjectTemplate) -> Scaffold {
+        Scaffold {
+            name: name.parse().unwrap(),
+            author: "o'neil+x@example.com".parse().unwrap(),
+            entrypoint: entrypoint.parse().unwrap(),
+            template,
+            runtime: RuntimeSource::Registry,
+            inside_workspace: false,
+        }
+    }
+
+    fn text<'a>(files: &'a [ProjectFile], path: &str) -> &'a str {
+        let file = files.iter().find(|file| file.path == Path::new(path));
+        &file.unwrap_or_else(|| panic!("no {path}")).text
+    }
+
+    #[test]
+    fn every_template_is_a_valid_project() {
+        use ProjectTemplate::{Hello, LlmChat, Stream};
+        for (entrypoint, template) in [
+            ("src/main.rs", Hello),
+            ("src/main.rs", Stream),
+            ("src/main.rs", LlmChat),
+            ("agent.rs", Hello),
+            ("agent.py", Hello),
+            ("src/app.py", Stream),
+        ] {
+            let files = scaffold("my-agent", entrypoint, template).files().unwrap();
+            for file in &files {
+                assert!(!file.text.contains("{{"), "{file:?}");
+                let is_python = file.path.extension().is_some_and(|kind| kind == "py");
+                assert!(is_python || !file.text.contains("\n\n\n"), "{file:?}");
+                assert!(
+                    file.text.ends_with('\n') && !file.text.ends_with("\n\n"),
+                    "{file:?}"
+                );
+            }
+            let config = AgentConfig::from_yaml(text(&files, "agent.yaml")).unwrap();
+            assert_eq!(config.metadata.author.as_str(), "o'neil+x@example.com");
+            assert_eq!(config.spec.entrypoint.unwrap().as_str(), entrypoint);
+            text(&files, entrypoint);
+        }
+        let llm_in_python = scaffold("my-agent", "agent.py", LlmChat).files();
+        assert_eq!(llm_in_python.unwrap_err().kind, ExitKind::Usage);
+    }
+
+    #[test]
+    fn the_runtime_comes_from_the_registry_or_from_the_checkout() {
+        let mut scaffold = scaffold("my-agent", "src/main.rs", ProjectTemplate::Hello);
+        let files = scaffold.files().unwrap();
+        assert!(text(&files, "Cargo.toml").contains("\nppio-agent = \"0.1\"\n"));
+        scaffold.runtime = RuntimeSource::Checkout("/a \"b\"".into());
+        let files = scaffold.files().unwrap();
+        assert!(
+            text(&files, "Cargo.toml").contains("\nppio-agent = { path = \"/a \\\"b\\\"\" }\n")
+        );
+        assert!(matches!(
+            RuntimeSource::detect(),
+            RuntimeSource::Checkout(_)
+        ));
+    }
+
+    #[test]
+    fn package_names_are_valid_for_cargo() {
+        for (name, package) in [
+            ("my-agent", "my-agent"),
+            ("7-of-9", "agent-7-of-9"),
+            ("test", "test-agent"),
+            ("ppio-agent", "ppio-agent-agent"),
+        ] {
+            let scaffold = scaffold(name, "src/main.rs", ProjectTemplate::Hello);
+            assert_eq!(scaffold.package(), package);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Prints the answer of an agent as it arrives.
+
+use std::time::{Duration, Instant};
+
+use ppio_agent_client::{InvocationOutput, InvocationStream};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::platform::PrintError;
+use crate::terminal::styled::escaped_json;
+use crate::terminal::{OutputFormat, Terminal};
+
+/// The facts about an invocation. The names are a contract with the programs that read JSON output.
+#[derive(Debug, Serialize)]
+pub(super) struct InvocationSummary {
+    /// `None` if the answer is not a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) items: Option<u64>,
+    pub(super) session_id: String,
+    /// The id in the agent's log; [`print()`] sets it.
+    pub(super) request_id: String,
+    /// From the request to the end of the answer, in seconds.
+    pub(super) duration: f64,
+    pub(super) kept: bool,
+    #[serde(skip)]
+    pub(super) first_item: Option<Duration>,
+}
+
+/// JSON output for an answer that is not a stream.
+#[derive(Serialize)]
+struct ValueOutput<'a> {
+    result: &'a Value,
+    #[serde(flatten)]
+    summary: &'a InvocationSummary,
+}
+
+/// Prints the answer, the items of a stream when they arrive.
+pub(super) async fn print(
+    answer: InvocationOutput,
+    sent: Instant,
+    mut summary: InvocationSummary,
+    terminal: &Terminal,
+) -> Result<InvocationSummary, PrintError> {
+    match answer {
+        InvocationOutput::Value(response) => {
+            summary.duration = sent.elapsed().as_secs_f64();
+            let request_id = response.request_id().unwrap_or_default();
+            request_id.clone_into(&mut summary.request_id);
+            let result = response.result.unwrap_or(Value::Null);
+            match terminal.format() {
+                OutputFormat::Json => terminal.write_json(&ValueOutput {
+                    result: &result,
+                    summary: &summary,
+                })?,
+                OutputFormat::Text => terminal.write_text(&format!("{}\n", to_text(&result)))?,
+            }
+        }
+        InvocationOutput::Stream(stream) => {
+            summary.request_id = stream.request_id().to_owned();
+            let mut items = ItemPrinter::new(terminal);
+            let printed = items.print_stream(stream, sent).await;
+            // What follows, such as an error, starts on a new line.
+            let ended = items.end_line();
+            summary.items = Some(items.count);
+            summary.first_item = items.first;
+            summary.duration = sent.elapsed().as_secs_f64();
+            printed?;
+            ended?;
+            if terminal.format() == OutputFormat::Json {
+                terminal.write_json(&json!({ "end": summary }))?;
+            }
+        }
+    }
+    Ok(summary)
+}
+
+/// Prints and counts the items of a stream.
+struct ItemPrinter<'a> {
+    terminal: &'a Terminal,
+    count: u64,
+    first: Option<Duration>,
+    /// Whether the last text did not end its line.
+    in_line: bool,
+}
+
+impl<'a> ItemPrinter<'a> {
+    fn new(terminal: &'a Terminal) -> Self {
+        Self {
+            terminal,
+            count: 0,
+            first: None,
+            in_line: false,
+        }
+    }
+
+    async fn print_stream(
+        &mut self,
+        mut stream: InvocationStream,
+        sent: Instant,
+    ) -> Result<(), PrintError> {
+        while let Some(item) = stream.next().await {
+            let item = item.map_err(PrintError::Client)?;
+            self.first.get_or_insert_with(|| sent.elapsed());
+            self.count += 1;
+            self.print_item(&item)?;
+        }
+        Ok(())
+    }
+
+    /// Prints a string as a part of one text, another item on its own line.
+    fn print_item(&mut self, item: &Value) -> Result<(), CliError> {
+        match (self.terminal.format(), item) {
+            (OutputFormat::Json, item) => self.terminal.write_json(&json!({ "item": item })),
+            (OutputFormat::Text, Value::String(text)) => {
+                if !text.is_empty() {
+                    self.in_line = !text.ends_with('\n');
+                }
+                self.terminal.write_text(text)
+            }
+            (OutputFormat::Text, item) => {
+                self.end_line()?;
+                self.terminal.write_json(item)
+            }
+        }
+    }
+
+    fn end_line(&mut self) -> Result<(), CliError> {
+        if std::mem::take(&mut self.in_line) {
+            self.terminal.write_text("\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// A string unchanged, another value as indented JSON.
+fn to_text(result: &Value) -> String {
+    match result {
+        Value::String(text) => text.clone(),
+        other => {
+            let pretty = serde_json::to_string_pretty(other);
+            escaped_json(pretty.unwrap_or_else(|_| other.to_string()))
+        }
+    }
+}
+
+impl InvocationSummary {
+    /// The summary as a sentence.
+    pub(super) fn text(&self, platform: &str) -> String {
+        let answer = match self.items {
+            None => "answered".to_owned(),
+            Some(1) => "1 item".to_owned(),
+            Some(items) => format!("{items} items"),
+        };
+        let first = match (self.items, self.first_item) {
+            (Some(2..), Some(first)) => {
+                format!(", the first after {}", seconds(first.as_secs_f64()))
+            }
+            _ => String::new(),
+        };
+        let (duration, request) = (seconds(self.duration), &self.request_id);
+        format!("{answer} in {duration}{first}, on {platform}, request {request}")
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}

@@ -1,0 +1,205 @@
+//! `agent invoke`.
+//!
+//! `request` reads the request, `new_session` opens a session unless one is named, and `answer`
+//! prints what the agent sends.
+
+mod answer;
+mod new_session;
+mod request;
+
+use std::time::{Duration, Instant};
+
+use ppio_agent_client::platform::SandboxState;
+use ppio_agent_client::{Error, NetworkErrorKind, SandboxSession};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use self::answer::InvocationSummary;
+use crate::arguments::InvokeArguments;
+use crate::error::{CliError, ExitKind};
+use crate::platform::deployed_agent::{self, DeployedAgent};
+use crate::platform::{Platform, PrintError};
+use crate::signals::or_interrupted;
+use crate::terminal::{Progress, Terminal};
+
+/// The shortest lifetime of a new session, long enough for another call with `--keep`.
+const MIN_LIFETIME: Duration = Duration::from_secs(300);
+/// How much longer a session lives than its call may take.
+const LIFETIME_MARGIN: Duration = Duration::from_secs(60);
+/// How long closing the session may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Closing that takes longer is reported.
+const CLOSE_NOTE_DELAY: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let request = or_interrupted(request::read(&arguments)).await?;
+    let agent = match &arguments.session {
+        Some(_) => None,
+        None => Some(DeployedAgent::select(&arguments.agent)?),
+    };
+    let platform = Platform::choose(&arguments.agent.platform)?;
+    let command = InvokeCommand {
+        arguments: &arguments,
+        agent,
+        platform: &platform,
+        terminal,
+    };
+    let invocation = async {
+        timeout(arguments.timeout, command.invoke(request))
+            .await
+            .unwrap_or_else(|_| {
+                let seconds = arguments.timeout.as_secs();
+                let message = format!("no complete answer within {seconds} s");
+                Err(CliError::new(ExitKind::Agent, message)
+                    .help("allow more time with `--timeout SECONDS`"))
+            })
+    };
+    // Boxed: the future holds a whole invocation.
+    let outcome = or_interrupted(Box::pin(invocation)).await;
+    // A session of this call is closed however the call ended.
+    let closed = or_interrupted(close_sessions(&platform, terminal)).await;
+    outcome.and(closed)
+}
+
+/// Closes the sessions that are not kept, and waits for the client's background tasks.
+async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), CliError> {
+    let closing = timeout(CLOSE_TIMEOUT, platform.client().close());
+    let mut closing = std::pin::pin!(closing);
+    let closed = tokio::select! {
+        closed = &mut closing => closed,
+        () = sleep(CLOSE_NOTE_DELAY) => {
+            terminal.note("closing the session; Ctrl-C again leaves it open until its timeout");
+            closing.await
+        }
+    };
+    let cause = match closed {
+        Ok(Ok(())) => return Ok(()),
+        // The sandboxes have ended with the platform.
+        _ if platform.has_ended() => return Ok(()),
+        Ok(Err(error)) => error.report().to_string(),
+        Err(_) => format!("no answer within {} s", CLOSE_TIMEOUT.as_secs()),
+    };
+    terminal.warn(&format!(
+        "the session could not be closed and stays open until its timeout: {cause}"
+    ));
+    Ok(())
+}
+
+struct InvokeCommand<'a> {
+    arguments: &'a InvokeArguments,
+    /// `None` for a call in an existing session.
+    agent: Option<DeployedAgent>,
+    platform: &'a Platform,
+    terminal: &'a Terminal,
+}
+
+impl InvokeCommand<'_> {
+    async fn invoke(&self, request: Value) -> Result<(), CliError> {
+        let progress = self.terminal.spinner("starting a session");
+        let session = match &self.agent {
+            Some(agent) => {
+                let lifetime = self.arguments.timeout.saturating_add(LIFETIME_MARGIN);
+                new_session::create(agent, self.platform, lifetime.max(MIN_LIFETIME)).await?
+            }
+            None => self.existing_session(&progress).await?,
+        };
+        progress.set_message("waiting for the answer");
+        let sent = Instant::now();
+        let answer = session
+            .invoke(request)
+            .timeout(self.arguments.timeout)
+            .output()
+            .await;
+        drop(progress);
+        let summary = InvocationSummary {
+            items: None,
+            session_id: session.sandbox_id().to_owned(),
+            request_id: String::new(),
+            duration: 0.0,
+            kept: self.agent.is_none() || self.arguments.keep,
+            first_item: None,
+        };
+        let printed = match answer {
+            Ok(answer) => answer::print(answer, sent, summary, self.terminal).await,
+            Err(error) => Err(PrintError::Client(error)),
+        };
+        match printed {
+            Ok(summary) => {
+                let platform = self.platform.short_name();
+                self.terminal.note(&summary.text(&platform));
+                self.keep(session);
+                Ok(())
+            }
+            Err(PrintError::Output(error)) => Err(error),
+            Err(PrintError::Client(error)) => {
+                let error = self.error(&error).await;
+                let error = error.field("session_id", session.sandbox_id());
+                // A session with `--keep` stays open, so that its log can be read.
+                let kept = self.keep(session);
+                Err(match (&error.help, kept) {
+                    (None, true) => error.help(
+                        "read the agent's output with `ppio-sandbox-cli agent logs --session ID`",
+                    ),
+                    (None, false) => error.help(
+                        "to read the agent's output with `agent logs`, keep the session open with `--keep`",
+                    ),
+                    (Some(_), _) => error,
+                })
+            }
+        }
+    }
+
+    /// The session of `--session`, resumed or with its lifetime extended.
+    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, CliError> {
+        let id = self.arguments.session.as_deref().unwrap_or_default();
+        let session = deployed_agent::session(id, self.platform).await?;
+        let failed = |error: Error| {
+            self.platform
+                .error(format!("cannot use session {id}"), &error)
+        };
+        if session.info().await.map_err(failed)?.state == SandboxState::Paused {
+            progress.suspend(|| self.terminal.note("the session is paused, resuming it"));
+            session.resume().await.map_err(failed)?;
+        } else {
+            session.refresh().await.map_err(failed)?;
+        }
+        Ok(session)
+    }
+
+    /// Detaches a new session with `--keep`. Returns whether the session stays open.
+    fn keep(&self, session: SandboxSession) -> bool {
+        if self.agent.is_none() {
+            return true;
+        }
+        if !self.arguments.keep {
+            return false;
+        }
+        let seconds = session.timeout().as_secs();
+        let id = session.detach();
+        self.terminal.note(&format!(
+            "session {id} stays open for {seconds} s; call it again with `agent invoke --session {id}`"
+        ));
+        true
+    }
+
+    async fn error(&self, error: &Error) -> CliError {
+        let message = match error {
+            Error::Invocation { .. } => "the agent failed",
+            Error::StreamIdle { .. } => "the agent's stream has stalled",
+            Error::Network { source, .. } if source.kind() == NetworkErrorKind::Cut => {
+                "the agent's answer was cut off"
+            }
+            Error::Network { source, .. } if source.kind() == NetworkErrorKind::Interrupted => {
+                "the agent sent no answer"
+            }
+            _ => "cannot call the agent",
+        };
+        let mut converted = self.platform.error(message, error);
+        // The agent or the platform has crashed: the agent, if the platform still answers.
+        let broke = matches!(error, Error::Network { source, .. } if source.may_have_arrived());
+        if broke && self.platform.client().list_sessions().await.is_ok() {
+            converted.kind = ExitKind::Agent;
+        }
+        converted
+    }
+}

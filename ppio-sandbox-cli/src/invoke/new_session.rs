@@ -1,0 +1,163 @@
+//! Creates a session, and watches its agent so that the error of a failed start has its output.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ppio_agent_client::platform::{LogEntry, LogQuery, SandboxFilter, SandboxInfo};
+use ppio_agent_client::{Error, SandboxSession};
+use tokio::time::sleep;
+
+use crate::error::{CliError, ExitKind};
+use crate::platform::Platform;
+use crate::platform::deployed_agent::DeployedAgent;
+
+/// The metadata key by which the sandbox is found before its creation has returned.
+const START_KEY: &str = "ppio-cli-start";
+/// An agent that starts within this time is not watched.
+const WATCH_DELAY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of checks in a row that find no process before the agent counts as ended: there is
+/// none between two commands either.
+const IDLE_CHECKS: usize = 3;
+/// The number of output lines in the error.
+const TAIL_LINES: u32 = 20;
+
+/// Creates a session that lives for `lifetime`.
+pub(super) async fn create(
+    agent: &DeployedAgent,
+    platform: &Platform,
+    lifetime: Duration,
+) -> Result<SandboxSession, CliError> {
+    let start_id = unique();
+    let tail = Mutex::new(Vec::new());
+    let create = platform
+        .client()
+        .create_session(agent.template())
+        .timeout(lifetime)
+        .metadata(START_KEY, &start_id);
+    // Dropping the creation deletes its sandbox.
+    let error = tokio::select! {
+        made = create => match made {
+            Ok(session) => return Ok(session),
+            Err(error) => platform.error(creation_message(agent, &error), &error),
+        },
+        error = watch(agent, platform, &start_id, &tail) => error,
+    };
+    let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if error.kind != ExitKind::Agent || tail.is_empty() {
+        return Err(error);
+    }
+    let mut error = error.cause("last lines of its output:");
+    error
+        .causes
+        .extend(tail.into_iter().map(|line| format!("  {line}")));
+    Err(match error.help {
+        Some(_) => error,
+        None => error.help("run it with `ppio-sandbox-cli agent dev` to see all of its output"),
+    })
+}
+
+fn creation_message(agent: &DeployedAgent, error: &Error) -> String {
+    match (error, agent) {
+        (
+            Error::SandboxCreation {
+                sandbox_id: Some(_),
+                ..
+            },
+            DeployedAgent::Project(project, _),
+        ) => format!("{} did not start", project.name()),
+        (
+            Error::SandboxCreation {
+                sandbox_id: Some(_),
+                ..
+            },
+            DeployedAgent::Template(_),
+        ) => "the agent did not start".to_owned(),
+        _ => format!("cannot open a session with {}", agent.template()),
+    }
+}
+
+/// Keeps the last output lines in `tail`. Returns an error when the agent has ended, otherwise never.
+async fn watch(
+    agent: &DeployedAgent,
+    platform: &Platform,
+    start_id: &str,
+    tail: &Mutex<Vec<String>>,
+) -> CliError {
+    sleep(WATCH_DELAY).await;
+    let sandbox = wait_for_sandbox(platform, start_id).await;
+    // The client watches the agents that it starts. Other platforms may not list the process that a
+    // template starts.
+    let ends_with_its_processes = platform.is_local() && starts_with_sandbox(agent, platform).await;
+    let envd = platform
+        .client()
+        .envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+    let mut idle = 0;
+    while idle < IDLE_CHECKS {
+        // Before the log, so that the log of an ended agent is complete.
+        match envd.list_processes().await {
+            Ok(processes) if processes.is_empty() && ends_with_its_processes => idle += 1,
+            Ok(_) | Err(_) => idle = 0,
+        }
+        if let Ok(lines) = last_lines(platform, &sandbox.sandbox_id).await {
+            *tail.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+    let message = match agent {
+        DeployedAgent::Template(_) => "the agent ended while it was starting".to_owned(),
+        DeployedAgent::Project(project, _) => {
+            format!("{} ended while it was starting", project.name())
+        }
+    };
+    CliError::new(ExitKind::Agent, message)
+}
+
+/// Waits until the platform lists the sandbox.
+async fn wait_for_sandbox(platform: &Platform, start_id: &str) -> SandboxInfo {
+    let filter = SandboxFilter {
+        metadata: [(START_KEY.to_owned(), start_id.to_owned())].into(),
+        ..SandboxFilter::default()
+    };
+    let control_plane = platform.client().platform();
+    loop {
+        // The creation reports errors of the platform.
+        if let Some(info) = control_plane
+            .list_sandboxes(&filter)
+            .await
+            .ok()
+            .and_then(|mut found| found.pop())
+            && let Ok(info) = control_plane.get_sandbox(&info.sandbox_id).await
+        {
+            return info;
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn starts_with_sandbox(agent: &DeployedAgent, platform: &Platform) -> bool {
+    let template = platform.client().get_template(agent.template()).await;
+    let Ok(Ok(config)) = template.map(|template| template.agent_config()) else {
+        return false;
+    };
+    let entrypoint = config.and_then(|config| config.spec.entrypoint);
+    entrypoint.is_none_or(|file| Path::new(file.as_str()).extension() != Some("py".as_ref()))
+}
+
+async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>, Error> {
+    let query = LogQuery {
+        limit: Some(TAIL_LINES),
+        backward: true,
+        ..LogQuery::default()
+    };
+    let control_plane = platform.client().platform();
+    let mut entries: Vec<LogEntry> = control_plane.sandbox_logs(sandbox_id, &query).await?;
+    entries.reverse();
+    Ok(entries.into_iter().map(|entry| entry.message).collect())
+}
+
+/// A random id.
+fn unique() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}

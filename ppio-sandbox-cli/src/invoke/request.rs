@@ -1,0 +1,79 @@
+//! The request: from the command line, a file or standard input.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::arguments::InvokeArguments;
+use crate::error::{CliError, ExitKind};
+
+const NO_REQUEST_HELP: &str =
+    "add `--input TEXT` or `--json FILE`, or pipe a prompt into the command";
+
+/// The body of the invocation.
+pub(super) async fn read(arguments: &InvokeArguments) -> Result<Value, CliError> {
+    let json = arguments.json.as_ref().and_then(Option::as_ref);
+    match (&arguments.input, json) {
+        (Some(_), Some(_)) => Err(CliError::new(
+            ExitKind::Usage,
+            "both `--input` and `--json FILE` are given",
+        )
+        .help("remove one of them; for JSON output alone use `--output json`")),
+        (Some(text), None) => Ok(json!({ "prompt": text })),
+        (None, Some(source)) => from_json(source).await,
+        (None, None) => {
+            if io::stdin().is_terminal() {
+                return Err(
+                    CliError::new(ExitKind::Usage, "there is no request").help(NO_REQUEST_HELP)
+                );
+            }
+            let text = standard_input().await?;
+            // The line end of `echo` is not part of the prompt.
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            if text.trim().is_empty() {
+                return Err(CliError::new(
+                    ExitKind::Usage,
+                    "there is no request: standard input is empty",
+                )
+                .help(NO_REQUEST_HELP));
+            }
+            Ok(json!({ "prompt": text }))
+        }
+    }
+}
+
+async fn from_json(source: &str) -> Result<Value, CliError> {
+    let (name, text) = match source {
+        "-" => ("standard input".to_owned(), standard_input().await?),
+        json if json.trim_start().starts_with('{') => ("the request".to_owned(), json.to_owned()),
+        path => (path.to_owned(), file(Path::new(path)).await?),
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        CliError::new(ExitKind::Usage, format!("{name} is not JSON"))
+            .caused_by(&error)
+            .help("a request is a JSON object, as in {\"prompt\": \"hi\"}")
+    })
+}
+
+async fn file(path: &Path) -> Result<String, CliError> {
+    tokio::fs::read_to_string(path).await.map_err(|error| {
+        CliError::new(ExitKind::Usage, format!("cannot read {}", path.display())).caused_by(&error)
+    })
+}
+
+async fn standard_input() -> Result<String, CliError> {
+    // On another thread, which may block for ever while signals are handled.
+    let read = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        io::stdin().lock().read_to_string(&mut text).map(|_| text)
+    });
+    let failed = |error: &dyn std::error::Error| {
+        CliError::new(ExitKind::Usage, "cannot read standard input").caused_by(error)
+    };
+    match read.await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
+    }
+}

@@ -1,0 +1,104 @@
+//! The deployed agent that a command is about.
+
+use ppio_agent_client::platform::{SandboxFilter, SandboxInfo};
+use ppio_agent_client::{AgentTemplate, SandboxSession};
+
+use crate::arguments::AgentArguments;
+use crate::error::{CliError, ExitKind};
+use crate::platform::Platform;
+use crate::project::Project;
+
+/// A deployed agent, by its template.
+#[derive(Debug)]
+pub(crate) enum DeployedAgent {
+    /// The template of `--template-id` or `PPIO_TEMPLATE_ID`.
+    Template(String),
+    /// The project's deployment, with its template.
+    Project(Box<Project>, String),
+}
+
+impl DeployedAgent {
+    /// The agent of `--template-id`, otherwise the project's.
+    pub(crate) fn select(arguments: &AgentArguments) -> Result<Self, CliError> {
+        if let Some(id) = &arguments.template_id {
+            return Ok(Self::Template(id.clone()));
+        }
+        let project = Project::open(&arguments.project.project).map_err(with_template_id_help)?;
+        let id = project.template_id().map(str::to_owned).ok_or_else(|| {
+            CliError::new(
+                ExitKind::Usage,
+                format!("{} is not deployed yet", project.name()),
+            )
+            .help("deploy it with `ppio-sandbox-cli agent deploy`, or name a template with `--template-id`")
+        })?;
+        Ok(Self::Project(Box::new(project), id))
+    }
+
+    /// The template's id or name.
+    pub(crate) fn template(&self) -> &str {
+        match self {
+            Self::Template(id) | Self::Project(_, id) => id,
+        }
+    }
+
+    /// Looks the template up on the platform.
+    pub(crate) async fn find(&self, platform: &Platform) -> Result<AgentTemplate, CliError> {
+        let found = platform.client().get_template(self.template()).await;
+        found.map_err(|error| {
+            let message = match self {
+                Self::Template(id) => {
+                    format!("cannot find the agent {id:?} on {}", platform.name())
+                }
+                Self::Project(project, _) => {
+                    format!("cannot find {} on {}", project.name(), platform.name())
+                }
+            };
+            platform.error(message, &error)
+        })
+    }
+}
+
+fn with_template_id_help(mut error: CliError) -> CliError {
+    if let Some(help) = &mut error.help
+        && !help.contains("--template-id")
+    {
+        *help += "; or name the template of an agent with `--template-id`";
+    }
+    error
+}
+
+/// The sandboxes of a template, oldest first.
+pub(crate) async fn sandboxes_of(
+    template: &AgentTemplate,
+    platform: &Platform,
+) -> Result<Vec<SandboxInfo>, CliError> {
+    let all = platform
+        .client()
+        .platform()
+        .list_sandboxes(&SandboxFilter::default())
+        .await
+        .map_err(|error| platform.error("cannot list the sessions", &error))?;
+    let mut own: Vec<_> = all
+        .into_iter()
+        .filter(|info| info.template_id == template.template_id)
+        .collect();
+    // RFC 3339 times of one time zone can be compared as text.
+    own.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+    Ok(own)
+}
+
+/// The session with this id.
+///
+/// # Errors
+/// It does not exist.
+pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSession, CliError> {
+    let failed = |error| platform.error(format!("cannot use session {id}"), &error);
+    match platform.client().get_session(id).await {
+        Ok(Some(session)) => Ok(session),
+        Ok(None) => Err(failed(ppio_agent_client::Error::SessionNotFound {
+            sandbox_id: id.to_owned(),
+            status: Some(404),
+        })),
+        Err(error) => Err(failed(error)),
+    }
+}

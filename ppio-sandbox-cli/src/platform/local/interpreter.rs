@@ -1,0 +1,80 @@
+//! The Python interpreter that local agents run with.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long [`PROBE_SCRIPT`] may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Prints the version, and the folders of the interpreter and of the one that a virtual environment
+/// was created from.
+const PROBE_SCRIPT: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.prefix); print(sys.base_prefix)";
+
+/// The `python3` on the PATH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PythonInterpreter {
+    pub(crate) version: String,
+    folders: Vec<PathBuf>,
+}
+
+impl PythonInterpreter {
+    /// Runs it; `None` if it does not exist or fails.
+    pub(crate) async fn find() -> Option<Self> {
+        let output = Command::new("python3")
+            .args(["-c", PROBE_SCRIPT])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(PROBE_TIMEOUT, output).await.ok()?.ok()?;
+        if !output.status.success() {
+            return None;
+        }
+        Self::from_output(&String::from_utf8(output.stdout).ok()?)
+    }
+
+    fn from_output(output: &str) -> Option<Self> {
+        let mut lines = output.lines();
+        let version = lines.next()?.to_owned();
+        let mut folders: Vec<_> = lines.map(PathBuf::from).collect();
+        folders.dedup();
+        Some(Self { version, folders })
+    }
+
+    /// The folders that have to be exposed to sandboxes.
+    pub(crate) fn folders_to_expose(&self) -> impl Iterator<Item = &Path> {
+        let folders = self.folders.iter().map(PathBuf::as_path);
+        // Never `/`, which would expose home directories.
+        folders.filter(|folder| !folder.starts_with("/usr") && folder.parent().is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_outside_the_system_are_exposed() {
+        let exposed = |output| -> Vec<PathBuf> {
+            let interpreter = PythonInterpreter::from_output(output).unwrap();
+            interpreter
+                .folders_to_expose()
+                .map(Path::to_owned)
+                .collect()
+        };
+        assert!(exposed("3.12.1\n/usr\n/usr\n").is_empty());
+        assert!(exposed("3.12.1\n/\n/\n").is_empty());
+        assert_eq!(
+            exposed("3.12.1\n/opt/py\n/opt/py\n"),
+            [PathBuf::from("/opt/py")]
+        );
+        assert_eq!(
+            exposed("3.12.1\n/work/.venv\n/opt/py\n"),
+            [PathBuf::from("/work/.venv"), PathBuf::from("/opt/py")]
+        );
+        assert_eq!(PythonInterpreter::from_output(""), None);
+    }
+}

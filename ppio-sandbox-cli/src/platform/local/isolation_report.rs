@@ -1,0 +1,88 @@
+//! How far the local platform isolates and limits its sandboxes.
+
+use ppio_sandbox_local::{IsolationKind, RunningPlatform, UnenforcedLimit};
+use serde::Serialize;
+
+/// Part of the output of `local up` and `local status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct IsolationReport {
+    pub(crate) isolation: String,
+    /// Always `host`: sandboxes share this machine's network.
+    network: &'static str,
+    pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
+}
+
+impl IsolationReport {
+    pub(crate) fn of(running: &RunningPlatform) -> Self {
+        Self {
+            isolation: running.isolation().to_owned(),
+            network: "host",
+            unenforced_limits: running.unenforced_limits().to_vec(),
+        }
+    }
+
+    /// The lines of text output.
+    pub(crate) fn text(&self) -> String {
+        let limits = if self.unenforced_limits.is_empty() {
+            "all enforced".to_owned()
+        } else {
+            format!("not enforced: {}", names(&self.unenforced_limits))
+        };
+        format!(
+            "isolation  {}\nnetwork    this machine's\nlimits     {limits}",
+            self.isolation
+        )
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.isolation != IsolationKind::ProcessGroup.to_string()
+    }
+
+    /// The warnings in one line, for a platform that another command starts.
+    pub(crate) fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.is_isolated() {
+            parts.push("are not isolated from this machine".to_owned());
+        }
+        parts.push("share this machine's network".to_owned());
+        if !self.unenforced_limits.is_empty() {
+            parts.push(format!(
+                "have no limit for {}",
+                names(&self.unenforced_limits)
+            ));
+        }
+        format!(
+            "its sandboxes {}; see `ppio-sandbox-cli local status`",
+            parts.join(", ")
+        )
+    }
+
+    /// The risks of running an agent, one warning each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.is_isolated() {
+            warnings.push(
+                "sandboxes are not isolated from this machine: run only agents that you trust, or install bubblewrap"
+                    .to_owned(),
+            );
+        }
+        warnings.push(
+            "sandboxes share this machine's network: they can connect to its loopback addresses and networks"
+                .to_owned(),
+        );
+        warnings.extend(self.unenforced_limits.iter().map(|limit| {
+            format!(
+                "the limit for {} is not enforced: {}",
+                limit.resource(),
+                limit.reason()
+            )
+        }));
+        warnings
+    }
+}
+
+/// The resources without an enforced limit, as `memory, disk`.
+pub(crate) fn names(limits: &[UnenforcedLimit]) -> String {
+    let names: Vec<_> = limits.iter().map(UnenforcedLimit::resource).collect();
+    names.join(", ")
+}

@@ -1,0 +1,60 @@
+//! The platform on this machine: finding it and starting it.
+
+pub(crate) mod background;
+mod interpreter;
+pub(crate) mod isolation_report;
+
+use std::path::PathBuf;
+
+use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
+
+use self::isolation_report::IsolationReport;
+use crate::arguments::UpArguments;
+use crate::error::{CliError, ExitKind};
+use crate::terminal::Terminal;
+
+pub(crate) use interpreter::PythonInterpreter;
+
+/// The folder with the platform's files.
+pub(crate) fn home() -> Result<PathBuf, CliError> {
+    LocalPlatform::default_home().map_err(|error| {
+        CliError::new(ExitKind::Usage, "the local platform has no home folder")
+            .caused_by(&error)
+            .help("set PPIO_LOCAL_HOME to a folder that you can write to")
+    })
+}
+
+/// The platform that runs in that home, if any does.
+pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
+    Ok(LocalPlatform::running_at(home()?))
+}
+
+/// The platform that runs in that home.
+///
+/// # Errors
+/// None is running.
+pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
+    running()?.ok_or_else(|| {
+        CliError::new(ExitKind::Platform, "the local platform is not running").help(
+            "start it with `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the cloud",
+        )
+    })
+}
+
+/// The platform that runs in that home. If none does, starts one in the background and prints a note.
+///
+/// A start that is interrupted is stopped again. After the note the platform runs until
+/// `local down`, also if the command that started it fails.
+pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
+    let home = home()?;
+    if let Some(running) = LocalPlatform::running_at(&home) {
+        return Ok(running);
+    }
+    let running = background::start(&home, &UpArguments::default(), terminal).await?;
+    terminal.note(&format!(
+        "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
+        running.url()
+    ));
+    terminal.warn(&IsolationReport::of(&running).summary());
+    Ok(running)
+}

@@ -1,0 +1,19 @@
+//! Why printing what a platform sends stopped.
+
+use ppio_agent_client::Error;
+
+use crate::error::CliError;
+
+#[derive(Debug)]
+pub(crate) enum PrintError {
+    /// The agent, the platform or the connection failed.
+    Client(Error),
+    /// Standard output failed.
+    Output(CliError),
+}
+
+impl From<CliError> for PrintError {
+    fn from(error: CliError) -> Self {
+        Self::Output(error)
+    }
+}

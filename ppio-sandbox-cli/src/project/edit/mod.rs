@@ -1,0 +1,288 @@
+//! Changes values of agent.yaml and leaves every other line as its author wrote it.
+
+use std::str::FromStr as _;
+
+use serde_yaml::Value;
+use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile};
+
+/// Some editors on Windows write it at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A value to set. Missing sections on its path are created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) path: &'static [&'static str],
+    pub(crate) value: Scalar,
+}
+
+/// The value of a [`Change`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Number(u32),
+}
+
+/// Why a value cannot be changed without changing other lines.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EditError {
+    #[error("the file is not YAML")]
+    Unreadable(#[source] serde_yaml::Error),
+    /// The file has anchors, tags or lists on the way to the value.
+    #[error("cannot set `{path}` without changing the meaning of other lines")]
+    Entangled { path: String },
+}
+
+impl Change {
+    pub(crate) fn text(path: &'static [&'static str], value: impl Into<String>) -> Self {
+        Self {
+            path,
+            value: Scalar::Text(value.into()),
+        }
+    }
+
+    fn dotted(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+/// Applies the changes in order. The result is parsed again and must have exactly the changed values.
+pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    changes
+        .iter()
+        .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
+}
+
+/// Removes a key with its values, and the sections that become empty. A text without the key is
+/// returned unchanged.
+pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
+    let before = read(text).map_err(EditError::Unreadable)?;
+    let parts = |path: &[&str]| {
+        let value = path.iter().try_fold(&before, |value, key| value.get(key));
+        value.map(|value| value.as_mapping().map_or(0, serde_yaml::Mapping::len))
+    };
+    if parts(path).is_none() {
+        return Ok(text.to_owned());
+    }
+    // The outermost section without other keys.
+    let emptied = (1..path.len())
+        .find(|&depth| (depth..path.len()).all(|depth| parts(&path[..depth]) == Some(1)))
+        .and_then(|depth| remove_one(text, &before, &path[..depth]).ok());
+    match emptied {
+        Some(after) => Ok(after),
+        // A section with a comment is kept.
+        None => remove_one(text, &before, path),
+    }
+}
+
+fn remove_one(text: &str, before: &Value, path: &[&str]) -> Result<String, EditError> {
+    let wanted = without(before.clone(), path);
+    let (mark, body) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(body) => (&text[..BYTE_ORDER_MARK.len_utf8()], body),
+        None => ("", text),
+    };
+    let after = cut(body, path).map(|body| format!("{mark}{body}"));
+    after
+        .filter(|after| {
+            let has_values = read(after).is_ok_and(|after| after == wanted);
+            has_values && comments(text) == comments(after)
+        })
+        .ok_or_else(|| EditError::Entangled {
+            path: path.join("."),
+        })
+}
+
+/// Whether the text is YAML.
+pub(crate) fn is_readable(text: &str) -> bool {
+    read(text).is_ok()
+}
+
+/// The string or number at a path, as text; `None` if there is none or it is of another kind.
+pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
+    let document = read(text).ok()?;
+    let value = path
+        .iter()
+        .try_fold(&document, |value, key| value.get(key))?;
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A string as a YAML scalar, quoted if necessary.
+pub(crate) fn scalar(text: &str) -> String {
+    written(&Scalar::Text(text.to_owned())).to_yaml_string()
+}
+
+fn apply_one(text: &str, change: &Change) -> Result<String, EditError> {
+    let before = read(text).map_err(EditError::Unreadable)?;
+    let entangled = || EditError::Entangled {
+        path: change.dotted(),
+    };
+    let wanted = with(before.clone(), change).ok_or_else(entangled)?;
+    if wanted == before {
+        return Ok(text.to_owned());
+    }
+    let (mark, body) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(body) => (&text[..BYTE_ORDER_MARK.len_utf8()], body),
+        None => ("", text),
+    };
+    let body = if before.is_null() && !body.contains("---") {
+        // Only comments and blank lines, which have no tree to edit.
+        appended(body, change)
+    } else {
+        edited(body, change).ok_or_else(entangled)?
+    };
+    let after = format!("{mark}{body}");
+    // Checks the result of the YAML editor.
+    let has_values = read(&after).is_ok_and(|after| after == wanted);
+    if has_values && comments(text) == comments(&after) {
+        Ok(after)
+    } else {
+        Err(entangled())
+    }
+}
+
+fn read(text: &str) -> Result<Value, serde_yaml::Error> {
+    serde_yaml::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+}
+
+/// The document with the change; `None` if a section on the path is not a mapping.
+fn with(mut document: Value, change: &Change) -> Option<Value> {
+    let mut value = &mut document;
+    for key in change.path {
+        if value.is_null() {
+            *value = Value::Mapping(serde_yaml::Mapping::new());
+        }
+        value = value
+            .as_mapping_mut()?
+            .entry((*key).into())
+            .or_insert(Value::Null);
+    }
+    *value = match &change.value {
+        Scalar::Text(text) => text.as_str().into(),
+        Scalar::Number(number) => (*number).into(),
+    };
+    Some(document)
+}
+
+/// The document without the key.
+fn without(mut document: Value, path: &[&str]) -> Value {
+    if let Some((last, sections)) = path.split_last() {
+        let section = sections
+            .iter()
+            .try_fold(&mut document, |section, key| section.get_mut(*key));
+        if let Some(section) = section.and_then(Value::as_mapping_mut) {
+            section.remove(*last);
+        }
+    }
+    document
+}
+
+fn cut(text: &str, path: &[&str]) -> Option<String> {
+    let file = YamlFile::from_str(text).ok()?;
+    let document = file.document()?;
+    let (last, sections) = path.split_last()?;
+    match sections.split_first() {
+        None => drop(document.remove(*last)?),
+        Some((first, deeper)) => {
+            let mut section = document.get_mapping(*first)?;
+            for key in deeper {
+                section = section.get_mapping(*key)?;
+            }
+            section.remove(*last)?;
+        }
+    }
+    Some(file.to_string())
+}
+
+fn edited(text: &str, change: &Change) -> Option<String> {
+    let file = YamlFile::from_str(text).ok()?;
+    let document = file.document()?;
+    let (last, sections) = change.path.split_last()?;
+    let value = written(&change.value);
+    let Some((first, deeper)) = sections.split_first() else {
+        document.set(*last, value);
+        return Some(file.to_string());
+    };
+    let Some(mut section) = document.get_mapping(*first) else {
+        document.set(*first, nested(deeper, last, value));
+        return Some(file.to_string());
+    };
+    for (depth, key) in deeper.iter().enumerate() {
+        let Some(inner) = section.get_mapping(*key) else {
+            section.set(*key, nested(&deeper[depth + 1..], last, value));
+            return Some(file.to_string());
+        };
+        section = inner;
+    }
+    section.set(*last, value);
+    Some(file.to_string())
+}
+
+/// `last: value` inside nested sections.
+fn nested(sections: &[&str], last: &str, value: ScalarValue) -> Mapping {
+    let innermost = Mapping::new();
+    innermost.set(last, value);
+    sections.iter().rev().fold(innermost, |inner, key| {
+        let outer = Mapping::new();
+        outer.set(*key, inner);
+        outer
+    })
+}
+
+fn appended(text: &str, change: &Change) -> String {
+    let newline = newline(text);
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push_str(newline);
+    }
+    for (depth, key) in change.path.iter().enumerate() {
+        let indent = "  ".repeat(depth);
+        text.extend([&indent, *key, ":"]);
+        if depth + 1 == change.path.len() {
+            text.extend([" ", &written(&change.value).to_yaml_string()]);
+        }
+        text.push_str(newline);
+    }
+    text
+}
+
+fn newline(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+/// Plain if every YAML version reads it as a string, otherwise in double quotes: YAML 1.1 reads
+/// `2024-01-15T10:30:00Z` as a time, `1.10` as a number and `no` as a boolean.
+fn written(value: &Scalar) -> ScalarValue {
+    match value {
+        Scalar::Number(number) => ScalarValue::from(i64::from(*number)),
+        Scalar::Text(text) if is_plain(text) => {
+            ScalarValue::with_style(text.as_str(), ScalarStyle::Plain)
+        }
+        Scalar::Text(text) => ScalarValue::with_style(text.as_str(), ScalarStyle::DoubleQuoted),
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./@+".contains(&byte))
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// The comments, as the YAML editor finds them: not a `#` inside quotes.
+fn comments(text: &str) -> Option<Vec<String>> {
+    let file = YamlFile::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()?;
+    let comments = file.comments();
+    Some(
+        comments
+            .map(|comment| comment.text().trim_end().to_owned())
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

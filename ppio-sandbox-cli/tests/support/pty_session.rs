@@ -1,0 +1,67 @@
+//! The user's side of a pseudo-terminal.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::Pid;
+use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
+
+use super::process::Reader;
+use super::{DEADLINE, POLL};
+
+pub(crate) struct PtySession {
+    keys: File,
+    screen: Reader,
+    /// The length of the output that `expect_output` has passed.
+    read: usize,
+}
+
+impl PtySession {
+    pub(super) fn new(keys: File, screen: Reader) -> Self {
+        Self {
+            keys,
+            screen,
+            read: 0,
+        }
+    }
+
+    pub(super) fn close(self) -> String {
+        self.screen.end()
+    }
+
+    /// Waits for this text, after the one of the last call.
+    #[track_caller]
+    pub(crate) fn expect_output(&mut self, text: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let seen = self.screen.text();
+            if let Some(place) = seen[self.read..].find(text) {
+                self.read += place + text.len();
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in {seen}");
+            thread::sleep(POLL);
+        }
+    }
+
+    /// The whole output so far.
+    pub(crate) fn output(&self) -> String {
+        self.screen.text()
+    }
+
+    pub(crate) fn send_keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("typed");
+    }
+
+    /// The modes of the terminal.
+    pub(crate) fn modes(&self) -> LocalModes {
+        tcgetattr(&self.keys).expect("a terminal").local_modes
+    }
+
+    /// The foreground process group, which reads the keys.
+    pub(crate) fn foreground(&self) -> Pid {
+        tcgetpgrp(&self.keys).expect("a foreground group")
+    }
+}
