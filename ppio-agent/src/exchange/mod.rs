@@ -28,7 +28,6 @@ use self::error::Error;
 use self::json::ResponseFormat;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
-use self::task_tracker::TaskTracker;
 
 /// What is known of a request from its head, and lasts until its response is sent.
 #[derive(Clone)]
@@ -40,7 +39,6 @@ pub(crate) struct Exchange {
     /// When the head of the response is due.
     pub(crate) deadline: Instant,
     pub(crate) format: ResponseFormat,
-    pub(crate) tasks: TaskTracker,
 }
 
 impl Exchange {

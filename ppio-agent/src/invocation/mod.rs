@@ -39,6 +39,7 @@ use crate::exchange::json;
 use crate::exchange::per_connection::PerConnection;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::scoped_body::scoped;
+use crate::exchange::task_tracker::TaskTracker;
 
 /// What the configuration says about invocations.
 #[derive(Debug, Clone)]
@@ -58,6 +59,7 @@ pub(crate) struct Invoker {
     has_middleware: bool,
     timeout: Duration,
     heartbeat: Option<Duration>,
+    tasks: TaskTracker,
 }
 
 impl Invoker {
@@ -74,6 +76,7 @@ impl Invoker {
             has_middleware,
             timeout: settings.timeout,
             heartbeat: settings.heartbeat,
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -86,11 +89,17 @@ impl Invoker {
             has_middleware: self.has_middleware,
             timeout: self.timeout,
             heartbeat: self.heartbeat,
+            tasks: self.tasks.for_connection(),
         }
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// The background tasks that invocations started.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -113,7 +122,7 @@ pub(crate) async fn invoke(
         headers: parts.headers,
         extensions: parts.extensions,
         deadline: exchange.deadline,
-        tasks: exchange.tasks.clone(),
+        tasks: invoker.tasks.clone(),
     });
     let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
     let body = match payload::read(guard.context().headers(), body).await {

@@ -12,7 +12,6 @@ use super::middleware::{Middleware, MiddlewareChains};
 use super::shutdown::Shutdown;
 use crate::endpoints::index::Index;
 use crate::endpoints::ping::Ping;
-use crate::exchange::task_tracker::TaskTracker;
 use crate::invocation::handler::Handler;
 use crate::invocation::{InvocationSettings, Invoker};
 
@@ -37,7 +36,6 @@ pub(crate) struct Agent {
     pub(crate) invoker: Invoker,
     pub(crate) ping: Ping,
     pub(crate) index: Index,
-    pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -59,7 +57,6 @@ impl Agent {
             chains,
             ping,
             index,
-            tasks: TaskTracker::new(),
             shutdown,
         }
     }
@@ -73,14 +70,12 @@ pub(crate) struct ConnectionAgent(Arc<ConnectionState>);
 struct ConnectionState {
     agent: Arc<Agent>,
     invoker: Invoker,
-    tasks: TaskTracker,
 }
 
 impl ConnectionAgent {
     pub(crate) fn new(agent: Arc<Agent>) -> Self {
         Self(Arc::new(ConnectionState {
             invoker: agent.invoker.for_connection(),
-            tasks: agent.tasks.for_connection(),
             agent,
         }))
     }
@@ -88,11 +83,6 @@ impl ConnectionAgent {
     /// The invoker of this connection.
     pub(crate) fn invoker(&self) -> &Invoker {
         &self.0.invoker
-    }
-
-    /// The task tracker of this connection.
-    pub(crate) fn tasks(&self) -> &TaskTracker {
-        &self.0.tasks
     }
 }
 

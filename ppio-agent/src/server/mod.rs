@@ -135,14 +135,14 @@ impl Connections {
         let finish = async {
             while self.tasks.join_next().await.is_some() {}
             let left = deadline.saturating_duration_since(Instant::now());
-            self.agent.tasks.wait_idle(left).await;
+            self.agent.invoker.tasks().wait_idle(left).await;
         };
         let finished = tokio::select! {
             finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
             () = cut => false,
         };
         let running = self.agent.invoker.counters().running();
-        let tasks = self.agent.tasks.running();
+        let tasks = self.agent.invoker.tasks().running();
         if !finished || tasks > 0 {
             tracing::warn!(
                 invocations = running,

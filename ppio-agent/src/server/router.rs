@@ -137,7 +137,6 @@ impl RoutedRequest {
             started,
             deadline: started + agent.invoker.timeout(),
             format,
-            tasks: agent.tasks().clone(),
         };
         Self {
             agent,
@@ -221,7 +220,7 @@ impl RoutedRequest {
             headers: request.headers().clone(),
             extensions: http::Extensions::new(),
             deadline: self.exchange.deadline,
-            tasks: self.exchange.tasks.clone(),
+            tasks: self.agent.invoker().tasks().clone(),
         });
         let next = Next::new(self.exchange.clone(), Arc::clone(chain), self.endpoint());
         let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
@@ -282,12 +281,12 @@ async fn run_endpoint(
     }
     match route {
         Route::Invocations => invoke(agent.invoker(), exchange, request).await,
-        Route::Ping => Ok(agent.ping.answer(agent.tasks().running() > 0).await),
+        Route::Ping => Ok(agent.ping.answer(agent.invoker.tasks().running() > 0).await),
         Route::Index => Ok(agent.index.answer(request.headers())),
         #[cfg(feature = "metrics")]
         Route::Metrics => Ok(metrics::answer(
             agent.invoker.counters(),
-            agent.tasks().running(),
+            agent.invoker.tasks().running(),
         )),
         Route::Unknown => Err(Rejection::NoRoute {
             path: request.uri().path().chars().take(200).collect(),
