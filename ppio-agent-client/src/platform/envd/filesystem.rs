@@ -3,10 +3,10 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::super::sandbox::null_is_empty;
 use super::daemon::Envd;
 use super::directory_events::DirectoryEvents;
 use crate::error::Error;
+use crate::platform::json::null_is_empty;
 use crate::transport::Idempotency;
 
 /// The kind of a file.
