@@ -220,7 +220,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        // Repeating it is safe: the platform answers 409 if the sandbox is paused.
+        // Repeating it is safe: the platform responds with 409 if the sandbox is paused.
         let call = ServiceCall::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -245,8 +245,8 @@ impl ControlPlane {
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
-        let answer = self.service.fetch::<Sandbox>(call).await;
-        unless_conflict(answer)?
+        let resumed = self.service.fetch::<Sandbox>(call).await;
+        unless_conflict(resumed)?
             .map(|sandbox| self.check_sandbox("resume sandbox", sandbox))
             .transpose()
     }

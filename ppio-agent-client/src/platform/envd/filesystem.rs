@@ -51,7 +51,7 @@ pub struct FileInfo {
     /// Its size in bytes.
     #[serde(deserialize_with = "number")]
     pub size: u64,
-    /// Permission bits, as `chmod` takes them.
+    /// Permission bits, as for `chmod`.
     pub mode: u32,
     /// The permissions as `ls -l` shows them.
     pub permissions: String,
@@ -159,7 +159,7 @@ impl Envd {
     pub async fn make_dir(&self, path: &str) -> Result<bool, Error> {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/MakeDir";
-        let made = self
+        let created = self
             .unary::<Value>(
                 "make a directory in",
                 procedure,
@@ -167,7 +167,7 @@ impl Envd {
                 Idempotency::Safe,
             )
             .await;
-        match made {
+        match created {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(409) => Ok(false),
             Err(error) => Err(error),
