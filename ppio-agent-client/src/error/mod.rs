@@ -322,7 +322,7 @@ impl Error {
         }
     }
 
-    /// A failure that is not the answer of a server.
+    /// A failure without an HTTP status.
     pub(crate) fn runtime(operation: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Runtime {
             operation: operation.into(),

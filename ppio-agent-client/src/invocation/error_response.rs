@@ -1,4 +1,4 @@
-//! The error that an agent's unsuccessful response stands for.
+//! Errors from an agent's unsuccessful responses.
 
 use std::time::Duration;
 

@@ -59,8 +59,8 @@ fn body_format(headers: &HeaderMap) -> BodyFormat {
 
 fn unexpected_format(content_type: &str) -> Error {
     let message = format!(
-        "the response has the content type {content_type:?}, which no agent sends; check that \
-         the agent is what listens on its port"
+        "the response has the content type {content_type:?}, which agents do not send; check \
+         that the agent listens on its port, and no other service"
     );
     Error::protocol(OPERATION, message)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error_response::{Subject, error_from_response};
+use super::json::read_json;
 use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::{
@@ -262,14 +263,4 @@ impl Service {
         };
         Ok((prepared, call.subject))
     }
-}
-
-/// Parses the JSON of a response; the error names the field that does not match.
-pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| {
-        Error::protocol(
-            operation,
-            format!("the response is not as expected: {error}"),
-        )
-    })
 }

@@ -386,12 +386,16 @@ mod tests {
                 "{config:?} {domain:?}"
             );
         }
-        let said = EnvironmentSettings {
+        let configured = EnvironmentSettings {
             send_api_key_to_agents: Some(true),
             ..EnvironmentSettings::default()
         };
-        assert!(gets_key(&config(own, None, None), &said, None));
-        assert!(!gets_key(&config(own, None, Some(false)), &said, None));
+        assert!(gets_key(&config(own, None, None), &configured, None));
+        assert!(!gets_key(
+            &config(own, None, Some(false)),
+            &configured,
+            None
+        ));
         let e2b = EnvironmentSettings {
             vendor: Vendor::E2b,
             ..EnvironmentSettings::default()
@@ -472,11 +476,11 @@ mod tests {
             error.to_string().starts_with("invalid E2B_DOMAIN"),
             "{error}"
         );
-        let said = ClientConfig {
+        let configured = ClientConfig {
             base_url: Some("http://localhost:3000".into()),
             ..ClientConfig::default()
         };
-        assert!(PlatformEndpoints::resolve(&said, &settings).is_ok());
+        assert!(PlatformEndpoints::resolve(&configured, &settings).is_ok());
     }
 
     #[test]

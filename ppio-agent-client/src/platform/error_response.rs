@@ -1,4 +1,4 @@
-//! The error that an unsuccessful response stands for.
+//! Errors from unsuccessful responses.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;

@@ -21,36 +21,29 @@
 //! # }
 //! ```
 
-mod builds;
 mod call;
 mod control_plane;
 mod endpoints;
 mod envd;
 mod error_response;
 mod identifiers;
-mod logs_and_metrics;
-mod sandbox;
-mod sandboxes;
-mod tags;
-mod template;
-mod templates;
+mod json;
 
-pub use builds::{BuildLog, BuildPhase, BuildReason, BuildStatus, BuildStep, NewBuild, StepKind};
-pub use builds::{BuildLogQuery, BuildTicket, FileUpload, NewTemplate};
-pub use control_plane::ControlPlane;
+pub use control_plane::{
+    BuildLog, BuildLogQuery, BuildPhase, BuildReason, BuildStatus, BuildStep, BuildTicket,
+    ControlPlane, FileUpload, LogEntry, LogQuery, NewBuild, NewSandbox, NewTemplate, Sandbox,
+    SandboxFilter, SandboxInfo, SandboxMetric, SandboxState, StepKind, Template, TemplateAlias,
+    TemplateBuild, TemplateTag, VolumeMount,
+};
 pub use endpoints::SandboxAddress;
 pub use envd::{
     ChangeKind, Command, DirectoryEvent, DirectoryEvents, Envd, ExitStatus, FileInfo, FileKind,
     Output, ProcessEvent, ProcessEvents, ProcessInfo, ProcessSelector, Signal, TerminalSize,
     WrittenFile,
 };
-pub use logs_and_metrics::{LogEntry, LogQuery, SandboxMetric};
-pub use sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, VolumeMount};
-pub use sandboxes::SandboxFilter;
-pub use tags::TemplateTag;
-pub use template::{Template, TemplateAlias, TemplateBuild};
 
-pub(crate) use call::{Service, ServiceCall, read_json};
+pub(crate) use call::{Service, ServiceCall};
 pub(crate) use endpoints::PlatformEndpoints;
 pub(crate) use error_response::error_message;
 pub(crate) use identifiers::check_name;
+pub(crate) use json::read_json;

@@ -153,7 +153,7 @@ mod tests {
     type Step = fn() -> Result<Response<()>, Error>;
 
     #[allow(clippy::unnecessary_wraps, reason = "a step of a script is a result")]
-    fn answer(status: u16, after: Option<&str>) -> Result<Response<()>, Error> {
+    fn response(status: u16, after: Option<&str>) -> Result<Response<()>, Error> {
         let mut builder = Response::builder().status(status);
         if let Some(after) = after {
             builder = builder.header(header::RETRY_AFTER, after);
@@ -169,21 +169,21 @@ mod tests {
     }
 
     /// Runs `script`, repeating its last step, and returns the outcome and when each attempt began.
-    async fn play(
+    async fn run_script(
         idempotency: Idempotency,
         limit: Duration,
         script: &[Step],
     ) -> (Result<Response<()>, Error>, Vec<Duration>) {
         let start = Instant::now();
-        let tries = RefCell::new(Vec::new());
+        let attempts = RefCell::new(Vec::new());
         let outcome = run(POLICY, idempotency, Deadline::after(limit), || {
-            let number = tries.borrow().len();
-            tries.borrow_mut().push(start.elapsed());
+            let number = attempts.borrow().len();
+            attempts.borrow_mut().push(start.elapsed());
             let line = script[number.min(script.len() - 1)];
             async move { line() }
         })
         .await;
-        (outcome, tries.into_inner())
+        (outcome, attempts.into_inner())
     }
 
     const LONG: Duration = Duration::from_secs(300);
@@ -193,21 +193,22 @@ mod tests {
         let script: &[Step] = &[
             || broken(NetworkErrorKind::Connect),
             || broken(NetworkErrorKind::Interrupted),
-            || answer(503, None),
-            || answer(200, None),
+            || response(503, None),
+            || response(200, None),
         ];
-        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
-        assert_eq!(outcome.expect("answered").status(), 200);
-        assert_eq!(tries.len(), 4);
+        let (outcome, attempts) = run_script(Idempotency::Safe, LONG, script).await;
+        assert_eq!(outcome.expect("a response").status(), 200);
+        assert_eq!(attempts.len(), 4);
         // Ceilings of 1, 2 and 4 seconds.
-        assert!(tries[3] <= Duration::from_secs(7) + Duration::from_millis(10));
+        assert!(attempts[3] <= Duration::from_secs(7) + Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn attempts_are_limited_and_the_last_failure_is_returned() {
-        let (outcome, tries) = play(Idempotency::Safe, LONG, &[|| answer(500, None)]).await;
-        assert_eq!(outcome.expect("an answer").status(), 500);
-        assert_eq!(tries.len(), 4);
+        let (outcome, attempts) =
+            run_script(Idempotency::Safe, LONG, &[|| response(500, None)]).await;
+        assert_eq!(outcome.expect("a response").status(), 500);
+        assert_eq!(attempts.len(), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,9 +223,9 @@ mod tests {
                     NetworkErrorKind::Cut => || broken(NetworkErrorKind::Cut),
                     _ => || broken(NetworkErrorKind::Interrupted),
                 };
-                let (outcome, tries) = play(idempotency, LONG, &[line]).await;
+                let (outcome, attempts) = run_script(idempotency, LONG, &[line]).await;
                 assert!(outcome.is_err());
-                assert_eq!(tries.len(), count, "{kind:?} {idempotency:?}");
+                assert_eq!(attempts.len(), count, "{kind:?} {idempotency:?}");
             }
         }
     }
@@ -232,47 +233,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_invocation_is_never_retried_for_a_status() {
         for line in [
-            (|| answer(429, None)) as Step,
-            || answer(500, None),
-            || answer(502, None),
-            || answer(503, Some("0")),
+            (|| response(429, None)) as Step,
+            || response(500, None),
+            || response(502, None),
+            || response(503, Some("0")),
         ] {
-            let (_, tries) = play(Idempotency::IfUnsent, LONG, &[line]).await;
-            assert_eq!(tries.len(), 1);
+            let (_, attempts) = run_script(Idempotency::IfUnsent, LONG, &[line]).await;
+            assert_eq!(attempts.len(), 1);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_creation_is_retried_after_a_rejection_and_not_after_a_500() {
-        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(429, None)]).await;
-        assert_eq!(tries.len(), 4);
-        let (_, tries) = play(Idempotency::IfRejected, LONG, &[|| answer(500, None)]).await;
-        assert_eq!(tries.len(), 1);
+        let (_, attempts) =
+            run_script(Idempotency::IfRejected, LONG, &[|| response(429, None)]).await;
+        assert_eq!(attempts.len(), 4);
+        let (_, attempts) =
+            run_script(Idempotency::IfRejected, LONG, &[|| response(500, None)]).await;
+        assert_eq!(attempts.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_idle_connection_needs_no_pause() {
-        let script: &[Step] = &[|| broken(NetworkErrorKind::Unsent), || answer(200, None)];
-        let (outcome, tries) = play(Idempotency::IfUnsent, LONG, script).await;
+        let script: &[Step] = &[|| broken(NetworkErrorKind::Unsent), || response(200, None)];
+        let (outcome, attempts) = run_script(Idempotency::IfUnsent, LONG, script).await;
         assert!(outcome.is_ok());
-        assert!(tries[1] < Duration::from_millis(10));
+        assert!(attempts[1] < Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_honoured() {
-        let script: &[Step] = &[|| answer(429, Some("7")), || answer(200, None)];
-        let (outcome, tries) = play(Idempotency::Safe, LONG, script).await;
+        let script: &[Step] = &[|| response(429, Some("7")), || response(200, None)];
+        let (outcome, attempts) = run_script(Idempotency::Safe, LONG, script).await;
         assert!(outcome.is_ok());
-        assert!(tries[1] >= Duration::from_secs(7) && tries[1] < Duration::from_secs(9));
+        assert!(attempts[1] >= Duration::from_secs(7) && attempts[1] < Duration::from_secs(9));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_beyond_the_deadline_is_skipped() {
         let start = Instant::now();
-        let script: &[Step] = &[|| answer(429, Some("3600"))];
-        let (outcome, tries) = play(Idempotency::Safe, Duration::from_secs(60), script).await;
-        assert_eq!(outcome.expect("an answer").status(), 429);
-        assert_eq!(tries.len(), 1);
+        let script: &[Step] = &[|| response(429, Some("3600"))];
+        let (outcome, attempts) =
+            run_script(Idempotency::Safe, Duration::from_secs(60), script).await;
+        assert_eq!(outcome.expect("a response").status(), 429);
+        assert_eq!(attempts.len(), 1);
         assert!(start.elapsed() < Duration::from_secs(1));
     }
 
@@ -284,9 +288,9 @@ mod tests {
                 POLICY,
                 Idempotency::Safe,
                 Deadline::after(Duration::MAX),
-                || async { answer(429, Some(&header)) },
+                || async { response(429, Some(&header)) },
             );
-            assert_eq!(outcome.await.expect("an answer").status(), 429);
+            assert_eq!(outcome.await.expect("a response").status(), 429);
         }
     }
 

@@ -3,10 +3,10 @@
 use http::{HeaderName, HeaderValue, header};
 use ppio_agent_protocol::headers;
 
-use super::super::call::{Service, ServiceCall};
-use super::super::endpoints::SandboxAddress;
 use crate::config::Secret;
 use crate::error::Error;
+use crate::platform::call::{Service, ServiceCall};
+use crate::platform::endpoints::SandboxAddress;
 
 /// envd, the daemon in a sandbox. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use super::super::call::ServiceCall;
 use super::daemon::Envd;
 use crate::error::Error;
+use crate::platform::call::ServiceCall;
 use crate::transport::Idempotency;
 
 /// A file that was written.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::super::sandbox::null_is_empty;
 use super::daemon::Envd;
 use super::directory_events::DirectoryEvents;
 use crate::error::Error;
+use crate::platform::json::null_is_empty;
 use crate::transport::Idempotency;
 
 /// The kind of a file.
@@ -51,7 +51,7 @@ pub struct FileInfo {
     /// Its size in bytes.
     #[serde(deserialize_with = "number")]
     pub size: u64,
-    /// Permission bits, as `chmod` takes them.
+    /// Permission bits, as for `chmod`.
     pub mode: u32,
     /// The permissions as `ls -l` shows them.
     pub permissions: String,
@@ -159,7 +159,7 @@ impl Envd {
     pub async fn make_dir(&self, path: &str) -> Result<bool, Error> {
         let request = json!({ "path": path });
         let procedure = "/filesystem.Filesystem/MakeDir";
-        let made = self
+        let created = self
             .unary::<Value>(
                 "make a directory in",
                 procedure,
@@ -167,7 +167,7 @@ impl Envd {
                 Idempotency::Safe,
             )
             .await;
-        match made {
+        match created {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(409) => Ok(false),
             Err(error) => Err(error),

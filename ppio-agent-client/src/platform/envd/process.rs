@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::sandbox::null_is_empty;
 use super::daemon::Envd;
 use super::process_events::ProcessEvents;
 use crate::config::NamesOnly;
 use crate::error::Error;
+use crate::platform::json::null_is_empty;
 use crate::transport::Idempotency;
 
 /// A process to start.

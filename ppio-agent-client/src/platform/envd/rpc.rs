@@ -4,12 +4,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::call::ServiceCall;
-use super::super::error_response::{Subject, error_from_response};
 use super::daemon::Envd;
 use super::envelope;
 use super::messages::ConnectStream;
 use crate::error::Error;
+use crate::platform::call::ServiceCall;
+use crate::platform::error_response::{Subject, error_from_response};
 use crate::transport::{Chunks, Deadline, Idempotency};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::endpoints::SandboxAddress;
-use super::identifiers;
 use crate::config::{NamesOnly, Secret};
 use crate::error::Error;
+use crate::platform::endpoints::SandboxAddress;
+use crate::platform::identifiers;
+use crate::platform::json::null_is_empty;
 
 /// A sandbox to create.
 ///
@@ -143,28 +144,32 @@ pub struct Sandbox {
 impl Sandbox {
     /// Its address.
     pub fn address(&self) -> SandboxAddress {
-        SandboxAddress {
-            sandbox_id: self.sandbox_id.clone(),
-            domain: self.domain.clone().filter(|domain| !domain.is_empty()),
-        }
+        address(&self.sandbox_id, self.domain.as_deref())
     }
 
-    /// With its full id, after checking the id and the domain.
+    /// With its full id, which has two parts on older platforms; checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
-        self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        identifiers::check_response_id(operation, "sandboxID", &self.sandbox_id)?;
-        identifiers::check_response_domain(operation, self.domain.as_deref())?;
+        if legacy && !self.client_id.is_empty() {
+            self.sandbox_id = format!("{}-{}", self.sandbox_id, self.client_id);
+        }
+        check(operation, &self.sandbox_id, self.domain.as_deref())?;
         Ok(self)
     }
 }
 
-/// On older platforms the id has two parts.
-fn full_id(sandbox_id: String, client_id: &str, legacy: bool) -> String {
-    if legacy && !client_id.is_empty() {
-        format!("{sandbox_id}-{client_id}")
-    } else {
-        sandbox_id
+fn address(sandbox_id: &str, domain: Option<&str>) -> SandboxAddress {
+    SandboxAddress {
+        sandbox_id: sandbox_id.to_owned(),
+        domain: domain
+            .filter(|domain| !domain.is_empty())
+            .map(str::to_owned),
     }
+}
+
+/// Rejects a response whose id or domain is invalid.
+fn check(operation: &str, sandbox_id: &str, domain: Option<&str>) -> Result<(), Error> {
+    identifiers::check_response_id(operation, "sandboxID", sandbox_id)?;
+    identifiers::check_response_domain(operation, domain)
 }
 
 /// The state of a sandbox.
@@ -261,17 +266,15 @@ pub struct SandboxInfo {
 impl SandboxInfo {
     /// Its address.
     pub fn address(&self) -> SandboxAddress {
-        SandboxAddress {
-            sandbox_id: self.sandbox_id.clone(),
-            domain: self.domain.clone().filter(|domain| !domain.is_empty()),
-        }
+        address(&self.sandbox_id, self.domain.as_deref())
     }
 
-    /// With its full id, after checking the id and the domain.
+    /// With its full id, which has two parts on older platforms; checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
-        self.sandbox_id = full_id(self.sandbox_id, &self.client_id, legacy);
-        identifiers::check_response_id(operation, "sandboxID", &self.sandbox_id)?;
-        identifiers::check_response_domain(operation, self.domain.as_deref())?;
+        if legacy && !self.client_id.is_empty() {
+            self.sandbox_id = format!("{}-{}", self.sandbox_id, self.client_id);
+        }
+        check(operation, &self.sandbox_id, self.domain.as_deref())?;
         Ok(self)
     }
 }
@@ -280,14 +283,6 @@ impl SandboxInfo {
 fn pauses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let lifecycle = Value::deserialize(deserializer)?;
     Ok(lifecycle["onTimeout"] == "pause")
-}
-
-pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

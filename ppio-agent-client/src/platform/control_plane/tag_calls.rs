@@ -4,11 +4,11 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::ServiceCall;
-use super::control_plane::ControlPlane;
-use super::error_response::Subject;
-use super::identifiers::segment;
+use super::client::ControlPlane;
 use crate::error::Error;
+use crate::platform::call::ServiceCall;
+use crate::platform::error_response::Subject;
+use crate::platform::identifiers::segment;
 use crate::transport::Idempotency;
 
 /// A tag and its build.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::sandbox::null_is_empty;
+use crate::platform::json::null_is_empty;
 
 /// A template, from which sandboxes are created.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
-use ppio_agent_protocol::headers;
 use serde_json::json;
 
-use super::call::{ServiceCall, encode};
-use super::control_plane::ControlPlane;
-use super::error_response::Subject;
-use super::identifiers;
+use super::client::ControlPlane;
+use super::pages::{PageLimit, next_token};
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
 use crate::error::Error;
-use crate::transport::{BodyLimit, Deadline, Idempotency};
+use crate::platform::call::{ServiceCall, encode};
+use crate::platform::error_response::Subject;
+use crate::platform::identifiers;
+use crate::transport::{Deadline, Idempotency};
 
 /// Selects sandboxes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -222,7 +220,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        // Repeating it is safe: the platform answers 409 if the sandbox is paused.
+        // Repeating it is safe: the platform responds with 409 if the sandbox is paused.
         let call = ServiceCall::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -247,8 +245,8 @@ impl ControlPlane {
             .json(&json!({ "timeout": seconds(timeout), "autoPause": auto_pause }))
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
-        let answer = self.service.fetch::<Sandbox>(call).await;
-        unless_conflict(answer)?
+        let resumed = self.service.fetch::<Sandbox>(call).await;
+        unless_conflict(resumed)?
             .map(|sandbox| self.check_sandbox("resume sandbox", sandbox))
             .transpose()
     }
@@ -274,29 +272,6 @@ impl ControlPlane {
         let sandbox: Sandbox = self.service.fetch(call).await?;
         self.check_sandbox("connect sandbox", sandbox)
     }
-}
-
-/// The size limit of all pages of one list.
-const MAX_LIST: usize = 64 * 1024 * 1024;
-
-/// Limits the pages of a list, which a platform could make endless.
-#[derive(Debug, Default)]
-pub(super) struct PageLimit(usize);
-
-impl PageLimit {
-    pub(super) fn add(&mut self, operation: &str, page: &Response<Bytes>) -> Result<(), Error> {
-        self.0 = self.0.saturating_add(page.body().len());
-        if self.0 > MAX_LIST {
-            return Err(BodyLimit::fixed(MAX_LIST).exceeded(operation, "the whole list"));
-        }
-        Ok(())
-    }
-}
-
-/// The cursor of a list's next page.
-pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
-    let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
-    (!token.is_empty()).then(|| token.to_owned())
 }
 
 /// `None` for 409: the sandbox is in the requested state already.

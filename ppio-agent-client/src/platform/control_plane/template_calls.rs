@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use super::call::ServiceCall;
-use super::control_plane::ControlPlane;
-use super::error_response::Subject;
-use super::identifiers::{self, segment};
-use super::sandboxes::{PageLimit, next_token};
+use super::client::ControlPlane;
+use super::pages::{PageLimit, next_token};
 use super::template::{Template, TemplateAlias};
 use crate::error::Error;
+use crate::platform::call::ServiceCall;
+use crate::platform::error_response::Subject;
+use crate::platform::identifiers::{self, segment};
 use crate::transport::Deadline;
 
 /// Some platforms wrap the list in an object.

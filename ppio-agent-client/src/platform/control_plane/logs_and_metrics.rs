@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::call::ServiceCall;
-use super::control_plane::ControlPlane;
-use super::error_response::Subject;
-use super::sandbox::null_is_empty;
-use super::sandboxes::path;
+use super::client::ControlPlane;
+use super::sandbox_calls::path;
 use crate::error::Error;
+use crate::platform::call::ServiceCall;
+use crate::platform::error_response::Subject;
+use crate::platform::json::null_is_empty;
 
 /// Selects log entries. The default selects what the platform returns without parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, header};
 use ppio_agent_protocol::headers;
 
-use super::call::{Service, ServiceCall};
 use crate::config::AuthManager;
+use crate::platform::call::{Service, ServiceCall};
 use crate::transport::{BodyLimit, Transport};
 
 /// The size limit of one response: a long list of templates has a few megabytes.

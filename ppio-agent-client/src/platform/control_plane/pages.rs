@@ -1,0 +1,31 @@
+//! Lists in pages.
+
+use bytes::Bytes;
+use http::Response;
+use ppio_agent_protocol::headers;
+
+use crate::error::Error;
+use crate::transport::BodyLimit;
+
+/// The size limit of all pages of one list.
+const MAX_LIST: usize = 64 * 1024 * 1024;
+
+/// Limits the pages of a list, which a platform could make endless.
+#[derive(Debug, Default)]
+pub(super) struct PageLimit(usize);
+
+impl PageLimit {
+    pub(super) fn add(&mut self, operation: &str, page: &Response<Bytes>) -> Result<(), Error> {
+        self.0 = self.0.saturating_add(page.body().len());
+        if self.0 > MAX_LIST {
+            return Err(BodyLimit::fixed(MAX_LIST).exceeded(operation, "the whole list"));
+        }
+        Ok(())
+    }
+}
+
+/// The cursor of a list's next page.
+pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
+    let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
+    (!token.is_empty()).then(|| token.to_owned())
+}

@@ -1,0 +1,25 @@
+//! The JSON of responses.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::error::Error;
+
+/// Parses the JSON of a response; the error names the field that does not match.
+pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::protocol(
+            operation,
+            format!("the response is not as expected: {error}"),
+        )
+    })
+}
+
+/// Platforms send `null` for an empty list or object.
+pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
