@@ -37,7 +37,7 @@ pub(crate) enum PathError {
     TooLong,
     #[error("too many symbolic links in {0}")]
     LinkLoop(String),
-    #[error("failed to look up {path}: {source}")]
+    #[error("failed to look up {path}")]
     Lookup { path: String, source: io::Error },
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum ArchiveError {
     HardLink(String),
     #[error("the archive's entry {0:?} has a path that is too long or too deep")]
     Path(String),
-    #[error("failed to unpack: {0}")]
+    #[error("failed to unpack")]
     Io(#[from] io::Error),
 }
 
