@@ -14,6 +14,7 @@ use super::{sandbox_views, unsupported};
 use crate::api::ApiError;
 use crate::api::JsonBody;
 use crate::api::PathParameters;
+use crate::error::with_sources;
 use crate::identity::without_client_id;
 use crate::sandbox::{
     ChangeError, CreateError, LocalSandbox, OnTimeout, SandboxPhase, SandboxSpec,
@@ -142,7 +143,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
         .image(&request.template_id)
         .map_err(|error| match error {
             StoreError::NotBuilt(_) => ApiError::conflict(error.to_string()),
-            error => ApiError::not_found(error.to_string()),
+            error => ApiError::not_found(with_sources(&error)),
         })?;
     Ok(SandboxSpec {
         template,
@@ -173,7 +174,7 @@ fn create_error(error: &CreateError) -> ApiError {
         CreateError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    ApiError::new(status, error.to_string())
+    ApiError::new(status, with_sources(error))
 }
 
 pub(super) async fn detail(
@@ -299,6 +300,6 @@ fn change_error(id: &str, error: &ChangeError) -> ApiError {
             ApiError::conflict(format!("{id}: {error}"))
         }
         ChangeError::Gone => not_found(id),
-        ChangeError::Processes(source) => ApiError::internal(format!("{id}: {error}: {source}")),
+        ChangeError::Processes(_) => ApiError::internal(format!("{id}: {}", with_sources(error))),
     }
 }

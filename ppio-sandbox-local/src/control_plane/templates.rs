@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::template_views;
 use crate::api::ApiError;
 use crate::api::{Parameters, PathParameters};
+use crate::error::with_sources;
 use crate::shared::Shared;
 use crate::template::{BuildState, StoreError, TemplateRecord};
 
@@ -112,5 +113,5 @@ pub(super) fn store_error(error: &StoreError) -> ApiError {
         StoreError::BuiltIn => StatusCode::FORBIDDEN,
         StoreError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    ApiError::new(status, error.to_string())
+    ApiError::new(status, with_sources(error))
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::templates::find;
 use crate::api::ApiError;
 use crate::api::PathParameters;
+use crate::error::with_sources;
 use crate::shared::Shared;
 use crate::template::{UploadError, archive_path, is_hash};
 
@@ -78,7 +79,7 @@ pub(super) async fn store(
                 UploadError::BrokeOff(_) => StatusCode::BAD_REQUEST,
                 UploadError::Io(_) | UploadError::Archive(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            ApiError::new(status, error.to_string())
+            ApiError::new(status, with_sources(&error))
         })
 }
 

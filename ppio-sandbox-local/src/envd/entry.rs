@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::access;
 use super::connect::{ConnectCall, ConnectCode, ConnectError};
 use crate::clock::rfc3339;
+use crate::error::with_sources;
 use crate::files::{ConfinedPath, LastLink, PathError, confine};
 use crate::sandbox::{LocalSandbox, user_environment};
 
@@ -76,7 +77,7 @@ pub(super) fn locate(
 }
 
 pub(super) fn path_error(error: &PathError) -> ConnectError {
-    ConnectError::invalid(error.to_string())
+    ConnectError::invalid(with_sources(error))
 }
 
 pub(super) fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ConnectError {

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::api::ApiError;
 use crate::api::Parameters;
+use crate::error::with_sources;
 use crate::files::{ConfinedPath, LastLink, PathError, confine};
 use crate::identity;
 use crate::processes;
@@ -326,7 +327,9 @@ async fn locate(
     let located =
         tokio::task::spawn_blocking(move || confine(&root, &home, &path, LastLink::Follow));
     match located.await {
-        Ok(located) => located.map_err(|error: PathError| ApiError::bad_request(error.to_string())),
+        Ok(located) => {
+            located.map_err(|error: PathError| ApiError::bad_request(with_sources(&error)))
+        }
         Err(_) => Err(ApiError::internal("the call was interrupted")),
     }
 }

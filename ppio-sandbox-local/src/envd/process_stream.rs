@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::access;
 use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
 use super::process_selector::{Pty, SelectedProcess, find};
+use crate::error::with_sources;
 use crate::sandbox::{
     LocalSandbox, OutputEvent, Process, ProcessConfig, ProcessStartError, PseudoTerminal,
     StandardStreams,
@@ -72,7 +73,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
                 }
                 ProcessStartError::Spawn(_) => ConnectCode::Internal,
             };
-            ConnectError::new(code, error.to_string())
+            ConnectError::new(code, with_sources(&error))
         })?;
     Ok(follow(&process, events, call))
 }

@@ -7,7 +7,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::confined_path::{ConfinedPath, OpenDirectory};
+use super::confined_path::ConfinedPath;
+use super::open_directory::OpenDirectory;
 
 /// Of one tree: each level costs two descriptors.
 const MAX_LEVELS: u32 = 256;

@@ -21,7 +21,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
@@ -32,7 +32,9 @@ use crate::processes;
 
 pub(crate) use self::api_key::ApiKey;
 
-const LOCK_ATTEMPTS: u32 = 5;
+/// For the lock of a platform that was killed: a process that it was starting holds a copy of the
+/// open file until its `exec`.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
@@ -202,19 +204,20 @@ fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
     fs::write(path, current)
 }
 
-/// Takes the lock, with several attempts, since [`is_locked`] holds it for an instant.
+/// Takes the lock, with several attempts: [`is_locked`] and processes of a killed platform may hold
+/// it for an instant.
 fn take(lock: &File) -> io::Result<bool> {
-    for attempt in 0..LOCK_ATTEMPTS {
-        if attempt > 0 {
-            std::thread::sleep(LOCK_INTERVAL);
-        }
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
         match rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_INTERVAL);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(false)
 }
 
 /// Whether a platform runs in `home`.

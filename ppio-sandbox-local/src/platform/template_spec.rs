@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
 
 use super::local_platform::LocalPlatform;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::template::{BuildRequest, BuildSource, RequestedBuild, TemplateName, TemplateStep};
 
 /// Where agents live in a sandbox.
@@ -165,12 +165,12 @@ impl LocalPlatform {
             name: spec.name.clone(),
             reason,
         };
-        let name = TemplateName::parse(&spec.name).map_err(|error| failed(error.to_string()))?;
+        let name = TemplateName::parse(&spec.name).map_err(|error| failed(with_sources(&error)))?;
         let mut metadata = BTreeMap::new();
         if let Some(config) = &spec.config {
             let document = config
                 .to_json()
-                .map_err(|error| failed(error.to_string()))?;
+                .map_err(|error| failed(with_sources(&error)))?;
             metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);
         }
         let new = RequestedBuild {
@@ -184,7 +184,7 @@ impl LocalPlatform {
             .shared
             .templates
             .add_build(new)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(with_sources(&error)))?;
         let mut steps = vec![TemplateStep::Directory { path: APP.into() }];
         steps.extend(spec.steps.iter().cloned());
         let request = BuildRequest {
@@ -197,7 +197,7 @@ impl LocalPlatform {
         let builder = &self.shared.builder;
         builder
             .start(&record.id, &build_id, request)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(with_sources(&error)))?;
         builder.finished(&build_id, &mut on_log).await;
         match self
             .shared

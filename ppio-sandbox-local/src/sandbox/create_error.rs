@@ -16,11 +16,11 @@ pub(crate) enum CreateError {
     NoPort,
     #[error("the platform is shutting down")]
     ShuttingDown,
-    #[error("failed to prepare the sandbox's files: {0}")]
+    #[error("failed to prepare the sandbox's files")]
     Files(#[source] io::Error),
-    #[error("failed to start the sandbox: {0}")]
+    #[error("failed to start the sandbox")]
     Start(#[source] io::Error),
-    #[error("failed to run the template's start command: {0}")]
+    #[error("failed to run the template's start command")]
     StartCommand(#[from] ProcessStartError),
     #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_TIMEOUT.as_secs())]
     NotReady { lines: String },

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::instance::LocalSandbox;
 use super::lifetime::{OnTimeout, SandboxPhase};
 use super::registry::SandboxRegistry;
+use crate::error::with_sources;
 
 /// Between two samples of a running sandbox.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
@@ -53,7 +54,7 @@ impl LocalSandbox {
 
     async fn expire(&self, registry: &SandboxRegistry) {
         let outcome = match self.lifetime().on_timeout {
-            OnTimeout::Pause => self.pause().await.map_err(|error| error.to_string()),
+            OnTimeout::Pause => self.pause().await.map_err(|error| with_sources(&error)),
             OnTimeout::Kill => registry
                 .kill(&self.id)
                 .await

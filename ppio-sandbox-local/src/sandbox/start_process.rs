@@ -24,7 +24,7 @@ pub(crate) enum ProcessStartError {
     Malformed,
     #[error("{MAX_PROCESSES} processes run already")]
     TooMany,
-    #[error("failed to start the process: {0}")]
+    #[error("failed to start the process")]
     Spawn(#[from] io::Error),
 }
 

@@ -14,6 +14,7 @@ use super::record::{BuildFailure, Recipe};
 use super::step::TemplateStep;
 use super::step_runner::{StepError, StepRunner};
 use super::store::{StoreError, TemplateStore};
+use crate::error::with_sources;
 use crate::files::{LastLink, confine, copy_tree, remove_directory};
 use crate::isolation::{
     SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
@@ -55,9 +56,9 @@ enum Unfinished {
 }
 
 impl Unfinished {
-    fn general(error: &dyn std::fmt::Display) -> Self {
+    fn general(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Failed(BuildFailure {
-            message: error.to_string(),
+            message: with_sources(error),
             step: None,
         })
     }
@@ -100,7 +101,10 @@ impl BuildJob {
         {
             // A template that was deleted has no builds that could fail.
             Ok(()) | Err(StoreError::NoTemplate(_)) => {}
-            Err(error) => tracing::warn!(%error, "failed to store the outcome of a build"),
+            Err(error) => tracing::warn!(
+                error = with_sources(&error),
+                "failed to store the outcome of a build"
+            ),
         }
     }
 
@@ -161,7 +165,7 @@ impl BuildJob {
             };
             if let Err(error) = outcome {
                 applied = Err(Unfinished::Failed(BuildFailure {
-                    message: format!("{step}: {error}"),
+                    message: format!("{step}: {}", with_sources(&error)),
                     step: Some((index + 1).to_string()),
                 }));
                 break;

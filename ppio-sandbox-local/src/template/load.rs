@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::record::{BASE, BuildFailure, BuildState, RECORD, TemplateRecord};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 
 /// The new name of a record of the built-in template that cannot be read. The template is created
 /// again, and the old record is kept.
@@ -17,9 +17,9 @@ const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 /// Why a template is not loaded. Its files are kept.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
-    #[error("its {RECORD} cannot be read: {0}")]
+    #[error("its {RECORD} cannot be read")]
     Unreadable(#[source] io::Error),
-    #[error("its {RECORD} is malformed: {0}")]
+    #[error("its {RECORD} is malformed")]
     Malformed(#[source] serde_json::Error),
     #[error("its {RECORD} is that of template '{0}'")]
     OtherId(String),
@@ -27,7 +27,7 @@ enum LoadError {
     NoTime(u64),
     #[error("an older template has the same name, '{0}'")]
     SameName(String),
-    #[error("what was left of a build cannot be removed: {0}")]
+    #[error("what was left of a build cannot be removed")]
     Leftovers(#[source] io::Error),
 }
 
@@ -70,7 +70,7 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
 
 fn warn(path: &Path, reason: &LoadError) {
     tracing::warn!(
-        %reason,
+        reason = with_sources(reason),
         "the template in {} is left out, its files are kept: repair or remove them, then start the platform again",
         path.display()
     );

@@ -33,7 +33,7 @@ pub(crate) enum StepError {
     Path(#[from] crate::files::PathError),
     #[error(transparent)]
     Archive(#[from] archive::ArchiveError),
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),

@@ -37,7 +37,7 @@ pub(crate) enum StoreError {
     BuiltIn,
     #[error("build '{0}' was started already")]
     AlreadyStarted(String),
-    #[error("failed to store template: {0}")]
+    #[error("failed to store template")]
     Io(#[from] io::Error),
 }
 

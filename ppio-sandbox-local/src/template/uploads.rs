@@ -29,7 +29,7 @@ pub(crate) enum UploadError {
     BrokeOff(String),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    #[error("failed to store the upload: {0}")]
+    #[error("failed to store the upload")]
     Io(#[from] io::Error),
 }
 

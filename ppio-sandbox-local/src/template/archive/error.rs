@@ -1,0 +1,62 @@
+//! Why an archive is refused, and the limits that it must keep.
+
+use std::io;
+
+/// Of one archive, unpacked, in bytes.
+pub(super) const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
+/// Of one archive, directories that are only part of a path included.
+pub(super) const MAX_ENTRIES: usize = 100_000;
+/// Of all paths of one archive together, in bytes.
+pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
+/// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in
+/// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
+pub(super) const MAX_RATIO: u64 = 200;
+pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
+/// Of what precedes the content of one entry, in bytes: it is read into memory.
+pub(super) const MAX_HEADER: u64 = 1024 * 1024;
+/// The longest path of an entry and the longest name in it, in bytes, and how deep it may lie.
+pub(super) const MAX_PATH: usize = 4000;
+pub(super) const MAX_NAME: usize = 255;
+pub(super) const MAX_LEVELS: usize = 250;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArchiveError {
+    #[error("the upload is not a tar archive, compressed with gzip or not: {0}")]
+    Malformed(String),
+    #[error("the archive unpacks to more than {0} bytes")]
+    TooLarge(u64),
+    #[error(
+        "the archive holds more than {MAX_ENTRIES} entries, or paths of more than {MAX_PATHS} bytes"
+    )]
+    TooMany,
+    #[error("the header of an entry of the archive is larger than {MAX_HEADER} bytes")]
+    Header,
+    #[error("the archive's entry {0:?} leads out of the directory it is unpacked in")]
+    Escape(String),
+    #[error("the archive's entry {0:?} is neither a file, a directory nor a link")]
+    Kind(String),
+    #[error(
+        "the archive's entry {0:?} lies below, or takes the place of, another entry that is no directory, or of a directory"
+    )]
+    Conflict(String),
+    #[error(
+        "the archive's entry {0:?} is a hard link to something else than an earlier file of the archive"
+    )]
+    HardLink(String),
+    #[error("the archive's entry {0:?} has a path that is too long or too deep")]
+    Path(String),
+    #[error("failed to unpack")]
+    Io(#[from] io::Error),
+}
+
+impl ArchiveError {
+    /// Whether the archive is malformed, rather than a call of this machine failed.
+    pub(crate) fn is_of_archive(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+
+    /// Whether the archive is merely too large.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::TooMany)
+    }
+}

@@ -1,0 +1,84 @@
+//! Creates the entries of an archive, from one open directory to the next.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::check::CheckedEntry;
+use crate::files::{ConfinedPath, OpenDirectory};
+
+/// The directory that an archive is unpacked into.
+pub(super) struct UnpackTarget {
+    root: OpenDirectory,
+    /// The directory of the last entry, which usually is that of the next.
+    last: Option<(PathBuf, OpenDirectory)>,
+}
+
+impl UnpackTarget {
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        Ok(Self {
+            root: OpenDirectory::on_host(directory)?,
+            last: None,
+        })
+    }
+
+    /// Creates what an entry stands for.
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        new: &CheckedEntry,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        if let CheckedEntry::Directory = new {
+            self.directory(path)?;
+            return Ok(());
+        }
+        let place = self.entry_path(path)?;
+        match fs::remove_file(place.host_path()?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match new {
+            CheckedEntry::Directory => {}
+            CheckedEntry::File { mode } => {
+                let mut file = place.create()?;
+                io::copy(content, &mut file)?;
+                // Without setuid and setgid.
+                file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+            }
+            CheckedEntry::Link { target } => place.make_link(target)?,
+            CheckedEntry::HardLink { earlier } => {
+                let earlier = self.entry_path(earlier)?;
+                fs::hard_link(earlier.host_path()?, place.host_path()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry_path(&mut self, path: &Path) -> io::Result<ConfinedPath> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        Ok(self.directory(parent)?.child(name))
+    }
+
+    /// Opens a directory and makes what is missing on the way; a link on the way is an error.
+    fn directory(&mut self, path: &Path) -> io::Result<OpenDirectory> {
+        if let Some((last, directory)) = &self.last
+            && last == path
+        {
+            return Ok(directory.clone());
+        }
+        let mut directory = self.root.clone();
+        for name in path {
+            let mut next = directory.child(name);
+            match next.make_directory() {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            directory = OpenDirectory::open(&next)?;
+        }
+        self.last = Some((path.to_owned(), directory.clone()));
+        Ok(directory)
+    }
+}
