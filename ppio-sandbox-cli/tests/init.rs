@@ -150,7 +150,7 @@ fn invalid_arguments_are_errors() {
     ] {
         let mut all = vec!["agent", "init"];
         all.extend(arguments);
-        if !arguments.contains(&"--author") && text.starts_with("no ") {
+        if !arguments.contains(&"--author") && text.starts_with("the template ") {
             all.extend(["--author", "a@example.com"]);
         }
         sandbox

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::Error;
+use crate::error::Error;
 use crate::step::Step;
 
 /// The most crates that a clean build of [`AGENT`] may have, including procedural macros and build
