@@ -1,4 +1,4 @@
-//! `agent configure`, with flags and with a person at a terminal.
+//! `agent configure`, with flags and with answers at a terminal.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn sandbox(text: &str) -> Sandbox {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_flag() {
+fn missing_values_are_named_with_their_flags() {
     let sandbox = sandbox(TEXT);
     sandbox
         .run(["agent", "configure"])
@@ -30,7 +30,7 @@ fn what_is_missing_is_named_with_its_flag() {
 }
 
 #[test]
-fn flags_are_written_and_the_rest_of_the_file_stays() {
+fn flags_are_written_and_the_rest_is_unchanged() {
     let sandbox = sandbox(TEXT);
     let arguments = [
         "agent",
@@ -56,10 +56,10 @@ fn flags_are_written_and_the_rest_of_the_file_stays() {
 }
 
 #[test]
-fn values_are_checked_as_the_model_checks_them() {
+fn values_are_validated() {
     let sandbox = sandbox(TEXT);
     for (flag, value) in [
-        ("--author", "nobody"),
+        ("--author", "missing"),
         ("--name", "My Agent"),
         ("--memory", "lots"),
         ("--cpu", "0"),
@@ -71,7 +71,7 @@ fn values_are_checked_as_the_model_checks_them() {
             .code(2)
             .says(flag);
     }
-    // A mistake elsewhere is shown with its place.
+    // An error in another value is shown with its line.
     let with_kind = format!("kind: Pod\n{TEXT}");
     fs::write(sandbox.path("agent.yaml"), &with_kind).unwrap();
     sandbox
@@ -85,7 +85,7 @@ fn values_are_checked_as_the_model_checks_them() {
 }
 
 #[test]
-fn a_project_without_agent_yaml_gets_one() {
+fn agent_yaml_is_created() {
     let sandbox = Sandbox::new();
     let arguments = [
         "agent",
@@ -109,7 +109,7 @@ fn a_project_without_agent_yaml_gets_one() {
     );
 }
 
-/// Wrong in one place and lacking in others, with everything a person leaves in a file.
+/// A file written by hand: one value is not valid, others are missing.
 const BY_HAND: &str = r#"# Ours, by hand.
 kind: Agent
 spec:
@@ -124,12 +124,12 @@ metadata:
     name: 'my-agent'
 "#;
 
-/// What a person sees and types, in turns.
+/// The questions and the typed answers.
 const TALK: [(&str, &str); 9] = [
-    ("Author's e-mail address", "nobody\r"),
-    ("\"nobody\" is not an e-mail address", ""),
+    ("Author's e-mail address", "missing\r"),
+    ("\"missing\" is not an e-mail address", ""),
     ("Author's e-mail address", "ada@example.com\r"),
-    // Need not be answered.
+    // Optional.
     ("Description (Enter for none)", "\r"),
     ("Start timeout in seconds", "soon\r"),
     ("not a whole number of seconds", ""),
@@ -138,7 +138,7 @@ const TALK: [(&str, &str); 9] = [
     ("Processors, as in 1 or 500m", "\r"),
 ];
 
-/// Goes through the talk and a last question. Returns what stood on the screen at the end, and the exit code.
+/// Answers the questions and a last one. Returns the screen and the exit code.
 fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
     let configure = sandbox.command(["agent", "configure"]);
     let configure = configure
@@ -154,11 +154,11 @@ fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
 }
 
 #[test]
-fn a_person_is_asked_for_what_is_missing_or_wrong_and_shown_what_changes() {
+fn missing_and_invalid_values_are_asked_for_and_the_changes_are_shown() {
     let sandbox = sandbox(BY_HAND);
     let (seen, code) = talk(&sandbox, "y\r");
     assert_eq!(code, Some(0), "{seen}");
-    // What is there and right is not asked for.
+    // Valid values are not asked for.
     for question in ["Name", "Version", "File with the entrypoint"] {
         assert!(!seen.contains(question), "{seen}");
     }
@@ -182,7 +182,7 @@ fn a_person_is_asked_for_what_is_missing_or_wrong_and_shown_what_changes() {
 }
 
 #[test]
-fn a_person_who_says_no_gets_the_file_as_it_was() {
+fn the_answer_no_leaves_the_file_unchanged() {
     let sandbox = sandbox(BY_HAND);
     for answer in ["n\r", "\r"] {
         let (seen, code) = talk(&sandbox, answer);
@@ -198,7 +198,7 @@ fn a_person_who_says_no_gets_the_file_as_it_was() {
 }
 
 #[test]
-fn a_new_file_starts_with_what_the_folder_tells() {
+fn the_defaults_of_a_new_file_come_from_the_folder() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("My_Agent");
     fs::create_dir(&folder).expect("a folder");

@@ -1,4 +1,4 @@
-//! `agent deploy`: a project becomes a template of a real local platform, and agent.yaml tells of it.
+//! `agent deploy`: a project becomes a template of a local platform, which agent.yaml records.
 
 mod support;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::scaffold::{agent_yaml, command, project, python_project};
 use support::{Sandbox, eventually, on_runtime, python_agent};
 
-/// Asks the agent of a template one thing, past the command.
+/// Calls the agent of a template without the command.
 fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
     let client: AgentRuntimeClient = sandbox.client();
     on_runtime(async {
@@ -31,7 +31,7 @@ fn phase(folder: &Path) -> Option<String> {
 }
 
 #[test]
-fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
+fn hello_is_deployed_and_the_platform_started() {
     let sandbox = Sandbox::new();
     let folder = project(&sandbox, "my-hello", "hello");
     let before = agent_yaml(&folder);
@@ -55,7 +55,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         json!({ "message": "Hello, Ada!" })
     );
 
-    // Its log has a line for each call.
+    // The agent logs each call.
     let invoke = ["agent", "invoke", "--input", "Ada", "--keep", "--json"];
     let outcome = command(&sandbox, &folder, &invoke).run().code(0).json();
     let id = outcome["request_id"].as_str().expect("an id");
@@ -66,7 +66,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     });
     command(&sandbox, &folder, &["agent", "stop"]).run().code(0);
 
-    // agent.yaml: what was there is there, and the deployment behind it.
+    // agent.yaml is unchanged except for the deployment.
     let after = agent_yaml(&folder);
     for kept in before.lines() {
         assert!(
@@ -79,7 +79,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
     assert_eq!(after.matches(&id).count(), 2, "{after}");
     assert!(after.contains("last_deployed: \"20"), "{after}");
 
-    // The document on the platform starts nothing from outside, and tells where the program belongs.
+    // The template's metadata has no entrypoint, and names the target.
     let document = on_runtime(async {
         let template = sandbox.client().get_template("my-hello").await;
         template.expect("the template is there").agent_config()
@@ -94,7 +94,7 @@ fn hello_is_deployed_to_a_platform_that_is_started_for_it() {
         60
     );
 
-    // Again, under another version: the same template, and the same files need not travel.
+    // Another version: the same template, and the files are not uploaded again.
     let again = command(
         &sandbox,
         &folder,
@@ -154,7 +154,7 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     );
 }
 
-/// An agent that answers what it was asked and a word, which is a Python expression.
+/// An agent that answers with the request and a word, a Python expression.
 fn echo(modules: &[&str], word: &str) -> String {
     let result = format!(r#"[request["prompt"], {word}]"#);
     python_agent(
@@ -165,7 +165,7 @@ fn echo(modules: &[&str], word: &str) -> String {
     )
 }
 
-/// The word that a file of the project has.
+/// The content of a file of the project.
 const FROM_A_FILE: &str = r#"open("data.txt").read()"#;
 
 #[test]
@@ -175,7 +175,7 @@ fn a_python_project_is_deployed_whole() {
     let folder = python_project(&sandbox, "my-python");
     fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     fs::write(folder.join("data.txt"), "data").unwrap();
-    // Something that every Python with pip has: nothing is fetched for it.
+    // A package that every Python with pip has: nothing is downloaded.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
     let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
@@ -187,7 +187,7 @@ fn a_python_project_is_deployed_whole() {
     assert_eq!(phase(&folder).as_deref(), Some("deployed"));
 }
 
-/// Writes a wheel, which pip installs without asking any network.
+/// Writes a wheel, which pip installs without a network.
 const WHEEL: &str = r#"
 import sys, zipfile
 files = {
@@ -240,7 +240,7 @@ fn a_build_that_fails_shows_its_step_and_its_last_lines() {
         .says("| SyntaxError: ")
         .says("help: correct the cause and deploy again");
     assert_eq!(phase(&folder).as_deref(), Some("failed"));
-    // Corrected, it goes.
+    // After a correction it succeeds.
     fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()
@@ -270,7 +270,7 @@ fn a_compile_error_is_shown_as_cargo_shows_it_and_nothing_is_deployed() {
 }
 
 #[test]
-fn mistakes_in_the_project_are_told_before_anything_is_done() {
+fn errors_in_the_project_are_reported_first() {
     let sandbox = Sandbox::new();
     sandbox
         .run(["agent", "deploy"])
@@ -307,7 +307,7 @@ fn mistakes_in_the_project_are_told_before_anything_is_done() {
         (
             &["--env", "NOT_SET"][..],
             2,
-            "--env: NOT_SET is not set here",
+            "--env: NOT_SET is not set in this environment",
         ),
         (&["--env", "1=2"], 2, "--env: \"1\" cannot be a variable"),
         (&["--remote"], 2, "PPIO_API_KEY"),
@@ -320,7 +320,7 @@ fn mistakes_in_the_project_are_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_wrong_key_leaves_agent_yaml_alone() {
+fn a_wrong_key_leaves_agent_yaml_unchanged() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = python_project(&sandbox, "a");
@@ -335,7 +335,7 @@ fn a_wrong_key_leaves_agent_yaml_alone() {
     assert_eq!(agent_yaml(&folder), before);
 }
 
-/// The processes whose command line holds this text.
+/// The processes whose command line contains this text.
 fn processes_with(text: &str) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("there is /proc").flatten();
     all.filter_map(|entry| {
@@ -352,7 +352,7 @@ fn ctrl_c_while_cargo_runs_ends_all_of_it() {
     let folder = project(&sandbox, "my-slow", "hello");
     let before = agent_yaml(&folder);
     let mark = format!("slow-{}", std::process::id());
-    // A build script that never ends, with a child that tells this test's from others.
+    // A build script that never ends, with a child that belongs to this test.
     let script = format!(
         "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"sleep 600; : {mark}\"]).status().unwrap(); }}\n"
     );
@@ -371,13 +371,13 @@ fn ctrl_c_while_cargo_runs_ends_all_of_it() {
 }
 
 #[test]
-fn ctrl_c_while_the_platform_builds_leaves_agent_yaml_as_it_was() {
+fn ctrl_c_while_the_platform_builds_restores_agent_yaml() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = python_project(&sandbox, "my-slow");
     fs::remove_file(folder.join("requirements.txt")).unwrap();
     fs::write(folder.join("agent.py"), "pass\n").unwrap();
-    // A Python that never gets to its work.
+    // A Python that hangs at its start.
     fs::create_dir_all(folder.join("site")).unwrap();
     fs::write(
         folder.join("site/sitecustomize.py"),

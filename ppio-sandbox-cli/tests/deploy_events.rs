@@ -1,4 +1,4 @@
-//! `agent deploy` with JSON output: what happens is told as it happens, and the last line is the result.
+//! `agent deploy` with JSON output: events are printed when they happen, and the last line is the result.
 
 mod support;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::scaffold::{command, project, python_project};
 use support::{Sandbox, eventually};
 
-/// The events' names, each once where it is told again and again.
+/// The names of the events, without repetitions.
 fn names(events: &[Value]) -> Vec<&str> {
     let names = events.iter().map(|event| event["event"].as_str());
     let mut names: Vec<_> = names.map(|name| name.expect("a name")).collect();
@@ -19,7 +19,7 @@ fn names(events: &[Value]) -> Vec<&str> {
     names
 }
 
-/// Each event stands in the help.
+/// Asserts that the help documents each event.
 #[track_caller]
 fn documented(sandbox: &Sandbox, events: &[Value]) {
     let help = sandbox.run(["agent", "deploy", "--help"]).code(0).stdout;
@@ -29,7 +29,7 @@ fn documented(sandbox: &Sandbox, events: &[Value]) {
     }
 }
 
-/// A Python project whose build runs this file in Python's own start.
+/// A Python project whose build runs this file at the start of Python.
 fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
     let folder = python_project(sandbox, "my-python");
     fs::remove_file(folder.join("requirements.txt")).expect("there");
@@ -40,23 +40,23 @@ fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
 }
 
 #[test]
-fn a_log_line_comes_while_its_step_runs() {
+fn log_lines_are_printed_while_their_step_runs() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
-    // The step is done when the test says so.
+    // The step waits for a connection of the test.
     let gate = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = gate.local_addr().expect("bound");
     let start = format!(
-        "import socket\nprint('half-way', flush=True)\nsocket.create_connection(('127.0.0.1', {})).recv(1)\nprint('all the way', flush=True)\n",
+        "import socket\nprint('first half', flush=True)\nsocket.create_connection(('127.0.0.1', {})).recv(1)\nprint('second half', flush=True)\n",
         address.port()
     );
     let folder = slow_project(&sandbox, &start);
     let arguments = ["agent", "deploy", "--json", "--env", "PYTHONPATH=/app/site"];
     let mut deploying = command(&sandbox, &folder, &arguments).spawn();
     eventually("the line comes", || {
-        deploying.stdout().contains("\"message\":\"half-way\"") || deploying.has_ended()
+        deploying.stdout().contains("\"message\":\"first half\"") || deploying.has_ended()
     });
-    // All of it is whole lines of JSON, and it tells of no end.
+    // Complete lines of JSON, without a result.
     let so_far = deploying.stdout();
     let so_far: Vec<Value> = so_far
         .lines()
@@ -64,14 +64,14 @@ fn a_log_line_comes_while_its_step_runs() {
         .collect();
     let line = so_far
         .iter()
-        .find(|event| event["message"] == "half-way")
+        .find(|event| event["message"] == "first half")
         .expect("the line");
     assert_eq!(line["event"], "log");
     assert_eq!((&line["step"], &line["level"]), (&json!(4), &json!("info")));
     let time = line["timestamp"].as_str().expect("a time");
     assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
     assert!(!deploying.has_ended());
-    assert!(!deploying.stdout().contains("all the way"));
+    assert!(!deploying.stdout().contains("second half"));
 
     let (mut step, _) = gate.accept().expect("the step waits");
     step.write_all(b"x").expect("sent");
@@ -102,7 +102,7 @@ fn a_log_line_comes_while_its_step_runs() {
     assert_eq!(first["name"], "my-python");
     assert_eq!(first["template_id"], template.as_str());
     let building = events.iter().find(|event| event["event"] == "building");
-    let steps = building.expect("it is told")["steps"].as_array();
+    let steps = building.expect("an event")["steps"].as_array();
     let steps = steps.expect("steps");
     assert_eq!(steps.len(), 4);
     let told: Vec<_> = events
@@ -115,7 +115,7 @@ fn a_log_line_comes_while_its_step_runs() {
     assert_eq!(last["template_id"], template.as_str());
     assert_eq!(last["build_id"], first["build_id"]);
 
-    // For who wants the result alone.
+    // With --quiet the result alone.
     let quiet = command(&sandbox, &folder, &["agent", "deploy", "-q", "--json"]);
     let done = quiet.run().code(0);
     assert_eq!(done.json()["template_id"], template.as_str());
@@ -123,7 +123,7 @@ fn a_log_line_comes_while_its_step_runs() {
 }
 
 #[test]
-fn a_build_that_fails_tells_its_step_and_its_last_lines() {
+fn a_failed_build_reports_its_step_and_its_last_lines() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = slow_project(&sandbox, "");
@@ -143,7 +143,7 @@ fn a_build_that_fails_tells_its_step_and_its_last_lines() {
         message.is_some_and(|message| message.contains("SyntaxError"))
     });
     assert_eq!(line.expect("the reason")["step"], 3);
-    // The stream ends with the same.
+    // The last event is the same document.
     let mut last = done.json_lines().pop().expect("a last line");
     let event = last.as_object_mut().and_then(|last| last.remove("event"));
     assert_eq!(event, Some(json!("failed")));
@@ -156,7 +156,7 @@ fn a_build_that_fails_tells_its_step_and_its_last_lines() {
 }
 
 #[test]
-fn what_the_compiler_says_is_told_and_standard_error_stays_one_document() {
+fn compiler_messages_are_events_and_standard_error_is_one_document() {
     let sandbox = Sandbox::new();
     let folder = project(&sandbox, "my-told", "hello");
     let main = folder.join("src/main.rs");
@@ -186,15 +186,15 @@ fn what_the_compiler_says_is_told_and_standard_error_stays_one_document() {
         "{failure}"
     );
 
-    // What cargo itself has to say is not lost either.
+    // Errors of cargo itself are reported as well.
     fs::write(&main, good).expect("written");
     let manifest = folder.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).expect("a file");
-    let broken = format!("{text}\n[features]\nx = [\"nobody/x\"]\n");
+    let broken = format!("{text}\n[features]\nx = [\"missing/x\"]\n");
     fs::write(&manifest, broken).expect("written");
     let failure = deploy().run().code(1).failure();
     let causes = failure["causes"].to_string();
-    assert!(causes.contains("nobody"), "{failure}");
+    assert!(causes.contains("missing"), "{failure}");
 
     fs::write(&manifest, text).expect("written");
     let done = deploy().run().code(0);

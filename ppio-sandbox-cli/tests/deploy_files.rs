@@ -1,4 +1,4 @@
-//! Which files of a project `agent deploy` sends, and what it says about those that it does not.
+//! The files that `agent deploy` sends, and the report of those that it leaves out.
 
 mod support;
 
@@ -34,7 +34,7 @@ fn write(folder: &Path, path: &str, text: &str) {
 }
 
 #[test]
-fn secrets_stay_on_this_machine_and_are_listed() {
+fn secrets_are_left_out_and_listed() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = python_project(&sandbox, "my-python");
@@ -45,16 +45,16 @@ fn secrets_stay_on_this_machine_and_are_listed() {
         write(&folder, path, "secret");
     }
     write(&folder, ".env.example", "KEY=");
-    // What `agent init` writes leaves secrets out as well; here it is the command alone.
+    // Without the .dockerignore of `agent init`, which leaves secrets out as well.
     fs::write(folder.join(".dockerignore"), "").expect("written");
 
     let done = command(&sandbox, &folder, &["agent", "deploy"])
         .run()
         .code(0)
-        .says("left out .Env.Local, a secret by its name\n")
-        .says("left out .ssh, a secret by its name\n")
-        .says("left out certs/ca.pem, a secret by its name\n")
-        .says("`--include PATTERN` send a secret anyway");
+        .says("left out .Env.Local: the name of a secret\n")
+        .says("left out .ssh: the name of a secret\n")
+        .says("left out certs/ca.pem: the name of a secret\n")
+        .says("send a secret anyway with `--include PATTERN`");
     assert!(!done.stderr.contains(".env.example"), "{done:?}");
     let kept = [
         ".dockerignore",
@@ -67,8 +67,8 @@ fn secrets_stay_on_this_machine_and_are_listed() {
     ];
     assert_eq!(sent(&sandbox), json!(kept));
 
-    let insisting = ["agent", "deploy", "--json", "--include", "certs/*.pem"];
-    let done = command(&sandbox, &folder, &insisting).run().code(0);
+    let include = ["agent", "deploy", "--json", "--include", "certs/*.pem"];
+    let done = command(&sandbox, &folder, &include).run().code(0);
     let events: Vec<Value> = done.json_lines();
     let secret = |path: &str| json!({ "path": path, "reason": "secret" });
     assert_eq!(
@@ -91,7 +91,7 @@ fn secrets_stay_on_this_machine_and_are_listed() {
 }
 
 #[test]
-fn a_link_out_of_the_project_is_refused() {
+fn a_link_that_points_outside_the_project_is_refused() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, "my-python");
     write(&folder, "agent.py", "pass\n");
@@ -101,10 +101,10 @@ fn a_link_out_of_the_project_is_refused() {
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()
         .code(2)
-        .says("error: the link data.txt leads out of the project, to ../outside\n")
+        .says("error: the link data.txt points outside the project, to ../outside\n")
         .says(&format!(
             "that is {}",
             outside.canonicalize().expect("there").display()
         ))
-        .says("help: put the file in its place, or leave it out with .dockerignore");
+        .says("help: replace it by the file, or leave it out with .dockerignore");
 }

@@ -1,5 +1,5 @@
-//! Which target `agent deploy` builds for. No toolchain here has the static one, so stand-ins say that they do: a rustc
-//! that tells of another host and other targets, and a cargo that builds for this machine whatever it is asked for.
+//! The target that `agent deploy` compiles for. The test machine need not have the static target: a fake
+//! rustc reports other hosts and targets, and a fake cargo always builds for this machine.
 
 mod support;
 
@@ -14,13 +14,13 @@ use support::{Done, Invocation, Sandbox, on_runtime};
 const GNU: &str = "x86_64-unknown-linux-gnu";
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// A toolchain for this host, with the standard libraries of these targets.
+/// A fake toolchain with a host and installed targets.
 struct Toolchain {
-    /// Of the agent: tests that run at once share a folder for what they build.
+    /// The agent's name, unique because tests share a target folder.
     name: &'static str,
     sandbox: Sandbox,
     project: PathBuf,
-    /// As rustup lays them out, or not.
+    /// Whether it lies in rustup's folders.
     sysroot: PathBuf,
     host: &'static str,
 }
@@ -50,7 +50,7 @@ impl Toolchain {
         }
     }
 
-    /// `agent deploy`, with these stand-ins.
+    /// `agent deploy` with the fake toolchain.
     fn deploy(&self, arguments: &[&str]) -> Invocation {
         let cargo = Path::new(env!("CARGO"));
         let rustc = cargo.with_file_name("rustc");
@@ -83,7 +83,7 @@ impl Toolchain {
             .args(arguments)
     }
 
-    /// To the platform of this machine, as if it were the cloud.
+    /// Deploys with `--remote` to the local platform.
     fn deploy_far(&self, arguments: &[&str]) -> Done {
         let url = self.sandbox.running().expect("it runs").url().to_owned();
         self.deploy(&["--remote"])
@@ -105,7 +105,7 @@ impl Toolchain {
         target.split_whitespace().next().map(str::to_owned)
     }
 
-    /// What the template says that its program is built for.
+    /// The target in the template's metadata.
     fn noted(&self) -> serde_json::Value {
         on_runtime(async {
             let template = self.sandbox.client().get_template(self.name).await;
@@ -115,7 +115,7 @@ impl Toolchain {
 }
 
 #[test]
-fn the_static_target_is_taken_where_it_is_installed() {
+fn the_static_target_is_used_if_it_is_installed() {
     let toolchain = Toolchain::new("my-static", GNU, &[GNU, MUSL]);
     let done = toolchain.deploy(&["--local"]).run().code(0);
     assert!(!done.stderr.contains("warning"), "{done:?}");
@@ -126,12 +126,12 @@ fn the_static_target_is_taken_where_it_is_installed() {
     assert!(!done.stderr.contains("warning"), "{done:?}");
     assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
 
-    // Unless its author knows better.
+    // `--target` overrides it.
     toolchain.deploy_far(&["--target", "host"]).code(0);
     assert_eq!(toolchain.built_for(), None);
     assert_eq!(toolchain.noted(), json!("host"));
 
-    // C code in a dependency is what fails for it alone.
+    // A dependency with C code may fail for the static target alone.
     let main = toolchain.project.join("src/main.rs");
     fs::write(main, "fn main() { nothing }\n").expect("written");
     let hint = format!("try again, or with `--target host` if it fails for {MUSL} alone");
@@ -141,7 +141,7 @@ fn the_static_target_is_taken_where_it_is_installed() {
 }
 
 #[test]
-fn without_it_a_warning_says_what_the_program_needs_and_how_to_get_one_that_needs_nothing() {
+fn without_the_static_target_a_warning_names_the_c_library_and_the_installation() {
     let toolchain = Toolchain::new("my-dynamic", GNU, &[GNU]);
     let done = toolchain.deploy_far(&[]).code(0);
     assert_eq!(toolchain.built_for(), None);
@@ -158,14 +158,14 @@ fn without_it_a_warning_says_what_the_program_needs_and_how_to_get_one_that_need
     let message = warning.expect("a warning")["message"].as_str();
     assert!(message.is_some_and(|message| message.contains(&command)));
 
-    // What runs here is right for here.
+    // Local sandboxes run programs of this machine.
     let done = toolchain.deploy(&["--local"]).run().code(0);
     assert!(!done.stderr.contains("warning"), "{done:?}");
     assert_eq!(toolchain.built_for(), None);
 }
 
 #[test]
-fn a_rust_that_rustup_did_not_install_is_not_told_to_use_it_as_if_it_had() {
+fn without_rustup_the_help_does_not_name_a_toolchain() {
     let mut toolchain = Toolchain::new("my-distributed", GNU, &[]);
     toolchain.sysroot = toolchain.sandbox.path("usr");
     let from = format!(
@@ -177,7 +177,7 @@ fn a_rust_that_rustup_did_not_install_is_not_told_to_use_it_as_if_it_had() {
 }
 
 #[test]
-fn a_machine_of_another_kind_needs_the_static_target_for_the_cloud() {
+fn other_hosts_need_the_static_target_for_the_cloud() {
     for host in ["aarch64-apple-darwin", "aarch64-unknown-linux-gnu"] {
         let toolchain = Toolchain::new("my-foreign", host, &[host]);
         toolchain
@@ -190,7 +190,7 @@ fn a_machine_of_another_kind_needs_the_static_target_for_the_cloud() {
         let toolchain = Toolchain::new("my-foreign", host, &[host, MUSL]);
         toolchain.deploy_far(&[]).code(0);
         assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
-        // On this machine it is another one.
+        // Locally it is the target of the host's architecture.
         toolchain.deploy(&["--local"]).run().code(0);
         assert_eq!(toolchain.built_for(), None);
     }

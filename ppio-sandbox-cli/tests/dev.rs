@@ -1,4 +1,4 @@
-//! `agent dev`: what a request, a browser and a person at the terminal see while the author works.
+//! `agent dev`: what a client, a browser and a terminal get while the project changes.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::scaffold::{self, edit};
 use support::{Sandbox, eventually, free_port, is_alive, send};
 
 #[test]
-fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
+fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "edited", "hello");
     let main = folder.join("src/main.rs");
@@ -25,7 +25,7 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     dev.says("invocation finished");
     dev.says("request_id=");
 
-    // The agent answers all the while, first as it was, then as it is now.
+    // The agent answers all the time, first the old one, then the new one.
     edit(&main, "Hello, {name}", "Welcome, {name}");
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -40,17 +40,17 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
     dev.says("src/main.rs changed");
     dev.says("the new edited is serving");
 
-    edit(&main, "Welcome, {name}", "Welcome, {nobody}");
-    dev.says("error[E0425]: cannot find value `nobody` in this scope");
+    edit(&main, "Welcome, {name}", "Welcome, {missing}");
+    dev.says("error[E0425]: cannot find value `missing` in this scope");
     dev.says("edited does not compile; the previous agent keeps serving; waiting for a change");
     assert!(ask(&address, request).contains("Welcome, Ada!"));
 
-    edit(&main, "Welcome, {nobody}", "Good day, {name}");
+    edit(&main, "Welcome, {missing}", "Good day, {name}");
     eventually("the new answer is there", || {
         ask(&address, request).contains("Good day, Ada!")
     });
 
-    // What the agent itself might write is no reason to start anew.
+    // A file that the agent might write does not restart it.
     fs::write(folder.join("notes.txt"), "remembered").expect("written");
     edit(&main, "Good day", "Good night");
     eventually("the new answer is there", || {
@@ -60,11 +60,15 @@ fn an_edit_is_served_without_a_request_lost_and_a_compile_error_is_survived() {
 
     assert!(!dev.running.has_ended());
     dev.running.interrupt();
-    dev.running.wait().code(0);
+    let done = dev.running.wait().code(0);
+    // The runtime's own report of its start and shutdown.
+    for line in ["listening on", "shutting down"] {
+        assert!(!done.stdout.contains(line), "{}", done.stdout);
+    }
 }
 
 #[test]
-fn a_stream_comes_as_it_is_made_and_ends_well_though_a_new_agent_serves() {
+fn a_stream_is_forwarded_at_once_and_ends_although_a_new_agent_serves() {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "streaming", "stream");
     let main = folder.join("src/main.rs");
@@ -112,7 +116,7 @@ fn agent(gate: String) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_again() {
+fn without_an_agent_a_browser_gets_the_error_and_a_client_gets_503() {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "broken", "hello");
     let main = folder.join("src/main.rs");
@@ -130,10 +134,10 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     assert!(broken.contains("broken does not compile"), "{broken}");
     assert!(broken.contains("async fn &lt;agent&gt;"), "{broken}");
     assert!(!broken.contains('\u{1b}'), "{broken}");
-    // The page asks whether there is news, and hears of it at once.
-    let (_, news) = broken.split_once("fetch(\"").expect("it asks");
-    let (news, _) = news.split_once('"').expect("an address");
-    let news = open(&address, &format!("GET {news}"));
+    // The page's request for a changed status is answered at once.
+    let (_, path) = broken.split_once("fetch(\"").expect("a request");
+    let (path, _) = path.split_once('"').expect("a path");
+    let status_changed = open(&address, &format!("GET {path}"));
     let answer = ask(&address, "POST /invocations\n{}");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("retry-after: "), "{answer}");
@@ -143,16 +147,18 @@ fn before_there_is_an_agent_a_browser_sees_why_and_a_program_is_told_to_come_aga
     );
 
     edit(&main, "async fn <agent>", "async fn agent");
-    let mut heard = String::new();
-    { news }.read_to_string(&mut heard).expect("news");
-    assert!(heard.starts_with("HTTP/1.1 204 "), "{heard}");
+    let mut answer = String::new();
+    { status_changed }
+        .read_to_string(&mut answer)
+        .expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     dev.says("broken is serving on");
     dev.running.interrupt();
     dev.running.wait().code(0);
 }
 
 #[test]
-fn a_python_agent_starts_anew_on_a_change_and_requests_wait_for_it() {
+fn a_python_agent_is_restarted_on_a_change_and_requests_wait_for_it() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let dev = Dev::start(&sandbox, &folder);
@@ -181,7 +187,7 @@ fn a_python_agent_starts_anew_on_a_change_and_requests_wait_for_it() {
 }
 
 #[test]
-fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
+fn the_output_of_a_crashed_agent_is_shown_and_a_change_is_waited_for() {
     let sandbox = Sandbox::new();
     let crash = "import sys\nprint('no such <model>', file=sys.stderr)\nsys.exit(7)\n";
     let folder = python_project(&sandbox, crash);
@@ -203,7 +209,7 @@ fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
     assert_eq!(dev.address(), address);
     assert!(ask(&address, "GET /").ends_with("GREETING"));
 
-    // Later it may crash as well.
+    // The same for a crash after the start.
     send(dev.agent(), Signal::KILL);
     dev.says("error: the agent exited (signal: 9 (SIGKILL))\nwaiting for a change\n");
     let answer = ask(&address, "GET /");
@@ -213,7 +219,7 @@ fn an_agent_that_crashes_shows_its_last_words_and_waits_for_a_change() {
 }
 
 #[test]
-fn broken_yaml_while_it_runs_is_shown_with_its_place() {
+fn broken_yaml_is_shown_with_its_line_while_the_agent_serves() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let dev = Dev::start(&sandbox, &folder);
@@ -229,9 +235,9 @@ fn broken_yaml_while_it_runs_is_shown_with_its_place() {
 }
 
 #[test]
-fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
+fn killing_the_command_ends_the_agent_and_its_detached_children() {
     let sandbox = Sandbox::new();
-    // A child in a session of its own, which no process group reaches.
+    // A child in another session, and so in another process group.
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
         "import subprocess\nchild = subprocess.Popen(['sleep', '600'], start_new_session=True)\nprint('child', child.pid, file=sys.stderr)\nserver.serve_forever()",
@@ -261,7 +267,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
         let done = dev.running.wait();
         if signal != Signal::KILL {
             done.code(0);
-            // In order: nothing is left when it has ended.
+            // SIGINT: nothing is left at the exit.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
         eventually("nothing is left", || !is_alive(agent) && !is_alive(child));
@@ -269,7 +275,7 @@ fn killing_it_ends_the_agent_and_what_the_agent_started_elsewhere() {
 }
 
 #[test]
-fn an_agent_that_does_not_want_to_end_is_killed() {
+fn an_agent_that_ignores_sigterm_is_killed() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
@@ -281,14 +287,14 @@ fn an_agent_that_does_not_want_to_end_is_killed() {
     let agent = dev.agent();
     dev.running.interrupt();
     dev.says("not now");
-    // The second time without any patience.
+    // A second Ctrl-C kills it at once.
     dev.running.interrupt();
     dev.running.wait().code(0);
     assert!(!is_alive(agent));
 }
 
 #[test]
-fn a_test_that_fails_leaves_no_agent_behind() {
+fn a_failed_test_leaves_no_agent_behind() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let dev = Dev::start(&sandbox, &folder);
@@ -300,7 +306,7 @@ fn a_test_that_fails_leaves_no_agent_behind() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_before_anything_is_built() {
+fn a_port_in_use_is_reported_before_the_build() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -315,7 +321,7 @@ fn a_port_that_is_taken_is_told_before_anything_is_built() {
 }
 
 #[test]
-fn programs_read_one_event_a_line() {
+fn json_output_is_an_event_a_line() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let command = sandbox.command(["agent", "dev", "--port", "0", "--json"]);
@@ -333,14 +339,14 @@ fn programs_read_one_event_a_line() {
 }
 
 #[test]
-fn release_builds_what_will_be_deployed() {
+fn release_builds_with_the_release_profile() {
     let sandbox = Sandbox::new();
     let folder = rust_project(&sandbox, "optimised");
     let dev = ["agent", "dev", "--port", "0", "--release"];
     let running = scaffold::command(&sandbox, &folder, &dev).spawn();
     let dev = Dev { running };
     assert!(ask(&dev.address(), "GET /").ends_with("release profile"));
-    // And again after a change.
+    // After a change as well.
     edit(&folder.join("src/main.rs"), "everybody", "the world");
     dev.says("the new optimised is serving");
     assert!(ask(&dev.address(), "GET /").ends_with("for the world"));
@@ -349,22 +355,22 @@ fn release_builds_what_will_be_deployed() {
 }
 
 #[test]
-fn an_agent_that_listens_elsewhere_is_told_where_and_what_to_do() {
+fn an_agent_on_another_port_is_reported_with_help() {
     let sandbox = Sandbox::new();
     let port = free_port();
     let own_port = format!("port = {port}");
     let agent = PYTHON_AGENT.replace("port = int(os.environ[\"PPIO_AGENT_PORT\"])", &own_port);
     assert!(agent.contains(&own_port));
     let folder = python_project(&sandbox, &agent);
-    let front = free_port();
-    let dev = ["agent", "dev", "--port", &front.to_string()];
+    let proxy_port = free_port();
+    let dev = ["agent", "dev", "--port", &proxy_port.to_string()];
     let running = sandbox.command(dev).in_folder(&folder).spawn();
     let dev = Dev { running };
     dev.says("error: my-agent does not listen on PPIO_AGENT_PORT ");
     dev.says(&format!("\n  it listens on port {port}\n"));
-    dev.says("help: let it take the port from PPIO_AGENT_PORT, and 8080 where that is not set\n");
-    // Whoever asks is told as well, and does not wait.
-    let address = format!("127.0.0.1:{front}");
+    dev.says("help: make it listen on PPIO_AGENT_PORT, or on 8080 if that is not set\n");
+    // A request gets the same error without waiting.
+    let address = format!("127.0.0.1:{proxy_port}");
     let answer = ask(&address, "GET /");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(
@@ -385,7 +391,7 @@ fn an_agent_that_listens_elsewhere_is_told_where_and_what_to_do() {
 }
 
 #[test]
-fn an_agent_that_takes_long_to_listen_is_waited_for() {
+fn an_agent_that_starts_slowly_is_waited_for() {
     let sandbox = Sandbox::new();
     let gate = sandbox.path("gate");
     let wait = format!(
@@ -401,7 +407,7 @@ fn an_agent_that_takes_long_to_listen_is_waited_for() {
     dev.running.wait().code(0);
 }
 
-/// Asks for a WebSocket, as a browser does.
+/// Requests a WebSocket, as a browser does.
 fn upgrade(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the front listens");
     write!(
@@ -412,7 +418,7 @@ fn upgrade(address: &str) -> TcpStream {
     stream
 }
 
-/// Reads until this was read.
+/// Reads until this text.
 fn read_to(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = String::new();
     let mut byte = [0];
@@ -425,9 +431,9 @@ fn read_to(stream: &mut TcpStream, end: &str) -> String {
 }
 
 #[test]
-fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
+fn an_upgraded_connection_is_forwarded_to_the_agent() {
     let sandbox = Sandbox::new();
-    // Says everything louder, once the protocol is changed.
+    // After the upgrade it answers in upper case.
     let agent = PYTHON_AGENT.replace(
         "    def log_message",
         r#"
@@ -470,13 +476,13 @@ fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
     drop(socket);
     dev.says("the caller is gone");
 
-    // One that cannot do this answers as it does.
+    // An agent without upgrades answers with its own response.
     fs::write(folder.join("agent.py"), PYTHON_AGENT).expect("written");
     dev.says("the new my-agent is serving");
     let answer = read_to(&mut upgrade(&dev.address()), "GREETING");
     assert!(answer.contains(" 200 OK\r\n"), "{answer}");
 
-    // And where there is none, that is the answer.
+    // Without an agent the answer is 503.
     fs::write(folder.join("agent.py"), "import sys\nsys.exit(1)\n").expect("written");
     dev.says("error: my-agent exited at its start");
     let answer = read_to(&mut upgrade(&dev.address()), "}");
@@ -487,7 +493,7 @@ fn a_connection_that_becomes_another_one_goes_through_to_the_agent() {
 }
 
 #[test]
-fn other_hosts_and_pages_of_other_origins_reach_no_agent() {
+fn requests_of_other_hosts_and_origins_are_refused() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let command = sandbox

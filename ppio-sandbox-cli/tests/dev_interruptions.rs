@@ -1,5 +1,5 @@
-//! Ctrl-C at every stage of `agent dev`: nothing is left running, agent.yaml is what it was, and it ends well, since that
-//! is how it is ended.
+//! Ctrl-C at every stage of `agent dev`: no process is left, agent.yaml is unchanged, and the exit code
+//! is 0, since that is its regular end.
 
 mod support;
 
@@ -11,19 +11,19 @@ use support::dev::{Dev, PYTHON_AGENT, ask, python_project, rust_project};
 use support::scaffold::agent_yaml;
 use support::{Sandbox, eventually, is_alive};
 
-/// Ends `agent dev` as a person does.
+/// Ends `agent dev` with Ctrl-C.
 fn interrupt(sandbox: &Sandbox, folder: &Path, dev: Dev) {
     let before = agent_yaml(folder);
     let agent = dev.output().contains("process ").then(|| dev.agent());
     dev.running.interrupt();
     dev.running.wait().code(0);
-    // The agent has ended when the command has; what the compiler started is dying.
+    // The agent ends before the command; processes of the compiler may end later.
     assert!(agent.is_none_or(|agent| !is_alive(agent)));
     sandbox.wait_until_nothing_is_left();
     assert_eq!(agent_yaml(folder), before);
 }
 
-/// Makes cargo run a program that never ends, which writes this file.
+/// Makes cargo run a build script that writes this file and never ends.
 fn endless_build(folder: &Path, begun: &Path) {
     let script = format!(
         "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"echo > '{}'; sleep 86400\"]).status().unwrap(); }}\n",
@@ -44,7 +44,7 @@ fn during_the_first_build() {
 }
 
 #[test]
-fn during_a_build_while_the_agent_from_before_serves() {
+fn during_a_build_while_the_previous_agent_serves() {
     let sandbox = Sandbox::new();
     let folder = rust_project(&sandbox, "next-build");
     let dev = Dev::build(&sandbox, &folder, 0);
@@ -81,7 +81,7 @@ fn after_the_agent_has_crashed() {
 }
 
 #[test]
-fn after_the_project_has_turned_out_not_to_compile() {
+fn after_a_compile_error() {
     let sandbox = Sandbox::new();
     let folder = rust_project(&sandbox, "uncompiled");
     fs::write(folder.join("src/main.rs"), "fn main() { nothing }\n").expect("written");
@@ -91,7 +91,7 @@ fn after_the_project_has_turned_out_not_to_compile() {
 }
 
 #[test]
-fn a_key_typed_at_a_terminal_reaches_nobody_but_the_command() {
+fn ctrl_c_on_a_terminal_reaches_only_the_command() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",

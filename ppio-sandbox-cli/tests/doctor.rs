@@ -7,13 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use support::Sandbox;
 
-/// `doctor` where rustup has nothing: the toolchain is the one that builds this test, and no stand-in for one.
+/// `doctor` with the toolchain that builds this test, without rustup's proxies.
 fn doctor(sandbox: &Sandbox) -> support::Invocation {
     let empty = sandbox.path("no-rustup");
     sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
 }
 
-/// What it says of a machine where nothing is missing.
+/// The report of a complete machine.
 fn good_report(sandbox: &Sandbox) -> Value {
     let doctor = sandbox.command(["doctor"]);
     doctor.arg("--json").run().code(0).json()
@@ -33,7 +33,7 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
     for name in ["cargo", "rustc"] {
         assert_eq!(check(&report, name)["status"], "ok");
     }
-    // Nobody said that it has to run.
+    // The local platform need not be running.
     let platform = check(&report, "platform");
     assert_eq!(platform["status"], "warn");
     assert!(
@@ -50,7 +50,7 @@ fn a_machine_that_builds_this_test_has_a_toolchain() {
 }
 
 #[test]
-fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
+fn missing_tools_fail_with_help_and_an_exit_code() {
     let sandbox = Sandbox::new();
     let empty = sandbox.path("empty");
     std::fs::create_dir_all(&empty).expect("a folder");
@@ -61,11 +61,11 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
         .code(4);
     let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
     assert_eq!(report["ok"], false);
+    // Not bubblewrap, which is looked up in the system folders first.
     for (name, status, help) in [
         ("cargo", "fail", "rustup.rs"),
         ("rustc", "fail", "rustup.rs"),
         ("linker", "fail", "gcc"),
-        ("bubblewrap", "warn", "bubblewrap"),
         ("limits", "warn", "disk: "),
         ("python", "warn", "Python"),
     ] {
@@ -85,7 +85,7 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
             .is_some_and(|text| text.contains("cargo, rustc, linker"))
     );
 
-    // Installed and of no use: one compiler too old, the other hanging in a loop of errors.
+    // Installed, but too old or hanging.
     for (name, script) in [
         ("cargo", "#!/bin/sh\necho broken >&2\nexit 1\n"),
         (
@@ -114,7 +114,7 @@ fn what_is_missing_fails_with_a_remedy_and_an_exit_code() {
 }
 
 #[test]
-fn a_platform_that_is_named_must_answer_and_take_the_key() {
+fn a_selected_platform_must_answer_and_accept_the_key() {
     let mut sandbox = Sandbox::new();
     let down = sandbox
         .command(["doctor"])
@@ -140,7 +140,7 @@ fn a_platform_that_is_named_must_answer_and_take_the_key() {
     assert!(
         platform["help"]
             .as_str()
-            .is_some_and(|help| help.contains("check PPIO_API_KEY"))
+            .is_some_and(|help| help.contains("set PPIO_API_KEY"))
     );
     assert_eq!(check(&report, "key")["status"], "ok");
 }

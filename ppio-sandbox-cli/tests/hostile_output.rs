@@ -1,4 +1,4 @@
-//! What others wrote (logs, answers, errors, names) does nothing to the terminal that shows it.
+//! Control sequences in logs, answers, errors and names are escaped.
 
 mod support;
 
@@ -8,14 +8,14 @@ use support::dev::python_project;
 use support::{Invocation, Sandbox};
 use tokio::runtime::Runtime;
 
-/// The clipboard, concealed text, another title, a line written over, an 8-bit control sequence,
-/// and a change of direction.
+/// Sets the clipboard, conceals text, sets the title, overwrites a line, and has an 8-bit control
+/// sequence and a change of direction.
 const HOSTILE: &str =
     "\u{1b}]52;c;aGk=\u{7} \u{1b}[8mx \u{1b}]0;t\u{1b}\\ b\rg \u{9b}31my \u{202e}z \u{7f}";
 const SHOWN: &str =
     "\\x1b]52;c;aGk=\\x07 \\x1b[8mx \\x1b]0;t\\x1b\\ b\\rg \\u{9b}31my \\u{202e}z \\x7f";
 
-/// Fails if a terminal would act on any of [`HOSTILE`], or not all of it is to be read.
+/// Asserts that [`HOSTILE`] is escaped and readable.
 #[track_caller]
 fn is_harmless(seen: &str) {
     let pieces = [
@@ -31,14 +31,14 @@ fn is_harmless(seen: &str) {
     for piece in pieces {
         assert!(!seen.contains(piece), "{piece:?} in {seen:?}");
     }
-    // The terminal breaks no lines here: what is shown is as it was written.
+    // The terminal is wide enough for every line.
     assert!(seen.contains(SHOWN), "no {SHOWN:?} in {seen:?}");
 }
 
-/// A platform whose answers a test writes.
+/// A platform with answers of the test.
 struct Scripted {
     sandbox: Sandbox,
-    // Serves the platform.
+    // Runs the platform.
     _runtime: Runtime,
     platform: ScriptedPlatform,
 }
@@ -63,7 +63,7 @@ impl Scripted {
             .env("TERM", "xterm")
     }
 
-    /// Answers each invocation with this.
+    /// Sets the answer of each invocation.
     fn answers(&self, result: &Value) {
         let answer =
             json!({ "result": result, "status": "success", "duration": 0.1, "metadata": {} });
@@ -75,14 +75,14 @@ impl Scripted {
 const INVOKE: [&str; 6] = ["agent", "invoke", "--template-id", "tmpl_1", "--input", "x"];
 
 #[test]
-fn answers_are_escaped_on_a_terminal_and_passed_on_elsewhere() {
+fn answers_are_escaped_only_on_a_terminal() {
     let scripted = Scripted::start();
     scripted.answers(&json!(HOSTILE));
     is_harmless(&scripted.command(&INVOKE).output_on_pty());
     let done = scripted.command(&INVOKE).run().code(0);
     assert_eq!(done.stdout, format!("{HOSTILE}\n"));
 
-    // As JSON they are what they were, and harmless on a terminal, too.
+    // JSON has the same values, escaped.
     scripted.answers(&json!({ "text": HOSTILE }));
     for options in [&["--json"][..], &[]] {
         let done = scripted.command(&INVOKE).args(options).run().code(0);
@@ -164,7 +164,7 @@ fn errors_names_and_questions_are_escaped() {
     assert!(error.to_string().contains("aGk="), "{error}");
 }
 
-/// Writes two hostile lines, one as the runtime writes lines.
+/// Writes two hostile lines, one of them a log line of the runtime.
 const AGENT: &str = r#"
 import http.server, json, os, sys
 

@@ -1,4 +1,4 @@
-//! `agent init`: what it writes, that it compiles, and what it refuses.
+//! `agent init`: its files, which compile, and its errors.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use support::{Sandbox, scaffold};
 
-/// Compiles a fresh project and runs the tests that came with it.
+/// Compiles a new project and runs its tests.
 fn builds_and_passes_its_own_tests(template: &str) {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "my-agent", template);
@@ -20,7 +20,7 @@ fn builds_and_passes_its_own_tests(template: &str) {
     let said = String::from_utf8_lossy(&test.stdout);
     let complaints = String::from_utf8_lossy(&test.stderr);
     assert!(test.status.success(), "{said}\n{complaints}");
-    // The first thing its author would see.
+    // No warnings.
     assert!(!complaints.contains("warning"), "{complaints}");
     assert!(said.contains("2 passed"), "{said}");
     let formatted = Command::new(env!("CARGO"))
@@ -51,7 +51,7 @@ fn llm_chat_compiles() {
 }
 
 #[test]
-fn it_tells_what_it_wrote_and_what_to_do_next() {
+fn the_files_and_the_next_steps_are_printed() {
     let sandbox = Sandbox::new();
     let arguments = [
         "agent",
@@ -83,7 +83,7 @@ fn it_tells_what_it_wrote_and_what_to_do_next() {
 }
 
 #[test]
-fn a_folder_with_something_in_it_is_left_alone() {
+fn a_folder_with_files_is_refused() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("taken");
     fs::create_dir(&folder).unwrap();
@@ -97,7 +97,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
         "a@example.com",
         "taken",
     ];
-    // A repository alone is nothing yet.
+    // A folder with only .git is accepted.
     sandbox.run(arguments).code(0);
     assert!(folder.join("src/main.rs").is_file());
     let before = fs::read_dir(&folder).unwrap().count();
@@ -106,7 +106,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
         .code(2)
         .says("is not empty: it contains");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), before);
-    // Nothing was left beside it either.
+    // No temporary folder is left.
     let beside: Vec<_> = fs::read_dir(folder.parent().unwrap())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -120,7 +120,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
 }
 
 #[test]
-fn bad_use_is_told() {
+fn invalid_arguments_are_errors() {
     let sandbox = Sandbox::new();
     for (arguments, text) in [
         (
@@ -132,8 +132,8 @@ fn bad_use_is_told() {
             "--entrypoint: ",
         ),
         (
-            &["--name", "a", "--author", "nobody"],
-            "--author: \"nobody\" is not an e-mail address",
+            &["--name", "a", "--author", "missing"],
+            "--author: \"missing\" is not an e-mail address",
         ),
         (
             &[
@@ -150,7 +150,7 @@ fn bad_use_is_told() {
     ] {
         let mut all = vec!["agent", "init"];
         all.extend(arguments);
-        if !arguments.contains(&"--author") && text.starts_with("no ") {
+        if !arguments.contains(&"--author") && text.starts_with("the template ") {
             all.extend(["--author", "a@example.com"]);
         }
         sandbox
@@ -164,7 +164,7 @@ fn bad_use_is_told() {
 }
 
 #[test]
-fn the_author_is_gits() {
+fn the_author_comes_from_git() {
     let sandbox = Sandbox::new();
     fs::write(
         sandbox.path(".gitconfig"),

@@ -1,4 +1,4 @@
-//! Ctrl-C, at every stage: nothing is left running, and the exit code says so.
+//! Ctrl-C at every stage of a command: no process is left, and the exit code is 130.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn while_the_request_is_read() {
 }
 
 #[test]
-fn while_the_session_is_made() {
+fn while_the_session_is_created() {
     let sandbox = Sandbox::with([never_ready("agent")]);
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
         let starting = sandbox
@@ -58,7 +58,7 @@ fn while_the_session_is_made() {
 #[test]
 fn before_the_platform_has_answered() {
     let sandbox = Sandbox::with([scripted("agent")]);
-    // Takes requests and answers none.
+    // Accepts requests and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("bound"));
     for command in [
@@ -80,7 +80,7 @@ fn before_the_platform_has_answered() {
             support::catches(asking.pid(), Signal::INT)
         });
         asking.interrupt();
-        // Where a sandbox may have been made, its answer is waited for; a second Ctrl-C is impatience.
+        // A sandbox may have been created, so the answer is waited for until a second Ctrl-C.
         if command.contains(&"invoke") {
             eventually("it says what it waits for", || {
                 asking.stderr().contains("Ctrl-C again")
@@ -92,10 +92,10 @@ fn before_the_platform_has_answered() {
 }
 
 #[test]
-fn while_the_answer_comes() {
+fn while_the_answer_arrives() {
     let sandbox = Sandbox::with([scripted("agent")]);
     for (request, before) in [
-        // Not one item yet.
+        // Before the first item.
         (json!({"items": ["never"], "pause_ms": 3_600_000}), ""),
         (json!({"items": ["one "], "end": "hang"}), "one "),
     ] {
@@ -110,13 +110,13 @@ fn while_the_answer_comes() {
             });
             asking.interrupt();
             asking.wait().code(130);
-            // Not even where it was to be kept: an answer was to come first.
+            // Not with --keep either, which applies after an answer.
             assert!(sandbox.sandboxes().is_empty());
         }
     }
 }
 
-/// Whether an agent has written that it was asked.
+/// Whether an agent has logged a request.
 fn asked(sandbox: &Sandbox) -> bool {
     sandbox.sandboxes().iter().any(|id| {
         let done = sandbox.run(["agent", "logs", "--session", id]);
@@ -149,26 +149,26 @@ fn in_a_session_that_was_open_before_it_stays_open() {
     assert_eq!(sandbox.sandboxes(), ids);
 }
 
-/// How a person or a system ends a question.
+/// How a question is interrupted.
 #[derive(Debug, Clone, Copy)]
 enum Given {
     Key,
     Signal(Signal),
 }
 
-/// Every way to end a question, and the exit code for it.
+/// The interruptions of a question with their exit codes.
 const GIVEN: [(Given, i32); 3] = [
     (Given::Key, 130),
     (Given::Signal(Signal::INT), 130),
     (Given::Signal(Signal::TERM), 143),
 ];
 
-/// The modes of a terminal at which a person types lines.
+/// The modes of a terminal that reads lines.
 const LINES: LocalModes = LocalModes::ICANON
     .union(LocalModes::ECHO)
     .union(LocalModes::ISIG);
 
-/// Gives up at a question for which keys are read one by one. Returns what was to be seen, and the exit code.
+/// Interrupts a question. Returns the output and the exit code.
 fn give_up_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
     command.run_on_pty(|terminal| {
         terminal.expect_output(question);
@@ -204,7 +204,7 @@ fn at_the_question_of_init() {
 }
 
 #[test]
-fn while_init_writes_there_is_the_whole_project_or_nothing() {
+fn init_writes_the_whole_project_or_nothing() {
     let sandbox = Sandbox::new();
     let place = sandbox.path("place");
     fs::create_dir(&place).expect("a folder");
@@ -216,7 +216,7 @@ fn while_init_writes_there_is_the_whole_project_or_nothing() {
     init("whole").wait().code(0);
     let whole = everything_in(&place.join("whole"));
     let entries = || fs::read_dir(&place).expect("a folder").count();
-    // In the midst of it or a little later, as it happens.
+    // During the writing or a little later.
     for round in 0..40 {
         let name = format!("agent-{round}");
         let mut writing = init(&name);
@@ -235,7 +235,7 @@ fn while_init_writes_there_is_the_whole_project_or_nothing() {
     }
 }
 
-/// A project that lacks its author, as its owner wrote it.
+/// An agent.yaml without an author.
 const WITHOUT_AUTHOR: &str = "# by hand\nmetadata:\n  name: my-agent # stays\n  version: \"1.0.0\"\nspec:\n  entrypoint: src/main.rs\n  runtime: {timeout: 60, memory_limit: 512Mi, cpu_limit: \"1\"}\n";
 
 #[test]
@@ -259,7 +259,7 @@ fn at_a_question_of_configure() {
         assert!(!seen.contains("error"), "{seen}");
         untouched();
     }
-    // The last one, with all that would be written on the screen.
+    // The last question, below the changes.
     let with_author = configure().args(["--author", "a@example.com", "--description", "x"]);
     let (seen, ended) = with_author.run_on_pty(|terminal| {
         terminal.expect_output("[y/N]");
@@ -269,7 +269,7 @@ fn at_a_question_of_configure() {
     untouched();
 }
 
-/// A project in Python that needs nothing installed.
+/// A Python project without packages.
 fn small_project(sandbox: &Sandbox, name: &str) -> PathBuf {
     let folder = python_project(sandbox, name);
     fs::remove_file(folder.join("requirements.txt")).expect("removed");
@@ -281,7 +281,7 @@ fn small_project(sandbox: &Sandbox, name: &str) -> PathBuf {
 fn while_the_files_are_packed() {
     let sandbox = Sandbox::new();
     let folder = small_project(&sandbox, "my-agent");
-    // A file that is opened and never read to its end, since nobody writes one.
+    // A pipe without a writer, so that reading it never ends.
     let endless = folder.join(".dockerignore");
     fs::remove_file(&endless).expect("removed");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
@@ -292,7 +292,7 @@ fn while_the_files_are_packed() {
     let deploying = command(&sandbox, &folder, &["agent", "deploy", "--local"]).spawn();
     let mut writer = None;
     eventually("the files are packed", || {
-        // Can be opened once there is a reader.
+        // Succeeds once there is a reader.
         let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let opened = File::options()
             .write(true)
@@ -312,7 +312,7 @@ fn while_the_files_are_packed() {
 fn while_the_files_are_uploaded() {
     let sandbox = Sandbox::new();
     let folder = small_project(&sandbox, "my-agent");
-    // More than the connection's two ends hold, and nothing that packing makes smaller.
+    // Larger than the buffers of a connection, and incompressible.
     let mut noise = fastrand::Rng::with_seed(5);
     let noise: Vec<u8> = std::iter::repeat_with(|| noise.u8(..))
         .take(24 << 20)
@@ -325,7 +325,7 @@ fn while_the_files_are_uploaded() {
         .env("PPIO_API_KEY", "any")
         .spawn();
     let upload = platform.upload();
-    // What it tells meanwhile is taken back.
+    // agent.yaml is restored.
     assert!(agent_yaml(&folder).contains("phase: building"));
     deploying.interrupt();
     deploying.wait().code(130).says("interrupted");
@@ -339,7 +339,7 @@ fn while_the_platform_is_started_for_a_deployment() {
     let sandbox = Sandbox::new();
     let folder = small_project(&sandbox, "my-agent");
     let before = (agent_yaml(&folder), everything_in(&folder));
-    // A Python that never says where it lives holds the start up.
+    // A Python that hangs delays the start.
     let programs = sandbox.path("programs");
     fs::create_dir(&programs).expect("a folder");
     let asked = sandbox.path("asked");
@@ -356,7 +356,7 @@ fn while_the_platform_is_started_for_a_deployment() {
         eventually("the start has begun", || asked.exists());
         deploying.interrupt();
         deploying.wait().code(130).says("interrupted");
-        // Nobody was told of it, so nobody would stop it. It was not even waited for.
+        // No note was printed about the platform, so it is stopped.
         assert!(sandbox.running().is_none());
         assert!(!sandbox.home().join("key").exists());
         sandbox.wait_until_nothing_is_left();
@@ -366,10 +366,10 @@ fn while_the_platform_is_started_for_a_deployment() {
 }
 
 #[test]
-fn a_platform_that_was_started_for_a_deployment_runs_on() {
+fn a_platform_that_was_started_for_a_deployment_keeps_running() {
     let sandbox = Sandbox::new();
     let folder = small_project(&sandbox, "my-agent");
-    // A Python that never gets to its work.
+    // A Python that hangs at its start.
     fs::create_dir(folder.join("site")).expect("a folder");
     let wait = "import time\ntime.sleep(86400)\n";
     fs::write(folder.join("site/sitecustomize.py"), wait).expect("written");
@@ -384,7 +384,7 @@ fn a_platform_that_was_started_for_a_deployment_runs_on() {
     done.says("started the local platform at ")
         .says("`ppio-sandbox-cli local down` stops it");
     assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
-    // As after any other deployment; the next one need not start it.
+    // As after a successful deployment.
     assert!(sandbox.running().is_some());
     sandbox.run(["local", "down"]).code(0);
     sandbox.wait_until_nothing_is_left();

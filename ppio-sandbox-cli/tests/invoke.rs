@@ -1,4 +1,4 @@
-//! `agent invoke`: what is asked, how the answer is printed, and how it ends.
+//! `agent invoke`: the request, the output, and the errors.
 
 mod support;
 
@@ -29,7 +29,7 @@ fn a_value_is_printed_and_its_session_is_closed() {
     let done = done
         .says("answered in ")
         .says(", on the local platform, request ");
-    // One line: the choice of the platform is told where something is made on it.
+    // One line: the choice of the platform is explained only by commands that create something.
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert!(!done.stderr.contains('\u{1b}'), "colour without a terminal");
     assert!(sandbox.sandboxes().is_empty());
@@ -50,7 +50,7 @@ fn a_value_is_printed_and_its_session_is_closed() {
 }
 
 #[test]
-fn the_request_comes_from_wherever_it_is_given() {
+fn the_request_comes_from_a_flag_a_file_or_standard_input() {
     let hello = integration_tests::example_binary("hello");
     let sandbox = Sandbox::with([agent("agent", &hello)]);
     let request = json!({"prompt": "Grace"});
@@ -84,7 +84,7 @@ fn the_request_comes_from_wherever_it_is_given() {
 }
 
 #[test]
-fn a_request_that_is_none_is_wrong_usage() {
+fn a_missing_or_invalid_request_is_a_usage_error() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("broken.json"), "{\n  \"prompt\": }").expect("a file");
     for (arguments, input, expected) in [
@@ -105,7 +105,7 @@ fn a_request_that_is_none_is_wrong_usage() {
         (
             &["--json", "{}", "--input", "x"],
             None,
-            "both `--input` and `--json`",
+            "both `--input` and `--json FILE`",
         ),
         (
             &["--input", "x", "--timeout", "0"],
@@ -117,7 +117,11 @@ fn a_request_that_is_none_is_wrong_usage() {
             None,
             "a number of seconds",
         ),
-        (&["--input", "x", "--session", ""], None, "it is empty"),
+        (
+            &["--input", "x", "--session", ""],
+            None,
+            "the value is empty",
+        ),
         (
             &["--input", "x", "--session", "s", "--keep"],
             None,
@@ -139,7 +143,7 @@ fn a_request_that_is_none_is_wrong_usage() {
 }
 
 #[test]
-fn a_stream_of_texts_reads_as_one_text() {
+fn strings_of_a_stream_are_printed_as_one_text() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let done = sandbox
         .command(INVOKE)
@@ -167,15 +171,15 @@ fn a_stream_of_texts_reads_as_one_text() {
 }
 
 #[test]
-fn items_are_printed_when_they_come() {
+fn items_are_printed_when_they_arrive() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let request = json!({"items": ["first "], "end": "hang"});
     let running = invoke(&sandbox, &request).spawn();
-    // The answer never ends, so all that is seen is seen before its end.
+    // The answer never ends, so the output is printed before its end.
     support::eventually("the first item is printed", || running.stdout() == "first ");
     running.interrupt();
     let done = running.wait().code(130);
-    // Whatever comes next begins on a line of its own.
+    // The next output starts on a new line.
     assert!(
         done.stdout == "first \n" || done.stdout == "first ",
         "{done:?}"
@@ -184,7 +188,7 @@ fn items_are_printed_when_they_come() {
 }
 
 #[test]
-fn an_agent_that_fails_says_how_and_the_exit_code_says_who() {
+fn an_error_of_the_agent_is_printed_and_the_exit_code_is_1() {
     let failing = integration_tests::agent_binary("failing-agent");
     let sandbox = Sandbox::with([agent("agent", &failing), scripted("stream")]);
     let done = invoke(&sandbox, &json!({"fail": "no more tea"}))
@@ -225,7 +229,7 @@ fn an_agent_that_fails_says_how_and_the_exit_code_says_who() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_not_taken_for_whole() {
+fn an_answer_that_is_cut_off_is_an_error() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let request = json!({"items": ["one "], "pause_ms": 20, "end": "vanish"});
     let done = invoke(&sandbox, &request).run().code(1);
@@ -235,7 +239,7 @@ fn an_answer_that_breaks_off_is_not_taken_for_whole() {
 }
 
 #[test]
-fn time_that_is_up_ends_the_call_and_its_session() {
+fn a_timeout_ends_the_call_and_its_session() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let done = invoke(&sandbox, &json!({"items": ["a"], "end": "hang"}))
         .args(["--timeout", "2"])
@@ -246,7 +250,7 @@ fn time_that_is_up_ends_the_call_and_its_session() {
 }
 
 #[test]
-fn a_kept_session_is_there_for_the_next_call() {
+fn a_kept_session_is_used_by_the_next_call() {
     let hello = integration_tests::example_binary("hello");
     let sandbox = Sandbox::with([agent("agent", &hello)]);
     let call = ["--input", "Ada", "-o", "json"];
@@ -302,16 +306,18 @@ fn a_kept_session_is_there_for_the_next_call() {
     let ids = sandbox.sandboxes();
     assert_eq!(ids.len(), 2);
     let new = ids.iter().find(|other| *other != id).expect("a new one");
-    done.says(&format!("go on with `agent invoke --session {new}`"));
+    done.says(&format!(
+        "call it again with `agent invoke --session {new}`"
+    ));
 
     let done = sandbox
-        .command(["agent", "invoke", "--session", "nobody", "--input", "x"])
+        .command(["agent", "invoke", "--session", "missing", "--input", "x"])
         .run();
-    done.code(3).says("\"nobody\" not found").says("help: ");
+    done.code(3).says("\"missing\" not found").says("help: ");
 }
 
 #[test]
-fn a_failed_call_leaves_a_session_that_was_to_be_kept() {
+fn a_failed_call_with_keep_leaves_its_session_open() {
     let failing = integration_tests::agent_binary("failing-agent");
     let sandbox = Sandbox::with([agent("agent", &failing)]);
     let done = invoke(&sandbox, &json!({"fail": "no"}))
@@ -324,7 +330,7 @@ fn a_failed_call_leaves_a_session_that_was_to_be_kept() {
 }
 
 #[test]
-fn an_agent_that_cannot_start_shows_what_it_wrote() {
+fn the_output_of_an_agent_that_cannot_start_is_shown() {
     let crashes = TemplateSpec::new("agent")
         .start_command("echo 'cannot open the model' >&2; exit 3")
         .config(config("agent"));

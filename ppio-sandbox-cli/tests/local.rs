@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::{Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
-/// The processes whose command line holds this folder, the platform itself aside.
+/// The processes whose command line contains this folder, except the platform.
 fn processes_of(home: &Path) -> Vec<String> {
     let home = home.display().to_string();
     let mut found = Vec::new();
@@ -31,7 +31,7 @@ fn processes_of(home: &Path) -> Vec<String> {
     found
 }
 
-/// Nothing of a platform is left: no process, no lock, no sandbox's files.
+/// Asserts that no process, lock or sandbox of a platform is left.
 fn assert_nothing_left(sandbox: &Sandbox) {
     assert!(sandbox.running().is_none());
     eventually("the sandboxes' processes end", || {
@@ -42,7 +42,7 @@ fn assert_nothing_left(sandbox: &Sandbox) {
 }
 
 #[test]
-fn the_platform_runs_until_it_is_asked_to_end() {
+fn the_platform_runs_until_a_signal() {
     for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let sandbox = Sandbox::new();
         let platform = sandbox.command(["local", "up"]).spawn();
@@ -64,7 +64,7 @@ fn the_platform_runs_until_it_is_asked_to_end() {
             "{stdout}"
         );
 
-        // A sandbox that would live on by itself.
+        // A sandbox that is still open.
         on_runtime(async {
             let client = sandbox.client();
             let new = platform::NewSandbox::new("base", Duration::from_secs(600));
@@ -82,7 +82,7 @@ fn the_platform_runs_until_it_is_asked_to_end() {
 }
 
 #[test]
-fn in_the_background_it_outlives_the_command_and_a_second_start_finds_it() {
+fn a_platform_in_the_background_outlives_the_command_and_is_found() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(["local", "up", "--detach"]).code(0);
     let running = sandbox.running().expect("it runs");
@@ -124,12 +124,12 @@ fn in_the_background_it_outlives_the_command_and_a_second_start_finds_it() {
 }
 
 #[test]
-fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
+fn unenforced_limits_are_reported() {
     let mut sandbox = Sandbox::new();
     let detached = sandbox.run(["local", "up", "--detach"]).code(0);
     let running = sandbox.running().expect("it runs");
     let limits = running.unenforced_limits();
-    // The disk is one on every machine.
+    // The disk limit is never enforced.
     assert!(!limits.is_empty());
     let says_all = |text: &str| {
         assert!(
@@ -144,7 +144,7 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
             );
             assert_eq!(text.matches(&warning).count(), 1, "{text}");
         }
-        // Not a second time from the library below.
+        // Not repeated by the library's own warning.
         assert!(!text.contains("WARN"), "{text}");
     };
     says_all(&detached.stderr);
@@ -181,7 +181,7 @@ fn what_sandboxes_are_not_kept_to_is_said_with_what_to_do() {
 }
 
 #[test]
-fn a_platform_that_does_not_run_is_said_so_with_what_to_do() {
+fn commands_report_that_the_platform_is_not_running() {
     let sandbox = Sandbox::new();
     for command in ["status", "env"] {
         let done = sandbox.run(["local", command]).code(3);
@@ -196,7 +196,7 @@ fn a_platform_that_does_not_run_is_said_so_with_what_to_do() {
 }
 
 #[test]
-fn one_that_was_killed_does_not_count_as_running() {
+fn a_killed_platform_is_not_running() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let pid = sandbox.running().expect("it runs").pid();
@@ -208,7 +208,7 @@ fn one_that_was_killed_does_not_count_as_running() {
 }
 
 #[test]
-fn a_start_that_fails_says_why_and_leaves_nothing() {
+fn a_failed_start_reports_its_cause_and_leaves_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let sandbox = Sandbox::new();
@@ -225,10 +225,10 @@ fn a_start_that_fails_says_why_and_leaves_nothing() {
     }
     let done = sandbox
         .command(["local", "up", "--detach"])
-        .env("PPIO_LOCAL_HOME", "/proc/nobody/may/write/here")
+        .env("PPIO_LOCAL_HOME", "/proc/missing/may/write/here")
         .run()
         .code(4);
-    done.says("/proc/nobody");
+    done.says("/proc/missing");
     let done = sandbox
         .command(["local", "status"])
         .env("PPIO_LOCAL_HOME", "")
@@ -239,9 +239,9 @@ fn a_start_that_fails_says_why_and_leaves_nothing() {
 }
 
 #[test]
-fn giving_up_on_a_start_in_the_background_ends_it() {
+fn interrupting_a_start_in_the_background_stops_it() {
     let sandbox = Sandbox::new();
-    // A Python that never says where it lives holds the start up.
+    // A Python that hangs delays the start.
     let programs = sandbox.path("programs");
     std::fs::create_dir_all(&programs).expect("a folder");
     let python = programs.join("python3");
@@ -263,7 +263,7 @@ fn giving_up_on_a_start_in_the_background_ends_it() {
 }
 
 #[test]
-fn the_variables_come_out_of_a_shell_as_they_are() {
+fn shells_set_the_variables() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let variables = sandbox.running().expect("it runs").environment();
@@ -292,7 +292,7 @@ fn the_variables_come_out_of_a_shell_as_they_are() {
     for line in lines {
         assert!(seen.lines().any(|seen| seen == line), "no {line} in {seen}");
     }
-    // Whoever has them talks to the same platform, and is told so.
+    // With these variables the command uses the same platform.
     let mut command = sandbox.command(["agent", "list", "--json"]);
     for (name, value) in &variables {
         command = command.env(name, value);
@@ -338,7 +338,7 @@ fn agents_in_python_run_with_the_interpreter_on_the_path() {
 }
 
 #[test]
-fn status_counts_what_runs_and_what_is_paused() {
+fn status_counts_running_and_paused_sandboxes() {
     let hello = integration_tests::example_binary("hello");
     let sandbox = Sandbox::with([agent("hello", &hello)]);
     on_runtime(async {
@@ -358,7 +358,7 @@ fn status_counts_what_runs_and_what_is_paused() {
         status["sandboxes"],
         serde_json::json!({"running": 1, "paused": 1})
     );
-    // The one that is always there, and ours.
+    // The base template and the test's.
     assert_eq!(status["templates"], 2);
     let text = sandbox.run(["local", "status"]).code(0);
     assert!(

@@ -8,7 +8,7 @@ use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use support::{Sandbox, agent, config, eventually, on_runtime, scripted, send};
 
-/// Opens a session that stays, and asks its agent for so many items.
+/// Calls the agent for a number of items in a session that stays open.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
     let request = serde_json::json!({ "items": vec!["x"; items] }).to_string();
     let mut command = sandbox.command(["agent", "invoke", "--output", "json", "--json", &request]);
@@ -22,7 +22,7 @@ fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
 }
 
 #[test]
-fn the_newest_session_is_shown_or_the_one_that_is_named() {
+fn the_newest_or_the_given_session_is_shown() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let project = sandbox.project("agent", &sandbox.template("agent"));
     let none = sandbox
@@ -41,7 +41,7 @@ fn the_newest_session_is_shown_or_the_one_that_is_named() {
         .code(0);
     assert!(done.stdout.contains("asked for 5 items\n"), "{done:?}");
     assert!(!done.stdout.contains("asked for 3 items"), "{done:?}");
-    done.says("2 sessions are open, showing the newest one")
+    done.says("2 sessions are open; showing the newest")
         .says(&new);
 
     let done = sandbox
@@ -54,13 +54,13 @@ fn the_newest_session_is_shown_or_the_one_that_is_named() {
     let line = line.expect("the agent's line");
     assert!(line["timestamp"].is_string() && line["fields"]["stream"] == "stderr");
     assert_eq!(done.stderr, "");
-    // Looking at a session does not end it.
+    // The session stays open.
     assert_eq!(sandbox.sandboxes().len(), 2);
 
     sandbox
-        .run(["agent", "logs", "--session", "nobody"])
+        .run(["agent", "logs", "--session", "missing"])
         .code(3)
-        .says("\"nobody\" not found");
+        .says("\"missing\" not found");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
 }
 
 #[test]
-fn following_survives_a_platform_that_does_not_answer_for_a_while() {
+fn following_reconnects_to_the_platform() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let id = ask(&sandbox, None, 1);
     let relay = support::Relay::to(sandbox.running().expect("it runs").url());
@@ -133,7 +133,7 @@ fn following_survives_a_platform_that_does_not_answer_for_a_while() {
 }
 
 #[test]
-fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
+fn a_long_log_is_complete_and_output_may_be_closed_early() {
     let writes = TemplateSpec::new("writer")
         .start_command("seq 1 2500; exec sleep 86400")
         .config(config("writer"));
@@ -165,7 +165,7 @@ fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
     stdout.read_exact(&mut start).expect("a start");
     assert_eq!(&start, b"1\n");
     drop(stdout);
-    // More than a pipe holds has to come before anybody can notice.
+    // A closed pipe is noticed only by a write that exceeds its buffer.
     on_runtime(async {
         let session = sandbox
             .client()
@@ -183,7 +183,7 @@ fn a_long_log_is_shown_whole_and_a_reader_may_leave_early() {
 }
 
 #[test]
-fn a_request_is_found_by_the_id_that_its_caller_was_told() {
+fn a_request_is_found_by_its_id() {
     let says_all = |name: &str, example: &str| {
         let binary = integration_tests::example_binary(example);
         agent(name, &binary).variable("PPIO_AGENT_LOG", "debug")
@@ -216,13 +216,13 @@ fn a_request_is_found_by_the_id_that_its_caller_was_told() {
         assert_eq!(id.len(), 36, "{id}");
         eventually("the line is there", || finished(id));
 
-        // And by the one on a person's screen.
+        // By the id in text output as well.
         let again = ["agent", "invoke", "--session", session, "--input", "Ada"];
         let done = sandbox.run(again).code(0);
         let (_, id) = done.stderr.trim().rsplit_once("request ").expect("an id");
         eventually("the line is there", || finished(id));
 
-        // People get the line readable, programs as the agent wrote it.
+        // Text output formats the line, JSON output has it unchanged.
         assert!(logs(&[]).contains("INFO invocation finished duration_ms="));
         let json = logs(&["--json"]);
         let message = json.lines().find(|line| line.contains(id)).expect("a line");

@@ -1,11 +1,11 @@
-//! What goes wrong before an agent is reached: who is to blame, why, and what to do next.
+//! Errors before the agent is called: exit code, causes and help.
 
 mod support;
 
 use serde_json::Value;
 use support::{Sandbox, scripted};
 
-/// Every command that talks to a platform about an agent.
+/// Every command that needs an agent on a platform.
 const COMMANDS: [&[&str]; 5] = [
     &["agent", "invoke", "--input", "x"],
     &["agent", "status"],
@@ -14,7 +14,7 @@ const COMMANDS: [&[&str]; 5] = [
     &["agent", "delete", "--yes"],
 ];
 
-/// What a failure says, in text and as JSON, is the same and complete.
+/// Asserts that an error has the same content as text and as JSON.
 fn assert_failure(command: impl Fn() -> support::Invocation, code: i32, expected: &[&str]) {
     let done = command().run().code(code);
     assert_eq!(done.stdout, "");
@@ -44,7 +44,7 @@ fn assert_failure(command: impl Fn() -> support::Invocation, code: i32, expected
         );
         assert!(in_json.contains(expected), "no {expected:?} in {failure}");
     }
-    // Lower-case, without a full stop, as everything that is put together.
+    // Lower-case and without a full stop, so that it can be part of a longer text.
     let what = failure["error"].as_str().expect("a text");
     assert!(
         !what.ends_with('.') && !what.starts_with(|first: char| first.is_uppercase()),
@@ -83,7 +83,7 @@ fn broken_yaml_shows_the_line_and_the_column() {
             &["agent.yaml:3:9: metadata.name: ", "name: My Agent\n", "^"],
         );
     }
-    // Who names the agent needs no file.
+    // With --template-id no agent.yaml is needed.
     let done = sandbox
         .command(["agent", "status", "--template-id", "x"])
         .in_folder(&folder)
@@ -124,7 +124,7 @@ fn the_platform_is_down() {
                 .env("PPIO_API_URL", "http://127.0.0.1:9")
         };
         if arguments[1] == "list" {
-            // The client tries again for seconds; one command shows it.
+            // The client retries for seconds, so one command is enough.
             assert_failure(remote, 3, &["127.0.0.1:9", "refused", "PPIO_API_URL"]);
         }
     }
@@ -167,10 +167,10 @@ fn the_key_is_wrong() {
         assert_failure(
             command,
             3,
-            &["authentication failed", "check PPIO_API_KEY", &url],
+            &["authentication failed", "set PPIO_API_KEY", &url],
         );
     }
-    // `--local` does not look at the environment's key.
+    // `--local` ignores the API key of the environment.
     let done = sandbox
         .command(["agent", "list", "--local", "--json"])
         .env("PPIO_API_KEY", wrong)
@@ -182,7 +182,7 @@ fn the_key_is_wrong() {
 }
 
 #[test]
-fn settings_that_make_no_sense() {
+fn invalid_settings() {
     let sandbox = Sandbox::new();
     let list = || sandbox.command(["agent", "list"]);
     assert_failure(
@@ -211,7 +211,7 @@ fn settings_that_make_no_sense() {
 }
 
 #[test]
-fn flags_that_do_not_exist_are_wrong_usage() {
+fn unknown_flags_are_usage_errors() {
     let sandbox = Sandbox::new();
     for arguments in [
         &["nonsense"][..],

@@ -1,4 +1,4 @@
-//! What is printed where: streams, colours, quiet, JSON, and no secrets.
+//! Standard output and standard error: colours, --quiet, JSON, and no secrets.
 
 mod support;
 
@@ -6,9 +6,9 @@ use std::io::Read as _;
 
 use support::{Sandbox, agent, eventually, scripted};
 
-/// What only the key's owner may see does not stand in what every other command prints.
+/// Only `local up` and `local env` print the API key.
 #[test]
-fn the_key_is_handed_out_by_two_commands_only() {
+fn only_two_commands_print_the_key() {
     let hello = integration_tests::example_binary("hello");
     let failing = integration_tests::agent_binary("failing-agent");
     let sandbox = Sandbox::with([agent("agent", &hello), agent("failing", &failing)]);
@@ -49,7 +49,7 @@ fn the_key_is_handed_out_by_two_commands_only() {
 }
 
 #[test]
-fn help_does_not_show_what_the_environment_holds() {
+fn help_does_not_show_values_of_the_environment() {
     let sandbox = Sandbox::new();
     let help = sandbox
         .command(["agent", "invoke", "--help"])
@@ -66,7 +66,7 @@ fn help_does_not_show_what_the_environment_holds() {
 }
 
 #[test]
-fn quiet_leaves_results_and_errors() {
+fn quiet_prints_results_and_errors() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let done = sandbox
         .run([
@@ -84,13 +84,13 @@ fn quiet_leaves_results_and_errors() {
         ("two words\n", "")
     );
     let done = sandbox
-        .run(["-q", "agent", "status", "--template-id", "nobody"])
+        .run(["-q", "agent", "status", "--template-id", "missing"])
         .code(3);
     assert!(done.stderr.starts_with("error: "), "{done:?}");
 }
 
 #[test]
-fn json_is_asked_for_in_three_ways_wherever_it_stands() {
+fn json_has_three_flags_at_every_position() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     for arguments in [
@@ -106,7 +106,7 @@ fn json_is_asked_for_in_three_ways_wherever_it_stands() {
 }
 
 #[test]
-fn colour_is_for_terminals_without_no_color() {
+fn colours_are_for_terminals_without_no_color() {
     let sandbox = Sandbox::new();
     let command = || sandbox.command(["agent", "list"]);
     let colours = |text: &str| text.contains("\u{1b}[");
@@ -122,7 +122,7 @@ fn colour_is_for_terminals_without_no_color() {
 }
 
 #[test]
-fn a_terminal_is_asked_before_an_agent_is_deleted() {
+fn deletion_is_confirmed_on_a_terminal() {
     let hello = integration_tests::example_binary("hello");
     let sandbox = Sandbox::with([agent("agent", &hello)]);
     let delete = || {
@@ -146,7 +146,7 @@ fn a_terminal_is_asked_before_an_agent_is_deleted() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_the_call_and_its_session() {
+fn closed_output_ends_the_call_and_its_session() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let request = serde_json::json!({"items": vec!["word "; 10_000], "pause_ms": 5}).to_string();
     let (mut asking, mut stdout) = sandbox
@@ -168,7 +168,7 @@ fn a_reader_that_leaves_ends_the_call_and_its_session() {
 }
 
 #[test]
-fn completions_and_manual_know_every_command() {
+fn completions_and_manual_pages_have_every_command() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let done = sandbox.run(["completions", shell]).code(0);
@@ -176,7 +176,7 @@ fn completions_and_manual_know_every_command() {
             assert!(done.stdout.contains(word), "no {word} for {shell}");
         }
     }
-    // What bash makes of it, rather than how it looks.
+    // Completed by bash itself.
     let script = sandbox.run(["completions", "bash"]).code(0).stdout;
     let ask = format!(
         "{script}\nCOMP_WORDS=(ppio-sandbox-cli agent inv); COMP_CWORD=2\n\
@@ -211,7 +211,7 @@ fn completions_and_manual_know_every_command() {
         std::fs::read_to_string(folder.join("ppio-sandbox-cli-local-up.1")).expect("a page");
     assert!(!hidden.contains("in\\-background"), "{hidden}");
     sandbox
-        .run(["man", "/proc/nobody"])
+        .run(["man", "/proc/missing"])
         .code(4)
         .says("cannot write the manual");
 }

@@ -6,7 +6,7 @@ use ppio_sandbox_local::TemplateSpec;
 use serde_json::json;
 use support::{Sandbox, agent, on_runtime};
 
-/// A platform with two agents, and a template that is none.
+/// A platform with two agents and a template without one.
 fn platform() -> Sandbox {
     let hello = integration_tests::example_binary("hello");
     Sandbox::with([
@@ -16,7 +16,7 @@ fn platform() -> Sandbox {
     ])
 }
 
-/// Opens sessions that stay.
+/// Opens sessions and detaches them.
 fn open(sandbox: &Sandbox, template: &str, count: usize) -> Vec<String> {
     on_runtime(async {
         let client = sandbox.client();
@@ -65,7 +65,7 @@ fn the_list_shows_agents_and_how_many_sandboxes_each_has() {
 }
 
 #[test]
-fn an_empty_list_is_no_error() {
+fn an_empty_list_is_not_an_error() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let done = sandbox.run(["agent", "list"]).code(0);
@@ -79,7 +79,7 @@ fn an_empty_list_is_no_error() {
 }
 
 #[test]
-fn status_puts_together_the_file_the_template_and_the_sessions() {
+fn status_shows_the_file_the_template_and_the_sessions() {
     let sandbox = platform();
     let template = sandbox.template("alpha");
     let project = sandbox.project("alpha", &template);
@@ -123,7 +123,7 @@ fn status_puts_together_the_file_the_template_and_the_sessions() {
         assert!(text.contains(expected), "no {expected:?} in {text}");
     }
 
-    // Without a project, by name.
+    // By name, without a project.
     let named = sandbox
         .run(["agent", "status", "--template-id", "beta", "--json"])
         .code(0)
@@ -168,7 +168,7 @@ fn stop_closes_the_sessions_of_one_agent_or_one_session() {
 }
 
 #[test]
-fn delete_asks_or_is_told_and_forgets_the_agent_in_its_project() {
+fn delete_needs_a_confirmation_and_removes_the_deployment_from_agent_yaml() {
     let sandbox = platform();
     let template = sandbox.template("alpha");
     let project = sandbox.project("alpha", &template);
@@ -199,7 +199,7 @@ fn delete_asks_or_is_told_and_forgets_the_agent_in_its_project() {
     let without_status = before.split("status:").next().expect("the rest");
     assert_eq!(after.trim_end(), without_status.trim_end());
 
-    // There is nothing to delete any more, and the file says so.
+    // A second deletion is an error: agent.yaml has no deployment.
     let again = sandbox
         .command(["agent", "delete", "--yes"])
         .in_folder(&project)
@@ -215,7 +215,7 @@ fn delete_asks_or_is_told_and_forgets_the_agent_in_its_project() {
 }
 
 #[test]
-fn deleting_by_name_leaves_the_project_alone() {
+fn deleting_by_name_leaves_the_project_unchanged() {
     let sandbox = platform();
     let project = sandbox.project("alpha", &sandbox.template("alpha"));
     let before = std::fs::read_to_string(project.join("agent.yaml")).expect("agent.yaml");

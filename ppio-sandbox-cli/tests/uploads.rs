@@ -1,4 +1,4 @@
-//! What is seen of an upload: a bar that follows the bytes on a terminal, nothing of it elsewhere.
+//! The progress of an upload: a bar on a terminal, events in JSON output.
 
 mod support;
 
@@ -13,12 +13,12 @@ use regex::Regex;
 use support::scaffold::{command, python_project};
 use support::{Invocation, Sandbox, eventually};
 
-/// More than the connections between the command and the platform hold while nobody reads.
+/// More than the buffers of the connections between the command and the platform.
 const SIZE: usize = 24 << 20;
-/// After so many bytes the dam closes: all of what the command says first fits, and not much of the files.
+/// The dam closes after this many bytes: after the first requests, and little of the files.
 const HEIGHT: u64 = 1 << 20;
 
-/// Passes connections on to the platform; so much and no more, before it is opened.
+/// Forwards connections to the platform, up to a number of bytes until it is opened.
 struct Dam {
     address: SocketAddr,
     gate: Arc<Gate>,
@@ -26,7 +26,7 @@ struct Dam {
 
 #[derive(Default)]
 struct Gate {
-    /// How much has passed, `None` once that does not matter any more.
+    /// The forwarded bytes; `None` once it is open.
     passed: Mutex<Option<u64>>,
     opened: Condvar,
 }
@@ -36,7 +36,7 @@ impl Gate {
         self.passed.lock().expect("no panic")
     }
 
-    /// Waits for the opening when so many bytes are too many.
+    /// Counts the bytes, and waits until it is open if they are too many.
     fn pass(&self, bytes: usize) {
         let mut passed = self.lock();
         while passed.is_some_and(|passed| passed > HEIGHT) {
@@ -88,7 +88,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, pass: impl Fn(usize)) {
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// A project with a file that does not shrink.
+/// A project with an incompressible file.
 fn large_project(sandbox: &Sandbox, name: &str, size: usize) -> PathBuf {
     let folder = python_project(sandbox, name);
     fs::write(folder.join("agent.py"), "pass\n").expect("written");
@@ -105,7 +105,7 @@ fn large_project(sandbox: &Sandbox, name: &str, size: usize) -> PathBuf {
     folder
 }
 
-/// `agent deploy`, to a platform that is reached by its address and key.
+/// `agent deploy` to a platform by its address and API key.
 fn deploy(sandbox: &Sandbox, folder: &Path, url: &str) -> Invocation {
     command(sandbox, folder, &["agent", "deploy", "--remote"])
         .env("PPIO_API_KEY", sandbox.key())
@@ -114,7 +114,7 @@ fn deploy(sandbox: &Sandbox, folder: &Path, url: &str) -> Invocation {
 }
 
 #[test]
-fn a_bar_follows_the_bytes_on_a_terminal() {
+fn a_terminal_shows_a_progress_bar() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
@@ -134,21 +134,21 @@ fn a_bar_follows_the_bytes_on_a_terminal() {
         });
         let drawn = bar.captures_iter(&seen).last().expect("a bar");
         let sent: f64 = drawn[2].parse().expect("a number");
-        // What the platform did not take is not said to be there.
+        // Bytes that the platform has not received are not counted.
         assert!((0.5..20.0).contains(&sent), "{sent} MiB");
         assert!(drawn[1].ends_with(' '), "{:?}", &drawn[1]);
         dam.open();
     });
     assert_eq!(code, Some(0), "{written}");
     assert!(written.contains("uploaded 7 files (24."), "{written}");
-    // The bar is gone when the result is there.
+    // The bar is removed before the result.
     let shown = support::snapshot::screen(&written);
     assert!(!shown.contains("uploading"), "{shown}");
     assert!(shown.contains("uploaded 7 files"), "{shown}");
 }
 
 #[test]
-fn what_the_platform_has_is_reused_and_nothing_is_drawn_without_a_terminal() {
+fn uploaded_files_are_reused_and_no_bar_is_drawn_without_a_terminal() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-small", 100_000);
@@ -163,7 +163,7 @@ fn what_the_platform_has_is_reused_and_nothing_is_drawn_without_a_terminal() {
 }
 
 #[test]
-fn a_program_is_told_of_the_bytes_as_they_go() {
+fn json_output_reports_the_sent_bytes() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
@@ -194,7 +194,7 @@ fn a_program_is_told_of_the_bytes_as_they_go() {
     let done = deploying.wait().code(0);
     let lines = done.json_lines();
     let uploaded = lines.iter().find(|event| event["event"] == "uploaded");
-    let uploaded = uploaded.expect("its end is told");
+    let uploaded = uploaded.expect("an event");
     assert_eq!(
         (&uploaded["files"], &uploaded["reused"]),
         (&7.into(), &false.into())

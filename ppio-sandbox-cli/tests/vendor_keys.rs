@@ -1,4 +1,4 @@
-//! A key goes to its own vendor's platform or nowhere: what is not PPIO's does not make commands leave this machine.
+//! An API key is sent only to its vendor, and one that is not PPIO's does not select the cloud.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::net::TcpListener;
 
 use support::Sandbox;
 
-/// A proxy that hangs up on everyone, and remembers who was asked for.
+/// A proxy that closes every connection and records the requested hosts.
 struct Proxy(TcpListener);
 
 impl Proxy {
@@ -21,7 +21,7 @@ impl Proxy {
         format!("http://{}", self.0.local_addr().expect("it is bound"))
     }
 
-    /// Answers with what was sent by now; for a command that has ended.
+    /// The recorded requests, after the command has exited.
     fn heads(&self) -> Vec<String> {
         let mut heads = Vec::new();
         loop {
@@ -42,7 +42,7 @@ impl Proxy {
 }
 
 #[test]
-fn a_key_of_e2b_alone_goes_to_e2b_where_that_is_said() {
+fn a_key_of_e2b_is_used_with_remote_alone() {
     let sandbox = Sandbox::new();
     let proxy = Proxy::new();
     let list = |arguments: &[&str]| {
@@ -50,10 +50,10 @@ fn a_key_of_e2b_alone_goes_to_e2b_where_that_is_said() {
         command
             .env("E2B_API_KEY", "e2b-key")
             .env("HTTPS_PROXY", proxy.url())
-            // Does not go with this key.
+            // Another vendor's address.
             .env("PPIO_DOMAIN", "sandbox.ppio.cn")
     };
-    // By default on this machine, where no platform runs.
+    // The default is the local platform, which is not running.
     let done = list(&[]).run().code(3);
     assert!(
         done.stderr.contains("the local platform is not running"),
@@ -62,7 +62,7 @@ fn a_key_of_e2b_alone_goes_to_e2b_where_that_is_said() {
     );
     assert_eq!(proxy.heads(), [""; 0]);
 
-    // There is no address of PPIO's that it is sent to.
+    // It is never sent to an address of PPIO.
     let done = list(&["--remote"])
         .env("E2B_API_URL", "https://api.sandbox.ppio.cn")
         .run()

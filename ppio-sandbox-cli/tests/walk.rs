@@ -1,5 +1,5 @@
-//! From an empty folder to a deployed agent and back, without an account: once with a person at a real terminal, once
-//! without one. What each step shows is kept in `tests/snapshots/`.
+//! From an empty folder to a deployed agent and back, without an account, on a pseudo-terminal and with
+//! pipes. The snapshots in `tests/snapshots/` have the output of each step.
 
 mod support;
 
@@ -11,10 +11,9 @@ use support::scaffold::{self, pin_versions};
 use support::snapshot::{Transcript, screen};
 use support::{Invocation, Sandbox, eventually, free_port};
 
-/// Who walks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Walker {
-    /// At a terminal.
+    /// On a pseudo-terminal.
     Terminal,
     /// With pipes.
     Script,
@@ -49,17 +48,17 @@ impl Walk {
         let words = words(line);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let command = scaffold::command(&self.sandbox, &self.folder, &words);
-        // What a terminal is called decides about colours.
+        // Colours depend on the name of the terminal.
         command.env("TERM", "xterm-256color")
     }
 
-    /// One step to its end. Returns what it showed.
+    /// Runs a command. Returns its output.
     #[track_caller]
     fn step(&mut self, line: &str) -> String {
         self.answered(line, None)
     }
 
-    /// One step, at whose question a person answers; a script needs none asked.
+    /// Runs a command and answers its question, which a script avoids.
     #[track_caller]
     fn answered(&mut self, line: &str, answer: Option<(&str, &str)>) -> String {
         let command = self.command(line);
@@ -116,7 +115,7 @@ impl Walk {
         assert_eq!(code, Some(0), "{shown}");
         self.transcript
             .step("ppio-sandbox-cli agent dev", &shown, code);
-        // Nothing listens there any more.
+        // The port is closed.
         assert!(TcpStream::connect(&address).is_err());
     }
 
@@ -136,7 +135,7 @@ fn both(stdout: &str, stderr: &str) -> String {
     }
 }
 
-/// The words of a line; `'a b'` is one.
+/// Splits a command line; `'a b'` is one word.
 fn words(line: &str) -> Vec<String> {
     line.split('\'')
         .enumerate()
@@ -161,11 +160,11 @@ fn greet(address: &str) {
     assert!(answer.contains("Hello, Ada!"), "{answer}");
 }
 
-/// The value behind `key: ` in agent.yaml.
+/// The value of a key in agent.yaml.
 fn noted(walk: &Walk, key: &str) -> String {
     let yaml = std::fs::read_to_string(walk.folder.join("agent.yaml")).expect("agent.yaml");
     let line = yaml.lines().find_map(|line| line.trim().strip_prefix(key));
-    // In quotes where it could be read as a number.
+    // Quoted if it could be read as a number.
     line.unwrap_or_else(|| panic!("no {key} in {yaml}"))
         .trim()
         .trim_matches(['"', '\''])
@@ -173,7 +172,7 @@ fn noted(walk: &Walk, key: &str) -> String {
 }
 
 fn walk(walker: Walker) -> Transcript {
-    // Two agents of the same build folder need names of their own, in the two walks that run at once.
+    // Both tests build in one folder at the same time, so each agent needs a name of its own.
     let (value, stream) = match walker {
         Walker::Terminal => ("greeter", "teller"),
         Walker::Script => ("robot", "printer"),
@@ -192,7 +191,7 @@ fn walk(walker: Walker) -> Transcript {
     walk.step("agent invoke --input Ada --keep");
     let session = walk.sandbox.sandboxes().pop().expect("the session is open");
     walk.transcript.name(session, "<session>");
-    // What an agent writes takes a moment to the platform.
+    // Output reaches the platform's log after a moment.
     eventually("the call is logged", || {
         let log = walk.command("agent logs").run().code(0).stdout;
         log.contains("invocation finished")
@@ -227,11 +226,11 @@ fn walk(walker: Walker) -> Transcript {
 }
 
 #[test]
-fn a_person_at_a_terminal() {
+fn on_a_terminal() {
     walk(Walker::Terminal).compare("terminal.txt");
 }
 
 #[test]
-fn a_script() {
+fn with_pipes() {
     walk(Walker::Script).compare("script.txt");
 }

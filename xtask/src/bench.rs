@@ -11,9 +11,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::server::Server;
 use crate::step::Step;
-use crate::{Error, interop, workspace};
+use crate::{interop, workspace};
 
 /// The worker threads of every Rust server and of the load program.
 const WORKER_THREADS: u32 = 2;

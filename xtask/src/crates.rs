@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::Error;
+use crate::error::Error;
 use crate::step::Step;
 
 /// A build whose crates are counted, procedural macros and build scripts included.

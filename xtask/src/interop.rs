@@ -5,8 +5,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::step::Step;
-use crate::{Error, workspace};
+use crate::workspace;
 
 /// The variable with the Python interpreter that has the packages.
 pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";

@@ -4,6 +4,7 @@
 
 mod bench;
 mod crates;
+mod error;
 mod interop;
 mod server;
 mod step;
@@ -29,9 +30,6 @@ options:
                         check of licences and sources, which may need a network
   --quick               fewer and shorter rounds, for a first impression
 ";
-
-/// The message of an error, ready to be printed.
-type Error = String;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

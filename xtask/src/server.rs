@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Error;
+use crate::error::Error;
 
 /// How long the first answer to a ping may take, for the slowest interpreter.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Error, workspace};
+use crate::error::Error;
+use crate::workspace;
 
 /// A program that runs in the workspace root.
 pub(crate) struct Step {

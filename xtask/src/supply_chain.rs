@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::error::Error;
 use crate::step::Step;
-use crate::{Error, workspace};
+use crate::workspace;
 
 /// The version that is installed if cargo-deny is not on the PATH.
 const DENY_VERSION: &str = "0.20.2";

@@ -3,8 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::error::Error;
 use crate::step::Step;
-use crate::{Error, crates, interop, supply_chain};
+use crate::{crates, interop, supply_chain};
 
 /// Whether the tests against the published Python and JavaScript packages run.
 #[derive(Clone, Copy, PartialEq)]
