@@ -49,7 +49,7 @@ async fn auth(mut request: Request, next: Next) -> Result<Response, Error> {
 async fn agent(_: Value, context: RequestContext) -> impl Stream<Item = String> {
     let name = match context.extension() {
         Some(User(name)) => name.clone(),
-        None => "nobody".to_owned(),
+        None => "stranger".to_owned(),
     };
     let words = ["Good".to_owned(), "day,".to_owned(), name];
     stream::iter(words).then(|word| async {
