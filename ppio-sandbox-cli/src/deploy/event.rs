@@ -4,7 +4,7 @@ use cargo_metadata::diagnostic::DiagnosticLevel;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bundle::LeftOut;
+use super::bundle::LeftOutFile;
 
 /// The names of events and fields are a contract with the programs that read them.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ pub(super) enum DeployEvent<'a> {
     /// The program was built; the duration is in seconds.
     Compiled { duration: f64 },
     /// The files and folders of the project that are not sent, if there are any.
-    LeftOut { files: &'a [LeftOut] },
+    LeftOut { files: &'a [LeftOutFile] },
     /// The deployment goes on.
     Warning { message: &'a str },
     /// The platform has created the template and the build.

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::console::DevConsole;
-use super::process_group::ProcessGroup;
+use super::process_group::AgentProcessGroup;
 use super::proxy::{AgentRoute, RouteDrained};
 use super::watchdog::{GroupWatchdog, RUN_VARIABLE};
 use crate::error::CliError;
@@ -42,7 +42,7 @@ const SERVER_TARGET: &str = "ppio::server";
 
 #[derive(Debug)]
 pub(super) struct AgentProcess {
-    group: ProcessGroup,
+    group: AgentProcessGroup,
     /// The ports that are tried; the first is the value of `PPIO_AGENT_PORT`.
     ports: Vec<u16>,
     console: Arc<DevConsole>,
@@ -90,7 +90,7 @@ impl AgentProcess {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let name = program.as_std().get_program().to_owned();
-        let mut group = ProcessGroup::spawn(&mut program, watchdog)
+        let mut group = AgentProcessGroup::spawn(&mut program, watchdog)
             .map_err(|error| CliError::system(format!("cannot run {}", name.display()), error))?;
         let (stdout, stderr) = group.take_output();
         let mut agent = Self {

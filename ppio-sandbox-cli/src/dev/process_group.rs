@@ -12,14 +12,14 @@ use super::watchdog::GroupWatchdog;
 
 /// A process group. Dropping it kills all of its processes.
 #[derive(Debug)]
-pub(super) struct ProcessGroup {
+pub(super) struct AgentProcessGroup {
     leader: Child,
     id: Pid,
     status: Option<ExitStatus>,
     watchdog: Arc<GroupWatchdog>,
 }
 
-impl ProcessGroup {
+impl AgentProcessGroup {
     pub(super) fn spawn(command: &mut Command, watchdog: &Arc<GroupWatchdog>) -> io::Result<Self> {
         let leader = command.process_group(0).spawn()?;
         let id = leader
@@ -77,7 +77,7 @@ impl ProcessGroup {
     }
 }
 
-impl Drop for ProcessGroup {
+impl Drop for AgentProcessGroup {
     fn drop(&mut self) {
         if self.status.is_none() {
             self.kill();

@@ -32,7 +32,7 @@ const UNAVAILABLE: &str = "AgentUnavailable";
 
 /// What the proxy answers requests with.
 #[derive(Debug, Clone)]
-pub(super) enum Phase {
+pub(super) enum ProxyPhase {
     /// The agent is being built or started: requests wait.
     Preparing,
     /// The build or the agent failed: requests are refused until the next change.
@@ -83,7 +83,7 @@ impl RouteDrained {
 #[derive(Debug, Clone)]
 struct CurrentPhase {
     number: u64,
-    phase: Phase,
+    phase: ProxyPhase,
 }
 
 /// The server on the port of `agent dev`.
@@ -105,7 +105,7 @@ impl DevProxy {
             .map_err(|error| listen_error(port, &error))?;
         let phase = watch::Sender::new(CurrentPhase {
             number: 0,
-            phase: Phase::Preparing,
+            phase: ProxyPhase::Preparing,
         });
         let router = axum::Router::new()
             .route(
@@ -138,7 +138,7 @@ impl DevProxy {
         self.address.port()
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&self, phase: ProxyPhase) {
         self.phase.send_modify(|current| {
             current.number += 1;
             current.phase = phase;
@@ -202,18 +202,20 @@ async fn answer(
             phase: current,
         } = phase.borrow_and_update().clone();
         match current {
-            Phase::Serving(route) => {
+            ProxyPhase::Serving(route) => {
                 if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, route.port)).await {
                     return forward(stream, request, route).await;
                 }
                 // The agent has ended, and the phase is about to change.
             }
-            Phase::Broken(error) if accepts_page(&request) => {
+            ProxyPhase::Broken(error) if accepts_page(&request) => {
                 return waiting_page::broken(number, &error.message, &error.output);
             }
-            Phase::Broken(error) => return unavailable(&error.message),
-            Phase::Preparing if accepts_page(&request) => return waiting_page::preparing(number),
-            Phase::Preparing => {}
+            ProxyPhase::Broken(error) => return unavailable(&error.message),
+            ProxyPhase::Preparing if accepts_page(&request) => {
+                return waiting_page::preparing(number);
+            }
+            ProxyPhase::Preparing => {}
         }
         if !matches!(timeout_at(deadline, phase.changed()).await, Ok(Ok(()))) {
             return unavailable("the agent is being built or started");

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::agent_process::{AgentExit, AgentProcess};
 use super::console::DevConsole;
-use super::proxy::{BuildError, DevProxy, Phase};
+use super::proxy::{BuildError, DevProxy, ProxyPhase};
 use super::python;
 use super::sources::{is_cargo_manifest, is_source};
 use super::transcript::CargoTranscript;
@@ -132,7 +132,7 @@ impl Rebuilder {
         let is_reported = changed.is_empty() || changed.iter().any(|path| is_source(path));
         if is_reported {
             if self.current.is_none() {
-                self.proxy.set_phase(Phase::Preparing);
+                self.proxy.set_phase(ProxyPhase::Preparing);
             }
             self.console.building(&self.names(changed));
         }
@@ -263,7 +263,7 @@ impl Rebuilder {
         };
         match or_changed(&mut self.watch, process.serving(on_other_ports)).await? {
             Ok(Ok(route)) => {
-                self.proxy.set_phase(Phase::Serving(route));
+                self.proxy.set_phase(ProxyPhase::Serving(route));
                 let new = RunningAgent { process, source };
                 if let Some(old) = self.current.replace(new) {
                     self.drain(old, DRAIN_TIMEOUT);
@@ -343,7 +343,7 @@ impl Rebuilder {
     /// Stops the current agent and waits, for one that needs the same port.
     async fn stop_current(&mut self) {
         if let Some(current) = self.current.take() {
-            self.proxy.set_phase(Phase::Preparing);
+            self.proxy.set_phase(ProxyPhase::Preparing);
             self.drain(current, RESTART_DRAIN_TIMEOUT);
         }
         while self.draining.join_next().await.is_some() {}
@@ -376,13 +376,13 @@ impl Rebuilder {
     }
 }
 
-fn broken(error: &CliError, output: &str) -> Phase {
+fn broken(error: &CliError, output: &str) -> ProxyPhase {
     let output = if output.is_empty() {
         error.causes.join("\n")
     } else {
         output.to_owned()
     };
-    Phase::Broken(BuildError {
+    ProxyPhase::Broken(BuildError {
         message: error.message.clone(),
         output,
     })

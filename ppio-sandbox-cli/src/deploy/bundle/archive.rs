@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::project_files::{FileInfo, ProjectFiles, unreadable};
+use super::project_files::{ProjectFileInfo, ProjectFiles, unreadable};
 use crate::error::{CliError, ExitKind};
 
 /// The folder of the archive that holds all files.
@@ -27,7 +27,7 @@ pub(in crate::deploy) struct Archive {
     pub(in crate::deploy) bytes: Vec<u8>,
     /// The number of files.
     pub(in crate::deploy) files: usize,
-    pub(in crate::deploy) left_out: Vec<LeftOut>,
+    pub(in crate::deploy) left_out: Vec<LeftOutFile>,
 }
 
 /// Where the bytes of a file come from.
@@ -37,7 +37,7 @@ pub(super) enum FileContent {
     /// A file of the project, by its path relative to the project.
     Project {
         path: PathBuf,
-        info: FileInfo,
+        info: ProjectFileInfo,
     },
     /// The compiled program, by its path on this machine.
     Program(PathBuf),
@@ -45,7 +45,7 @@ pub(super) enum FileContent {
 
 /// A file or folder that is not sent, for another reason than `.dockerignore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::deploy) struct LeftOut {
+pub(in crate::deploy) struct LeftOutFile {
     pub(in crate::deploy) path: String,
     pub(in crate::deploy) reason: LeftOutReason,
 }
@@ -75,7 +75,7 @@ impl Archive {
         let bytes = compress(project, files)
             .map_err(|error| CliError::system("cannot pack the project's files", error))?;
         let digest = Sha256::digest(&bytes);
-        let left_out = left_out.iter().map(|(path, reason)| LeftOut {
+        let left_out = left_out.iter().map(|(path, reason)| LeftOutFile {
             path: path.to_string_lossy().into_owned(),
             reason: *reason,
         });

@@ -7,10 +7,10 @@ mod rules;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LeftOut, LeftOutReason};
+pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LeftOutFile, LeftOutReason};
 
 use self::archive::FileContent;
-use self::project_files::{FileEntry, FileInfo, LinkTarget, ProjectFiles, unreadable};
+use self::project_files::{FileEntry, LinkTarget, ProjectFileInfo, ProjectFiles, unreadable};
 use self::rules::{Decision, SendRules, include_patterns};
 use crate::error::{CliError, ExitKind};
 
@@ -199,7 +199,7 @@ impl Bundle {
         Ok(())
     }
 
-    fn insert(&mut self, path: &Path, source: &Path, info: FileInfo) {
+    fn insert(&mut self, path: &Path, source: &Path, info: ProjectFileInfo) {
         let content = FileContent::Project {
             path: source.to_owned(),
             info,

@@ -24,7 +24,7 @@ pub(super) struct ProjectFiles {
 /// The kind of a path.
 #[derive(Debug)]
 pub(super) enum FileEntry {
-    File(FileInfo),
+    File(ProjectFileInfo),
     Folder,
     Link(LinkTarget),
     /// A socket, a pipe, a device.
@@ -32,7 +32,7 @@ pub(super) enum FileEntry {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FileInfo {
+pub(super) struct ProjectFileInfo {
     pub(super) size: u64,
     pub(super) executable: bool,
 }
@@ -62,7 +62,7 @@ impl ProjectFiles {
             None => rustix::fs::fstat(&folder)?,
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => FileEntry::File(FileInfo::of(&stat)),
+            FileType::RegularFile => FileEntry::File(ProjectFileInfo::of(&stat)),
             FileType::Directory => FileEntry::Folder,
             FileType::Symlink => FileEntry::Link(self.target(path)?),
             _ => FileEntry::Special,
@@ -156,7 +156,7 @@ pub(super) fn unreadable(path: &Path, error: io::Error) -> CliError {
     CliError::system(format!("cannot read {}", path.display()), error)
 }
 
-impl FileInfo {
+impl ProjectFileInfo {
     fn of(stat: &Stat) -> Self {
         Self {
             size: u64::try_from(stat.st_size).unwrap_or_default(),

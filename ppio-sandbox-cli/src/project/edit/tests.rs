@@ -1,4 +1,4 @@
-//! Every way to write agent.yaml against every change that a command makes.
+//! Applies every change of the commands to every form of agent.yaml.
 
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ fn lost(before: &str, after: &str) -> Vec<String> {
 }
 
 /// The lines that hold the value of a change may go; no other.
-fn assert_only_the_value_went(what: &str, before: &str, after: &str, change: &Change) {
+fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: &Change) {
     let lost: Vec<_> = lost(before, after)
         .into_iter()
         // A last line without an end gets one when something follows it, and flow style grows on its line.
@@ -136,7 +136,7 @@ fn assert_only_the_value_went(what: &str, before: &str, after: &str, change: &Ch
 }
 
 #[test]
-fn every_form_takes_every_change() {
+fn every_change_applies_to_every_form_of_yaml() {
     for (what, text) in documents() {
         for change in changes() {
             let after = match apply(&text, std::slice::from_ref(&change)) {
@@ -150,7 +150,7 @@ fn every_form_takes_every_change() {
                 Scalar::Number(number) => number.to_string(),
             };
             assert_eq!(value_at(&after, change.path), Some(value), "{what}");
-            assert_only_the_value_went(what, &text, &after, &change);
+            assert_only_the_value_changed(what, &text, &after, &change);
             // Once more is no change at all.
             assert_eq!(apply(&after, &[change]).unwrap(), after, "{what}");
         }
@@ -158,7 +158,7 @@ fn every_form_takes_every_change() {
 }
 
 #[test]
-fn a_deployment_reads_as_a_person_would_write_it() {
+fn a_deployment_is_written_as_plain_yaml() {
     let changes = [
         Change::text(TEMPLATE, "tmpl_abc"),
         Change::text(PHASE, "deployed"),
@@ -179,7 +179,7 @@ fn a_deployment_reads_as_a_person_would_write_it() {
 }
 
 #[test]
-fn what_would_change_something_else_is_refused() {
+fn a_change_that_would_change_other_values_is_an_error() {
     let anchored =
         "metadata: &m\n  name: &n x\n  author: *n\nspec:\n  entrypoint: a.py\nstatus: *m\n";
     for change in [Change::text(NAME, "y"), Change::text(PHASE, "failed")] {
@@ -210,7 +210,7 @@ fn blank() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_key_goes_and_nothing_else() {
+fn remove_changes_nothing_else() {
     let text = "# top\nspec:\n  entrypoint: a.py # why\n  sandbox:\n    template_id: t1\n    region: x\n\nstatus:\n  phase: deployed\n  template_id: t1\n";
     let without_status = remove(text, &["status"]).unwrap();
     assert_eq!(
@@ -272,7 +272,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn only_what_was_asked_for_changes(
+    fn apply_changes_nothing_else(
         metadata in section("metadata", &["name", "version", "author", "description"]),
         spec in proptest::option::of(section("spec", &["entrypoint", "sandbox", "extra"])),
         status in proptest::option::of(section("status", &["phase", "build_id"])),
@@ -299,6 +299,6 @@ proptest! {
         let after = apply(&document, std::slice::from_ref(&change))
             .map_err(|error| TestCaseError::fail(format!("{error} in\n{document}")))?;
         prop_assert_eq!(value_at(&after, path), Some(text));
-        assert_only_the_value_went("generated", &document, &after, &change);
+        assert_only_the_value_changed("generated", &document, &after, &change);
     }
 }
