@@ -18,7 +18,7 @@ const LIFE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_naming_a_sandbox_leads_to_it() {
-    let platform = TestPlatform::with(|builder| builder.tls(true)).await;
+    let platform = TestPlatform::with(|builder| builder.tls(true).allow_host("edge.example")).await;
     let template = platform.agent("hello").await;
     let client = platform.client();
     let (other, wanted) = (
