@@ -46,7 +46,7 @@ fn hello_is_deployed_and_the_platform_started() {
     .says("started the local platform at http://127.0.0.1:")
     .says(", because PPIO_API_KEY is not set\n")
     .says("COPY app /app")
-    .says("ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_CORS_ORIGINS GREETING\n");
+    .says("ENV PPIO_AGENT_DEFAULT_LOG PPIO_AGENT_DEFAULT_CORS_ORIGINS GREETING\n");
     let template = sandbox.template("my-hello");
     let line = format!("agent invoke --template-id {template} --input");
     assert!(done.stdout.contains(&line), "{}", done.stdout);

@@ -172,7 +172,7 @@ fn the_image_runs_as_the_pods_user_and_checks_its_own_health() {
 /// said is what an author reads.
 #[tokio::test]
 async fn deployed_agents_answer_pages_of_every_origin() {
-    let variable = "PPIO_AGENT_CORS_ORIGINS";
+    let variable = "PPIO_AGENT_DEFAULT_CORS_ORIGINS";
     let image = deploy("Dockerfile");
     assert!(
         image

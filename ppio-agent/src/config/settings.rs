@@ -58,9 +58,14 @@ impl Settings {
             faults: Vec::new(),
         };
         let debug = env.boolean("DEBUG", config.debug).unwrap_or(false);
-        let origins = env.read("CORS_ORIGINS", "", config.cors_origins, |text| {
-            Some(list(text))
-        });
+        // The default of a platform or an image, for agents that set none.
+        let default_origins = env.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(list(text)));
+        let origins = env.read(
+            "CORS_ORIGINS",
+            "",
+            config.cors_origins.or(default_origins),
+            |text| Some(list(text)),
+        );
         let credentials = env.boolean("CORS_CREDENTIALS", config.cors_credentials);
         let cors =
             Cors::new(origins.as_deref(), credentials.unwrap_or(false)).unwrap_or_else(|fault| {
@@ -273,6 +278,7 @@ fn list(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::cors::Caller;
 
     fn resolve(config: RuntimeConfig, env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         Settings::resolve(config, &|name| {
@@ -372,6 +378,23 @@ mod tests {
         }
         let error = resolve(new(), &[("PPIO_AGENT_DEFAULT_LOG", "a=b=c")]).unwrap_err();
         assert!(error.to_string().contains("PPIO_AGENT_DEFAULT_LOG"));
+    }
+
+    #[test]
+    fn the_default_origins_variable_is_overridden_by_code_and_environment() {
+        let everyone = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
+        let one = "https://a.example";
+        let allows_all = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+            let cors = resolve(config, variables).unwrap().server.cors;
+            let origin = http::HeaderValue::from_static("https://b.example");
+            !matches!(cors.caller(Some(&origin), None), Caller::ForeignPage)
+        };
+        let new = RuntimeConfig::new;
+        assert!(allows_all(new(), &[everyone]));
+        assert!(!allows_all(new(), &[]));
+        assert!(!allows_all(new().cors_origins([one]), &[everyone]));
+        let stated = ("PPIO_AGENT_CORS_ORIGINS", one);
+        assert!(!allows_all(new(), &[everyone, stated]));
     }
 
     #[test]

@@ -297,7 +297,7 @@ mod tests {
             let env = steps.iter().find(|step| step.kind == StepKind::Env);
             env.map(|env| env.args.clone()).unwrap_or_default()
         };
-        let (log, cors) = ("PPIO_AGENT_DEFAULT_LOG", "PPIO_AGENT_CORS_ORIGINS");
+        let (log, cors) = ("PPIO_AGENT_DEFAULT_LOG", "PPIO_AGENT_DEFAULT_CORS_ORIGINS");
         let mut deployment = deployment("1");
         assert_eq!(
             variables(&deployment),

@@ -9,7 +9,7 @@ pub(super) const AGENT_FOLDER: &str = "/app";
 const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
 /// Allows pages of every origin to call a deployed agent. The runtime's default, pages of the
 /// agent's own host and of loopback, would exclude every user. `--env` can set another value.
-const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_CORS_ORIGINS", "*");
+const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
 /// Installs the packages beside the agent, where Python looks first for every user. Needs no network
 /// when everything is installed already, which is when pip would install nothing.
 const INSTALL_REQUIREMENTS: &str = "\
