@@ -106,7 +106,7 @@ fn a_platform_in_the_background_outlives_the_command_and_is_found() {
         .code(3);
     other_port
         .says("is already running at")
-        .says("help: stop it with");
+        .says("stop it first with");
     let in_front = sandbox.run(["local", "up"]).code(3);
     in_front.says(&format!("process {}", running.pid()));
 

@@ -104,7 +104,7 @@ impl Platform {
     fn remote() -> Result<Self, CliError> {
         let Some(key) = remote_key(value_of) else {
             return Err(
-                CliError::new(ExitKind::Usage, "PPIO_API_KEY is not set").help(
+                CliError::new(ExitKind::Usage, "no API key: PPIO_API_KEY is not set").help(
                     "set it to your API key, or use the platform on this machine with `--local`",
                 ),
             );
