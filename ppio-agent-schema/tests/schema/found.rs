@@ -127,10 +127,7 @@ fn the_invocation_request_is_described_as_it_is() {
     assert_eq!(schema["additionalProperties"], json!(true));
     assert_eq!(schema.get("required"), None);
     let properties = schema["properties"].as_object().unwrap();
-    assert_eq!(
-        properties["prompt"]["description"],
-        "The question, in words."
-    );
+    assert_eq!(properties["prompt"]["description"], "The prompt.");
     let filled: Value = properties
         .iter()
         .map(|(name, schema)| {

@@ -142,7 +142,8 @@ impl InvocationGuard {
     pub(crate) fn cancelled(&mut self, items: u64) {
         let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
         self.log(|| {
-            tracing::info!(duration_ms, items, "client went away; invocation cancelled");
+            // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
+            tracing::info!(target: "ppio", duration_ms, items, "client went away; invocation cancelled");
         });
     }
 
