@@ -347,7 +347,8 @@ fn release_builds_with_the_release_profile() {
     let dev = Dev { running };
     assert!(ask(&dev.address(), "GET /").ends_with("release profile"));
     // After a change as well.
-    edit(&folder.join("src/main.rs"), "everybody", "the world");
+    let (before, after) = ("release profile", "release profile for the world");
+    edit(&folder.join("src/main.rs"), before, after);
     dev.says("the new optimised is serving");
     assert!(ask(&dev.address(), "GET /").ends_with("for the world"));
     dev.running.interrupt();
