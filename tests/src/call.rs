@@ -186,10 +186,16 @@ impl Answer {
     /// The answer is not a stream, or breaks off.
     pub async fn next_items(&mut self) -> Option<Vec<Value>> {
         assert_eq!(self.head.headers["content-type"], "text/event-stream");
-        let frame = within("the next items", self.body.frame()).await?;
-        let frame = frame.unwrap_or_else(|error| panic!("the stream broke off: {error}"));
-        let data = frame.into_data().expect("no trailers");
-        // A frame is a chunk, and a chunk holds whole events.
+        let mut data = Vec::new();
+        // A frame is what one read returned, which may end within an event.
+        while !data.ends_with(b"\n\n") {
+            let Some(frame) = within("the next items", self.body.frame()).await else {
+                assert!(data.is_empty(), "the stream ends within an event");
+                return None;
+            };
+            let frame = frame.unwrap_or_else(|error| panic!("the stream broke off: {error}"));
+            data.extend_from_slice(&frame.into_data().expect("no trailers"));
+        }
         let text = std::str::from_utf8(&data).expect("items in UTF-8");
         let events = text.split_terminator("\n\n");
         let items = events.filter(|event| !event.starts_with(':')).map(|event| {
