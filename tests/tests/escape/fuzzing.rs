@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use ppio_agent_client::platform::Command as Run;
-use serde_json::json;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ppio_agent_client::platform::{Command as Run, NewTemplate};
+use serde_json::{Value, json};
+use tar::EntryType;
 
 use crate::setting::{Inside, Platform, Setting, Start, quote};
 
@@ -150,7 +153,7 @@ impl Fuzz<'_> {
         let (path, other) = (self.path(), self.path());
         let doing = format!("{path} {other}");
         let envd = &inside.envd;
-        let output = match self.random.u8(..10) {
+        let output = match self.random.u8(..11) {
             0 => envd
                 .read_file(&path)
                 .await
@@ -167,6 +170,7 @@ impl Fuzz<'_> {
                 .await
                 .map(|list| format!("{list:?}")),
             6 => Ok(self.request(inside).await),
+            7 => Ok(self.build().await),
             _ => {
                 let command = self.command();
                 let run = async { envd.start(&command).await?.output().await };
@@ -180,6 +184,90 @@ impl Fuzz<'_> {
         };
         let output = output.unwrap_or_else(|error| error.to_string());
         self.platform.check(&doing, &output);
+    }
+
+    /// Builds a template that copies from an archive of random entries, and returns what the build
+    /// printed.
+    async fn build(&mut self) -> String {
+        let client = self.platform.client();
+        let api = client.platform();
+        let template = NewTemplate {
+            name: format!("fuzz-{}", self.random.u32(..)),
+            ..NewTemplate::default()
+        };
+        let ticket = api.create_template(&template).await.unwrap();
+        let id = &ticket.template_id;
+        let hash = format!("{:064x}", self.random.u128(..));
+        let upload = api.file_upload(id, &hash).await.unwrap();
+        let printed = match api.upload_files(&upload.url.unwrap(), self.archive()).await {
+            Ok(()) => self.copy(id, &ticket.build_id, &hash).await,
+            Err(error) => error.report().to_string(),
+        };
+        api.delete_template(id).await.unwrap();
+        printed
+    }
+
+    async fn copy(&mut self, template: &str, build: &str, hash: &str) -> String {
+        let (from, to) = (self.path(), self.path());
+        let look = format!("cat /* /app/* {} 2>&1 | head -c 65536", quote(&to));
+        let steps = json!([
+            {"type": "COPY", "args": [from, to], "filesHash": hash},
+            {"type": "RUN", "args": [look]},
+        ]);
+        let path = format!("/v2/templates/{template}/builds/{build}");
+        let started = self
+            .platform
+            .request("POST", &path, json!({ "steps": steps }));
+        let started = started.await;
+        if started.status != 202 {
+            return String::from_utf8_lossy(&started.body).into_owned();
+        }
+        let path = format!("/templates/{template}/builds/{build}/status");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self
+                .platform
+                .request("GET", &path, Value::Null)
+                .await
+                .json();
+            if matches!(status["status"].as_str(), Some("ready" | "error")) {
+                return status.to_string();
+            }
+            assert!(Instant::now() < deadline, "{status}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A tar.gz of files and links with random names and targets.
+    fn archive(&mut self) -> Vec<u8> {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for _ in 0..self.random.usize(1..8) {
+            let mut header = tar::Header::new_gnu();
+            let kind = [
+                EntryType::Regular,
+                EntryType::Directory,
+                EntryType::Symlink,
+                EntryType::Link,
+            ][self.random.usize(..4)];
+            header.set_entry_type(kind);
+            header.set_mode([0o644, 0o755, 0o4755, 0][self.random.usize(..4)]);
+            let content: &[u8] = if kind == EntryType::Regular {
+                b"planted"
+            } else {
+                b""
+            };
+            header.set_size(content.len() as u64);
+            // The setters refuse what is wanted here.
+            let (name, target) = (self.path(), self.path());
+            let old = header.as_old_mut();
+            for (field, text) in [(&mut old.name, name), (&mut old.linkname, target)] {
+                let length = text.len().min(field.len() - 1);
+                field[..length].copy_from_slice(&text.as_bytes()[..length]);
+            }
+            header.set_cksum();
+            archive.append(&header, content).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap()
     }
 
     /// A request for a port that may be anything.
