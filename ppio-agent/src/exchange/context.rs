@@ -175,7 +175,7 @@ impl RequestContext {
     }
 }
 
-/// What the server knows of a request when it makes the context.
+/// The data of a request from which the server makes its context.
 pub(crate) struct NewContext {
     pub(crate) request_id: RequestId,
     pub(crate) headers: HeaderMap,
