@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use integration_tests::{AgentProcess, call, example_binary};
+use ppio_test_support::{AgentProcess, call, example_binary};
 use serde_json::{Value, json};
 
 fn deploy(file: &str) -> String {
@@ -194,8 +194,8 @@ async fn deployed_agents_answer_pages_of_every_origin() {
 }
 
 /// A root folder like that of the image: the program, the C library it is linked with, no right to write, and a
-/// user without rights. `None` after saying why there is none.
-fn in_an_empty_image(program: &Path) -> Option<Command> {
+/// user without rights.
+fn in_an_empty_image(program: &Path) -> Command {
     let mut bubblewrap = Command::new("bwrap");
     bubblewrap
         .args(["--unshare-all", "--share-net", "--die-with-parent"])
@@ -213,10 +213,11 @@ fn in_an_empty_image(program: &Path) -> Option<Command> {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    if !works {
-        eprintln!("skipped: bubblewrap is not installed, or may not make namespaces here");
-    }
-    works.then_some(bubblewrap)
+    assert!(
+        works,
+        "bubblewrap does not work: install bubblewrap, and allow user namespaces"
+    );
+    bubblewrap
 }
 
 /// What the dynamic linker would load.
@@ -242,11 +243,8 @@ fn an_agent_needs_nothing_of_its_image_but_the_c_library() {
         let known = ["libc.so", "libgcc_s.so", "libm.so", "ld-linux"];
         assert!(known.iter().any(|known| name.starts_with(known)), "{name}");
     }
-    let (Some(mut serve), Some(mut check)) =
-        (in_an_empty_image(&program), in_an_empty_image(&program))
-    else {
-        return;
-    };
+    let mut serve = in_an_empty_image(&program);
+    let mut check = in_an_empty_image(&program);
     serve.arg("/agent");
     let agent = AgentProcess::command(serve).start();
     let port = agent.addr().port().to_string();

@@ -1,6 +1,4 @@
 //! The published SDKs of other languages, unpatched, on the local platform.
-//!
-//! Each test is skipped, with a reason, without the interpreter and the packages that `cargo xtask test` provides.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use integration_tests::{
-    agent_client_interpreter, example_binary, node_modules, python_interpreter,
-};
 use ppio_agent_client::AgentRuntimeClient;
 use ppio_sandbox_local::{IsolationKind, LocalPlatform, LocalPlatformBuilder, TemplateSpec};
+use ppio_test_support::{
+    agent_client_interpreter, example_binary, node_modules, python_interpreter,
+};
 use rustix::process::geteuid;
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,11 +29,7 @@ struct Platform {
 }
 
 impl Platform {
-    /// A platform that shows its sandboxes the interpreter and its packages.
-    async fn start(interpreter: Option<&Path>) -> Self {
-        Self::with(interpreter, |builder| builder).await
-    }
-
+    /// Starts a platform that shows its sandboxes the interpreter and its packages.
     async fn with(
         interpreter: Option<&Path>,
         settings: impl FnOnce(LocalPlatformBuilder) -> LocalPlatformBuilder,
@@ -53,19 +47,12 @@ impl Platform {
         }
     }
 
-    /// Published clients start agents with `cd /app`, a place that only bubblewrap can give them.
-    ///
-    /// # Panics
-    ///
-    /// Without bubblewrap in continuous integration, where nobody would read that a test was skipped.
-    fn isolates(&self) -> bool {
-        let isolates = self.platform.isolation() == IsolationKind::Bubblewrap;
-        if !isolates {
-            let remedy = "bubblewrap does not work here (on Debian: apt-get install bubblewrap)";
-            assert!(std::env::var_os("CI").is_none(), "{remedy}");
-            eprintln!("skipped: {remedy}");
-        }
-        isolates
+    /// Starts a platform whose sandboxes have the folder `/app`, in which published clients start agents.
+    async fn isolated(interpreter: Option<&Path>) -> Self {
+        Self::with(interpreter, |builder| {
+            builder.isolation(IsolationKind::Bubblewrap)
+        })
+        .await
     }
 
     /// The ids of templates of one agent on `ppio-sandbox` and one on `bedrock-agentcore`.
@@ -134,87 +121,83 @@ async fn prefixes(interpreter: &Path) -> Vec<PathBuf> {
 }
 
 async fn python(script: &str, arguments: &[&str]) {
-    let Some(interpreter) = python_interpreter() else {
-        return;
-    };
-    let platform = Platform::start(None).await;
-    if platform.isolates() {
-        let arguments: Vec<_> = arguments
-            .iter()
-            .map(|argument| (*argument).to_owned())
-            .collect();
-        platform.run(&interpreter, script, &arguments).await;
-    }
+    let interpreter = python_interpreter();
+    let platform = Platform::isolated(None).await;
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|argument| (*argument).to_owned())
+        .collect();
+    platform.run(&interpreter, script, &arguments).await;
     platform.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_ppio_sandbox() {
     python("python_sandbox.py", &["ppio_sandbox.core"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_e2b() {
     python("python_sandbox.py", &["e2b"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_ppio_templates() {
     python("python_templates.py", &["ppio_sandbox.core"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_e2b_templates() {
     python("python_templates.py", &["e2b"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn javascript_e2b() {
-    if node_modules().is_none() {
-        return;
-    }
-    let platform = Platform::start(None).await;
-    if platform.isolates() {
-        platform
-            .run(Path::new("node"), "node_sandbox.mjs", &[])
-            .await;
-    }
+    // The script reads the variable itself.
+    node_modules();
+    let platform = Platform::isolated(None).await;
+    platform
+        .run(Path::new("node"), "node_sandbox.mjs", &[])
+        .await;
     platform.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_agent_client_1_invokes_rust_and_python_agents() {
     python_agent_client(agent_client_interpreter()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn python_agent_client_2_invokes_rust_and_python_agents() {
     python_agent_client(python_interpreter()).await;
 }
 
-async fn python_agent_client(client: Option<PathBuf>) {
-    let (Some(client), Some(interpreter)) = (client, python_interpreter()) else {
-        return;
-    };
+async fn python_agent_client(client: PathBuf) {
+    let interpreter = python_interpreter();
     let _port = FIXED_PORT.lock().await;
-    let platform = Platform::start(Some(&interpreter)).await;
-    if platform.isolates() {
-        let mut arguments = Vec::new();
-        for (kind, example) in [("value", "hello"), ("stream", "stream")] {
-            let binary = tokio::task::spawn_blocking(move || example_binary(example))
-                .await
-                .unwrap();
-            let agent = TemplateSpec::new(example).binary(binary);
-            let template = platform.platform.build_template(agent).await.unwrap();
-            arguments.push(format!("{kind}:{}", template.id));
-        }
-        for template in platform.python_agents().await {
-            arguments.push(format!("value:{template}"));
-        }
-        platform
-            .run(&client, "python_agent_client.py", &arguments)
-            .await;
+    let platform = Platform::isolated(Some(&interpreter)).await;
+    let mut arguments = Vec::new();
+    for (kind, example) in [("value", "hello"), ("stream", "stream")] {
+        let binary = tokio::task::spawn_blocking(move || example_binary(example))
+            .await
+            .unwrap();
+        let agent = TemplateSpec::new(example).binary(binary);
+        let template = platform.platform.build_template(agent).await.unwrap();
+        arguments.push(format!("{kind}:{}", template.id));
     }
+    for template in platform.python_agents().await {
+        arguments.push(format!("value:{template}"));
+    }
+    platform
+        .run(&client, "python_agent_client.py", &arguments)
+        .await;
     platform.stop().await;
 }
 
@@ -230,10 +213,9 @@ fn every_user_passes(program: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn our_client_invokes_python_agents() {
-    let Some(interpreter) = python_interpreter() else {
-        return;
-    };
+    let interpreter = python_interpreter();
     let _port = FIXED_PORT.lock().await;
     // As a process group a sandbox has no `/app`, and the client's `cd /app` has to find it all the same.
     for isolation in [None, Some(IsolationKind::ProcessGroup)] {

@@ -9,13 +9,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use integration_tests::{AgentProcess, browser, example_binary, node_modules};
-
-/// What only this side can do while the browser is at work.
-const PATIENCE: Duration = Duration::from_secs(20);
+use ppio_test_support::{AgentProcess, browser, eventually_blocking, example_binary, node_modules};
 
 /// An agent in debug mode, at an address that it can be started at again.
 fn start(name: &str, address: Option<SocketAddr>) -> AgentProcess {
@@ -41,9 +36,7 @@ impl Drop for Script {
 }
 
 fn play(scenario: &str, agent: &str) {
-    let (Some(modules), Some(browser)) = (node_modules(), browser()) else {
-        return;
-    };
+    let (modules, browser) = (node_modules(), browser());
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playground");
     fs::create_dir_all(&screenshots).unwrap();
     let mut agent = Some(start(agent, None));
@@ -71,7 +64,7 @@ fn play(scenario: &str, agent: &str) {
             ["start", name] => agent = Some(start(name, Some(address))),
             ["cut", "short", times] => {
                 let times: usize = times.parse().unwrap();
-                wait_until(|| {
+                eventually_blocking("stories are cut short", || {
                     let log = agent.as_ref().unwrap().stderr();
                     log.matches("the story was cut short").count() == times
                 });
@@ -87,60 +80,62 @@ fn play(scenario: &str, agent: &str) {
     );
 }
 
-fn wait_until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn a_value_is_shown_with_its_figures() {
     play("value", "hello");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn a_stream_is_shown_item_by_item() {
     play("stream", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn cancelling_ends_the_agents_work() {
     play("cancel", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn errors_are_said_and_markup_stays_text() {
     play("errors", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn form_and_json_turn_into_each_other() {
     play("form", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn history_and_draft_are_kept_in_the_browser() {
     play("history", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn a_keyboard_is_enough() {
     play("keyboard", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_page_outlives_the_agent() {
     play("restart", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_light_tells_every_state() {
     play("health", "storyteller");
 }
 
 #[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn it_looks_right_in_light_in_dark_and_on_phones() {
     play("looks", "storyteller");
 }

@@ -45,12 +45,6 @@ impl Step {
         self
     }
 
-    /// Removes an inherited environment variable.
-    pub(crate) fn without_env(mut self, key: &str) -> Self {
-        self.command.env_remove(key);
-        self
-    }
-
     /// Sets what to install if the program does not exist.
     pub(crate) fn install_help(mut self, help: &'static str) -> Self {
         self.install_help = Some(help);

@@ -64,7 +64,7 @@ impl AgentRuntimeClient {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let session = client
     ///     .create_session("tmpl_1")
     ///     .timeout(Duration::from_secs(1800))
@@ -82,7 +82,7 @@ impl AgentRuntimeClient {
     /// [`close`](SandboxSession::close).
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// if let Some(session) = client.get_session("sb_1").await? {
     ///     println!("{:?}", session.get_status().await?);
     /// }
@@ -99,7 +99,7 @@ impl AgentRuntimeClient {
     /// All sessions of the account, running and paused, created by any client.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// for session in client.list_sessions().await? {
     ///     println!("{}", session.sandbox_id());
     /// }
@@ -118,7 +118,7 @@ impl AgentRuntimeClient {
     /// [`Error::SessionNotFound`] if the platform has no such sandbox.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// client.close_session("sb_1").await?;
     /// # Ok(()) });
     /// ```
@@ -137,7 +137,7 @@ impl AgentRuntimeClient {
     /// Closes every open session that this client created, concurrently. Returns the first failure.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// client.close_all_sessions().await?;
     /// # Ok(()) });
     /// ```
@@ -150,7 +150,7 @@ impl AgentRuntimeClient {
     /// background. Call it before the process exits.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// client.close().await?;
     /// # Ok(()) });
     /// ```
@@ -164,7 +164,7 @@ impl AgentRuntimeClient {
     ///
     /// ```
     /// # use ppio_agent_client::TemplateFilter;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let agents = client.list_templates(&TemplateFilter::new().tag("ai")).await?;
     /// # Ok(()) });
     /// ```
@@ -181,7 +181,7 @@ impl AgentRuntimeClient {
     /// [`Error::TemplateNotFound`] if there is none.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// println!("{}", client.get_template("tmpl_1").await?.name);
     /// # Ok(()) });
     /// ```
@@ -194,7 +194,7 @@ impl AgentRuntimeClient {
     /// ways to read the response; the session of a stream is closed when the stream is dropped.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let response = client.invoke_agent("tmpl_1", "what is the time?").await?;
     /// println!("{:?} in {} s", response.result, response.duration);
     ///
@@ -212,7 +212,7 @@ impl AgentRuntimeClient {
     /// options.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let mut story = client.invoke_agent_stream("tmpl_1", "tell me a story").await?;
     /// while let Some(item) = story.next().await {
     ///     println!("{}", item?);
@@ -235,7 +235,7 @@ impl AgentRuntimeClient {
     /// any other text as the prompt.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let response = client
     ///     .invoke_agent_runtime("my_agent-tmpl1", r#"{"prompt": "hi"}"#)
     ///     .runtime_session_id("user-42")
@@ -269,7 +269,7 @@ impl AgentRuntimeClient {
     /// The control plane, for calls that sessions do not cover.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// client.platform().delete_template("tmpl_1").await?;
     /// # Ok(()) });
     /// ```
@@ -283,7 +283,7 @@ impl AgentRuntimeClient {
     /// ```
     /// # use std::time::Duration;
     /// # use ppio_agent_client::platform::NewSandbox;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let new = NewSandbox::new("base", Duration::from_secs(60));
     /// let sandbox = client.platform().create_sandbox(&new).await?;
     /// let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());

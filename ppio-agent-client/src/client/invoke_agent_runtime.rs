@@ -59,7 +59,7 @@ impl InvokeAgentRuntime {
     /// The caller's id of the session. Calls with the same id reach the same sandbox.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let call = client.invoke_agent_runtime("my_agent-tmpl1", "hi");
     /// let response = call.runtime_session_id("user-42").await?;
     /// # Ok(()) });

@@ -72,7 +72,7 @@ impl Invoke {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let response = session.invoke("hi").timeout(Duration::from_secs(10)).await?;
     /// # Ok(()) });
@@ -85,7 +85,7 @@ impl Invoke {
     /// The id under which the agent logs the call, instead of a random one.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let response = session.invoke("hi").request_id("order-42").await?;
     /// # Ok(()) });
@@ -99,7 +99,7 @@ impl Invoke {
     /// invocation belongs to its trace.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// # let incoming = ppio_agent_client::http::HeaderMap::new();
     /// let response = session.invoke("hi").trace_context(&incoming).await?;
@@ -120,7 +120,7 @@ impl Invoke {
     /// to the sandbox.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let call = session.invoke("hi").header("authorization", "Bearer sesame");
     /// let response = call.await?;
@@ -134,7 +134,7 @@ impl Invoke {
     /// Invokes the agent of an existing session instead of a new one, which stays open afterwards.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let response = client.invoke_agent("tmpl_1", "and then?").session("sb_1").await?;
     /// # Ok(()) });
     /// ```
@@ -151,7 +151,7 @@ impl Invoke {
     /// Options of the sandbox, if the call creates one.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let offline = SandboxConfig {
@@ -180,7 +180,7 @@ impl Invoke {
     /// `T`.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// #[derive(serde::Deserialize)]
     /// struct Reply {
@@ -198,7 +198,7 @@ impl Invoke {
     /// stream of one item.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let mut story = session.invoke("tell me a story").stream().await?;
     /// while let Some(item) = story.next().await {
@@ -215,7 +215,7 @@ impl Invoke {
     /// ```
     /// use ppio_agent_client::InvocationOutput;
     ///
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// match session.invoke("hello").output().await? {
     ///     InvocationOutput::Value(response) => println!("{:?}", response.result),

@@ -20,7 +20,7 @@ impl SandboxSession {
     /// gone, [`Error::Network`] and [`Error::Timeout`].
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let response = session.invoke("what is the time?").await?;
     /// println!("{:?} in {} s", response.result, response.duration);

@@ -41,7 +41,7 @@ impl InvocationStream {
     /// The next item; `None` after the last one. Cancel safe.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let mut stream = client.invoke_agent_stream("tmpl_1", "hi").await?;
     /// while let Some(item) = stream.next().await {
     ///     println!("{}", item?);

@@ -50,7 +50,7 @@ impl CreateSession {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
     /// # Ok(()) });
     /// ```
@@ -68,7 +68,7 @@ impl CreateSession {
     /// Replaces all options set so far.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// use ppio_agent_client::SandboxConfig;
     ///
     /// let config = SandboxConfig { auto_pause: true, ..SandboxConfig::default() };
@@ -83,7 +83,7 @@ impl CreateSession {
     /// Sets an environment variable of every process in the sandbox.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let session = client.create_session("tmpl_1").env("MODEL", "large").await?;
     /// # Ok(()) });
     /// ```
@@ -95,7 +95,7 @@ impl CreateSession {
     /// Adds metadata, by which the sandbox can be found.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let session = client.create_session("tmpl_1").metadata("user", "42").await?;
     /// # Ok(()) });
     /// ```

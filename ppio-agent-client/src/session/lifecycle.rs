@@ -22,7 +22,7 @@ impl SandboxSession {
     /// fails to pause it.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// session.pause().await?;
     /// # Ok(()) });
@@ -42,7 +42,7 @@ impl SandboxSession {
     /// fails to resume it, or the agent does not become healthy.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// session.resume().await?;
     /// # Ok(()) });
@@ -69,7 +69,7 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if it is gone.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// session.refresh().await?;
     /// # Ok(()) });
@@ -104,7 +104,7 @@ impl SandboxSession {
     /// [`Error::SessionNotFound`] if the sandbox is gone.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// session.set_timeout(std::time::Duration::from_secs(3600)).await?;
     /// # Ok(()) });
@@ -123,7 +123,7 @@ impl SandboxSession {
     /// The current status: of the sandbox from the platform, and of the agent from a ping.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{}", session.get_status().await?);
     /// # Ok(()) });
@@ -168,7 +168,7 @@ impl SandboxSession {
     /// The sandbox as the platform describes it now.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// println!("ends at {:?}", session.info().await?.end_at);
     /// # Ok(()) });
@@ -184,7 +184,7 @@ impl SandboxSession {
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// for entry in session.logs(&LogQuery::default()).await? {
     ///     println!("{}", entry.message);
@@ -201,7 +201,7 @@ impl SandboxSession {
     /// `None` is the oldest or newest that the platform has.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// for metric in session.metrics(None, None).await? {
     ///     println!("{} of {} bytes", metric.mem_used, metric.mem_total);
@@ -228,7 +228,7 @@ impl SandboxSession {
     /// it; the sandbox then lives until it expires or `close` succeeds.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// session.close().await?;
     /// # Ok(()) });

@@ -19,7 +19,7 @@ impl SandboxSession {
     /// respond.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// println!("{:?}", session.ping().await?.status);
     /// # Ok(()) });

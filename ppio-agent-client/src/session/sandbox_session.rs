@@ -62,7 +62,7 @@ impl SandboxSession {
     /// URLs of their own and this is the URL they share.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// println!("open {} in a browser", session.port_url(3000));
     /// # Ok(()) });
@@ -89,7 +89,7 @@ impl SandboxSession {
     /// [`get_session`](crate::AgentRuntimeClient::get_session) fetches it.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let log = session.envd().read_file("/app/agent.log").await?;
     /// # Ok(()) });
@@ -104,7 +104,7 @@ impl SandboxSession {
     /// Keeps the sandbox until it expires, although the handles are dropped. Returns its id.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let session = client.create_session("tmpl_1").await?;
     /// let id = session.detach(); // another process finds it with `get_session`
     /// # Ok(()) });

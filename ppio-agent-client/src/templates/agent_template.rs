@@ -63,7 +63,7 @@ impl AgentTemplate {
     /// [`Error::Validation`] if it is not a valid `agent.yaml`.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let template = client.get_template("tmpl_1").await?;
     /// if let Some(config) = template.agent_config()? {
     ///     println!("{} by {}", config.metadata.name, config.metadata.author);

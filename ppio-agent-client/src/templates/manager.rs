@@ -20,7 +20,7 @@ impl TemplateManager {
     ///
     /// ```
     /// # use ppio_agent_client::TemplateFilter;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
     /// # Ok(()) });
     /// ```
@@ -41,7 +41,7 @@ impl TemplateManager {
     /// [`Error::TemplateNotFound`] if there is none.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// let template = client.templates().get_template("tmpl_1").await?;
     /// println!("{} {}", template.name, template.version);
     /// # Ok(()) });
@@ -77,7 +77,7 @@ impl TemplateManager {
     /// Whether a template with this id, alias or name exists.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// assert!(client.templates().template_exists("tmpl_1").await?);
     /// # Ok(()) });
     /// ```

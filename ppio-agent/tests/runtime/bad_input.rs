@@ -20,11 +20,8 @@ const LIMIT: usize = 1000;
 
 /// An agent that returns its request.
 async fn echo() -> TestServer {
-    let app = AgentRuntimeApp::builder()
-        .config(config().max_request_size(ByteSize::new(LIMIT as u64)))
-        .entrypoint(|request: Value| async move { request })
-        .build();
-    TestServer::start(app).await
+    let config = config().max_request_size(ByteSize::new(LIMIT as u64));
+    TestServer::start(crate::support::echo(config)).await
 }
 
 /// A JSON string of so many bytes.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Answer, TestServer, config, get, invocation_with};
+use crate::support::{Answer, TestServer, config, echo, get, invocation_with};
 use ppio::{AgentRuntimeApp, Next, Request, Response, RuntimeConfig, SseIter, Value};
 
 const PAGE: &str = "https://app.example";
@@ -330,10 +330,7 @@ async fn credentials_require_a_list_of_origins() {
             None => crate::support::config(),
             Some(origins) => crate::support::config().cors_origins(origins.iter().copied()),
         };
-        let app = AgentRuntimeApp::builder()
-            .config(config.cors_credentials(true))
-            .entrypoint(|request: Value| async { request })
-            .build();
+        let app = echo(config.cors_credentials(true));
         let error = app.expect_err("a configuration that no browser accepts");
         let text = error.to_string();
         assert!(text.contains("PPIO_AGENT_CORS_CREDENTIALS"), "{text}");

@@ -1,14 +1,10 @@
 //! Which hosts an agent serves, and which heads it refuses according to RFC 9112.
 
-use crate::support::{Answer, TestServer, config};
-use ppio::{AgentRuntimeApp, RuntimeConfig, Value};
+use crate::support::{Answer, TestServer, config, echo};
+use ppio::RuntimeConfig;
 
 async fn server(config: RuntimeConfig) -> TestServer {
-    let app = AgentRuntimeApp::builder()
-        .config(config.debug(true))
-        .entrypoint(|request: Value| async move { request })
-        .build();
-    TestServer::start(app).await
+    TestServer::start(echo(config.debug(true))).await
 }
 
 /// Routes of every kind.

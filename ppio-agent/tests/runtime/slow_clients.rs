@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Connection, TIMEOUT, TestServer, config, eventually, get, invocation, with_timeout,
+    Connection, TIMEOUT, TestServer, config, echo, eventually, get, invocation, with_timeout,
 };
 use futures_util::{StreamExt as _, stream};
 use ppio::{AgentRuntimeApp, InvocationRequest, Sse, SseIter, StartError, Value};
@@ -19,13 +19,6 @@ use tokio::sync::Semaphore;
 const LIMIT: Duration = Duration::from_millis(300);
 /// How late a busy machine may be.
 const SLACK: Duration = Duration::from_secs(5);
-
-fn echo(config: ppio::RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
-    AgentRuntimeApp::builder()
-        .config(config)
-        .entrypoint(|request: Value| async { request })
-        .build()
-}
 
 /// Sends `bytes` one at a time until the server closes the connection; returns the time of that.
 async fn drip(connection: &mut Connection, bytes: &str) -> Duration {

@@ -283,7 +283,7 @@ impl Fuzz<'_> {
             .unwrap();
         let path = format!("/{}", self.path().replace([' ', '\n'], ""));
         let answer =
-            integration_tests::raw_request(address, "GET", &path, &[("host", &host)], b"").await;
+            ppio_test_support::raw_request(address, "GET", &path, &[("host", &host)], b"").await;
         String::from_utf8_lossy(&answer.body).into_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! Code of a sandbox cannot use the machine up where the platform says that a limit holds.
 
-use integration_tests::{processes_running, until};
+use ppio_test_support::{eventually_some, processes_running};
 use serde_json::json;
 
 use crate::setting::{Platform, Setting, Start};
@@ -37,7 +37,7 @@ async fn processes_are_limited() {
         assert!((100..=MAX_TASKS).contains(&count), "{setting:?}: {count}");
         // Also a sandbox that is full can be ended.
         inside.kill().await;
-        until("an end of the processes", || {
+        eventually_some("an end of the processes", async || {
             processes_running(&seconds).is_empty().then_some(())
         })
         .await;

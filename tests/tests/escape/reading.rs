@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use integration_tests::{processes_marked, processes_running};
+use ppio_test_support::{processes_marked, processes_running};
 
 use crate::setting::{Platform, Setting, Start, quote};
 

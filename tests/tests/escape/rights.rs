@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use integration_tests::until;
+use ppio_test_support::eventually_some;
 use rustix::process::geteuid;
 
 use crate::setting::{Platform, Setting, Start};
@@ -188,7 +188,7 @@ async fn processes_of_the_machine_are_out_of_reach() {
             "{setting:?}"
         );
         let run = platform.running.home().join("run");
-        until("an end of everything in the sandbox", || {
+        eventually_some("an end of everything in the sandbox", async || {
             let runs = fs::read_dir(&run).unwrap().flatten();
             let left: usize = runs
                 .map(|run| fs::read_dir(run.path()).map_or(0, Iterator::count))
@@ -213,7 +213,7 @@ async fn directories_that_a_sandbox_closed_are_removed() {
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         let run = platform.running.home().join("run");
         platform.end();
-        until("files that outlive the platform", || {
+        eventually_some("files that outlive the platform", async || {
             (fs::read_dir(&run).unwrap().count() == 0).then_some(())
         })
         .await;

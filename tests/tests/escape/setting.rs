@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use integration_tests::{RawAnswer, raw_request, until};
 use ppio_agent_client::platform::{Command as Run, Envd, NewSandbox, Sandbox};
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
+use ppio_test_support::{RawAnswer, eventually_some, raw_request};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,7 +141,10 @@ impl Platform {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let running = until("a platform that runs", || LocalPlatform::running_at(&home)).await;
+        let running = eventually_some("a platform that runs", async || {
+            LocalPlatform::running_at(&home)
+        })
+        .await;
         secrets.push((running.home().join("key"), running.api_key().to_owned()));
         Self {
             setting,

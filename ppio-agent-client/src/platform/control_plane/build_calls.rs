@@ -44,7 +44,7 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::NewTemplate;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let ticket = platform
     ///     .create_template(&NewTemplate { name: "my-agent".into(), ..NewTemplate::default() })
@@ -66,7 +66,7 @@ impl ControlPlane {
     /// Whether the platform has the files with this hash, and where to upload them.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
     /// # Ok(()) });
@@ -93,7 +93,7 @@ impl ControlPlane {
     /// with the size, by 1 s for each 100 kB.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let upload = platform.file_upload("tmpl_1", "0123abcd").await?;
     /// if let Some(url) = upload.url.filter(|_| !upload.present) {
@@ -112,9 +112,9 @@ impl ControlPlane {
     /// it must not block.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
-    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// # let ticket = ppio_test_support::client_example_ticket!(client);
     /// let upload = platform.file_upload(&ticket.template_id, "0123abcd").await?;
     /// if let Some(url) = upload.url.filter(|_| !upload.present) {
     ///     let archive = b"the archive".to_vec();
@@ -161,9 +161,9 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::NewBuild;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
-    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// # let ticket = ppio_test_support::client_example_ticket!(client);
     /// let build = NewBuild { from_image: Some("debian:stable".into()), ..NewBuild::default() };
     /// platform.start_build(&ticket.template_id, &ticket.build_id, &build).await?;
     /// # Ok(()) });
@@ -186,9 +186,9 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildPhase;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
-    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// # let ticket = ppio_test_support::client_example_ticket!(client);
     /// let build = platform.build_status(&ticket.template_id, &ticket.build_id, 0).await?;
     /// println!("ready: {}", build.status == BuildPhase::Ready);
     /// # Ok(()) });
@@ -210,9 +210,9 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildLogQuery;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
-    /// # let ticket = integration_tests::ticket(&client).await?;
+    /// # let ticket = ppio_test_support::client_example_ticket!(client);
     /// let errors = BuildLogQuery { level: Some("error".into()), ..BuildLogQuery::default() };
     /// let (template, build) = (&ticket.template_id, &ticket.build_id);
     /// let build = platform.build_status_with(template, build, &errors).await?;

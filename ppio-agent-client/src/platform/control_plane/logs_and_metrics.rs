@@ -109,7 +109,7 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// for entry in platform.sandbox_logs("sb_1", &LogQuery::default()).await? {
     ///     println!("{} {}", entry.timestamp, entry.message);
@@ -136,7 +136,7 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let log = platform.sandbox_logs_v1("sb_1", &LogQuery::default()).await?;
     /// # Ok(()) });
@@ -160,7 +160,7 @@ impl ControlPlane {
     /// The resources that a sandbox used between two times, in seconds since the Unix epoch.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// for metric in platform.sandbox_metrics("sb_1", None, None).await? {
     ///     println!("{} % of {} processors", metric.cpu_used_pct, metric.cpu_count);

@@ -63,7 +63,7 @@ impl ControlPlane {
     /// ```
     /// # use std::time::Duration;
     /// # use ppio_agent_client::platform::NewSandbox;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let new = NewSandbox::new("base", Duration::from_secs(60));
     /// let sandbox = platform.create_sandbox(&new).await?;
@@ -81,7 +81,7 @@ impl ControlPlane {
     /// A sandbox and its current state.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// println!("{:?}", platform.get_sandbox("sb_1").await?.state);
     /// # Ok(()) });
@@ -96,7 +96,7 @@ impl ControlPlane {
     ///
     /// ```
     /// # use ppio_agent_client::platform::SandboxFilter;
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let all = platform.list_sandboxes(&SandboxFilter::default()).await?;
     /// # Ok(()) });
@@ -138,7 +138,7 @@ impl ControlPlane {
     /// The running sandboxes with this metadata, from the call that older platforms have.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let running = platform.list_running_sandboxes(&Default::default()).await?;
     /// # Ok(()) });
@@ -159,7 +159,7 @@ impl ControlPlane {
     /// Kills a sandbox. `false` if it was gone already.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let was_there = platform.kill_sandbox("sb_1").await?;
     /// # Ok(()) });
@@ -178,7 +178,7 @@ impl ControlPlane {
     /// Sets the timeout of a sandbox, counted from now.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.set_sandbox_timeout("sb_1", std::time::Duration::from_secs(600)).await?;
     /// # Ok(()) });
@@ -198,7 +198,7 @@ impl ControlPlane {
     /// Extends the timeout of a sandbox, counted from now; never shortens it.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.refresh_sandbox("sb_1", std::time::Duration::from_secs(600)).await?;
     /// # Ok(()) });
@@ -214,7 +214,7 @@ impl ControlPlane {
     /// Pauses a sandbox. `false` if it was paused already.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.pause_sandbox("sb_1").await?;
     /// # Ok(()) });
@@ -230,7 +230,7 @@ impl ControlPlane {
     /// Resumes a paused sandbox with this timeout. `None` if it was running already.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.resume_sandbox("sb_1", std::time::Duration::from_secs(600), false).await?;
     /// # Ok(()) });
@@ -255,7 +255,7 @@ impl ControlPlane {
     /// returns its tokens.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// let sandbox = platform.connect_sandbox("sb_1", std::time::Duration::from_secs(60)).await?;
     /// # Ok(()) });

@@ -29,7 +29,7 @@ impl ControlPlane {
     /// Adds tags to the build of `target` (`name:tag`).
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.assign_tags("my-agent:v2", &["stable"]).await?;
     /// # Ok(()) });
@@ -45,7 +45,7 @@ impl ControlPlane {
     /// Removes tags from the template with this name.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.remove_tags("my-agent", &["stable"]).await?;
     /// # Ok(()) });
@@ -60,7 +60,7 @@ impl ControlPlane {
     /// The tags of a template.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// for tag in platform.list_tags("tmpl_1").await? {
     ///     println!("{}: build {}", tag.tag, tag.build_id);

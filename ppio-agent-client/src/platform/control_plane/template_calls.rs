@@ -23,7 +23,7 @@ impl ControlPlane {
     /// All templates, with their metadata.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// for template in platform.list_templates(None).await? {
     ///     println!("{} {:?}", template.template_id, template.names);
@@ -42,7 +42,7 @@ impl ControlPlane {
     /// One template with its builds, from all pages.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// println!("{} builds", platform.get_template("tmpl_1").await?.builds.len());
     /// # Ok(()) });
@@ -82,7 +82,7 @@ impl ControlPlane {
     /// The template of an alias.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// println!("{}", platform.resolve_alias("my-agent").await?.template_id);
     /// # Ok(()) });
@@ -100,7 +100,7 @@ impl ControlPlane {
     /// Deletes a template. `false` if it was gone already.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
+    /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
     /// platform.delete_template("tmpl_1").await?;
     /// # Ok(()) });

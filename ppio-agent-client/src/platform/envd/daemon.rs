@@ -82,8 +82,8 @@ impl Envd {
     /// Whether the sandbox is running; `false` if the edge responds that it is not.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// assert!(envd.is_running().await?);
     /// # Ok(()) });
     /// ```

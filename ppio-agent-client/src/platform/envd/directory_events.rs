@@ -76,8 +76,8 @@ impl DirectoryEvents {
     /// The next change; `None` when the watch has ended. Cancel safe.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// # let mut events = envd.watch_dir("/app", false).await?;
     /// while let Some(event) = events.next().await? {
     ///     println!("{:?} {}", event.kind, event.name);

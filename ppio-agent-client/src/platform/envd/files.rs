@@ -30,8 +30,8 @@ impl Envd {
     /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size).
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// let hosts = envd.read_file("/etc/hosts").await?;
     /// # Ok(()) });
     /// ```
@@ -48,8 +48,8 @@ impl Envd {
     /// Writes a file, replacing an existing one, and creates missing directories.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.write_file("/tmp/note.txt", "hello").await?;
     /// # Ok(()) });
     /// ```

@@ -93,8 +93,8 @@ impl Envd {
     /// [`Error::SandboxOperation`] with status 404 if it does not exist.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// println!("{} bytes", envd.stat("/etc/hosts").await?.size);
     /// # Ok(()) });
     /// ```
@@ -110,8 +110,8 @@ impl Envd {
     /// Whether `path` exists.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// assert!(envd.exists("/etc/hosts").await?);
     /// # Ok(()) });
     /// ```
@@ -127,8 +127,8 @@ impl Envd {
     /// directory alone.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// for entry in envd.list_dir("/app", 1).await? {
     ///     println!("{} {}", entry.permissions, entry.path);
     /// }
@@ -151,8 +151,8 @@ impl Envd {
     /// Creates a directory and its parents. `false` if it exists already.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.make_dir("/app/data").await?;
     /// # Ok(()) });
     /// ```
@@ -177,8 +177,8 @@ impl Envd {
     /// Moves a file or directory, and returns its new metadata.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.rename("/app/new.txt", "/app/old.txt").await?;
     /// # Ok(()) });
     /// ```
@@ -197,8 +197,8 @@ impl Envd {
     /// [`Error::SandboxOperation`] with status 404 if it does not exist.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.remove("/app/old.txt").await?;
     /// # Ok(()) });
     /// ```
@@ -220,8 +220,8 @@ impl Envd {
     /// watched, so that no later change is missed.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// let mut events = envd.watch_dir("/app/out", false).await?;
     /// while let Some(event) = events.next().await? {
     ///     println!("{:?} {}", event.kind, event.name);

@@ -138,8 +138,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::Command;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// let output = envd.start(&Command::shell("echo hello")).await?.output().await?;
     /// assert_eq!(output.stdout_text(), "hello\n");
     /// # Ok(()) });
@@ -162,8 +162,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// let mut events = envd.connect(&ProcessSelector::Pid(42)).await?;
     /// # Ok(()) });
     /// ```
@@ -177,8 +177,8 @@ impl Envd {
     /// The running processes.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// for process in envd.list_processes().await? {
     ///     println!("{}", process.pid);
     /// }
@@ -202,8 +202,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::{ProcessSelector, Signal};
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.send_signal(&ProcessSelector::Pid(42), Signal::Term).await?;
     /// # Ok(()) });
     /// ```
@@ -223,8 +223,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.send_stdin(&ProcessSelector::Pid(42), b"yes\n").await?;
     /// # Ok(()) });
     /// ```
@@ -239,8 +239,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.close_stdin(&ProcessSelector::Pid(42)).await?;
     /// # Ok(()) });
     /// ```
@@ -256,8 +256,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// envd.send_terminal(&ProcessSelector::Pid(42), b"ls\n").await?;
     /// # Ok(()) });
     /// ```
@@ -276,8 +276,8 @@ impl Envd {
     ///
     /// ```
     /// # use ppio_agent_client::platform::{ProcessSelector, TerminalSize};
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// let size = TerminalSize { columns: 120, rows: 40 };
     /// envd.resize_terminal(&ProcessSelector::Pid(42), size).await?;
     /// # Ok(()) });

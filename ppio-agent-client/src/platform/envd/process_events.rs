@@ -107,8 +107,8 @@ impl ProcessEvents {
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessEvent;
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
     /// # let mut events = envd.start(&command).await?;
     /// while let Some(event) = events.next().await? {
@@ -135,8 +135,8 @@ impl ProcessEvents {
     /// continues. [`next`](Self::next) reads any amount.
     ///
     /// ```
-    /// # integration_tests::example(async |client| {
-    /// # let envd = integration_tests::envd(&client).await?;
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
     /// # let command = ppio_agent_client::platform::Command::shell("echo hello");
     /// # let events = envd.start(&command).await?;
     /// let output = events.output().await?;

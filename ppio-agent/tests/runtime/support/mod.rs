@@ -1,8 +1,6 @@
 //! A server in this process, and an HTTP client that shows every byte.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use ppio::{AgentRuntimeApp, RuntimeConfig, StartError, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,29 +8,19 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The longest time of one step of a test.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Waits for a future, and fails after [`TIMEOUT`].
-pub(crate) async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(TIMEOUT, future)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not happen within {TIMEOUT:?}"))
-}
-
-/// Waits until a condition holds, and fails after [`TIMEOUT`].
-pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    with_timeout(what, async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
+pub(crate) use ppio_test_support::{DEADLINE as TIMEOUT, eventually, with_timeout};
 
 /// A configuration with a free port of 127.0.0.1.
 pub(crate) fn config() -> RuntimeConfig {
     RuntimeConfig::new().host("127.0.0.1").port(0)
+}
+
+/// An agent that returns its request.
+pub(crate) fn echo(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
+    AgentRuntimeApp::builder()
+        .config(config)
+        .entrypoint(|request: Value| async { request })
+        .build()
 }
 
 /// A running server. Dropping it shuts it down.

@@ -1,0 +1,290 @@
+//! Every setting of a client has the effect that its documentation tells.
+
+use std::time::{Duration, Instant};
+
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind};
+use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::clients::{API_KEY, client_with};
+
+const INVOKE: &str = "agent POST /invocations";
+const LIST: &str = "GET /v2/sandboxes";
+
+#[tokio::test]
+async fn sandbox_url_takes_all_traffic_into_sandboxes() {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        sandbox_url: Some(platform.url()),
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    assert_eq!(session.host_url(), platform.url());
+    assert_eq!(session.port_url(3000), platform.url());
+    session.invoke("hi").await.unwrap();
+    assert!(session.envd().is_running().await.unwrap());
+    let host = platform.url().replace("http://", "");
+    for (route, port) in [(INVOKE, "8080"), ("envd GET /health", "49983")] {
+        let request = &platform.requests(route)[0];
+        assert_eq!(request.header("host"), host);
+        for family in ["ppio", "e2b"] {
+            assert_eq!(request.header(&format!("{family}-sandbox-id")), "sb1");
+            assert_eq!(request.header(&format!("{family}-sandbox-port")), port);
+        }
+    }
+    // One origin for all: the connection of the first call serves the others, too.
+    assert!(platform.connections() <= 2, "{}", platform.connections());
+}
+
+#[tokio::test]
+async fn domain_gives_sandboxes_their_hosts() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_with(&platform, ClientConfig::default());
+    let session = client.create_session("tmpl_1").await.unwrap();
+    let domain = platform.domain();
+    assert_eq!(session.host_url(), format!("http://8080-sb1.{domain}"));
+    assert_eq!(session.port_url(3000), format!("http://3000-sb1.{domain}"));
+}
+
+#[tokio::test]
+async fn session_timeout_is_what_a_session_gets_that_asks_for_nothing() {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        session_timeout: Duration::from_secs(77),
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    assert_eq!(platform.sandbox("sb1").unwrap().timeout, 77);
+    assert_eq!(session.timeout(), Duration::from_secs(77));
+}
+
+#[tokio::test]
+async fn max_retries_counts_the_tries_after_the_first() {
+    let platform = ScriptedPlatform::start().await;
+    platform.always(LIST, Reply::error(500, "no"));
+    let mut heard = 0;
+    for max_retries in [0, 1, 5] {
+        let config = ClientConfig {
+            max_retries,
+            ..ClientConfig::default()
+        };
+        client_with(&platform, config)
+            .list_sessions()
+            .await
+            .unwrap_err();
+        heard += max_retries as usize + 1;
+        assert_eq!(platform.count(LIST), heard, "{max_retries} retries");
+    }
+}
+
+#[tokio::test]
+async fn the_pause_before_a_retry_has_its_limits() {
+    // Pauses are drawn from zero to the limit, so only an upper limit can be seen here; how they double
+    // is tested where the clock can be stopped.
+    let platform = ScriptedPlatform::start().await;
+    platform.always(LIST, Reply::error(500, "no"));
+    let config = ClientConfig {
+        base_url: Some(platform.url()),
+        retry_delay: Duration::from_secs(3600),
+        max_retry_delay: Duration::from_millis(1),
+        max_retries: 20,
+        ..ClientConfig::default()
+    };
+    let client = AgentRuntimeClient::builder().api_key("k").config(config);
+    let started = Instant::now();
+    client.build().unwrap().list_sessions().await.unwrap_err();
+    assert_eq!(platform.count(LIST), 21);
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn connect_timeout_limits_a_handshake_that_nobody_answers() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = ClientConfig {
+        base_url: Some(format!("https://{}", mute.local_addr().unwrap())),
+        connect_timeout: Duration::from_millis(100),
+        max_retries: 0,
+        ..ClientConfig::default()
+    };
+    let client = AgentRuntimeClient::builder().api_key("k").config(config);
+    match client.build().unwrap().list_sessions().await.unwrap_err() {
+        Error::Network { source, .. } => {
+            assert_eq!(source.kind(), NetworkErrorKind::Connect);
+            let cause = std::error::Error::source(&source).unwrap().to_string();
+            assert!(cause.contains("100ms"), "{cause}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn max_connections_limits_the_requests_under_way() {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        max_connections: 2,
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    let ok = json!({"result": 1, "status": "success", "duration": 0});
+    let slow = Reply::json(200, &ok).after(Duration::from_millis(50));
+    platform.always(INVOKE, slow);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let session = session.clone();
+        asking.spawn(async move { session.invoke("hi").await.map(drop) });
+    }
+    let idle = platform.open_connections();
+    let mut most = 0;
+    while let Ok(asked) = tokio::time::timeout(Duration::from_millis(2), asking.join_next()).await
+        && let Some(asked) = asked
+    {
+        asked.unwrap().unwrap();
+        most = most.max(platform.open_connections());
+    }
+    while let Some(asked) = asking.join_next().await {
+        asked.unwrap().unwrap();
+        most = most.max(platform.open_connections());
+    }
+    assert_eq!(platform.count(INVOKE), 8);
+    assert!(most <= idle + 2, "{most} connections");
+    // Somebody who waits for a place does so within the deadline.
+    platform.always(INVOKE, Reply::nothing().hang());
+    let (a, b) = (session.clone(), session.clone());
+    let holding = [
+        tokio::spawn(async move { a.invoke("hi").await.map(drop) }),
+        tokio::spawn(async move { b.invoke("hi").await.map(drop) }),
+    ];
+    platform
+        .eventually("both places are taken", |platform| {
+            platform.count(INVOKE) == 10
+        })
+        .await;
+    let waiting = session.invoke("hi").timeout(Duration::from_millis(50));
+    let error = waiting.await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert_eq!(platform.count(INVOKE), 10);
+    holding.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn max_keepalive_connections_limits_what_rests() {
+    let platform = ScriptedPlatform::start().await;
+    for (limit, opened) in [(0, 5), (1, 1)] {
+        let config = ClientConfig {
+            max_keepalive_connections: limit,
+            ..ClientConfig::default()
+        };
+        let client = client_with(&platform, config);
+        let before = platform.connections();
+        for _ in 0..5 {
+            client.list_sessions().await.unwrap();
+        }
+        assert_eq!(platform.connections() - before, opened, "{limit} at rest");
+    }
+}
+
+#[tokio::test]
+async fn keepalive_expiry_closes_what_rests_too_long() {
+    let platform = ScriptedPlatform::start().await;
+    for expiry in [Duration::from_millis(50), Duration::MAX] {
+        let config = ClientConfig {
+            keepalive_expiry: expiry,
+            ..ClientConfig::default()
+        };
+        let client = client_with(&platform, config);
+        client.list_sessions().await.unwrap();
+        let before = platform.connections();
+        if expiry == Duration::MAX {
+            client.list_sessions().await.unwrap();
+            assert_eq!(platform.connections(), before, "it was kept");
+        } else {
+            platform
+                .eventually("it is closed", |platform| platform.open_connections() == 0)
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_client_could_work_with_is_refused_by_name() {
+    let refused = |config: ClientConfig| {
+        let built = AgentRuntimeClient::builder().api_key("k").config(config);
+        match built.build().unwrap_err() {
+            Error::Validation { field, .. } => field,
+            other => panic!("{other}"),
+        }
+    };
+    let config = ClientConfig::default;
+    let zero = Duration::ZERO;
+    assert_eq!(
+        refused(ClientConfig {
+            timeout: zero,
+            ..config()
+        }),
+        "timeout"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            connect_timeout: zero,
+            ..config()
+        }),
+        "connect_timeout"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            stream_idle_timeout: zero,
+            ..config()
+        }),
+        "stream_idle_timeout"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            session_timeout: zero,
+            ..config()
+        }),
+        "session_timeout"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            max_connections: 0,
+            ..config()
+        }),
+        "max_connections"
+    );
+    let nonsense = || Some("nonsense".to_owned());
+    assert_eq!(
+        refused(ClientConfig {
+            base_url: nonsense(),
+            ..config()
+        }),
+        "base_url"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            sandbox_url: nonsense(),
+            ..config()
+        }),
+        "sandbox_url"
+    );
+    assert_eq!(
+        refused(ClientConfig {
+            domain: Some("a/b".into()),
+            ..config()
+        }),
+        "domain"
+    );
+}
+
+#[test]
+fn a_key_given_to_the_builder_is_used() {
+    let client = AgentRuntimeClient::builder()
+        .api_key(API_KEY)
+        .build()
+        .unwrap();
+    assert_eq!(client.auth().api_key().expose(), API_KEY);
+    assert!(client.auth().validate_credentials());
+}

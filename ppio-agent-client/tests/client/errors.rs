@@ -1,0 +1,310 @@
+//! Every variant of the error enum, made from bytes on a socket, with the answers to its questions.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, SandboxSession};
+use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+
+use crate::clients::client_with;
+
+const INVOKE: &str = "agent POST /invocations";
+
+/// What a variant says of itself.
+struct Expected {
+    code: &'static str,
+    status: Option<u16>,
+    retryable: bool,
+    has_source: bool,
+    text: &'static str,
+}
+
+fn check(error: &Error, expected: &Expected) -> &'static str {
+    let text = error.report().to_string();
+    assert_eq!(error.code(), expected.code, "{text}");
+    assert_eq!(error.status(), expected.status, "{text}");
+    assert_eq!(error.is_retryable(), expected.retryable, "{text}");
+    assert_eq!(error.source().is_some(), expected.has_source, "{text}");
+    assert!(text.starts_with(expected.text), "{text}");
+    assert!(!text.ends_with('.'), "{text}");
+    if let Some(source) = error.source() {
+        assert!(!error.to_string().contains(&source.to_string()), "{error}");
+    }
+    expected.code
+}
+
+async fn set_up() -> (ScriptedPlatform, AgentRuntimeClient, SandboxSession) {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        max_retries: 0,
+        stream_idle_timeout: Duration::from_millis(100),
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    (platform, client, session)
+}
+
+#[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one table: a step for each variant")]
+async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
+    let (platform, client, session) = set_up().await;
+    let mut seen = BTreeSet::new();
+    let mut expect = |error: &Error, expected: Expected| {
+        seen.insert(check(error, &expected));
+    };
+    let plain = Expected {
+        code: "",
+        status: None,
+        retryable: false,
+        has_source: false,
+        text: "",
+    };
+
+    // Before anything is sent. (All others below were answered, or not, by the platform.)
+    let error = session.invoke("hi").request_id("a\nb").await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "validation",
+            text: "invalid request_id: ",
+            ..plain
+        },
+    );
+
+    platform.script("GET /v2/sandboxes", Reply::error(500, "out of order"));
+    let error = client.list_sessions().await.unwrap_err();
+    let status = Some(500);
+    expect(
+        &error,
+        Expected {
+            code: "runtime",
+            status,
+            text: "list sandboxes: out of order (HTTP 500)",
+            ..plain
+        },
+    );
+
+    platform.script("GET /v2/sandboxes", Reply::body(200, "text/html", "<html>"));
+    let error = client.list_sessions().await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "protocol",
+            text: "list sandboxes: the response is not as expected: expected value",
+            ..plain
+        },
+    );
+
+    platform.script("GET /v2/sandboxes", Reply::error(401, "unknown key"));
+    let error = client.list_sessions().await.unwrap_err();
+    let status = Some(401);
+    expect(
+        &error,
+        Expected {
+            code: "authentication",
+            status,
+            text: "authentication failed: unknown key",
+            ..plain
+        },
+    );
+
+    let error = client.create_session("nobody").await.unwrap_err();
+    let status = Some(404);
+    expect(
+        &error,
+        Expected {
+            code: "template_not_found",
+            status,
+            text: "template \"nobody\" not found",
+            ..plain
+        },
+    );
+
+    platform.script("POST /sandboxes", Reply::error(500, "no room"));
+    let error = client.create_session("tmpl_1").await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "sandbox_creation",
+            status: Some(500),
+            retryable: true,
+            has_source: true,
+            text: "cannot create a session from template \"tmpl_1\": create sandbox: no room (HTTP 500)",
+        },
+    );
+
+    platform.script("GET /sandboxes/{id}", Reply::error(404, "who?"));
+    let other = client.platform().get_sandbox("sb9").await.unwrap_err();
+    expect(
+        &other,
+        Expected {
+            code: "session_not_found",
+            status,
+            text: "session \"sb9\" not found",
+            ..plain
+        },
+    );
+
+    platform.script(INVOKE, Reply::error(422, "missing field `prompt`"));
+    let error = session.invoke("hi").await.unwrap_err();
+    let status = Some(422);
+    expect(
+        &error,
+        Expected {
+            code: "invocation",
+            status,
+            text: "the agent failed: missing field `prompt` (HTTP 422)",
+            ..plain
+        },
+    );
+
+    platform.script(INVOKE, Reply::nothing().reset());
+    let error = session.invoke("hi").await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "network",
+            has_source: true,
+            text: "invoke agent: the connection failed: connection lost while waiting",
+            ..plain
+        },
+    );
+
+    platform.script(INVOKE, Reply::nothing().hang());
+    let limit = Duration::from_millis(50);
+    let error = session.invoke("hi").timeout(limit).await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "timeout",
+            text: "invoke agent: no response within 50ms",
+            ..plain
+        },
+    );
+
+    platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").hang());
+    let mut stream = session.invoke("hi").stream().await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    let error = stream.next().await.unwrap().unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "stream_idle",
+            text: "no data on the agent's stream for 100ms",
+            ..plain
+        },
+    );
+
+    let headers = [("retry-after", "7")];
+    platform.script(
+        "GET /v2/sandboxes",
+        Reply::with_headers(429, &headers, "slow down"),
+    );
+    let error = client.list_sessions().await.unwrap_err();
+    let asked = Duration::from_secs(7);
+    assert!(matches!(&error, Error::RateLimit { retry_after: Some(after), .. } if *after == asked));
+    expect(
+        &error,
+        Expected {
+            code: "rate_limit",
+            status: Some(429),
+            retryable: true,
+            text: "rate limited: slow down",
+            ..plain
+        },
+    );
+
+    platform.script("GET /v2/sandboxes", Reply::error(403, "20 are the limit"));
+    let error = client.list_sessions().await.unwrap_err();
+    expect(
+        &error,
+        Expected {
+            code: "quota_exceeded",
+            status: Some(403),
+            text: "quota exceeded or not allowed: 20 are",
+            ..plain
+        },
+    );
+
+    platform.script(
+        "POST /sandboxes/{id}/pause",
+        Reply::error(501, "no snapshots"),
+    );
+    let error = session.pause().await.unwrap_err();
+    let status = Some(501);
+    expect(
+        &error,
+        Expected {
+            code: "sandbox_operation",
+            status,
+            has_source: true,
+            text: "cannot pause sandbox \"sb1\": pause sandbox: no snapshots (HTTP 501)",
+            ..plain
+        },
+    );
+
+    let all = [
+        "authentication",
+        "invocation",
+        "network",
+        "protocol",
+        "quota_exceeded",
+        "rate_limit",
+        "runtime",
+        "sandbox_creation",
+        "sandbox_operation",
+        "session_not_found",
+        "stream_idle",
+        "template_not_found",
+        "timeout",
+        "validation",
+    ];
+    assert_eq!(seen, BTreeSet::from(all));
+}
+
+/// The same refusals, spoken by the agent's port instead of the control plane.
+#[tokio::test]
+async fn the_agents_port_refuses_in_its_own_ways() {
+    let (platform, _client, session) = set_up().await;
+    for (status, code) in [
+        (401, "authentication"),
+        (403, "invocation"),
+        (404, "invocation"),
+        (429, "rate_limit"),
+        (500, "invocation"),
+        (502, "invocation"),
+        (503, "invocation"),
+    ] {
+        platform.script(INVOKE, Reply::error(status, "no"));
+        let error = session.invoke("hi").await.unwrap_err();
+        assert_eq!((error.code(), error.status()), (code, Some(status)));
+        // Only what is said before any work may be asked again.
+        assert_eq!(
+            error.is_retryable(),
+            [429, 503].contains(&status),
+            "{error}"
+        );
+        platform.script("agent GET /ping", Reply::error(status, "no"));
+        let error = session.ping().await.unwrap_err();
+        assert_eq!(error.status(), Some(status), "{error}");
+    }
+}
+
+/// A 502 may mean that the sandbox is gone, so the platform is asked. That question has no more
+/// time than the invocation has left.
+#[tokio::test]
+async fn looking_for_the_reason_of_a_failure_keeps_to_the_deadline() {
+    let (platform, _client, session) = set_up().await;
+    platform.script(INVOKE, Reply::error(502, "nobody there"));
+    platform.script("GET /sandboxes/{id}", Reply::nothing().hang());
+    let invoked = session.invoke("hi").timeout(Duration::from_millis(300));
+    let error = tokio::time::timeout(Duration::from_secs(5), invoked.into_future())
+        .await
+        .expect("within the deadline")
+        .unwrap_err();
+    assert_eq!((error.code(), error.status()), ("invocation", Some(502)));
+    assert_eq!(platform.count("GET /sandboxes/{id}"), 1);
+}

@@ -1,0 +1,17 @@
+//! The client against a platform with scripted replies, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod clients;
+mod config;
+mod errors;
+mod faults;
+mod invocation;
+mod keys;
+mod leaks;
+mod limits;
+mod secrets;
+mod sessions;
+mod streams;
+mod uploads;
+mod wire;

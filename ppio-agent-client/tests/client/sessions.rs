@@ -1,0 +1,255 @@
+//! Sessions: made, found again, paused, resumed, refreshed, closed.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use ppio_agent_client::{Error, SandboxConfig, SessionStatus};
+use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+use serde_json::json;
+
+use crate::clients::client_of;
+
+#[tokio::test]
+async fn a_session_from_its_making_to_its_end() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let session = client
+        .create_session("tmpl_1")
+        .timeout(Duration::from_secs(1800))
+        .env("MODEL", "large")
+        .metadata("user", "42")
+        .await
+        .unwrap();
+    let sandbox = platform.sandbox(session.sandbox_id()).unwrap();
+    assert_eq!(sandbox.timeout, 1800);
+    assert_eq!(sandbox.env_vars["MODEL"], "large");
+    assert_eq!(sandbox.metadata["user"], "42");
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Active);
+
+    let answer = session.invoke("hi").await.unwrap();
+    assert_eq!(answer.result, Some(json!({"prompt": "hi"})));
+
+    session.close().await.unwrap();
+    assert!(platform.live().is_empty());
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Closed);
+    assert!(matches!(
+        session.invoke("hi").await,
+        Err(Error::SessionNotFound { .. })
+    ));
+    session.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn state_is_asked_not_guessed() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    let id = session.sandbox_id().to_owned();
+
+    session.pause().await.unwrap();
+    assert!(platform.sandbox(&id).unwrap().paused);
+    assert!(session.is_paused().await.unwrap());
+    session.pause().await.expect("paused is what was asked for");
+    let error = session.invoke("hi").await.unwrap_err();
+    assert!(error.report().to_string().contains("resume()"), "{error}");
+
+    // Somebody else resumes it, somebody else ends it: this session learns of both.
+    let other = client_of(&platform);
+    other
+        .get_session(&id)
+        .await
+        .unwrap()
+        .unwrap()
+        .resume()
+        .await
+        .unwrap();
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Active);
+    platform.expire(&id);
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Closed);
+}
+
+#[tokio::test]
+async fn the_status_tells_an_agent_that_is_unwell_from_one_that_is_silent() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    platform.script(
+        "agent GET /ping",
+        Reply::json(500, &json!({"status": "HealthyBusy"})),
+    );
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Error);
+    platform.script("agent GET /ping", Reply::error(502, "nobody listens"));
+    assert_eq!(session.get_status().await.unwrap(), SessionStatus::Inactive);
+}
+
+#[tokio::test]
+async fn resume_keeps_the_sessions_own_timeout_and_refresh_really_extends() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let session = client
+        .create_session("tmpl_1")
+        .timeout(Duration::from_secs(1234))
+        .await
+        .unwrap();
+    let id = session.sandbox_id();
+    session.refresh().await.unwrap();
+    let sandbox = platform.sandbox(id).unwrap();
+    assert_eq!((sandbox.prolonged, sandbox.timeout), (1, 1234));
+    session.pause().await.unwrap();
+    session.resume().await.unwrap();
+    assert_eq!(
+        platform.requests("POST /sandboxes/{id}/resume")[0].json()["timeout"],
+        1234
+    );
+
+    // Found again by another process, it still knows its timeout.
+    let found = client_of(&platform).get_session(id).await.unwrap().unwrap();
+    assert_eq!(found.timeout(), Duration::from_secs(1234));
+
+    session.set_timeout(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(platform.sandbox(id).unwrap().timeout, 60);
+    assert_eq!(session.timeout(), Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn sessions_are_the_platforms() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        sessions.push(client.create_session("tmpl_1").await.unwrap());
+    }
+    let other = client_of(&platform);
+    let listed = other.list_sessions().await.unwrap();
+    assert_eq!(listed.len(), 5, "all pages were read");
+    let answer = listed[4].invoke("hi").await.unwrap();
+    assert!(answer.is_success());
+    drop(listed);
+    drop(other);
+    assert!(client.get_session("nobody").await.unwrap().is_none());
+    let again = client
+        .get_session(sessions[0].sandbox_id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.sandbox_id(), sessions[0].sandbox_id());
+    assert_eq!(platform.live().len(), 5, "what was only looked at lives on");
+
+    client
+        .close_session(sessions[0].sandbox_id())
+        .await
+        .unwrap();
+    assert_eq!(
+        sessions[0].get_status().await.unwrap(),
+        SessionStatus::Closed
+    );
+    let gone = client.close_session(sessions[0].sandbox_id()).await;
+    assert!(matches!(gone, Err(Error::SessionNotFound { .. })));
+    client.close_all_sessions().await.unwrap();
+    assert!(platform.live().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_closed_and_what_is_detached_lives_on() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let session = client.create_session("tmpl_1").await.unwrap();
+    let clone = session.clone();
+    drop(session);
+    assert_eq!(clone.get_status().await.unwrap(), SessionStatus::Active);
+    drop(clone);
+    platform.eventually_empty().await;
+
+    let id = client.create_session("tmpl_1").await.unwrap().detach();
+    drop(client.create_session("tmpl_1").await.unwrap());
+    client.close().await.unwrap();
+    let live: Vec<_> = platform
+        .live()
+        .into_iter()
+        .map(|sandbox| sandbox.id)
+        .collect();
+    assert_eq!(live, [id], "close() waited for the background");
+}
+
+#[tokio::test]
+async fn a_session_dropped_on_a_plain_thread_is_closed_too() {
+    let platform = ScriptedPlatform::start().await;
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    std::thread::spawn(move || drop(session)).join().unwrap();
+    platform.eventually_empty().await;
+}
+
+#[tokio::test]
+async fn the_first_answer_comes_in_milliseconds_not_in_seconds() {
+    let platform = ScriptedPlatform::start().await;
+    for _ in 0..3 {
+        platform.script("agent GET /ping", Reply::error(502, "not yet"));
+    }
+    let started = std::time::Instant::now();
+    let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
+    assert_eq!(platform.count("agent GET /ping"), 4);
+    // Polling once in 3 s, as others do, would take 9 s here.
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    drop(session);
+}
+
+#[tokio::test]
+async fn a_session_found_again_is_as_old_as_its_sandbox_and_knows_its_agents_port() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let config = SandboxConfig {
+        ports: vec![3000],
+        ..SandboxConfig::default()
+    };
+    platform.always("GET /sandboxes/{id}", {
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        Reply::json(
+            200,
+            &json!({
+                "sandboxID": "sb1", "templateID": "tmpl_1", "state": "running",
+                "startedAt": humantime::format_rfc3339(hour_ago).to_string(),
+                "metadata": {"ppio-client-port": "3000", "ppio-client-timeout": "77"},
+            }),
+        )
+    });
+    let found = client.get_session("sb1").await.unwrap().unwrap();
+    let hour = Duration::from_secs(3600);
+    assert!(
+        found.age() >= hour && found.age() < hour * 2,
+        "{:?}",
+        found.age()
+    );
+    assert!(found.idle() < hour);
+    assert!(
+        found.host_url().contains("//3000-sb1."),
+        "{}",
+        found.host_url()
+    );
+    assert_eq!(found.timeout(), Duration::from_secs(77));
+
+    // It is kept with the sandbox when the session is made.
+    let create = client.create_session("tmpl_1").config(config);
+    let creating = tokio::spawn(create.into_future());
+    platform
+        .eventually("it is made", |platform| !platform.live().is_empty())
+        .await;
+    assert_eq!(platform.live()[0].metadata["ppio-client-port"], "3000");
+    creating.abort();
+    platform.eventually_empty().await;
+}
+
+#[test]
+fn a_status_has_one_word_wherever_it_is_written() {
+    for status in [
+        SessionStatus::Active,
+        SessionStatus::Paused,
+        SessionStatus::Inactive,
+        SessionStatus::Closed,
+        SessionStatus::Error,
+    ] {
+        assert_eq!(json!(status), json!(status.as_str()));
+        assert_eq!(status.to_string(), status.as_str());
+    }
+}

@@ -1,0 +1,144 @@
+//! Uploads, and what is told about them as they go.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
+use ppio_test_support::{eventually, with_timeout};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// More than the two ends of a connection take in while nobody reads.
+const SIZE: u64 = 64 * 1024 * 1024;
+const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
+
+/// Every count that an upload told.
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<Vec<u64>>>);
+
+impl Counts {
+    fn meter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let counts = Arc::clone(&self.0);
+        move |sent| counts.lock().expect("no panic").push(sent)
+    }
+
+    fn told(&self) -> Vec<u64> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+fn client() -> AgentRuntimeClient {
+    let config = ClientConfig {
+        retry_delay: Duration::from_millis(1),
+        ..ClientConfig::default()
+    };
+    let builder = AgentRuntimeClient::builder().api_key("k").config(config);
+    builder.build().expect("set up")
+}
+
+/// Reads a request's head and nothing after it.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.expect("a head");
+        head.push(byte[0]);
+        if head.ends_with(b"\r\n\r\n") {
+            return String::from_utf8(head).expect("text").to_lowercase();
+        }
+    }
+}
+
+async fn read_rest(stream: &mut TcpStream, mut left: u64) {
+    let mut part = vec![0; 1 << 20];
+    while left > 0 {
+        let count = stream.read(&mut part).await.expect("a body");
+        assert_ne!(count, 0, "{left} bytes are missing");
+        left -= count as u64;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_count_follows_what_the_other_side_takes() {
+    let storage = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!(
+        "http://{}/files?signature=s",
+        storage.local_addr().expect("bound")
+    );
+    let counts = Counts::default();
+    let meter = counts.meter();
+    let upload = tokio::spawn(async move {
+        let body = vec![7; usize::try_from(SIZE).expect("a size")];
+        client()
+            .platform()
+            .upload_files_with_progress(&url, body, meter)
+            .await
+    });
+
+    let (mut stream, _) = storage.accept().await.expect("a connection");
+    let head = head(&mut stream).await;
+    assert!(
+        head.starts_with("put /files?signature=s http/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("content-length: {SIZE}\r\n")),
+        "{head}"
+    );
+    assert!(!head.contains("x-api-key"), "{head}");
+    // Nobody has read a byte of it: something is on its way, and most of it is not.
+    eventually("the upload begins", || !counts.told().is_empty()).await;
+    let sent = counts.told().last().copied();
+    assert!(
+        sent < Some(SIZE / 2),
+        "{sent:?} of {SIZE} are told to be sent to who reads nothing"
+    );
+    assert!(!upload.is_finished());
+
+    read_rest(&mut stream, SIZE).await;
+    stream.write_all(CREATED).await.expect("answered");
+    let outcome = with_timeout("the end of the upload", upload).await;
+    outcome.expect("no panic").expect("uploaded");
+    let told = counts.told();
+    assert_eq!(told.last(), Some(&SIZE));
+    let steps = told.windows(2).map(|two| two[1].checked_sub(two[0]));
+    for step in steps {
+        assert!(
+            step.is_some_and(|step| (1..=65536).contains(&step)),
+            "a step of {step:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_attempt_counts_from_the_start() {
+    let storage = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/files", storage.local_addr().expect("bound"));
+    let counts = Counts::default();
+    let meter = counts.meter();
+    let upload = tokio::spawn(async move {
+        let body = vec![7; 100_000];
+        client()
+            .platform()
+            .upload_files_with_progress(&url, body, meter)
+            .await
+    });
+    let (mut stream, _) = storage.accept().await.expect("a connection");
+    head(&mut stream).await;
+    read_rest(&mut stream, 100_000).await;
+    // Gone without an answer.
+    drop(stream);
+    let (mut stream, _) = storage.accept().await.expect("another connection");
+    head(&mut stream).await;
+    read_rest(&mut stream, 100_000).await;
+    stream.write_all(CREATED).await.expect("answered");
+    let outcome = with_timeout("the end of the upload", upload).await;
+    outcome.expect("no panic").expect("uploaded");
+    let told = counts.told();
+    let ends = told.iter().filter(|&&sent| sent == 100_000).count();
+    assert_eq!(
+        (ends, told.first(), told.last()),
+        (2, Some(&16384), Some(&100_000)),
+        "{told:?}"
+    );
+}

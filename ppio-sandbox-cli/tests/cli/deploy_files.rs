@@ -1,0 +1,109 @@
+//! The files that `agent deploy` sends, and the report of those that it leaves out.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::scaffold::{command, python_project};
+use crate::support::{Sandbox, on_runtime, python_agent};
+
+/// An agent that answers with the files beside it.
+fn lister() -> String {
+    python_agent(
+        &[],
+        r#"{"result": sorted(os.path.relpath(os.path.join(folder, name)) for folder, _, names in os.walk(".") for name in names), "status": "success", "duration": 0.1, "metadata": {}, "error": None}"#,
+    )
+}
+
+/// The files that were sent.
+fn sent(sandbox: &Sandbox) -> Value {
+    let answer = on_runtime(async {
+        let client = sandbox.client();
+        client.invoke_agent("my-python", json!({})).await
+    });
+    answer.expect("the agent answers").result.expect("a list")
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, text).expect("written");
+}
+
+#[test]
+fn secrets_are_left_out_and_listed() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    fs::remove_file(folder.join("requirements.txt")).expect("there");
+    write(&folder, "agent.py", &lister());
+    let keys = [".env", ".Env.Local", ".ssh/id_rsa", "certs/ca.pem"];
+    for path in keys {
+        write(&folder, path, "secret");
+    }
+    write(&folder, ".env.example", "KEY=");
+    // Without the .dockerignore of `agent init`, which leaves secrets out as well.
+    fs::write(folder.join(".dockerignore"), "").expect("written");
+
+    let done = command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("left out .Env.Local: the name of a secret\n")
+        .says("left out .ssh: the name of a secret\n")
+        .says("left out certs/ca.pem: the name of a secret\n")
+        .says("send a secret anyway with `--include PATTERN`");
+    assert!(!done.stderr.contains(".env.example"), "{done:?}");
+    let kept = [
+        ".dockerignore",
+        ".env.example",
+        ".gitignore",
+        "Dockerfile",
+        "README.md",
+        "agent.py",
+        "agent.yaml",
+    ];
+    assert_eq!(sent(&sandbox), json!(kept));
+
+    let include = ["agent", "deploy", "--json", "--include", "certs/*.pem"];
+    let done = command(&sandbox, &folder, &include).run().code(0);
+    let events: Vec<Value> = done.json_lines();
+    let secret = |path: &str| json!({ "path": path, "reason": "secret" });
+    assert_eq!(
+        events[0],
+        json!({
+            "event": "left_out",
+            "files": [secret(".Env.Local"), secret(".env"), secret(".ssh")],
+        })
+    );
+    let help = sandbox.run(["agent", "deploy", "--help"]).code(0).stdout;
+    assert!(help.contains("{\"event\": \"left_out\""), "{help}");
+    let kept = [&kept[..], &["certs/ca.pem"]].concat();
+    assert_eq!(sent(&sandbox), json!(kept));
+
+    let mistaken = ["agent", "deploy", "--include", "*.pem"];
+    command(&sandbox, &folder, &mistaken)
+        .run()
+        .code(2)
+        .says("--include: \"*.pem\" matches no file that is sent");
+}
+
+#[test]
+fn a_link_that_points_outside_the_project_is_refused() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, "my-python");
+    write(&folder, "agent.py", "pass\n");
+    let outside = sandbox.path("outside");
+    fs::write(&outside, "secret").expect("written");
+    symlink("../outside", folder.join("data.txt")).expect("a link");
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(2)
+        .says("error: the link data.txt points outside the project, to ../outside\n")
+        .says(&format!(
+            "that is {}",
+            outside.canonicalize().expect("there").display()
+        ))
+        .says("help: replace it by the file, or leave it out with .dockerignore");
+}

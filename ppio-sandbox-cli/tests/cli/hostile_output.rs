@@ -1,0 +1,203 @@
+//! Control sequences in logs, answers, errors and names are escaped.
+
+use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::dev::python_project;
+use crate::support::{Invocation, Sandbox};
+
+/// Sets the clipboard, conceals text, sets the title, overwrites a line, and has an 8-bit control
+/// sequence and a change of direction.
+const HOSTILE: &str =
+    "\u{1b}]52;c;aGk=\u{7} \u{1b}[8mx \u{1b}]0;t\u{1b}\\ b\rg \u{9b}31my \u{202e}z \u{7f}";
+const SHOWN: &str =
+    "\\x1b]52;c;aGk=\\x07 \\x1b[8mx \\x1b]0;t\\x1b\\ b\\rg \\u{9b}31my \\u{202e}z \\x7f";
+
+/// Asserts that [`HOSTILE`] is escaped and readable.
+#[track_caller]
+fn is_harmless(seen: &str) {
+    let pieces = [
+        "\u{1b}]",
+        "\u{1b}[8m",
+        "\u{1b}\\",
+        "b\rg",
+        "\u{7}",
+        "\u{9b}",
+        "\u{202e}",
+        "\u{7f}",
+    ];
+    for piece in pieces {
+        assert!(!seen.contains(piece), "{piece:?} in {seen:?}");
+    }
+    // The terminal is wide enough for every line.
+    assert!(seen.contains(SHOWN), "no {SHOWN:?} in {seen:?}");
+}
+
+/// A platform with answers of the test.
+struct Scripted {
+    sandbox: Sandbox,
+    // Runs the platform.
+    _runtime: Runtime,
+    platform: ScriptedPlatform,
+}
+
+impl Scripted {
+    fn start() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let platform = runtime.block_on(ScriptedPlatform::start());
+        Self {
+            sandbox: Sandbox::new(),
+            _runtime: runtime,
+            platform,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Invocation {
+        self.sandbox
+            .command(arguments)
+            .env("PPIO_API_KEY", "any")
+            .env("PPIO_API_URL", self.platform.url())
+            .env("PPIO_DOMAIN", self.platform.domain())
+            .env("TERM", "xterm")
+    }
+
+    /// Sets the answer of each invocation.
+    fn answers(&self, result: &Value) {
+        let answer =
+            json!({ "result": result, "status": "success", "duration": 0.1, "metadata": {} });
+        let reply = Reply::json(200, &answer);
+        self.platform.always("agent POST /invocations", reply);
+    }
+}
+
+const INVOKE: [&str; 6] = ["agent", "invoke", "--template-id", "tmpl_1", "--input", "x"];
+
+#[test]
+fn answers_are_escaped_only_on_a_terminal() {
+    let scripted = Scripted::start();
+    scripted.answers(&json!(HOSTILE));
+    is_harmless(&scripted.command(&INVOKE).output_on_pty());
+    let done = scripted.command(&INVOKE).run().code(0);
+    assert_eq!(done.stdout, format!("{HOSTILE}\n"));
+
+    // JSON has the same values, escaped.
+    scripted.answers(&json!({ "text": HOSTILE }));
+    for options in [&["--json"][..], &[]] {
+        let done = scripted.command(&INVOKE).args(options).run().code(0);
+        assert!(!done.stdout.contains(['\u{9b}', '\u{202e}', '\u{7f}']));
+        let answer: Value = serde_json::from_str(&done.stdout).expect("JSON");
+        let text = answer["result"]["text"]
+            .as_str()
+            .or(answer["text"].as_str());
+        assert_eq!(text, Some(HOSTILE));
+    }
+}
+
+#[test]
+fn streams_are_escaped_piece_by_piece() {
+    let scripted = Scripted::start();
+    let (first, rest) = HOSTILE.split_at(1);
+    let events: Vec<_> = [first, rest, "\n"]
+        .into_iter()
+        .map(|item| format!("data: {}\n\n", json!(item)))
+        .collect();
+    let events = events.concat();
+    let reply = Reply::body(200, "text/event-stream", &events);
+    scripted.platform.always("agent POST /invocations", reply);
+    is_harmless(&scripted.command(&INVOKE).output_on_pty());
+    let done = scripted.command(&INVOKE).run().code(0);
+    assert_eq!(done.stdout, format!("{HOSTILE}\n"));
+}
+
+#[test]
+fn log_lines_are_escaped_whether_they_are_the_runtimes_or_not() {
+    let scripted = Scripted::start();
+    scripted.platform.add_sandbox("sbx1", "tmpl_1");
+    let runtimes = json!({
+        "timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": HOSTILE,
+        "target": HOSTILE, "field": { HOSTILE: [HOSTILE] }, "request_id": HOSTILE, HOSTILE: HOSTILE,
+    });
+    for message in [HOSTILE.to_owned(), runtimes.to_string()] {
+        let logs = json!({ "logs": [{
+            "timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": message, "fields": {},
+        }] });
+        let route = "GET /v2/sandboxes/{id}/logs";
+        scripted.platform.always(route, Reply::json(200, &logs));
+        let command = || scripted.command(&["agent", "logs", "--session", "sbx1"]);
+        is_harmless(&command().output_on_pty());
+        let done = command().arg("--json").run().code(0);
+        assert_eq!(done.json_lines()[0]["message"], message);
+    }
+}
+
+#[test]
+fn errors_names_and_questions_are_escaped() {
+    let scripted = Scripted::start();
+    let document = json!({
+        "apiVersion": "v1", "kind": "Agent",
+        "metadata": { "name": "a", "version": HOSTILE, "author": "dev@example.com" },
+        "spec": {},
+    });
+    scripted.platform.add_raw_template(json!({
+        "templateID": "tmpl_2", "buildID": "b", "names": [HOSTILE], "aliases": [HOSTILE],
+        "public": false, "buildStatus": HOSTILE,
+        "metadata": { "agent_runtime": document.to_string() },
+    }));
+    is_harmless(&scripted.command(&["agent", "list"]).output_on_pty());
+    let status = ["agent", "status", "--template-id", "tmpl_2"];
+    is_harmless(&scripted.command(&status).output_on_pty());
+    scripted.platform.add_raw_template(json!({
+        "templateID": "tmpl_3", "buildID": "b", "names": [HOSTILE], "aliases": [],
+        "public": false, "buildStatus": "ready", "metadata": {},
+    }));
+    let delete = scripted.command(&["agent", "delete", "--template-id", "tmpl_3"]);
+    is_harmless(&delete.answer("[y/N]", "n\n"));
+
+    let refused = Reply::error(400, HOSTILE);
+    scripted.platform.always("GET /templates", refused);
+    is_harmless(&scripted.command(&["agent", "list"]).output_on_pty());
+    let done = scripted.command(&["agent", "list", "--json"]).run();
+    assert!(!done.stderr.contains(['\u{9b}', '\u{202e}', '\u{7f}']));
+    let error: Value = serde_json::from_str(&done.stderr).expect("JSON");
+    assert!(error.to_string().contains("aGk="), "{error}");
+}
+
+/// Writes two hostile lines, one of them a log line of the runtime.
+const AGENT: &str = r#"
+import http.server, json, os, sys
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+hostile = json.loads(os.environ["HOSTILE"])
+print("plain " + hostile, file=sys.stderr)
+line = {"timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": hostile}
+print(json.dumps(line), file=sys.stderr)
+port = int(os.environ["PPIO_AGENT_PORT"])
+http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent).serve_forever()
+"#;
+
+#[test]
+fn lines_of_an_agent_under_development_are_escaped() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, AGENT);
+    let dev = sandbox
+        .command(["agent", "dev", "--port", "0"])
+        .in_folder(&folder)
+        .env("HOSTILE", json!(HOSTILE).to_string())
+        .env("PYTHONIOENCODING", "utf-8")
+        .env("TERM", "xterm");
+    let (seen, _) = dev.run_on_pty(|terminal| {
+        terminal.expect_output("my-agent is serving on ");
+        terminal.send_keys("\u{3}");
+    });
+    is_harmless(&seen);
+    assert!(seen.contains(&format!("plain {SHOWN}")), "{seen:?}");
+    assert_eq!(seen.matches(SHOWN).count(), 2, "{seen:?}");
+}

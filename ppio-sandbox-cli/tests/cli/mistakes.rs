@@ -1,0 +1,229 @@
+//! Errors before the agent is called: exit code, causes and help.
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, scripted};
+
+/// Every command that needs an agent on a platform.
+const COMMANDS: [&[&str]; 5] = [
+    &["agent", "invoke", "--input", "x"],
+    &["agent", "status"],
+    &["agent", "logs"],
+    &["agent", "stop"],
+    &["agent", "delete", "--yes"],
+];
+
+/// Asserts that an error has the same content as text and as JSON.
+fn assert_failure(command: impl Fn() -> crate::support::Invocation, code: i32, expected: &[&str]) {
+    let done = command().run().code(code);
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains("error: "), "{done:?}");
+    assert!(done.stderr.contains("\nhelp: "), "{done:?}");
+    let json = command().args(["--output", "json"]).run().code(code);
+    assert_eq!(json.stdout, "");
+    let failure = json.failure();
+    assert_eq!(failure["exit_code"], code);
+    assert!(failure["help"].is_string() && failure["code"].is_string());
+    let words = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        _ => String::new(),
+    };
+    let in_json = ["error", "causes", "help"]
+        .map(|field| words(&failure[field]))
+        .join("\n");
+    for expected in expected {
+        assert!(
+            done.stderr.contains(expected),
+            "no {expected:?} in {done:?}"
+        );
+        assert!(in_json.contains(expected), "no {expected:?} in {failure}");
+    }
+    // Lower-case and without a full stop, so that it can be part of a longer text.
+    let what = failure["error"].as_str().expect("a text");
+    assert!(
+        !what.ends_with('.') && !what.starts_with(|first: char| first.is_uppercase()),
+        "{what}"
+    );
+}
+
+#[test]
+fn no_project() {
+    let sandbox = Sandbox::new();
+    for arguments in COMMANDS {
+        assert_failure(
+            || sandbox.command(arguments.iter().copied()),
+            2,
+            &["no agent.yaml in ", "agent init", "--template-id"],
+        );
+    }
+}
+
+#[test]
+fn broken_yaml_shows_the_line_and_the_column() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.project("agent", "tmpl_1");
+    let file = folder.join("agent.yaml");
+    let text = std::fs::read_to_string(&file).expect("agent.yaml");
+    std::fs::write(&file, text.replace("name: agent", "name: My Agent")).expect("agent.yaml");
+    for arguments in COMMANDS {
+        let command = || {
+            sandbox
+                .command(arguments.iter().copied())
+                .in_folder(&folder)
+        };
+        assert_failure(
+            command,
+            2,
+            &["agent.yaml:3:9: metadata.name: ", "name: My Agent\n", "^"],
+        );
+    }
+    // With --template-id no agent.yaml is needed.
+    let done = sandbox
+        .command(["agent", "status", "--template-id", "x"])
+        .in_folder(&folder)
+        .run();
+    done.code(3).says("the local platform is not running");
+}
+
+#[test]
+fn an_agent_that_is_not_deployed() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.project("agent", "''");
+    for arguments in COMMANDS {
+        let command = || {
+            sandbox
+                .command(arguments.iter().copied())
+                .in_folder(&folder)
+        };
+        assert_failure(command, 2, &["agent is not deployed yet", "agent deploy"]);
+    }
+}
+
+#[test]
+fn the_platform_is_down() {
+    let sandbox = Sandbox::new();
+    for arguments in COMMANDS.into_iter().chain([&["agent", "list"][..]]) {
+        let command = || {
+            let command = sandbox.command(arguments.iter().copied());
+            command.env("PPIO_TEMPLATE_ID", "tmpl_1")
+        };
+        assert_failure(
+            command,
+            3,
+            &["the local platform is not running", "local up --detach"],
+        );
+        let remote = || {
+            command()
+                .env("PPIO_API_KEY", "secret-of-mine")
+                .env("PPIO_API_URL", "http://127.0.0.1:9")
+        };
+        if arguments[1] == "list" {
+            // The client retries for seconds, so one command is enough.
+            assert_failure(remote, 3, &["127.0.0.1:9", "refused", "PPIO_API_URL"]);
+        }
+    }
+}
+
+#[test]
+fn the_template_is_missing() {
+    let sandbox = Sandbox::with([]);
+    let folder = sandbox.project("agent", "tmpl_gone");
+    for arguments in COMMANDS {
+        let command = || {
+            sandbox
+                .command(arguments.iter().copied())
+                .in_folder(&folder)
+                .arg("--local")
+        };
+        assert_failure(
+            command,
+            3,
+            &["\"tmpl_gone\" not found", "agent list", "--remote"],
+        );
+    }
+    assert!(sandbox.sandboxes().is_empty());
+}
+
+#[test]
+fn the_key_is_wrong() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let url = sandbox.running().expect("it runs").url().to_owned();
+    let wrong = "e2b_0123456789wrong";
+    for arguments in COMMANDS.into_iter().chain([&["agent", "list"][..]]) {
+        let command = || {
+            let command = sandbox
+                .command(arguments.iter().copied())
+                .env("PPIO_TEMPLATE_ID", "agent");
+            command.env("PPIO_API_KEY", wrong).env("PPIO_API_URL", &url)
+        };
+        let done = command().run().code(3);
+        assert!(!format!("{done:?}").contains(wrong), "{done:?}");
+        assert_failure(
+            command,
+            3,
+            &["authentication failed", "set PPIO_API_KEY", &url],
+        );
+    }
+    // `--local` ignores the API key of the environment.
+    let done = sandbox
+        .command(["agent", "list", "--local", "--json"])
+        .env("PPIO_API_KEY", wrong)
+        .env("PPIO_ACCESS_TOKEN", wrong)
+        .env("PPIO_API_URL", "http://127.0.0.1:9")
+        .env("PPIO_DEBUG", "true")
+        .run();
+    assert_eq!(done.code(0).json()[0]["name"], "agent");
+}
+
+#[test]
+fn invalid_settings() {
+    let sandbox = Sandbox::new();
+    let list = || sandbox.command(["agent", "list"]);
+    assert_failure(
+        || list().arg("--remote"),
+        2,
+        &["PPIO_API_KEY is not set", "--local"],
+    );
+    assert_failure(
+        || {
+            list()
+                .env("PPIO_API_KEY", "k")
+                .env("PPIO_API_URL", "nonsense")
+        },
+        2,
+        &["PPIO_API_URL", "nonsense"],
+    );
+    assert_failure(
+        || {
+            list()
+                .env("PPIO_API_KEY", "k y")
+                .env("PPIO_API_URL", "http://127.0.0.1:9")
+        },
+        2,
+        &["the API key"],
+    );
+}
+
+#[test]
+fn unknown_flags_are_usage_errors() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["nonsense"][..],
+        &["agent"],
+        &["agent", "fly"],
+        &["agent", "list", "--fast"],
+        &["local", "up", "--port", "70000"],
+        &["local", "env", "--shell", "cmd"],
+        &["agent", "status", "--output", "xml"],
+        &["completions"],
+    ] {
+        let done = sandbox.run(arguments.iter().copied()).code(2);
+        assert_eq!(done.stdout, "");
+        assert!(!done.stderr.is_empty());
+    }
+}

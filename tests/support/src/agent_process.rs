@@ -1,0 +1,339 @@
+//! A running agent, as a process of its own that ends with the test.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::capture::Capture;
+use crate::example_binary;
+use crate::watchdog::Watchdog;
+
+/// How long an agent may take from start to a healthy `/ping`, unless the launcher says otherwise.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long an agent may take to end after it was asked to, unless its own grace is shorter.
+const STOPPED_WITHIN: Duration = Duration::from_secs(40);
+/// How often a condition is looked at while waiting for it.
+const POLL: Duration = Duration::from_millis(5);
+/// How often a start is repeated because another process took the port that had just been free.
+const PORT_ATTEMPTS: usize = 5;
+
+/// An agent that listens on a loopback port of its own.
+///
+/// Dropping it kills the agent and every process that the agent started. When the test is failing, the agent's
+/// output is printed.
+///
+/// ```no_run
+/// let agent = ppio_test_support::AgentProcess::start("hello");
+/// println!("try {}/ping", agent.url());
+/// let status = agent.stop_gracefully();
+/// assert!(status.success());
+/// ```
+pub struct AgentProcess {
+    process: Child,
+    watchdog: Watchdog,
+    address: SocketAddr,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl AgentProcess {
+    /// Builds the example `name` if need be, starts it and waits until it answers `/ping`.
+    ///
+    /// # Panics
+    ///
+    /// It does not build, ends early, or does not answer in time.
+    pub fn start(name: &str) -> Self {
+        Self::example(name).start()
+    }
+
+    /// Prepares a start of the example `name`, built first if need be.
+    pub fn example(name: &str) -> AgentLauncher {
+        Self::command(Command::new(example_binary::build(name)))
+    }
+
+    /// Prepares a start of any program that takes its address from `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT`.
+    pub fn command(command: Command) -> AgentLauncher {
+        AgentLauncher {
+            command,
+            settings: Vec::new(),
+            address: None,
+            ready_within: READY_WITHIN,
+        }
+    }
+
+    /// The agent's URL without a slash at the end, such as `http://127.0.0.1:40001`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the agent listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The agent's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What the agent wrote to standard output until now.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What the agent wrote to standard error until now.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Whether the agent has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Asks the agent to end (SIGTERM) and returns at once.
+    ///
+    /// # Panics
+    ///
+    /// There is no such process any more.
+    pub fn terminate(&self) {
+        if let Err(error) = kill_process(self.id(), Signal::TERM) {
+            panic!("cannot send SIGTERM to the agent: {error}");
+        }
+    }
+
+    /// Waits until the agent has ended by itself; all that it wrote is captured then.
+    ///
+    /// # Panics
+    ///
+    /// It still runs after `within`.
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) => {
+                    self.stdout.finish();
+                    self.stderr.finish();
+                    return status;
+                }
+                Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
+                Ok(None) => panic!("the agent still runs after {within:?}"),
+                Err(error) => panic!("cannot wait for the agent: {error}"),
+            }
+        }
+    }
+
+    /// Asks the agent to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// It still runs after 40 seconds, or has ended before it was asked.
+    pub fn stop_gracefully(mut self) -> ExitStatus {
+        assert!(self.is_running(), "the agent has ended before it was asked");
+        self.terminate();
+        self.wait(STOPPED_WITHIN)
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        self.watchdog.dismiss();
+        // The group, so that nothing that the agent started outlives the test. It may be gone already.
+        let _ = kill_process_group(self.id(), Signal::KILL);
+        let _ = self.process.wait();
+        self.stdout.finish();
+        self.stderr.finish();
+        if thread::panicking() {
+            eprintln!(
+                "--- the agent's standard output\n{}--- the agent's standard error\n{}---",
+                self.stdout.text(),
+                self.stderr.text()
+            );
+        }
+    }
+}
+
+/// An agent about to be started.
+pub struct AgentLauncher {
+    command: Command,
+    /// What the test sets wins over the address that the launcher chooses.
+    settings: Vec<(OsString, Option<OsString>)>,
+    /// Where it has to listen; otherwise on a free port.
+    address: Option<SocketAddr>,
+    ready_within: Duration,
+}
+
+impl AgentLauncher {
+    /// Sets an environment variable of the agent.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.settings.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Takes away an environment variable of the agent, the launcher's own included.
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.settings.push((key.into(), None));
+        self
+    }
+
+    /// Adds a command line argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Starts it where another agent has listened, instead of on a free port.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Waits up to `deadline` for the first healthy `/ping`, instead of 20 seconds.
+    pub fn ready_within(mut self, deadline: Duration) -> Self {
+        self.ready_within = deadline;
+        self
+    }
+
+    /// Starts the agent and waits until it answers `/ping` with status 200.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started, ends early, or does not answer in time; what it wrote is printed.
+    pub fn start(mut self) -> AgentProcess {
+        for _ in 0..PORT_ATTEMPTS {
+            let mut agent = self.launch();
+            match self.wait_until_ready(&mut agent) {
+                Ok(()) => return agent,
+                Err(NotReady::PortTaken) => {}
+                Err(NotReady::Ended(status)) => {
+                    // Dropping the agent shows what it wrote.
+                    panic!("the agent ended at once ({status})");
+                }
+                Err(NotReady::Silent) => panic!(
+                    "the agent did not answer {}/ping with 200 within {:?}",
+                    agent.url(),
+                    self.ready_within,
+                ),
+            }
+        }
+        panic!("other processes took {PORT_ATTEMPTS} free ports in a row");
+    }
+
+    /// Starts the agent and waits until it accepts connections, for an agent that is not healthy.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started, ends early, or does not listen in time.
+    pub fn listening(mut self) -> AgentProcess {
+        let mut agent = self.launch();
+        let deadline = Instant::now() + self.ready_within;
+        while TcpStream::connect(agent.address).is_err() {
+            assert!(agent.is_running(), "the agent ended at once");
+            assert!(Instant::now() < deadline, "the agent does not listen");
+            thread::sleep(POLL);
+        }
+        agent
+    }
+
+    /// Starts the agent without waiting for it, for an agent that is expected to refuse to start.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub fn spawn(mut self) -> AgentProcess {
+        self.launch()
+    }
+
+    fn launch(&mut self) -> AgentProcess {
+        let address = self.address.unwrap_or_else(free_address);
+        self.command
+            .env("PPIO_AGENT_HOST", address.ip().to_string())
+            .env("PPIO_AGENT_PORT", address.port().to_string());
+        for (name, value) in &self.settings {
+            match value {
+                Some(value) => self.command.env(name, value),
+                None => self.command.env_remove(name),
+            };
+        }
+        let mut process = self
+            .command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| {
+                let program = self.command.get_program();
+                panic!("cannot start {}: {error}", program.to_string_lossy())
+            });
+        let stdout = process.stdout.take().expect("standard output is piped");
+        let stderr = process.stderr.take().expect("standard error is piped");
+        AgentProcess {
+            watchdog: Watchdog::guard(Pid::from_child(&process)),
+            process,
+            address,
+            stdout: Capture::start(stdout),
+            stderr: Capture::start(stderr),
+        }
+    }
+
+    fn wait_until_ready(&self, agent: &mut AgentProcess) -> Result<(), NotReady> {
+        let deadline = Instant::now() + self.ready_within;
+        loop {
+            let ready = answers_ping(agent.address);
+            // Asked after the ping: an agent that has ended did not answer it, whoever did.
+            if let Ok(Some(status)) = agent.process.try_wait() {
+                return Err(match TcpListener::bind(agent.address) {
+                    Ok(_) => NotReady::Ended(status),
+                    Err(_) => NotReady::PortTaken,
+                });
+            }
+            if ready {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(NotReady::Silent);
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// Why an agent is not ready.
+enum NotReady {
+    Ended(ExitStatus),
+    PortTaken,
+    Silent,
+}
+
+fn answers_ping(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(
+            socket,
+            "GET /ping HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
+
+/// A loopback address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback has a free port")
+}

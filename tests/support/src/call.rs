@@ -1,0 +1,216 @@
+//! One HTTP request to a running agent, over a connection of its own.
+
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::AgentProcess;
+use crate::wait::with_timeout;
+
+/// An answer whose body is still to be read. Dropping it closes the connection, as a client does
+/// that goes away.
+pub struct Answer {
+    head: http::response::Parts,
+    body: Incoming,
+}
+
+/// Invokes the agent.
+///
+/// # Panics
+///
+/// The agent does not answer.
+pub async fn invoke(agent: &AgentProcess, request: &Value) -> Answer {
+    invoke_with(agent, &[], request).await
+}
+
+/// Invokes the agent with further headers.
+///
+/// # Panics
+///
+/// The agent does not answer.
+pub async fn invoke_with(
+    agent: &AgentProcess,
+    headers: &[(&str, &str)],
+    request: &Value,
+) -> Answer {
+    let mut headers = headers.to_vec();
+    headers.push(("content-type", "application/json"));
+    let body = request.to_string();
+    send(agent, "POST", "/invocations", &headers, body).await
+}
+
+/// Begins an invocation whose answer nobody reads. Its caller leaves when the socket is dropped.
+///
+/// # Panics
+///
+/// The agent does not accept it.
+pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
+    let body = request.to_string();
+    let head = format!(
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let begun = async {
+        let mut socket = TcpStream::connect(agent.addr()).await?;
+        socket.write_all((head + &body).as_bytes()).await?;
+        std::io::Result::Ok(socket)
+    };
+    let socket = with_timeout("a connection", begun).await;
+    socket.expect("the agent reads")
+}
+
+/// Asks for a path.
+///
+/// # Panics
+///
+/// The agent does not answer.
+pub async fn get(agent: &AgentProcess, path: &str) -> Answer {
+    send(agent, "GET", path, &[], String::new()).await
+}
+
+/// Sends any request.
+///
+/// # Panics
+///
+/// The agent does not answer.
+pub async fn send(
+    agent: &AgentProcess,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Answer {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", agent.addr().to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body)));
+    let request = request.expect("a request that can be sent");
+    let exchange = async {
+        let stream = TcpStream::connect(agent.addr()).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends when the answer has been read or dropped.
+        tokio::spawn(connection);
+        let answer = sender.send_request(request).await?;
+        Ok::<_, Box<dyn std::error::Error>>(answer)
+    };
+    let answer = with_timeout("an answer", exchange).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    let (head, body) = answer.into_parts();
+    Answer { head, body }
+}
+
+impl Answer {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The whole body.
+    ///
+    /// # Panics
+    ///
+    /// It breaks off or is not UTF-8.
+    pub async fn text(self) -> String {
+        let body = with_timeout("the whole body", self.body.collect()).await;
+        let body = body.unwrap_or_else(|error| panic!("the answer broke off: {error}"));
+        String::from_utf8(body.to_bytes().into()).expect("an answer in UTF-8")
+    }
+
+    /// The whole body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// It is not.
+    pub async fn json(self) -> Value {
+        assert_eq!(self.head.headers["content-type"], "application/json");
+        let text = self.text().await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// The `result` of a success.
+    ///
+    /// # Panics
+    ///
+    /// It is none.
+    pub async fn result(self) -> Value {
+        let status = self.status();
+        let mut body = self.json().await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(body["status"], "success", "{body}");
+        assert_eq!(body["error"], Value::Null, "{body}");
+        body["result"].take()
+    }
+
+    /// The text of an error with this status and type.
+    ///
+    /// # Panics
+    ///
+    /// It is not that error.
+    pub async fn error(self, status: u16, error_type: &str) -> String {
+        let id = self.head.headers["x-request-id"].clone();
+        let actual = self.status();
+        let body = self.json().await;
+        assert_eq!(actual, status, "{body}");
+        assert_eq!(body["result"], Value::Null, "{body}");
+        assert_eq!(body["status"], "error", "{body}");
+        assert_eq!(body["error_type"], error_type, "{body}");
+        assert_eq!(
+            body["metadata"]["request_id"],
+            id.as_bytes().escape_ascii().to_string()
+        );
+        body["error"].as_str().expect("an error text").to_owned()
+    }
+
+    /// The items that come together next; `None` at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// The answer is not a stream, or breaks off.
+    pub async fn next_items(&mut self) -> Option<Vec<Value>> {
+        assert_eq!(self.head.headers["content-type"], "text/event-stream");
+        let mut data = Vec::new();
+        // A frame is what one read returned, which may end within an event.
+        while !data.ends_with(b"\n\n") {
+            let Some(frame) = with_timeout("the next items", self.body.frame()).await else {
+                assert!(data.is_empty(), "the stream ends within an event");
+                return None;
+            };
+            let frame = frame.unwrap_or_else(|error| panic!("the stream broke off: {error}"));
+            data.extend_from_slice(&frame.into_data().expect("no trailers"));
+        }
+        let text = std::str::from_utf8(&data).expect("items in UTF-8");
+        let events = text.split_terminator("\n\n");
+        let items = events.filter(|event| !event.starts_with(':')).map(|event| {
+            let data = event.strip_prefix("data: ").expect("a data line");
+            serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))
+        });
+        Some(items.collect())
+    }
+
+    /// All items, in their order.
+    ///
+    /// # Panics
+    ///
+    /// The answer is not a stream, or breaks off.
+    pub async fn items(mut self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Some(items) = self.next_items().await {
+            all.extend(items);
+        }
+        all
+    }
+}

@@ -1,0 +1,48 @@
+//! The published packages that `cargo xtask test` fetches for the interoperation tests.
+//!
+//! Tests that use them are ignored, and `cargo xtask test` runs them.
+
+use std::path::PathBuf;
+
+/// A Python interpreter that has `tests/interop/requirements.txt` installed.
+///
+/// # Panics
+///
+/// `PPIO_INTEROP_PYTHON` is not set.
+pub fn python_interpreter() -> PathBuf {
+    variable("PPIO_INTEROP_PYTHON")
+}
+
+/// A Python interpreter that has `tests/interop/agent-client-requirements.txt` installed.
+///
+/// # Panics
+///
+/// `PPIO_INTEROP_AGENT_CLIENT_PYTHON` is not set.
+pub fn agent_client_interpreter() -> PathBuf {
+    variable("PPIO_INTEROP_AGENT_CLIENT_PYTHON")
+}
+
+/// The `node_modules` folder that has `tests/interop/package-lock.json` installed.
+///
+/// # Panics
+///
+/// `PPIO_INTEROP_NODE_MODULES` is not set.
+pub fn node_modules() -> PathBuf {
+    variable("PPIO_INTEROP_NODE_MODULES")
+}
+
+/// A Chromium.
+///
+/// # Panics
+///
+/// `PPIO_INTEROP_BROWSER` is not set.
+pub fn browser() -> PathBuf {
+    variable("PPIO_INTEROP_BROWSER")
+}
+
+fn variable(name: &str) -> PathBuf {
+    let value = std::env::var_os(name);
+    let value =
+        value.unwrap_or_else(|| panic!("{name} is not set; run `cargo xtask test`, which sets it"));
+    PathBuf::from(value)
+}

@@ -1,0 +1,25 @@
+//! What the tests of several crates share: agents as processes, a platform with scripted replies, raw requests,
+//! and waiting for conditions.
+//!
+//! It depends on no crate of this workspace, so that each of them can use it. It is for tests: what
+//! fails here panics with an explanation.
+
+mod agent_process;
+pub mod call;
+mod capture;
+#[doc(hidden)]
+pub mod client_example;
+mod example_binary;
+mod interop;
+mod process_search;
+mod raw_request;
+pub mod scripted_platform;
+mod wait;
+mod watchdog;
+
+pub use agent_process::{AgentLauncher, AgentProcess};
+pub use example_binary::{build as example_binary, build_program as test_program};
+pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
+pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
+pub use raw_request::{RawAnswer, raw_request};
+pub use wait::{DEADLINE, eventually, eventually_blocking, eventually_some, with_timeout};

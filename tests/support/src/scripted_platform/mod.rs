@@ -1,0 +1,222 @@
+//! A platform that does what it is told: answers anything, slowly, half, or not at all.
+//!
+//! One port serves the control plane, and `{port}-{id}.localhost` for every sandbox, over raw
+//! sockets, so that a test decides about every byte. What is not scripted behaves as `wire.md`
+//! says.
+
+mod behaviour;
+mod catalogue;
+mod connection;
+mod daemon;
+mod reply;
+mod request;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::wait;
+
+pub use behaviour::ScriptedSandbox;
+pub use reply::Reply;
+pub use request::Recorded;
+
+/// A platform on a port of its own; gone when dropped.
+pub struct ScriptedPlatform {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+/// What connections and the test share.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Replies by route; the last one of `always` routes stays.
+    scripts: HashMap<String, VecDeque<Reply>>,
+    standing: HashMap<String, Reply>,
+    requests: Vec<Recorded>,
+    sandboxes: Vec<ScriptedSandbox>,
+    templates: Vec<Value>,
+    /// How many of the next connections are reset unread.
+    resets: usize,
+    connections: usize,
+    open_connections: usize,
+    /// How many bytes of endless replies were written.
+    repeated: u64,
+    domain: String,
+    /// How many bytes are written at a time.
+    drip: Option<usize>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no test panics while it holds the lock")
+    }
+}
+
+impl Drop for ScriptedPlatform {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl ScriptedPlatform {
+    /// A platform with one template, `tmpl_1`, whose agent starts by itself and echoes.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Arc::new(Shared::default());
+        {
+            let mut state = shared.lock();
+            state.domain = format!("localhost:{}", address.port());
+            state
+                .templates
+                .push(behaviour::template("tmpl_1", &behaviour::agent("echo")));
+        }
+        let accepting = tokio::spawn(connection::accept(listener, Arc::clone(&shared)));
+        Self {
+            address,
+            shared,
+            accepting,
+        }
+    }
+
+    /// The control plane's URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The domain of the sandboxes.
+    pub fn domain(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+
+    /// Replies so to the next request of this route (after those scripted before). Routes are
+    /// `METHOD /path` for the control plane, with `{id}` for a sandbox's id, and the same after
+    /// `agent ` or `envd ` for traffic into a sandbox.
+    pub fn script(&self, route: &str, reply: Reply) {
+        let mut state = self.shared.lock();
+        state
+            .scripts
+            .entry(route.to_owned())
+            .or_default()
+            .push_back(reply);
+    }
+
+    /// Replies so to every request of this route that is not scripted.
+    pub fn always(&self, route: &str, reply: Reply) {
+        self.shared.lock().standing.insert(route.to_owned(), reply);
+    }
+
+    /// Writes all replies in pieces of so many bytes, and lets everyone else go on between them.
+    pub fn drip(&self, piece: usize) {
+        self.shared.lock().drip = Some(piece);
+    }
+
+    /// Resets the next connections without reading a byte from them.
+    pub fn reset_connections(&self, count: usize) {
+        self.shared.lock().resets = count;
+    }
+
+    /// The requests of this route so far.
+    pub fn requests(&self, route: &str) -> Vec<Recorded> {
+        let state = self.shared.lock();
+        let matching = state
+            .requests
+            .iter()
+            .filter(|request| request.route == route);
+        matching.cloned().collect()
+    }
+
+    /// How many requests of this route were read.
+    pub fn count(&self, route: &str) -> usize {
+        self.requests(route).len()
+    }
+
+    /// How many connections were accepted, those that were reset included.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
+    /// How many connections are open now.
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open_connections
+    }
+
+    /// How many bytes of endless replies could be written.
+    pub fn repeated(&self) -> u64 {
+        self.shared.lock().repeated
+    }
+
+    /// The sandboxes that live, running or paused.
+    pub fn live(&self) -> Vec<ScriptedSandbox> {
+        self.shared.lock().sandboxes.clone()
+    }
+
+    /// One sandbox that lives.
+    pub fn sandbox(&self, id: &str) -> Option<ScriptedSandbox> {
+        self.live().into_iter().find(|sandbox| sandbox.id == id)
+    }
+
+    /// Ends a sandbox behind everyone's back, as its timeout would.
+    pub fn expire(&self, id: &str) {
+        self.shared
+            .lock()
+            .sandboxes
+            .retain(|sandbox| sandbox.id != id);
+    }
+
+    /// Adds a sandbox that runs already.
+    pub fn add_sandbox(&self, id: &str, template_id: &str) {
+        let sandbox = ScriptedSandbox::running(id, template_id);
+        self.shared.lock().sandboxes.push(sandbox);
+    }
+
+    /// Adds a template whose `agent.yaml` is `document`.
+    pub fn add_template(&self, id: &str, document: &Value) {
+        self.shared
+            .lock()
+            .templates
+            .push(behaviour::template(id, document));
+    }
+
+    /// Adds a template as the control plane would list it.
+    pub fn add_raw_template(&self, template: Value) {
+        self.shared.lock().templates.push(template);
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Panics
+    ///
+    /// It does not within [`DEADLINE`](crate::DEADLINE).
+    pub async fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        wait::eventually(what, || condition(self)).await;
+    }
+
+    /// Waits until no sandbox is left.
+    ///
+    /// # Panics
+    ///
+    /// One is left after [`DEADLINE`](crate::DEADLINE).
+    pub async fn eventually_empty(&self) {
+        self.eventually("no sandbox is left", |platform| platform.live().is_empty())
+            .await;
+    }
+}
+
+/// The document of an agent that starts by itself.
+pub fn agent_document(name: &str) -> Value {
+    behaviour::agent(name)
+}

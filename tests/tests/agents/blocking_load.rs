@@ -1,0 +1,165 @@
+//! Synchronous code in numbers: it may take its time, and nobody else has to.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use ppio_test_support::{AgentProcess, call};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+
+/// How long a health check may take, whatever else goes on.
+const PROMPT: Duration = Duration::from_millis(50);
+/// What disturbs the machine for a moment gets another attempt. A health check that waits for the
+/// author's code is late in every one.
+const ATTEMPTS: usize = 4;
+/// The threads that the author's code may hold by default, those that are kept free of it, and a
+/// few for everything else.
+const THREADS: usize = 496 + 16 + 20;
+
+/// A connection that asks for `/ping`.
+struct Checker(TcpStream);
+
+impl Checker {
+    fn connect(agent: &AgentProcess) -> Self {
+        let socket = TcpStream::connect(agent.addr()).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self(socket)
+    }
+
+    /// How long the slowest answer took, of those until `enough`.
+    fn slowest(mut self, mut enough: impl FnMut() -> bool) -> Duration {
+        let mut slowest = Duration::ZERO;
+        let mut answer = [0; 4096];
+        while !enough() {
+            let asked = Instant::now();
+            let request = b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            self.0.write_all(request).unwrap();
+            // The answer is one small write.
+            let length = self.0.read(&mut answer).unwrap();
+            slowest = slowest.max(asked.elapsed());
+            assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+            // The pace of a busy platform, and no wait for anything.
+            thread::sleep(Duration::from_millis(2));
+        }
+        slowest
+    }
+}
+
+async fn metric(agent: &AgentProcess, name: &str) -> usize {
+    let page = call::get(agent, "/metrics").await.text().await;
+    let line = format!("ppio_agent_{name} ");
+    let value = page.lines().find_map(|it| it.strip_prefix(&line)).unwrap();
+    value.parse().unwrap()
+}
+
+async fn until_running(agent: &AgentProcess, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let running = metric(agent, "invocations_running").await;
+        if running == count {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{running} run instead of {count}"
+        );
+    }
+}
+
+/// How many threads the process has; where that cannot be told, none.
+fn threads(agent: &AgentProcess) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()));
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|it| it.strip_prefix("Threads:"));
+    line.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_functions_that_sleep_two_seconds_hold_up_nobody() {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent"))).start();
+    let mut late = Vec::new();
+    let nap = json!({ "ms": 2000 });
+    for _ in 0..ATTEMPTS {
+        let checker = Checker::connect(&agent);
+        let over = Arc::new(AtomicBool::new(false));
+        let enough = Arc::clone(&over);
+        let checks = thread::spawn(move || checker.slowest(move || enough.load(Ordering::Relaxed)));
+        let started = Instant::now();
+        let calls = (0..200).map(|_| call::invoke(&agent, &nap));
+        for answer in join_all(calls).await {
+            assert_eq!(answer.result().await, 2000);
+        }
+        // One after the other they would take 400 s, on a thread per core still 200 s.
+        assert!(started.elapsed() < Duration::from_secs(20));
+        over.store(true, Ordering::Relaxed);
+        let slowest = checks.join().unwrap();
+        if slowest <= PROMPT {
+            return;
+        }
+        late.push(slowest);
+    }
+    panic!("the slowest health check of each attempt took {late:?}");
+}
+
+/// More than there are threads: those that wait do not keep a health check from its thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_synchronous_health_check_has_its_thread_when_all_others_are_taken() {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent")))
+        .env("PPIO_AGENT_BLOCKING_THREADS", "4")
+        .start();
+    let nap = json!({ "ms": 60_000 });
+    let _naps = join_all((0..20).map(|_| call::begin(&agent, &nap))).await;
+    until_running(&agent, 20).await;
+    for _ in 0..50 {
+        let ping = call::get(&agent, "/ping").await.json().await;
+        assert_eq!(ping["status"], "Healthy");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
+    const STREAMS: usize = 2000;
+    // The agent inherits it.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_slow-items-agent"))).start();
+    let pace = json!({ "ms": 50 });
+    let begun = (0..STREAMS).map(|_| call::invoke(&agent, &pace));
+    let mut streams = join_all(begun).await;
+    until_running(&agent, STREAMS).await;
+    // Each of them gets on, and none is ahead of the others for ever.
+    for number in 0..3 {
+        for stream in &mut streams {
+            let items = stream.next_items().await.unwrap();
+            assert_eq!(items, [number]);
+        }
+        let threads = threads(&agent);
+        assert!(threads <= THREADS, "{threads} threads");
+    }
+    assert_eq!(metric(&agent, "invocations_running").await, STREAMS);
+    let mut late = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let checker = Checker::connect(&agent);
+        let mut left = 300;
+        let enough = move || {
+            left -= 1;
+            left == 0
+        };
+        let checks = tokio::task::spawn_blocking(move || checker.slowest(enough));
+        late.push(checks.await.unwrap());
+        if late.last() <= Some(&PROMPT) {
+            break;
+        }
+    }
+    assert!(late.last() <= Some(&PROMPT), "{late:?}");
+    drop(streams);
+    until_running(&agent, 0).await;
+}

@@ -1,0 +1,285 @@
+use std::process::Command;
+use std::time::Duration;
+
+use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+use ppio_test_support::{AgentLauncher, AgentProcess, call, example_binary};
+use serde_json::{Value, json};
+
+const ROUTE: &str = "POST /v1/chat/completions";
+
+/// The agent in front of an endpoint that does what the test says.
+async fn start() -> (ScriptedPlatform, AgentProcess) {
+    let endpoint = ScriptedPlatform::start().await;
+    let agent = configured(&endpoint.url()).start();
+    (endpoint, agent)
+}
+
+fn configured(url: &str) -> AgentLauncher {
+    AgentProcess::example("llm-chat")
+        .env("OPENAI_BASE_URL", format!("{url}/v1"))
+        .env("OPENAI_API_KEY", "sk-secret")
+        .env("OPENAI_MODEL", "small")
+}
+
+/// One chunk as OpenAI sends it.
+fn delta(delta: &Value, finish: &Value) -> String {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+    event(&json!({
+        "id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "small",
+        "choices": [choice],
+    }))
+}
+
+fn text(text: &str) -> String {
+    delta(&json!({ "content": text }), &json!(null))
+}
+
+fn event(data: &Value) -> String {
+    format!("data: {data}\n\n")
+}
+
+fn stop() -> String {
+    delta(&json!({}), &json!("stop"))
+}
+
+fn refusal(status: u16, text: &str) -> Reply {
+    Reply::json(
+        status,
+        &json!({ "error": { "message": text, "type": "some_error" } }),
+    )
+}
+
+#[tokio::test]
+async fn the_tokens_come_in_their_order_and_nothing_else_does() {
+    let (endpoint, agent) = start().await;
+    let usage = json!({ "choices": [], "usage": { "total_tokens": 7 } });
+    let reply = Reply::events()
+        .chunk(delta(
+            &json!({ "role": "assistant", "content": "" }),
+            &json!(null),
+        ))
+        .chunk(text("Hel"))
+        // One event in two writes, and two events in one.
+        .chunk(&text("lo, 世界")[..60])
+        .chunk(&text("lo, 世界")[60..])
+        .chunk(text("!") + &stop())
+        .chunk(event(&usage) + "data: [DONE]\n\n")
+        .end();
+    endpoint.script(ROUTE, reply);
+    let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+    assert_eq!(answer.items().await, ["Hel", "lo, 世界", "!"]);
+}
+
+#[tokio::test]
+async fn the_endpoint_gets_the_key_the_model_and_the_conversation() {
+    let (endpoint, agent) = start().await;
+    let reply = Reply::events().chunk(text("ok") + &stop() + "data: [DONE]\n\n");
+    endpoint.script(ROUTE, reply.end());
+    let turn = json!({
+        "prompt": "and now?",
+        "history": [
+            { "role": "system", "content": "be brief" },
+            { "role": "user", "content": "1 + 1?" },
+            { "role": "assistant", "content": "2" },
+        ],
+    });
+    assert_eq!(call::invoke(&agent, &turn).await.items().await, ["ok"]);
+    let request = endpoint.requests(ROUTE).remove(0);
+    assert_eq!(request.header("authorization"), "Bearer sk-secret");
+    let mut messages = turn["history"].clone();
+    let last = json!({ "role": "user", "content": "and now?" });
+    messages.as_array_mut().unwrap().push(last);
+    let expected = json!({ "model": "small", "messages": messages, "stream": true });
+    assert_eq!(request.json(), expected);
+}
+
+#[tokio::test]
+async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops_the_model() {
+    let (endpoint, agent) = start().await;
+    endpoint.script(ROUTE, Reply::events().chunk(text("first")).hang());
+    let mut answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+    // The endpoint says nothing more, so this was not held back for a second one.
+    assert_eq!(answer.next_items().await, Some(vec![json!("first")]));
+    assert_eq!(endpoint.open_connections(), 1);
+    drop(answer);
+    let left = |endpoint: &ScriptedPlatform| endpoint.open_connections() == 0;
+    endpoint
+        .eventually("the agent has left the model", left)
+        .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_before_the_first_token_stops_the_model_too() {
+    let (endpoint, agent) = start().await;
+    endpoint.script(ROUTE, Reply::nothing().hang());
+    let prompt = json!({ "prompt": "hi" });
+    let call = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::select! {
+            _ = call::invoke(&agent, &prompt) => panic!("an answer of nothing"),
+            () = endpoint.eventually("the call", |endpoint| endpoint.count(ROUTE) == 1) => {}
+        }
+    });
+    call.await.unwrap();
+    let left = |endpoint: &ScriptedPlatform| endpoint.open_connections() == 0;
+    endpoint
+        .eventually("the agent has left the model", left)
+        .await;
+}
+
+#[tokio::test]
+async fn what_the_endpoint_refuses_is_an_error_that_says_what_to_do() {
+    let (endpoint, agent) = start().await;
+    for (reply, status, error_type, part) in [
+        (
+            refusal(401, "bad key sk-s****t"),
+            502,
+            "ModelError",
+            "check OPENAI_API_KEY",
+        ),
+        (
+            refusal(404, "no model"),
+            502,
+            "ModelError",
+            "check OPENAI_MODEL",
+        ),
+        (
+            refusal(400, "too long"),
+            400,
+            "BadRequest",
+            "the conversation: too long",
+        ),
+        (
+            refusal(500, "boom").clone(),
+            502,
+            "ModelError",
+            "answered 500 Internal Server Error",
+        ),
+        (
+            Reply::body(200, "text/html", "<html>"),
+            200,
+            "ModelError",
+            "broke off",
+        ),
+        (
+            Reply::body(403, "text/html", "<html>"),
+            502,
+            "ModelError",
+            "speak OpenAI's protocol",
+        ),
+    ] {
+        endpoint.always(ROUTE, reply);
+        let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+        let told = if status == 200 {
+            let items = answer.items().await;
+            assert_eq!(items[0]["error_type"], error_type);
+            items[0]["error"].as_str().unwrap().to_owned()
+        } else {
+            answer.error(status, error_type).await
+        };
+        assert!(told.contains(part), "{part}: {told}");
+        assert!(!told.contains("sk-"), "{told}");
+    }
+    let ping = call::get(&agent, "/ping").await.json().await;
+    assert_eq!(ping["status"], "Healthy");
+    // The endpoint's own words are in the log, with the request that they are about.
+    let line = agent.stderr();
+    let line = line.lines().find(|line| line.contains("bad key")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["message"], "invocation failed");
+    assert!(line["request_id"].is_string(), "{line}");
+}
+
+#[tokio::test]
+async fn a_model_over_its_limits_is_the_callers_to_wait_for() {
+    let (endpoint, agent) = start().await;
+    let body = json!({ "error": { "message": "no quota", "code": "insufficient_quota" } });
+    endpoint.always(ROUTE, Reply::json(429, &body));
+    let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+    let text = answer.error(429, "TooManyRequests").await;
+    assert!(text.contains("over its limits"), "{text}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_once_is_asked_again() {
+    let (endpoint, agent) = start().await;
+    endpoint.script(ROUTE, refusal(503, "busy"));
+    endpoint.script(ROUTE, Reply::events().chunk(text("ok") + &stop()).end());
+    let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+    assert_eq!(answer.items().await, ["ok"]);
+    assert_eq!(endpoint.count(ROUTE), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_ends_with_an_error_and_not_as_if_it_were_whole() {
+    let (endpoint, agent) = start().await;
+    let begun = || Reply::events().chunk(text("half a"));
+    let broken = event(&json!({ "error": { "message": "overloaded" } }));
+    for (reply, told) in [
+        (begun().reset(), "broke off"),
+        (begun().close(), "broke off"),
+        // The bytes end as they should, the answer does not.
+        (begun().end(), "broke off"),
+        (begun().chunk(broken).end(), "failed in mid-answer"),
+        (
+            begun().chunk("data: {nonsense\n\n").end(),
+            "speak OpenAI's protocol",
+        ),
+    ] {
+        endpoint.script(ROUTE, reply);
+        let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+        assert_eq!(answer.status(), 200);
+        let items = answer.items().await;
+        assert_eq!(items.len(), 2, "{items:?}");
+        assert_eq!(items[0], "half a");
+        assert_eq!(items[1]["error_type"], "ModelError");
+        let text = items[1]["error"].as_str().unwrap();
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_is_an_error() {
+    // The port is free again when the endpoint is gone.
+    let url = ScriptedPlatform::start().await.url();
+    let agent = configured(&url).start();
+    let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+    let text = answer.error(502, "ModelError").await;
+    assert!(text.contains("check OPENAI_BASE_URL"), "{text}");
+}
+
+#[tokio::test]
+async fn an_image_without_certificates_is_told_what_it_needs() {
+    let agent = configured("http://localhost:1")
+        .env("SSL_CERT_FILE", "/nowhere")
+        .env("SSL_CERT_DIR", "/nowhere")
+        .listening();
+    let ping = call::get(&agent, "/ping").await.json().await;
+    let message = ping["message"].as_str().unwrap();
+    assert!(message.starts_with("install ca-certificates"), "{message}");
+}
+
+/// A sandbox is not handed out before its agent is well.
+#[tokio::test]
+async fn an_agent_without_its_settings_is_not_well_and_says_which() {
+    for missing in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"] {
+        let mut command = Command::new(example_binary("llm-chat"));
+        for name in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"] {
+            command.env_remove(name);
+            if name != missing {
+                command.env(name, "http://localhost:1/v1");
+            }
+        }
+        let agent = AgentProcess::command(command).listening();
+        let ping = call::get(&agent, "/ping").await;
+        assert_eq!(ping.status(), 500);
+        let ping = ping.json().await;
+        let message = ping["message"].as_str().unwrap();
+        assert!(
+            message.starts_with(&format!("set {missing}, ")),
+            "{message}"
+        );
+        let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
+        let text = answer.error(502, "NotConfigured").await;
+        assert!(text.contains(missing), "{text}");
+    }
+}

@@ -1,0 +1,330 @@
+//! What an agent writes: the start-up line, and a log whose every line says which request it is about.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use ppio_test_support::{AgentLauncher, AgentProcess, call, eventually_blocking, eventually_some};
+use serde_json::{Value, json};
+
+const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+
+fn logging() -> AgentLauncher {
+    AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_logging-agent")))
+}
+
+/// The whole log, once `last` is in it.
+async fn lines_until(agent: &AgentProcess, last: &str) -> Vec<Value> {
+    eventually_some(&format!("{last:?} in the log"), async || {
+        let log = agent.stderr();
+        let lines = log.lines().map(|line| {
+            let line = serde_json::from_str::<Value>(line);
+            line.unwrap_or_else(|error| panic!("{error} in\n{log}"))
+        });
+        let lines: Vec<Value> = lines.collect();
+        let is_last = |line: &Value| line["message"] == last;
+        lines.iter().any(is_last).then_some(lines)
+    })
+    .await
+}
+
+fn messages(lines: &[Value]) -> Vec<&str> {
+    lines
+        .iter()
+        .map(|line| line["message"].as_str().unwrap())
+        .collect()
+}
+
+/// Calls the agent once, and returns its log.
+async fn log_of(what: &str, headers: &[(&str, &str)], body: &Value) -> Vec<Value> {
+    let agent = logging().start();
+    let answer = call::invoke_with(&agent, headers, body).await;
+    assert_eq!(
+        answer.status(),
+        if what.ends_with("later") { 200 } else { 500 }
+    );
+    answer.text().await;
+    lines_until(&agent, "at the end").await
+}
+
+#[test]
+fn the_only_line_on_standard_output_is_the_url() {
+    for (host, port) in [
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("[::1]", None),
+        ("127.0.0.2", None),
+        ("0.0.0.0", None),
+        ("::", None),
+        ("127.0.0.1", Some("0")),
+    ] {
+        let mut launcher = AgentProcess::example("hello").env("PPIO_AGENT_HOST", host);
+        if let Some(port) = port {
+            launcher = launcher.env("PPIO_AGENT_PORT", port);
+        }
+        let agent = launcher.spawn();
+        eventually_blocking("a line", || agent.stdout().ends_with('\n'));
+        let line = agent.stdout();
+        let urls = line
+            .trim_end()
+            .strip_prefix("listening on http://")
+            .unwrap();
+        // What is bound, and a URL to open where that is no address of a machine.
+        let (bound, open) = urls.split_once(", open http://").unwrap_or((urls, urls));
+        let bound: SocketAddr = bound.parse().unwrap();
+        let open: SocketAddr = open.parse().unwrap();
+        let host: IpAddr = host.trim_matches(['[', ']']).parse().unwrap();
+        assert_eq!(bound.ip(), host);
+        assert_eq!(
+            open.ip().is_loopback(),
+            !open.ip().is_unspecified(),
+            "{line}"
+        );
+        assert_eq!(open == bound, !host.is_unspecified(), "{line}");
+        assert_eq!(open.port(), bound.port());
+        assert!(bound.port() == agent.addr().port() || port.is_some() && bound.port() != 0);
+        std::net::TcpStream::connect(open).unwrap();
+        let mut agent = agent;
+        agent.terminate();
+        assert!(agent.wait(Duration::from_secs(20)).success());
+        assert_eq!(agent.stdout(), line);
+    }
+}
+
+/// `agent | head -1`, or a supervisor that went away.
+#[tokio::test]
+async fn an_agent_serves_though_nobody_reads_what_it_writes() {
+    // Writes until the reader is gone for certain, and then becomes the agent.
+    let script = r#"(trap "" PIPE; while echo; do :; done 2>/dev/null; exec "$0") | true"#;
+    let agent = AgentProcess::command(Command::new("sh"))
+        .arg("-c")
+        .arg(script)
+        .arg(ppio_test_support::example_binary("hello"))
+        .start();
+    let answer = call::invoke(&agent, &json!({})).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(agent.stderr(), "");
+}
+
+#[tokio::test]
+async fn every_line_of_an_invocation_carries_its_ids() {
+    let headers = [("x-request-id", "r-1"), (SESSION, "s-1")];
+    for (what, story) in [
+        (
+            "fail",
+            &["invocation failed", "on the way out", "at the end"][..],
+        ),
+        (
+            "panic",
+            &[
+                "panic: boom",
+                "invocation failed",
+                "on the way out",
+                "at the end",
+            ],
+        ),
+        (
+            "fail later",
+            &[
+                "on the way out",
+                "in an iterator",
+                "in an iterator",
+                "invocation failed",
+                "at the end",
+            ],
+        ),
+        (
+            "panic later",
+            &[
+                "on the way out",
+                "in an iterator",
+                "in an iterator",
+                "panic: boom",
+                "invocation failed",
+                "at the end",
+            ],
+        ),
+        (
+            "later",
+            &[
+                "on the way out",
+                "in an iterator",
+                "in an iterator",
+                "in an iterator",
+                "at the end",
+            ],
+        ),
+    ] {
+        let lines = log_of(what, &headers, &json!({ "do": what })).await;
+        let begin = ["on the way in", "in the function", "in a task"];
+        let mut expected = [&begin, story].concat();
+        let mut told = messages(&lines);
+        // A stream begins when its first item is there; whether that is before or after its head
+        // is passed on is nobody's business.
+        expected.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, expected, "{what}");
+        for line in &lines {
+            assert_eq!(line["request_id"], "r-1", "{line}");
+            assert_eq!(line["session_id"], "s-1", "{line}");
+            assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+            assert!(line["level"].is_string(), "{line}");
+            assert!(line["target"].is_string(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
+    let headers = [("x-request-id", "r-1")];
+    let body = json!({ "do": "fail", "sandbox_id": "s-1" });
+    let lines = log_of("fail", &headers, &body).await;
+    assert_eq!(lines[0]["message"], "on the way in");
+    assert_eq!(lines[0]["session_id"], Value::Null);
+    for line in &lines[1..] {
+        assert_eq!(line["session_id"], "s-1", "{line}");
+    }
+    for line in &lines {
+        assert_eq!(line["request_id"], "r-1", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_sends_cannot_forge_a_line() {
+    let session = "s\"}\n{\"level\":\"ERROR\",\"message\":\"forged";
+    let body = json!({ "do": "fail", "sandbox_id": session });
+    let lines = log_of("fail", &[], &body).await;
+    // Each line was JSON, and this is one of them.
+    let failed = lines
+        .iter()
+        .find(|line| line["message"] == "invocation failed")
+        .unwrap();
+    assert_eq!(failed["session_id"], session);
+    assert!(lines.iter().all(|line| line["message"] != "forged"));
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_with_what_is_known_of_it() {
+    let lines = log_of("fail", &[], &json!({ "do": "fail" })).await;
+    let failed: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    let [failed] = failed[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(failed["message"], "invocation failed");
+    assert_eq!(failed["error"], "no luck");
+    assert_eq!(failed["error_type"], "AgentError");
+    assert_eq!(failed["status"], 500);
+    assert!(failed["duration_ms"].is_u64());
+}
+
+#[tokio::test]
+async fn what_callers_get_wrong_is_no_line_unless_asked_for() {
+    let quiet = logging().start();
+    let loud = logging().env("PPIO_AGENT_DEBUG", "true").start();
+    let json = [("content-type", "application/json"), (SESSION, "s-1")];
+    for agent in [&quiet, &loud] {
+        for (body, status) in [("nope", 400), (&*"x".repeat(2 << 20), 413)] {
+            let answer = call::send(agent, "POST", "/invocations", &json, body.to_owned()).await;
+            assert_eq!(answer.status(), status);
+        }
+        call::get(agent, "/nope").await.error(404, "NotFound").await;
+        call::invoke(agent, &json!({ "do": "fail" }))
+            .await
+            .text()
+            .await;
+    }
+    let lines = lines_until(&quiet, "invocation failed").await;
+    assert!(!messages(&lines).contains(&"invocation refused"));
+    assert!(!messages(&lines).contains(&"in detail"));
+    let lines = lines_until(&loud, "invocation failed").await;
+    let refused = lines
+        .iter()
+        .filter(|line| line["message"] == "invocation refused");
+    let refused: Vec<_> = refused.collect();
+    assert_eq!(refused.len(), 2, "{lines:?}");
+    // Refused before its body was read, and still known by its session.
+    assert!(refused.iter().all(|line| line["session_id"] == "s-1"));
+    assert!(messages(&lines).contains(&"in detail"));
+}
+
+/// One line for each invocation, of whoever asks for them and of nobody else.
+#[tokio::test]
+async fn every_invocation_is_a_line_where_it_is_asked_for() {
+    let said = logging().start();
+    let everything = logging().env("PPIO_AGENT_LOG", "info").start();
+    let these = logging()
+        .env("RUST_LOG", "off,ppio::invocation=info")
+        .start();
+    for agent in [&said, &everything, &these] {
+        let answer = call::invoke(agent, &json!({ "do": "nothing" })).await;
+        assert_eq!(answer.status(), 200);
+        answer.text().await;
+        let answer = call::send(agent, "POST", "/invocations", &[], "nope".to_owned()).await;
+        assert_eq!(answer.status(), 400);
+        answer.text().await;
+        call::invoke(agent, &json!({ "do": "fail" }))
+            .await
+            .text()
+            .await;
+    }
+    let of_invocations = async |agent| {
+        let lines = lines_until(agent, "invocation failed").await;
+        let target = |line: &Value| line["target"] == "ppio::invocation";
+        lines.into_iter().filter(target).collect::<Vec<_>>()
+    };
+    let failed = of_invocations(&said).await;
+    assert_eq!(messages(&failed), ["invocation failed"]);
+    for agent in [&everything, &these] {
+        let lines = of_invocations(agent).await;
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line["level"].as_str(), line["status"].as_u64()))
+            .collect();
+        let info = Some("INFO");
+        assert_eq!(
+            told,
+            [
+                (info, Some(200)),
+                (info, Some(400)),
+                (Some("ERROR"), Some(500))
+            ]
+        );
+        assert!(lines.iter().all(|line| line["duration_ms"].is_u64()));
+        assert!(lines.iter().all(|line| line["request_id"].is_string()));
+    }
+}
+
+/// A log that is not JSON, for a person.
+#[tokio::test]
+async fn on_a_terminal_the_log_is_for_people() {
+    // Of the package util-linux, or bsdutils on Debian. It gives the agent a terminal.
+    let agent = AgentProcess::command(Command::new("script"))
+        .arg("-qec")
+        .arg(env!("CARGO_BIN_EXE_logging-agent"))
+        .arg("/dev/null")
+        .env("NO_COLOR", "1")
+        .start();
+    let headers = [("x-request-id", "r-1"), (SESSION, "s-1")];
+    let answer = call::invoke_with(&agent, &headers, &json!({ "do": "fail" })).await;
+    assert_eq!(answer.status(), 500);
+    let line = eventually_some("the log on the terminal", async || {
+        let shown = agent.stdout();
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.contains("invocation failed"));
+        line.map(str::to_owned)
+    })
+    .await;
+    assert!(
+        line.contains("ERROR ppio::invocation: invocation failed error=no luck"),
+        "{line}"
+    );
+    assert!(
+        line.trim_end()
+            .ends_with("request_id=\"r-1\" session_id=\"s-1\""),
+        "{line}"
+    );
+    assert!(!line.contains('\u{1b}'), "{line}");
+}

@@ -1,0 +1,10 @@
+//! Agents as processes, called over a socket.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod blocking_load;
+mod examples;
+mod launcher;
+mod lifecycle;
+mod log;
+mod settings;
