@@ -27,6 +27,12 @@ pub(crate) struct CgroupControllers {
     pub(crate) pids: bool,
 }
 
+impl CgroupControllers {
+    pub(super) fn any(self) -> bool {
+        self.memory || self.cpu || self.pids
+    }
+}
+
 impl CgroupParent {
     /// Creates the parent cgroup below the one of this process. `None` where that is not possible.
     pub(crate) fn create() -> Option<Self> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::processes;
 
@@ -26,6 +26,15 @@ impl Namespaces {
     /// The processes in its process namespace. It is held open, so its name is not reused.
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         processes::in_namespace(&self.pid.name()?)
+    }
+
+    /// The processes started for the sandbox in `directory`, and their descendants. `None` where
+    /// the kernel does not list them.
+    pub(super) fn descendants(&self, directory: &Path) -> io::Result<Option<Vec<i32>>> {
+        let name = self.pid.name()?;
+        // Its pid may be another process's by now.
+        let first = processes::is_in_namespace(self.first, &name).then_some(self.first);
+        Ok(processes::find_descendants(directory, first))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use super::cgroup::CgroupParent;
 use super::handover::Handover;
 use super::interface::{Isolation, SandboxCommand};
+use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::limits::SandboxLimits;
 use super::namespaces::Namespaces;
@@ -31,8 +32,8 @@ pub(crate) struct SandboxProcesses {
     launcher: ProcessLauncher,
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
-    // Its standard input keeps the first process running.
-    _first_process: Option<Child>,
+    /// Its standard input keeps it running.
+    first_process: Option<Child>,
 }
 
 impl SandboxProcesses {
@@ -51,6 +52,11 @@ impl SandboxProcesses {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
+        // Joining a cgroup waits for all processors, some 10 ms for each process that is started. A
+        // process namespace ends together without one.
+        let cgroup = cgroup.filter(|parent| {
+            isolation.kind() == IsolationKind::ProcessGroup || parent.controllers().any()
+        });
         let controllers = cgroup.map(CgroupParent::controllers).unwrap_or_default();
         let cgroup = cgroup
             .map(|parent| parent.child(&name, limits))
@@ -78,7 +84,7 @@ impl SandboxProcesses {
                     launcher,
                     isolation,
                     namespaces,
-                    _first_process: process,
+                    first_process: process,
                 })
             }
             Err(error) => {
@@ -86,12 +92,19 @@ impl SandboxProcesses {
                     launcher,
                     isolation,
                     namespaces: None,
-                    _first_process: None,
+                    first_process: None,
                 };
                 failed.kill().await?;
                 Err(error)
             }
         }
+    }
+
+    /// Whether processes can be started: the first process still runs, where there is one.
+    pub(crate) fn are_ready(&mut self) -> bool {
+        self.first_process
+            .as_mut()
+            .is_none_or(|process| matches!(process.try_wait(), Ok(None)))
     }
 
     /// The directory of the sandbox on this machine; its files are in `root` below.
@@ -145,6 +158,11 @@ impl SandboxProcesses {
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
         if let Some(cgroup) = &self.launcher.cgroup {
             return cgroup.pids();
+        }
+        if let Some(namespaces) = &self.namespaces
+            && let Some(found) = namespaces.descendants(&self.launcher.directory)?
+        {
+            return Ok(found);
         }
         let mut processes = processes::find_by_marks(&self.launcher.directory)?;
         if let Some(namespaces) = &self.namespaces {

@@ -56,10 +56,48 @@ pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<
 
 /// The processes of a process namespace, given by the target of a link `/proc/<pid>/ns/pid`.
 pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
-    let is_in = |pid: &i32| {
-        fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
-    };
-    Ok(all_processes()?.into_keys().filter(is_in).collect())
+    let all = all_processes()?.into_keys();
+    Ok(all.filter(|pid| is_in_namespace(*pid, wanted)).collect())
+}
+
+/// Whether a process is in this process namespace.
+pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
+}
+
+/// The running processes that were started for the sandbox in `directory`, and those that descend
+/// from them or from `first`, the first process of its process namespace unless that has ended: a
+/// process of a namespace whose parent has ended becomes a child of that one. Looks at no other
+/// process of this machine. `None` where the kernel does not list children.
+pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<Vec<i32>> {
+    let started = groups_of(&[directory.to_owned()]).into_iter();
+    let mut pending: Vec<_> = started
+        .filter(|(pid, started)| {
+            ProcessStat::read(*pid).is_some_and(|stat| stat.started == *started)
+        })
+        .map(|(pid, _)| pid)
+        .chain(first)
+        .collect();
+    let mut found = BTreeSet::new();
+    while let Some(pid) = pending.pop() {
+        if !found.insert(pid) {
+            continue;
+        }
+        // It has ended, if it has no threads.
+        let threads = fs::read_dir(format!("/proc/{pid}/task"));
+        for thread in threads.into_iter().flatten().flatten() {
+            match fs::read_to_string(thread.path().join("children")) {
+                Ok(children) => {
+                    let children = children.split_ascii_whitespace();
+                    pending.extend(children.filter_map(|child| child.parse::<i32>().ok()));
+                }
+                Err(_) if thread.path().exists() => return None,
+                Err(_) => {}
+            }
+        }
+    }
+    found.retain(|pid| ProcessStat::read(*pid).is_some());
+    Some(found.into_iter().collect())
 }
 
 /// The processes that `parent` started.

@@ -1,7 +1,6 @@
 //! Creates sandboxes from templates.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,17 +11,15 @@ use super::instance::LocalSandbox;
 use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
+use super::prepared::PreparedSandbox;
 use super::process::{ProcessConfig, StandardStreams};
 use super::process_table::ProcessTable;
 use super::registry::SandboxRegistry;
 use super::template_image::TemplateImage;
 use super::verified_listeners::VerifiedListeners;
-use crate::files::{copy_tree, remove_directory};
+use crate::files::remove_directory;
 use crate::identity;
-use crate::isolation::{
-    DEFAULT_PATH, SandboxLimits, SandboxProcesses, prepare_directory, prepare_root,
-};
-use crate::processes;
+use crate::isolation::DEFAULT_PATH;
 
 /// Between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
@@ -49,11 +46,17 @@ impl SandboxRegistry {
         let registry = Arc::clone(self);
         // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
-            let _place = place;
-            let id = identity::short_id('i');
-            let directory = registry.run_directory().join(&id);
-            match registry.start(new, &id, &directory).await {
-                Ok(sandbox) => Ok(sandbox),
+            let image = new.template.clone();
+            let prepared = registry.prepared(&image).await?;
+            let id = prepared.id.clone();
+            let directory = prepared.sandbox_processes.directory().to_owned();
+            let started = registry.start(new, prepared).await;
+            drop(place);
+            match started {
+                Ok(sandbox) => {
+                    tokio::spawn(registry.prepare_spare(image));
+                    Ok(sandbox)
+                }
                 Err(error) => {
                     let _ = registry.kill(&id).await;
                     if let Err(leftover) = remove_directory(&directory).await {
@@ -69,50 +72,22 @@ impl SandboxRegistry {
     async fn start(
         self: &Arc<Self>,
         new: SandboxSpec,
-        id: &str,
-        directory: &Path,
+        prepared: PreparedSandbox,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
-        let agent_port = self.ports().take().ok_or(CreateError::NoPort)?;
-        let root = directory.join("root");
-        let source = new.template.root.clone();
-        let user = self.users().take().map_err(CreateError::Files)?;
-        let own_directory = directory.to_owned();
-        let copied = tokio::task::spawn_blocking(move || {
-            prepare_directory(&own_directory, &user)?;
-            if let Some(source) = source {
-                copy_tree(&source, &root)?;
-            }
-            prepare_root(&root, user.owner())?;
-            processes::wait_for_starts();
-            Ok(user)
-        });
-        let user = copied
-            .await
-            .map_err(|_| CreateError::ShuttingDown)?
-            .map_err(CreateError::Files)?;
-
-        let limits = SandboxLimits {
-            memory_bytes: u64::from(new.template.memory_mb) * 1024 * 1024,
-            cpu_count: new.template.cpu_count,
+        let id = prepared.id;
+        let Some(agent_port) = self.ports().take() else {
+            let _ = prepared.sandbox_processes.kill().await;
+            return Err(CreateError::NoPort);
         };
-        let sandbox_processes = SandboxProcesses::open(
-            self.isolation(),
-            directory.to_owned(),
-            self.cgroup(),
-            limits,
-            user,
-        )
-        .await
-        .map_err(CreateError::Start)?;
 
         let mut environment: BTreeMap<String, String> = [
             ("PATH", DEFAULT_PATH),
             ("LANG", "C.UTF-8"),
             ("PPIO_SANDBOX", "true"),
-            ("PPIO_SANDBOX_ID", id),
+            ("PPIO_SANDBOX_ID", id.as_str()),
             ("PPIO_TEMPLATE_ID", &new.template.template_id),
             ("E2B_SANDBOX", "true"),
-            ("E2B_SANDBOX_ID", id),
+            ("E2B_SANDBOX_ID", &id),
             ("E2B_TEMPLATE_ID", &new.template.template_id),
             ("PPIO_AGENT_HOST", "127.0.0.1"),
         ]
@@ -129,7 +104,7 @@ impl SandboxRegistry {
             on_timeout: new.on_timeout,
         };
         let sandbox = Arc::new(LocalSandbox {
-            id: id.to_owned(),
+            id,
             template_id: new.template.template_id,
             alias: new.template.alias,
             metadata: new.metadata,
@@ -143,7 +118,7 @@ impl SandboxRegistry {
             verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
-            sandbox_processes,
+            sandbox_processes: prepared.sandbox_processes,
             processes: ProcessTable::default(),
             logs: Arc::new(LogBuffer::default()),
             metrics: MetricHistory::default(),

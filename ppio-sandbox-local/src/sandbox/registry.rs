@@ -10,6 +10,7 @@ use super::create_error::CreateError;
 use super::instance::LocalSandbox;
 use super::lifetime::SandboxPhase;
 use super::ports::PortPool;
+use super::prepared::SpareSandboxes;
 use crate::identity::constant_time_eq;
 use crate::isolation::{CgroupParent, Isolation, UserPool};
 
@@ -25,6 +26,8 @@ pub(crate) struct SandboxRegistry {
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
     users: UserPool,
+    /// `None` where none are prepared.
+    spares: Option<SpareSandboxes>,
 }
 
 /// A sandbox that is being created, counted towards the limit.
@@ -43,6 +46,7 @@ impl SandboxRegistry {
         isolation: Arc<dyn Isolation>,
         cgroup: Option<CgroupParent>,
         users: UserPool,
+        spares: Option<SpareSandboxes>,
         limit: usize,
     ) -> Self {
         Self {
@@ -55,11 +59,12 @@ impl SandboxRegistry {
             isolation,
             cgroup,
             users,
+            spares,
         }
     }
 
     pub(super) fn reserve(&self) -> Result<Reservation, CreateError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(CreateError::ShuttingDown);
         }
         let making = self.reserved.fetch_add(1, Ordering::AcqRel);
@@ -68,6 +73,19 @@ impl SandboxRegistry {
             return Err(CreateError::TooMany { limit: self.limit });
         }
         Ok(reservation)
+    }
+
+    /// Whether sandboxes are being created.
+    pub(super) fn is_creating(&self) -> bool {
+        self.reserved.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn spares(&self) -> Option<&SpareSandboxes> {
+        self.spares.as_ref()
     }
 
     pub(super) fn ports(&self) -> &PortPool {
@@ -93,7 +111,7 @@ impl SandboxRegistry {
     /// Adds a sandbox, unless the platform is shutting down.
     pub(super) async fn insert(&self, sandbox: &Arc<LocalSandbox>) -> Result<(), CreateError> {
         self.lock().insert(sandbox.id.clone(), Arc::clone(sandbox));
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             let _ = self.kill(&sandbox.id).await;
             return Err(CreateError::ShuttingDown);
         }
@@ -144,7 +162,8 @@ impl SandboxRegistry {
     pub(crate) async fn close(&self) -> io::Result<()> {
         self.closed.store(true, Ordering::Release);
         let ids: Vec<_> = self.lock().keys().cloned().collect();
-        let kills = futures_util::future::join_all(ids.iter().map(|id| self.kill(id))).await;
+        let kills = futures_util::future::join_all(ids.iter().map(|id| self.kill(id)));
+        let (kills, ()) = tokio::join!(kills, self.discard_spares());
         kills.into_iter().try_for_each(|kill| kill.map(drop))
     }
 

@@ -18,7 +18,10 @@ impl TestPlatform {
         settings: impl FnOnce(LocalPlatformBuilder) -> LocalPlatformBuilder,
     ) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let builder = LocalPlatform::builder().home(home.path());
+        let builder = LocalPlatform::builder()
+            .home(home.path())
+            // A prepared sandbox would look like one that was not removed.
+            .prepare_ahead(false);
         let platform = settings(builder)
             .start()
             .await

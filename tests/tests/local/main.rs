@@ -9,6 +9,7 @@ mod isolation_mode;
 mod local_agents;
 mod many;
 mod platform_with_client;
+mod prepared;
 mod sandboxes;
 mod templates;
 #[path = "../../../ppio-sandbox-local/tests/local/test_platform.rs"]

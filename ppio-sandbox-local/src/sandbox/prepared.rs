@@ -1,0 +1,195 @@
+//! Sandboxes before their start command: their files, user and namespaces.
+//!
+//! Preparing one takes most of the time of a creation and depends on nothing but the template. So
+//! the platform prepares the next sandbox of a template after each creation, in the background.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::create_error::CreateError;
+use super::registry::SandboxRegistry;
+use super::template_image::TemplateImage;
+use crate::files::{copy_tree, remove_directory};
+use crate::identity;
+use crate::isolation::{SandboxLimits, SandboxProcesses, prepare_directory, prepare_root};
+use crate::processes;
+
+/// Templates of which a sandbox is kept prepared; the one used longest ago gives way.
+const MAX_SPARES: usize = 4;
+
+/// A sandbox in which nothing of its template was started yet.
+#[derive(Debug)]
+pub(super) struct PreparedSandbox {
+    pub(super) id: String,
+    pub(super) sandbox_processes: SandboxProcesses,
+    parts: PreparedParts,
+}
+
+/// The parts of a template that a prepared sandbox depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PreparedParts {
+    /// Each build has a directory of its own.
+    root: Option<PathBuf>,
+    cpu_count: u32,
+    memory_mb: u32,
+}
+
+impl PreparedParts {
+    fn of(image: &TemplateImage) -> Self {
+        Self {
+            root: image.root.clone(),
+            cpu_count: image.cpu_count,
+            memory_mb: image.memory_mb,
+        }
+    }
+
+    /// Whether the build was not deleted since.
+    fn exist(&self) -> bool {
+        self.root.as_ref().is_none_or(|root| root.exists())
+    }
+}
+
+/// The prepared sandboxes of a platform, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct SpareSandboxes {
+    sandboxes: Mutex<Vec<PreparedSandbox>>,
+    /// Held while one is being prepared in the background.
+    preparing: tokio::sync::Mutex<()>,
+}
+
+impl SpareSandboxes {
+    /// Removes a sandbox for which `chosen` is true.
+    fn take(&self, chosen: impl FnMut(&mut PreparedSandbox) -> bool) -> Option<PreparedSandbox> {
+        let mut sandboxes = self.lock();
+        let found = sandboxes.iter_mut().position(chosen)?;
+        Some(sandboxes.remove(found))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<PreparedSandbox>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PreparedSandbox {
+    async fn discard(self) {
+        let directory = self.sandbox_processes.directory().to_owned();
+        let ended = match self.sandbox_processes.kill().await {
+            Ok(()) => remove_directory(&directory).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(sandbox = %self.id, %error, "failed to remove a prepared sandbox");
+        }
+    }
+}
+
+impl SandboxRegistry {
+    /// Takes the prepared sandbox of this template, or prepares one. After a failure nothing of it
+    /// is left.
+    pub(super) async fn prepared(
+        &self,
+        image: &TemplateImage,
+    ) -> Result<PreparedSandbox, CreateError> {
+        let parts = PreparedParts::of(image);
+        let take = || self.spares()?.take(|spare| spare.parts == parts);
+        while let Some(mut spare) = take() {
+            if spare.sandbox_processes.are_ready() {
+                return Ok(spare);
+            }
+            spare.discard().await;
+        }
+        self.prepare(parts).await
+    }
+
+    /// Prepares the next sandbox of this template, unless there is one or others are being created,
+    /// which need the machine now.
+    pub(super) async fn prepare_spare(self: Arc<Self>, image: TemplateImage) {
+        let Some(spares) = self.spares() else {
+            return;
+        };
+        let Ok(_preparing) = spares.preparing.try_lock() else {
+            return;
+        };
+        let parts = PreparedParts::of(&image);
+        let is_there = || spares.lock().iter().any(|spare| spare.parts == parts);
+        if self.is_creating() || self.is_closed() || is_there() {
+            return;
+        }
+        match self.prepare(parts).await {
+            Ok(spare) => spares.lock().push(spare),
+            // The next creation reports what is wrong.
+            Err(error) => tracing::debug!(%error, "failed to prepare a sandbox"),
+        }
+        while let Some(deleted) = spares.take(|spare| !spare.parts.exist()) {
+            deleted.discard().await;
+        }
+        let is_over = || spares.lock().len() > MAX_SPARES;
+        while is_over()
+            && let Some(oldest) = spares.take(|_| true)
+        {
+            oldest.discard().await;
+        }
+    }
+
+    /// Removes the prepared sandboxes of a platform that creates no more.
+    pub(super) async fn discard_spares(&self) {
+        let Some(spares) = self.spares() else {
+            return;
+        };
+        let _preparing = spares.preparing.lock().await;
+        while let Some(spare) = spares.take(|_| true) {
+            spare.discard().await;
+        }
+    }
+
+    async fn prepare(&self, parts: PreparedParts) -> Result<PreparedSandbox, CreateError> {
+        let id = identity::short_id('i');
+        let directory = self.run_directory().join(&id);
+        match self.open(&parts, directory.clone()).await {
+            Ok(sandbox_processes) => Ok(PreparedSandbox {
+                id,
+                sandbox_processes,
+                parts,
+            }),
+            Err(error) => {
+                if let Err(leftover) = remove_directory(&directory).await {
+                    tracing::warn!(sandbox = %id, %leftover, "failed to remove a sandbox that did not start");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        parts: &PreparedParts,
+        directory: PathBuf,
+    ) -> Result<SandboxProcesses, CreateError> {
+        let user = self.users().take().map_err(CreateError::Files)?;
+        let source = parts.root.clone();
+        let own_directory = directory.clone();
+        let copied = tokio::task::spawn_blocking(move || {
+            prepare_directory(&own_directory, &user)?;
+            let root = own_directory.join("root");
+            if let Some(source) = source {
+                copy_tree(&source, &root)?;
+            }
+            prepare_root(&root, user.owner())?;
+            processes::wait_for_starts();
+            Ok(user)
+        });
+        let user = copied
+            .await
+            .map_err(|_| CreateError::ShuttingDown)?
+            .map_err(CreateError::Files)?;
+        let limits = SandboxLimits {
+            memory_bytes: u64::from(parts.memory_mb) * 1024 * 1024,
+            cpu_count: parts.cpu_count,
+        };
+        SandboxProcesses::open(self.isolation(), directory, self.cgroup(), limits, user)
+            .await
+            .map_err(CreateError::Start)
+    }
+}
