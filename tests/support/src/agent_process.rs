@@ -16,11 +16,11 @@ use crate::watchdog::Watchdog;
 
 /// How long an agent may take from start to a healthy `/ping`, unless the launcher says otherwise.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long an agent may take to end after it was asked to, unless its own grace is shorter.
+/// How long an agent may take to end after SIGTERM.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
-/// How often a condition is looked at while waiting for it.
+/// The time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
-/// How often a start is repeated because another process took the port that had just been free.
+/// How often a start is repeated when another process has taken the free port.
 const PORT_ATTEMPTS: usize = 5;
 
 /// An agent that listens on a loopback port of its own.
@@ -82,12 +82,12 @@ impl AgentProcess {
         self.process.id()
     }
 
-    /// What the agent wrote to standard output until now.
+    /// The agent's standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What the agent wrote to standard error until now.
+    /// The agent's standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -97,7 +97,7 @@ impl AgentProcess {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Asks the agent to end (SIGTERM) and returns at once.
+    /// Sends SIGTERM to the agent, without waiting for its end.
     ///
     /// # Panics
     ///
@@ -129,13 +129,13 @@ impl AgentProcess {
         }
     }
 
-    /// Asks the agent to end (SIGTERM) and waits until it has.
+    /// Sends SIGTERM to the agent and waits for its end.
     ///
     /// # Panics
     ///
-    /// It still runs after 40 seconds, or has ended before it was asked.
+    /// It still runs after 40 seconds, or has ended before.
     pub fn stop_gracefully(mut self) -> ExitStatus {
-        assert!(self.is_running(), "the agent has ended before it was asked");
+        assert!(self.is_running(), "the agent has ended before SIGTERM");
         self.terminate();
         self.wait(STOPPED_WITHIN)
     }
@@ -180,7 +180,7 @@ impl AgentLauncher {
         self
     }
 
-    /// Takes away an environment variable of the agent, the launcher's own included.
+    /// Removes an environment variable of the agent, the launcher's own included.
     pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), None));
         self
@@ -291,7 +291,7 @@ impl AgentLauncher {
         let deadline = Instant::now() + self.ready_within;
         loop {
             let ready = answers_ping(agent.address);
-            // Asked after the ping: an agent that has ended did not answer it, whoever did.
+            // Checked after the ping: if the agent has ended, another process answered it.
             if let Ok(Some(status)) = agent.process.try_wait() {
                 return Err(match TcpListener::bind(agent.address) {
                     Ok(_) => NotReady::Ended(status),

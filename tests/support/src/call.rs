@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use crate::AgentProcess;
 use crate::wait::with_timeout;
 
-/// An answer whose body is still to be read. Dropping it closes the connection, as a client does
-/// that goes away.
+/// An answer whose body has not been read. Dropping it closes the connection, as a client that
+/// disconnects does.
 pub struct Answer {
     head: http::response::Parts,
     body: Incoming,
@@ -44,7 +44,7 @@ pub async fn invoke_with(
     send(agent, "POST", "/invocations", &headers, body).await
 }
 
-/// Begins an invocation whose answer nobody reads. Its caller leaves when the socket is dropped.
+/// Begins an invocation without reading its answer. Dropping the socket disconnects the caller.
 ///
 /// # Panics
 ///
@@ -64,7 +64,7 @@ pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
     socket.expect("the agent reads")
 }
 
-/// Asks for a path.
+/// Sends a `GET` of a path.
 ///
 /// # Panics
 ///
@@ -145,7 +145,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// It is none.
+    /// It is not a success.
     pub async fn result(self) -> Value {
         let status = self.status();
         let mut body = self.json().await;

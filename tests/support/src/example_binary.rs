@@ -24,7 +24,7 @@ pub fn build_program(name: &str) -> PathBuf {
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo knows whether there is anything
 /// to do and serializes builds of several test processes itself.
 fn build_from(package: &str, name: &str) -> PathBuf {
-    // A failed build panics in one test; the others shall say the same and not that a lock is poisoned.
+    // After a failed build other tests report the build as well, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
     if let Some(binary) = built.get(name) {
@@ -38,8 +38,8 @@ fn build_from(package: &str, name: &str) -> PathBuf {
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null());
-    // What cargo says of the test's own package. A build script that watches these (ring's does)
-    // would run again, and all that depends on it, each time a test builds after a person did.
+    // Cargo's variables of the test's own package. A build script that watches these (ring's does)
+    // would run again, and all that depends on it, whenever a test builds after a developer did.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

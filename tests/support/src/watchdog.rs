@@ -1,4 +1,4 @@
-//! Ends an agent when the test process dies without getting to drop it: Ctrl-C, a runner's timeout, an abort.
+//! Ends an agent when the test process ends without dropping it: Ctrl-C, a timeout of the test runner, an abort.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -24,9 +24,9 @@ impl Watchdog {
         Self(shell)
     }
 
-    /// Calls the watchdog off.
+    /// Stops the watchdog.
     pub(crate) fn dismiss(&mut self) {
-        // It may have ended already, which is just as good.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod blocking_load;
 mod examples;
 mod launcher;
 mod lifecycle;

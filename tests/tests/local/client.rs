@@ -13,7 +13,7 @@ use ppio_test_support::eventually_some;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::local_agents::Local;
+use crate::test_platform::TestPlatform;
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Greeting {
@@ -32,8 +32,8 @@ struct Count {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_answers_in_every_form_it_can_be_asked_in() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let client = local.client();
     let session = client.create_session(&hello).await.unwrap();
 
@@ -60,13 +60,13 @@ async fn an_agent_answers_in_every_form_it_can_be_asked_in() {
     assert_eq!(answer.result, Some(json!({"message": "Hello, Ada!"})));
     let greeting: Greeting = client.invoke_agent(&hello, "Bob").json().await.unwrap();
     assert_eq!(greeting.message, "Hello, Bob!");
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
-    let local = Local::start().await;
-    let stream = local.example("stream").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let stream = local.agent("stream").await;
     let client = local.client();
 
     let items = client
@@ -105,12 +105,12 @@ async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
         other => panic!("{other}"),
     }
     drop(session);
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local.client().create_session(&counting).await.unwrap();
     let ask = async || session.invoke("hi").json::<Count>().await;
@@ -132,7 +132,7 @@ async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
         .await
         .expect("running is what was asked for");
     drop(session);
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 /// When a sandbox ends, in seconds since the Unix epoch.
@@ -144,8 +144,8 @@ async fn end_of(session: &ppio_agent_client::SandboxSession) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refresh_extends_and_the_end_ends() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let client = local.client();
     let session = client
         .create_session(&hello)
@@ -179,12 +179,12 @@ async fn refresh_extends_and_the_end_ends() {
     .await;
     let error = session.invoke("anyone?").await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_time_is_up_pauses_where_that_was_asked_for() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local
         .client()
@@ -206,12 +206,12 @@ async fn a_session_whose_time_is_up_pauses_where_that_was_asked_for() {
     found.resume().await.unwrap();
     assert_eq!(found.invoke("hi").json::<Count>().await.unwrap().call, 2);
     session.close().await.unwrap();
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_found_listed_and_closed_from_anywhere() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let maker = local.client();
     let session = maker
@@ -266,12 +266,12 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
     assert!(gone.is_none());
     let error = other.close_session(session.sandbox_id()).await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }));
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let client = local.client();
     let id = format!("counting-{counting}");
@@ -301,7 +301,7 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
     let error = error.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
     client.close().await.unwrap();
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 /// The document of an agent, with tags.
@@ -319,7 +319,7 @@ fn document(name: &str, tags: &[&str]) -> AgentConfig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let spec = |name: &str, tags: &[&str]| {
         let spec = TemplateSpec::new(name).start_command("true");
         spec.config(document(name, tags)).memory_mb(2048)
@@ -384,13 +384,13 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
     assert_eq!(alias.template_id, chat);
     assert!(platform.delete_template(&chat).await.unwrap());
     assert!(!platform.delete_template(&chat).await.unwrap());
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_that_is_not_what_was_asked_for_is_refused_and_ended() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let client = local.client();
     let with = |config| client.create_session(&hello).config(config);
     let enough = SandboxConfig {
@@ -426,13 +426,13 @@ async fn a_sandbox_that_is_not_what_was_asked_for_is_refused_and_ended() {
         ..SandboxConfig::default()
     };
     assert_eq!(with(offline).await.unwrap_err().status(), Some(501));
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_waits_for_the_ports_it_was_asked_to_have() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let client = local.client();
     // Nothing in there ever listens on this port.
     let config = SandboxConfig {
@@ -450,12 +450,12 @@ async fn a_session_waits_for_the_ports_it_was_asked_to_have() {
     };
     let error = client.create_session(&hello).config(config).await;
     assert!(matches!(error.unwrap_err(), Error::Validation { field, .. } if field == "ports"));
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_and_metrics_tell_what_the_agent_did() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let client = local.client();
     let session = client.create_session(&counting).await.unwrap();
@@ -481,12 +481,12 @@ async fn logs_and_metrics_tell_what_the_agent_did() {
     session.close().await.unwrap();
     let error = session.logs(&query).await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_carries_its_request_id_and_its_trace_to_the_agent() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local.client().create_session(&counting).await.unwrap();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -504,13 +504,13 @@ async fn a_call_carries_its_request_id_and_its_trace_to_the_agent() {
     assert_eq!(count.request_id, "order-42");
     assert_eq!(count.traceparent.as_deref(), Some(parent));
     drop(session);
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let client = local.client();
     let mut pause = Duration::ZERO;
     let mut finished = 0;
@@ -524,7 +524,7 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
         pause += Duration::from_millis(1);
     }
     client.close().await.unwrap();
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 /// Needs nothing but Python itself.
@@ -552,7 +552,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Agent).serve_forever()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_python_agent_is_started_in_its_sandbox() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     assert_eq!(
         local.platform.isolation(),
         IsolationKind::Bubblewrap,
@@ -585,5 +585,5 @@ async fn a_python_agent_is_started_in_its_sandbox() {
         text.contains("exit code 1") && text.contains("nothing_like_it"),
         "{text}"
     );
-    local.stop().await;
+    local.stop_when_empty().await;
 }

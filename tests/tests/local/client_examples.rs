@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use crate::local_agents::Local;
+use crate::test_platform::TestPlatform;
 
 /// Variables of ours must not lead an example elsewhere.
 const OURS: [&str; 16] = [
@@ -107,8 +107,8 @@ async fn without_anything_they_say_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn basic() {
-    let local = Local::start().await;
-    local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    local.agent("hello").await;
     let variables = local.platform.environment();
     // By its name, as a reader would.
     let said = succeed("client-basic", &variables, &["hello", "Ada"]).await;
@@ -136,13 +136,13 @@ async fn basic() {
         "{}",
         ran.stderr
     );
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streaming() {
-    let local = Local::start().await;
-    local.example("stream").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    local.agent("stream").await;
     let variables = local.platform.environment();
     let said = succeed("client-streaming", &variables, &["stream", "one two three"]).await;
     assert_eq!(said, "one two three\n(the end)\n");
@@ -161,7 +161,7 @@ async fn streaming() {
     let status = with_timeout("the end of the example", child.wait()).await;
     assert!(status.unwrap().success());
     assert_eq!(local.platform.sandbox_count(), 0);
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 fn interrupt(child: &Child) {
@@ -172,7 +172,7 @@ fn interrupt(child: &Child) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lifecycle() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     local.counting_agent().await;
     let variables = local.platform.environment();
     let said = succeed("client-lifecycle", &variables, &["counting"]).await;
@@ -195,35 +195,35 @@ async fn lifecycle() {
         "memory is kept until the end, and not after it"
     );
     assert_eq!(local.platform.sandbox_count(), 0);
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batch() {
-    let local = Local::start().await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let hello = local.agent("hello").await;
     let variables = local.platform.environment();
     let said = succeed("client-batch", &variables, &[&hello, "50", "50"]).await;
     println!("{said}");
     assert!(said.contains("50 answered, 0 failed"), "{said}");
     assert_eq!(local.platform.sandbox_count(), 0);
-    local.stop().await;
+    local.stop_when_empty().await;
 
     // An account with fewer sandboxes than questions: who is refused waits and is served.
-    let local = Local::start_with(|builder| builder.sandbox_limit(4)).await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder.sandbox_limit(4)).await;
+    let hello = local.agent("hello").await;
     let variables = local.platform.environment();
     let said = succeed("client-batch", &variables, &[&hello, "12", "4"]).await;
     assert!(said.contains("12 answered, 0 failed"), "{said}");
     let mut command = example("client-batch").await;
     command.envs(&variables).args([&hello, "12", "none"]);
     assert_eq!(run(command).await.code, Some(2));
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn templates() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let document = json!({
         "apiVersion": "v1", "kind": "Agent",
         "metadata": {"name": "chat-bot", "version": "1.2.3", "author": "a@b.cn", "tags": ["ai"]},
@@ -256,7 +256,7 @@ async fn templates() {
         assert!(told.contains(line), "no {line:?} in\n{told}");
     }
     assert!(!told.contains("built in     -"), "{told}");
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 /// The backend, running.
@@ -266,7 +266,7 @@ struct Backend {
 }
 
 impl Backend {
-    async fn start(local: &Local, template: &str) -> Self {
+    async fn start(local: &TestPlatform, template: &str) -> Self {
         let mut command = example("backend-axum").await;
         command
             .envs(local.platform.environment())
@@ -332,8 +332,8 @@ fn events(answer: &str, name: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backend() {
-    let local = Local::start().await;
-    let stream = local.example("stream").await;
+    let local = TestPlatform::with(|builder| builder).await;
+    let stream = local.agent("stream").await;
     let backend = Backend::start(&local, &stream).await;
 
     let answer = backend.answer(&json!({"prompt": "one two"})).await;
@@ -391,7 +391,7 @@ async fn backend() {
 
     backend.stop().await;
     assert_eq!(local.platform.sandbox_count(), 0, "it waited for their end");
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 /// A proxy that leads every host to one address, and remembers what it was asked.
@@ -425,8 +425,9 @@ async fn proxy(target: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_of_the_environment_are_used() {
-    let local = Local::start_with(|builder| builder.tls(true).allow_host("platform.invalid")).await;
-    local.example("hello").await;
+    let local =
+        TestPlatform::with(|builder| builder.tls(true).allow_host("platform.invalid")).await;
+    local.agent("hello").await;
     let (address, heads) = proxy(local.platform.address()).await;
     let mut variables = local.platform.environment();
     // No resolver knows this name: what arrives has gone through the proxy.
@@ -465,5 +466,5 @@ async fn proxies_of_the_environment_are_used() {
             ran.stderr
         );
     }
-    local.stop().await;
+    local.stop_when_empty().await;
 }

@@ -13,10 +13,10 @@ use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKin
 use ppio_sandbox_local::TemplateSpec;
 use ppio_test_support::{eventually_some, with_timeout};
 
-use crate::local_agents::Local;
+use crate::test_platform::TestPlatform;
 
 /// A sandbox without an agent, and its daemon.
-async fn sandbox(local: &Local, client: &AgentRuntimeClient) -> (Sandbox, Envd) {
+async fn sandbox(local: &TestPlatform, client: &AgentRuntimeClient) -> (Sandbox, Envd) {
     let template = local.template(TemplateSpec::new("empty")).await;
     let new = NewSandbox {
         secure: Some(true),
@@ -36,15 +36,15 @@ async fn end_of_build(platform: &ControlPlane, template: &str, build: &str) -> B
     .await
 }
 
-async fn end(local: Local, client: AgentRuntimeClient, sandbox: Sandbox) {
+async fn end(local: TestPlatform, client: AgentRuntimeClient, sandbox: Sandbox) {
     let platform = client.platform();
     assert!(platform.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
-    local.stop().await;
+    local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_and_directories() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let (sandbox, envd) = sandbox(&local, &client).await;
     assert!(envd.is_running().await.unwrap());
@@ -108,7 +108,7 @@ async fn files_and_directories() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_in_a_directory() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let (sandbox, envd) = sandbox(&local, &client).await;
     envd.make_dir("/tmp/watched").await.unwrap();
@@ -127,7 +127,7 @@ async fn changes_in_a_directory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let (sandbox, envd) = sandbox(&local, &client).await;
 
@@ -207,7 +207,7 @@ impl Refusal for Result<ppio_agent_client::platform::ProcessEvents, Error> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_on_a_terminal() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let (sandbox, envd) = sandbox(&local, &client).await;
     let command = Command {
@@ -250,7 +250,7 @@ fn archive(name: &str, contents: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_template_built_from_files_and_steps() {
-    let local = Local::start().await;
+    let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let platform = client.platform();
     let document = r#"{"apiVersion":"v1","kind":"Agent","metadata":{"name":"built","version":"1","author":"a@b.cn"},"spec":{}}"#;
@@ -337,8 +337,8 @@ async fn a_template_built_from_files_and_steps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_over_tls_with_the_local_authority() {
-    let local = Local::start_with(|builder| builder.tls(true)).await;
-    let hello = local.example("hello").await;
+    let local = TestPlatform::with(|builder| builder.tls(true)).await;
+    let hello = local.agent("hello").await;
     let secure = local
         .platform
         .url()
@@ -372,5 +372,5 @@ async fn everything_over_tls_with_the_local_authority() {
     ]));
     let error = confused.list_sessions().await.unwrap_err();
     assert!(matches!(error, Error::Network { .. }), "{error}");
-    local.stop().await;
+    local.stop_when_empty().await;
 }

@@ -6,7 +6,6 @@ mod client;
 mod client_examples;
 mod client_sandbox;
 mod isolation_mode;
-mod local_agents;
 mod many;
 mod platform_with_client;
 mod prepared;

@@ -26,7 +26,7 @@ async fn hundred(mode: IsolationMode) {
         .await
         .into_iter()
         .collect::<Result<_, _>>()
-        .unwrap_or_else(|error| panic!("{mode:?}: create: {error}"));
+        .unwrap_or_else(|error| panic!("{mode:?}: create: {}", error.report()));
     assert_eq!(platform.platform.sandbox_count(), SANDBOXES);
 
     let count = |expected: u64| {
@@ -39,21 +39,22 @@ async fn hundred(mode: IsolationMode) {
             )
             .await;
             for answer in answers {
-                let answer = answer.unwrap_or_else(|error| panic!("{mode:?}: invoke: {error}"));
+                let answer =
+                    answer.unwrap_or_else(|error| panic!("{mode:?}: invoke: {}", error.report()));
                 assert_eq!(answer.result, Some(json!({ "count": expected })));
             }
         }
     };
     count(1).await;
     for outcome in join_all(sessions.iter().map(SandboxSession::pause)).await {
-        outcome.unwrap_or_else(|error| panic!("{mode:?}: pause: {error}"));
+        outcome.unwrap_or_else(|error| panic!("{mode:?}: pause: {}", error.report()));
     }
     for outcome in join_all(sessions.iter().map(SandboxSession::resume)).await {
-        outcome.unwrap_or_else(|error| panic!("{mode:?}: resume: {error}"));
+        outcome.unwrap_or_else(|error| panic!("{mode:?}: resume: {}", error.report()));
     }
     count(2).await;
     for outcome in join_all(sessions.iter().map(SandboxSession::close)).await {
-        outcome.unwrap_or_else(|error| panic!("{mode:?}: close: {error}"));
+        outcome.unwrap_or_else(|error| panic!("{mode:?}: close: {}", error.report()));
     }
     client.close().await.expect("nothing is left to close");
     platform.stop().await;

@@ -1,8 +1,10 @@
 //! The test platform with a client and agents on it.
 
+use std::path::PathBuf;
+
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::TemplateSpec;
-use ppio_test_support::example_binary;
+use ppio_test_support::{eventually, example_binary};
 
 use crate::isolation_mode::IsolationMode;
 use crate::test_platform::TestPlatform;
@@ -15,15 +17,33 @@ impl TestPlatform {
 
     /// A client of the platform.
     pub(crate) fn client(&self) -> AgentRuntimeClient {
+        self.client_with(ClientConfig::default())
+    }
+
+    /// A client of the platform with these settings.
+    pub(crate) fn client_with(&self, config: ClientConfig) -> AgentRuntimeClient {
+        let config = ClientConfig {
+            base_url: config.base_url.or_else(|| Some(self.platform.url())),
+            domain: Some(self.platform.domain()),
+            ..config
+        };
         AgentRuntimeClient::builder()
-            .config(ClientConfig {
-                base_url: Some(self.platform.url()),
-                domain: Some(self.platform.domain()),
-                ..ClientConfig::default()
-            })
             .api_key(self.platform.api_key())
+            .config(config)
             .build()
             .expect("a key and good addresses")
+    }
+
+    /// The certificate of the platform's own authority.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        let environment = self.platform.environment();
+        PathBuf::from(&environment["SSL_CERT_FILE"])
+    }
+
+    /// Builds a template, and returns its id.
+    pub(crate) async fn template(&self, spec: TemplateSpec) -> String {
+        let template = self.platform.build_template(spec).await;
+        template.expect("the template builds").id
     }
 
     /// The id of a template that runs one of the examples.
@@ -31,8 +51,23 @@ impl TestPlatform {
         let binary = tokio::task::spawn_blocking(move || example_binary(example))
             .await
             .expect("the example builds");
-        let spec = TemplateSpec::new(example).binary(binary);
-        let template = self.platform.build_template(spec).await;
-        template.expect("the template builds").id
+        self.template(TemplateSpec::new(example).binary(binary))
+            .await
+    }
+
+    /// The id of a template of the agent that counts.
+    pub(crate) async fn counting_agent(&self) -> String {
+        let binary = env!("CARGO_BIN_EXE_counting-agent");
+        self.template(TemplateSpec::new("counting").binary(binary))
+            .await
+    }
+
+    /// As [`TestPlatform::stop`], after waiting for the sandboxes that clients close in the background.
+    pub(crate) async fn stop_when_empty(self) {
+        eventually("no sandbox is left", || {
+            self.platform.sandbox_count() == 0 && self.directories().is_empty()
+        })
+        .await;
+        self.stop().await;
     }
 }

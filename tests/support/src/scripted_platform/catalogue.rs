@@ -1,5 +1,5 @@
 //! The control plane's answers about templates, builds, logs and metrics, as far as the examples of the
-//! documentation go.
+//! documentation need them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! envd, as far as the examples of the documentation go: it says what it is told to say.
+//! envd, as far as the examples of the documentation need it, with constant replies.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,8 +1,8 @@
-//! A platform that does what it is told: answers anything, slowly, half, or not at all.
+//! A platform with scripted replies: any bytes, slow, cut off, or none at all.
 //!
 //! One port serves the control plane, and `{port}-{id}.localhost` for every sandbox, over raw
-//! sockets, so that a test decides about every byte. What is not scripted behaves as `wire.md`
-//! says.
+//! sockets, so that a test decides about every byte. What is not scripted behaves as the platform
+//! does.
 
 mod behaviour;
 mod catalogue;
@@ -102,7 +102,7 @@ impl ScriptedPlatform {
         format!("localhost:{}", self.address.port())
     }
 
-    /// Replies so to the next request of this route (after those scripted before). Routes are
+    /// Sets the reply to the next request of this route, after those scripted before. Routes are
     /// `METHOD /path` for the control plane, with `{id}` for a sandbox's id, and the same after
     /// `agent ` or `envd ` for traffic into a sandbox.
     pub fn script(&self, route: &str, reply: Reply) {
@@ -114,12 +114,12 @@ impl ScriptedPlatform {
             .push_back(reply);
     }
 
-    /// Replies so to every request of this route that is not scripted.
+    /// Sets the reply to every request of this route that is not scripted.
     pub fn always(&self, route: &str, reply: Reply) {
         self.shared.lock().standing.insert(route.to_owned(), reply);
     }
 
-    /// Writes all replies in pieces of so many bytes, and lets everyone else go on between them.
+    /// Writes all replies in pieces of so many bytes, and yields to other tasks between them.
     pub fn drip(&self, piece: usize) {
         self.shared.lock().drip = Some(piece);
     }
@@ -159,17 +159,17 @@ impl ScriptedPlatform {
         self.shared.lock().repeated
     }
 
-    /// The sandboxes that live, running or paused.
+    /// The sandboxes, running or paused.
     pub fn live(&self) -> Vec<ScriptedSandbox> {
         self.shared.lock().sandboxes.clone()
     }
 
-    /// One sandbox that lives.
+    /// One sandbox.
     pub fn sandbox(&self, id: &str) -> Option<ScriptedSandbox> {
         self.live().into_iter().find(|sandbox| sandbox.id == id)
     }
 
-    /// Ends a sandbox behind everyone's back, as its timeout would.
+    /// Removes a sandbox without a request, as its timeout would.
     pub fn expire(&self, id: &str) {
         self.shared
             .lock()

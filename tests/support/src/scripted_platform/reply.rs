@@ -15,10 +15,10 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Write(Vec<u8>),
-    /// Write these bytes again and again until the client goes away.
+    /// Write these bytes again and again until the client disconnects.
     Repeat(Vec<u8>),
     Pause(Duration),
-    /// Say nothing more until the client goes away.
+    /// Write nothing more until the client disconnects.
     Hang,
     /// End the connection properly (FIN).
     Close,
@@ -103,7 +103,7 @@ impl Reply {
         self
     }
 
-    /// These bytes again and again, until the client goes away.
+    /// These bytes again and again, until the client disconnects.
     pub fn repeat(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.steps.push(Step::Repeat(bytes.into()));
         self
@@ -121,7 +121,7 @@ impl Reply {
         self
     }
 
-    /// Silence, until the client goes away.
+    /// Nothing more, until the client disconnects.
     pub fn hang(mut self) -> Self {
         self.steps.push(Step::Hang);
         self
