@@ -100,6 +100,14 @@ impl ListenerTable {
             .unwrap_or_default()
     }
 
+    /// Whether `user` opened all of the sockets with these inodes.
+    pub(crate) fn are_of_user(&self, inodes: &BTreeSet<u64>, user: u32) -> bool {
+        self.listeners
+            .iter()
+            .filter(|listener| inodes.contains(&listener.inode))
+            .all(|listener| listener.user == user)
+    }
+
     /// The inodes of every listener on `port`.
     pub(crate) fn all(&self, port: u16) -> BTreeSet<u64> {
         self.listeners
@@ -117,7 +125,8 @@ fn parse(line: &str) -> Option<(ListeningSocket, &str)> {
     let listener = ListeningSocket {
         address: parse_address(address)?,
         port: u16::from_str_radix(port, 16).ok()?,
-        inode: fields.nth(5)?.parse().ok()?,
+        user: fields.nth(3)?.parse().ok()?,
+        inode: fields.nth(1)?.parse().ok()?,
     };
     Some((listener, state))
 }

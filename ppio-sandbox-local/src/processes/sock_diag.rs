@@ -13,6 +13,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 pub(crate) struct ListeningSocket {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
+    /// The user who opened it, as this machine's user namespace numbers users.
+    pub(crate) user: u32,
     pub(crate) inode: u64,
 }
 
@@ -107,6 +109,7 @@ fn listener(message: &[u8]) -> ListeningSocket {
             Ipv6Addr::from(address).to_canonical()
         },
         port: u16::from_be_bytes([body[4], body[5]]),
+        user: u32::from_ne_bytes([body[64], body[65], body[66], body[67]]),
         inode: u32::from_ne_bytes([body[68], body[69], body[70], body[71]]).into(),
     }
 }

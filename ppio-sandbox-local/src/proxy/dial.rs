@@ -78,7 +78,7 @@ async fn find(
                 address,
                 inodes: table.receivers(address.ip(), address.port()),
             })
-            .filter(|listener| port_owner::owns(&sandbox, &listener.inodes, search))
+            .filter(|listener| port_owner::owns(&sandbox, &table, &listener.inodes, search))
             .collect()
     });
     finding.await.unwrap_or_default()

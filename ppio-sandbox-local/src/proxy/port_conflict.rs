@@ -41,8 +41,9 @@ impl PortConflict {
                 return None;
             }
             let holds = |other: &LocalSandbox| {
-                let held =
-                    |socket: &u64| port_owner::owns(other, &[*socket].into(), ProcessSearch::All);
+                let held = |socket: &u64| {
+                    port_owner::owns(other, &table, &[*socket].into(), ProcessSearch::All)
+                };
                 sockets.iter().any(held)
             };
             let other = sandboxes

@@ -1,7 +1,9 @@
 //! Whether a listener belongs to a sandbox.
 //!
 //! Sandboxes share this machine's network, so a port may be another sandbox's, or a database of
-//! the developer. A socket belongs to a sandbox when one of its processes has it open.
+//! the developer. A socket belongs to a sandbox with a user of its own when that user opened it, and
+//! to any other one when one of its processes has it open: to see that, the platform must be allowed
+//! to look into the processes of other users, which root in a container may not be.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, open, openat};
 
-use crate::processes::open_sockets;
+use crate::processes::{ListenerTable, open_sockets};
 use crate::sandbox::LocalSandbox;
 
 /// Which processes of a sandbox are searched.
@@ -23,13 +25,21 @@ pub(super) enum ProcessSearch {
     All,
 }
 
-/// Whether every one of these sockets is open in a process of `sandbox`. Blocks on file system
+/// Whether every one of these sockets, found in `table`, belongs to `sandbox`. Blocks on file system
 /// calls.
-pub(super) fn owns(sandbox: &LocalSandbox, sockets: &BTreeSet<u64>, search: ProcessSearch) -> bool {
-    let mut missing = sockets.clone();
-    if missing.is_empty() {
+pub(super) fn owns(
+    sandbox: &LocalSandbox,
+    table: &ListenerTable,
+    sockets: &BTreeSet<u64>,
+    search: ProcessSearch,
+) -> bool {
+    if sockets.is_empty() {
         return false;
     }
+    if let Some(user) = sandbox.sandbox_processes.owner().id() {
+        return table.are_of_user(sockets, user);
+    }
+    let mut missing = sockets.clone();
     if let Some(init) = sandbox.sandbox_processes.first_process()
         && find_in_namespace(init, &mut missing).is_ok()
     {

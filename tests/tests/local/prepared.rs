@@ -43,6 +43,11 @@ fn prepared(platform: &TestPlatform, sandboxes: &[Sandbox]) -> Vec<String> {
     ids
 }
 
+/// The processes of a sandbox, whose environment names its directory.
+fn processes_of(id: &str) -> Vec<i32> {
+    processes_naming(&[id.into()])
+}
+
 /// Ends the platform with everything that it prepared.
 async fn shut_down(platform: TestPlatform) {
     let home = platform.platform.home().to_owned();
@@ -86,16 +91,16 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
             let ids = prepared(&platform, std::slice::from_ref(&first));
             let [id] = &ids[..] else { return false };
             killed.clone_from(id);
-            // Their environment names its directory.
-            let pids = processes_naming(&[id.into()]);
+            !processes_of(id).is_empty()
+        })
+        .await;
+        // Until none is left: one that was being started is found later.
+        eventually("its processes end", || {
+            let pids = processes_of(&killed);
             for pid in &pids {
                 let _ = kill_process(Pid::from_raw(*pid).unwrap(), Signal::KILL);
             }
-            !pids.is_empty()
-        })
-        .await;
-        eventually("its processes end", || {
-            processes_naming(&[killed.clone().into()]).is_empty()
+            pids.is_empty()
         })
         .await;
         let second = create(&platform, "base").await;
