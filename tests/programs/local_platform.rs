@@ -1,6 +1,6 @@
 //! Runs a local platform in the home that its first argument names, until it is killed. With a
 //! second argument sandboxes are kept apart as it says: `bubblewrap`, or `process-groups` without
-//! cgroups.
+//! cgroups, and none is prepared: what is left of one is seen then.
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 
@@ -10,10 +10,13 @@ async fn main() {
     let builder = LocalPlatform::builder().home(home);
     let builder = match std::env::args().nth(2).as_deref() {
         None => builder,
-        Some("bubblewrap") => builder.isolation(IsolationKind::Bubblewrap),
+        Some("bubblewrap") => builder
+            .isolation(IsolationKind::Bubblewrap)
+            .prepare_ahead(false),
         Some("process-groups") => builder
             .isolation(IsolationKind::ProcessGroup)
-            .cgroups(false),
+            .cgroups(false)
+            .prepare_ahead(false),
         Some(other) => panic!("unknown isolation {other}"),
     };
     let platform = builder.start().await.expect("the platform starts");

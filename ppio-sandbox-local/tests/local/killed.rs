@@ -18,9 +18,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-const ROUNDS: u64 = 20;
-/// How many calls are made in each round: four builds of two calls, and four sandboxes.
-const CALLS: u64 = 12;
+/// How many templates are built in each round, and how many sandboxes are created.
+const BUILDS: u64 = 4;
+/// How many calls are made in each round: two for a build and one for a sandbox.
+const CALLS: u64 = 3 * BUILDS;
+/// One for each number of answered calls, and one for each number of finished builds.
+const ROUNDS: u64 = 1 + CALLS + BUILDS;
 /// What a whole template holds; `RUN` steps write it piece by piece.
 const CONTENT: &str = "one\ntwo\nthree\n";
 
@@ -171,7 +174,7 @@ async fn a_killed_platform_starts_again_consistent() {
 
         let before = caller.answered.load(Ordering::Relaxed);
         let mut work = JoinSet::new();
-        for number in 0..4 {
+        for number in 0..BUILDS {
             let (builder, creator) = (caller.clone(), caller.clone());
             work.spawn(async move { builder.build(&format!("built-{round}-{number}")).await });
             work.spawn(async move {
@@ -183,7 +186,7 @@ async fn a_killed_platform_starts_again_consistent() {
             let answered = || caller.answered.load(Ordering::Relaxed) - before;
             eventually("answered calls", || answered() >= round).await;
         } else {
-            let built = usize::try_from((round - CALLS).div_ceil(2)).unwrap();
+            let built = usize::try_from(round - CALLS).unwrap();
             eventually_some("finished builds", async || {
                 let all = caller.call("GET", "/templates", Value::Null).await.json();
                 (all.as_array()?.len() >= listed + built).then_some(())
