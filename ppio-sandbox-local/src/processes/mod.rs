@@ -16,7 +16,7 @@ pub(crate) use listener_table::ListenerTable;
 pub use listening_ports::listening_ports;
 pub(crate) use listening_ports::open_sockets;
 pub(crate) use marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
-pub(crate) use process_discovery::{children_of, find_by_marks, in_namespace, signal};
+pub(crate) use process_discovery::{children_of, descendants, find_by_marks, in_namespace, signal};
 pub(crate) use process_stat::ProcessStat;
 pub(crate) use programs::{SystemPrograms, find_program, push_program, unprivileged_user};
 pub(crate) use spawning::{input_pipe, output_pipe, spawn, wait_for_starts};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
@@ -150,6 +150,7 @@ impl SandboxRegistry {
             watches: Arc::default(),
             lifetime: watch::Sender::new(lifetime),
             change: Mutex::new(()),
+            starts: RwLock::default(),
         });
         self.insert(&sandbox).await?;
         // Ends by itself when the sandbox is gone.
