@@ -120,7 +120,7 @@ async fn file_calls_see_what_a_command_sees_with_its_rights() {
         }
         for path in [
             "/home/user/closed",
-            "/etc/passwd",
+            "/etc/hostname",
             "/usr/bin/env",
             "/proc/sys/kernel/hostname",
         ] {
