@@ -8,7 +8,7 @@ use crate::sandbox::{LocalSandbox, LogLine, MetricSample, OnTimeout, SandboxPhas
 use crate::shared::Shared;
 
 /// The version of the daemon, by which clients choose the features that they use.
-pub(super) const ENVD_VERSION: &str = "0.5.7";
+pub(super) const ENVD_VERSION: &str = "0.6.4";
 /// The disk size of the smallest sandboxes of the cloud. Here the disk is not limited.
 pub(super) const DISK_MB: u64 = 10 * 1024;
 

@@ -1,5 +1,6 @@
 //! The Connect protocol, version 1, with its JSON codec: unary calls and server streams.
 
+use std::io;
 use std::time::Duration;
 
 use axum::Json;
@@ -30,6 +31,7 @@ pub(super) enum ConnectCode {
     Unimplemented,
     Internal,
     DeadlineExceeded,
+    Unavailable,
     Unauthenticated,
     /// Not a code of the protocol, which has none for what it answers with a bare status 415.
     UnsupportedMediaType,
@@ -46,6 +48,7 @@ impl ConnectCode {
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
@@ -216,10 +219,9 @@ pub(super) fn end_of_stream(error: Option<&ConnectError>) -> Bytes {
     )
 }
 
-/// A streamed response.
-pub(super) fn stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    use futures_util::StreamExt as _;
-    let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
+/// A streamed response. An error cuts the connection, as when the machine of a sandbox ends.
+pub(super) fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
+    let body = Body::from_stream(pieces);
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()
 }
 
@@ -228,7 +230,9 @@ pub(super) fn refuse(streaming: bool, error: ConnectError) -> Response {
     if !streaming {
         return error.into_response();
     }
-    stream(futures_util::stream::iter([end_of_stream(Some(&error))]))
+    stream(futures_util::stream::iter([Ok(end_of_stream(Some(
+        &error,
+    )))]))
 }
 
 #[cfg(test)]

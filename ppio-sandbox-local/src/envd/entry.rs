@@ -1,67 +1,117 @@
 //! Files of a sandbox: looked up, and described to clients.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::access;
 use super::connect::{ConnectCall, ConnectCode, ConnectError};
+use super::file_metadata::FileMetadata;
 use crate::clock::rfc3339;
 use crate::error::with_sources;
-use crate::files::{ConfinedPath, LastLink, PathError, confine};
+use crate::files::{ConfinedPath, LastLink, PathError, SandboxFiles};
 use crate::sandbox::{LocalSandbox, user_environment};
 
-/// Describes a file; a symbolic link as what it points to, with its target named.
-pub(super) fn describe(path: &ConfinedPath) -> io::Result<Value> {
+/// Describes a file. A symbolic link has the type and the mode of what it leads to, and names it.
+pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<Value> {
     let metadata = path.metadata()?;
+    let target = metadata.is_symlink().then(|| resolve(files, path));
+    let shown = target
+        .as_ref()
+        .map_or(Some(&metadata), |target| target.metadata.as_ref());
     let name = path
         .inside
         .file_name()
         .map_or_else(|| "/".into(), |name| name.to_string_lossy());
+    let [owner, group] = files.owners(&metadata);
     let mut entry = json!({
         "name": name,
-        "type": file_type(&metadata),
+        "type": shown.map_or("FILE_TYPE_UNSPECIFIED", file_type),
         "path": path.inside,
         // 64-bit numbers travel as text in proto3 JSON.
         "size": metadata.len().to_string(),
-        "mode": metadata.mode() & 0o7777,
+        "mode": shown.map_or(0, |shown| shown.mode() & 0o777),
         "permissions": permissions(&metadata),
-        "owner": "user",
-        "group": "user",
+        "owner": owner,
+        "group": group,
         "modifiedTime": rfc3339(metadata.modified()?),
     });
-    if metadata.is_symlink() {
-        entry["symlinkTarget"] = json!(fs::read_link(path.host_path()?)?);
+    let attributes = match &target {
+        Some(target) => target.attributes.clone(),
+        None => FileMetadata::of(&path.host_path()?),
+    };
+    if let Some(attributes) = attributes.into_json() {
+        entry["metadata"] = attributes;
+    }
+    if let Some(target) = target {
+        entry["symlinkTarget"] = json!(target.path);
     }
     Ok(entry)
+}
+
+/// What a symbolic link leads to.
+struct LinkTarget {
+    /// As the sandbox sees it; of a link that leads nowhere its own.
+    path: PathBuf,
+    metadata: Option<Metadata>,
+    attributes: FileMetadata,
+}
+
+fn resolve(files: &SandboxFiles, link: &ConfinedPath) -> LinkTarget {
+    let found = files.resolve(&link.inside).ok().and_then(|(path, found)| {
+        Some(LinkTarget {
+            path,
+            metadata: Some(found.metadata().ok()?),
+            attributes: FileMetadata::of(&found.host_path().ok()?),
+        })
+    });
+    found.unwrap_or_else(|| LinkTarget {
+        path: link.inside.clone(),
+        metadata: None,
+        attributes: FileMetadata::default(),
+    })
 }
 
 fn file_type(metadata: &Metadata) -> &'static str {
     if metadata.is_dir() {
         "FILE_TYPE_DIRECTORY"
-    } else if metadata.is_symlink() {
-        "FILE_TYPE_SYMLINK"
-    } else {
+    } else if metadata.is_file() {
         "FILE_TYPE_FILE"
+    } else {
+        "FILE_TYPE_UNSPECIFIED"
     }
 }
 
-/// As `ls -l` shows them.
+/// As Go's `FileMode.String` shows them, which envd sends.
 fn permissions(metadata: &Metadata) -> String {
-    let kind = if metadata.is_dir() {
-        'd'
-    } else if metadata.is_symlink() {
-        'l'
-    } else {
-        '-'
-    };
-    let bits = (0..9).rev().map(|bit| {
-        let set = metadata.mode() & (1 << bit) != 0;
+    let mode = metadata.mode();
+    let kind = metadata.file_type();
+    let flags = [
+        (kind.is_dir(), "d"),
+        (kind.is_symlink(), "L"),
+        (kind.is_block_device() || kind.is_char_device(), "D"),
+        (kind.is_fifo(), "p"),
+        (kind.is_socket(), "S"),
+        (mode & 0o4000 != 0, "u"),
+        (mode & 0o2000 != 0, "g"),
+        (kind.is_char_device(), "c"),
+        (mode & 0o1000 != 0, "t"),
+    ];
+    let mut text: String = flags
+        .into_iter()
+        .filter_map(|(is_set, letter)| is_set.then_some(letter))
+        .collect();
+    if text.is_empty() {
+        text.push('-');
+    }
+    text.extend((0..9).rev().map(|bit| {
+        let set = mode & (1 << bit) != 0;
         if set { ['x', 'w', 'r'][bit % 3] } else { '-' }
-    });
-    std::iter::once(kind).chain(bits).collect()
+    }));
+    text
 }
 
 /// Maps a path that a call names, relative to the home of its user.
@@ -73,18 +123,32 @@ pub(super) fn locate(
 ) -> Result<ConfinedPath, ConnectError> {
     let user = user_environment(&access::user(call.headers()));
     let home = user.get("HOME").map_or("/", String::as_str);
-    confine(&sandbox.sandbox_processes.root(), home, path, last).map_err(|error| path_error(&error))
+    let files = sandbox.sandbox_processes.files();
+    files
+        .as_user(|| files.locate(home, path, last))
+        .map_err(|error| path_error(&error))
 }
 
 pub(super) fn path_error(error: &PathError) -> ConnectError {
-    ConnectError::invalid(with_sources(error))
+    let code = if error.is_denied() {
+        ConnectCode::PermissionDenied
+    } else {
+        ConnectCode::InvalidArgument
+    };
+    ConnectError::new(code, with_sources(error))
 }
 
 pub(super) fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ConnectError {
     let code = match error.kind() {
         io::ErrorKind::NotFound => ConnectCode::NotFound,
         io::ErrorKind::AlreadyExists => ConnectCode::AlreadyExists,
-        io::ErrorKind::PermissionDenied => ConnectCode::PermissionDenied,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ConnectCode::PermissionDenied
+        }
+        // A mount point, or two file systems.
+        io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+            ConnectCode::FailedPrecondition
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ConnectCode::ResourceExhausted,
         io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory

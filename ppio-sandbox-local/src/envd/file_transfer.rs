@@ -14,14 +14,14 @@ use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
+use super::file_metadata::FileMetadata;
+use super::file_write::{FileWriter, blocking};
 use crate::api::ApiError;
 use crate::api::Parameters;
 use crate::error::with_sources;
-use crate::files::{ConfinedPath, LastLink, PathError, confine};
-use crate::identity;
-use crate::processes;
+use crate::files::{ConfinedPath, LastLink, PathError};
 use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
@@ -46,9 +46,9 @@ pub(super) async fn download(
         .ok_or_else(|| ApiError::bad_request("path is required"))?;
     let path = locate(&sandbox, &query.username, path).await?;
     let failed = |error: io::Error| io_error("read", &path, &error);
-    let opened = path.clone();
+    let (files, opened) = (sandbox.sandbox_processes.files().clone(), path.clone());
     let opened = blocking(move || {
-        let file = opened.open()?;
+        let file = files.as_user(|| opened.open())?;
         let metadata = file.metadata()?;
         Ok((tokio::fs::File::from_std(file), metadata))
     });
@@ -59,18 +59,20 @@ pub(super) async fn download(
             path.inside.display()
         )));
     }
-    // A program may truncate the file meanwhile; a file of one chunk is answered as it was read.
+    // Files of /proc have no length.
+    let limit = Some(metadata.len()).filter(|length| *length > 0);
+    let mut file = file.take(limit.unwrap_or(u64::MAX));
     let mut first = Vec::with_capacity(READ_CHUNK);
-    let mut file = file.take(metadata.len());
     (&mut file)
         .take(READ_CHUNK as u64)
         .read_to_end(&mut first)
         .await
         .map_err(failed)?;
+    // A program may truncate the file meanwhile; a file of one chunk is answered as it was read.
     let length = if first.len() < READ_CHUNK {
-        first.len() as u64
+        Some(first.len() as u64)
     } else {
-        metadata.len()
+        limit
     };
     let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
         let mut buffer = vec![0; READ_CHUNK];
@@ -85,7 +87,9 @@ pub(super) async fn download(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     Ok(response)
 }
 
@@ -106,14 +110,15 @@ pub(super) async fn upload(
         .path
         .as_deref()
         .ok_or_else(|| ApiError::bad_request("path is required"))?;
-    let path = locate(&sandbox, &query.username, path).await?;
+    let metadata = FileMetadata::from_headers(request.headers())?;
     let gzip = is_gzip(request.headers())?;
+    let path = locate(&sandbox, &query.username, path).await?;
     let chunks = request
         .into_body()
         .into_data_stream()
         .map(|chunk| chunk.map_err(io::Error::other));
-    store(&path, chunks, gzip).await?;
-    Ok(Json(vec![written(&path)]))
+    let metadata = store(&sandbox, &path, chunks, gzip, metadata).await?;
+    Ok(Json(vec![written(&path, metadata)]))
 }
 
 async fn upload_form(
@@ -130,6 +135,7 @@ async fn upload_form(
             "a form cannot be compressed: send the file itself",
         ));
     }
+    let metadata = FileMetadata::from_headers(request.headers())?;
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| broken(&error.body_text()))?;
@@ -150,13 +156,9 @@ async fn upload_form(
             .or(name)
             .ok_or_else(|| ApiError::bad_request("path is required"))?;
         let path = locate(sandbox, &query.username, &path).await?;
-        store(
-            &path,
-            field.map(|chunk| chunk.map_err(io::Error::other)),
-            false,
-        )
-        .await?;
-        answers.push(written(&path));
+        let chunks = field.map(|chunk| chunk.map_err(io::Error::other));
+        let kept = store(sandbox, &path, chunks, false, metadata.clone()).await?;
+        answers.push(written(&path, kept));
     }
     if answers.is_empty() {
         return Err(ApiError::bad_request("the form has no field `file`"));
@@ -164,28 +166,17 @@ async fn upload_form(
     Ok(Json(answers))
 }
 
-/// Writes a temporary file and renames it, so that a reader never sees a part of the file.
+/// Writes a file in place and returns its metadata.
 async fn store(
+    sandbox: &LocalSandbox,
     path: &ConfinedPath,
     chunks: impl Stream<Item = io::Result<Bytes>>,
     gzip: bool,
-) -> Result<(), ApiError> {
+    metadata: FileMetadata,
+) -> Result<FileMetadata, ApiError> {
     let failed = |error: io::Error| io_error("write", path, &error);
-    let mut target = path.clone();
-    let opened = blocking(move || {
-        if target.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        target.make_parents()?;
-        let aside = target.beside(&format!(".upload-{}", identity::short_id('u')))?;
-        let file = aside.create()?;
-        Ok((
-            target,
-            TemporaryUpload(aside),
-            tokio::fs::File::from_std(file),
-        ))
-    });
-    let (target, aside, mut file) = opened.await.map_err(failed)?;
+    let files = sandbox.sandbox_processes.files();
+    let mut file = FileWriter::open(files, path).await.map_err(failed)?;
     let mut unpacking = gzip.then(Unpacking::default);
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
@@ -193,53 +184,20 @@ async fn store(
             ApiError::bad_request(format!("the upload was interrupted: {error}"))
         })?;
         match &mut unpacking {
-            None => file.write_all(&chunk).await.map_err(failed)?,
+            None => file.write(&chunk).await.map_err(failed)?,
             Some(unpacking) => {
                 for piece in chunk.chunks(PACKED_PIECE) {
                     let unpacked = unpacking.unpack(piece)?;
-                    file.write_all(&unpacked).await.map_err(failed)?;
+                    file.write(&unpacked).await.map_err(failed)?;
                 }
             }
         }
     }
     if let Some(unpacking) = unpacking {
         let unpacked = unpacking.finish()?;
-        file.write_all(&unpacked).await.map_err(failed)?;
+        file.write(&unpacked).await.map_err(failed)?;
     }
-    file.flush().await.map_err(failed)?;
-    let file = file.into_std().await;
-    let placed = blocking(move || {
-        // The permissions of a replaced file are kept: a script stays executable.
-        if let Ok(old) = target.metadata()
-            && old.is_file()
-        {
-            file.set_permissions(old.permissions())?;
-        }
-        drop(file);
-        std::fs::rename(aside.0.host_path()?, target.host_path()?)?;
-        // The caller may run the file next.
-        processes::wait_for_starts();
-        Ok(())
-    });
-    placed.await.map_err(failed)
-}
-
-/// Runs file system calls, which may block.
-async fn blocking<T: Send + 'static>(
-    calls: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(calls)
-        .await
-        .map_err(io::Error::other)?
-}
-
-/// A temporary file, removed when dropped unless it was renamed.
-struct TemporaryUpload(ConfinedPath);
-
-impl Drop for TemporaryUpload {
-    fn drop(&mut self) {
-        let _ = self.0.host_path().and_then(std::fs::remove_file);
-    }
+    file.close(metadata).await.map_err(failed)
 }
 
 /// Decompresses an upload.
@@ -317,36 +275,50 @@ async fn locate(
     user: &str,
     path: &str,
 ) -> Result<ConfinedPath, ApiError> {
-    let root = sandbox.sandbox_processes.root();
+    let files = sandbox.sandbox_processes.files().clone();
     let environment = user_environment(user);
     let home = environment
         .get("HOME")
         .map_or("/", String::as_str)
         .to_owned();
     let path = path.to_owned();
-    let located =
-        tokio::task::spawn_blocking(move || confine(&root, &home, &path, LastLink::Follow));
+    let located = tokio::task::spawn_blocking(move || {
+        files.as_user(|| files.locate(&home, &path, LastLink::Follow))
+    });
     match located.await {
-        Ok(located) => {
-            located.map_err(|error: PathError| ApiError::bad_request(with_sources(&error)))
-        }
+        Ok(located) => located.map_err(|error: PathError| {
+            let status = if error.is_denied() {
+                StatusCode::FORBIDDEN
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            ApiError::new(status, with_sources(&error))
+        }),
         Err(_) => Err(ApiError::internal("the call was interrupted")),
     }
 }
 
-fn written(path: &ConfinedPath) -> Value {
+fn written(path: &ConfinedPath, metadata: FileMetadata) -> Value {
     let name = path
         .inside
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    json!({"name": name, "type": "file", "path": path.inside})
+    let mut entry = json!({"name": name, "type": "file", "path": path.inside});
+    if let Some(metadata) = metadata.into_json() {
+        entry["metadata"] = metadata;
+    }
+    entry
 }
 
 fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ApiError {
     let status = match error.kind() {
         io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StatusCode::FORBIDDEN
+        }
+        // It is being run.
+        io::ErrorKind::ExecutableFileBusy => StatusCode::CONFLICT,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             StatusCode::INSUFFICIENT_STORAGE
         }

@@ -15,7 +15,7 @@ use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
 use super::entry::{describe, io_error, locate};
 use super::watch;
 use crate::api::PathParameters;
-use crate::files::{ConfinedPath, LastLink, OpenDirectory};
+use crate::files::{ConfinedPath, LastLink, OpenDirectory, SandboxFiles};
 use crate::sandbox::LocalSandbox;
 
 /// Of one listing.
@@ -66,37 +66,29 @@ pub(super) async fn call(
 }
 
 fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Value, ConnectError> {
+    let files = sandbox.sandbox_processes.files();
     match method {
         "Stat" => {
-            let path = locate(
-                sandbox,
-                call,
-                &call.message::<PathRequest>()?.path,
-                LastLink::Keep,
-            )?;
-            describe(&path)
+            let request: PathRequest = call.message()?;
+            let path = locate(sandbox, call, &request.path, LastLink::Keep)?;
+            files
+                .as_user(|| describe(files, &path))
                 .map(|entry| json!({ "entry": entry }))
                 .map_err(|error| io_error("look at", &path, &error))
         }
         "ListDir" => list(sandbox, call),
         "MakeDir" => {
-            let mut path = locate(
-                sandbox,
-                call,
-                &call.message::<PathRequest>()?.path,
-                LastLink::Follow,
-            )?;
-            make_directory(&mut path).map_err(|error| io_error("make", &path, &error))
+            let request: PathRequest = call.message()?;
+            let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
+            make_directory(files, &path)
         }
         "Move" => rename(sandbox, call),
         "Remove" => {
-            let path = locate(
-                sandbox,
-                call,
-                &call.message::<PathRequest>()?.path,
-                LastLink::Keep,
-            )?;
-            remove(&path).map_err(|error| io_error("remove", &path, &error))?;
+            let request: PathRequest = call.message()?;
+            let path = locate(sandbox, call, &request.path, LastLink::Keep)?;
+            files
+                .as_user(|| remove(&path))
+                .map_err(|error| io_error("remove", &path, &error))?;
             Ok(json!({}))
         }
         "CreateWatcher" => watch::create(sandbox, call),
@@ -112,15 +104,19 @@ fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Val
 fn list(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: ListRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
+    let files = sandbox.sandbox_processes.files();
     let mut entries = Vec::new();
-    // Proto3 leaves out zero, which stands for one level.
-    OpenDirectory::open(&path)
-        .and_then(|directory| collect(&directory, 1, request.depth.max(1), &mut entries))
-        .map_err(|error| io_error("list", &path, &error))?;
+    let listed = files.as_user(|| {
+        let directory = OpenDirectory::open(&path)?;
+        // Proto3 leaves out zero, which stands for one level.
+        collect(files, &directory, 1, request.depth.max(1), &mut entries)
+    });
+    listed.map_err(|error| io_error("list", &path, &error))?;
     Ok(json!({ "entries": entries }))
 }
 
 fn collect(
+    files: &SandboxFiles,
     directory: &OpenDirectory,
     level: u32,
     depth: u32,
@@ -137,7 +133,7 @@ fn collect(
                 "more than {MAX_ENTRIES} entries: list with less depth"
             )));
         }
-        match describe(&path) {
+        match describe(files, &path) {
             Ok(entry) => entries.push(entry),
             // Removed since the directory was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -146,33 +142,53 @@ fn collect(
         if level < depth && path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             // It may have been replaced or removed since.
             if let Ok(below) = OpenDirectory::open(&path) {
-                collect(&below, level + 1, depth, entries)?;
+                collect(files, &below, level + 1, depth, entries)?;
             }
         }
     }
     Ok(())
 }
 
-fn make_directory(path: &mut ConfinedPath) -> io::Result<Value> {
-    path.make_directory()?;
-    Ok(json!({ "entry": describe(path)? }))
+fn make_directory(files: &SandboxFiles, path: &ConfinedPath) -> Result<Value, ConnectError> {
+    let mut made = path.clone();
+    let entry = files.as_user(|| {
+        made.make_directory()?;
+        describe(files, &made)
+    });
+    let is_directory = || {
+        files
+            .as_user(|| path.metadata())
+            .is_ok_and(|found| found.is_dir())
+    };
+    match entry {
+        Ok(entry) => Ok(json!({ "entry": entry })),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !is_directory() => {
+            Err(ConnectError::invalid(format!(
+                "{} exists and is not a directory",
+                path.inside.display()
+            )))
+        }
+        Err(error) => Err(io_error("make", path, &error)),
+    }
 }
 
 fn rename(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: MoveRequest = call.message()?;
+    let files = sandbox.sandbox_processes.files();
     let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
     let mut destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
-    let mut moved = || {
+    let moved = files.as_user(|| {
         source.metadata()?;
         destination.make_parents()?;
         fs::rename(source.host_path()?, destination.host_path()?)?;
-        describe(&destination)
-    };
-    moved()
+        describe(files, &destination)
+    });
+    moved
         .map(|entry| json!({ "entry": entry }))
         .map_err(|error| io_error("move", &source, &error))
 }
 
+/// Removes what is there, if anything is.
 fn remove(path: &ConfinedPath) -> io::Result<()> {
     if path.inside == FilePath::new("/") {
         return Err(io::Error::new(
@@ -180,9 +196,15 @@ fn remove(path: &ConfinedPath) -> io::Result<()> {
             "the root directory cannot be removed",
         ));
     }
-    if path.metadata()?.is_dir() {
-        fs::remove_dir_all(path.host_path()?)
-    } else {
-        fs::remove_file(path.host_path()?)
+    let removed = path.metadata().and_then(|metadata| {
+        if metadata.is_dir() {
+            fs::remove_dir_all(path.host_path()?)
+        } else {
+            fs::remove_file(path.host_path()?)
+        }
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

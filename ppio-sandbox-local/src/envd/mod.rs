@@ -3,7 +3,9 @@
 mod access;
 mod connect;
 mod entry;
+mod file_metadata;
 mod file_transfer;
+mod file_write;
 mod filesystem;
 mod process;
 mod process_selector;

@@ -49,7 +49,7 @@ pub(super) async fn call(
     let streaming = call.is_streaming();
     let answer = match method.as_str() {
         "Start" => process_stream::start(&sandbox, &call),
-        "Connect" => process_stream::connect(&sandbox, &call).await,
+        "Connect" => process_stream::connect(&sandbox, &call),
         _ => unary(&sandbox, &method, &call)
             .await
             .map(|value| Json(value).into_response()),

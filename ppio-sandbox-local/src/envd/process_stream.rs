@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,8 @@ struct StartProcessRequest {
     stdin: Option<bool>,
 }
 
-/// Starts a process and streams it. The process outlives the stream.
+/// Starts a process and streams it. The process outlives the stream, but not the timeout of the
+/// call.
 pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Response, ConnectError> {
     let request: StartProcessRequest = call.message()?;
     let streams = match request.pty {
@@ -41,7 +43,8 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
         },
         Some(pty) => {
             let (columns, rows) = pty.size.map_or((80, 24), |size| (size.cols, size.rows));
-            let terminal = PseudoTerminal::open(columns, rows).map_err(|error| {
+            let devices = sandbox.sandbox_processes.device_root();
+            let terminal = PseudoTerminal::open(devices, columns, rows).map_err(|error| {
                 ConnectError::new(
                     ConnectCode::Internal,
                     format!("failed to open a terminal: {error}"),
@@ -59,6 +62,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
                     ConnectCode::InvalidArgument
                 }
                 ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
+                ProcessStartError::Gone => ConnectCode::Unavailable,
                 // The program cannot be run, or not in the directory of the request.
                 ProcessStartError::Spawn(source)
                     if matches!(
@@ -75,21 +79,25 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
             };
             ConnectError::new(code, with_sources(&error))
         })?;
-    Ok(follow(&process, events, call))
+    if let Some(timeout) = call.timeout() {
+        sandbox.limit(&process, timeout);
+    }
+    Ok(follow(sandbox, &process, events, call))
 }
 
 /// Streams the output of a running process from now on.
-pub(super) async fn connect(
+pub(super) fn connect(
     sandbox: &LocalSandbox,
     call: &ConnectCall,
 ) -> Result<Response, ConnectError> {
     let request: SelectedProcess = call.message()?;
     let process = find(sandbox, &request.process)?;
-    let events = process.listen().await;
-    Ok(follow(&process, events, call))
+    let events = process.subscribe();
+    Ok(follow(sandbox, &process, events, call))
 }
 
 fn follow(
+    sandbox: &LocalSandbox,
     process: &Arc<Process>,
     events: mpsc::Receiver<OutputEvent>,
     call: &ConnectCall,
@@ -98,6 +106,7 @@ fn follow(
     let follower = ProcessStream {
         first: Some(first),
         events,
+        gone: Box::pin(sandbox.gone()),
         keepalive: call.keepalive(),
         deadline: call.timeout().map(|timeout| Instant::now() + timeout),
         finished: false,
@@ -113,6 +122,8 @@ fn follow(
 struct ProcessStream {
     first: Option<Bytes>,
     events: mpsc::Receiver<OutputEvent>,
+    /// Completes when the sandbox is killed.
+    gone: Pin<Box<dyn Future<Output = ()> + Send>>,
     keepalive: Duration,
     deadline: Option<Instant>,
     /// The process has ended; only the end of the stream is left to send.
@@ -121,53 +132,74 @@ struct ProcessStream {
 }
 
 impl ProcessStream {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         if let Some(first) = self.first.take() {
-            return Some(first);
+            return Some(Ok(first));
         }
         if self.ended {
             return None;
         }
         if self.finished {
             self.ended = true;
-            return Some(connect::end_of_stream(None));
+            return Some(Ok(connect::end_of_stream(None)));
         }
-        let deadline = async {
-            match self.deadline {
+        let deadline = self.deadline;
+        let passed = async {
+            match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
         let event = tokio::select! {
-            // Output is sent before the deadline is checked.
             biased;
-            event = self.events.recv() => event,
-            () = deadline => {
+            () = &mut self.gone => {
                 self.ended = true;
-                let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the call's timeout has passed; the process still runs");
-                return Some(connect::end_of_stream(Some(&error)));
+                let error = io::Error::new(io::ErrorKind::ConnectionReset, "the sandbox was killed");
+                return Some(Err(error));
             }
+            // Output is sent before the deadline is checked.
+            event = self.events.recv() => event,
+            () = passed => return Some(Ok(self.timed_out())),
             () = tokio::time::sleep(self.keepalive) => {
-                return Some(connect::message(&json!({"event": {"keepalive": {}}})));
+                return Some(Ok(connect::message(&json!({"event": {"keepalive": {}}}))));
             }
         };
         let event = match event {
             Some(OutputEvent::Data(channel, bytes)) => {
                 json!({"data": {channel.as_str(): STANDARD.encode(&bytes)}})
             }
+            // The timeout of the call that started it has killed it.
+            Some(OutputEvent::End(status))
+                if status.code().is_none()
+                    && deadline.is_some_and(|deadline| Instant::now() >= deadline) =>
+            {
+                return Some(Ok(self.timed_out()));
+            }
             Some(OutputEvent::End(status)) => {
                 self.finished = true;
                 json!({ "end": end(status) })
             }
-            // It ended after it was found and before its events were subscribed to.
             None => {
                 self.ended = true;
-                return Some(connect::end_of_stream(Some(&ConnectError::not_found(
-                    "the process has ended",
-                ))));
+                let error = ConnectError::new(
+                    ConnectCode::ResourceExhausted,
+                    "the stream was not read in time: connect to the process again, and read its \
+                     logs for what is missing",
+                );
+                return Some(Ok(connect::end_of_stream(Some(&error))));
             }
         };
-        Some(connect::message(&json!({ "event": event })))
+        Some(Ok(connect::message(&json!({ "event": event }))))
+    }
+
+    /// The end of a stream whose call has timed out.
+    fn timed_out(&mut self) -> Bytes {
+        self.ended = true;
+        let error = ConnectError::new(
+            ConnectCode::DeadlineExceeded,
+            "the call's timeout has passed",
+        );
+        connect::end_of_stream(Some(&error))
     }
 }
 

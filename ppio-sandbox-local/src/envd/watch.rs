@@ -1,6 +1,8 @@
 //! The directory watches of the filesystem service: streamed, or fetched by id.
 
 use std::io;
+use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +13,21 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::connect::{self, ConnectCall, ConnectCode, ConnectError};
-use super::entry::{io_error, locate};
+use super::entry::{describe, io_error, locate};
 use crate::files::{LastLink, OpenDirectory};
 use crate::sandbox::{DirectoryChange, DirectoryChangeKind, DirectoryWatch, LocalSandbox};
 
+/// The field `allowNetworkMounts` is not read: every change to the files of a sandbox is made on
+/// this machine, whose kernel reports it on any file system.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WatchRequest {
     path: String,
     #[serde(default)]
     recursive: bool,
+    /// Whether changes describe the file as it is then.
+    #[serde(default)]
+    include_entry: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,8 +68,10 @@ fn unknown(id: &str) -> ConnectError {
 
 fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<DirectoryWatch, ConnectError> {
     let request: WatchRequest = call.message()?;
+    let files = sandbox.sandbox_processes.files();
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
-    let directory = OpenDirectory::open(&path).map_err(|error| match error.kind() {
+    let opened = files.as_user(|| OpenDirectory::open(&path));
+    let directory = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             ConnectError::not_found(format!("{} does not exist", path.inside.display()))
         }
@@ -70,7 +80,16 @@ fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<DirectoryWatch, C
         }
         _ => io_error("watch", &path, &error),
     })?;
-    DirectoryWatch::start(directory, request.recursive).map_err(|error| {
+    let described = files.clone();
+    let describe_change = request.include_entry.then_some(move |path: &Path| {
+        let described_now = described.as_user(|| {
+            let path = described.locate("/", &path.to_string_lossy(), LastLink::Keep);
+            describe(&described, &path.map_err(io::Error::other)?)
+        });
+        described_now.ok()
+    });
+    let started = DirectoryWatch::start(directory, request.recursive, describe_change);
+    started.map_err(|error| {
         ConnectError::new(
             ConnectCode::Internal,
             format!("failed to watch {}: {error}", path.inside.display()),
@@ -84,6 +103,7 @@ pub(super) fn stream(
 ) -> Result<Response, ConnectError> {
     let watcher = WatchStream {
         watch: start(sandbox, call)?,
+        gone: Box::pin(sandbox.gone()),
         keepalive: call.keepalive(),
         deadline: call.timeout().map(|timeout| Instant::now() + timeout),
         started: false,
@@ -97,6 +117,8 @@ pub(super) fn stream(
 
 struct WatchStream {
     watch: DirectoryWatch,
+    /// Completes when the sandbox is killed.
+    gone: Pin<Box<dyn Future<Output = ()> + Send>>,
     keepalive: Duration,
     deadline: Option<Instant>,
     started: bool,
@@ -104,13 +126,13 @@ struct WatchStream {
 }
 
 impl WatchStream {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         if self.ended {
             return None;
         }
         if !self.started {
             self.started = true;
-            return Some(connect::message(&json!({"start": {}})));
+            return Some(Ok(connect::message(&json!({"start": {}}))));
         }
         let deadline = async {
             match self.deadline {
@@ -120,19 +142,27 @@ impl WatchStream {
         };
         tokio::select! {
             biased;
+            () = &mut self.gone => {
+                self.ended = true;
+                let error = io::Error::new(io::ErrorKind::ConnectionReset, "the sandbox was killed");
+                Some(Err(error))
+            }
             change = self.watch.changes.recv() => {
                 if let Some(change) = change {
-                    return Some(connect::message(&json!({ "filesystem": event(&change) })));
+                    let message = json!({ "filesystem": event(&change) });
+                    return Some(Ok(connect::message(&message)));
                 }
                 self.ended = true;
-                Some(connect::end_of_stream(None))
+                Some(Ok(connect::end_of_stream(None)))
             }
             () = deadline => {
                 self.ended = true;
                 let error = ConnectError::new(ConnectCode::DeadlineExceeded, "the watch's timeout has passed");
-                Some(connect::end_of_stream(Some(&error)))
+                Some(Ok(connect::end_of_stream(Some(&error))))
             }
-            () = tokio::time::sleep(self.keepalive) => Some(connect::message(&json!({"keepalive": {}}))),
+            () = tokio::time::sleep(self.keepalive) => {
+                Some(Ok(connect::message(&json!({"keepalive": {}}))))
+            }
         }
     }
 }
@@ -145,5 +175,9 @@ fn event(change: &DirectoryChange) -> Value {
         DirectoryChangeKind::Rename => "EVENT_TYPE_RENAME",
         DirectoryChangeKind::Chmod => "EVENT_TYPE_CHMOD",
     };
-    json!({"name": change.name, "type": kind})
+    let mut event = json!({"name": change.name, "type": kind});
+    if let Some(entry) = &change.entry {
+        event["entry"] = entry.clone();
+    }
+    event
 }

@@ -37,8 +37,22 @@ pub(crate) enum PathError {
     TooLong,
     #[error("too many symbolic links in {0}")]
     LinkLoop(String),
+    #[error(
+        "/{0} is the machine's for the commands of a sandbox without namespaces, which would not \
+         see this file: use a path below /home, /app or /tmp, or install bubblewrap"
+    )]
+    NotShared(String),
     #[error("failed to look up {path}")]
     Lookup { path: String, source: io::Error },
+    #[error("failed to act as the sandbox's user")]
+    User(#[from] io::Error),
+}
+
+impl PathError {
+    /// Whether the user may not pass a directory on the way.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Lookup { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 /// Whether the last component, when it is a symbolic link, is followed.
@@ -55,6 +69,16 @@ pub(crate) fn confine(
     path: &str,
     last: LastLink,
 ) -> Result<ConfinedPath, PathError> {
+    let root = rustix::fs::open(root, PATH_ONLY | OFlags::DIRECTORY, Mode::empty());
+    let root = root.map_err(|error| PathError::Lookup {
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    PathWalk::to(&Arc::new(root), base, path, last).map(PathWalk::end)
+}
+
+/// The absolute path that a caller means by `path`.
+fn absolute(base: &str, path: &str) -> Result<PathBuf, PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
     }
@@ -66,46 +90,11 @@ pub(crate) fn confine(
         _ => path.to_owned(),
     };
     let absolute = Path::new("/").join(base).join(expanded);
-    if absolute.as_os_str().len() > MAX_PATH
-        || absolute
-            .components()
-            .any(|part| part.as_os_str().len() > MAX_NAME)
-    {
+    let is_long = |part: Component<'_>| part.as_os_str().len() > MAX_NAME;
+    if absolute.as_os_str().len() > MAX_PATH || absolute.components().any(is_long) {
         return Err(PathError::TooLong);
     }
-    let failed = |error: Errno| PathError::Lookup {
-        path: absolute.display().to_string(),
-        source: error.into(),
-    };
-    let mut walk = PathWalk::start(root).map_err(failed)?;
-    let mut links = 0;
-    let mut pending: VecDeque<_> = parts(&absolute).collect();
-    while let Some(part) = pending.pop_front() {
-        let target = match part {
-            PathPart::Root => {
-                walk.restart().map_err(failed)?;
-                None
-            }
-            PathPart::Parent => {
-                walk.ascend().map_err(failed)?;
-                None
-            }
-            PathPart::Name(name) => {
-                let follow = last == LastLink::Follow || !pending.is_empty();
-                walk.descend(name, follow).map_err(failed)?
-            }
-        };
-        if let Some(target) = target {
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(PathError::LinkLoop(absolute.display().to_string()));
-            }
-            for part in parts(Path::new(&target)).rev() {
-                pending.push_front(part);
-            }
-        }
-    }
-    Ok(walk.end(lexical(&absolute)))
+    Ok(absolute)
 }
 
 #[derive(Debug)]
@@ -129,7 +118,9 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathPart> {
 /// `openat2` with `RESOLVE_IN_ROOT` is as safe, but resolves existing paths only, and does not
 /// return the directory of the last name, which renaming, removing and creating need. Older kernels
 /// lack it, and some container profiles refuse it.
-struct PathWalk {
+pub(super) struct PathWalk {
+    /// The path as the caller named it, absolute.
+    inside: PathBuf,
     root: Arc<OwnedFd>,
     names: Vec<OsString>,
     parent: Arc<OwnedFd>,
@@ -139,19 +130,62 @@ struct PathWalk {
 }
 
 impl PathWalk {
-    fn start(root: &Path) -> rustix::io::Result<Self> {
-        let root = Arc::new(rustix::fs::open(
-            root,
-            PATH_ONLY | OFlags::DIRECTORY,
-            Mode::empty(),
-        )?);
-        Ok(Self {
+    /// Walks to `path` in the tree of `root`.
+    pub(super) fn to(
+        root: &Arc<OwnedFd>,
+        base: &str,
+        path: &str,
+        last: LastLink,
+    ) -> Result<Self, PathError> {
+        let absolute = absolute(base, path)?;
+        let failed = |error: Errno| PathError::Lookup {
+            path: absolute.display().to_string(),
+            source: error.into(),
+        };
+        let mut walk = Self {
+            inside: lexical(&absolute),
+            root: Arc::clone(root),
             names: Vec::new(),
-            parent: Arc::clone(&root),
-            here: Arc::clone(&root),
-            root,
+            parent: Arc::clone(root),
+            here: Arc::clone(root),
             missing: Vec::new(),
-        })
+        };
+        let mut links = 0;
+        let mut pending: VecDeque<_> = parts(&absolute).collect();
+        while let Some(part) = pending.pop_front() {
+            let target = match part {
+                PathPart::Root => {
+                    walk.restart().map_err(failed)?;
+                    None
+                }
+                PathPart::Parent => {
+                    walk.ascend().map_err(failed)?;
+                    None
+                }
+                PathPart::Name(name) => {
+                    let follow = last == LastLink::Follow || !pending.is_empty();
+                    walk.descend(name, follow).map_err(failed)?
+                }
+            };
+            if let Some(target) = target {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(PathError::LinkLoop(absolute.display().to_string()));
+                }
+                for part in parts(Path::new(&target)).rev() {
+                    pending.push_front(part);
+                }
+            }
+        }
+        Ok(walk)
+    }
+
+    /// Where it led, as the sandbox sees it.
+    pub(super) fn resolved(&self) -> PathBuf {
+        let names = self.names.iter().chain(&self.missing);
+        std::iter::once("/".as_ref())
+            .chain(names.map(OsString::as_os_str))
+            .collect()
     }
 
     fn restart(&mut self) -> rustix::io::Result<()> {
@@ -207,14 +241,22 @@ impl PathWalk {
         };
         let kind = FileType::from_raw_mode(fstat(&next)?.st_mode);
         if follow && kind == FileType::Symlink {
-            let target = readlinkat(&next, "", Vec::new())?;
-            return Ok(Some(OsString::from_vec(target.into_bytes())));
+            match readlinkat(&next, "", Vec::new()) {
+                Ok(target) => return Ok(Some(OsString::from_vec(target.into_bytes()))),
+                // A link of /proc that leads to the process that reads it: the platform is none of
+                // the sandbox.
+                Err(Errno::NOENT) => {
+                    self.missing.push(name);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.enter(name, next);
         Ok(None)
     }
 
-    fn end(mut self, inside: PathBuf) -> ConfinedPath {
+    pub(super) fn end(mut self) -> ConfinedPath {
         let (directory, rest) = if !self.missing.is_empty() {
             (self.here, self.missing)
         } else if let Some(name) = self.names.pop() {
@@ -223,7 +265,7 @@ impl PathWalk {
             (self.root, Vec::new())
         };
         ConfinedPath {
-            inside,
+            inside: self.inside,
             directory,
             rest,
         }

@@ -52,27 +52,52 @@ impl ConfinedPath {
         fs::symlink_metadata(self.host_path()?)
     }
 
-    /// Opens a file or a directory for reading; a named pipe does not block.
+    /// Opens a file or a directory for reading.
     pub(crate) fn open(&self) -> io::Result<File> {
-        let name = match &*self.rest {
-            [] => OsStr::new("."),
-            [name] => name,
-            _ => {
-                return Err(self
-                    .host_path()
-                    .err()
-                    .unwrap_or_else(|| Errno::NOENT.into()));
+        let found = openat(
+            &*self.directory,
+            self.last_name()?,
+            PATH_ONLY,
+            Mode::empty(),
+        )?;
+        reopen(
+            &found,
+            OFlags::RDONLY,
+            &[FileType::RegularFile, FileType::Directory],
+        )
+    }
+
+    /// Opens a file for writing and empties it, or creates it. Its other names and the programs
+    /// that have it open see what is written. A named pipe that no program reads is the error
+    /// `ENXIO`, and writing to one that is full does not block.
+    pub(crate) fn overwrite(&self) -> io::Result<File> {
+        let name = self.last_name()?;
+        loop {
+            match openat(&*self.directory, name, PATH_ONLY, Mode::empty()) {
+                Ok(found) => {
+                    let kinds = [FileType::RegularFile, FileType::Fifo];
+                    return reopen(&found, OFlags::WRONLY | OFlags::TRUNC, &kinds);
+                }
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
             }
-        };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match openat(&*self.directory, name, flags, Mode::empty()) {
-            Ok(file) => Ok(file.into()),
-            // Links were followed before; this one was created since.
-            Err(Errno::LOOP) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it was replaced by a symbolic link",
-            )),
-            Err(error) => Err(error.into()),
+            match self.create() {
+                // Another program created it first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created,
+            }
+        }
+    }
+
+    fn last_name(&self) -> io::Result<&OsStr> {
+        match &*self.rest {
+            [] => Ok(OsStr::new(".")),
+            [name] => Ok(name),
+            // It does not exist.
+            _ => Err(self
+                .host_path()
+                .err()
+                .unwrap_or_else(|| Errno::NOENT.into())),
         }
     }
 
@@ -122,17 +147,26 @@ impl ConfinedPath {
     pub(crate) fn make_link(&self, target: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(target, self.host_path()?)
     }
+}
 
-    /// Another name in the same directory.
-    pub(crate) fn beside(&self, name: &str) -> io::Result<Self> {
-        // An error where the directory does not exist.
-        self.host_path()?;
-        Ok(Self {
-            inside: self.inside.with_file_name(name),
-            directory: Arc::clone(&self.directory),
-            rest: vec![name.into()],
-        })
+/// Opens what a descriptor without rights refers to, if it is one of `kinds`. Opening a device may
+/// change its state, and make a terminal that of the platform.
+fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File> {
+    let kind = FileType::from_raw_mode(fstat(found)?.st_mode);
+    if !kinds.contains(&kind) {
+        let what = match kind {
+            FileType::Directory => return Err(Errno::ISDIR.into()),
+            // Links were followed before; this one was created since.
+            FileType::Symlink => "it was replaced by a symbolic link",
+            FileType::Fifo => "it is a named pipe",
+            _ => "it is a device or a socket",
+        };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(file.into())
 }
 
 /// Makes one directory, opens it and gives it to the owner of `parent`. By its descriptor: a

@@ -1,5 +1,6 @@
 //! Files of sandboxes and templates: paths confined to a sandbox, copies, owners.
 
+mod as_user;
 mod confine;
 mod confined_copy;
 mod confined_path;
@@ -9,6 +10,7 @@ mod open_directory;
 mod ownership;
 mod reachable;
 mod remove;
+mod sandbox_files;
 
 pub(crate) use confine::{LastLink, PathError, USER_HOME, confine, join};
 pub(crate) use confined_copy::copy;
@@ -19,3 +21,4 @@ pub(crate) use open_directory::OpenDirectory;
 pub(crate) use ownership::Owner;
 pub(crate) use reachable::every_user_passes;
 pub(crate) use remove::{entries, remove_directory, remove_tree};
+pub(crate) use sandbox_files::SandboxFiles;

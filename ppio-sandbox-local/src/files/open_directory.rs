@@ -44,6 +44,11 @@ impl OpenDirectory {
         })
     }
 
+    /// Its path in the sandbox.
+    pub(crate) fn inside(&self) -> &Path {
+        &self.inside
+    }
+
     /// What has this name in it, whether it exists or not.
     pub(crate) fn child(&self, name: &OsStr) -> ConfinedPath {
         ConfinedPath {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Removes a directory whose processes have ended, also where a sandbox has removed the permission
 /// to do so. Blocks.
@@ -18,18 +18,21 @@ pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// For processes that were just killed or started to create no more files.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Removes a directory, with several attempts: processes that were just killed may have been
 /// creating files there.
 pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
-    let mut attempts = 0;
+    let deadline = Instant::now() + REMOVE_TIMEOUT;
     loop {
         let removed = directory.to_owned();
         let removing = tokio::task::spawn_blocking(move || remove_tree(&removed));
         match removing.await.map_err(io::Error::other)? {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if attempts >= 5 => return Err(error),
-            Err(_) => attempts += 1,
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

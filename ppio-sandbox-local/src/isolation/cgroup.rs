@@ -12,6 +12,11 @@ use crate::identity;
 
 /// For the kernel to freeze or to end the processes of a cgroup.
 const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts to end the processes of a cgroup.
+const KILL_INTERVAL: Duration = Duration::from_micros(500);
+/// The state of a cgroup without processes.
+const UNPOPULATED: &str = "populated 0";
+
 /// The cgroup under which every sandbox of this platform gets its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {
@@ -131,6 +136,17 @@ impl CgroupParent {
     }
 }
 
+/// Removes a cgroup without processes, and those below that a sandbox may have made.
+fn remove_cgroups(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_cgroups(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path)
+}
+
 /// The cgroup of one sandbox.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -162,26 +178,99 @@ impl Cgroup {
         if !self.path.exists() {
             return Ok(());
         }
-        fs::write(self.path.join("cgroup.kill"), "1")?;
-        self.wait_for("populated 0").await?;
-        fs::remove_dir(&self.path)
+        let deadline = Instant::now() + CGROUP_EVENT_TIMEOUT;
+        loop {
+            // Again each time: a process that was just being started may join meanwhile.
+            fs::write(self.path.join("cgroup.kill"), "1")?;
+            let removed = if self.has(UNPOPULATED)? {
+                remove_cgroups(&self.path)
+            } else {
+                Err(io::ErrorKind::ResourceBusy.into())
+            };
+            match removed {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                removed => return removed,
+            }
+            if Instant::now() >= deadline {
+                return Err(timed_out(UNPOPULATED));
+            }
+            tokio::time::sleep(KILL_INTERVAL).await;
+        }
     }
 
     async fn wait_for(&self, event: &str) -> io::Result<()> {
         let deadline = Instant::now() + CGROUP_EVENT_TIMEOUT;
         let mut pause = Duration::from_micros(200);
         loop {
-            let events = fs::read_to_string(self.path.join("cgroup.events"))?;
-            if events.lines().any(|line| line == event) {
+            if self.has(event)? {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message =
-                    format!("the kernel did not report `{event}` within {CGROUP_EVENT_TIMEOUT:?}");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                return Err(timed_out(event));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(10));
         }
+    }
+
+    /// Whether its state, as the kernel reports it, has this line.
+    fn has(&self, state: &str) -> io::Result<bool> {
+        let events = fs::read_to_string(self.path.join("cgroup.events"))?;
+        Ok(events.lines().any(|line| line == state))
+    }
+}
+
+fn timed_out(state: &str) -> io::Error {
+    let message = format!("the kernel did not report `{state}` within {CGROUP_EVENT_TIMEOUT:?}");
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_cgroup_is_removed_while_processes_join_it() {
+        let Some(parent) = CgroupParent::create() else {
+            eprintln!("not run: this user can create no cgroup");
+            return;
+        };
+        for round in 0..20 {
+            let cgroup = parent
+                .child(&format!("sandbox-{round}"), SandboxLimits::default())
+                .unwrap();
+            // What a sandbox of an ordinary user could make.
+            fs::create_dir_all(cgroup.path.join("made/below")).unwrap();
+            let ended = Arc::new(AtomicBool::new(false));
+            let joining = Arc::clone(&ended);
+            let procs = cgroup.path.join("cgroup.procs");
+            let starting = std::thread::spawn(move || {
+                let mut children = Vec::new();
+                while !joining.load(Ordering::Acquire) {
+                    let line = "echo 0 2>/dev/null > \"$0\" && exec sleep 60";
+                    let mut command = Command::new("/bin/sh");
+                    command.args(["-c", line]).arg(&procs);
+                    children.push(command.stderr(Stdio::null()).spawn().unwrap());
+                }
+                children
+            });
+            while cgroup.pids().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let killed = cgroup.kill().await;
+            ended.store(true, Ordering::Release);
+            let children = starting.join().unwrap();
+            let is_left = cgroup.path.exists();
+            for mut child in children {
+                let _ = child.kill();
+                child.wait().unwrap();
+            }
+            assert!(killed.is_ok() && !is_left, "{round}: {killed:?}");
+        }
+        parent.remove().await.unwrap();
     }
 }

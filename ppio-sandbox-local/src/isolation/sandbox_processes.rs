@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::limits::SandboxLimits;
 use super::namespaces::Namespaces;
 use super::processors;
 use super::users::SandboxUser;
-use crate::files::Owner;
+use crate::files::{Owner, SandboxFiles};
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
@@ -32,6 +33,7 @@ pub(crate) struct SandboxProcesses {
     launcher: ProcessLauncher,
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
+    files: SandboxFiles,
     /// Its standard input keeps it running.
     first_process: Option<Child>,
 }
@@ -77,24 +79,29 @@ impl SandboxProcesses {
             programs,
             counts_processes,
         };
-        match isolation.start(&launcher).await {
-            Ok(started) => {
+        let started = isolation.start(&launcher).await.and_then(|started| {
+            let files = match &started {
+                Some((namespaces, _)) => SandboxFiles::in_namespace(
+                    &PathBuf::from(format!("/proc/{}/root", namespaces.first)),
+                    launcher.owner(),
+                )?,
+                None => SandboxFiles::below(&launcher.root(), launcher.owner())?,
+            };
+            Ok((started, files))
+        });
+        match started {
+            Ok((started, files)) => {
                 let (namespaces, process) = started.unzip();
                 Ok(Self {
                     launcher,
                     isolation,
                     namespaces,
+                    files,
                     first_process: process,
                 })
             }
             Err(error) => {
-                let failed = Self {
-                    launcher,
-                    isolation,
-                    namespaces: None,
-                    first_process: None,
-                };
-                failed.kill().await?;
+                end_processes(&launcher, None).await?;
                 Err(error)
             }
         }
@@ -115,6 +122,16 @@ impl SandboxProcesses {
     /// The directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> PathBuf {
         self.launcher.root()
+    }
+
+    /// Its files, as its processes see them.
+    pub(crate) fn files(&self) -> &SandboxFiles {
+        &self.files
+    }
+
+    /// Its root directory, where that has devices of its own.
+    pub(crate) fn device_root(&self) -> Option<BorrowedFd<'_>> {
+        self.namespaces.as_ref().map(|_| self.files.root())
     }
 
     /// The pid, on this machine, of the first process of its process namespace.
@@ -156,28 +173,16 @@ impl SandboxProcesses {
 
     /// The pids of the running processes.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
-        if let Some(cgroup) = &self.launcher.cgroup {
-            return cgroup.pids();
-        }
-        if let Some(namespaces) = &self.namespaces
-            && let Some(found) = namespaces.descendants(&self.launcher.directory)?
-        {
-            return Ok(found);
-        }
-        let mut processes = processes::find_by_marks(&self.launcher.directory)?;
-        if let Some(namespaces) = &self.namespaces {
-            processes.extend(namespaces.processes()?);
-            processes.sort_unstable();
-            processes.dedup();
-        }
-        Ok(processes)
+        running(&self.launcher, self.namespaces.as_ref())
     }
 
     /// Stops every process. Memory is kept.
     pub(crate) async fn freeze(&self) -> io::Result<()> {
         match &self.launcher.cgroup {
             Some(cgroup) => cgroup.freeze().await,
-            None => self.signal_until_settled(Signal::STOP).await,
+            None => {
+                signal_until_settled(&self.launcher, self.namespaces.as_ref(), Signal::STOP).await
+            }
         }
     }
 
@@ -192,35 +197,64 @@ impl SandboxProcesses {
 
     /// Ends every process. Returns when none is left.
     pub(crate) async fn kill(&self) -> io::Result<()> {
-        if let Some(cgroup) = &self.launcher.cgroup {
-            return cgroup.kill().await;
-        }
-        // The kernel ends a process namespace with its first process.
-        self.signal_until_settled(Signal::KILL).await
+        end_processes(&self.launcher, self.namespaces.as_ref()).await
     }
+}
 
-    /// Signals until no new process is found: a process may fork in between.
-    async fn signal_until_settled(&self, signal: Signal) -> io::Result<()> {
-        let deadline = Instant::now() + KILL_TIMEOUT;
-        let mut signalled = Vec::new();
-        loop {
-            let mut alive = self.processes()?;
-            alive.sort_unstable();
-            let settled = if signal == Signal::KILL {
-                alive.is_empty()
-            } else {
-                alive == signalled
-            };
-            if settled {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let message = format!("{} processes did not react to {signal:?}", alive.len());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-            }
-            processes::signal(&alive, signal);
-            signalled = alive;
-            tokio::time::sleep(Duration::from_millis(2)).await;
+fn running(launcher: &ProcessLauncher, namespaces: Option<&Namespaces>) -> io::Result<Vec<i32>> {
+    if let Some(cgroup) = &launcher.cgroup {
+        return cgroup.pids();
+    }
+    if let Some(namespaces) = namespaces
+        && let Some(found) = namespaces.descendants(&launcher.directory)?
+    {
+        return Ok(found);
+    }
+    let mut processes = processes::find_by_marks(&launcher.directory)?;
+    if let Some(namespaces) = namespaces {
+        processes.extend(namespaces.processes()?);
+        processes.sort_unstable();
+        processes.dedup();
+    }
+    Ok(processes)
+}
+
+async fn end_processes(
+    launcher: &ProcessLauncher,
+    namespaces: Option<&Namespaces>,
+) -> io::Result<()> {
+    if let Some(cgroup) = &launcher.cgroup {
+        return cgroup.kill().await;
+    }
+    // The kernel ends a process namespace with its first process.
+    signal_until_settled(launcher, namespaces, Signal::KILL).await
+}
+
+/// Signals until no new process is found: a process may fork in between.
+async fn signal_until_settled(
+    launcher: &ProcessLauncher,
+    namespaces: Option<&Namespaces>,
+    signal: Signal,
+) -> io::Result<()> {
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    let mut signalled = Vec::new();
+    loop {
+        let mut alive = running(launcher, namespaces)?;
+        alive.sort_unstable();
+        let settled = if signal == Signal::KILL {
+            alive.is_empty()
+        } else {
+            alive == signalled
+        };
+        if settled {
+            return Ok(());
         }
+        if Instant::now() >= deadline {
+            let message = format!("{} processes did not react to {signal:?}", alive.len());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        processes::signal(&alive, signal);
+        signalled = alive;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -17,7 +17,8 @@ pub use listening_ports::listening_ports;
 pub(crate) use listening_ports::open_sockets;
 pub(crate) use marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 pub(crate) use process_discovery::{
-    children_of, find_by_marks, find_descendants, in_namespace, is_in_namespace, signal,
+    children_of, descendants, find_by_marks, find_descendants, in_namespace, is_in_namespace,
+    signal,
 };
 pub(crate) use process_stat::ProcessStat;
 pub(crate) use programs::{SystemPrograms, find_program, push_program, unprivileged_user};

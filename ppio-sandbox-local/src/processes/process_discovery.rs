@@ -113,6 +113,28 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
         .collect())
 }
 
+/// The processes that descend from `roots` or are in a session that one of these led, themselves
+/// not included.
+pub(crate) fn descendants(roots: &[i32]) -> io::Result<Vec<i32>> {
+    let all = all_processes()?;
+    let mut found: BTreeSet<_> = roots.iter().copied().collect();
+    loop {
+        let before = found.len();
+        for stat in all.values() {
+            if found.contains(&stat.parent) || found.contains(&stat.session) {
+                found.insert(stat.pid);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    Ok(found
+        .into_iter()
+        .filter(|pid| !roots.contains(pid) && all.contains_key(pid))
+        .collect())
+}
+
 fn is_marked(pid: i32, mark: &[u8]) -> bool {
     // It has ended, or is another user's.
     let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {

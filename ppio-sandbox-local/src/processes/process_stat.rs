@@ -11,6 +11,7 @@ pub(crate) struct ProcessStat {
     pub(super) pid: i32,
     pub(super) parent: i32,
     pub(super) group: i32,
+    pub(super) session: i32,
     /// In clock ticks since the machine was started. Together with the pid unique to the process.
     pub(super) started: u64,
     /// User and system time, in clock ticks.
@@ -37,6 +38,7 @@ impl ProcessStat {
             pid,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             started: ticks(19)?,
             cpu_ticks: ticks(11)? + ticks(12)?,
         })

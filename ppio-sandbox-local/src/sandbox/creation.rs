@@ -1,7 +1,7 @@
 //! Creates sandboxes from templates.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
@@ -125,6 +125,7 @@ impl SandboxRegistry {
             watches: Arc::default(),
             lifetime: watch::Sender::new(lifetime),
             change: Mutex::new(()),
+            starts: RwLock::default(),
         });
         self.insert(&sandbox).await?;
         // Ends by itself when the sandbox is gone.

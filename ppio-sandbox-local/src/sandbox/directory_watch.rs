@@ -25,11 +25,20 @@ pub(crate) enum DirectoryChangeKind {
     Chmod,
 }
 
+impl DirectoryChangeKind {
+    /// Whether the file is at its path after the change. Another one may be there after the others.
+    fn keeps_the_file(self) -> bool {
+        matches!(self, Self::Create | Self::Write | Self::Chmod)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct DirectoryChange {
     /// Relative to the watched directory.
     pub(crate) name: String,
     pub(crate) kind: DirectoryChangeKind,
+    /// The file as a client sees it, where the watch describes files and it still exists.
+    pub(crate) entry: Option<serde_json::Value>,
 }
 
 /// A watch on a directory. Dropping it ends the watch.
@@ -43,10 +52,16 @@ pub(crate) struct DirectoryWatch {
 
 impl DirectoryWatch {
     /// Starts to watch `directory`. Links in it are not followed: on the host they would lead
-    /// elsewhere than in the sandbox.
-    pub(crate) fn start(directory: OpenDirectory, recursive: bool) -> notify::Result<Self> {
+    /// elsewhere than in the sandbox. Changes that leave a file in its place describe it with
+    /// `describe`, given its path in the sandbox.
+    pub(crate) fn start(
+        directory: OpenDirectory,
+        recursive: bool,
+        describe: Option<impl Fn(&Path) -> Option<serde_json::Value> + Send + 'static>,
+    ) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(CHANGE_BACKLOG);
         let base = directory.host_path();
+        let inside = directory.inside().to_owned();
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let Some(kind) = change_kind(event.kind) else {
@@ -54,8 +69,12 @@ impl DirectoryWatch {
             };
             for path in event.paths {
                 if let Some(name) = relative(&base, &path) {
+                    let entry = match &describe {
+                        Some(describe) if kind.keeps_the_file() => describe(&inside.join(&name)),
+                        _ => None,
+                    };
                     // The newest changes are dropped when the backlog is full.
-                    let _ = sender.try_send(DirectoryChange { name, kind });
+                    let _ = sender.try_send(DirectoryChange { name, kind, entry });
                 }
             }
         };

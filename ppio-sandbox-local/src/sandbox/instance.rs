@@ -1,7 +1,7 @@
 //! One sandbox: what it was made from, what runs in it, and how long it lives.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
@@ -48,6 +48,8 @@ pub(crate) struct LocalSandbox {
     pub(super) lifetime: watch::Sender<Lifetime>,
     /// Held by a pause, resume or kill.
     pub(super) change: Mutex<()>,
+    /// Read-locked while a process starts; write-locked only to wait for starts in progress.
+    pub(super) starts: RwLock<()>,
 }
 
 impl LocalSandbox {

@@ -1,12 +1,13 @@
 //! Pauses, resumes and ends a sandbox, and changes its timeout.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::instance::LocalSandbox;
 use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
 use super::logs::LogLevel;
+use super::process::Process;
 use crate::files::remove_directory;
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,33 @@ pub(crate) enum ChangeError {
 impl LocalSandbox {
     pub(crate) fn lifetime(&self) -> Lifetime {
         *self.lifetime.borrow()
+    }
+
+    /// Completes when the sandbox is killed.
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut lifetime = self.lifetime.subscribe();
+        async move {
+            let is_gone = |lifetime: &Lifetime| lifetime.phase == SandboxPhase::Gone;
+            let _ = lifetime.wait_for(is_gone).await;
+        }
+    }
+
+    /// Kills `process` with its children when `timeout` has passed, unless it ends before. Not
+    /// while the sandbox is paused.
+    pub(crate) fn limit(&self, process: &Arc<Process>, timeout: Duration) {
+        let process = Arc::clone(process);
+        let mut lifetime = self.lifetime.subscribe();
+        // Ends with the process.
+        tokio::spawn(async move {
+            if tokio::time::timeout(timeout, process.wait()).await.is_ok() {
+                return;
+            }
+            let is_awake = |lifetime: &Lifetime| lifetime.phase != SandboxPhase::Paused;
+            let _ = lifetime.wait_for(is_awake).await;
+            if let Err(error) = process.kill_tree().await {
+                tracing::warn!(pid = process.pid, %error, "failed to kill a command whose timeout has passed");
+            }
+        });
     }
 
     /// Stops every process; memory is kept.
@@ -91,6 +119,7 @@ impl LocalSandbox {
         self.lifetime
             .send_modify(|lifetime| lifetime.phase = SandboxPhase::Gone);
         let _turn = self.change.lock().await;
+        drop(self.starts.write().unwrap_or_else(PoisonError::into_inner));
         self.sandbox_processes.kill().await?;
         remove_directory(self.sandbox_processes.directory()).await
     }

@@ -1,12 +1,12 @@
-//! One process of a sandbox, whose output is sent to every listener.
+//! One process of a sandbox, whose output is sent to every reader.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -15,17 +15,19 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::logs::{LineCutter, LogBuffer, LogLevel};
+use super::output_readers::{OutputChannel, OutputEvent, OutputReaders};
 use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// For output after a process has ended, while a child of it still holds the pipe.
+/// For more output after a process has ended, while a child of it still holds the pipe.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-/// Events that wait for one listener; beyond that the process waits.
-const EVENT_BACKLOG: usize = 64;
+/// Output that is read after a process has ended, in bytes: more than a pipe holds.
+const OUTPUT_DRAIN_LIMIT: usize = 1 << 20;
+/// For all processes of a command to end after they were killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_CHUNK: usize = 32 * 1024;
 
 /// The command of a process, as clients send it and as `List` returns it.
@@ -39,29 +41,6 @@ pub(crate) struct ProcessConfig {
     pub(crate) cwd: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutputChannel {
-    Stdout,
-    Stderr,
-    Pty,
-}
-
-impl OutputChannel {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-            Self::Pty => "pty",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum OutputEvent {
-    Data(OutputChannel, Bytes),
-    End(ExitStatus),
-}
-
 type InputStream = Box<dyn AsyncWrite + Send + Unpin>;
 type OutputStream = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -71,10 +50,10 @@ pub(crate) struct Process {
     pub(crate) tag: Option<String>,
     pub(crate) terminal: Option<PseudoTerminal>,
     input: Mutex<Option<InputStream>>,
-    listeners: Mutex<Vec<mpsc::Sender<OutputEvent>>>,
+    readers: OutputReaders,
     end: watch::Sender<Option<ExitStatus>>,
     /// Whether its pid may belong to another process.
-    reaped: AtomicBool,
+    reaped: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Process {
@@ -98,7 +77,7 @@ pub(crate) enum StandardStreams {
 }
 
 impl Process {
-    /// Starts `command` and returns the process together with its first listener.
+    /// Starts `command` and returns the process together with its first reader.
     pub(crate) fn spawn(
         mut command: Command,
         config: ProcessConfig,
@@ -128,11 +107,11 @@ impl Process {
             StandardStreams::Terminal(terminal) => {
                 terminal.attach(&mut command, owner)?;
                 let child = processes::spawn(&mut command)?;
-                let input: InputStream = Box::new(terminal.stream()?);
-                let output: OutputStream = Box::new(terminal.stream()?);
+                let (output, input) = terminal.streams()?;
+                let output: OutputStream = Box::new(output);
                 (
                     child,
-                    Some(input),
+                    Some(Box::new(input) as InputStream),
                     vec![(OutputChannel::Pty, output)],
                     Some(terminal),
                 )
@@ -143,32 +122,30 @@ impl Process {
         let pid = child
             .id()
             .ok_or_else(|| io::Error::other("the process has no id"))?;
-        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         let process = Arc::new(Self {
             pid,
             config,
             tag,
             terminal,
             input: Mutex::new(input),
-            listeners: Mutex::new(vec![sender]),
+            readers: OutputReaders::default(),
             end: watch::Sender::new(None),
-            reaped: AtomicBool::new(false),
+            reaped: watch::Sender::new(false),
         });
-        let pumps = outputs
-            .into_iter()
-            .map(|(channel, output)| {
-                tokio::spawn(Arc::clone(&process).pump(channel, output, Arc::clone(logs)))
-            })
-            .collect();
-        tokio::spawn(Arc::clone(&process).reap(child, pumps));
-        Ok((process, receiver))
+        let events = process.readers.subscribe();
+        let (pumping, drained) = mpsc::channel(1);
+        for (channel, output) in outputs {
+            let pump =
+                Arc::clone(&process).pump(channel, output, Arc::clone(logs), pumping.clone());
+            tokio::spawn(pump);
+        }
+        tokio::spawn(Arc::clone(&process).reap(child, drained));
+        Ok((process, events))
     }
 
     /// Subscribes to the output from now on; earlier output is in the logs.
-    pub(crate) async fn listen(&self) -> mpsc::Receiver<OutputEvent> {
-        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
-        self.listeners.lock().await.push(sender);
-        receiver
+    pub(crate) fn subscribe(&self) -> mpsc::Receiver<OutputEvent> {
+        self.readers.subscribe()
     }
 
     pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<()> {
@@ -179,8 +156,12 @@ impl Process {
                 "standard input is closed",
             ));
         };
-        input.write_all(bytes).await?;
-        input.flush().await
+        let mut reaped = self.reaped.subscribe();
+        tokio::select! {
+            written = input.write_all(bytes) => written,
+            // A child of it may hold the other end without reading.
+            _ = reaped.wait_for(|reaped| *reaped) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     pub(crate) async fn close_input(&self) {
@@ -201,7 +182,7 @@ impl Process {
         }
         match rustix::process::kill_process_group(group, signal) {
             // It has not created its group yet.
-            Err(Errno::SRCH) if !self.reaped.load(Ordering::Acquire) => {
+            Err(Errno::SRCH) if !*self.reaped.borrow() => {
                 rustix::process::kill_process(group, signal).map_err(io::Error::from)
             }
             signalled => signalled.map_err(io::Error::from),
@@ -221,11 +202,46 @@ impl Process {
             .and_then(|status| *status)
     }
 
+    /// Kills it with its children, also those that left its process group.
+    pub(crate) async fn kill_tree(&self) -> io::Result<()> {
+        let mut roots = Vec::from([i32::try_from(self.pid).map_err(io::Error::other)?]);
+        let leader = self
+            .terminal
+            .as_ref()
+            .and_then(PseudoTerminal::session_leader);
+        roots.extend(leader.map(Pid::as_raw_pid));
+        let deadline = Instant::now() + KILL_TIMEOUT;
+        loop {
+            let searched = roots.clone();
+            let found = tokio::task::spawn_blocking(move || processes::descendants(&searched));
+            let mut found = found.await.map_err(io::Error::other)??;
+            if !*self.reaped.borrow() {
+                found.extend(i32::try_from(self.pid));
+            }
+            if found.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let message = format!("{} processes did not react to SIGKILL", found.len());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            processes::signal(&found, Signal::KILL);
+            // Children of what has ended have another parent, but their session stays the same.
+            roots.extend(found);
+            roots.sort_unstable();
+            roots.dedup();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Sends the output to the readers and to the logs. `pumping` is dropped when all output of the
+    /// process itself was sent.
     async fn pump(
         self: Arc<Self>,
         channel: OutputChannel,
         mut output: OutputStream,
         logs: Arc<LogBuffer>,
+        pumping: mpsc::Sender<Infallible>,
     ) {
         let pid = self.pid.to_string();
         let level = if channel == OutputChannel::Stderr {
@@ -236,43 +252,48 @@ impl Process {
         let fields = [("pid", pid.as_str()), ("stream", channel.as_str())];
         let mut cutter = LineCutter::default();
         let mut buffer = vec![0; READ_CHUNK];
-        // A terminal whose last program has ended returns an error instead of an end of file.
-        while let Ok(count @ 1..) = output.read(&mut buffer).await {
+        let mut reaped = self.reaped.subscribe();
+        let mut pumping = Some(pumping);
+        let mut after_end = 0;
+        loop {
+            let silence = async {
+                let _ = reaped.wait_for(|reaped| *reaped).await;
+                tokio::time::sleep(OUTPUT_DRAIN_TIMEOUT).await;
+            };
+            let count = tokio::select! {
+                biased;
+                count = output.read(&mut buffer) => count,
+                // A background child may still write to the logs.
+                () = silence, if pumping.is_some() => {
+                    pumping = None;
+                    continue;
+                }
+            };
+            // A terminal whose last program has ended returns an error instead of an end of file.
+            let Ok(count @ 1..) = count else { break };
             cutter.feed(&buffer[..count], |line| logs.push(level, line, &fields));
-            self.send_event(OutputEvent::Data(
-                channel,
-                Bytes::copy_from_slice(&buffer[..count]),
-            ))
-            .await;
+            let bytes = Bytes::copy_from_slice(&buffer[..count]);
+            self.readers.send(&OutputEvent::Data(channel, bytes)).await;
+            if *self.reaped.borrow() {
+                after_end += count;
+                if after_end > OUTPUT_DRAIN_LIMIT {
+                    pumping = None;
+                }
+            }
         }
         cutter.finish(|line| logs.push(level, line, &fields));
     }
 
-    async fn reap(self: Arc<Self>, mut child: Child, pumps: Vec<JoinHandle<()>>) {
+    async fn reap(self: Arc<Self>, mut child: Child, mut drained: mpsc::Receiver<Infallible>) {
         let status = child
             .wait()
             .await
             .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
-        self.reaped.store(true, Ordering::Release);
-        // Pumps that are not done by then go on: a background child may still write to the logs.
-        let _ =
-            tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, futures_util::future::join_all(pumps)).await;
+        self.reaped.send_replace(true);
+        // Until no pump sends output of the process.
+        drained.recv().await;
         self.end.send_replace(Some(status));
-        self.send_event(OutputEvent::End(status)).await;
-        self.listeners.lock().await.clear();
+        self.readers.end(status).await;
         self.close_input().await;
-    }
-
-    async fn send_event(&self, event: OutputEvent) {
-        let mut listeners = self.listeners.lock().await;
-        let mut gone = Vec::new();
-        for (index, listener) in listeners.iter().enumerate() {
-            if listener.send(event.clone()).await.is_err() {
-                gone.push(index);
-            }
-        }
-        for index in gone.into_iter().rev() {
-            listeners.swap_remove(index);
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! Starts a process in a sandbox.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 
 use super::instance::LocalSandbox;
-use super::process::{OutputEvent, Process, ProcessConfig, StandardStreams};
+use super::lifetime::SandboxPhase;
+use super::output_readers::OutputEvent;
+use super::process::{Process, ProcessConfig, StandardStreams};
 use super::user::user_environment;
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
@@ -24,6 +26,8 @@ pub(crate) enum ProcessStartError {
     Malformed,
     #[error("{MAX_PROCESSES} processes run already")]
     TooMany,
+    #[error("the sandbox is gone")]
+    Gone,
     #[error("failed to start the process")]
     Spawn(#[from] io::Error),
 }
@@ -78,6 +82,11 @@ impl LocalSandbox {
         };
         let command = self.sandbox_processes.command(&run);
         let owner = self.sandbox_processes.owner();
+        // A kill waits for it, and then finds the process.
+        let _start = self.starts.read().unwrap_or_else(PoisonError::into_inner);
+        if self.lifetime().phase == SandboxPhase::Gone {
+            return Err(ProcessStartError::Gone);
+        }
         let (process, events) = Process::spawn(command, config, tag, streams, owner, &self.logs)?;
         self.processes.add(&process);
         Ok((process, events))

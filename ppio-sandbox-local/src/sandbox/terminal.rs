@@ -2,38 +2,48 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::Command;
 
 use crate::files::Owner;
+
+/// The platform may lead a session without a terminal, and would take one that it opens.
+const FLAGS: OpenptFlags = OpenptFlags::RDWR
+    .union(OpenptFlags::NOCTTY)
+    .union(OpenptFlags::CLOEXEC);
 
 /// The platform's end of a pseudo-terminal.
 #[derive(Debug, Clone)]
 pub(crate) struct PseudoTerminal {
     controller: Arc<OwnedFd>,
-    device: PathBuf,
 }
 
 impl PseudoTerminal {
-    pub(crate) fn open(columns: u16, rows: u16) -> io::Result<Self> {
-        let controller =
-            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    /// Opens a terminal below `root`, the root directory of a sandbox that has devices of its own,
+    /// so that the programs of the sandbox find its device. Without one, a terminal of this
+    /// machine.
+    pub(crate) fn open(root: Option<BorrowedFd<'_>>, columns: u16, rows: u16) -> io::Result<Self> {
+        let controller = match root {
+            Some(root) => {
+                let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+                openat(root, "dev/pts/ptmx", flags, Mode::empty())?
+            }
+            None => rustix::pty::openpt(FLAGS)?,
+        };
         rustix::pty::grantpt(&controller)?;
         rustix::pty::unlockpt(&controller)?;
-        let device = rustix::pty::ptsname(&controller, Vec::new())?;
-        let device = PathBuf::from(std::ffi::OsStr::from_bytes(device.as_bytes()));
+        let flags = rustix::fs::fcntl_getfl(&controller)?;
+        rustix::fs::fcntl_setfl(&controller, flags | OFlags::NONBLOCK)?;
         let terminal = Self {
             controller: Arc::new(controller),
-            device,
         };
         terminal.resize(columns, rows)?;
         Ok(terminal)
@@ -49,11 +59,9 @@ impl PseudoTerminal {
         rustix::termios::tcsetwinsize(&self.controller, size).map_err(io::Error::from)
     }
 
-    /// Makes the terminal the standard streams of `command` and gives it to its user. It does not
-    /// become the controlling terminal of the platform.
+    /// Makes the terminal the standard streams of `command` and gives it to its user.
     pub(crate) fn attach(&self, command: &mut Command, owner: Owner) -> io::Result<()> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let device = File::from(rustix::fs::open(&self.device, flags, Mode::empty())?);
+        let device = File::from(rustix::pty::ioctl_tiocgptpeer(&self.controller, FLAGS)?);
         owner.give(&device)?;
         command.stdin(Stdio::from(device.try_clone()?));
         command.stdout(Stdio::from(device.try_clone()?));
@@ -66,10 +74,11 @@ impl PseudoTerminal {
         rustix::termios::tcgetsid(&self.controller).ok()
     }
 
-    /// A stream of the platform's end. Reads and writes go through the blocking pool.
-    pub(crate) fn stream(&self) -> io::Result<tokio::fs::File> {
-        Ok(tokio::fs::File::from_std(File::from(
-            self.controller.try_clone()?,
-        )))
+    /// The platform's end, to read from and to write to. It is polled like a pipe.
+    pub(crate) fn streams(&self) -> io::Result<(Receiver, Sender)> {
+        Ok((
+            Receiver::from_owned_fd_unchecked(self.controller.try_clone()?)?,
+            Sender::from_owned_fd_unchecked(self.controller.try_clone()?)?,
+        ))
     }
 }

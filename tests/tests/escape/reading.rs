@@ -82,6 +82,62 @@ async fn secrets_of_the_machine_stay_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn file_calls_see_what_a_command_sees_with_its_rights() {
+    for setting in Setting::with_bubblewrap() {
+        let platform = Platform::start(setting, Start::Plain).await;
+        let inside = platform.sandbox("base").await;
+        for path in ["/etc/passwd", "/etc/hostname", "/usr/bin/env"] {
+            let read = inside.envd.read_file(path).await.unwrap();
+            let sum = inside
+                .shell(&format!("cksum < {path}; wc -c < {path}"))
+                .await;
+            let length = sum.lines().last().unwrap();
+            assert_eq!(read.len().to_string(), length, "{setting:?}: {path}");
+        }
+        assert_ne!(
+            inside.envd.read_file("/etc/passwd").await.unwrap(),
+            fs::read("/etc/passwd").unwrap(),
+            "{setting:?}"
+        );
+        inside
+            .envd
+            .write_file("/var/tmp/made/file", "text")
+            .await
+            .unwrap();
+        let owners = inside
+            .shell("stat -c %U /var/tmp/made /var/tmp/made/file; id -un")
+            .await;
+        assert_eq!(owners, "user\nuser\nuser\n", "{setting:?}");
+        inside.shell("echo x > ~/closed; chmod 0 ~/closed").await;
+        let mut refused = vec!["/home/user/closed", "/proc/kcore", "/dev/null"];
+        if setting.as_root {
+            // A process of root's, which the sandbox's user cannot look into.
+            refused.push("/proc/1/environ");
+        }
+        for path in refused {
+            let read = inside.envd.read_file(path).await;
+            assert!(read.is_err(), "{setting:?}: {path} is read");
+        }
+        for path in [
+            "/home/user/closed",
+            "/etc/hostname",
+            "/usr/bin/env",
+            "/proc/sys/kernel/hostname",
+        ] {
+            let written = inside.envd.write_file(path, "text").await.unwrap_err();
+            assert_eq!(
+                written.status(),
+                Some(403),
+                "{setting:?}: {path}: {written}"
+            );
+            let moved = inside.envd.rename(path, "/etc/moved").await;
+            assert!(moved.is_err(), "{setting:?}: {path} is moved");
+        }
+        inside.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn descriptors_and_terminals_of_the_platform_stay_its_own() {
     for setting in Setting::all() {
         let platform = Platform::start(setting, Start::FromTerminal).await;
@@ -131,14 +187,22 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
         let mut command = ppio_agent_client::platform::Command::new("/bin/sh");
         command.args = vec![
             "-c".into(),
-            "exec 3<>/dev/tty && echo tty >&3; echo out >/dev/stdout; echo err >/dev/stderr".into(),
+            "exec 3<>/dev/tty && echo tty >&3; echo out >/dev/stdout; echo err >/dev/stderr; \
+             test -c \"$(tty)\" && : <>\"$(tty)\" && echo device"
+                .into(),
         ];
         command.terminal = Some(ppio_agent_client::platform::TerminalSize {
             columns: 80,
             rows: 24,
         });
         let output = inside.run(&command).await;
-        assert_eq!(output, "tty\r\nout\r\nerr\r\n", "{setting:?}");
+        let expected = "tty\r\nout\r\nerr\r\ndevice\r\n";
+        assert_eq!(output, expected, "{setting:?}");
+        // Nor does a file call take one.
+        for device in ["/dev/tty", "/dev/pts/0", "/dev/ptmx", "/dev/console"] {
+            let _ = inside.envd.read_file(device).await;
+            let _ = inside.envd.write_file(device, "text").await;
+        }
         assert_eq!(
             terminal_of(pid),
             0,

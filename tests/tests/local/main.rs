@@ -5,6 +5,7 @@
 mod client;
 mod client_examples;
 mod client_sandbox;
+mod daemon;
 mod isolation_mode;
 mod many;
 mod platform_with_client;

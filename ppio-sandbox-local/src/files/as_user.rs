@@ -1,0 +1,92 @@
+//! File system calls with the rights of a sandbox's user.
+//!
+//! A platform that runs as root can open every file. A call for a client must open no more than a
+//! command of the sandbox could, so the thread that makes it takes the user's identity meanwhile.
+//! The kernel then also gives the user what the call creates.
+
+use std::io;
+use std::process::abort;
+
+use rustix::process::{Gid, Uid, getgroups};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+/// Runs file system calls as the user and group `id` on this thread. Blocks as they do.
+///
+/// Only the effective ids change: a sandbox can send no signal to a thread whose real and saved
+/// user are root.
+pub(super) fn as_user<T, E: From<io::Error>>(
+    id: u32,
+    calls: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let _identity = Identity::take(id).map_err(io::Error::from)?;
+    calls()
+}
+
+/// The identity of the platform, restored when dropped.
+struct Identity {
+    groups: Vec<Gid>,
+}
+
+impl Identity {
+    fn take(id: u32) -> rustix::io::Result<Self> {
+        // From here on a failure restores what was changed.
+        let identity = Self {
+            groups: getgroups()?,
+        };
+        set_thread_groups(&[])?;
+        set_thread_res_gid(None::<Gid>, Gid::from_raw(id), None::<Gid>)?;
+        set_thread_res_uid(None::<Uid>, Uid::from_raw(id), None::<Uid>)?;
+        Ok(identity)
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        // The user first: only root can set groups.
+        let restored = set_thread_res_uid(None::<Uid>, Uid::ROOT, None::<Uid>)
+            .and_then(|()| set_thread_res_gid(None::<Gid>, Gid::ROOT, None::<Gid>))
+            .and_then(|()| set_thread_groups(&self.groups));
+        if restored.is_err() {
+            // The thread would go on as the user of a sandbox.
+            abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use rustix::process::{getegid, geteuid};
+
+    use super::*;
+
+    const USER: u32 = 62_321;
+
+    #[test]
+    fn calls_have_the_rights_of_the_user_and_no_others() {
+        if !geteuid().is_root() {
+            // Only root takes another identity.
+            assert!(as_user(USER, || Ok::<_, io::Error>(())).is_err());
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(at("secret"), "secret").unwrap();
+        fs::set_permissions(at("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+
+        let refused = as_user(USER, || fs::read(at("secret")));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        as_user(USER, || fs::write(at("made"), "")).unwrap();
+        let made = fs::metadata(at("made")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (USER, USER));
+
+        let panicked =
+            std::panic::catch_unwind(|| as_user::<(), io::Error>(USER, || panic!("in a call")));
+        assert!(panicked.is_err());
+        assert!(geteuid().is_root() && getegid().is_root());
+        assert_eq!(fs::read(at("secret")).unwrap(), b"secret");
+    }
+}
