@@ -73,7 +73,8 @@ pub(super) fn locate(
 ) -> Result<ConfinedPath, ConnectError> {
     let user = user_environment(&access::user(call.headers()));
     let home = user.get("HOME").map_or("/", String::as_str);
-    confine(&sandbox.sandbox_processes.root(), home, path, last).map_err(|error| path_error(&error))
+    confine(&sandbox.sandbox_processes().root(), home, path, last)
+        .map_err(|error| path_error(&error))
 }
 
 pub(super) fn path_error(error: &PathError) -> ConnectError {

@@ -317,7 +317,7 @@ async fn locate(
     user: &str,
     path: &str,
 ) -> Result<ConfinedPath, ApiError> {
-    let root = sandbox.sandbox_processes.root();
+    let root = sandbox.sandbox_processes().root();
     let environment = user_environment(user);
     let home = environment
         .get("HOME")

@@ -55,9 +55,10 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
         .start_process(request.process, &user, request.tag, streams)
         .map_err(|error| {
             let code = match &error {
-                ProcessStartError::NoCommand | ProcessStartError::Malformed => {
-                    ConnectCode::InvalidArgument
-                }
+                ProcessStartError::NoCommand
+                | ProcessStartError::Malformed
+                | ProcessStartError::NoDirectory(_) => ConnectCode::InvalidArgument,
+                ProcessStartError::User(_) => ConnectCode::Unauthenticated,
                 ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
                 // The program cannot be run, or not in the directory of the request.
                 ProcessStartError::Spawn(source)

@@ -30,7 +30,7 @@ pub(super) fn owns(sandbox: &LocalSandbox, sockets: &BTreeSet<u64>, search: Proc
     if missing.is_empty() {
         return false;
     }
-    if let Some(init) = sandbox.sandbox_processes.first_process()
+    if let Some(init) = sandbox.sandbox_processes().first_process()
         && find_in_namespace(init, &mut missing).is_ok()
     {
         // The namespace holds every process of the sandbox.
@@ -40,7 +40,7 @@ pub(super) fn owns(sandbox: &LocalSandbox, sockets: &BTreeSet<u64>, search: Proc
         find_in_process(&in_proc(process.pid), &mut missing);
     }
     if search == ProcessSearch::All && !missing.is_empty() {
-        for pid in sandbox.sandbox_processes.processes().unwrap_or_default() {
+        for pid in sandbox.sandbox_processes().processes().unwrap_or_default() {
             find_in_process(&in_proc(pid), &mut missing);
         }
     }

@@ -1,63 +1,117 @@
-//! `CONNECT` for sandbox hosts: clients that always call `https://{port}-{id}.{domain}` reach the
-//! platform through `HTTPS_PROXY` and `SSL_CERT_FILE`.
+//! `CONNECT`: clients that always call `https://{port}-{id}.{domain}` reach the platform through
+//! `HTTPS_PROXY`. Connections to all other hosts are passed on.
 
 use std::io;
+use std::time::Duration;
 
+use axum::http::uri::Authority;
 use axum::http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::tls::Tls;
+use super::upstream_proxy;
 use crate::api::ApiError;
 use crate::edge::Edge;
 
+/// For a connection to another host.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A `CONNECT` request that was accepted.
 #[derive(Debug)]
-pub(super) struct Tunnel {
+pub(super) enum Tunnel {
+    ToPlatform(PlatformTunnel),
+    Onward(OnwardTunnel),
+}
+
+/// A tunnel whose end is the platform.
+#[derive(Debug)]
+pub(super) struct PlatformTunnel {
     request: Request<Incoming>,
     tls: Tls,
     host: String,
 }
 
-/// Checks a `CONNECT` request.
+/// A tunnel to another host.
+#[derive(Debug)]
+pub(super) struct OnwardTunnel {
+    request: Request<Incoming>,
+    stream: TcpStream,
+}
+
+/// Answers a `CONNECT` request; `own_port` is the port of the platform.
 ///
 /// # Errors
 ///
-/// The platform speaks no TLS, or `host` is neither its own nor a sandbox's.
-pub(super) fn check(
+/// The platform speaks no TLS, the request names no port, or the host does not answer.
+pub(super) async fn open(
     edge: &Edge,
     tls: Option<&Tls>,
+    own_port: u16,
     request: Request<Incoming>,
 ) -> Result<Tunnel, ApiError> {
-    let host = request.uri().host().unwrap_or_default().to_owned();
     let Some(tls) = tls else {
         let message = "tunnels need the TLS mode of the local platform";
         return Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, message));
     };
-    if !edge.answers_for(&host) {
-        let message = format!(
-            "{host} is not a sandbox or the control plane: put it into NO_PROXY to reach it directly"
-        );
-        return Err(ApiError::new(StatusCode::FORBIDDEN, message));
+    let authority = request.uri().authority();
+    let target = authority.and_then(|target| Some((target, target.port_u16()?)));
+    let Some((target, port)) = target else {
+        let message = "a CONNECT request names a host and a port, as example.com:443";
+        return Err(ApiError::bad_request(message));
+    };
+    let host = target.host().to_owned();
+    if edge.is_reached_at(&host, port, own_port) {
+        return Ok(Tunnel::ToPlatform(PlatformTunnel {
+            request,
+            tls: tls.clone(),
+            host,
+        }));
     }
-    Ok(Tunnel {
-        request,
-        tls: tls.clone(),
-        host,
-    })
+    let stream = connect(target, port).await.map_err(|error| {
+        let message = format!("failed to connect to {target}: {error}");
+        ApiError::new(StatusCode::BAD_GATEWAY, message)
+    })?;
+    Ok(Tunnel::Onward(OnwardTunnel { request, stream }))
 }
 
-impl Tunnel {
+async fn connect(target: &Authority, port: u16) -> io::Result<TcpStream> {
+    let host = target.host().trim_start_matches('[').trim_end_matches(']');
+    let connecting = async {
+        match upstream_proxy::for_host(host) {
+            Some(proxy) => proxy.connect(target).await,
+            None => TcpStream::connect((host, port)).await,
+        }
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl PlatformTunnel {
     /// Waits until the caller has the answer to its `CONNECT` request, then for its TLS handshake.
-    pub(super) async fn open(self) -> io::Result<TlsStream<TokioIo<Upgraded>>> {
+    pub(super) async fn accept(self) -> io::Result<TlsStream<TokioIo<Upgraded>>> {
         let upgraded = hyper::upgrade::on(self.request)
             .await
             .map_err(io::Error::other)?;
         self.tls
             .accept_for(TokioIo::new(upgraded), &self.host)
             .await
+    }
+}
+
+impl OnwardTunnel {
+    /// Waits until the caller has the answer, then passes bytes on until both directions end.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        let upgraded = hyper::upgrade::on(self.request)
+            .await
+            .map_err(io::Error::other)?;
+        let mut caller = TokioIo::new(upgraded);
+        tokio::io::copy_bidirectional(&mut caller, &mut self.stream).await?;
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::files::{self, ConfinedPath, LastLink, confine};
 use crate::identity;
 use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
-use crate::sandbox::{LineCutter, LogLevel, user_environment};
+use crate::sandbox::{LineCutter, LogLevel, UnknownUser, check_user, user_environment};
 
 /// For one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -37,6 +37,9 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
+    /// In the words of E2B's builds.
+    #[error("failed to run command '{command}': command failed: unauthenticated: {user}")]
+    User { command: String, user: UnknownUser },
     #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]
     TooLong,
 }
@@ -146,6 +149,10 @@ impl StepRunner {
         user: Option<&str>,
     ) -> Result<(), StepError> {
         let user = user.or(self.recipe.user.as_deref()).unwrap_or_default();
+        check_user(user).map_err(|user| StepError::User {
+            command: command.to_owned(),
+            user,
+        })?;
         let mut environment = user_environment(user);
         environment.insert("PATH".into(), DEFAULT_PATH.into());
         environment.insert("LANG".into(), "C.UTF-8".into());
