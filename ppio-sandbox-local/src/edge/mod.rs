@@ -84,7 +84,8 @@ impl Edge {
             return unavailable(
                 id,
                 None,
-                "the sandbox was not found: it was killed, or its time is over",
+                // E2B's clients know this text.
+                "The sandbox was not found",
             );
         };
         if port != envd::PORT

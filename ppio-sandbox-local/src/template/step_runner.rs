@@ -82,13 +82,19 @@ impl StepRunner {
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
-                // A pattern such as `*.py` was resolved by the client and stands for the whole
-                // archive.
-                let is_pattern = source.contains(['*', '?', '[']);
-                match (found.metadata().is_ok(), is_pattern) {
+                // A pattern such as `src/*.py` was resolved by the client: it stands for all files
+                // of the archive below the directory before its first wildcard.
+                let of_pattern = fixed_part(source).map(|directory| among_files(&directory));
+                match (found.metadata().is_ok(), of_pattern) {
                     (true, _) => self.copy_into(&found, target, *mode)?,
-                    (false, true) => self.copy_into(&among_files(".")?, target, *mode)?,
-                    (false, false) => return Err(StepError::NoSource(source.clone())),
+                    (false, Some(directory)) => {
+                        let directory = directory?;
+                        if !directory.metadata().is_ok_and(|found| found.is_dir()) {
+                            return Err(StepError::NoSource(source.clone()));
+                        }
+                        self.copy_into(&directory, target, *mode)?;
+                    }
+                    (false, None) => return Err(StepError::NoSource(source.clone())),
                 }
                 std::fs::remove_dir_all(unpacked)?;
             }
@@ -210,6 +216,19 @@ impl StepRunner {
     }
 }
 
+/// The directory before the first part of a pattern that has a wildcard. `None` without wildcards.
+fn fixed_part(pattern: &str) -> Option<String> {
+    let has_wildcard = |part: &&str| part.contains(['*', '?', '[']);
+    let parts: Vec<_> = pattern.split('/').collect();
+    let wild = parts.iter().position(|part| has_wildcard(&part))?;
+    let directory = parts[..wild].join("/");
+    Some(if directory.is_empty() {
+        ".".to_owned()
+    } else {
+        directory
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -235,6 +254,9 @@ mod tests {
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         archive.append_link(&mut header, "up", "here").unwrap();
+        archive
+            .append_link(&mut header, "out", at("scratch"))
+            .unwrap();
         archive.finish().unwrap();
 
         let mut runner = StepRunner {
@@ -257,6 +279,9 @@ mod tests {
             "here/../../secret",
             "/../secret",
             "up/../../secret",
+            "out/secret",
+            "out/*",
+            "missing/*",
             "~",
         ] {
             let outcome = copy(source);
@@ -269,6 +294,17 @@ mod tests {
         for source in ["here/file", "./here/file", "/here/file", "up/file"] {
             copy(source).unwrap();
             assert_eq!(fs::read(at("root/copied")).unwrap(), b"found", "{source}");
+        }
+        fs::remove_file(at("root/copied")).unwrap();
+        for (source, path) in [
+            ("here/*", "file"),
+            ("./here/f*", "file"),
+            ("*", "here/file"),
+        ] {
+            copy(source).unwrap();
+            let path = at("root/copied").join(path);
+            assert_eq!(fs::read(&path).unwrap(), b"found", "{source}");
+            fs::remove_dir_all(at("root/copied")).unwrap();
         }
     }
 }
