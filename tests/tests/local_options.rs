@@ -410,6 +410,129 @@ async fn a_pause_without_memory_starts_the_template_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn snapshots_and_forks_have_the_files_and_start_again() {
+    for keeping in Keeping::all().await {
+        let platform = TestPlatform::start(keeping).await;
+        let spec = TemplateSpec::new("starting")
+            .start_command("echo started >> ~/starts; exec sleep 1000")
+            .ready_command("test -s ~/starts");
+        let template = platform.platform.build_template(spec).await.unwrap();
+        let options = json!({"envVars": {"KIND": "own"}, "metadata": {"of": "fork"}});
+        let sandbox = create(&platform, &template.id, options).await;
+        shell(
+            &platform,
+            &sandbox,
+            "echo kept > ~/file; ln -s /etc/passwd ~/link; mkfifo ~/pipe",
+        )
+        .await;
+        let look = "cat ~/file; grep -c started ~/starts; echo $KIND; readlink ~/link";
+        let expected = "kept\n2\nown\n/etc/passwd\n";
+
+        let fork = format!("/sandboxes/{}/fork", id(&sandbox));
+        let forks = call(
+            &platform,
+            "POST",
+            &fork,
+            &json!({"count": 2, "timeout": 300}),
+        )
+        .await;
+        assert_eq!(forks.status, 201, "{keeping:?}: {forks:?}");
+        let forks: Vec<Value> = serde_json::from_slice(&forks.body).unwrap();
+        let forks: Vec<_> = forks.iter().map(|fork| &fork["sandbox"]).collect();
+        assert_eq!(forks.len(), 2);
+        for fork in &forks {
+            assert_ne!(id(fork), id(&sandbox));
+            assert_eq!(shell(&platform, fork, look).await, expected, "{keeping:?}");
+            shell(&platform, fork, "echo changed > ~/file").await;
+        }
+        let query = "/v2/sandboxes?metadata=of%3Dfork";
+        let listed = platform.request("GET", query, &[], b"").await.json();
+        assert_eq!(listed.as_array().unwrap().len(), 3);
+        // The original goes on.
+        let own = shell(&platform, &sandbox, "cat ~/file; grep -c started ~/starts").await;
+        assert_eq!(own, "kept\n1\n", "{keeping:?}");
+
+        let snapshots = format!("/sandboxes/{}/snapshots", id(&sandbox));
+        let unnamed = call(&platform, "POST", &snapshots, &json!({})).await;
+        assert_eq!(unnamed.status, 201, "{keeping:?}: {unnamed:?}");
+        // Of a paused one, too.
+        let pause = format!("/sandboxes/{}/pause", id(&sandbox));
+        assert_eq!(
+            call(&platform, "POST", &pause, &json!({})).await.status,
+            204
+        );
+        let named = call(&platform, "POST", &snapshots, &json!({"name": "state:v1"})).await;
+        assert_eq!(named.status, 201, "{keeping:?}: {named:?}");
+        kill(&platform, &sandbox).await;
+        let snapshot_id =
+            |answer: &RawAnswer| answer.json()["snapshotID"].as_str().unwrap().to_owned();
+        for reference in [
+            snapshot_id(&unnamed),
+            snapshot_id(&named),
+            "state:v1".to_owned(),
+        ] {
+            let copy = create(&platform, &reference, json!({})).await;
+            assert_eq!(
+                shell(&platform, &copy, look).await,
+                expected,
+                "{keeping:?} {reference}"
+            );
+            kill(&platform, &copy).await;
+        }
+        for (query, count) in [
+            (String::new(), 2),
+            ("name=state".to_owned(), 1),
+            ("name=state:v1".to_owned(), 1),
+            ("name=state:v2".to_owned(), 0),
+            ("name=other".to_owned(), 0),
+            (format!("sandboxID={}", id(&sandbox)), 2),
+            ("sandboxID=iabc".to_owned(), 0),
+            ("limit=1".to_owned(), 1),
+            ("limit=1&nextToken=1".to_owned(), 1),
+            ("limit=1&nextToken=2".to_owned(), 0),
+        ] {
+            let listed = platform
+                .request("GET", &format!("/snapshots?{query}"), &[], b"")
+                .await;
+            assert_eq!(listed.json().as_array().unwrap().len(), count, "{query}");
+        }
+        let templates = platform.request("GET", "/templates", &[], b"").await.json();
+        assert_eq!(templates.as_array().unwrap().len(), 2, "{templates}");
+        for status in [204, 404] {
+            let path = format!("/templates/{}", snapshot_id(&unnamed));
+            assert_eq!(
+                platform.request("DELETE", &path, &[], b"").await.status,
+                status
+            );
+        }
+        for (path, body, status) in [(&fork, json!({}), 404), (&snapshots, json!({}), 404)] {
+            assert_eq!(
+                call(&platform, "POST", path, &body).await.status,
+                status,
+                "{path}"
+            );
+        }
+        let path = |call: &str| format!("/sandboxes/{}/{call}", id(forks[0]));
+        for (name, body, status) in [
+            ("fork", json!({"count": 0}), 400),
+            ("fork", json!({"count": 101}), 400),
+            ("snapshots", json!({"name": "starting"}), 409),
+            ("snapshots", json!({"name": "no name"}), 400),
+        ] {
+            assert_eq!(
+                call(&platform, "POST", &path(name), &body).await.status,
+                status,
+                "{body}"
+            );
+        }
+        for fork in forks {
+            kill(&platform, fork).await;
+        }
+        platform.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signed_links_lead_to_their_sandbox_by_themselves() {
     let platform = TestPlatform::with(|builder| builder).await;
     let (other, sandbox) = (

@@ -8,6 +8,7 @@ mod network;
 mod sandbox_list;
 mod sandbox_views;
 mod sandboxes;
+mod snapshots;
 mod tags;
 mod template_views;
 mod templates;
@@ -43,6 +44,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/sandboxes/{id}",
             get(sandboxes::detail).delete(sandboxes::kill),
         )
+        .route("/sandboxes/{id}/fork", post(snapshots::fork))
+        .route("/sandboxes/{id}/snapshots", post(snapshots::create))
+        .route("/snapshots", get(snapshots::list))
         .route("/sandboxes/{id}/timeout", post(sandboxes::set_timeout))
         .route("/sandboxes/{id}/refreshes", post(sandboxes::refresh))
         .route("/sandboxes/{id}/network", put(sandboxes::set_network))

@@ -206,7 +206,7 @@ fn size(texts: &BTreeMap<String, String>) -> usize {
         .sum()
 }
 
-fn create_error(error: &CreateError) -> ApiError {
+pub(super) fn create_error(error: &CreateError) -> ApiError {
     let status = match error {
         CreateError::TooMany { .. } | CreateError::NoPort => StatusCode::TOO_MANY_REQUESTS,
         CreateError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -324,7 +324,7 @@ pub(super) async fn connect(
     Ok((status, Json(sandbox_views::created(&shared, &sandbox))))
 }
 
-fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
+pub(super) fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
     if seconds > MAX_TIMEOUT {
         return Err(ApiError::bad_request(format!(
             "a timeout is {MAX_TIMEOUT} s at most, not {seconds} s"
@@ -344,13 +344,13 @@ fn not_found(id: &str) -> ApiError {
     ApiError::not_found(format!("sandbox {id} not found"))
 }
 
-fn change_error(id: &str, error: &ChangeError) -> ApiError {
+pub(super) fn change_error(id: &str, error: &ChangeError) -> ApiError {
     match error {
         ChangeError::AlreadyPaused | ChangeError::AlreadyRunning => {
             ApiError::conflict(format!("{id}: {error}"))
         }
         ChangeError::Gone => not_found(id),
-        ChangeError::Processes(_) | ChangeError::Restart(_) => {
+        ChangeError::Processes(_) | ChangeError::Copy(_) | ChangeError::Restart(_) => {
             ApiError::internal(format!("{id}: {}", with_sources(error)))
         }
     }

@@ -93,7 +93,7 @@ pub(super) async fn update(
 fn ready(shared: &Shared) -> Vec<TemplateRecord> {
     let is_ready = |build: &BuildRecord| build.status == BuildState::Ready;
     let mut records = shared.templates.list();
-    records.retain(|record| record.builds.iter().any(is_ready));
+    records.retain(|record| record.snapshot_of.is_none() && record.builds.iter().any(is_ready));
     records
 }
 
@@ -136,9 +136,11 @@ pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
+    // The id of a snapshot has a tag.
+    let id = id.split_once(':').map_or(&*id, |(template, _)| template);
     shared
         .builder
-        .delete(&id)
+        .delete(id)
         .await
         .map(|()| StatusCode::NO_CONTENT)
         .map_err(|error| store_error(&error))

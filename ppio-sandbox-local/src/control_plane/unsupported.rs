@@ -20,10 +20,7 @@ pub(super) fn not_supported(what: &str) -> ApiError {
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     const ROUTES: &[(&str, &str)] = &[
-        ("/sandboxes/{id}/snapshots", "snapshots"),
-        ("/snapshots", "snapshots"),
         ("/sandboxes/{id}/clone", "cloning sandboxes"),
-        ("/sandboxes/{id}/fork", "forking sandboxes"),
         ("/sandboxes/{id}/reset", "resetting sandboxes"),
         (
             "/sandboxes/{id}/commit",

@@ -3,6 +3,8 @@
 use axum::http::HeaderValue;
 use axum::http::uri::Authority;
 
+use crate::identity;
+
 /// The part of a host mask that stands for the port of the sandbox.
 const PORT: &str = "${PORT}";
 
@@ -12,6 +14,16 @@ pub(crate) struct Ingress {
     /// The token that requests must carry; without one they are public.
     pub(crate) traffic_token: Option<String>,
     pub(crate) host_mask: Option<HostMask>,
+}
+
+impl Ingress {
+    /// The same for another sandbox, with a token of its own.
+    pub(crate) fn for_another(&self) -> Self {
+        Self {
+            traffic_token: self.traffic_token.as_ref().map(|_| identity::secret()),
+            host_mask: self.host_mask.clone(),
+        }
+    }
 }
 
 /// The `Host` that servers in a sandbox see instead of the caller's.

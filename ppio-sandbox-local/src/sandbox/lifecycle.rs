@@ -20,6 +20,8 @@ pub(crate) enum ChangeError {
     Gone,
     #[error("failed to stop or continue the sandbox's processes")]
     Processes(#[source] io::Error),
+    #[error("failed to copy the sandbox's files")]
+    Copy(#[source] io::Error),
     #[error("failed to start the sandbox again")]
     Restart(#[source] CreateError),
 }

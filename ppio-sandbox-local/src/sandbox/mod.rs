@@ -14,6 +14,7 @@ mod ports;
 mod process;
 mod process_table;
 mod registry;
+mod snapshot;
 mod start_command;
 mod start_process;
 mod template_image;
