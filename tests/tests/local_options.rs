@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use integration_tests::{Keeping, RawAnswer, TestPlatform, until};
 use ppio_agent_client::platform::{Command, Envd, SandboxAddress};
-use ppio_sandbox_local::TemplateSpec;
+use ppio_sandbox_local::{IsolationKind, TemplateSpec};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -352,6 +352,8 @@ async fn a_pause_without_memory_starts_the_template_again() {
         );
         shell(&platform, &sandbox, "echo kept > ~/file; sleep 1000 & echo").await;
 
+        let boot = "cat /proc/sys/kernel/random/boot_id";
+        let first_boot = shell(&platform, &sandbox, boot).await;
         let paused = call(&platform, "POST", &path("pause"), &json!({"memory": false})).await;
         assert_eq!(paused.status, 204, "{paused:?}");
         assert_eq!(platform.processes(), [0; 0], "{keeping:?}");
@@ -370,6 +372,14 @@ async fn a_pause_without_memory_starts_the_template_again() {
             "kept\n2\n",
             "{keeping:?}"
         );
+
+        if keeping.isolation == IsolationKind::Bubblewrap {
+            assert_ne!(
+                shell(&platform, &sandbox, boot).await,
+                first_boot,
+                "{keeping:?}"
+            );
+        }
 
         // Its own timeout pauses it in the same way.
         let expired = call(&platform, "POST", &path("timeout"), &json!({"timeout": 0})).await;

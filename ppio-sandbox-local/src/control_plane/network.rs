@@ -15,9 +15,7 @@ use crate::sandbox::{HostMask, Ingress};
 pub(super) struct NetworkRequest {
     allow_public_traffic: Option<bool>,
     mask_request_host: Option<String>,
-    /// Exceptions from `deny_out`, so without effect by themselves.
-    #[serde(default, rename = "allowOut")]
-    _allow_out: Option<Vec<String>>,
+    /// `allowOut` names exceptions from it, so it has no effect by itself.
     deny_out: Option<Vec<String>>,
     #[serde(alias = "allow_internet_access")]
     allow_internet_access: Option<bool>,

@@ -79,7 +79,7 @@ pub(super) async fn create(
     let storing = tokio::spawn(async move {
         let staging = Staging::of(&shared, &sandbox).await?;
         let tag = tag.unwrap_or_else(|| DEFAULT_TAG.to_owned());
-        let stored = store(&shared, &sandbox, staging.root(), name, &tag);
+        let stored = store(&shared, &sandbox, &staging.root(), name, &tag);
         staging.remove().await;
         let record = stored?;
         Ok::<_, ApiError>((StatusCode::CREATED, Json(view(&record, &tag))))
@@ -93,11 +93,11 @@ pub(super) async fn create(
 fn store(
     shared: &Shared,
     sandbox: &LocalSandbox,
-    root: PathBuf,
+    root: &Path,
     name: String,
     tag: &str,
 ) -> Result<TemplateRecord, ApiError> {
-    let image = sandbox.image(root.clone());
+    let image = sandbox.image(root.to_owned());
     let wanted = RequestedBuild {
         name,
         tags: vec![tag.to_owned()],
@@ -123,7 +123,7 @@ fn store(
     };
     let finished = templates
         .begin(&record.id, &build_id)
-        .and_then(|metadata| templates.finish(&record.id, &build_id, &root, recipe, metadata));
+        .and_then(|metadata| templates.finish(&record.id, &build_id, root, recipe, metadata));
     finished.map_err(|error| {
         let failure = BuildFailure {
             message: with_sources(&error),

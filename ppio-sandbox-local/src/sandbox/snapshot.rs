@@ -31,14 +31,13 @@ impl LocalSandbox {
             SandboxPhase::Paused => Ok(()),
             SandboxPhase::Gone => return Err(ChangeError::Gone),
         };
-        let copied = match stopped {
-            Err(error) => Err(ChangeError::Processes(error)),
-            Ok(()) => {
-                let (source, target) = (processes.root(), target.to_owned());
-                let copying = tokio::task::spawn_blocking(move || copy_tree(&source, &target));
-                let copied = copying.await.unwrap_or_else(|error| Err(error.into()));
-                copied.map_err(ChangeError::Copy)
-            }
+        let copied = if let Err(error) = stopped {
+            Err(ChangeError::Processes(error))
+        } else {
+            let (source, target) = (processes.root(), target.to_owned());
+            let copying = tokio::task::spawn_blocking(move || copy_tree(&source, &target));
+            let copied = copying.await.unwrap_or_else(|error| Err(error.into()));
+            copied.map_err(ChangeError::Copy)
         };
         if phase == SandboxPhase::Running {
             processes.thaw().await.map_err(ChangeError::Processes)?;

@@ -34,9 +34,20 @@ pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
         .iter()
         .filter_map(std::env::var_os)
         .map(PathBuf::from);
+    let own = std::iter::once(own.to_owned());
+    let bundle = joined(own.chain(texts(named, SYSTEM)));
+    let path = bundle_path(directory);
+    // Renamed, so that a client that starts meanwhile reads all of it.
+    let aside = path.with_extension("pem.new");
+    fs::write(&aside, bundle)?;
+    fs::rename(aside, path)
+}
+
+/// Every certificate of `texts`, once.
+fn joined(texts: impl Iterator<Item = String>) -> String {
     let mut bundle = String::new();
     let mut known = BTreeSet::new();
-    for text in std::iter::once(own.to_owned()).chain(texts(named, SYSTEM)) {
+    for text in texts {
         for certificate in certificates(&text) {
             if known.insert(certificate.to_owned()) {
                 bundle.push_str(certificate);
@@ -44,11 +55,7 @@ pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
             }
         }
     }
-    let path = bundle_path(directory);
-    // Renamed, so that a client that starts meanwhile reads all of it.
-    let aside = path.with_extension("pem.new");
-    fs::write(&aside, bundle)?;
-    fs::rename(aside, path)
+    bundle
 }
 
 /// The text of every file that can be read: those that the user names, and the system's.
@@ -70,6 +77,24 @@ fn certificates(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bundle_has_each_certificate_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let [own, system, named] =
+            ["AA", "BB", "CC"].map(|name| format!("{BEGIN}\n{name}\n{END}\n"));
+        fs::write(at("system"), format!("# of the machine\n{system}")).unwrap();
+        fs::write(at("named"), format!("{named}{own}{system}")).unwrap();
+        let system_path = at("system");
+        let system_path = system_path.to_str().unwrap();
+        let found = texts(
+            [at("named"), at("missing")].into_iter(),
+            &["/nowhere", system_path],
+        );
+        let bundle = joined(std::iter::once(own.clone()).chain(found));
+        assert_eq!(bundle, format!("{own}{named}{system}"));
+    }
 
     #[test]
     fn certificates_are_taken_from_any_text() {

@@ -123,10 +123,63 @@ mod tests {
     use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsConnector;
 
     use crate::{IsolationKind, LocalPlatform};
+
+    async fn connect(platform: &LocalPlatform, target: &str) -> (String, TcpStream) {
+        let mut tunnel = TcpStream::connect(platform.address()).await.unwrap();
+        let head = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n");
+        tunnel.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(tunnel.read_u8().await.unwrap());
+        }
+        (String::from_utf8(answer).unwrap(), tunnel)
+    }
+
+    #[tokio::test]
+    async fn connections_to_other_hosts_are_passed_on() {
+        let home = tempfile::tempdir().unwrap();
+        let platform = LocalPlatform::builder()
+            .home(home.path())
+            .tls(true)
+            .isolation(IsolationKind::ProcessGroup)
+            .start()
+            .await
+            .unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = other.local_addr().unwrap().port();
+        let echo = tokio::spawn(async move {
+            loop {
+                let (stream, _) = other.accept().await.unwrap();
+                let (mut reader, mut writer) = stream.into_split();
+                tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+            }
+        });
+        for target in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
+            let (head, mut tunnel) = connect(&platform, &target).await;
+            assert!(head.starts_with("HTTP/1.1 200 "), "{target}: {head}");
+            tunnel.write_all(b"not TLS at all").await.unwrap();
+            tunnel.shutdown().await.unwrap();
+            let mut echoed = String::new();
+            tunnel.read_to_string(&mut echoed).await.unwrap();
+            assert_eq!(echoed, "not TLS at all", "{target}");
+        }
+        echo.abort();
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = closed.local_addr().unwrap().port();
+        drop(closed);
+        for (target, status) in [
+            (format!("127.0.0.1:{port}"), "502"),
+            ("localhost".into(), "400"),
+        ] {
+            let (head, _) = connect(&platform, &target).await;
+            assert_eq!(head.split(' ').nth(1), Some(status), "{target}: {head}");
+        }
+        platform.shutdown().await.unwrap();
+    }
 
     #[tokio::test]
     async fn upload_links_are_good_where_the_request_came_from() {
@@ -143,23 +196,14 @@ mod tests {
              x-api-key: {}\r\nconnection: close\r\n\r\n",
             platform.api_key()
         );
-        let connect = || TcpStream::connect(platform.address());
         let mut answer = String::new();
 
-        let mut plain = connect().await.unwrap();
+        let mut plain = TcpStream::connect(platform.address()).await.unwrap();
         plain.write_all(request.as_bytes()).await.unwrap();
         plain.read_to_string(&mut answer).await.unwrap();
         assert!(answer.contains("\"http://api.localhost/"), "{answer}");
 
-        let mut tunnel = connect().await.unwrap();
-        tunnel
-            .write_all(b"CONNECT api.localhost:443 HTTP/1.1\r\nhost: api.localhost:443\r\n\r\n")
-            .await
-            .unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(tunnel.read_u8().await.unwrap());
-        }
+        let (_, tunnel) = connect(&platform, "api.localhost:443").await;
         let authority = &platform.environment()["SSL_CERT_FILE"];
         let mut roots = RootCertStore::empty();
         roots

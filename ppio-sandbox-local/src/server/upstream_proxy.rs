@@ -24,16 +24,16 @@ pub(super) struct UpstreamProxy(Authority);
 /// The proxy of this process's environment for `host`, if it has one.
 pub(super) fn for_host(host: &str) -> Option<UpstreamProxy> {
     let variable = |names: [&str; 2]| {
-        let values = names
+        let mut values = names
             .into_iter()
             .filter_map(|name| std::env::var(name).ok());
-        values.filter(|value| !value.is_empty()).last()
+        values.find(|value| !value.is_empty())
     };
-    let proxy = variable(["HTTPS_PROXY", "https_proxy"])?;
+    let proxy = variable(["https_proxy", "HTTPS_PROXY"])?;
     choose(
         host,
         &proxy,
-        &variable(["NO_PROXY", "no_proxy"]).unwrap_or_default(),
+        &variable(["no_proxy", "NO_PROXY"]).unwrap_or_default(),
     )
 }
 
@@ -91,7 +91,43 @@ impl UpstreamProxy {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_tunnel_leads_through_the_proxy() {
+        for (answer, is_open) in [
+            ("HTTP/1.1 200 Connection established\r\n\r\n", true),
+            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", false),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let proxy = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(b"through").await.unwrap();
+                String::from_utf8(head).unwrap()
+            });
+            let upstream = UpstreamProxy(address.to_string().parse().unwrap());
+            let tunnel = upstream.connect(&"example.com:443".parse().unwrap()).await;
+            let head = proxy.await.unwrap();
+            assert!(
+                head.starts_with("CONNECT example.com:443 HTTP/1.1\r\n"),
+                "{head}"
+            );
+            assert_eq!(tunnel.is_ok(), is_open, "{answer}");
+            if let Ok(mut tunnel) = tunnel {
+                let mut content = String::new();
+                tunnel.read_to_string(&mut content).await.unwrap();
+                assert_eq!(content, "through");
+            }
+        }
+    }
 
     #[test]
     fn a_proxy_is_used_where_the_environment_says_so() {

@@ -220,7 +220,7 @@ impl StepRunner {
 fn fixed_part(pattern: &str) -> Option<String> {
     let has_wildcard = |part: &&str| part.contains(['*', '?', '[']);
     let parts: Vec<_> = pattern.split('/').collect();
-    let wild = parts.iter().position(|part| has_wildcard(&part))?;
+    let wild = parts.iter().position(|part| has_wildcard(part))?;
     let directory = parts[..wild].join("/");
     Some(if directory.is_empty() {
         ".".to_owned()
