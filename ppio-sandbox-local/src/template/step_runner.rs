@@ -218,9 +218,10 @@ impl StepRunner {
 
 /// The directory before the first part of a pattern that has a wildcard. `None` without wildcards.
 fn fixed_part(pattern: &str) -> Option<String> {
-    let has_wildcard = |part: &&str| part.contains(['*', '?', '[']);
     let parts: Vec<_> = pattern.split('/').collect();
-    let wild = parts.iter().position(|part| has_wildcard(part))?;
+    let wild = parts
+        .iter()
+        .position(|part| part.contains(['*', '?', '[']))?;
     let directory = parts[..wild].join("/");
     Some(if directory.is_empty() {
         ".".to_owned()
