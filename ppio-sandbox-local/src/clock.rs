@@ -7,6 +7,34 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
+/// Reads RFC 3339 with any offset. `None` when `text` is not a time of the calendar, or before 1970.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    let day = text.find(['T', 't', ' '])?;
+    // In a query, `+` of an offset arrives as a space unless it is encoded.
+    let offset = text.rfind(['+', '-', ' ']).filter(|place| *place > day);
+    let utc = |time: &str| {
+        let (date, time) = time.split_at_checked(day)?;
+        humantime::parse_rfc3339(&format!("{date}T{}Z", time.get(1..)?)).ok()
+    };
+    let Some((time, offset)) = offset.and_then(|place| text.split_at_checked(place)) else {
+        return utc(text.strip_suffix(['Z', 'z'])?);
+    };
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let number = |digits: &str, limit: u64| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number: Option<u64> = digits.parse().ok().filter(|_| is_number);
+        number.filter(|number| *number < limit)
+    };
+    let offset_seconds = (number(hours, 24)? * 60 + number(minutes, 60)?) * 60;
+    let local = utc(time)?;
+    let shift = Duration::from_secs(offset_seconds);
+    if offset.starts_with('-') {
+        local.checked_add(shift)
+    } else {
+        local.checked_sub(shift).filter(|time| *time >= UNIX_EPOCH)
+    }
+}
+
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -44,5 +72,39 @@ pub(crate) mod stored {
     ) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_rfc3339(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_an_offset() {
+        let expected = from_unix_seconds(1_769_860_800);
+        for text in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31t12:00:00.000z",
+            "2026-01-31T12:00:00+00:00",
+            "2026-01-31T14:30:00+02:30",
+            "2026-01-31T14:30:00 02:30",
+            "2026-01-31T05:00:00-07:00",
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-13-31T12:00:00Z",
+            "2026-02-30T12:00:00Z",
+            "2026-01-31T12:00:00+25:00",
+            "2026-01-31T12:00:00+2:00",
+            "1970-01-01T00:00:00+01:00",
+            "1769860800",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
     }
 }

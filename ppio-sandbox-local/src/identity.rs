@@ -16,6 +16,15 @@ pub(crate) fn short_id(prefix: char) -> String {
     id
 }
 
+/// Whether `text` has the form of a [`short_id`] with this prefix.
+pub(crate) fn is_short_id(prefix: char, text: &str) -> bool {
+    text.len() == 20
+        && text.starts_with(prefix)
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
 /// A build id. Existing clients parse it as a UUID.
 pub(crate) fn build_id() -> String {
     Uuid::new_v4().to_string()
@@ -46,6 +55,9 @@ pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
 /// The client id of every sandbox, which names the node. Old clients append it to the sandbox id.
 pub(crate) const CLIENT_ID: &str = "local";
 
+/// The vendors whose clients use this interface, as they name themselves in headers.
+pub(crate) const CLIENT_FAMILIES: [&str; 3] = ["ppio", "e2b", "novita"];
+
 /// Drops the `-{clientID}` that old clients append to a sandbox id.
 pub(crate) fn without_client_id(id: &str) -> &str {
     id.split_once('-').map_or(id, |(id, _)| id)
@@ -63,11 +75,10 @@ mod tests {
     #[test]
     fn ids_can_stand_in_a_host_name() {
         let id = short_id('i');
-        assert_eq!(id.len(), 20);
-        assert!(
-            id.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        );
+        assert!(is_short_id('i', &id), "{id}");
+        for other in ["i", "t0000000000000000000", "i000000000000000000A"] {
+            assert!(!is_short_id('i', other), "{other}");
+        }
         assert_ne!(id, short_id('i'));
     }
 

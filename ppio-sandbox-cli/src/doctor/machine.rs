@@ -1,10 +1,12 @@
 //! Checks of the toolchain, of the isolation of sandboxes, and of Python.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform, UnenforcedLimit};
+use tokio::net::lookup_host;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -16,6 +18,8 @@ use crate::platform::local::isolation_report::names;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+/// A name like that of a port of a sandbox.
+const SANDBOX_HOST: &str = "8080-doctor.localhost";
 const INSTALL_RUST: &str = "install Rust from https://rustup.rs";
 
 pub(super) async fn toolchain() -> Vec<Check> {
@@ -142,6 +146,39 @@ fn limits_check(limits: &[UnenforcedLimit]) -> Check {
     Check::new(NAME, CheckStatus::Warn, message).help(reasons.join("; "))
 }
 
+/// Whether programs find a name below `localhost` on this machine, as the hosts of sandboxes are.
+pub(super) async fn localhost() -> Check {
+    let found = timeout(PROBE_TIMEOUT, lookup_host((SANDBOX_HOST, 0))).await;
+    let addresses = match found {
+        Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
+    };
+    localhost_check(addresses)
+}
+
+fn localhost_check(addresses: Result<Vec<IpAddr>, String>) -> Check {
+    const NAME: &str = "localhost";
+    let problem = match addresses {
+        Ok(addresses) if !addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback) => {
+            return Check::ok(NAME, "names below `localhost` resolve to this machine");
+        }
+        Ok(addresses) => {
+            format!("{SANDBOX_HOST} resolves to {addresses:?} and not to this machine")
+        }
+        Err(error) => format!("{SANDBOX_HOST} does not resolve: {error}"),
+    };
+    Check::new(
+        NAME,
+        CheckStatus::Warn,
+        format!("{problem}: programs cannot open the hosts of sandboxes, as `8080-<id>.localhost`"),
+    )
+    .help(
+        "install a resolver for them, as in `apt install libnss-myhostname`, or start the platform \
+         with `local up --tls`, through whose proxy the variables of `local env` lead",
+    )
+}
+
 pub(super) async fn python() -> Check {
     match PythonInterpreter::find().await {
         Some(interpreter) => Check::ok("python", interpreter.version),
@@ -188,6 +225,26 @@ fn version(text: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_does_not_lead_to_this_machine_is_a_warning() {
+        for (addresses, status) in [
+            (Ok(vec!["127.0.0.1", "::1"]), CheckStatus::Ok),
+            (Ok(vec!["127.0.0.1", "192.0.2.1"]), CheckStatus::Warn),
+            (Ok(vec![]), CheckStatus::Warn),
+            (Err("not found".to_owned()), CheckStatus::Warn),
+        ] {
+            let parsed = |addresses: Vec<&str>| {
+                addresses
+                    .iter()
+                    .map(|address| address.parse().unwrap())
+                    .collect()
+            };
+            let check = localhost_check(addresses.clone().map(parsed));
+            assert_eq!(check.status, status, "{addresses:?}");
+            assert_eq!(check.help.is_some(), status == CheckStatus::Warn);
+        }
+    }
 
     #[test]
     fn an_old_compiler_fails_with_help() {

@@ -88,15 +88,17 @@ struct DoctorReport<'a> {
 
 pub(crate) async fn run(arguments: DoctorArguments, terminal: &Terminal) -> Result<(), CliError> {
     let progress = terminal.spinner("checking");
-    let (toolchain, isolation, python, platform) = tokio::join!(
+    let (toolchain, isolation, localhost, python, platform) = tokio::join!(
         machine::toolchain(),
         machine::isolation(),
+        machine::localhost(),
         machine::python(),
         platform::checks(&arguments.platform)
     );
     drop(progress);
     let mut checks = toolchain;
     checks.extend(isolation);
+    checks.push(localhost);
     checks.push(python);
     checks.extend(platform);
 

@@ -88,6 +88,7 @@ pub(super) async fn request(
         cpu_count,
         memory_mb,
         metadata,
+        snapshot_of: None,
     };
     let (record, build_id) = shared
         .templates

@@ -4,9 +4,11 @@ mod auth;
 mod build_steps;
 mod builds;
 mod logs_and_metrics;
+mod network;
 mod sandbox_list;
 mod sandbox_views;
 mod sandboxes;
+mod snapshots;
 mod tags;
 mod template_views;
 mod templates;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 
 use crate::api::ApiError;
@@ -42,8 +44,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/sandboxes/{id}",
             get(sandboxes::detail).delete(sandboxes::kill),
         )
+        .route("/sandboxes/{id}/fork", post(snapshots::fork))
+        .route("/sandboxes/{id}/snapshots", post(snapshots::create))
+        .route("/snapshots", get(snapshots::list))
         .route("/sandboxes/{id}/timeout", post(sandboxes::set_timeout))
         .route("/sandboxes/{id}/refreshes", post(sandboxes::refresh))
+        .route("/sandboxes/{id}/network", put(sandboxes::set_network))
         .route("/sandboxes/{id}/pause", post(sandboxes::pause))
         .route("/sandboxes/{id}/resume", post(sandboxes::resume))
         .route("/sandboxes/{id}/connect", post(sandboxes::connect))
@@ -54,8 +60,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/templates", get(templates::list))
         .route(
             "/templates/{id}",
-            get(templates::detail).delete(templates::delete),
+            get(templates::detail)
+                .delete(templates::delete)
+                .patch(templates::update),
         )
+        .route("/v2/templates", get(templates::pages))
+        .route("/v2/templates/{id}", patch(templates::update))
         .route("/templates/aliases/{alias}", get(templates::by_alias))
         .route("/v3/templates", post(builds::request))
         .route("/templates/{id}/files/{hash}", get(uploads::link))

@@ -12,12 +12,13 @@ use serde_json::Value;
 use super::sandbox_views;
 use crate::api::ApiError;
 use crate::api::Parameters;
-use crate::clock::unix_millis;
+use crate::clock::{parse_rfc3339, unix_millis};
 use crate::sandbox::{LocalSandbox, SandboxPhase};
 use crate::shared::Shared;
 
 const MAX_LIMIT: usize = 100;
 const NEXT_TOKEN: HeaderName = HeaderName::from_static("x-next-token");
+const TOTAL_RUNNING: HeaderName = HeaderName::from_static("x-total-running");
 
 /// Parameters may be repeated, so they stay pairs.
 type Pairs = Parameters<Vec<(String, String)>>;
@@ -30,13 +31,7 @@ pub(super) async fn running(
         phases: vec![SandboxPhase::Running],
         ..ListFilter::parse(&parameters)?
     };
-    let sandboxes = shared.sandboxes.list();
-    let matching = sandboxes.iter().filter(|sandbox| filter.accepts(sandbox));
-    Ok(Json(
-        matching
-            .map(|sandbox| sandbox_views::listed(&shared, sandbox))
-            .collect(),
-    ))
+    Ok(Json(views(&shared, &filter.matching(&shared))))
 }
 
 pub(super) async fn all(
@@ -44,12 +39,20 @@ pub(super) async fn all(
     Parameters(parameters): Pairs,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
     let filter = ListFilter::parse(&parameters)?;
-    let mut sandboxes = shared.sandboxes.list();
-    sandboxes.retain(|sandbox| filter.accepts(sandbox));
-    if let Some(after) = &filter.after {
-        sandboxes.retain(|sandbox| position(sandbox) > *after);
-    }
+    let mut sandboxes = filter.matching(&shared);
     let mut headers = HeaderMap::new();
+    if filter.phases.contains(&SandboxPhase::Running) {
+        let is_running =
+            |sandbox: &&Arc<LocalSandbox>| sandbox.lifetime().phase == SandboxPhase::Running;
+        let count = sandboxes.iter().filter(is_running).count();
+        headers.insert(TOTAL_RUNNING, HeaderValue::from(count));
+    }
+    if let Some(after) = &filter.after {
+        sandboxes.retain(|sandbox| match filter.order {
+            ListOrder::NewestFirst => position(sandbox) < *after,
+            ListOrder::OldestFirst => position(sandbox) > *after,
+        });
+    }
     if sandboxes.len() > filter.limit {
         sandboxes.truncate(filter.limit);
         if let Some((millis, id)) = sandboxes.last().map(|sandbox| position(sandbox))
@@ -58,11 +61,14 @@ pub(super) async fn all(
             headers.insert(NEXT_TOKEN, token);
         }
     }
-    let page = sandboxes
+    Ok((headers, Json(views(&shared, &sandboxes))))
+}
+
+fn views(shared: &Shared, sandboxes: &[Arc<LocalSandbox>]) -> Vec<Value> {
+    sandboxes
         .iter()
-        .map(|sandbox| sandbox_views::listed(&shared, sandbox))
-        .collect();
-    Ok((headers, Json(page)))
+        .map(|sandbox| sandbox_views::listed(shared, sandbox))
+        .collect()
 }
 
 /// The sort key of a sandbox, which does not change while others are added and removed.
@@ -70,11 +76,22 @@ fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListOrder {
+    NewestFirst,
+    OldestFirst,
+}
+
 #[derive(Debug)]
 struct ListFilter {
     phases: Vec<SandboxPhase>,
     /// Each key with the values that satisfy it.
     metadata: BTreeMap<String, Vec<String>>,
+    /// The id or the name of a template.
+    template: Option<String>,
+    /// In milliseconds since 1970, as the start of a sandbox is answered.
+    started_after: Option<u64>,
+    order: ListOrder,
     limit: usize,
     after: Option<(u64, String)>,
 }
@@ -84,32 +101,43 @@ impl ListFilter {
         let mut filter = Self {
             phases: Vec::new(),
             metadata: BTreeMap::new(),
+            template: None,
+            started_after: None,
+            order: ListOrder::NewestFirst,
             limit: MAX_LIMIT,
             after: None,
         };
         for (name, value) in parameters {
             match name.as_str() {
-                "state" => {
-                    for state in value.split(',').filter(|state| !state.is_empty()) {
-                        filter.phases.push(match state {
-                            "running" => SandboxPhase::Running,
-                            "paused" => SandboxPhase::Paused,
-                            other => {
-                                return Err(ApiError::bad_request(format!(
-                                    "unknown state {other:?}"
-                                )));
-                            }
-                        });
-                    }
-                }
+                "state" => filter.phases.extend(phases(value)?),
                 "metadata" => filter.metadata = metadata(value)?,
+                "template" if value.is_empty() => {
+                    return Err(ApiError::bad_request(
+                        "template is empty: send the id or the name of a template",
+                    ));
+                }
+                "template" => filter.template = Some(value.clone()),
+                "startedAfter" => filter.started_after = Some(start_time(value)?),
+                "order" => {
+                    filter.order = match value.as_str() {
+                        "asc" => ListOrder::OldestFirst,
+                        "desc" => ListOrder::NewestFirst,
+                        other => {
+                            return Err(ApiError::bad_request(format!(
+                                "unknown order {other:?}: asc and desc are known"
+                            )));
+                        }
+                    };
+                }
                 "limit" => {
                     filter.limit = value
                         .parse()
                         .ok()
                         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                         .ok_or_else(|| {
-                            ApiError::bad_request(format!("limit must be 1 to {MAX_LIMIT}"))
+                            ApiError::bad_request(format!(
+                                "limit must be 1 to {MAX_LIMIT}, not {value:?}"
+                            ))
                         })?;
                 }
                 "nextToken" if !value.is_empty() => {
@@ -129,8 +157,26 @@ impl ListFilter {
         Ok(filter)
     }
 
+    /// The sandboxes that the filter accepts, on all pages, in its order.
+    fn matching(&self, shared: &Shared) -> Vec<Arc<LocalSandbox>> {
+        let mut sandboxes = shared.sandboxes.list();
+        sandboxes.retain(|sandbox| self.accepts(sandbox));
+        sandboxes.sort_by_cached_key(|sandbox| position(sandbox));
+        if self.order == ListOrder::NewestFirst {
+            sandboxes.reverse();
+        }
+        sandboxes
+    }
+
     fn accepts(&self, sandbox: &LocalSandbox) -> bool {
+        let is_of = |template: &String| {
+            *template == sandbox.template_id || Some(template) == sandbox.alias.as_ref()
+        };
         self.phases.contains(&sandbox.lifetime().phase)
+            && self.template.as_ref().is_none_or(is_of)
+            && self
+                .started_after
+                .is_none_or(|after| unix_millis(sandbox.started_at) >= after)
             && self.metadata.iter().all(|(key, values)| {
                 sandbox
                     .metadata
@@ -140,11 +186,40 @@ impl ListFilter {
     }
 }
 
+fn phases(value: &str) -> Result<Vec<SandboxPhase>, ApiError> {
+    let named = |state| match state {
+        "running" => Ok(SandboxPhase::Running),
+        "paused" => Ok(SandboxPhase::Paused),
+        other => Err(ApiError::bad_request(format!(
+            "unknown state {other:?}: running and paused are known"
+        ))),
+    };
+    let states = value.split(',').filter(|state| !state.is_empty());
+    states.map(named).collect()
+}
+
+fn start_time(value: &str) -> Result<u64, ApiError> {
+    let parsed = parse_rfc3339(value).ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "startedAfter is {value:?}: send an RFC 3339 time, as 2026-01-31T12:00:00Z"
+        ))
+    })?;
+    Ok(unix_millis(parsed))
+}
+
 /// Reads `k=v&k=v`. The Python SDK quotes keys and values once more inside, others do not, so
 /// each is accepted as it is and unquoted.
 fn metadata(text: &str) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text)
-        .map_err(|_| ApiError::bad_request("metadata must be k=v&k=v"))?;
+    let malformed = || {
+        ApiError::bad_request(format!(
+            "metadata is {text:?}: it must be k=v&k=v, URL-encoded"
+        ))
+    };
+    let mut parts = text.split('&').filter(|part| !part.is_empty());
+    if parts.any(|part| part.find('=').is_none_or(|place| place == 0)) {
+        return Err(malformed());
+    }
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).map_err(|_| malformed())?;
     let unquote = |text: &str| {
         percent_decode_str(text)
             .decode_utf8()
@@ -177,7 +252,19 @@ mod tests {
     fn bad_parameters_are_refused() {
         for (name, value) in [
             ("state", "asleep"),
+            ("order", ""),
+            ("order", "newest"),
+            ("template", ""),
+            ("startedAfter", ""),
+            ("startedAfter", "yesterday"),
+            ("startedAfter", "1764028800"),
+            ("startedAfter", "2026-02-30T00:00:00Z"),
+            ("metadata", "user"),
+            ("metadata", "=a"),
+            ("metadata", "user=a&b"),
             ("limit", "0"),
+            ("limit", "-1"),
+            ("limit", "101"),
             ("limit", "x"),
             ("nextToken", "x"),
         ] {

@@ -21,6 +21,7 @@ pub(super) fn created(shared: &Shared, sandbox: &LocalSandbox) -> Value {
         "alias": sandbox.alias,
         "domain": shared.domain(),
         "envdAccessToken": sandbox.access_token,
+        "trafficAccessToken": sandbox.ingress.traffic_token,
     })
 }
 
@@ -36,7 +37,7 @@ pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
         "diskSizeMB": DISK_MB,
         "metadata": sandbox.metadata,
         "lifecycle": {
-            "onTimeout": if lifetime.on_timeout == OnTimeout::Pause { "pause" } else { "kill" },
+            "onTimeout": if lifetime.on_timeout == OnTimeout::Kill { "kill" } else { "pause" },
             "autoResume": sandbox.auto_resume,
         },
     });
@@ -51,6 +52,7 @@ pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     let mut listed = detail(shared, sandbox);
     if let Value::Object(fields) = &mut listed {
         fields.remove("envdAccessToken");
+        fields.remove("trafficAccessToken");
     }
     listed
 }

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::network::{self, NetworkRequest};
 use super::{sandbox_views, unsupported};
 use crate::api::ApiError;
 use crate::api::JsonBody;
@@ -17,7 +18,8 @@ use crate::api::PathParameters;
 use crate::error::with_sources;
 use crate::identity::without_client_id;
 use crate::sandbox::{
-    ChangeError, CreateError, LocalSandbox, OnTimeout, SandboxPhase, SandboxSpec,
+    ChangeError, CreateError, Ingress, LocalSandbox, OnTimeout, PauseKind, SandboxPhase,
+    SandboxSpec,
 };
 use crate::shared::Shared;
 use crate::template::StoreError;
@@ -26,6 +28,8 @@ use crate::template::StoreError;
 const DEFAULT_TIMEOUT: u64 = 15;
 /// The longest timeout: a day, in seconds.
 const MAX_TIMEOUT: u64 = 86_400;
+/// The template with the programs of the MCP gateway, which SDKs name when `mcp` is asked for.
+const MCP_GATEWAY: &str = "mcp-gateway";
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
 /// In bytes, over all names and values. Linux gives one string 128 KiB.
@@ -39,26 +43,23 @@ pub(super) struct CreateRequest {
     timeout: Option<u64>,
     #[serde(default)]
     auto_pause: bool,
+    auto_pause_memory: Option<bool>,
     auto_resume: Option<AutoResume>,
     #[serde(alias = "allow_internet_access")]
     allow_internet_access: Option<bool>,
-    network: Option<Network>,
+    network: Option<NetworkRequest>,
     metadata: Option<BTreeMap<String, String>>,
     env_vars: Option<BTreeMap<String, String>>,
-    mcp: Option<Value>,
-    #[serde(default)]
+    /// Names of stored secrets by variable: `secret_envs` of the SDKs.
+    #[serde(alias = "secretEnvs", alias = "secret_envs")]
+    secrets: Option<Value>,
+    iam: Option<Value>,
     volume_mounts: Option<Vec<Value>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct AutoResume {
     enabled: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Network {
-    deny_out: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,13 +73,20 @@ pub(super) struct RefreshRequest {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct PauseRequest {
+    memory: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResumeRequest {
     timeout: Option<u64>,
     auto_pause: Option<bool>,
+    auto_pause_memory: Option<bool>,
 }
 
-/// `secure` in the request changes nothing: every sandbox's daemon requires its token.
+/// `secure` in the request changes nothing: every sandbox's daemon requires its token. Nor does
+/// `mcp`: clients start the gateway themselves, with these settings as its arguments.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     JsonBody(request): JsonBody<CreateRequest>,
@@ -98,8 +106,13 @@ pub(super) async fn create(
 }
 
 fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiError> {
-    if request.mcp.is_some_and(|mcp| !mcp.is_null()) {
-        return Err(unsupported::not_supported("an MCP gateway in the sandbox"));
+    if holds_anything(request.secrets.as_ref()) {
+        return Err(unsupported::not_supported(
+            "variables from stored secrets (`secrets`)",
+        ));
+    }
+    if holds_anything(request.iam.as_ref().map(|iam| &iam["tokens"])) {
+        return Err(unsupported::not_supported("workload identities (iam)"));
     }
     if request
         .volume_mounts
@@ -107,13 +120,19 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
     {
         return Err(unsupported::not_supported("mounting volumes"));
     }
-    let denies = request
-        .network
-        .and_then(|network| network.deny_out)
-        .is_some_and(|deny| !deny.is_empty());
-    if request.allow_internet_access == Some(false) || denies {
-        return Err(unsupported::not_supported(
-            "cutting a sandbox off from the network",
+    if request.allow_internet_access == Some(false) {
+        return Err(network::no_egress_rules());
+    }
+    let ingress = match &request.network {
+        Some(network) => network.ingress()?,
+        None => Ingress::default(),
+    };
+    let auto_resume = request.auto_resume.is_some_and(|resume| resume.enabled);
+    let pause_kind = pause_kind(request.auto_pause_memory);
+    if auto_resume && pause_kind == PauseKind::Files {
+        return Err(ApiError::bad_request(
+            "autoResume needs a pause that keeps memory: leave out autoPauseMemory, or send \
+             autoResume as {\"enabled\": false}",
         ));
     }
     let metadata = request.metadata.unwrap_or_default();
@@ -143,22 +162,41 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
         .image(&request.template_id)
         .map_err(|error| match error {
             StoreError::NotBuilt(_) => ApiError::conflict(error.to_string()),
+            StoreError::NoTemplate(name) if name == MCP_GATEWAY => {
+                unsupported::not_supported("the MCP gateway's template")
+            }
             error => ApiError::not_found(with_sources(&error)),
         })?;
     Ok(SandboxSpec {
         template,
         timeout,
         on_timeout: if request.auto_pause {
-            OnTimeout::Pause
+            OnTimeout::Pause(pause_kind)
         } else {
             OnTimeout::Kill
         },
-        auto_resume: request
-            .auto_resume
-            .is_some_and(|auto_resume| auto_resume.enabled),
+        auto_resume,
         metadata,
         environment,
+        ingress,
     })
+}
+
+/// Whether an optional object or array has members.
+fn holds_anything(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(members)) => !members.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    }
+}
+
+fn pause_kind(memory: Option<bool>) -> PauseKind {
+    match memory {
+        Some(false) => PauseKind::Files,
+        None | Some(true) => PauseKind::Memory,
+    }
 }
 
 fn size(texts: &BTreeMap<String, String>) -> usize {
@@ -168,7 +206,7 @@ fn size(texts: &BTreeMap<String, String>) -> usize {
         .sum()
 }
 
-fn create_error(error: &CreateError) -> ApiError {
+pub(super) fn create_error(error: &CreateError) -> ApiError {
     let status = match error {
         CreateError::TooMany { .. } | CreateError::NoPort => StatusCode::TOO_MANY_REQUESTS,
         CreateError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -221,9 +259,10 @@ pub(super) async fn refresh(
 pub(super) async fn pause(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
+    JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<StatusCode, ApiError> {
     find(&shared, &id)?
-        .pause()
+        .pause(pause_kind(request.memory))
         .await
         .map_err(|error| change_error(&id, &error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -237,7 +276,7 @@ pub(super) async fn resume(
     let timeout = checked_timeout(request.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let on_timeout = request.auto_pause.map(|pause| {
         if pause {
-            OnTimeout::Pause
+            OnTimeout::Pause(pause_kind(request.auto_pause_memory))
         } else {
             OnTimeout::Kill
         }
@@ -251,6 +290,17 @@ pub(super) async fn resume(
         StatusCode::CREATED,
         Json(sandbox_views::created(&shared, &sandbox)),
     ))
+}
+
+/// Replaces the rules for outgoing traffic, of which there are none to keep.
+pub(super) async fn set_network(
+    State(shared): State<Arc<Shared>>,
+    PathParameters(id): PathParameters<String>,
+    JsonBody(request): JsonBody<NetworkRequest>,
+) -> Result<StatusCode, ApiError> {
+    find(&shared, &id)?;
+    request.check_egress()?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Running: 200 and never less time than before. Paused: resumed, 201.
@@ -274,7 +324,7 @@ pub(super) async fn connect(
     Ok((status, Json(sandbox_views::created(&shared, &sandbox))))
 }
 
-fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
+pub(super) fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
     if seconds > MAX_TIMEOUT {
         return Err(ApiError::bad_request(format!(
             "a timeout is {MAX_TIMEOUT} s at most, not {seconds} s"
@@ -294,12 +344,14 @@ fn not_found(id: &str) -> ApiError {
     ApiError::not_found(format!("sandbox {id} not found"))
 }
 
-fn change_error(id: &str, error: &ChangeError) -> ApiError {
+pub(super) fn change_error(id: &str, error: &ChangeError) -> ApiError {
     match error {
         ChangeError::AlreadyPaused | ChangeError::AlreadyRunning => {
             ApiError::conflict(format!("{id}: {error}"))
         }
         ChangeError::Gone => not_found(id),
-        ChangeError::Processes(_) => ApiError::internal(format!("{id}: {}", with_sources(error))),
+        ChangeError::Processes(_) | ChangeError::Copy(_) | ChangeError::Restart(_) => {
+            ApiError::internal(format!("{id}: {}", with_sources(error)))
+        }
     }
 }

@@ -8,14 +8,15 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::template_views;
+use super::{template_views, unsupported};
 use crate::api::ApiError;
-use crate::api::{Parameters, PathParameters};
+use crate::api::{JsonBody, Parameters, PathParameters};
 use crate::error::with_sources;
 use crate::shared::Shared;
-use crate::template::{BuildState, StoreError, TemplateRecord};
+use crate::template::{BuildRecord, BuildState, StoreError, TemplateRecord};
 
 const MAX_BUILDS: usize = 100;
+const MAX_TEMPLATES: usize = 100;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ListQuery {
@@ -35,19 +36,65 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Json<Vec<Value>> {
-    let records = shared.templates.list();
-    // A template without a finished build cannot be used yet.
-    let ready = records.iter().filter(|record| {
-        record
-            .builds
-            .iter()
-            .any(|build| build.status == BuildState::Ready)
-    });
+    let records = ready(&shared);
+    let views = records.iter();
     Json(
-        ready
+        views
             .map(|record| template_views::template(record, query.metadata))
             .collect(),
     )
+}
+
+/// As [`list`], in pages.
+pub(super) async fn pages(
+    State(shared): State<Arc<Shared>>,
+    Parameters(query): Parameters<BuildsQuery>,
+) -> Result<([(&'static str, String); 1], Json<Vec<Value>>), ApiError> {
+    let limit = query.limit.unwrap_or(MAX_TEMPLATES);
+    if !(1..=MAX_TEMPLATES).contains(&limit) {
+        let message = format!("limit must be 1 to {MAX_TEMPLATES}, not {limit}");
+        return Err(ApiError::bad_request(message));
+    }
+    let skip = query.next_token.unwrap_or(0);
+    let records = ready(&shared);
+    let views = records.iter().skip(skip).take(limit);
+    let views: Vec<_> = views
+        .map(|record| template_views::template(record, true))
+        .collect();
+    let shown = skip.saturating_add(views.len());
+    let next = if shown < records.len() {
+        shown.to_string()
+    } else {
+        String::new()
+    };
+    Ok(([("x-next-token", next)], Json(views)))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct UpdateRequest {
+    #[serde(default)]
+    public: bool,
+}
+
+/// Every template is private, and stays so.
+pub(super) async fn update(
+    State(shared): State<Arc<Shared>>,
+    PathParameters(id): PathParameters<String>,
+    JsonBody(request): JsonBody<UpdateRequest>,
+) -> Result<Json<Value>, ApiError> {
+    let record = find(&shared, &id)?;
+    if request.public {
+        return Err(unsupported::not_supported("publishing templates"));
+    }
+    Ok(Json(json!({"names": [record.name]})))
+}
+
+/// The templates that can be used: those with a finished build. Snapshots are not among them.
+fn ready(shared: &Shared) -> Vec<TemplateRecord> {
+    let is_ready = |build: &BuildRecord| build.status == BuildState::Ready;
+    let mut records = shared.templates.list();
+    records.retain(|record| record.snapshot_of.is_none() && record.builds.iter().any(is_ready));
+    records
 }
 
 pub(super) async fn detail(
@@ -89,9 +136,11 @@ pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode, ApiError> {
+    // The id of a snapshot has a tag.
+    let id = id.split_once(':').map_or(&*id, |(template, _)| template);
     shared
         .builder
-        .delete(&id)
+        .delete(id)
         .await
         .map(|()| StatusCode::NO_CONTENT)
         .map_err(|error| store_error(&error))

@@ -7,7 +7,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
 
 use super::templates::find;
@@ -61,7 +63,7 @@ pub(super) async fn store(
     State(shared): State<Arc<Shared>>,
     PathParameters(token): PathParameters<String>,
     body: Body,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Response> {
     shared
         .uploads
         .store(&token, body)
@@ -79,8 +81,22 @@ pub(super) async fn store(
                 UploadError::BrokeOff(_) => StatusCode::BAD_REQUEST,
                 UploadError::Io(_) | UploadError::Archive(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            ApiError::new(status, with_sources(&error))
+            with_reason(ApiError::new(status, with_sources(&error)))
         })
+}
+
+/// An answer whose status line has the message too: SDKs show that, and not the body, when an
+/// upload fails.
+fn with_reason(error: ApiError) -> Response {
+    let line = error
+        .message
+        .replace(|character: char| character.is_control(), " ");
+    let reason = ReasonPhrase::try_from(line.into_bytes());
+    let mut response = error.into_response();
+    if let Ok(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Reads from a request which sandbox and port it is for.
 
 use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::{Request, StatusCode, header};
 
 use crate::api::ApiError;
-use crate::envd;
+use crate::envd::{self, SignedLink};
 use crate::host_name::from_host;
-use crate::identity::{is_sandbox_id, without_client_id};
+use crate::identity::{CLIENT_FAMILIES, is_sandbox_id, without_client_id};
 use crate::sandbox::SandboxRegistry;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// The host name decides, then the headers, then, for calls of the daemon, the access token:
-    /// after a `connect` the Python SDK sends only the token.
+    /// The host name decides, then the headers, then, for calls of the daemon, the access token,
+    /// since after a `connect` the Python SDK sends only the token, or the signature of a link.
     ///
     /// # Errors
     ///
-    /// A header that names a sandbox or a port is malformed.
+    /// A header that names a sandbox or a port is malformed, or a signed link is of no sandbox.
     pub(super) fn of(
         request: &Request<Body>,
         sandboxes: &SandboxRegistry,
@@ -42,7 +42,7 @@ impl Destination {
                 .get(name)
                 .map(|value| value.to_str().unwrap_or_default())
         };
-        for family in ["ppio", "e2b"] {
+        for family in CLIENT_FAMILIES {
             if let Some(id) = header(&format!("{family}-sandbox-id")) {
                 let id = without_client_id(id);
                 if !is_sandbox_id(id) {
@@ -78,6 +78,23 @@ impl Destination {
                 port: envd::PORT,
             });
         }
+        // A link that was signed for a URL of the daemon without a host of its own.
+        if let Some(link) = signed_link(request)? {
+            let sandbox = sandboxes
+                .list()
+                .into_iter()
+                .find(|sandbox| link.is_of(&sandbox.access_token));
+            let sandbox = sandbox.ok_or_else(|| {
+                ApiError::new(
+                    StatusCode::UNAUTHORIZED,
+                    "the signature of the link is not that of a sandbox: the sandbox is gone, or the link was changed",
+                )
+            })?;
+            return Ok(Self::Sandbox {
+                id: sandbox.id.clone(),
+                port: envd::PORT,
+            });
+        }
         Ok(Self::ControlPlane)
     }
 
@@ -88,4 +105,12 @@ impl Destination {
             Self::Sandbox { port, .. } => *port == envd::PORT,
         }
     }
+}
+
+/// The signed link that a request for a file without an access token follows.
+fn signed_link(request: &Request<Body>) -> Result<Option<SignedLink>, ApiError> {
+    if !envd::serves(request.uri().path()) || request.headers().contains_key("x-access-token") {
+        return Ok(None);
+    }
+    SignedLink::read(request.uri(), request.method().as_str())
 }

@@ -24,7 +24,7 @@ impl Hosts {
     /// Whether the platform answers for `host`, a name or an address without its port: loopback,
     /// a name that was allowed, or `{port}-{id}` in any domain, as clients with a fixed domain
     /// send it.
-    pub(crate) fn answers_for(&self, host: &str) -> bool {
+    pub(super) fn answers_for(&self, host: &str) -> bool {
         self.is_own(host) || from_host(host).is_some()
     }
 
@@ -44,7 +44,7 @@ impl Hosts {
                 .is_some_and(|host| self.is_own(host) && from_host(host).is_none())
     }
 
-    fn is_own(&self, host: &str) -> bool {
+    pub(super) fn is_own(&self, host: &str) -> bool {
         let host = normalized(host);
         is_loopback(&host) || self.allowed.contains(&host)
     }

@@ -10,17 +10,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
 
 use self::destination::Destination;
 use crate::api::ApiError;
 use crate::envd;
+use crate::host_name::from_host;
+use crate::identity::{CLIENT_FAMILIES, constant_time_eq, is_short_id};
 use crate::proxy::{self, unavailable};
-use crate::sandbox::SandboxPhase;
+use crate::sandbox::{LocalSandbox, PauseKind, SandboxPhase};
 use crate::shared::Shared;
 
 pub(crate) use hosts::Hosts;
+
+/// The port of `https://` URLs without one.
+const HTTPS_PORT: u16 = 443;
 
 /// Answers every request that reaches the platform's port.
 #[derive(Debug, Clone)]
@@ -42,9 +48,14 @@ impl Edge {
         }
     }
 
-    /// Whether requests for `host` are answered here.
-    pub(crate) fn answers_for(&self, host: &str) -> bool {
-        self.hosts.answers_for(host)
+    /// Whether a connection to `host` is one to this platform: `host` is a name of its own, or that
+    /// of a sandbox of a local platform in whatever domain, also of one that is gone. `port` is the
+    /// port of the platform.
+    pub(crate) fn is_reached_at(&self, host: &str, port: u16, own_port: u16) -> bool {
+        match from_host(host) {
+            Some((_, id)) if !self.hosts.is_own(host) => is_short_id('i', id),
+            _ => self.hosts.is_own(host) && [own_port, HTTPS_PORT].contains(&port),
+        }
     }
 
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
@@ -73,11 +84,17 @@ impl Edge {
             return unavailable(
                 id,
                 None,
-                "the sandbox was not found: it was killed, or its time is over",
+                // E2B's clients know this text.
+                "The sandbox was not found",
             );
         };
+        if port != envd::PORT
+            && let Err(error) = check_traffic_token(&sandbox, &mut request)
+        {
+            return error.into_response();
+        }
         if sandbox.lifetime().phase == SandboxPhase::Paused {
-            if !sandbox.auto_resume {
+            if !sandbox.auto_resume || sandbox.lifetime().paused == PauseKind::Files {
                 return unavailable(
                     id,
                     None,
@@ -101,6 +118,31 @@ impl Edge {
         }
         proxy::to_sandbox(&sandbox, port, request, &self.shared).await
     }
+}
+
+/// Refuses a request without the token of a sandbox whose ports are not public. The server in the
+/// sandbox does not get the token.
+fn check_traffic_token(
+    sandbox: &LocalSandbox,
+    request: &mut Request<Body>,
+) -> Result<(), ApiError> {
+    let mut is_known = sandbox.ingress.traffic_token.is_none();
+    for family in CLIENT_FAMILIES {
+        let sent = request
+            .headers_mut()
+            .remove(format!("{family}-traffic-access-token"));
+        if let (Some(sent), Some(token)) = (sent, &sandbox.ingress.traffic_token) {
+            is_known |= constant_time_eq(sent.as_bytes(), token.as_bytes());
+        }
+    }
+    if is_known {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "the ports of this sandbox are not public: send `trafficAccessToken` of the answer that \
+         created the sandbox as `E2b-Traffic-Access-Token`",
+    ))
 }
 
 fn infallible(result: Result<Response, std::convert::Infallible>) -> Response {

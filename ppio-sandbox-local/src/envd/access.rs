@@ -17,7 +17,7 @@ use super::connect::{ConnectCode, ConnectError};
 use crate::api::ApiError;
 use crate::clock::unix_seconds;
 use crate::identity::constant_time_eq;
-use crate::sandbox::LocalSandbox;
+use crate::sandbox::{LocalSandbox, check_user};
 
 pub(super) async fn require_token(
     Extension(sandbox): Extension<Arc<LocalSandbox>>,
@@ -29,18 +29,22 @@ pub(super) async fn require_token(
         Some(token) => constant_time_eq(token.as_bytes(), sandbox.access_token.as_bytes()),
         None if is_file => {
             let method = request.method().as_str();
-            match signed(request.uri(), method, &sandbox.access_token) {
-                Ok(signed) => signed,
+            let link = SignedLink::read(request.uri(), method);
+            match link.map(|link| link.is_some_and(|link| link.is_of(&sandbox.access_token))) {
+                Ok(is_signed) => is_signed,
                 Err(error) => return error.into_response(),
             }
         }
         None => false,
     };
-    if allowed {
-        return next.run(request).await;
-    }
-    let message = "the sandbox's daemon requires its access token: send `envdAccessToken` of the \
-                   answer that created the sandbox as `X-Access-Token`";
+    let named = named_user(&request).map_or(Ok(()), |name| check_user(&name));
+    let message = match (allowed, named) {
+        (true, Ok(())) => return next.run(request).await,
+        (true, Err(error)) => error.to_string(),
+        (false, _) => "the sandbox's daemon requires its access token: send `envdAccessToken` of \
+                       the answer that created the sandbox as `X-Access-Token`"
+            .to_owned(),
+    };
     if is_file {
         ApiError::new(StatusCode::UNAUTHORIZED, message).into_response()
     } else {
@@ -49,7 +53,7 @@ pub(super) async fn require_token(
 }
 
 #[derive(Debug, Deserialize)]
-struct SignedLink {
+struct LinkQuery {
     #[serde(default)]
     path: String,
     #[serde(default)]
@@ -58,36 +62,68 @@ struct SignedLink {
     signature_expiration: Option<u64>,
 }
 
-/// Checks the signature of a link to one file, which replaces the access token.
-fn signed(uri: &Uri, method: &str, token: &str) -> Result<bool, ApiError> {
-    let Ok(link) = serde_urlencoded::from_str::<SignedLink>(uri.query().unwrap_or_default()) else {
-        return Ok(false);
-    };
-    let Some(signature) = link.signature else {
-        return Ok(false);
-    };
-    // The signed text joins its parts with `:`, so one text could be two links.
-    if link.path.contains(':') || link.username.contains(':') {
-        return Err(ApiError::bad_request(
-            "the path and the user of a signed link cannot contain `:`: send the access token instead",
-        ));
-    }
-    let operation = if method == "GET" { "read" } else { "write" };
-    let mut text = format!("{}:{operation}:{}:{token}", link.path, link.username);
-    if let Some(expiration) = link.signature_expiration {
-        if expiration < unix_seconds(SystemTime::now()) {
-            return Ok(false);
+/// A link to one file, whose signature replaces the access token.
+#[derive(Debug)]
+pub(crate) struct SignedLink {
+    /// What is signed, before the access token and after it.
+    text: [String; 2],
+    signature: String,
+}
+
+impl SignedLink {
+    /// Reads a link. `None` for one without a signature.
+    ///
+    /// # Errors
+    ///
+    /// The link has expired, or could be one of two links.
+    pub(crate) fn read(uri: &Uri, method: &str) -> Result<Option<Self>, ApiError> {
+        let query = serde_urlencoded::from_str::<LinkQuery>(uri.query().unwrap_or_default());
+        let Ok(LinkQuery {
+            path,
+            username,
+            signature: Some(signature),
+            signature_expiration: expiration,
+        }) = query
+        else {
+            return Ok(None);
+        };
+        // The signed text joins its parts with `:`, so one text could be two links.
+        if path.contains(':') || username.contains(':') {
+            return Err(ApiError::bad_request(
+                "the path and the user of a signed link cannot contain `:`: send the access token instead",
+            ));
         }
-        text = format!("{text}:{expiration}");
+        if expiration.is_some_and(|end| end < unix_seconds(SystemTime::now())) {
+            // E2B's clients know this text.
+            return Err(ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "signature is already expired",
+            ));
+        }
+        let operation = if method == "GET" { "read" } else { "write" };
+        let end = expiration.map_or_else(String::new, |end| format!(":{end}"));
+        Ok(Some(Self {
+            text: [format!("{path}:{operation}:{username}:"), end],
+            signature,
+        }))
     }
-    let expected = format!(
-        "v1_{}",
-        STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
-    );
-    Ok(constant_time_eq(
-        expected.as_bytes(),
-        signature.trim_end_matches('=').as_bytes(),
-    ))
+
+    /// Whether it was signed with this access token.
+    pub(crate) fn is_of(&self, token: &str) -> bool {
+        let digest = Sha256::digest(self.text.join(token).as_bytes());
+        let expected = format!("v1_{}", STANDARD_NO_PAD.encode(digest));
+        let signature = self.signature.trim_end_matches('=');
+        constant_time_eq(expected.as_bytes(), signature.as_bytes())
+    }
+}
+
+/// The user that a call names, in its query or as credentials.
+fn named_user(request: &Request) -> Option<String> {
+    let query = serde_urlencoded::from_str::<LinkQuery>(request.uri().query().unwrap_or_default());
+    let in_query = query.ok().map(|query| query.username);
+    in_query
+        .filter(|name| !name.is_empty())
+        .or_else(|| Some(user(request.headers())))
 }
 
 /// The user named by `Authorization: Basic base64("user:")`; empty when none is named.

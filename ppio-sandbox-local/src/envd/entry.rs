@@ -123,7 +123,8 @@ pub(super) fn locate(
 ) -> Result<ConfinedPath, ConnectError> {
     let user = user_environment(&access::user(call.headers()));
     let home = user.get("HOME").map_or("/", String::as_str);
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     files
         .as_user(|| files.locate(home, path, last))
         .map_err(|error| path_error(&error))

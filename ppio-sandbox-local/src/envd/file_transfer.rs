@@ -46,7 +46,7 @@ pub(super) async fn download(
         .ok_or_else(|| ApiError::bad_request("path is required"))?;
     let path = locate(&sandbox, &query.username, path).await?;
     let failed = |error: io::Error| io_error("read", &path, &error);
-    let (files, opened) = (sandbox.sandbox_processes.files().clone(), path.clone());
+    let (files, opened) = (sandbox.sandbox_processes().files().clone(), path.clone());
     let opened = blocking(move || {
         let file = files.as_user(|| opened.open())?;
         let metadata = file.metadata()?;
@@ -175,7 +175,8 @@ async fn store(
     metadata: FileMetadata,
 ) -> Result<FileMetadata, ApiError> {
     let failed = |error: io::Error| io_error("write", path, &error);
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     let mut file = FileWriter::open(files, path).await.map_err(failed)?;
     let mut unpacking = gzip.then(Unpacking::default);
     let mut chunks = std::pin::pin!(chunks);
@@ -275,7 +276,7 @@ async fn locate(
     user: &str,
     path: &str,
 ) -> Result<ConfinedPath, ApiError> {
-    let files = sandbox.sandbox_processes.files().clone();
+    let files = sandbox.sandbox_processes().files().clone();
     let environment = user_environment(user);
     let home = environment
         .get("HOME")

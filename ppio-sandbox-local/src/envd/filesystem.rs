@@ -66,7 +66,8 @@ pub(super) async fn call(
 }
 
 fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Value, ConnectError> {
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     match method {
         "Stat" => {
             let request: PathRequest = call.message()?;
@@ -104,7 +105,8 @@ fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Val
 fn list(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: ListRequest = call.message()?;
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     let mut entries = Vec::new();
     let listed = files.as_user(|| {
         let directory = OpenDirectory::open(&path)?;
@@ -174,7 +176,8 @@ fn make_directory(files: &SandboxFiles, path: &ConfinedPath) -> Result<Value, Co
 
 fn rename(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectError> {
     let request: MoveRequest = call.message()?;
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     let source = locate(sandbox, call, &request.source, LastLink::Keep)?;
     let mut destination = locate(sandbox, call, &request.destination, LastLink::Keep)?;
     let moved = files.as_user(|| {

@@ -20,6 +20,8 @@ use axum::routing::{get, post};
 
 use crate::api::ApiError;
 
+pub(crate) use access::SignedLink;
+
 /// The port of the daemon in each sandbox.
 pub(crate) const PORT: u16 = 49983;
 /// A message of the process or filesystem service.

@@ -43,7 +43,8 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
         },
         Some(pty) => {
             let (columns, rows) = pty.size.map_or((80, 24), |size| (size.cols, size.rows));
-            let devices = sandbox.sandbox_processes.device_root();
+            let processes = sandbox.sandbox_processes();
+            let devices = processes.device_root();
             let terminal = PseudoTerminal::open(devices, columns, rows).map_err(|error| {
                 ConnectError::new(
                     ConnectCode::Internal,
@@ -58,9 +59,10 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
         .start_process(request.process, &user, request.tag, streams)
         .map_err(|error| {
             let code = match &error {
-                ProcessStartError::NoCommand | ProcessStartError::Malformed => {
-                    ConnectCode::InvalidArgument
-                }
+                ProcessStartError::NoCommand
+                | ProcessStartError::Malformed
+                | ProcessStartError::NoDirectory(_) => ConnectCode::InvalidArgument,
+                ProcessStartError::User(_) => ConnectCode::Unauthenticated,
                 ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
                 ProcessStartError::Gone => ConnectCode::Unavailable,
                 // The program cannot be run, or not in the directory of the request.

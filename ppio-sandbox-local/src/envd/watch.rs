@@ -68,7 +68,8 @@ fn unknown(id: &str) -> ConnectError {
 
 fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<DirectoryWatch, ConnectError> {
     let request: WatchRequest = call.message()?;
-    let files = sandbox.sandbox_processes.files();
+    let processes = sandbox.sandbox_processes();
+    let files = processes.files();
     let path = locate(sandbox, call, &request.path, LastLink::Follow)?;
     let opened = files.as_user(|| OpenDirectory::open(&path));
     let directory = opened.map_err(|error| match error.kind() {

@@ -31,6 +31,7 @@ use super::shims::SHIMS_DIRECTORY;
 use super::system_files::SystemFiles;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::Owner;
+use crate::identity;
 use crate::processes::{self, SystemPrograms};
 
 /// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
@@ -50,6 +51,10 @@ const MASKED: &[&str] = &[
 /// Reports on standard error that the namespaces are set up, then waits until the platform closes
 /// the pipe.
 const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
+/// Identifies a start of the machine; each start of a sandbox has one of its own.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// The file with it, in the directory of the sandbox.
+const BOOT_ID_FILE: &str = "boot_id";
 const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
@@ -213,6 +218,10 @@ impl BubblewrapIsolation {
         }
         arguments.mount("--bind", &root, Path::new("/"));
         arguments.0.extend(self.mounts.iter().cloned());
+        if Path::new(BOOT_ID).exists() {
+            let own = launcher.directory.join(BOOT_ID_FILE);
+            arguments.mount("--ro-bind", &own, Path::new(BOOT_ID));
+        }
         if self.sizes {
             let size = match launcher.limits().memory_bytes {
                 0 => SHARED_MEMORY,
@@ -299,6 +308,8 @@ impl Isolation for BubblewrapIsolation {
         Box::pin(async move {
             self.system_files.refresh();
             self.prepare(&launcher.root(), launcher.owner())?;
+            let boot_id = launcher.directory.join(BOOT_ID_FILE);
+            fs::write(boot_id, format!("{}\n", identity::build_id()))?;
             let mut command = launcher.command(self.arguments(launcher), false);
             command
                 .stdin(Stdio::piped())

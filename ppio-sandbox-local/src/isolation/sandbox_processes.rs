@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
@@ -18,8 +20,9 @@ use super::launcher::ProcessLauncher;
 use super::limits::SandboxLimits;
 use super::namespaces::Namespaces;
 use super::processors;
+use super::root::prepare_root;
 use super::users::SandboxUser;
-use crate::files::{Owner, SandboxFiles};
+use crate::files::{self, Owner, SandboxFiles};
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
@@ -114,6 +117,22 @@ impl SandboxProcesses {
             .is_none_or(|process| matches!(process.try_wait(), Ok(None)))
     }
 
+    /// Ends every process and starts the sandbox again, with the files that it has now.
+    pub(crate) async fn start_again(&self, cgroup: Option<&CgroupParent>) -> io::Result<Self> {
+        self.kill().await?;
+        // Its programs may have put links in the way of mount points.
+        prepare_root(&self.root(), self.owner())?;
+        let launcher = &self.launcher;
+        Self::open(
+            Arc::clone(&self.isolation),
+            launcher.directory.clone(),
+            cgroup,
+            launcher.limits,
+            launcher.user.clone(),
+        )
+        .await
+    }
+
     /// The directory of the sandbox on this machine; its files are in `root` below.
     pub(crate) fn directory(&self) -> &Path {
         &self.launcher.directory
@@ -137,6 +156,24 @@ impl SandboxProcesses {
     /// The pid, on this machine, of the first process of its process namespace.
     pub(crate) fn first_process(&self) -> Option<i32> {
         self.namespaces.as_ref().map(|namespaces| namespaces.first)
+    }
+
+    /// Whether its processes see a directory at this absolute path. Also true where that cannot be
+    /// found out; the program that starts in it then says so.
+    pub(crate) fn has_directory(&self, path: &str) -> bool {
+        let Some(first) = self.first_process() else {
+            // As the isolation without namespaces resolves it.
+            return files::join(&self.root(), Path::new(path)).is_dir() || Path::new(path).is_dir();
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(root) = open(format!("/proc/{first}/root"), flags, Mode::empty()) else {
+            return true;
+        };
+        let found = openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+        !matches!(
+            found,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
+        )
     }
 
     /// The owner of its files and streams.

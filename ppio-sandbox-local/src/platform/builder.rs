@@ -219,6 +219,7 @@ impl LocalPlatformBuilder {
         });
         let (closing, closed) = watch::channel(false);
         let front = ServerState {
+            port: address.port(),
             edge: Edge::new(Arc::clone(&shared), Hosts::new(&self.allowed_hosts)),
             tls,
             closing: closed,

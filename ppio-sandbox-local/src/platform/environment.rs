@@ -16,7 +16,7 @@ pub(crate) fn variables(
 ) -> BTreeMap<String, String> {
     let url = format!("http://{address}");
     let mut variables = BTreeMap::new();
-    for family in ["PPIO", "E2B"] {
+    for family in ["PPIO", "E2B", "NOVITA"] {
         let mut set =
             |name: &str, value: String| variables.insert(format!("{family}_{name}"), value);
         set("API_KEY", key.reveal().to_owned());
@@ -27,21 +27,15 @@ pub(crate) fn variables(
         set("SANDBOX_URL", url.clone());
     }
     if tls {
-        let authority = server::certificate_path(&home::certificates_path(home))
-            .display()
-            .to_string();
-        // Python reads the first, requests the second, Node the third, curl the last.
-        for name in [
-            "SSL_CERT_FILE",
-            "REQUESTS_CA_BUNDLE",
-            "NODE_EXTRA_CA_CERTS",
-            "CURL_CA_BUNDLE",
-        ] {
-            variables.insert(name.to_owned(), authority.clone());
+        let bundle = server::bundle_path(&home::certificates_path(home));
+        for name in server::CERTIFICATE_VARIABLES {
+            variables.insert(name.to_owned(), bundle.display().to_string());
         }
         for name in ["HTTPS_PROXY", "https_proxy"] {
             variables.insert(name.to_owned(), url.clone());
         }
+        // Node reads the proxy's variables only with this one.
+        variables.insert("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
     }
     variables
 }

@@ -179,6 +179,7 @@ impl LocalPlatform {
             cpu_count: spec.cpu_count.max(1),
             memory_mb: spec.memory_mb.max(1),
             metadata: BTreeMap::new(),
+            snapshot_of: None,
         };
         let (record, build_id) = self
             .shared

@@ -35,8 +35,11 @@ pub async fn forward(
 ) -> Result<Response<Body>, hyper::Error> {
     // Small chunks of a stream are sent at once.
     let _ = stream.set_nodelay(true);
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        // As the caller wrote them, where the server that took the request kept that.
+        .preserve_header_case(true)
+        .handshake(TokioIo::new(stream))
+        .await?;
     // Ends with the connection, which ends with the answer's body or when the caller goes away.
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -17,19 +17,12 @@ use base64::engine::general_purpose::STANDARD;
 use self::port_conflict::PortConflict;
 use crate::home::ApiKey;
 use crate::host_name;
+use crate::identity::CLIENT_FAMILIES;
 use crate::sandbox::{LocalSandbox, SandboxRegistry};
 use crate::shared::Shared;
 
 pub use self::forward::forward;
 pub(crate) use self::unavailable::unavailable;
-
-/// Headers by which the edge routes a request, which servers in a sandbox do not get.
-const FOR_THE_EDGE: &[&str] = &[
-    "ppio-sandbox-id",
-    "ppio-sandbox-port",
-    "e2b-sandbox-id",
-    "e2b-sandbox-port",
-];
 
 pub(crate) async fn to_sandbox(
     sandbox: &Arc<LocalSandbox>,
@@ -40,10 +33,23 @@ pub(crate) async fn to_sandbox(
     let Some(stream) = dial::connect(sandbox, port).await else {
         return closed_port(sandbox, port, &shared.sandboxes).await;
     };
-    for name in FOR_THE_EDGE {
-        request.headers_mut().remove(*name);
+    // The edge routed the request by them; servers in a sandbox do not get them.
+    for family in CLIENT_FAMILIES {
+        for name in ["id", "port"] {
+            request
+                .headers_mut()
+                .remove(format!("{family}-sandbox-{name}"));
+        }
     }
-    name_this_machine(&mut request, &sandbox.id, port);
+    match sandbox
+        .ingress
+        .host_mask
+        .as_ref()
+        .and_then(|mask| mask.host(port))
+    {
+        Some(host) => replace_host(&mut request, host),
+        None => name_this_machine(&mut request, &sandbox.id, port),
+    }
     remove_key(request.headers_mut(), &shared.key);
     match forward(stream, request).await {
         Ok(response) => response,
@@ -69,11 +75,15 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
         return;
     }
     if let Ok(host) = HeaderValue::try_from(format!("{port}-{id}.localhost")) {
-        request.headers_mut().insert(header::HOST, host);
-        // A host in the request line would count instead.
-        let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+        replace_host(request, host);
     }
+}
+
+fn replace_host(request: &mut Request<Body>, host: HeaderValue) {
+    request.headers_mut().insert(header::HOST, host);
+    // A host in the request line would count instead.
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
 }
 
 async fn closed_port(

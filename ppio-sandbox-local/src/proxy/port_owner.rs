@@ -36,11 +36,11 @@ pub(super) fn owns(
     if sockets.is_empty() {
         return false;
     }
-    if let Some(user) = sandbox.sandbox_processes.owner().id() {
+    if let Some(user) = sandbox.sandbox_processes().owner().id() {
         return table.are_of_user(sockets, user);
     }
     let mut missing = sockets.clone();
-    if let Some(init) = sandbox.sandbox_processes.first_process()
+    if let Some(init) = sandbox.sandbox_processes().first_process()
         && find_in_namespace(init, &mut missing).is_ok()
     {
         // The namespace holds every process of the sandbox.
@@ -50,7 +50,7 @@ pub(super) fn owns(
         find_in_process(&in_proc(process.pid), &mut missing);
     }
     if search == ProcessSearch::All && !missing.is_empty() {
-        for pid in sandbox.sandbox_processes.processes().unwrap_or_default() {
+        for pid in sandbox.sandbox_processes().processes().unwrap_or_default() {
             find_in_process(&in_proc(pid), &mut missing);
         }
     }

@@ -1,6 +1,7 @@
 //! Why a sandbox was not created.
 
 use std::io;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::start_process::ProcessStartError;
@@ -22,6 +23,8 @@ pub(crate) enum CreateError {
     Start(#[source] io::Error),
     #[error("failed to run the template's start command")]
     StartCommand(#[from] ProcessStartError),
+    #[error("the template's start command ended with {status}; its last lines: {lines}")]
+    StartCommandEnded { status: ExitStatus, lines: String },
     #[error("the template's ready command did not succeed within {} s; last lines of the start command: {lines}", READY_TIMEOUT.as_secs())]
     NotReady { lines: String },
 }

@@ -2,27 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex, watch};
 
-use super::create_error::{CreateError, READY_TIMEOUT};
+use super::create_error::CreateError;
+use super::ingress::Ingress;
 use super::instance::LocalSandbox;
-use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
 use super::prepared::PreparedSandbox;
-use super::process::{ProcessConfig, StandardStreams};
 use super::process_table::ProcessTable;
 use super::registry::SandboxRegistry;
+use super::start_command::StartCommand;
 use super::template_image::TemplateImage;
 use super::verified_listeners::VerifiedListeners;
 use crate::files::remove_directory;
 use crate::identity;
 use crate::isolation::DEFAULT_PATH;
-
-/// Between two runs of the ready command.
-const READY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The checked settings of a sandbox to be created.
 #[derive(Debug)]
@@ -33,6 +31,7 @@ pub(crate) struct SandboxSpec {
     pub(crate) auto_resume: bool,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) ingress: Ingress,
 }
 
 impl SandboxRegistry {
@@ -102,6 +101,7 @@ impl SandboxRegistry {
             phase: SandboxPhase::Running,
             end_at: started_at + new.timeout,
             on_timeout: new.on_timeout,
+            paused: PauseKind::Memory,
         };
         let sandbox = Arc::new(LocalSandbox {
             id,
@@ -118,7 +118,14 @@ impl SandboxRegistry {
             verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
-            sandbox_processes: prepared.sandbox_processes,
+            start: StartCommand {
+                command: new.template.start_command,
+                ready: new.template.ready_command,
+                user: new.template.user.unwrap_or_default(),
+            },
+            ingress: new.ingress,
+            sandbox_processes: RwLock::new(Arc::new(prepared.sandbox_processes)),
+            cgroups: self.cgroup().cloned(),
             processes: ProcessTable::default(),
             logs: Arc::new(LogBuffer::default()),
             metrics: MetricHistory::default(),
@@ -130,65 +137,9 @@ impl SandboxRegistry {
         self.insert(&sandbox).await?;
         // Ends by itself when the sandbox is gone.
         tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
-        let user = new.template.user.as_deref().unwrap_or_default();
-        if let Some(command) = new.template.start_command {
-            sandbox.start_process(
-                shell(&command),
-                user,
-                Some("start-command".into()),
-                StandardStreams::Pipes { stdin: false },
-            )?;
-        }
-        if let Some(command) = new.template.ready_command {
-            sandbox.wait_until_ready(&command, user).await?;
-            // The timeout starts when the sandbox is ready.
-            sandbox.set_timeout(new.timeout);
-        }
+        sandbox.run_start_command().await?;
+        // The timeout starts when the sandbox is ready.
+        sandbox.set_timeout(new.timeout);
         Ok(sandbox)
-    }
-}
-
-fn shell(command: &str) -> ProcessConfig {
-    ProcessConfig {
-        cmd: "/bin/sh".into(),
-        // The shell replaces itself by a simple command, so that signals reach it.
-        args: vec!["-c".into(), command.to_owned()],
-        ..ProcessConfig::default()
-    }
-}
-
-impl LocalSandbox {
-    async fn wait_until_ready(&self, command: &str, user: &str) -> Result<(), CreateError> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while Instant::now() < deadline {
-            let (process, mut events) = self.start_process(
-                shell(command),
-                user,
-                Some("ready-command".into()),
-                StandardStreams::Pipes { stdin: false },
-            )?;
-            let ended =
-                tokio::time::timeout(deadline.saturating_duration_since(Instant::now()), async {
-                    while events.recv().await.is_some() {}
-                    process.wait().await
-                });
-            if let Ok(Some(status)) = ended.await
-                && status.success()
-            {
-                return Ok(());
-            }
-            tokio::time::sleep(READY_INTERVAL).await;
-        }
-        let entries = self.logs.snapshot();
-        let lines: Vec<_> = entries
-            .iter()
-            .rev()
-            .take(5)
-            .rev()
-            .map(|entry| entry.message.as_str())
-            .collect();
-        Err(CreateError::NotReady {
-            lines: lines.join(" | "),
-        })
     }
 }

@@ -54,7 +54,7 @@ impl LocalSandbox {
 
     async fn expire(&self, registry: &SandboxRegistry) {
         let outcome = match self.lifetime().on_timeout {
-            OnTimeout::Pause => self.pause().await.map_err(|error| with_sources(&error)),
+            OnTimeout::Pause(kind) => self.pause(kind).await.map_err(|error| with_sources(&error)),
             OnTimeout::Kill => registry
                 .kill(&self.id)
                 .await

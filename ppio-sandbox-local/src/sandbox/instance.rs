@@ -1,19 +1,21 @@
 //! One sandbox: what it was made from, what runs in it, and how long it lives.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
 
 use super::directory_watch::PolledWatches;
+use super::ingress::Ingress;
 use super::lifetime::Lifetime;
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
 use super::ports::ReservedPort;
 use super::process_table::ProcessTable;
+use super::start_command::StartCommand;
 use super::verified_listeners::VerifiedListeners;
-use crate::isolation::SandboxProcesses;
+use crate::isolation::{CgroupParent, SandboxProcesses};
 
 /// The port that agents serve, as callers name it.
 pub(crate) const AGENT_PORT: u16 = 8080;
@@ -40,7 +42,12 @@ pub(crate) struct LocalSandbox {
     /// The variables and the working directory of every process started in it.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,
-    pub(crate) sandbox_processes: SandboxProcesses,
+    /// What runs with it, from the first start on and after a pause that kept only its files.
+    pub(crate) start: StartCommand,
+    pub(crate) ingress: Ingress,
+    /// Replaced when the sandbox starts again.
+    pub(super) sandbox_processes: RwLock<Arc<SandboxProcesses>>,
+    pub(super) cgroups: Option<CgroupParent>,
     pub(crate) processes: ProcessTable,
     pub(crate) logs: Arc<LogBuffer>,
     pub(crate) metrics: MetricHistory,
@@ -53,6 +60,12 @@ pub(crate) struct LocalSandbox {
 }
 
 impl LocalSandbox {
+    /// What its processes run in.
+    pub(crate) fn sandbox_processes(&self) -> Arc<SandboxProcesses> {
+        let current = self.sandbox_processes.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The real port behind a port of this sandbox.
     pub(crate) fn real_port(&self, port: u16) -> u16 {
         if port == AGENT_PORT {

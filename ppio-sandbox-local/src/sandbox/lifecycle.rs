@@ -4,8 +4,9 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::create_error::CreateError;
 use super::instance::LocalSandbox;
-use super::lifetime::{Lifetime, OnTimeout, SandboxPhase};
+use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
 use super::logs::LogLevel;
 use super::process::Process;
 use crate::files::remove_directory;
@@ -20,6 +21,10 @@ pub(crate) enum ChangeError {
     Gone,
     #[error("failed to stop or continue the sandbox's processes")]
     Processes(#[source] io::Error),
+    #[error("failed to copy the sandbox's files")]
+    Copy(#[source] io::Error),
+    #[error("failed to start the sandbox again")]
+    Restart(#[source] CreateError),
 }
 
 impl LocalSandbox {
@@ -54,8 +59,8 @@ impl LocalSandbox {
         });
     }
 
-    /// Stops every process; memory is kept.
-    pub(crate) async fn pause(&self) -> Result<(), ChangeError> {
+    /// Stops every process, or ends it where only files are kept.
+    pub(crate) async fn pause(&self, kind: PauseKind) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
         match self.lifetime().phase {
             SandboxPhase::Running => {}
@@ -63,20 +68,34 @@ impl LocalSandbox {
             SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
         // Traffic is refused first, so that no request is interrupted.
-        self.lifetime
-            .send_modify(|lifetime| lifetime.phase = SandboxPhase::Paused);
-        if let Err(error) = self.sandbox_processes.freeze().await {
-            // Some processes may be stopped already.
-            let _ = self.sandbox_processes.thaw().await;
-            self.lifetime
-                .send_modify(|lifetime| lifetime.phase = SandboxPhase::Running);
-            return Err(ChangeError::Processes(error));
-        }
-        self.logs.push(LogLevel::Info, "sandbox paused", &[]);
+        self.lifetime.send_modify(|lifetime| {
+            lifetime.phase = SandboxPhase::Paused;
+            lifetime.paused = kind;
+        });
+        let message = match kind {
+            PauseKind::Memory => {
+                if let Err(error) = self.sandbox_processes().freeze().await {
+                    // Some processes may be stopped already.
+                    let _ = self.sandbox_processes().thaw().await;
+                    self.lifetime
+                        .send_modify(|lifetime| lifetime.phase = SandboxPhase::Running);
+                    return Err(ChangeError::Processes(error));
+                }
+                "sandbox paused"
+            }
+            PauseKind::Files => {
+                // After an error it stays paused: a resume ends what is left and starts it again.
+                let killed = self.sandbox_processes().kill().await;
+                killed.map_err(ChangeError::Processes)?;
+                "sandbox paused, its processes ended"
+            }
+        };
+        self.logs.push(LogLevel::Info, message, &[]);
         Ok(())
     }
 
-    /// Continues every process and sets the end to `timeout` from now.
+    /// Continues every process, or starts the sandbox again where only files were kept, and sets
+    /// the end to `timeout` from now.
     pub(crate) async fn resume(
         &self,
         timeout: Duration,
@@ -88,10 +107,27 @@ impl LocalSandbox {
             SandboxPhase::Running => return Err(ChangeError::AlreadyRunning),
             SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        self.sandbox_processes
-            .thaw()
-            .await
-            .map_err(ChangeError::Processes)?;
+        match self.lifetime().paused {
+            PauseKind::Memory => {
+                let thawed = self.sandbox_processes().thaw().await;
+                thawed.map_err(ChangeError::Processes)?;
+            }
+            PauseKind::Files => {
+                let mut lifetime = self.lifetime.subscribe();
+                let outcome = tokio::select! {
+                    started = self.start_again() => started.map_err(ChangeError::Restart),
+                    // The kill waits for this call.
+                    _ = lifetime.wait_for(|now| now.phase == SandboxPhase::Gone) => {
+                        Err(ChangeError::Gone)
+                    }
+                };
+                if outcome.is_err() {
+                    // The next attempt starts from the beginning.
+                    let _ = self.sandbox_processes().kill().await;
+                }
+                outcome?;
+            }
+        }
         self.lifetime.send_modify(|lifetime| {
             lifetime.phase = SandboxPhase::Running;
             lifetime.end_at = SystemTime::now() + timeout;
@@ -99,6 +135,15 @@ impl LocalSandbox {
         });
         self.logs.push(LogLevel::Info, "sandbox resumed", &[]);
         Ok(())
+    }
+
+    async fn start_again(&self) -> Result<(), CreateError> {
+        self.verified_listeners.clear();
+        let ended = self.sandbox_processes();
+        let started = ended.start_again(self.cgroups.as_ref()).await;
+        let started = Arc::new(started.map_err(CreateError::Start)?);
+        *(self.sandbox_processes.write()).unwrap_or_else(PoisonError::into_inner) = started;
+        self.run_start_command().await
     }
 
     /// Sets the end to `timeout` from now.
@@ -120,18 +165,18 @@ impl LocalSandbox {
             .send_modify(|lifetime| lifetime.phase = SandboxPhase::Gone);
         let _turn = self.change.lock().await;
         drop(self.starts.write().unwrap_or_else(PoisonError::into_inner));
-        self.sandbox_processes.kill().await?;
-        remove_directory(self.sandbox_processes.directory()).await
+        self.sandbox_processes().kill().await?;
+        remove_directory(self.sandbox_processes().directory()).await
     }
 
     /// Takes a sample of what the sandbox uses.
     pub(crate) async fn sample(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         let sampling = tokio::task::spawn_blocking(move || {
-            let processes = sandbox.sandbox_processes.processes().unwrap_or_default();
+            let processes = sandbox.sandbox_processes().processes().unwrap_or_default();
             sandbox
                 .metrics
-                .sample(&processes, &sandbox.sandbox_processes.root());
+                .sample(&processes, &sandbox.sandbox_processes().root());
         });
         let _ = sampling.await;
     }

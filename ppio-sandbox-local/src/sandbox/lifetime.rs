@@ -13,7 +13,17 @@ pub(crate) enum SandboxPhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnTimeout {
     Kill,
-    Pause,
+    Pause(PauseKind),
+}
+
+/// What a pause keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PauseKind {
+    /// Processes are stopped, and continue when the sandbox is resumed.
+    Memory,
+    /// Processes are ended. The start command of the template runs again when the sandbox is
+    /// resumed.
+    Files,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -21,4 +31,6 @@ pub(crate) struct Lifetime {
     pub(crate) phase: SandboxPhase,
     pub(crate) end_at: SystemTime,
     pub(crate) on_timeout: OnTimeout,
+    /// How it was paused last.
+    pub(crate) paused: PauseKind,
 }

@@ -9,7 +9,7 @@ use super::instance::LocalSandbox;
 use super::lifetime::SandboxPhase;
 use super::output_readers::OutputEvent;
 use super::process::{Process, ProcessConfig, StandardStreams};
-use super::user::user_environment;
+use super::user::{UnknownUser, check_user, user_environment};
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
 
@@ -28,6 +28,10 @@ pub(crate) enum ProcessStartError {
     TooMany,
     #[error("the sandbox is gone")]
     Gone,
+    #[error(transparent)]
+    User(#[from] UnknownUser),
+    #[error("cwd '{0}' does not exist or is not a directory")]
+    NoDirectory(String),
     #[error("failed to start the process")]
     Spawn(#[from] io::Error),
 }
@@ -52,6 +56,7 @@ impl LocalSandbox {
         if texts.into_iter().any(|text| text.contains('\0')) || config.envs.keys().any(bad_name) {
             return Err(ProcessStartError::Malformed);
         }
+        check_user(user)?;
         if self.processes.list().len() >= MAX_PROCESSES {
             return Err(ProcessStartError::TooMany);
         }
@@ -67,6 +72,12 @@ impl LocalSandbox {
             Some(cwd) => format!("{home}/{}", cwd.trim_start_matches("~/")),
             None => self.directory.clone().unwrap_or(home),
         };
+        let sandbox_processes = self.sandbox_processes();
+        if config.cwd.as_ref().is_some_and(|cwd| !cwd.is_empty())
+            && !sandbox_processes.has_directory(&directory)
+        {
+            return Err(ProcessStartError::NoDirectory(directory));
+        }
         let terminal = matches!(streams, StandardStreams::Terminal(_));
         if terminal {
             environment
@@ -80,8 +91,8 @@ impl LocalSandbox {
             directory,
             terminal,
         };
-        let command = self.sandbox_processes.command(&run);
-        let owner = self.sandbox_processes.owner();
+        let command = sandbox_processes.command(&run);
+        let owner = sandbox_processes.owner();
         // A kill waits for it, and then finds the process.
         let _start = self.starts.read().unwrap_or_else(PoisonError::into_inner);
         if self.lifetime().phase == SandboxPhase::Gone {

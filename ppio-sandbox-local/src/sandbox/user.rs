@@ -4,6 +4,22 @@ use std::collections::BTreeMap;
 
 use crate::files::USER_HOME;
 
+/// The users of every sandbox. All are the same user of the machine.
+const USERS: [&str; 2] = ["user", "root"];
+
+/// A caller named a user that no sandbox has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid username: '{0}'")]
+pub(crate) struct UnknownUser(String);
+
+/// Checks the name of a user; an empty one is that of the default user.
+pub(crate) fn check_user(name: &str) -> Result<(), UnknownUser> {
+    if name.is_empty() || USERS.contains(&name) {
+        return Ok(());
+    }
+    Err(UnknownUser(name.to_owned()))
+}
+
 /// The variables that depend on the user of a process. A user's name only selects the home
 /// directory: everything in a sandbox runs as one user of the machine.
 pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {

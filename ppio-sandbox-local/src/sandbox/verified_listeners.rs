@@ -37,6 +37,10 @@ impl VerifiedListeners {
         self.lock().remove(&port);
     }
 
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u16, VerifiedListener>> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }

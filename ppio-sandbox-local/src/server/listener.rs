@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::tls::Tls;
-use super::tunnel;
+use super::tunnel::{self, Tunnel};
 use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
@@ -32,6 +32,8 @@ const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct ServerState {
     pub(crate) edge: Edge,
+    /// The port that it listens on.
+    pub(crate) port: u16,
     pub(crate) tls: Option<Tls>,
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -97,7 +99,7 @@ where
         let state = Arc::clone(state);
         async move {
             let response = if request.method() == Method::CONNECT {
-                open_tunnel(state, request)
+                answer_connect(state, request).await
             } else {
                 state.edge.answer(request.map(Body::new)).await
             };
@@ -107,6 +109,8 @@ where
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_HEAD_TIMEOUT)
+        // Old programs in sandboxes read `Host` and not `host`.
+        .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
@@ -122,19 +126,40 @@ where
     log_broken(serving.await);
 }
 
-fn open_tunnel(state: Arc<ServerState>, request: Request<Incoming>) -> Response<Body> {
-    let tunnel = match tunnel::check(&state.edge, state.tls.as_ref(), request) {
-        Ok(tunnel) => tunnel,
-        Err(error) => return error.into_response(),
-    };
-    // Ends with the caller's connection.
+async fn answer_connect(state: Arc<ServerState>, request: Request<Incoming>) -> Response<Body> {
+    let tls = state.tls.as_ref();
+    match tunnel::open(&state.edge, tls, state.port, request).await {
+        Ok(tunnel) => {
+            run(state, tunnel);
+            Response::new(Body::empty())
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Runs a tunnel in a task, which ends with the caller's connection.
+fn run(state: Arc<ServerState>, tunnel: Tunnel) {
     tokio::spawn(async move {
-        match tunnel.open().await {
-            Ok(stream) => Box::pin(serve_http(&state, stream, Scheme::HTTPS)).await,
-            Err(error) => tracing::debug!(%error, "failed to open a tunnel"),
+        let outcome = match tunnel {
+            Tunnel::ToPlatform(tunnel) => match tunnel.accept().await {
+                Ok(stream) => {
+                    Box::pin(serve_http(&state, stream, Scheme::HTTPS)).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Tunnel::Onward(tunnel) => {
+                let mut closing = state.closing.clone();
+                tokio::select! {
+                    outcome = tunnel.run() => outcome,
+                    () = closed(&mut closing) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a tunnel broke");
         }
     });
-    Response::new(Body::empty())
 }
 
 fn log_broken(served: hyper::Result<()>) {

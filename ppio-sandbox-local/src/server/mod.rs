@@ -1,8 +1,11 @@
 //! The one port of the platform: plain HTTP, TLS and `CONNECT`.
 
+mod authorities;
 mod listener;
 mod tls;
 mod tunnel;
+mod upstream_proxy;
 
+pub(crate) use authorities::{VARIABLES as CERTIFICATE_VARIABLES, bundle_path};
 pub(crate) use listener::{ServerState, serve};
-pub(crate) use tls::{Tls, certificate_path};
+pub(crate) use tls::Tls;

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::authorities;
 use crate::error::Error;
 
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,8 +59,8 @@ impl std::fmt::Debug for CertificateAuthority {
     }
 }
 
-/// The path of the authority's certificate, for `SSL_CERT_FILE` and similar variables.
-pub(crate) fn certificate_path(directory: &Path) -> PathBuf {
+/// The path of the authority's certificate.
+fn certificate_path(directory: &Path) -> PathBuf {
     directory.join("ca.pem")
 }
 
@@ -139,6 +140,10 @@ impl CertificateAuthority {
             fs::write(&certificate_path, certificate.pem())
                 .map_err(Error::home(&certificate_path))?;
         }
+        let stored = fs::read_to_string(&certificate_path);
+        stored
+            .and_then(|own| authorities::write_bundle(directory, &own))
+            .map_err(Error::home(directory))?;
         Ok(Self {
             certificate,
             key,

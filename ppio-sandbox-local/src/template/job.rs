@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ppio_agent_protocol::{AgentConfig, TEMPLATE_METADATA_KEY};
 use tokio::sync::watch;
@@ -19,8 +20,12 @@ use crate::files::{LastLink, confine, copy_tree, remove_directory};
 use crate::isolation::{
     SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
 };
-use crate::sandbox::{LogLevel, SandboxRegistry};
+use crate::sandbox::{
+    CreateError, Ingress, LogLevel, OnTimeout, SandboxRegistry, SandboxSpec, TemplateImage,
+};
 
+/// The timeout of the sandbox that tries a start command; it is ended as soon as it is ready.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// The size of an `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
 
@@ -181,6 +186,7 @@ impl BuildJob {
         let mut recipe = runner.recipe;
         recipe.start_command = request.start_command.or(recipe.start_command);
         recipe.ready_command = request.ready_command.or(recipe.ready_command);
+        self.try_start_command(staging, &recipe).await?;
         let mut metadata = request.metadata;
         self.read_agent_file(&staging.join("root"), &mut metadata);
         self.templates
@@ -192,6 +198,52 @@ impl BuildJob {
                 metadata,
             )
             .map_err(|error| Unfinished::general(&error))
+    }
+
+    /// Runs the start command in a sandbox of its own until the ready command succeeds. Without a
+    /// ready command nothing says when it has worked.
+    async fn try_start_command(&self, staging: &Path, recipe: &Recipe) -> Result<(), Unfinished> {
+        let (Some(command), Some(_)) = (&recipe.start_command, &recipe.ready_command) else {
+            return Ok(());
+        };
+        self.log.enter(None);
+        self.log.push(LogLevel::Info, format!("[start] {command}"));
+        let spec = SandboxSpec {
+            template: TemplateImage {
+                template_id: self.template_id.clone(),
+                alias: None,
+                root: Some(staging.join("root")),
+                cpu_count: 0,
+                memory_mb: 0,
+                environment: recipe.environment.clone(),
+                directory: recipe.directory.clone(),
+                user: recipe.user.clone(),
+                start_command: recipe.start_command.clone(),
+                ready_command: recipe.ready_command.clone(),
+            },
+            timeout: TRIAL_TIMEOUT,
+            on_timeout: OnTimeout::Kill,
+            auto_resume: false,
+            metadata: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            ingress: Ingress::default(),
+        };
+        let trial = Arc::clone(&self.sandboxes);
+        // In a task of its own: a stop does not wait for it, and the sandbox is ended in any case.
+        let trial = tokio::spawn(async move {
+            let sandbox = trial.create(spec).await?;
+            trial.kill(&sandbox.id).await.map_err(CreateError::Files)?;
+            Ok::<_, CreateError>(())
+        });
+        let outcome = tokio::select! {
+            outcome = trial => outcome,
+            () = self.stop.wanted() => return Err(Unfinished::Stopped),
+        };
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Unfinished::general(&error)),
+            Err(error) => Err(Unfinished::general(&error)),
+        }
     }
 
     /// Reads the configuration of an agent from its `agent.yaml`, unless the request has one.

@@ -18,7 +18,9 @@ pub(crate) use build_log::STEP_FIELD;
 pub(crate) use build_request::{BuildRequest, BuildSource};
 pub(crate) use builder::TemplateBuilder;
 pub(crate) use name::TemplateName;
-pub(crate) use record::{BuildRecord, BuildState, TagRecord, TemplateRecord};
+pub(crate) use record::{
+    BuildFailure, BuildRecord, BuildState, DEFAULT_TAG, Recipe, TagRecord, TemplateRecord,
+};
 pub(crate) use step::TemplateStep;
 pub(crate) use store::{RequestedBuild, StoreError, TemplateStore};
 pub(crate) use uploads::{UploadError, Uploads, archive_path, is_hash};

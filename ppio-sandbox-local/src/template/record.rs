@@ -32,6 +32,9 @@ pub(crate) struct TemplateRecord {
     /// Oldest first.
     pub(crate) builds: Vec<BuildRecord>,
     pub(crate) tags: BTreeMap<String, TagRecord>,
+    /// The sandbox that it is a snapshot of.
+    #[serde(default)]
+    pub(crate) snapshot_of: Option<String>,
     #[serde(default)]
     pub(crate) spawn_count: u64,
     #[serde(default)]

@@ -15,7 +15,7 @@ use crate::files::{self, ConfinedPath, LastLink, confine};
 use crate::identity;
 use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
-use crate::sandbox::{LineCutter, LogLevel, user_environment};
+use crate::sandbox::{LineCutter, LogLevel, UnknownUser, check_user, user_environment};
 
 /// For one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -37,6 +37,9 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
+    /// In the words of E2B's builds.
+    #[error("failed to run command '{command}': command failed: unauthenticated: {user}")]
+    User { command: String, user: UnknownUser },
     #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]
     TooLong,
 }
@@ -79,13 +82,19 @@ impl StepRunner {
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
-                // A pattern such as `*.py` was resolved by the client and stands for the whole
-                // archive.
-                let is_pattern = source.contains(['*', '?', '[']);
-                match (found.metadata().is_ok(), is_pattern) {
+                // A pattern such as `src/*.py` was resolved by the client: it stands for all files
+                // of the archive below the directory before its first wildcard.
+                let of_pattern = fixed_part(source).map(|directory| among_files(&directory));
+                match (found.metadata().is_ok(), of_pattern) {
                     (true, _) => self.copy_into(&found, target, *mode)?,
-                    (false, true) => self.copy_into(&among_files(".")?, target, *mode)?,
-                    (false, false) => return Err(StepError::NoSource(source.clone())),
+                    (false, Some(directory)) => {
+                        let directory = directory?;
+                        if !directory.metadata().is_ok_and(|found| found.is_dir()) {
+                            return Err(StepError::NoSource(source.clone()));
+                        }
+                        self.copy_into(&directory, target, *mode)?;
+                    }
+                    (false, None) => return Err(StepError::NoSource(source.clone())),
                 }
                 std::fs::remove_dir_all(unpacked)?;
             }
@@ -146,6 +155,10 @@ impl StepRunner {
         user: Option<&str>,
     ) -> Result<(), StepError> {
         let user = user.or(self.recipe.user.as_deref()).unwrap_or_default();
+        check_user(user).map_err(|user| StepError::User {
+            command: command.to_owned(),
+            user,
+        })?;
         let mut environment = user_environment(user);
         environment.insert("PATH".into(), DEFAULT_PATH.into());
         environment.insert("LANG".into(), "C.UTF-8".into());
@@ -203,6 +216,20 @@ impl StepRunner {
     }
 }
 
+/// The directory before the first part of a pattern that has a wildcard. `None` without wildcards.
+fn fixed_part(pattern: &str) -> Option<String> {
+    let parts: Vec<_> = pattern.split('/').collect();
+    let wild = parts
+        .iter()
+        .position(|part| part.contains(['*', '?', '[']))?;
+    let directory = parts[..wild].join("/");
+    Some(if directory.is_empty() {
+        ".".to_owned()
+    } else {
+        directory
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -228,6 +255,9 @@ mod tests {
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         archive.append_link(&mut header, "up", "here").unwrap();
+        archive
+            .append_link(&mut header, "out", at("scratch"))
+            .unwrap();
         archive.finish().unwrap();
 
         let mut runner = StepRunner {
@@ -250,6 +280,9 @@ mod tests {
             "here/../../secret",
             "/../secret",
             "up/../../secret",
+            "out/secret",
+            "out/*",
+            "missing/*",
             "~",
         ] {
             let outcome = copy(source);
@@ -262,6 +295,17 @@ mod tests {
         for source in ["here/file", "./here/file", "/here/file", "up/file"] {
             copy(source).unwrap();
             assert_eq!(fs::read(at("root/copied")).unwrap(), b"found", "{source}");
+        }
+        fs::remove_file(at("root/copied")).unwrap();
+        for (source, path) in [
+            ("here/*", "file"),
+            ("./here/f*", "file"),
+            ("*", "here/file"),
+        ] {
+            copy(source).unwrap();
+            let path = at("root/copied").join(path);
+            assert_eq!(fs::read(&path).unwrap(), b"found", "{source}");
+            fs::remove_dir_all(at("root/copied")).unwrap();
         }
     }
 }

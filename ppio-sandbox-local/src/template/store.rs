@@ -49,6 +49,8 @@ pub(crate) struct RequestedBuild {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// The sandbox that it is a snapshot of.
+    pub(crate) snapshot_of: Option<String>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ impl TemplateStore {
             metadata: BTreeMap::new(),
             builds: Vec::new(),
             tags: BTreeMap::new(),
+            snapshot_of: new.snapshot_of,
             spawn_count: 0,
             last_spawned_unix: None,
         });
@@ -360,6 +363,7 @@ fn base_template() -> TemplateRecord {
                 created_at: now,
             },
         )]),
+        snapshot_of: None,
         spawn_count: 0,
         last_spawned_unix: None,
     }

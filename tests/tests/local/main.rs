@@ -8,6 +8,7 @@ mod client_sandbox;
 mod daemon;
 mod isolation_mode;
 mod many;
+mod options;
 mod platform_with_client;
 mod prepared;
 mod sandboxes;

@@ -233,7 +233,7 @@ async fn a_sandbox_is_observed() {
             "{query}: {found}"
         );
     }
-    // In pages of one.
+    // In pages of one, newest first.
     let second = client.create_session(&template).await.unwrap();
     let first_page = platform
         .request("GET", "/v2/sandboxes?limit=1", &[], b"")
@@ -246,8 +246,8 @@ async fn a_sandbox_is_observed() {
     let path = format!("/v2/sandboxes?limit=1&nextToken={token}");
     let second_page = platform.request("GET", &path, &[], b"").await;
     assert!(!second_page.head.contains("x-next-token"));
-    assert_eq!(first_page.json()[0]["sandboxID"], id);
-    assert_eq!(second_page.json()[0]["sandboxID"], second.sandbox_id());
+    assert_eq!(first_page.json()[0]["sandboxID"], second.sandbox_id());
+    assert_eq!(second_page.json()[0]["sandboxID"], id);
     client.close().await.unwrap();
     platform.stop().await;
 }

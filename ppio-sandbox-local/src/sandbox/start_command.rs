@@ -1,0 +1,133 @@
+//! Runs the start command of a template, and waits until its ready command succeeds.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::create_error::{CreateError, READY_TIMEOUT};
+use super::instance::LocalSandbox;
+use super::process::{Process, ProcessConfig, StandardStreams};
+
+/// Between two runs of the ready command.
+const READY_INTERVAL: Duration = Duration::from_millis(50);
+/// Lines of the log that an error shows.
+const SHOWN_LINES: usize = 5;
+
+/// What runs with a sandbox.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StartCommand {
+    pub(crate) command: Option<String>,
+    /// Succeeds once the command is ready.
+    pub(crate) ready: Option<String>,
+    pub(crate) user: String,
+}
+
+impl LocalSandbox {
+    /// Starts the start command. With a ready command, returns once it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The start command fails before the ready command succeeds, or ends without a process that
+    /// goes on. [`CreateError::NotReady`] after a minute.
+    pub(super) async fn run_start_command(&self) -> Result<(), CreateError> {
+        let start = |command| self.run(command, "start-command");
+        let Some(ready) = &self.start.ready else {
+            return self
+                .start
+                .command
+                .as_deref()
+                .map_or(Ok(()), |command| start(command).map(drop));
+        };
+        let Some(command) = &self.start.command else {
+            return self.wait_until_ready(ready, None).await;
+        };
+        let own = self.sandbox_processes().processes().unwrap_or_default();
+        let started = start(command)?;
+        let waiting = self.wait_until_ready(ready, Some((&started, &own)));
+        tokio::select! {
+            biased;
+            status = failure(&started) => Err(self.ended_early(&started, status)),
+            outcome = waiting => outcome,
+        }
+    }
+
+    fn run(&self, command: &str, tag: &str) -> Result<Arc<Process>, CreateError> {
+        let config = ProcessConfig {
+            cmd: "/bin/sh".into(),
+            // The shell replaces itself by a simple command, so that signals reach it.
+            args: vec!["-c".into(), command.to_owned()],
+            ..ProcessConfig::default()
+        };
+        let streams = StandardStreams::Pipes { stdin: false };
+        // Its output is in the log.
+        let (process, _) =
+            self.start_process(config, &self.start.user, Some(tag.into()), streams)?;
+        Ok(process)
+    }
+
+    async fn wait_until_ready(
+        &self,
+        command: &str,
+        started: Option<(&Process, &[i32])>,
+    ) -> Result<(), CreateError> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while Instant::now() < deadline {
+            let process = self.run(command, "ready-command")?;
+            let rest = deadline.saturating_duration_since(Instant::now());
+            let ended = timeout(rest, process.wait()).await;
+            if ended.is_ok_and(|status| status.is_some_and(|status| status.success())) {
+                return Ok(());
+            }
+            if let Some((started, own)) = started
+                && started.has_ended()
+                && let Some(status) = started.wait().await
+                && self.is_idle(own)
+            {
+                return Err(self.ended_early(started, status));
+            }
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
+        Err(CreateError::NotReady {
+            lines: self.last_lines(started.map(|(process, _)| process)),
+        })
+    }
+
+    /// Whether nothing runs in it but `own`, the processes of its isolation: nothing can become
+    /// ready.
+    fn is_idle(&self, own: &[i32]) -> bool {
+        let running = self.sandbox_processes().processes();
+        running.is_ok_and(|running| running.iter().all(|pid| own.contains(pid)))
+    }
+
+    fn ended_early(&self, started: &Process, status: ExitStatus) -> CreateError {
+        CreateError::StartCommandEnded {
+            status,
+            lines: self.last_lines(Some(started)),
+        }
+    }
+
+    /// The last lines of the start command; of everything that runs where there is none.
+    fn last_lines(&self, started: Option<&Process>) -> String {
+        let pid = started.map(|process| process.pid.to_string());
+        let entries = self.logs.snapshot();
+        let mut lines: Vec<_> = entries
+            .iter()
+            .rev()
+            .filter(|entry| pid.is_none() || entry.fields.get("pid") == pid.as_ref())
+            .take(SHOWN_LINES)
+            .map(|entry| entry.message.as_str())
+            .collect();
+        lines.reverse();
+        lines.join(" | ")
+    }
+}
+
+/// Returns once `process` has ended without success.
+async fn failure(process: &Process) -> ExitStatus {
+    match process.wait().await {
+        Some(status) if !status.success() => status,
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,106 @@
+//! The certificates that clients of the platform trust: its own authority's and the machine's.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where systems keep the certificates that programs trust.
+const SYSTEM: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// Variables by which a user names other certificates. `local env` sets them again.
+pub(crate) const VARIABLES: [&str; 4] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "CURL_CA_BUNDLE",
+];
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// The path of the file with all certificates.
+pub(crate) fn bundle_path(directory: &Path) -> PathBuf {
+    directory.join("bundle.pem")
+}
+
+/// Writes `own`, a certificate, and those that this process trusts to the bundle.
+pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
+    let named = VARIABLES
+        .iter()
+        .filter_map(std::env::var_os)
+        .map(PathBuf::from);
+    let own = std::iter::once(own.to_owned());
+    let bundle = joined(own.chain(texts(named, SYSTEM)));
+    let path = bundle_path(directory);
+    // Renamed, so that a client that starts meanwhile reads all of it.
+    let aside = path.with_extension("pem.new");
+    fs::write(&aside, bundle)?;
+    fs::rename(aside, path)
+}
+
+/// Every certificate of `texts`, once.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    let mut bundle = String::new();
+    let mut known = BTreeSet::new();
+    for text in texts {
+        for certificate in certificates(&text) {
+            if known.insert(certificate.to_owned()) {
+                bundle.push_str(certificate);
+                bundle.push('\n');
+            }
+        }
+    }
+    bundle
+}
+
+/// The text of every file that can be read: those that the user names, and the system's.
+fn texts(named: impl Iterator<Item = PathBuf>, system: &[&str]) -> Vec<String> {
+    let files = named.chain(system.iter().map(PathBuf::from));
+    files
+        .filter_map(|file| fs::read(file).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect()
+}
+
+fn certificates(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices(BEGIN).filter_map(|(start, _)| {
+        let length = text[start..].find(END)? + END.len();
+        Some(&text[start..start + length])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundle_has_each_certificate_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let [own, system, named] =
+            ["AA", "BB", "CC"].map(|name| format!("{BEGIN}\n{name}\n{END}\n"));
+        fs::write(at("system"), format!("# of the machine\n{system}")).unwrap();
+        fs::write(at("named"), format!("{named}{own}{system}")).unwrap();
+        let system_path = at("system");
+        let system_path = system_path.to_str().unwrap();
+        let found = texts(
+            [at("named"), at("missing")].into_iter(),
+            &["/nowhere", system_path],
+        );
+        let bundle = joined(std::iter::once(own.clone()).chain(found));
+        assert_eq!(bundle, format!("{own}{named}{system}"));
+    }
+
+    #[test]
+    fn certificates_are_taken_from_any_text() {
+        let first = format!("{BEGIN}\nAA\n{END}");
+        let second = format!("{BEGIN}\nBB\n{END}");
+        let text = format!("# a comment\n{first}\nsubject=x\n{second}{BEGIN}\ncut off");
+        assert_eq!(certificates(&text).collect::<Vec<_>>(), [first, second]);
+    }
+}
