@@ -1,91 +1,23 @@
 //! The addresses of the control plane and of the sandboxes.
 
+mod agent_key;
+mod sandbox_address;
+mod vendor_hosts;
+
 use http::{HeaderMap, HeaderValue, Uri};
 use ppio_agent_protocol::headers;
+use ppio_agent_protocol::host::{is_loopback, without_port};
 
-use super::identifiers::{is_at_or_below, is_domain, sandbox_id};
-use crate::config::ClientConfig;
-use crate::config::{EnvironmentSettings, Vendor};
+use self::agent_key::is_ppio_cloud;
+use super::identifiers::is_domain;
+use crate::config::{ClientConfig, EnvironmentSettings, Vendor};
 use crate::error::Error;
-use crate::transport::is_loopback;
+use crate::transport::Proxies;
 
-/// The domains of PPIO's cloud, with regions as their subdomains. By its contract, agents are sent
-/// the API key.
-const PPIO_CLOUD: [&str; 3] = [
-    "sandbox.ppio.cn",
-    "sandbox.ppio.com",
-    "sandbox-test.ppio.cn",
-];
+pub use self::sandbox_address::SandboxAddress;
 
 /// Domains where the sandbox id is `{sandboxID}-{clientID}` and envd has no access token.
 const LEGACY_DOMAINS: [&str; 2] = ["sandbox.ppio.cn", "sandbox-test.ppio.cn"];
-
-/// The address of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SandboxAddress {
-    /// The sandbox's id.
-    pub sandbox_id: String,
-    /// The domain that the platform sent for it; `None`: the client's.
-    pub domain: Option<String>,
-}
-
-impl SandboxAddress {
-    /// Why the address is invalid, if it is. Responses of the control plane are checked when they
-    /// are read; this check is for addresses that callers construct.
-    pub(crate) fn validation_error(&self) -> Option<String> {
-        if let Err(Error::Validation { message, .. }) = sandbox_id(&self.sandbox_id) {
-            return Some(message);
-        }
-        let domain = self.domain.as_deref()?;
-        (!is_domain(domain)).then(|| format!("{domain:?} is not a host name with an optional port"))
-    }
-}
-
-impl Vendor {
-    /// The domain of its sandboxes, unless it is configured.
-    fn default_domain(self) -> &'static str {
-        match self {
-            Self::Ppio => "sandbox.ppio.cn",
-            Self::E2b => "e2b.app",
-        }
-    }
-
-    /// The vendor of a host, if it is one of these.
-    fn of_host(host: &str) -> Option<Self> {
-        let is_under = |parents: &[&str]| parents.iter().any(|parent| is_at_or_below(host, parent));
-        if is_under(&["ppio.cn", "ppio.com"]) {
-            return Some(Self::Ppio);
-        }
-        is_under(&["e2b.app", "e2b.dev", "e2b.pro"]).then_some(Self::E2b)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ppio => "PPIO",
-            Self::E2b => "E2B",
-        }
-    }
-
-    /// Rejects a host of the other vendor.
-    fn check_host(self, host: &str) -> Result<(), Error> {
-        match Self::of_host(host) {
-            Some(other) if other != self => {
-                let (own, others) = (self.prefix(), other.prefix());
-                let message = format!(
-                    "{own}_API_KEY is a key of {} and is not sent to {host}, a host of {}; set \
-                     {others}_API_KEY, or set {own}_DOMAIN to the platform of the key",
-                    self.name(),
-                    other.name(),
-                );
-                Err(Error::Authentication {
-                    status: None,
-                    message,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// The addresses that a client uses, resolved once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,19 +42,24 @@ impl PlatformEndpoints {
         let domain = config.domain.clone().or_else(|| settings.domain.clone());
         let domain_is_given = domain.is_some();
         let domain = domain.unwrap_or_else(|| settings.vendor.default_domain().to_owned());
+        let variable = |name: &str| format!("{}_{name}", settings.vendor.prefix());
         if !is_domain(&domain) {
+            let field = match &config.domain {
+                Some(_) => "domain".to_owned(),
+                None => variable("DOMAIN"),
+            };
             let message = format!("{domain:?} is not a host name with an optional port");
-            return Err(Error::validation("domain", message));
+            return Err(Error::validation(field, message));
         }
         let control_plane = match (&config.base_url, &settings.api_url) {
             (Some(url), _) => base("base_url", url)?,
-            (None, Some(url)) => base("PPIO_API_URL", url)?,
+            (None, Some(url)) => base(&variable("API_URL"), url)?,
             (None, None) if debug => "http://localhost:3000".to_owned(),
             (None, None) => format!("{}://api.{domain}", scheme_of(&domain)),
         };
         let sandbox_url = match (&config.sandbox_url, &settings.sandbox_url) {
             (Some(url), _) => Some(base("sandbox_url", url)?),
-            (None, Some(url)) => Some(base("PPIO_SANDBOX_URL", url)?),
+            (None, Some(url)) => Some(base(&variable("SANDBOX_URL"), url)?),
             (None, None) => None,
         };
         if let Some(variable) = settings.unused_address
@@ -155,21 +92,13 @@ impl PlatformEndpoints {
         })
     }
 
-    /// Whether the agent at this address is sent the API key. `url` is the result of
-    /// [`port_of`](Self::port_of).
-    ///
-    /// The control plane sends the domain of a sandbox, so it must match the configuration: it is
-    /// the configured domain, a subdomain, or a region of PPIO's cloud if that is configured.
-    pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
-        let is_configured = self.sandbox_url.is_some()
-            || self.debug
-            || address.domain.as_deref().is_none_or(|domain| {
-                is_at_or_below(domain, &self.domain)
-                    || is_ppio_cloud(domain) && is_ppio_cloud(&self.domain)
-            });
-        let is_contract =
-            self.may_be_cloud && url.starts_with("https://") && is_ppio_cloud(host_of(url));
-        is_configured && self.send_api_key.unwrap_or(is_contract)
+    /// Rejects an invalid variable of the proxy through which the control plane is called.
+    pub(crate) fn check_proxy(&self, proxies: &Proxies) -> Result<(), Error> {
+        let Ok(control_plane) = self.control_plane.parse() else {
+            return Ok(());
+        };
+        let checked = proxies.check(&control_plane);
+        checked.map_err(|error| Error::validation(error.variable, error.problem))
     }
 
     pub(crate) fn control_plane(&self) -> &str {
@@ -205,10 +134,6 @@ impl PlatformEndpoints {
     }
 }
 
-fn is_ppio_cloud(host: &str) -> bool {
-    PPIO_CLOUD.iter().any(|cloud| is_at_or_below(host, cloud))
-}
-
 /// The host of a valid URL or domain, without its port.
 fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
@@ -216,20 +141,9 @@ fn host_of(address: &str) -> &str {
     without_port(authority).trim_end_matches('.')
 }
 
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
-}
-
 /// A platform on this machine has no trusted certificate.
 fn scheme_of(domain: &str) -> &'static str {
-    if is_loopback(without_port(domain)) {
-        "http"
-    } else {
-        "https"
-    }
+    if is_loopback(domain) { "http" } else { "https" }
 }
 
 /// Checks a URL that paths are appended to.
@@ -314,156 +228,6 @@ mod tests {
         );
     }
 
-    /// Whether an agent on the domain of a response is sent the key, with this configuration.
-    fn gets_key(
-        config: &ClientConfig,
-        settings: &EnvironmentSettings,
-        domain: Option<&str>,
-    ) -> bool {
-        let endpoints = PlatformEndpoints::resolve(config, settings).expect("well formed");
-        let address = address(domain);
-        let (url, _) = endpoints.port_of(&address, 8080);
-        endpoints.agent_gets_key(&address, &url)
-    }
-
-    #[test]
-    fn the_key_is_sent_to_agents_of_the_cloud_and_elsewhere_if_configured() {
-        let config =
-            |domain: Option<&str>, base_url: Option<&str>, send: Option<bool>| ClientConfig {
-                domain: domain.map(str::to_owned),
-                base_url: base_url.map(str::to_owned),
-                send_api_key_to_agents: send,
-                ..ClientConfig::default()
-            };
-        let region = Some("cn-beijing-1.sandbox.ppio.com");
-        let (own, elsewhere) = (Some("agents.example"), Some("https://api.other.example"));
-        let evil = Some("evil.example");
-        let table = [
-            // The cloud, its regions, and domains that resemble it.
-            (config(None, None, None), None, true),
-            (config(None, None, None), region, true),
-            (config(region, None, None), None, true),
-            (config(region, elsewhere, None), None, true),
-            (config(None, None, None), evil, false),
-            (config(None, None, None), Some("evilsandbox.ppio.cn"), false),
-            (
-                config(None, None, None),
-                Some("sandbox.ppio.cn.evil.example"),
-                false,
-            ),
-            (config(None, None, None), Some("ppio.cn"), false),
-            (config(None, None, Some(false)), None, false),
-            // Any other platform: only if configured, and only on its own domain.
-            (config(own, None, None), None, false),
-            (config(own, None, None), region, false),
-            (config(own, None, Some(true)), None, true),
-            (
-                config(own, None, Some(true)),
-                Some("eu.agents.example"),
-                true,
-            ),
-            (config(own, None, Some(true)), evil, false),
-            (config(own, None, Some(true)), region, false),
-            (config(Some("localhost:3000"), None, None), None, false),
-            (
-                config(Some("localhost:3000"), None, Some(true)),
-                Some("localhost:3000"),
-                true,
-            ),
-            (
-                config(Some("localhost:3000"), None, Some(true)),
-                Some("localhost:3001"),
-                false,
-            ),
-            // Another control plane, with sandboxes on the cloud only by the default domain.
-            (config(None, elsewhere, None), None, false),
-        ];
-        for (config, domain, expected) in table {
-            let settings = EnvironmentSettings::default();
-            assert_eq!(
-                gets_key(&config, &settings, domain),
-                expected,
-                "{config:?} {domain:?}"
-            );
-        }
-        let configured = EnvironmentSettings {
-            send_api_key_to_agents: Some(true),
-            ..EnvironmentSettings::default()
-        };
-        assert!(gets_key(&config(own, None, None), &configured, None));
-        assert!(!gets_key(
-            &config(own, None, Some(false)),
-            &configured,
-            None
-        ));
-        let e2b = EnvironmentSettings {
-            vendor: Vendor::E2b,
-            ..EnvironmentSettings::default()
-        };
-        assert!(!gets_key(&ClientConfig::default(), &e2b, None));
-        for url in ["http://gate.sandbox.ppio.cn", "https://gate.example"] {
-            let config = ClientConfig {
-                sandbox_url: Some(url.into()),
-                ..ClientConfig::default()
-            };
-            assert!(
-                !gets_key(&config, &EnvironmentSettings::default(), None),
-                "{url}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_key_of_one_vendor_is_not_used_with_a_host_of_another() {
-        let settings = |vendor: Vendor, url: Option<&str>| EnvironmentSettings {
-            vendor,
-            api_key: Some("key".into()),
-            api_url: url.map(str::to_owned),
-            ..EnvironmentSettings::default()
-        };
-        let e2b =
-            PlatformEndpoints::resolve(&ClientConfig::default(), &settings(Vendor::E2b, None));
-        assert_eq!(
-            e2b.expect("E2B's own").control_plane(),
-            "https://api.e2b.app"
-        );
-        for (vendor, url) in [
-            (Vendor::E2b, "https://api.sandbox.ppio.cn"),
-            (
-                Vendor::E2b,
-                "https://API.cn-beijing-1.sandbox.PPIO.com:443/v1",
-            ),
-            (Vendor::E2b, "http://ppio.com."),
-            (Vendor::Ppio, "https://api.e2b.app"),
-            (Vendor::Ppio, "https://api.e2b.dev"),
-        ] {
-            let refused =
-                PlatformEndpoints::resolve(&ClientConfig::default(), &settings(vendor, Some(url)));
-            let error = refused.expect_err(url).to_string();
-            assert!(error.contains(vendor.prefix()), "{error}");
-        }
-        let url = Some("https://api.self-hosted.example");
-        for vendor in [Vendor::E2b, Vendor::Ppio] {
-            assert!(
-                PlatformEndpoints::resolve(&ClientConfig::default(), &settings(vendor, url))
-                    .is_ok()
-            );
-        }
-        for config in [
-            ClientConfig {
-                domain: Some("sandbox.ppio.cn".into()),
-                ..ClientConfig::default()
-            },
-            ClientConfig {
-                sandbox_url: Some("https://sandbox.ppio.cn".into()),
-                ..ClientConfig::default()
-            },
-        ] {
-            let refused = PlatformEndpoints::resolve(&config, &settings(Vendor::E2b, None));
-            assert!(matches!(refused, Err(Error::Authentication { .. })));
-        }
-    }
-
     #[test]
     fn an_unused_address_of_another_vendor_is_an_error() {
         let settings = EnvironmentSettings {
@@ -525,6 +289,38 @@ mod tests {
             let error = PlatformEndpoints::resolve(&config, &EnvironmentSettings::default())
                 .expect_err(field);
             assert!(error.to_string().contains(field), "{error}");
+        }
+        let text = |text: &str| Some(text.to_owned());
+        for (variable, settings) in [
+            (
+                "E2B_API_URL",
+                EnvironmentSettings {
+                    api_url: text("ftp://x"),
+                    ..EnvironmentSettings::default()
+                },
+            ),
+            (
+                "E2B_SANDBOX_URL",
+                EnvironmentSettings {
+                    sandbox_url: text("nonsense"),
+                    ..EnvironmentSettings::default()
+                },
+            ),
+            (
+                "E2B_DOMAIN",
+                EnvironmentSettings {
+                    domain: text("a/b"),
+                    ..EnvironmentSettings::default()
+                },
+            ),
+        ] {
+            let settings = EnvironmentSettings {
+                vendor: Vendor::E2b,
+                ..settings
+            };
+            let error = PlatformEndpoints::resolve(&ClientConfig::default(), &settings)
+                .expect_err(variable);
+            assert!(error.to_string().contains(variable), "{error}");
         }
     }
 }
