@@ -88,6 +88,13 @@ pub(crate) async fn source_folders(project: &Project) -> Result<Vec<PathBuf>, Cl
         .collect())
 }
 
+/// Checks that cargo can read the package in `folder` and its workspace.
+pub(crate) async fn check_manifest(folder: &Path) -> Result<(), CliError> {
+    metadata(folder, &["--no-deps", "--offline"])
+        .await
+        .map(drop)
+}
+
 async fn metadata(folder: &Path, options: &[&str]) -> Result<Metadata, CliError> {
     let mut command = process::command(folder);
     command

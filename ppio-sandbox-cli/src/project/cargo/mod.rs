@@ -13,7 +13,7 @@ use cargo_metadata::{Message, TargetKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStdout, Command};
 
-pub(crate) use self::bin_target::source_folders;
+pub(crate) use self::bin_target::{check_manifest, source_folders};
 
 use self::bin_target::BinTarget;
 use self::process::CargoProcess;
