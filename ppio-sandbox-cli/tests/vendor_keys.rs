@@ -178,7 +178,12 @@ fn a_key_of_another_vendor_does_not_select_the_cloud() {
     assert_eq!(proxy.heads(), [""; 0]);
 
     // With `--remote` the key is sent to E2B, and to no address of another vendor.
+    let certificates = sandbox.path("certificates");
+    std::fs::create_dir(&certificates).expect("a folder");
     command(&["agent", "list", "--remote"])
+        // An empty variable is not set, so that it is not an error.
+        .env("SSL_CERT_FILE", "")
+        .env("SSL_CERT_DIR", certificates)
         .run()
         .code(3)
         .says("cannot connect to api.e2b.app");
