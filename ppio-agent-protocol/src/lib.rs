@@ -11,6 +11,7 @@
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
 //! | the id of a deployed agent | [`AgentId`] |
 //! | header names and ports | [`headers`] |
+//! | host names, and which mean this machine | [`host`] |
 //! | sizes such as `512Mi` | [`ByteSize`] |
 //!
 //! Three rules apply everywhere:
@@ -31,6 +32,7 @@ mod byte_size;
 mod config;
 mod error_item;
 pub mod headers;
+pub mod host;
 mod invocation;
 mod ping;
 pub mod sse;

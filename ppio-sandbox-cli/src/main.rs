@@ -2,7 +2,7 @@
 //!
 //! Each command has a module of its name: a folder where it takes more than a file. Beneath the
 //! commands lie the parts that several of them use: `arguments`, `platform`, `project`, `terminal`,
-//! `signals`, `error`.
+//! `external_program`, `signals`, `error`.
 
 mod arguments;
 mod completions;
@@ -12,6 +12,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod error;
+mod external_program;
 mod init;
 mod invoke;
 mod list;

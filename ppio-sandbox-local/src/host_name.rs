@@ -1,7 +1,5 @@
 //! The host names of requests.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use axum::http::uri::Authority;
 
 use crate::identity::{is_sandbox_id, without_client_id};
@@ -25,24 +23,6 @@ pub(crate) fn host_of(header: &str) -> Option<Authority> {
 
 pub(crate) fn normalized(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// Names below `localhost` are loopback by RFC 6761.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    if host == "localhost" || host.ends_with(".localhost") {
-        return true;
-    }
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    match address {
-        Some(address) => address
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => host
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback()),
-    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub use error::Error;
 pub use isolation::{IsolationKind, UnenforcedLimit};
 pub use platform::{
     BuiltTemplate, LocalPlatform, LocalPlatformBuilder, RunningPlatform, TemplateSpec,
+    UNENFORCED_LIMITS_TARGET,
 };
 pub use processes::listening_ports;
 pub use proxy::forward;

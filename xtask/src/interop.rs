@@ -41,30 +41,13 @@ pub(crate) struct Packages {
     pub(crate) browser: PathBuf,
 }
 
-/// An error with what to install if Python, Node, npm or the browser is missing.
-pub(crate) fn check_tools() -> Result<(), Error> {
-    for (tool, remedy) in [
-        ("python3", PYTHON_HELP),
-        ("node", NODE_HELP),
-        ("npm", NODE_HELP),
-    ] {
-        Step::new("the interoperation tests", tool)
-            .args(["--version"])
-            .install_help(remedy)
-            .output()?;
-    }
-    browser().map(|_| ())
-}
-
 /// The browser of the variable, or the first that is installed.
-fn browser() -> Result<PathBuf, Error> {
-    if let Some(named) = env::var_os(BROWSER) {
+pub(crate) fn browser() -> Result<PathBuf, Error> {
+    if let Some(named) = env::var_os(BROWSER).filter(|named| !named.is_empty()) {
         return Ok(named.into());
     }
-    let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders)
-        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
-        .find(|path| path.is_file())
+    let installed = BROWSERS.iter().find_map(|name| workspace::program(name));
+    installed
         .ok_or_else(|| format!("the interoperation tests: no browser is installed; {BROWSER_HELP}"))
 }
 

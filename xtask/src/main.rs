@@ -3,10 +3,12 @@
 //! Has no dependencies, so that the first run starts within a second or two.
 
 mod bench;
+mod cargo_tool;
 mod crates;
 mod error;
 mod interop;
 mod server;
+mod setup;
 mod step;
 mod supply_chain;
 mod test;
@@ -18,7 +20,9 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  test [--no-interop]   formatting, lints, docs, crates, tests, interoperation tests
+  test [--no-interop]   formatting, lints, docs, crates, tests, interoperation tests; first
+                        installs what is missing (with apt-get, as root or if CI is set) or
+                        prints the line that does
   bench [--quick]       compare with raw hyper, axum and the Python package
   bench --part platform [--quick]
                         the local platform only: from a new session to its first answer

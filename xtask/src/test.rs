@@ -1,11 +1,24 @@
 //! `cargo xtask test`: every check that a change must pass, the cheapest first.
 
-use std::process::{Command, Stdio};
+use std::io::IsTerminal as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Instant;
 
+use crate::cargo_tool::CargoTool;
 use crate::error::Error;
 use crate::step::Step;
-use crate::{crates, interop, supply_chain};
+use crate::{crates, interop, setup, supply_chain, workspace};
+
+/// How long an unattended run may take, as `timeout` writes it: a hang is a failure.
+const TIME_LIMIT: &str = "39m";
+/// Set in a run that has the time limit.
+const IS_LIMITED: &str = "PPIO_XTASK_IS_LIMITED";
+
+const CARGO_NEXTEST: CargoTool = CargoTool {
+    name: "cargo-nextest",
+    version: "0.9.143",
+};
 
 /// Whether the tests against the published Python and JavaScript packages run.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,8 +31,9 @@ pub(crate) enum Interop {
 pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     let started = Instant::now();
     if interop == Interop::Run {
-        // Reports a missing interpreter before ten minutes of building.
-        interop::check_tools()?;
+        limit_time()?;
+        // Before ten minutes of building.
+        setup::run()?;
     }
 
     Step::cargo("formatting")
@@ -43,7 +57,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["test", "--package", "ppio-agent", "--no-default-features"])
         .args(["--lib", "--test", "features"])
         .run()?;
-    workspace_tests()?;
+    workspace_tests(interop)?;
     match interop {
         Interop::Run => interoperation_tests()?,
         Interop::Skip => println!("\n==> interoperation tests: left out (--no-interop)"),
@@ -57,10 +71,16 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
 }
 
 /// All tests but the interoperation tests, which are ignored.
-fn workspace_tests() -> Result<(), Error> {
-    if nextest_is_installed() {
-        Step::cargo("tests")
+fn workspace_tests(interop: Interop) -> Result<(), Error> {
+    let nextest = match interop {
+        Interop::Run => Some(CARGO_NEXTEST.program()?),
+        // Building it needs a network.
+        Interop::Skip => CARGO_NEXTEST.installed(),
+    };
+    if let Some(nextest) = nextest {
+        Step::new("tests", nextest)
             .args(["nextest", "run", "--workspace"])
+            .env("CARGO", workspace::cargo())
             .run()?;
         // nextest does not run the examples in the documentation.
         Step::cargo("documentation examples")
@@ -69,6 +89,26 @@ fn workspace_tests() -> Result<(), Error> {
     } else {
         Step::cargo("tests").args(["test", "--workspace"]).run()
     }
+}
+
+/// Replaces this process by one with a time limit and without incremental builds, whose files only
+/// fill the disk, unless a person is at the terminal.
+fn limit_time() -> Result<(), Error> {
+    let is_limited = std::env::var_os(IS_LIMITED).is_some();
+    let is_attended = !setup::is_ci() && std::io::stderr().is_terminal();
+    if is_limited || is_attended {
+        return Ok(());
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| format!("cannot find the path of this program: {error}"))?;
+    let error = Command::new("timeout")
+        .args(["--kill-after=30s", TIME_LIMIT])
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(IS_LIMITED, "1")
+        .env("CARGO_INCREMENTAL", "0")
+        .exec();
+    Err(format!("cannot run `timeout`: {error}"))
 }
 
 fn interoperation_tests() -> Result<(), Error> {
@@ -81,14 +121,4 @@ fn interoperation_tests() -> Result<(), Error> {
         .env(interop::NODE_MODULES, packages.node_modules)
         .env(interop::BROWSER, packages.browser)
         .run()
-}
-
-fn nextest_is_installed() -> bool {
-    Command::new(crate::workspace::cargo())
-        .args(["nextest", "--version"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }

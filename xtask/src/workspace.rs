@@ -1,4 +1,4 @@
-//! The paths of the workspace root, the target directory and cargo.
+//! The paths of the workspace root, the target directory and programs.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,4 +18,14 @@ pub(crate) fn target() -> PathBuf {
 /// The cargo that started xtask, so that a toolchain override stays in effect.
 pub(crate) fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// The path of an installed program.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers out of the PATH of ordinary users.
+    env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
 }

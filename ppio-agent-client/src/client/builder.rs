@@ -9,6 +9,7 @@ use crate::config::{AuthManager, ClientConfig, EnvironmentSettings, Secret};
 use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::PlatformEndpoints;
+use crate::transport::Proxies;
 
 /// Options of an [`AgentRuntimeClient`]. The environment sets those that code does not.
 #[derive(Debug, Default)]
@@ -137,7 +138,9 @@ impl ClientBuilder {
             self.api_key.or(settings.api_key),
             self.access_token.or(settings.access_token),
         )?;
-        let core = ClientCore::new(config, endpoints, auth);
+        let proxies = Proxies::from_env();
+        endpoints.check_proxy(&proxies)?;
+        let core = ClientCore::new(config, endpoints, auth, proxies);
         Ok(AgentRuntimeClient::new(core))
     }
 }

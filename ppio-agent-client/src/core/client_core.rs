@@ -4,7 +4,7 @@ use super::background::BackgroundTasks;
 use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
 use crate::platform::{ControlPlane, Envd, PlatformEndpoints, SandboxAddress, Service};
 use crate::templates::{StartCommandCache, TemplateManager};
-use crate::transport::{BodyLimit, PoolLimits, RetryPolicy, Transport};
+use crate::transport::{BodyLimit, PoolLimits, Proxies, RetryPolicy, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
@@ -23,6 +23,7 @@ impl ClientCore {
         config: ClientConfig,
         endpoints: PlatformEndpoints,
         auth: AuthManager,
+        proxies: Proxies,
     ) -> Self {
         let limits = PoolLimits {
             max_active: config.max_connections,
@@ -35,7 +36,8 @@ impl ClientCore {
             max_delay: config.max_retry_delay,
         };
         let certificates = config.root_certificates.clone();
-        let transport = Transport::new(limits, retry, config.connect_timeout, certificates);
+        let transport =
+            Transport::new(limits, retry, proxies, config.connect_timeout, certificates);
         let platform = ControlPlane::new(
             transport.clone(),
             endpoints.control_plane(),

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::payload::RequestPayload;
 use super::pool::{Connection, ForwardProxy};
-use super::proxy::{Proxies, ProxyRoute};
+use super::proxy::{Proxies, Proxy, ProxyRoute};
 use super::resolve::Resolver;
 use super::tls;
 use crate::error::{NetworkError, NetworkErrorKind};
@@ -37,7 +37,11 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(connect_timeout: Duration, root_certificates: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(
+        proxies: Proxies,
+        connect_timeout: Duration,
+        root_certificates: Vec<Vec<u8>>,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -45,7 +49,7 @@ impl Connector {
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         Self {
             tcp,
-            proxies: Proxies::from_env(),
+            proxies,
             connect_timeout,
             root_certificates,
             tls: OnceLock::new(),
@@ -70,7 +74,7 @@ impl Connector {
 
     async fn dial(&self, destination: &Uri) -> Result<Connection, BoxError> {
         let secure = destination.scheme() == Some(&Scheme::HTTPS);
-        match self.proxies.route(destination) {
+        match self.proxies.route(destination)? {
             ProxyRoute::Direct if !secure => {
                 let stream = self.tcp.clone().call(destination.clone()).await?;
                 handshake(stream, None).await
@@ -82,16 +86,19 @@ impl Connector {
             ProxyRoute::Tunnel(proxy) => {
                 // The connection to the proxy itself may use TLS.
                 let to_proxy = HttpsConnector::from((self.tcp.clone(), self.tls()?));
-                let mut tunnel = Tunnel::new(proxy.uri, to_proxy);
-                if let Some(credentials) = proxy.credentials {
-                    tunnel = tunnel.with_auth(credentials);
+                let mut tunnel = Tunnel::new(proxy.uri.clone(), to_proxy);
+                if let Some(credentials) = &proxy.credentials {
+                    tunnel = tunnel.with_auth(credentials.clone());
                 }
                 let mut through = HttpsConnector::from((tunnel, self.tls()?));
-                handshake(through.call(destination.clone()).await?, None).await
+                let stream = through.call(destination.clone()).await;
+                let stream = stream.map_err(|source| ProxyError::new(&proxy, source))?;
+                handshake(stream, None).await
             }
             ProxyRoute::Forward(proxy) => {
                 let mut to_proxy = HttpsConnector::from((self.tcp.clone(), self.tls()?));
-                let stream = to_proxy.call(proxy.uri).await?;
+                let stream = to_proxy.call(proxy.uri.clone()).await;
+                let stream = stream.map_err(|source| ProxyError::new(&proxy, source))?;
                 let forward = ForwardProxy {
                     credentials: proxy.credentials,
                 };
@@ -106,6 +113,29 @@ impl Connector {
         }
         let config = Arc::new(tls::client_config(&self.root_certificates)?);
         Ok(Arc::clone(self.tls.get_or_init(|| config)))
+    }
+}
+
+/// A connection through a proxy failed. Names the variable, which the user may have forgotten.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {address} of {variable}")]
+struct ProxyError {
+    address: String,
+    variable: &'static str,
+    source: BoxError,
+}
+
+impl ProxyError {
+    fn new(proxy: &Proxy, source: BoxError) -> Self {
+        Self {
+            address: proxy
+                .uri
+                .authority()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            variable: proxy.variable,
+            source,
+        }
     }
 }
 

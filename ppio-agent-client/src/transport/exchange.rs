@@ -12,6 +12,7 @@ use super::payload::RequestPayload;
 use super::plain_http::PlainHttpWarnings;
 use super::pool::{Pool, PoolLimits};
 use super::prepared_request::PreparedRequest;
+use super::proxy::Proxies;
 use super::retry::RetryPolicy;
 use super::{pool, retry};
 use crate::error::{Error, NetworkError};
@@ -29,12 +30,13 @@ impl Transport {
     pub(crate) fn new(
         limits: PoolLimits,
         retry: RetryPolicy,
+        proxies: Proxies,
         connect_timeout: std::time::Duration,
         root_certificates: Vec<Vec<u8>>,
     ) -> Self {
         Self {
             pool: Pool::new(limits),
-            connector: Arc::new(Connector::new(connect_timeout, root_certificates)),
+            connector: Arc::new(Connector::new(proxies, connect_timeout, root_certificates)),
             retry,
             plain_http: Arc::default(),
         }

@@ -24,6 +24,6 @@ pub(crate) use limit::BodyLimit;
 pub(crate) use payload::UploadMeter;
 pub(crate) use pool::PoolLimits;
 pub(crate) use prepared_request::PreparedRequest;
-pub(crate) use resolve::is_loopback;
+pub(crate) use proxy::Proxies;
 pub(crate) use retry::{Idempotency, RetryPolicy};
 pub(crate) use retry_after::retry_after;

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use http::uri::Scheme;
 use http::{Request, header};
 use ppio_agent_protocol::headers;
+use ppio_agent_protocol::host::is_loopback;
 
-use super::resolve::is_loopback;
 use crate::config::TRAFFIC_TOKEN;
 
 /// The hosts whose warnings were logged.

@@ -1,10 +1,11 @@
-//! Proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! Proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, also in lower case.
+
+use std::ffi::OsString;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
-
-use super::resolve::is_loopback;
+use ppio_agent_protocol::host::is_loopback;
 
 /// How to reach a destination.
 #[derive(Debug)]
@@ -21,24 +22,88 @@ pub(super) enum ProxyRoute {
 pub(super) struct Proxy {
     pub(super) uri: Uri,
     pub(super) credentials: Option<HeaderValue>,
+    /// The variable that names it.
+    pub(super) variable: &'static str,
+}
+
+/// A variable that does not name a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {problem}")]
+pub(crate) struct InvalidProxy {
+    pub(crate) variable: &'static str,
+    /// Quotes the value, unless it contains credentials.
+    pub(crate) problem: String,
 }
 
 /// The proxies of the environment.
-pub(super) struct Proxies(Matcher);
+pub(crate) struct Proxies {
+    /// Has a proxy for each scheme whose variable is set, a placeholder for an invalid one.
+    matcher: Matcher,
+    http: Option<Setting>,
+    https: Option<Setting>,
+}
+
+/// The variable for the destinations of a scheme.
+struct Setting {
+    variable: &'static str,
+    /// The URL of the proxy, or what is wrong with it.
+    proxy: Result<String, String>,
+}
 
 impl Proxies {
-    pub(super) fn from_env() -> Self {
-        Self(Matcher::from_env())
+    pub(crate) fn from_env() -> Self {
+        Self::read(|name| std::env::var_os(name))
     }
 
-    pub(super) fn route(&self, destination: &Uri) -> ProxyRoute {
+    fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        // A web server passes a header `Proxy` of its caller on to a CGI program as `HTTP_PROXY`.
+        let is_cgi = lookup("REQUEST_METHOD").is_some();
+        let lookup = |name: &'static str| Some((name, lookup(name)?)).filter(|_| !is_cgi);
+        let find = |names: [&'static str; 4]| {
+            let mut set = names.into_iter().filter_map(lookup);
+            set.find(|(_, value)| !is_blank(value))
+                .map(|(variable, value)| Setting::new(variable, value))
+        };
+        let http = find(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]);
+        let https = find(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]);
+        let excluded = ["NO_PROXY", "no_proxy"].into_iter().filter_map(lookup);
+        let excluded = excluded.map(|(_, value)| value.to_string_lossy().into_owned());
+        let excluded = excluded.filter(|value| !value.is_empty()).take(1);
+        Self {
+            matcher: Matcher::builder()
+                .http(http.as_ref().map_or("", Setting::url))
+                .https(https.as_ref().map_or("", Setting::url))
+                .no(excluded.collect::<String>())
+                .build(),
+            http,
+            https,
+        }
+    }
+
+    /// Rejects an invalid variable of the proxy that requests to a destination would use.
+    pub(crate) fn check(&self, destination: &Uri) -> Result<(), InvalidProxy> {
+        self.route(destination).map(drop)
+    }
+
+    /// The way to a destination.
+    ///
+    /// # Errors
+    /// A proxy would be used, but its variable does not name one.
+    pub(super) fn route(&self, destination: &Uri) -> Result<ProxyRoute, InvalidProxy> {
         // A proxy cannot reach a sandbox on this machine.
         if destination.host().is_none_or(is_loopback) {
-            return ProxyRoute::Direct;
+            return Ok(ProxyRoute::Direct);
         }
-        let Some(found) = self.0.intercept(destination) else {
-            return ProxyRoute::Direct;
+        let is_https = destination.scheme() == Some(&Scheme::HTTPS);
+        let setting = if is_https { &self.https } else { &self.http };
+        let (Some(setting), Some(found)) = (setting, self.matcher.intercept(destination)) else {
+            return Ok(ProxyRoute::Direct);
         };
+        let variable = setting.variable;
+        if let Err(problem) = &setting.proxy {
+            let problem = problem.clone();
+            return Err(InvalidProxy { variable, problem });
+        }
         let credentials = found.basic_auth().cloned().map(|mut value| {
             value.set_sensitive(true);
             value
@@ -46,13 +111,68 @@ impl Proxies {
         let proxy = Proxy {
             uri: found.uri().clone(),
             credentials,
+            variable,
         };
-        if destination.scheme() == Some(&Scheme::HTTPS) {
+        Ok(if is_https {
             ProxyRoute::Tunnel(proxy)
         } else {
             ProxyRoute::Forward(proxy)
-        }
+        })
     }
+}
+
+impl Setting {
+    fn new(variable: &'static str, value: OsString) -> Self {
+        let proxy = match value.into_string() {
+            Ok(value) => {
+                let value = value.trim().to_owned();
+                match problem(&value) {
+                    None => Ok(value),
+                    Some(problem) => Err(problem),
+                }
+            }
+            Err(_) => Err("is not text in UTF-8".to_owned()),
+        };
+        Self { variable, proxy }
+    }
+
+    fn url(&self) -> &str {
+        // The placeholder finds out whether the proxy would be used.
+        self.proxy.as_deref().unwrap_or("http://invalid.invalid")
+    }
+}
+
+/// What is wrong with the URL of a proxy, with the remedy.
+fn problem(value: &str) -> Option<String> {
+    // The value may contain a password.
+    let quoted = if value.contains('@') {
+        "the value".to_owned()
+    } else {
+        format!("{value:?}")
+    };
+    let remedy = "write it like http://proxy.example.com:3128, or unset it";
+    // The matcher accepts a host without a scheme.
+    let probe = Uri::from_static("http://destination.invalid");
+    let Some(found) = Matcher::builder().all(value).build().intercept(&probe) else {
+        return Some(format!("{quoted} is not the URL of a proxy; {remedy}"));
+    };
+    let uri = found.uri();
+    if let Some(scheme @ ("socks4" | "socks4a" | "socks5" | "socks5h")) = uri.scheme_str() {
+        return Some(format!(
+            "proxies of the kind {scheme} are not supported; use an HTTP proxy, or unset it"
+        ));
+    }
+    let authority = uri.authority()?.as_str();
+    let host = uri.host().unwrap_or_default();
+    let has_port = authority.len() > host.len();
+    if host.is_empty() || has_port && uri.port_u16().is_none_or(|port| port == 0) {
+        return Some(format!("{quoted} has no valid host and port; {remedy}"));
+    }
+    None
+}
+
+fn is_blank(value: &OsString) -> bool {
+    value.to_str().is_some_and(|value| value.trim().is_empty())
 }
 
 impl std::fmt::Debug for Proxies {
@@ -66,32 +186,107 @@ impl std::fmt::Debug for Proxies {
 mod tests {
     use super::*;
 
+    fn proxies(variables: &[(&str, &str)]) -> Proxies {
+        Proxies::read(|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name)?;
+            Some(found.1.into())
+        })
+    }
+
+    fn route(proxies: &Proxies, uri: &'static str) -> Result<ProxyRoute, InvalidProxy> {
+        proxies.route(&Uri::from_static(uri))
+    }
+
     #[test]
     fn the_environment_selects_the_proxy_and_loopback_is_direct() {
-        let proxies = Proxies(
-            Matcher::builder()
-                .http("http://plain.example:3128")
-                .https("http://user:pass@tunnel.example:3128")
-                .no("internal.example")
-                .build(),
-        );
-        let route = |uri: &'static str| proxies.route(&Uri::from_static(uri));
-        let ProxyRoute::Tunnel(proxy) = route("https://api.example/") else {
+        let proxies = proxies(&[
+            ("HTTP_PROXY", "http://plain.example:3128"),
+            ("https_proxy", "http://user:pass@tunnel.example:3128"),
+            ("NO_PROXY", "internal.example"),
+        ]);
+        let Ok(ProxyRoute::Tunnel(proxy)) = route(&proxies, "https://api.example/") else {
             panic!("https is tunnelled");
         };
         assert_eq!(proxy.uri.host(), Some("tunnel.example"));
+        assert_eq!(proxy.variable, "https_proxy");
         assert!(proxy.credentials.expect("given in the URL").is_sensitive());
         assert!(matches!(
-            route("http://api.example/"),
-            ProxyRoute::Forward(_)
+            route(&proxies, "http://api.example/"),
+            Ok(ProxyRoute::Forward(_))
         ));
-        assert!(matches!(
-            route("https://x.internal.example/"),
-            ProxyRoute::Direct
-        ));
-        assert!(matches!(
-            route("http://8080-a.localhost:3000/"),
-            ProxyRoute::Direct
-        ));
+        for direct in [
+            "https://x.internal.example/",
+            "http://8080-a.localhost:3000/",
+        ] {
+            assert!(
+                matches!(route(&proxies, direct), Ok(ProxyRoute::Direct)),
+                "{direct}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let destination = "https://api.example/";
+        for (variables, host) in [
+            (&[("HTTPS_PROXY", ""), ("https_proxy", "a:1")][..], "a"),
+            (&[("HTTPS_PROXY", " "), ("all_proxy", "b:1")], "b"),
+            (&[("https_proxy", "a:1"), ("ALL_PROXY", "b:1")], "a"),
+            (
+                &[("https_proxy", "a:1"), ("NO_PROXY", ""), ("no_proxy", "x")],
+                "a",
+            ),
+        ] {
+            let found = route(&proxies(variables), destination);
+            let Ok(ProxyRoute::Tunnel(proxy)) = found else {
+                panic!("{variables:?}: {found:?}");
+            };
+            assert_eq!(proxy.uri.host(), Some(host), "{variables:?}");
+        }
+        for variables in [
+            &[("HTTPS_PROXY", "")][..],
+            &[("HTTP_PROXY", "a:1")],
+            &[("HTTPS_PROXY", "a:1"), ("NO_PROXY", "*")],
+            &[("HTTPS_PROXY", "a:1"), ("no_proxy", "example")],
+            &[("HTTPS_PROXY", "nonsense://"), ("no_proxy", "api.example")],
+            &[("HTTPS_PROXY", "a:1"), ("REQUEST_METHOD", "GET")],
+        ] {
+            let found = route(&proxies(variables), destination);
+            assert!(matches!(found, Ok(ProxyRoute::Direct)), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_proxy_names_its_variable_and_no_password() {
+        for value in [
+            "ftp://proxy:3128",
+            "http://",
+            "http//proxy:3128",
+            "proxy:port",
+            "http://proxy:99999",
+            "http://proxy:0",
+            "proxy:",
+            ":3128",
+            "a b",
+            "http://[::1",
+            "socks5://proxy:1080",
+            "http://user:secret@",
+            "ftp://user:secret@proxy",
+        ] {
+            for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+                let proxies = proxies(&[(variable, value)]);
+                let error = route(&proxies, "https://api.example/").expect_err(value);
+                assert_eq!(error.variable, variable);
+                assert!(error.problem.contains("unset it"), "{error}");
+                assert!(!error.problem.contains("secret"), "{error}");
+                // Destinations on this machine need no proxy.
+                let local = route(&proxies, "https://localhost:3000/");
+                assert!(matches!(local, Ok(ProxyRoute::Direct)), "{local:?}");
+            }
+        }
+        for value in ["proxy", "proxy:3128", "https://proxy", "http://[::1]:3128"] {
+            let proxies = proxies(&[("https_proxy", value)]);
+            assert!(route(&proxies, "https://api.example/").is_ok(), "{value}");
+        }
     }
 }

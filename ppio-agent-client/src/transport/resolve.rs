@@ -7,18 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use ppio_agent_protocol::host::is_loopback;
 use tower_service::Service;
-
-/// Whether `host` (without port) is this machine, by RFC 6761 or as an address.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    let name = host.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || name.len() > 10 && name.as_bytes()[name.len() - 10..].eq_ignore_ascii_case(b".localhost")
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
 
 /// Resolves like the system, except names under `.localhost`: few system resolvers support them,
 /// and a local platform gives every sandbox such a name.
@@ -52,33 +42,5 @@ impl Service<Name> for Resolver {
         }
         let lookup = self.0.call(name);
         Box::pin(async move { Ok(lookup.await?.collect::<Vec<_>>().into_iter()) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_localhost_its_subdomains_and_loopback_addresses() {
-        for host in [
-            "localhost",
-            "8080-abc.localhost",
-            "LOCALHOST",
-            "a.b.Localhost.",
-            "127.0.0.1",
-            "[::1]",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "localhost.example.com",
-            "notlocalhost",
-            ".localhost",
-            "10.0.0.1",
-            "ppio.cn",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 }

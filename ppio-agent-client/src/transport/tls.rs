@@ -1,24 +1,46 @@
 //! The TLS configuration and its trusted certificates.
 
 use std::io;
+use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, otherwise the system's. An empty variable
+/// counts as not set.
+fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (file, folders) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+    if file.is_none() && folders.is_none() {
+        return Ok(rustls_native_certs::load_native_certs().certs);
+    }
+    let mut certificates = Vec::new();
+    let mut load = |name: &str, file: Option<&Path>, folder: Option<&Path>| {
+        let found = rustls_native_certs::load_certs_from_paths(file, folder);
+        certificates.extend(found.certs);
+        match found.errors.first() {
+            // A fallback would trust certificates that the user did not choose.
+            Some(error) => Err(io::Error::other(format!("{name}: {error}"))),
+            None => Ok(()),
+        }
+    };
+    if let Some(file) = &file {
+        load("SSL_CERT_FILE", Some(file.as_ref()), None)?;
+    }
+    for folder in folders.iter().flat_map(std::env::split_paths) {
+        if !folder.as_os_str().is_empty() {
+            load("SSL_CERT_DIR", None, Some(&folder))?;
+        }
+    }
+    Ok(certificates)
+}
+
 /// A TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE` and
 /// `SSL_CERT_DIR`), Mozilla's where the system has none, and `extra` PEM bundles.
 pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error> {
     let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if let (Some(name), Some(error)) = (chosen, system.errors.first()) {
-        // A fallback would trust certificates that the user did not choose.
-        return Err(io::Error::other(format!("{name}: {error}")));
-    }
-    roots.add_parsable_certificates(system.certs);
+    roots.add_parsable_certificates(system_certificates()?);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

@@ -12,6 +12,7 @@ pub struct ConfigError {
     path: Option<String>,
     position: Option<LineColumn>,
     problem: String,
+    is_missing_field: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,11 @@ impl ConfigError {
         &self.problem
     }
 
+    /// Whether a required field is missing, which [`path`](Self::path) names.
+    pub fn is_missing_field(&self) -> bool {
+        self.is_missing_field
+    }
+
     /// Creates an error from the text of a format's library. Path and position, which the text
     /// repeats, are removed; texts of serde about missing and duplicate fields get a remedy.
     pub(super) fn new(path: Option<&Path>, line: usize, column: usize, message: &str) -> Self {
@@ -61,7 +67,8 @@ impl ConfigError {
             .as_ref()
             .and_then(|path| message.strip_prefix(path.as_str())?.strip_prefix(": "))
             .unwrap_or(message);
-        let (field, problem) = if let Some(field) = quoted_after("missing field ", message) {
+        let missing = quoted_after("missing field ", message);
+        let (field, problem) = if let Some(field) = missing {
             (
                 field,
                 format!("the field is missing, add `{}`", example(field)),
@@ -74,6 +81,7 @@ impl ConfigError {
                 path,
                 position,
                 problem,
+                is_missing_field: false,
             };
         };
         // serde reports these two at the section.
@@ -82,6 +90,7 @@ impl ConfigError {
             path: Some(path),
             position,
             problem,
+            is_missing_field: missing.is_some(),
         }
     }
 }

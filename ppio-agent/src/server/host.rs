@@ -1,6 +1,6 @@
 //! Host names: which of them mean this machine, and which an agent on loopback serves.
 
-use std::net::IpAddr;
+pub(crate) use ppio_agent_protocol::host::{bare, is_loopback, without_port};
 
 /// The hosts that an agent on a loopback address serves, beside the names of loopback.
 ///
@@ -51,29 +51,6 @@ impl AllowedHosts {
     }
 }
 
-/// Whether an authority names this machine and no other: `localhost`, a name under it, or a
-/// loopback address, with or without a port.
-pub(crate) fn is_loopback(authority: &str) -> bool {
-    let host = bare(without_port(authority));
-    if host.eq_ignore_ascii_case("localhost") {
-        return true;
-    }
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return address.to_canonical().is_loopback();
-    }
-    // RFC 6761, section 6.3: names under `localhost` resolve to loopback.
-    host.len()
-        .checked_sub(".localhost".len())
-        .and_then(|end| host.split_at_checked(end))
-        .is_some_and(|(label, domain)| {
-            domain.eq_ignore_ascii_case(".localhost")
-                && !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        })
-}
-
 /// Whether this is the usual authority of a local client. Every request to an agent on loopback is
 /// checked, so the usual case needs no parsing.
 fn is_usual(authority: &[u8]) -> bool {
@@ -116,77 +93,9 @@ pub(crate) fn is_valid(host: &[u8]) -> bool {
         })
 }
 
-/// Takes the port off an authority.
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit())
-                && (host.ends_with(']') || !host.contains(':')) =>
-        {
-            host
-        }
-        _ => authority,
-    }
-}
-
-/// A host without the brackets of an IPv6 address and without the dot of a complete name.
-pub(crate) fn bare(host: &str) -> &str {
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        Some(address) => address,
-        None => host.strip_suffix('.').unwrap_or(host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_names_and_addresses_are_recognized() {
-        for authority in [
-            "localhost",
-            "localhost:8080",
-            "LocalHost:",
-            "localhost.",
-            "localhost.:80",
-            "8080-iabc.localhost:3000",
-            "a.b.localhost",
-            "127.0.0.1",
-            "127.0.0.1:8080",
-            "127.255.0.9",
-            "[::1]",
-            "[::1]:8080",
-            "[::ffff:127.0.0.1]",
-        ] {
-            assert!(is_loopback(authority), "{authority}");
-        }
-        for authority in [
-            "",
-            ":8080",
-            ".localhost",
-            "localhost.example",
-            "mylocalhost",
-            "localhost:80:80",
-            "localhost:80x",
-            "localhost@evil.example",
-            "evil.example/.localhost",
-            "127.0.0.1.example",
-            "127.0.0.1:8080.example",
-            "128.0.0.1",
-            "0.0.0.0",
-            "10.0.0.1",
-            "[::2]",
-            "[::1]x",
-            "[::1",
-            "é.localhost",
-            "évil",
-        ] {
-            assert!(!is_loopback(authority), "{authority}");
-        }
-    }
 
     #[test]
     fn other_hosts_are_allowed_by_name_and_with_any_port() {

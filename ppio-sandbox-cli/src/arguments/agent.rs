@@ -117,7 +117,8 @@ pub(crate) struct DevArguments {
 
 const DEPLOY_HELP: &str = "\
 A Rust project is sent as one program, with agent.yaml and the files and folders in `spec.files`. A Python project is \
-sent as a whole except what .dockerignore leaves out, and the packages in its requirements.txt are installed.
+sent as a whole except what .dockerignore leaves out. The packages in its requirements.txt are installed; without that \
+file the project itself (`pip install .`) if its pyproject.toml has a build system, otherwise the dependencies there.
 
 Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are left out, which the output reports. A link \
 that points outside the project is an error. `--include PATTERN` sends a secret anyway; a `!` line in .dockerignore \

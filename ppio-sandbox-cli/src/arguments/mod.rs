@@ -3,8 +3,10 @@
 mod agent;
 mod local;
 mod selection;
+mod usage_error;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
@@ -20,7 +22,7 @@ pub(crate) use self::local::{
 };
 pub(crate) use self::selection::{AgentArguments, PlatformArguments};
 
-use crate::terminal::OutputFormat;
+use crate::terminal::{OutputFormat, Terminal};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -112,15 +114,30 @@ impl Arguments {
         with_json_flag(Self::command())
     }
 
-    /// Parses the command line. Exits after printing help or an error.
+    /// Parses the command line. Exits after printing help or an error, which `--json` makes JSON.
     pub(crate) fn from_command_line() -> Self {
-        let matches = Self::definition().get_matches();
+        let words: Vec<_> = std::env::args_os().collect();
+        Self::parse_words(&words).unwrap_or_else(|error| {
+            let format = usage_error::format_of(words.get(1..).unwrap_or_default());
+            // Help and the version are results.
+            if format == OutputFormat::Text || error.exit_code() == 0 {
+                error.exit();
+            }
+            let error = usage_error::usage_error(&error);
+            Terminal::new(format, false).print_error(&error);
+            std::process::exit(error.kind.exit_code().into());
+        })
+    }
+
+    fn parse_words(words: &[OsString]) -> Result<Self, clap::Error> {
+        let definition = without_empty_variables(Self::definition());
+        let matches = definition.try_get_matches_from(words)?;
         let has_json_flag = has_json_flag(&matches);
-        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut arguments = Self::from_arg_matches(&matches)?;
         if has_json_flag || arguments.invokes_with_json_output() {
             arguments.output.format = OutputFormat::Json;
         }
-        arguments
+        Ok(arguments)
     }
 
     fn invokes_with_json_output(&self) -> bool {
@@ -155,6 +172,19 @@ fn with_json_flag(mut command: clap::Command) -> clap::Command {
             .help_heading("Printing")
             .help("Short for `--output json`"),
     )
+}
+
+/// Takes an environment variable for not set if it is empty.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.as_encoded_bytes().trim_ascii().is_empty()) {
+            argument.env(None::<&'static str>)
+        } else {
+            argument
+        }
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 fn has_json_flag(matches: &ArgMatches) -> bool {

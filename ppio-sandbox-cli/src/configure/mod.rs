@@ -130,7 +130,10 @@ async fn ask_for(field: &ConfigField, file: &AgentFile) -> Result<String, CliErr
     let default = match field.flag {
         "name" => name_of_folder(file.folder()),
         "agent-version" => Some("0.1.0".to_owned()),
-        "author" => author::from_git().await.map(|author| author.to_string()),
+        "author" => author::from_git()
+            .await
+            .ok()
+            .map(|author| author.to_string()),
         "entrypoint" => ["src/main.rs", "agent.py", "app.py", "main.py"]
             .into_iter()
             .find(|path| file.folder().join(path).is_file())

@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use tokio::process::Command;
 
 use super::event::DeployEvent;
 use crate::error::{CliError, ExitKind};
+use crate::external_program::stdout_of;
+use crate::project::cargo::toolchain;
 use crate::terminal::Terminal;
 
 /// The architecture of the cloud's sandboxes.
@@ -78,15 +79,11 @@ impl CompileTarget {
 
 /// The C library of this machine, as in `glibc 2.36`.
 async fn c_library() -> String {
-    let output = Command::new("getconf")
-        .arg("GNU_LIBC_VERSION")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    let version = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    match version {
-        Ok(version) if version.starts_with("glibc ") => version,
+    let mut command = Command::new("getconf");
+    command.arg("GNU_LIBC_VERSION");
+    let version = stdout_of(command).await.unwrap_or_default();
+    match version.trim() {
+        version if version.starts_with("glibc ") => version.to_owned(),
         _ => "the C library of this machine".to_owned(),
     }
 }
@@ -94,22 +91,8 @@ async fn c_library() -> String {
 impl InstalledCompiler {
     /// Runs rustc in the project's folder, which may select a toolchain.
     async fn find(folder: &Path) -> Result<Self, CliError> {
-        let rustc = async |arguments: &[&str]| {
-            let output = Command::new("rustc")
-                .args(arguments)
-                .current_dir(folder)
-                .stdin(Stdio::null())
-                .kill_on_drop(true)
-                .output()
-                .await
-                .map_err(|error| {
-                    CliError::system("cannot run rustc", error)
-                        .help("install Rust from https://rustup.rs")
-                })?;
-            Ok::<_, CliError>(String::from_utf8_lossy(&output.stdout).into_owned())
-        };
-        let version = rustc(&["--version", "--verbose"]).await?;
-        let sysroot = rustc(&["--print", "sysroot"]).await?;
+        let version = toolchain::rustc(folder, &["--version", "--verbose"]).await?;
+        let sysroot = toolchain::rustc(folder, &["--print", "sysroot"]).await?;
         let host = version
             .lines()
             .find_map(|line| line.strip_prefix("host: "))

@@ -11,7 +11,7 @@ use ppio_agent_client::platform::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::build_log::{BuildLogPrinter, dockerfile_line};
-use super::bundle::{ARCHIVE_ROOT, Archive};
+use super::bundle::{ARCHIVE_ROOT, Archive, LEAVE_OUT_HELP};
 use super::event::DeployEvent;
 use super::program::{AGENT_FOLDER, AgentProgram, step};
 use crate::error::{CliError, ExitKind};
@@ -24,6 +24,8 @@ const BASE_TEMPLATE: &str = "base";
 const DEFAULT_TAG: &str = "default";
 /// The longest tag that the platform accepts, in characters.
 const MAX_TAG_CHARS: usize = 128;
+/// The status of a platform that refuses files for their size.
+const TOO_LARGE: u16 = 413;
 const BUILD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The pause between two requests for the state of a build grows from the first to the second.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -165,7 +167,15 @@ impl Deployment {
             }
         };
         drop(progress);
-        outcome.map_err(failed)?;
+        outcome.map_err(|error| {
+            let is_too_large = error.status() == Some(TOO_LARGE);
+            let mut error = failed(error);
+            if is_too_large {
+                error.causes.extend(self.archive.sizes.largest());
+                error.help = Some(LEAVE_OUT_HELP.to_owned());
+            }
+            error
+        })?;
         terminal.event(&uploaded(false));
         terminal.note(&format!("uploaded {files} ({size})"));
         Ok(())
@@ -258,6 +268,7 @@ fn size(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::python_packages::PythonPackages;
 
     fn deployment(version: &str) -> Deployment {
         Deployment {
@@ -270,9 +281,7 @@ mod tests {
             program: AgentProgram::Binary("a".into()),
             archive: Archive {
                 hash: "0".into(),
-                bytes: Vec::new(),
-                files: 0,
-                left_out: Vec::new(),
+                ..Archive::default()
             },
         }
     }
@@ -313,7 +322,7 @@ mod tests {
         deployment.variables.clear();
         deployment.program = AgentProgram::PythonScript {
             file: "agent.py".into(),
-            requirements: false,
+            packages: PythonPackages::None,
         };
         assert_eq!(variables(&deployment), [""; 0]);
     }

@@ -1,7 +1,7 @@
 //! `agent deploy`.
 //!
 //! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`, which
-//! is uploaded and built on the platform; `record` writes the state into agent.yaml, and `event` is
+//! is uploaded and built on the platform; `python_packages` decides what a build installs; `record` writes the state into agent.yaml, and `event` is
 //! what JSON output reports meanwhile.
 
 mod build_log;
@@ -11,6 +11,7 @@ mod deployment;
 mod event;
 mod prepare;
 mod program;
+mod python_packages;
 mod record;
 
 use ppio_agent_client::platform::BuildTicket;

@@ -13,6 +13,7 @@ use super::compile_target::CompileTarget;
 use super::deployment::Deployment;
 use super::event::DeployEvent;
 use super::program::AgentProgram;
+use super::python_packages::{PythonPackages, REQUIREMENTS};
 use crate::arguments::DeployArguments;
 use crate::error::{CliError, ExitKind};
 use crate::project::Project;
@@ -37,7 +38,7 @@ pub(super) async fn deployment(
     let config = &project.config;
     let entrypoint = config.spec.entrypoint.as_ref();
     let (program, archive, target) = if entrypoint.is_some_and(Entrypoint::is_python) {
-        let (program, archive) = python(project, &arguments.include).await?;
+        let (program, archive) = python(project, &arguments.include, terminal).await?;
         (program, archive, None)
     } else {
         let target = match &arguments.target {
@@ -55,6 +56,9 @@ pub(super) async fn deployment(
         (program, archive, Some(target))
     };
     report_left_out(&archive, terminal);
+    if let Some(message) = archive.sizes.warning() {
+        warn(&message, terminal);
+    }
     let runtime = config.spec.runtime.as_ref();
     let template_config = template_config(config)?;
     let mut metadata = BTreeMap::from([(TEMPLATE_METADATA_KEY.to_owned(), template_config)]);
@@ -166,9 +170,16 @@ async fn compile(
     Ok(built.executable)
 }
 
+/// Prints a warning, or the event with JSON output.
+fn warn(message: &str, terminal: &Terminal) {
+    terminal.event(&DeployEvent::Warning { message });
+    terminal.warn(message);
+}
+
 async fn python(
     project: &Project,
     include: &[String],
+    terminal: &Terminal,
 ) -> Result<(AgentProgram, Archive), CliError> {
     let entrypoint = project.config.spec.entrypoint.as_ref();
     let file = entrypoint.map_or("agent.py", |file| file.as_str());
@@ -178,18 +189,32 @@ async fn python(
         return Err(CliError::new(ExitKind::Usage, message)
             .help("write the file, or correct `spec.entrypoint` in agent.yaml"));
     }
-    let requirements = project.folder().join("requirements.txt").is_file();
-    let agent = file.clone();
+    let packages = PythonPackages::find(project.folder())?;
+    if let Some(message) = packages.lock_warning(project.folder()) {
+        warn(&message, terminal);
+    }
+    let (agent, needed) = (file.clone(), packages.clone());
     let archive = pack(project, include, move |bundle| {
-        bundle.add_project()?;
-        if bundle.contains(&agent) {
-            return Ok(());
+        if let Some(text) = needed.generated_requirements() {
+            bundle.add_text(REQUIREMENTS, text);
         }
-        let message = format!(".dockerignore leaves out the entrypoint {agent}");
-        Err(CliError::new(ExitKind::Usage, message)
-            .help(format!("add the line `!{agent}` at its end")))
+        bundle.add_project()?;
+        if !bundle.contains(&agent) {
+            let message = format!(".dockerignore leaves out the entrypoint {agent}");
+            return Err(CliError::new(ExitKind::Usage, message)
+                .help(format!("add the line `!{agent}` at its end")));
+        }
+        let files = needed.needed_files();
+        if !files.is_empty() && !files.iter().any(|file| bundle.contains(file)) {
+            let files = files.join(" and ");
+            let message = format!(".dockerignore leaves out {files}, which the build reads");
+            return Err(
+                CliError::new(ExitKind::Usage, message).help("remove the line that leaves it out")
+            );
+        }
+        Ok(())
     });
-    let program = AgentProgram::PythonScript { file, requirements };
+    let program = AgentProgram::PythonScript { file, packages };
     Ok((program, archive.await?))
 }
 

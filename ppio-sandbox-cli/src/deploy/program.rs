@@ -2,6 +2,8 @@
 
 use ppio_agent_client::platform::{BuildStep, StepKind};
 
+use super::python_packages::PythonPackages;
+
 /// The folder of the agent in its sandboxes.
 pub(super) const AGENT_FOLDER: &str = "/app";
 /// Makes a deployed agent log a line for each invocation, which the runtime leaves out by default
@@ -10,21 +12,16 @@ const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
 /// Allows pages of every origin to call a deployed agent. The runtime's default, pages of the
 /// agent's own host and of loopback, would exclude every user. `--env` can set another value.
 const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
-/// Installs the packages beside the agent, where Python looks first for every user. Needs no network
-/// when everything is installed already, which is when pip would install nothing.
-const INSTALL_REQUIREMENTS: &str = "\
-    lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
-    case $lacks in *'Would install'*) false;; esac || \
-    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
-
 /// The program of an agent.
 #[derive(Debug)]
 pub(super) enum AgentProgram {
     /// A file in [`AGENT_FOLDER`] that starts with the sandbox.
     Binary(String),
     /// A script in [`AGENT_FOLDER`] that the client starts.
-    PythonScript { file: String, requirements: bool },
+    PythonScript {
+        file: String,
+        packages: PythonPackages,
+    },
 }
 
 impl AgentProgram {
@@ -38,12 +35,12 @@ impl AgentProgram {
 
     /// The build steps that follow the copy of the files.
     pub(super) fn steps(&self) -> Vec<BuildStep> {
-        let Self::PythonScript { file, requirements } = self else {
+        let Self::PythonScript { file, packages } = self else {
             return Vec::new();
         };
         let mut steps = Vec::new();
-        if *requirements {
-            steps.push(step(StepKind::Run, [INSTALL_REQUIREMENTS, "root"]));
+        if let Some(install) = packages.install_command() {
+            steps.push(step(StepKind::Run, [install, "root"]));
         }
         // Reports a syntax error during the deployment instead of at the first call.
         let check = format!("python -c 'compile(open(\"{file}\").read(), \"{file}\", \"exec\")'");

@@ -4,11 +4,10 @@
 //! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another `Host`.
 //! The runtime has the same checks; these cover agents in Python, and the time without an agent.
 
-use std::net::IpAddr;
-
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Version, header};
+use ppio_agent_protocol::host::{is_loopback, without_port};
 
 /// The runtime's settings for further origins and hosts: separated by commas, `*` for all.
 const ORIGINS: &str = "PPIO_AGENT_CORS_ORIGINS";
@@ -57,8 +56,7 @@ impl AllowedCallers {
         // The target of a proxy request is absolute and names a host as well.
         let target = request.uri().authority().map(Authority::as_str);
         for host in [named, target].into_iter().flatten() {
-            let name = without_port(host);
-            if !is_loopback(name) && !holds(&self.hosts, name) {
+            if !is_loopback(host) && !holds(&self.hosts, without_port(host)) {
                 return Err(CallerRefusal {
                     status: StatusCode::MISDIRECTED_REQUEST,
                     error_type: "HostNotAllowed",
@@ -77,7 +75,7 @@ impl AllowedCallers {
             let page = ["http://", "https://"]
                 .into_iter()
                 .find_map(|scheme| origin.strip_prefix(scheme));
-            let is_local = page.is_some_and(|page| is_loopback(without_port(page)));
+            let is_local = page.is_some_and(is_loopback);
             if !is_local && !holds(&self.origins, origin) {
                 return Err(CallerRefusal {
                     status: StatusCode::FORBIDDEN,
@@ -103,35 +101,6 @@ fn listed(text: &str) -> Vec<String> {
 fn holds(names: &[String], name: &str) -> bool {
     let mut names = names.iter();
     names.any(|other| other == "*" || other.eq_ignore_ascii_case(name))
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit())
-                && (host.ends_with(']') || !host.contains(':')) =>
-        {
-            host
-        }
-        _ => authority,
-    }
-}
-
-/// `localhost`, a name under it (RFC 6761, section 6.3), or a loopback address.
-fn is_loopback(host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(&host);
-    if let Ok(address) = address.parse::<IpAddr>() {
-        return address.to_canonical().is_loopback();
-    }
-    let is_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    host == "localhost"
-        || host
-            .strip_suffix(".localhost")
-            .is_some_and(|label| !label.is_empty() && label.chars().all(is_label))
 }
 
 #[cfg(test)]

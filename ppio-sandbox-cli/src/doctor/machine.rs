@@ -2,54 +2,50 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform, UnenforcedLimit};
 use tokio::net::lookup_host;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::{Check, CheckStatus};
+use crate::external_program::{ProgramError, stdout_of};
 use crate::platform::local::PythonInterpreter;
 use crate::platform::local::isolation_report::names;
+use crate::project::cargo::toolchain;
 
-/// How long a program may take to print its version.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 /// A name like that of a port of a sandbox.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
-const INSTALL_RUST: &str = "install Rust from https://rustup.rs";
 
 pub(super) async fn toolchain() -> Vec<Check> {
     let (cargo, rustc, linker) = tokio::join!(
-        stdout_of("cargo", &["--version"]),
-        stdout_of("rustc", &["-vV"]),
-        stdout_of("cc", &["--version"])
+        run("cargo", &["--version"]),
+        run("rustc", &["-vV"]),
+        run("cc", &["--version"])
     );
     let mut checks = vec![match cargo {
-        Some(text) => Check::ok("cargo", second_word(&text)),
-        None => Check::new("cargo", CheckStatus::Fail, "not on the PATH").help(INSTALL_RUST),
+        Ok(text) => Check::ok("cargo", second_word(&text)),
+        Err(error) => Check::from_error("cargo", CheckStatus::Fail, toolchain::broken(&error)),
     }];
     match rustc {
-        Some(text) => {
+        Ok(text) => {
             checks.push(compiler(&text));
             checks.push(static_target(&text).await);
         }
-        None => {
-            checks
-                .push(Check::new("rustc", CheckStatus::Fail, "not on the PATH").help(INSTALL_RUST));
+        Err(error) => {
+            let error = toolchain::broken(&error);
+            checks.push(Check::from_error("rustc", CheckStatus::Fail, error));
         }
     }
     checks.push(match linker {
-        Some(text) => Check::ok("linker", text.lines().next().unwrap_or_default()),
-        None => Check::new(
-            "linker",
-            CheckStatus::Fail,
-            "`cc`, which Rust links with, is not on the PATH",
-        )
-        .help("install gcc or clang, as in `apt install gcc`"),
+        Ok(text) => Check::ok("linker", text.lines().next().unwrap_or_default()),
+        Err(error) => {
+            let mut error = error.to_error();
+            error.message = format!("{}; Rust links with it", error.message);
+            let error = error.help("install gcc or clang, as in `apt install gcc`");
+            Check::from_error("linker", CheckStatus::Fail, error)
+        }
     });
     checks
 }
@@ -72,8 +68,8 @@ async fn static_target(rustc: &str) -> Check {
     let host = field(rustc, "host:").unwrap_or_default();
     let machine = host.split('-').next().unwrap_or_default();
     let target = format!("{machine}-unknown-linux-musl");
-    let folder = stdout_of("rustc", &["--print", "target-libdir", "--target", &target]).await;
-    if folder.is_some_and(|folder| Path::new(folder.trim()).is_dir()) {
+    let folder = run("rustc", &["--print", "target-libdir", "--target", &target]).await;
+    if folder.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         return Check::ok("target", format!("{target} is installed"));
     }
     Check::new(
@@ -181,27 +177,21 @@ fn localhost_check(addresses: Result<Vec<IpAddr>, String>) -> Check {
 
 pub(super) async fn python() -> Check {
     match PythonInterpreter::find().await {
-        Some(interpreter) => Check::ok("python", interpreter.version),
-        None => Check::new(
-            "python",
-            CheckStatus::Warn,
-            "`python3` is not on the PATH or does not run",
-        )
-        .help("only agents written in Python need it"),
+        Ok(interpreter) => Check::ok("python", interpreter.version),
+        Err(error) => {
+            let error = error
+                .to_error()
+                .help("only agents written in Python need it");
+            Check::from_error("python", CheckStatus::Warn, error)
+        }
     }
 }
 
-/// The standard output of a program; `None` if it does not exist, fails or hangs.
-async fn stdout_of(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(PROBE_TIMEOUT, output).await.ok()?.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then_some(text)
+/// The standard output of a program on the PATH.
+async fn run(program: &str, arguments: &[&str]) -> Result<String, ProgramError> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    stdout_of(command).await
 }
 
 fn second_word(text: &str) -> &str {

@@ -13,15 +13,21 @@ use crate::platform::{self, Platform};
 const REACH_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
-    let key = match platform::default_key() {
-        _ if arguments.local => None,
-        Some(name) => Some(Check::ok("key", format!("{name} is set"))),
-        None if arguments.remote => None,
-        None => Some(Check::ok(
-            "key",
-            "PPIO_API_KEY is not set: the local platform is used",
-        )),
+    let used = match arguments {
+        PlatformArguments { local: true, .. } => None,
+        PlatformArguments { remote: true, .. } => platform::key_of_remote(),
+        _ => platform::default_key(),
     };
+    let key = match (used, platform::unused_key(arguments)) {
+        (Some(name), _) => Some(format!("{name} is set")),
+        (None, Some(name)) => Some(format!(
+            "PPIO_API_KEY is not set: the local platform is used, and {name} with `--remote` alone"
+        )),
+        // With a flag the check of the platform reports it.
+        (None, None) if arguments.local || arguments.remote => None,
+        (None, None) => Some("PPIO_API_KEY is not set: the local platform is used".to_owned()),
+    };
+    let key = key.map(|message| Check::ok("key", message));
     let platform = match Platform::choose(arguments) {
         Ok(platform) => reach(&platform).await,
         // It is started when it is needed.

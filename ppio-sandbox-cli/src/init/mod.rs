@@ -1,6 +1,7 @@
 //! `agent init`.
 
 mod scaffold;
+mod workspace;
 
 use std::fs;
 use std::io;
@@ -12,7 +13,8 @@ use serde_json::json;
 use crate::arguments::InitArguments;
 use crate::error::{CliError, ExitKind};
 use crate::init::scaffold::{ProjectFile, RuntimeSource, Scaffold};
-use crate::project::author;
+use crate::init::workspace::WorkspaceMembership;
+use crate::project::{author, cargo};
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result<(), CliError> {
@@ -40,14 +42,62 @@ pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result
         entrypoint,
         template: arguments.template,
         runtime: RuntimeSource::detect(),
-        inside_workspace: in_workspace(&folder),
+        workspace: WorkspaceMembership::find(&folder),
     };
     let files = scaffold.files()?;
-    write(&folder, &files).map_err(|error| {
+    if let (WorkspaceMembership::Member(root), true) =
+        (&scaffold.workspace, scaffold.entrypoint.is_python())
+    {
+        return Err(no_package(root, &given, &folder));
+    }
+    let written = write(&folder, &files).map_err(|error| {
         CliError::system(format!("cannot write into {}", given.display()), error)
     })?;
+    if let (WorkspaceMembership::Member(root), false) =
+        (&scaffold.workspace, scaffold.entrypoint.is_python())
+        && let Err(error) = cargo::check_manifest(&folder).await
+        // Without cargo there is no answer.
+        && error.kind != ExitKind::System
+    {
+        written.remove();
+        return Err(not_a_member(root, &given, error));
+    }
     print_result(&scaffold, &given, &files, terminal);
     Ok(())
+}
+
+/// The error for a package that breaks the workspace whose member it would be.
+fn not_a_member(root: &Path, given: &Path, error: CliError) -> CliError {
+    let message = format!(
+        "{} cannot be a member of the workspace in {}",
+        given.display(),
+        root.display()
+    );
+    let causes = [vec![error.message], error.causes].concat();
+    let help = "correct the workspace, exclude the folder in its Cargo.toml, or use another name or \
+                folder";
+    CliError {
+        causes,
+        ..CliError::new(ExitKind::Usage, message).help(help)
+    }
+}
+
+/// The error for a Python project in a folder that a workspace takes for a package.
+fn no_package(root: &Path, given: &Path, folder: &Path) -> CliError {
+    let message = format!(
+        "{} would break the cargo workspace in {}",
+        given.display(),
+        root.display()
+    );
+    let folder = workspace::canonical(folder);
+    let inside = folder.strip_prefix(root).unwrap_or(&folder);
+    CliError::new(ExitKind::Usage, message)
+        .cause("its `members` cover the folder, and a Python project is not a package of cargo")
+        .help(format!(
+            "add `exclude = [{:?}]` to the `[workspace]` of {}, or use another folder",
+            inside.display().to_string(),
+            root.join("Cargo.toml").display()
+        ))
 }
 
 fn print_result(scaffold: &Scaffold, given: &Path, files: &[ProjectFile], terminal: &Terminal) {
@@ -77,6 +127,14 @@ fn print_result(scaffold: &Scaffold, given: &Path, files: &[ProjectFile], termin
         text.push_str("  ppio-sandbox-cli agent invoke --input 'hello there'");
         text
     });
+    if let (WorkspaceMembership::Member(root), false) =
+        (&scaffold.workspace, scaffold.entrypoint.is_python())
+    {
+        terminal.note(&format!(
+            "The package is a member of the workspace in {}, whose Cargo.toml sets the profiles.",
+            root.display()
+        ));
+    }
     if let (RuntimeSource::Checkout(path), false) =
         (&scaffold.runtime, scaffold.entrypoint.is_python())
     {
@@ -123,19 +181,25 @@ fn check_empty(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Whether a folder above is a cargo workspace, which cargo would take for the project's.
-fn in_workspace(folder: &Path) -> bool {
-    folder.ancestors().skip(1).any(|folder| {
-        fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|manifest| {
-            manifest
-                .lines()
-                .any(|line| line.trim_start().starts_with("[workspace"))
-        })
-    })
+/// The files and folders of a new project that were created, without those inside them.
+struct WrittenFiles(Vec<PathBuf>);
+
+impl WrittenFiles {
+    /// Removes them again.
+    fn remove(self) {
+        for path in self.0 {
+            // What cannot be removed is left over from an error that is reported.
+            let _ = if path.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+        }
+    }
 }
 
 /// Writes all files or none: into a temporary folder, which is then moved.
-fn write(folder: &Path, files: &[ProjectFile]) -> io::Result<()> {
+fn write(folder: &Path, files: &[ProjectFile]) -> io::Result<WrittenFiles> {
     let exists = folder.is_dir();
     let parent = folder.parent().unwrap_or(Path::new("/"));
     if !exists {
@@ -153,26 +217,24 @@ fn write(folder: &Path, files: &[ProjectFile]) -> io::Result<()> {
         fs::write(path, &file.text)?;
     }
     if !exists {
-        return fs::rename(content, folder);
+        fs::rename(content, folder)?;
+        return Ok(WrittenFiles(vec![folder.to_owned()]));
     }
-    let mut placed: Vec<PathBuf> = Vec::new();
+    let mut written = WrittenFiles(Vec::new());
     let moved = fs::read_dir(&content)?.try_for_each(|entry| {
         let entry = entry?;
         let target = folder.join(entry.file_name());
         fs::rename(entry.path(), &target)?;
-        placed.push(target);
+        written.0.push(target);
         Ok(())
     });
-    if moved.is_err() {
-        for path in placed {
-            let _ = if path.is_dir() {
-                fs::remove_dir_all(path)
-            } else {
-                fs::remove_file(path)
-            };
+    match moved {
+        Ok(()) => Ok(written),
+        Err(error) => {
+            written.remove();
+            Err(error)
         }
     }
-    moved
 }
 
 /// Quotes a text for a shell if necessary.

@@ -7,6 +7,7 @@ use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
 
 use crate::arguments::ProjectTemplate;
 use crate::error::{CliError, ExitKind};
+use crate::init::workspace::WorkspaceMembership;
 use crate::project::edit;
 use crate::project::secrets;
 
@@ -19,8 +20,8 @@ pub(crate) struct Scaffold {
     pub(crate) template: ProjectTemplate,
     /// The source of the dependency on the runtime.
     pub(crate) runtime: RuntimeSource,
-    /// Whether a folder above is a cargo workspace.
-    pub(crate) inside_workspace: bool,
+    /// The cargo workspace above the project.
+    pub(super) workspace: WorkspaceMembership,
 }
 
 /// The source of the crate `ppio-agent`.
@@ -49,6 +50,10 @@ macro_rules! template {
 const SETTINGS: &str = "\nSet `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before `agent dev`, and pass them to the
 sandboxes with `agent deploy --env OPENAI_BASE_URL --env OPENAI_API_KEY --env OPENAI_MODEL`.
 ";
+
+/// The profile of a package that is the root of its workspace.
+const PROFILE: &str = "\n[profile.release]\nlto = \"thin\"\nstrip = true\n";
+const OWN_WORKSPACE: &str = "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n";
 
 impl RuntimeSource {
     pub(crate) fn detect() -> Self {
@@ -215,10 +220,11 @@ impl Scaffold {
                 self.entrypoint.as_str()
             )
         };
-        let workspace = if self.inside_workspace {
-            "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n"
-        } else {
-            ""
+        // Cargo reads profiles from the root of a workspace alone.
+        let root = match self.workspace {
+            WorkspaceMembership::Member(_) => String::new(),
+            WorkspaceMembership::None => PROFILE.to_owned(),
+            WorkspaceMembership::Unlisted => format!("{PROFILE}{OWN_WORKSPACE}"),
         };
         let settings = if self.template == ProjectTemplate::LlmChat {
             SETTINGS
@@ -236,7 +242,7 @@ impl Scaffold {
             ("{{ppio-agent}}", &self.runtime.dependency()),
             // Placeholders of whole lines.
             ("{{program}}\n", &line(&program)),
-            ("{{workspace}}\n", workspace),
+            ("{{root}}\n", &root),
             ("{{settings}}\n", &line(settings)),
             ("{{secrets}}\n", &secrets::docker_ignore_lines()),
         ] {
@@ -288,7 +294,7 @@ mod tests {
             entrypoint: entrypoint.parse().unwrap(),
             template,
             runtime: RuntimeSource::Registry,
-            inside_workspace: false,
+            workspace: WorkspaceMembership::None,
         }
     }
 

@@ -62,7 +62,7 @@ async fn builder(home: &Path, arguments: &UpArguments) -> LocalPlatformBuilder {
     for path in &arguments.expose {
         builder = builder.expose(path);
     }
-    if let Some(interpreter) = PythonInterpreter::find().await {
+    if let Ok(interpreter) = PythonInterpreter::find().await {
         for folder in interpreter.folders_to_expose() {
             builder = builder.expose(folder);
         }

@@ -59,9 +59,7 @@ impl DeployedAgent {
 }
 
 fn with_template_id_help(mut error: CliError) -> CliError {
-    if let Some(help) = &mut error.help
-        && !help.contains("--template-id")
-    {
+    if let Some(help) = &mut error.help {
         *help += "; or name the template of an agent with `--template-id`";
     }
     error

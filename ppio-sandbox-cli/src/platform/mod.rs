@@ -19,6 +19,8 @@ use crate::terminal::Terminal;
 const PPIO_KEY: &str = "PPIO_API_KEY";
 /// The variable with the API key of an E2B platform, used with `--remote` if [`PPIO_KEY`] is not set.
 const E2B_KEY: &str = "E2B_API_KEY";
+/// The variable with the API key of Novita's cloud, whose key no other platform accepts.
+const NOVITA_KEY: &str = "NOVITA_API_KEY";
 /// How long one request to the control plane may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,7 +52,14 @@ impl Platform {
         if !Self::selects_local(arguments) {
             return Self::remote();
         }
-        let platform = Self::at(local::require_running()?)?;
+        let running = local::require_running().map_err(|error| match unused_key(arguments) {
+            Some(key) => error.help(format!(
+                "start it with `ppio-sandbox-cli local up --detach`, set {PPIO_KEY} to use the PPIO \
+                 cloud, or use {key} with `--remote`"
+            )),
+            None => error,
+        })?;
+        let platform = Self::at(running)?;
         Ok(Self {
             by_default: !arguments.local,
             ..platform
@@ -102,12 +111,17 @@ impl Platform {
     }
 
     fn remote() -> Result<Self, CliError> {
-        let Some(key) = remote_key(value_of) else {
-            return Err(
-                CliError::new(ExitKind::Usage, "no API key: PPIO_API_KEY is not set").help(
-                    "set it to your API key, or use the platform on this machine with `--local`",
-                ),
-            );
+        let Some(key) = key_of_remote() else {
+            let error = CliError::new(ExitKind::Usage, "no API key: PPIO_API_KEY is not set");
+            let error = match value_of(NOVITA_KEY) {
+                Some(_) => error.cause(format!(
+                    "{NOVITA_KEY} is a key of Novita, which this program does not use"
+                )),
+                None => error,
+            };
+            return Err(error.help(
+                "set it to your API key, or use the platform on this machine with `--local`",
+            ));
         };
         let config = ClientConfig {
             timeout: CALL_TIMEOUT,
@@ -294,6 +308,18 @@ fn value_of(name: &str) -> Option<String> {
 /// The variable that makes the cloud the default, if it is set.
 pub(crate) fn default_key() -> Option<&'static str> {
     value_of(PPIO_KEY).map(|_| PPIO_KEY)
+}
+
+/// The variable whose API key is used with `--remote`.
+pub(crate) fn key_of_remote() -> Option<&'static str> {
+    remote_key(value_of)
+}
+
+/// The variable with an API key that only `--remote` would use, if the local platform is used by
+/// default.
+pub(crate) fn unused_key(arguments: &PlatformArguments) -> Option<&'static str> {
+    let by_default = !arguments.local && !arguments.remote && default_key().is_none();
+    key_of_remote().filter(|_| by_default)
 }
 
 /// The variable whose API key is used with `--remote`, in the client's order.

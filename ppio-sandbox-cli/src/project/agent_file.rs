@@ -127,8 +127,7 @@ impl AgentFile {
         {
             failure.causes.push(excerpt);
         }
-        let missing = error.problem().starts_with("the field is missing");
-        if missing && error.path().is_some() {
+        if error.is_missing_field() {
             return failure.help("fill it in with `ppio-sandbox-cli agent configure`");
         }
         failure.help(format!("correct {}", self.path.display()))

@@ -1,23 +1,23 @@
 //! The author's e-mail address.
 
-use std::process::Stdio;
-
-use ppio_agent_protocol::AuthorEmail;
+use ppio_agent_protocol::{AuthorEmail, InvalidAuthorEmail};
 use tokio::process::Command;
 
 use crate::error::{CliError, ExitKind};
+use crate::external_program::{ProgramError, stdout_of};
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
 
 /// Git's `user.email`, or the answer to a question.
 pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliError> {
-    if let Some(author) = from_git().await {
-        return Ok(author);
-    }
+    let causes = match from_git().await {
+        Ok(author) => return Ok(author),
+        Err(causes) => causes,
+    };
     if !terminal.is_interactive() {
-        return Err(CliError::new(ExitKind::Usage, "no author is given")
-            .cause("git's `user.email` is not set to an e-mail address")
-            .help("add `--author you@example.com`"));
+        let error = CliError::new(ExitKind::Usage, "no author is given");
+        let error = CliError { causes, ..error };
+        return Err(error.help("add `--author you@example.com`"));
     }
     let answer = ask("Author's e-mail address", None, true, |text| {
         text.parse::<AuthorEmail>()
@@ -30,14 +30,22 @@ pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliE
     })
 }
 
-/// Git's `user.email`; `None` without git.
-pub(crate) async fn from_git() -> Option<AuthorEmail> {
-    let output = Command::new("git")
-        .args(["config", "user.email"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .await
-        .ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+/// Git's `user.email`, or why there is none.
+pub(crate) async fn from_git() -> Result<AuthorEmail, Vec<String>> {
+    let mut command = Command::new("git");
+    command.args(["config", "user.email"]);
+    match stdout_of(command).await {
+        Ok(email) => email.trim().parse().map_err(|error| {
+            let error: InvalidAuthorEmail = error;
+            vec![format!("git's `user.email`: {error}")]
+        }),
+        // Git exits with 1 and prints nothing if the value is not set.
+        Err(ProgramError::Failed { stderr, .. }) if stderr.is_empty() => {
+            Err(vec!["git's `user.email` is not set".to_owned()])
+        }
+        Err(error) => {
+            let error = error.to_error();
+            Err([vec![error.message], error.causes].concat())
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ppio_sandbox_local::UNENFORCED_LIMITS_TARGET;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -23,7 +24,7 @@ pub(crate) fn print_to(terminal: &Terminal) {
     // `local up` and `doctor` report the unenforced limits themselves.
     let wanted = Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("ppio_sandbox_local::platform::builder", LevelFilter::OFF);
+        .with_target(UNENFORCED_LIMITS_TARGET, LevelFilter::OFF);
     tracing_subscriber::registry()
         .with(lines.with_filter(wanted))
         .init();

@@ -225,6 +225,121 @@ fn a_package_that_the_platform_lacks_is_installed_beside_the_agent() {
     assert_eq!(answer, json!(["Ada", "Hi"]));
 }
 
+/// A build system in the project itself, which needs no network.
+const BACKEND: &str = r#"
+import os, zipfile
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "greeter-1.0-py3-none-any.whl"
+    info = "greeter-1.0.dist-info"
+    files = {
+        "greeter.py": open("src/greeter.py").read(),
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(file, text)
+    return name
+"#;
+
+#[test]
+fn the_packages_of_a_pyproject_are_installed() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    // Dependencies of a project that is not a package.
+    let folder = python_project(&sandbox, "my-list");
+    fs::remove_file(folder.join("requirements.txt")).unwrap();
+    fs::write(
+        folder.join("agent.py"),
+        echo(&["greeting"], "greeting.WORD"),
+    )
+    .unwrap();
+    let wheel = "greeting-1.0-py3-none-any.whl";
+    let made = std::process::Command::new("python3")
+        .args(["-c", WHEEL, wheel])
+        .current_dir(&folder)
+        .status();
+    assert!(made.expect("a Python").success());
+    let project = format!(
+        "[project]\nname = 'my-list'\nversion = '1.0'\ndependencies = ['greeting @ file:///app/{wheel}']\n"
+    );
+    fs::write(folder.join("pyproject.toml"), project).unwrap();
+    fs::write(folder.join("uv.lock"), "").unwrap();
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("warning: uv.lock is not read")
+        .says("Successfully installed greeting-1.0");
+    let template = sandbox.template("my-list");
+    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    assert_eq!(answer, json!(["Ada", "Hi"]));
+
+    // A package with a build system.
+    let folder = python_project(&sandbox, "my-package");
+    fs::remove_file(folder.join("requirements.txt")).unwrap();
+    fs::write(folder.join("agent.py"), echo(&["greeter"], "greeter.WORD")).unwrap();
+    fs::create_dir(folder.join("src")).unwrap();
+    fs::write(folder.join("src/greeter.py"), "WORD = 'Hello'\n").unwrap();
+    fs::write(folder.join("backend.py"), BACKEND).unwrap();
+    let build = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+    fs::write(folder.join("pyproject.toml"), build).unwrap();
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("Successfully installed greeter-1.0");
+    let template = sandbox.template("my-package");
+    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    assert_eq!(answer, json!(["Ada", "Hello"]));
+}
+
+#[test]
+fn packages_that_the_build_would_not_install_are_refused_before_the_upload() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, "my-python");
+    fs::remove_file(folder.join("requirements.txt")).unwrap();
+    let ignore = folder.join(".dockerignore");
+    for (name, text, ignored, said) in [
+        ("Pipfile", "", "", "pip does not read Pipfile"),
+        (
+            "pyproject.toml",
+            "[tool.poetry.dependencies]\nrequests = '2'\n",
+            "",
+            "poetry export",
+        ),
+        (
+            "pyproject.toml",
+            "[project\n",
+            "",
+            "pyproject.toml is not valid",
+        ),
+        (
+            "pyproject.toml",
+            "[build-system]\nrequires = []\n",
+            "*.toml\n",
+            ".dockerignore leaves out pyproject.toml and setup.py",
+        ),
+        (
+            "requirements.txt",
+            "pip\n",
+            "*.txt\n",
+            ".dockerignore leaves out requirements.txt",
+        ),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+        fs::write(&ignore, ignored).unwrap();
+        command(&sandbox, &folder, &["agent", "deploy"])
+            .run()
+            .code(2)
+            .says(said)
+            .says("\nhelp: ");
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    // No platform was started for it.
+    assert!(sandbox.running().is_none());
+}
+
 #[test]
 fn a_build_that_fails_shows_its_step_and_its_last_lines() {
     let mut sandbox = Sandbox::new();

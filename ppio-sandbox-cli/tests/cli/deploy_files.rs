@@ -90,6 +90,42 @@ fn secrets_are_left_out_and_listed() {
 }
 
 #[test]
+fn large_files_are_named_before_and_after_the_platform_refuses_them() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    fs::remove_file(folder.join("requirements.txt")).expect("there");
+    write(&folder, "agent.py", &lister());
+    // Shrinks to so little that the local platform takes it for a bomb.
+    write(&folder, "data/zeros.bin", "");
+    let zeros = fs::File::options()
+        .write(true)
+        .open(folder.join("data/zeros.bin"));
+    zeros.expect("there").set_len(110 << 20).expect("resized");
+    let named = "data/zeros.bin is 110 MiB";
+    let help = "leave out what the agent does not need with .dockerignore";
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(3)
+        .says(&format!(
+            "warning: the project's files are 110 MiB ({named})"
+        ))
+        .says(&format!("\n  {named}\n"))
+        .says(&format!("\nhelp: {help}"));
+    let done = command(&sandbox, &folder, &["agent", "deploy", "--json"]).run();
+    let events: Vec<Value> = done.code(3).json_lines();
+    assert_eq!(events[0]["event"], "warning", "{events:?}");
+    let failed = events.last().expect("an event");
+    assert_eq!(failed["causes"][1], named, "{failed}");
+
+    // As the help says.
+    fs::write(folder.join(".dockerignore"), "data\n").expect("written");
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0);
+}
+
+#[test]
 fn a_link_that_points_outside_the_project_is_refused() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, "my-python");

@@ -108,8 +108,47 @@ fn missing_tools_fail_with_help_and_an_exit_code() {
             .as_str()
             .is_some_and(|text| text.contains("1.70.0 is too old"))
     );
-    assert_eq!(check(&report, "cargo")["status"], "fail");
+    let cargo = check(&report, "cargo");
+    assert_eq!(cargo["status"], "fail");
+    assert_eq!(
+        cargo["message"],
+        "`cargo --version` failed (exit status: 1): broken"
+    );
     assert_eq!(check(&report, "target")["status"], "warn");
+}
+
+#[test]
+fn a_program_that_fails_is_quoted() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("programs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    // What rustup's proxies print without a toolchain.
+    let script = "#!/bin/sh\n\
+        echo \"error: rustup could not choose a version of $(basename $0) to run\" >&2\n\
+        echo \"help: run 'rustup default stable'\" >&2\nexit 1\n";
+    for name in ["cargo", "rustc", "cc", "python3"] {
+        std::fs::write(folder.join(name), script).expect("a program");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.join(name), mode).expect("executable");
+    }
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let doctor = sandbox.command(["doctor", "--json"]).env("PATH", path);
+    let report: Value = serde_json::from_str(&doctor.run().code(4).stdout).expect("JSON");
+    for (name, status) in [
+        ("cargo", "fail"),
+        ("rustc", "fail"),
+        ("linker", "fail"),
+        ("python", "warn"),
+    ] {
+        let check = check(&report, name);
+        assert_eq!(check["status"], status, "{check}");
+        let message = check["message"].as_str().unwrap_or_default();
+        assert!(
+            message.contains("rustup could not choose") && message.contains("default stable"),
+            "{check}"
+        );
+        assert!(!message.contains("PATH"), "{check}");
+    }
 }
 
 #[test]

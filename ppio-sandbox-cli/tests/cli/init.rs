@@ -1,6 +1,7 @@
 //! `agent init`: its files, which compile, and its errors.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{Sandbox, scaffold};
@@ -172,4 +173,130 @@ fn the_author_comes_from_git() {
     sandbox.run(["agent", "init", "--name", "a"]).code(0);
     let text = scaffold::agent_yaml(&sandbox.path("a"));
     assert!(text.contains("author: git@example.com"), "{text}");
+}
+
+/// The names of the members of the workspace that the folder is in, by `cargo metadata`.
+fn members(folder: &Path) -> Vec<String> {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline"])
+        .current_dir(folder)
+        .output()
+        .expect("cargo runs");
+    let complaints = String::from_utf8_lossy(&metadata.stderr);
+    assert!(metadata.status.success(), "{complaints}");
+    assert!(!complaints.contains("warning"), "{complaints}");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let list = |field: &str| metadata[field].as_array().expect("a list").clone();
+    let members = list("workspace_members");
+    let mut names: Vec<_> = list("packages")
+        .iter()
+        .filter(|package| members.contains(&package["id"]))
+        .map(|package| package["name"].as_str().expect("a name").to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_project_in_a_workspace_builds_and_the_workspace_is_intact() {
+    for (lists, members_of_project) in [
+        // Covered by a glob: a member.
+        ("members = ['agents/*', 'first']", &["first", "new"][..]),
+        ("members = ['first', 'agents/new']", &["first", "new"]),
+        // Neither listed nor excluded, or excluded: on its own.
+        ("members = ['first']", &["new"]),
+        (
+            "members = ['agents/*', 'first']\nexclude = ['agents']",
+            &["new"],
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let root = sandbox.path("root");
+        fs::create_dir_all(root.join("first/src")).unwrap();
+        let manifest = format!("[workspace]\nresolver = '3'\n{lists}\n");
+        fs::write(root.join("Cargo.toml"), &manifest).unwrap();
+        let package = "[package]\nname = 'first'\nversion = '1.0.0'\nedition = '2024'\n";
+        fs::write(root.join("first/Cargo.toml"), package).unwrap();
+        fs::write(root.join("first/src/lib.rs"), "").unwrap();
+
+        let init = ["agent", "init", "--name", "new", "agents/new"];
+        let done = sandbox
+            .command(init)
+            .args(["--author", "a@example.com"])
+            .in_folder(&root)
+            .run()
+            .code(0);
+        let is_member = members_of_project.len() > 1;
+        assert_eq!(
+            done.stderr.contains("is a member of the workspace in"),
+            is_member,
+            "{done:?}"
+        );
+        let folder = root.join("agents/new");
+        scaffold::pin_versions(if is_member { &root } else { &folder });
+        assert_eq!(members(&folder), members_of_project, "{lists}");
+        let members_of_root = if is_member {
+            members_of_project
+        } else {
+            &["first"]
+        };
+        assert_eq!(members(&root), members_of_root, "{lists}");
+        assert_eq!(
+            fs::read_to_string(root.join("Cargo.toml")).unwrap(),
+            manifest
+        );
+    }
+}
+
+#[test]
+fn a_python_project_is_not_written_where_a_workspace_expects_packages() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("root");
+    fs::create_dir_all(root.join("agents")).unwrap();
+    let manifest = root.join("Cargo.toml");
+    fs::write(&manifest, "[workspace]\nmembers = ['agents/*']\n").unwrap();
+    let init = || {
+        let init = ["agent", "init", "--name", "new", "agents/new"];
+        sandbox
+            .command(init)
+            .args(["--entrypoint", "agent.py", "--author", "a@example.com"])
+            .in_folder(&root)
+            .run()
+    };
+    init()
+        .code(2)
+        .says("agents/new would break the cargo workspace in ")
+        .says("help: add `exclude = [\"agents/new\"]` to ");
+    assert!(!root.join("agents/new").exists());
+    let excluding = "[workspace]\nmembers = ['agents/*']\nexclude = [\"agents/new\"]\n";
+    fs::write(&manifest, excluding).unwrap();
+    init().code(0);
+    assert!(root.join("agents/new/agent.py").is_file());
+}
+
+#[test]
+fn a_project_that_would_break_its_workspace_is_refused() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("root");
+    fs::create_dir_all(root.join("agents/other/src")).unwrap();
+    fs::write(
+        root.join("Cargo.toml"),
+        "[workspace]\nresolver = '3'\nmembers = ['agents/*']\n",
+    )
+    .unwrap();
+    // Has the name of the new package.
+    let package = "[package]\nname = 'new'\nversion = '1.0.0'\nedition = '2024'\n";
+    fs::write(root.join("agents/other/Cargo.toml"), package).unwrap();
+    fs::write(root.join("agents/other/src/lib.rs"), "").unwrap();
+    let init = ["agent", "init", "--name", "new", "agents/new"];
+    sandbox
+        .command(init)
+        .args(["--author", "a@example.com"])
+        .in_folder(&root)
+        .run()
+        .code(2)
+        .says("agents/new cannot be a member of the workspace in ")
+        .says("two packages named `new` in this workspace");
+    assert!(!root.join("agents/new").exists());
+    assert_eq!(members(&root), ["new"]);
 }

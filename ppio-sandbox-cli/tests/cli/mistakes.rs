@@ -1,8 +1,11 @@
 //! Errors before the agent is called: exit code, causes and help.
 
-use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use crate::support::{Sandbox, scripted};
+use serde_json::{Value, json};
+
+use crate::support::{Sandbox, scaffold, scripted};
 
 /// Every command that needs an agent on a platform.
 const COMMANDS: [&[&str]; 5] = [
@@ -221,9 +224,188 @@ fn unknown_flags_are_usage_errors() {
         &["local", "env", "--shell", "cmd"],
         &["agent", "status", "--output", "xml"],
         &["completions"],
+        &["agent", "init"],
+        &["agent", "list", "--local", "--remote"],
+        &["agent", "invoke", "--timeout", "0"],
     ] {
         let done = sandbox.run(arguments.iter().copied()).code(2);
         assert_eq!(done.stdout, "");
         assert!(!done.stderr.is_empty());
+        // As all errors, with JSON output.
+        for json in [&["--json"][..], &["-o", "json"], &["--output=json"]] {
+            let done = sandbox.run([arguments, json].concat()).code(2);
+            assert_eq!(done.stdout, "");
+            let failure = done.failure();
+            assert_eq!(
+                (&failure["code"], &failure["exit_code"]),
+                (&json!("usage"), &json!(2))
+            );
+            let message = failure["error"].as_str().expect("a text");
+            assert!(
+                !message.is_empty() && !message.starts_with("error"),
+                "{failure}"
+            );
+            assert!(
+                failure["help"]
+                    .as_str()
+                    .is_some_and(|help| help.contains("--help")),
+                "{failure}"
+            );
+        }
     }
+    let failure = sandbox
+        .run(["agent", "list", "--fats", "--json"])
+        .code(2)
+        .failure();
+    assert_eq!(failure["error"], "unexpected argument '--fats' found");
+    // Help is a result.
+    let help = sandbox.run(["agent", "--json", "--help"]).code(0);
+    assert!(help.stdout.contains("Usage: "), "{help:?}");
+}
+
+#[test]
+fn an_invalid_proxy_is_an_error_with_its_variable() {
+    let sandbox = Sandbox::new();
+    let list = |variable: &str, value: &str| {
+        let list = sandbox.command(["agent", "list"]).env(variable, value);
+        list.env("PPIO_API_KEY", "k")
+            .env("PPIO_API_URL", "https://api.platform.example")
+    };
+    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        for value in [
+            "ftp://proxy.example",
+            "http://",
+            "http://proxy:99999",
+            "socks5://p:1",
+        ] {
+            assert_failure(|| list(variable, value), 2, &[variable, "unset it"]);
+        }
+    }
+    // The error of a proxy that does not answer names it as well.
+    let refused = || list("https_proxy", "http://127.0.0.1:9");
+    refused()
+        .run()
+        .code(3)
+        .says("through the proxy 127.0.0.1:9 of https_proxy");
+    // The local platform needs no proxy.
+    sandbox
+        .command(["agent", "list", "--local"])
+        .env("https_proxy", "ftp://proxy.example")
+        .run()
+        .code(3)
+        .says("the local platform is not running");
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let sandbox = Sandbox::with([scripted("agent")]);
+    let folder = sandbox.project("agent", "agent");
+    for value in ["", " "] {
+        let status = sandbox
+            .command(["agent", "status", "--json"])
+            .in_folder(&folder);
+        let names = [
+            "PPIO_TEMPLATE_ID",
+            "PPIO_API_KEY",
+            "PPIO_API_URL",
+            "PPIO_DOMAIN",
+            "PPIO_DEBUG",
+            "PPIO_MAX_RESPONSE_SIZE",
+            "E2B_API_KEY",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "NO_PROXY",
+            "SSL_CERT_FILE",
+        ];
+        let status = names
+            .iter()
+            .fold(status, |status, name| status.env(name, value));
+        status.run().code(0);
+    }
+}
+
+/// Writes a program that prints this to standard error and fails.
+fn failing_program(path: &Path, text: &str) {
+    let folder = path.parent().expect("a folder");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(path, format!("#!/bin/sh\necho '{text}' >&2\nexit 1\n")).expect("a program");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, mode).expect("executable");
+}
+
+#[test]
+fn a_broken_toolchain_is_not_a_broken_project() {
+    let sandbox = Sandbox::new();
+    let folder = scaffold::project(&sandbox, "no-toolchain", "hello");
+    let programs = sandbox.path("programs");
+    for name in ["cargo", "rustc"] {
+        failing_program(&programs.join(name), "rustup could not choose a version");
+    }
+    let cargo = sandbox.path("broken/cargo");
+    failing_program(&cargo, "this cargo is broken");
+    let rustc = sandbox.path("broken/rustc");
+    failing_program(&rustc, "this rustc is broken");
+    let empty = sandbox.path("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    let missing = empty.join("cargo");
+    for (arguments, variables, said) in [
+        (
+            &["--local"][..],
+            &[("PATH", programs.as_path()), ("CARGO", Path::new(""))][..],
+            &["`rustc --version --verbose` failed", "rustup could not"][..],
+        ),
+        (
+            &["--local", "--target", "host"],
+            &[("PATH", &programs), ("CARGO", Path::new(""))],
+            &["`cargo --version` failed", "rustup could not"],
+        ),
+        (
+            &["--local"],
+            &[("PATH", &empty), ("CARGO", Path::new(""))],
+            &["`rustc` is not on the PATH", "rustup.rs"],
+        ),
+        (
+            &["--local", "--target", "host"],
+            &[("PATH", &empty), ("CARGO", Path::new(""))],
+            &["`cargo` is not on the PATH", "rustup.rs"],
+        ),
+        (
+            &["--local"],
+            &[("CARGO", &cargo)],
+            &["cargo --version` failed", "this cargo is broken"],
+        ),
+        (
+            &["--local"],
+            &[("CARGO", &missing)],
+            &["cargo` does not exist", "unset it"],
+        ),
+        (
+            &["--local"],
+            &[("RUSTC", &rustc)],
+            &["rustc -vV` failed", "this rustc is broken"],
+        ),
+    ] {
+        let deploy = || {
+            let mut deploy = scaffold::command(&sandbox, &folder, &["agent", "deploy"]);
+            deploy = deploy.args(arguments);
+            for (name, value) in variables {
+                deploy = deploy.env(name, value);
+            }
+            deploy
+        };
+        let done = deploy().run().code(4);
+        for said in said {
+            assert!(done.stderr.contains(said), "no {said:?} in {done:?}");
+        }
+        assert!(!done.stderr.contains("Cargo.toml"), "{done:?}");
+        let failure = deploy().arg("--json").run().code(4).failure();
+        assert_eq!(failure["code"], "system", "{failure}");
+    }
+    // With a toolchain that works it is the project.
+    std::fs::write(folder.join("Cargo.toml"), "[package\n").expect("written");
+    scaffold::command(&sandbox, &folder, &["agent", "deploy", "--local"])
+        .run()
+        .code(1)
+        .says("cargo cannot read the project")
+        .says("help: correct Cargo.toml");
 }

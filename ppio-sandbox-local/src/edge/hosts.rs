@@ -4,8 +4,9 @@
 //! to 127.0.0.1 (DNS rebinding) or across origins. Both show in `Host` and `Origin`.
 
 use axum::http::uri::Uri;
+use ppio_agent_protocol::host::is_loopback;
 
-use crate::host_name::{from_host, is_loopback, normalized};
+use crate::host_name::{from_host, normalized};
 
 /// The host names that the platform answers for.
 #[derive(Debug, Clone, Default)]

@@ -22,6 +22,11 @@ use crate::template::{TemplateBuilder, TemplateStore, Uploads};
 
 const DEFAULT_SANDBOX_LIMIT: usize = 256;
 
+/// The target of the log event with which a platform's start lists the limits that this machine
+/// does not enforce, for programs that report
+/// [`unenforced_limits`](LocalPlatform::unenforced_limits) themselves.
+pub const UNENFORCED_LIMITS_TARGET: &str = "ppio_sandbox_local::unenforced_limits";
+
 /// Sets up a [`LocalPlatform`]. Every method changes one setting; the rest keep their defaults.
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens until `start` is called"]
@@ -266,6 +271,7 @@ fn report(unenforced: &[UnenforcedLimit]) {
     let limits: Vec<_> = unenforced.iter().map(ToString::to_string).collect();
     if !limits.is_empty() {
         tracing::warn!(
+            target: UNENFORCED_LIMITS_TARGET,
             "limits of sandboxes that this machine does not enforce: {}",
             limits.join("; ")
         );

@@ -7,7 +7,7 @@ mod running_platform;
 mod state_file;
 mod template_spec;
 
-pub use builder::LocalPlatformBuilder;
+pub use builder::{LocalPlatformBuilder, UNENFORCED_LIMITS_TARGET};
 pub use local_platform::LocalPlatform;
 pub use running_platform::RunningPlatform;
 pub use template_spec::{BuiltTemplate, TemplateSpec};

@@ -13,10 +13,10 @@ use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ppio_agent_protocol::host::is_loopback;
 
 use self::port_conflict::PortConflict;
 use crate::home::ApiKey;
-use crate::host_name;
 use crate::identity::CLIENT_FAMILIES;
 use crate::sandbox::{LocalSandbox, SandboxRegistry};
 use crate::shared::Shared;
@@ -71,7 +71,7 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
             .get(header::HOST)
             .and_then(|host| Authority::try_from(host.as_bytes()).ok()),
     };
-    if host.is_some_and(|host| host_name::is_loopback(&host_name::normalized(host.host()))) {
+    if host.is_some_and(|host| is_loopback(host.host())) {
         return;
     }
     if let Ok(host) = HeaderValue::try_from(format!("{port}-{id}.localhost")) {

@@ -135,7 +135,7 @@ fn errors_show_a_missing_field_at_its_section() {
             "{error}"
         );
         assert!(
-            error.problem().starts_with("the field is missing, add `"),
+            error.is_missing_field() && error.problem().starts_with("the field is missing, add `"),
             "{error}"
         );
     }

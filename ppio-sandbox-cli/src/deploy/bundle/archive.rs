@@ -18,16 +18,32 @@ pub(in crate::deploy) const ARCHIVE_ROOT: &str = "app";
 
 /// The largest size of all files together, in bytes.
 const MAX_SIZE: u64 = 512 * 1024 * 1024;
+/// A larger size is warned about, in bytes.
+const LARGE_SIZE: u64 = 100 * 1024 * 1024;
+
+pub(in crate::deploy) const LEAVE_OUT_HELP: &str =
+    "leave out what the agent does not need with .dockerignore or, in a Rust project, `spec.files`";
 
 /// A bundle that is ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::deploy) struct Archive {
     /// SHA-256 of the bytes, in hexadecimal digits.
     pub(in crate::deploy) hash: String,
     pub(in crate::deploy) bytes: Vec<u8>,
+    /// The sizes before the compression.
+    pub(in crate::deploy) sizes: FileSizes,
     /// The number of files.
     pub(in crate::deploy) files: usize,
     pub(in crate::deploy) left_out: Vec<LeftOutFile>,
+}
+
+/// The size of all files together, and the largest of them.
+#[derive(Debug, Clone, Default)]
+pub(in crate::deploy) struct FileSizes {
+    /// In bytes.
+    total: u64,
+    /// Those of a MiB or more, the largest first.
+    largest: Vec<(u64, PathBuf)>,
 }
 
 /// Where the bytes of a file come from.
@@ -71,7 +87,8 @@ impl Archive {
         files: &BTreeMap<PathBuf, FileContent>,
         left_out: &BTreeMap<PathBuf, LeftOutReason>,
     ) -> Result<Self, CliError> {
-        check_size(files)?;
+        let sizes = FileSizes::of(files)?;
+        sizes.check()?;
         let bytes = compress(project, files)
             .map_err(|error| CliError::system("cannot pack the project's files", error))?;
         let digest = Sha256::digest(&bytes);
@@ -82,39 +99,67 @@ impl Archive {
         Ok(Self {
             hash: format!("{digest:x}"),
             bytes,
+            sizes,
             files: files.len(),
             left_out: left_out.collect(),
         })
     }
 }
 
-fn check_size(files: &BTreeMap<PathBuf, FileContent>) -> Result<(), CliError> {
-    let mut sizes: Vec<(u64, &Path)> = Vec::new();
-    for (path, content) in files {
-        let size = match content {
-            FileContent::Text(text) => text.len() as u64,
-            FileContent::Project { info, .. } => info.size,
-            FileContent::Program(source) => fs::metadata(source)
-                .map_err(|error| unreadable(source, error))?
-                .len(),
-        };
-        sizes.push((size, path));
+impl FileSizes {
+    fn of(files: &BTreeMap<PathBuf, FileContent>) -> Result<Self, CliError> {
+        let mut sizes = Vec::new();
+        for (path, content) in files {
+            let size = match content {
+                FileContent::Text(text) => text.len() as u64,
+                FileContent::Project { info, .. } => info.size,
+                FileContent::Program(source) => fs::metadata(source)
+                    .map_err(|error| unreadable(source, error))?
+                    .len(),
+            };
+            sizes.push((size, path.clone()));
+        }
+        let total = sizes.iter().map(|(size, _)| size).sum();
+        sizes.sort_unstable();
+        let large = |(size, _): &(u64, PathBuf)| *size >= 1 << 20;
+        let largest = sizes.into_iter().rev().filter(large).take(3).collect();
+        Ok(Self { total, largest })
     }
-    let total: u64 = sizes.iter().map(|(size, _)| size).sum();
-    if total <= MAX_SIZE {
-        return Ok(());
+
+    /// The largest files with their sizes, as parts of a message.
+    pub(in crate::deploy) fn largest(&self) -> impl Iterator<Item = String> {
+        self.largest
+            .iter()
+            .map(|(size, path)| format!("{} is {} MiB", path.display(), size >> 20))
     }
-    sizes.sort_unstable();
-    let message = format!(
-        "the project's files are {} MiB, more than {} MiB",
-        total >> 20,
-        MAX_SIZE >> 20
-    );
-    let mut error = CliError::new(ExitKind::Usage, message);
-    for (size, path) in sizes.iter().rev().take(3) {
-        error = error.cause(format!("{} is {} MiB", path.display(), size >> 20));
+
+    /// A warning about files that take long to send, and that a platform may refuse.
+    pub(in crate::deploy) fn warning(&self) -> Option<String> {
+        (self.total > LARGE_SIZE).then(|| {
+            let largest: Vec<_> = self.largest().collect();
+            format!(
+                "the project's files are {} MiB ({}); {LEAVE_OUT_HELP}",
+                self.total >> 20,
+                largest.join(", ")
+            )
+        })
     }
-    Err(error.help("leave out what the agent does not need with .dockerignore"))
+
+    fn check(&self) -> Result<(), CliError> {
+        if self.total <= MAX_SIZE {
+            return Ok(());
+        }
+        let message = format!(
+            "the project's files are {} MiB, more than {} MiB",
+            self.total >> 20,
+            MAX_SIZE >> 20
+        );
+        let error = CliError::new(ExitKind::Usage, message).help(LEAVE_OUT_HELP);
+        Err(CliError {
+            causes: self.largest().collect(),
+            ..error
+        })
+    }
 }
 
 fn compress(project: &ProjectFiles, files: &BTreeMap<PathBuf, FileContent>) -> io::Result<Vec<u8>> {

@@ -7,7 +7,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LeftOutFile, LeftOutReason};
+pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LEAVE_OUT_HELP, LeftOutFile, LeftOutReason};
 
 use self::archive::FileContent;
 use self::project_files::{FileEntry, LinkTarget, ProjectFileInfo, ProjectFiles, unreadable};

@@ -1,14 +1,11 @@
 //! The Python interpreter that local agents run with.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::process::Command;
-use tokio::time::timeout;
 
-/// How long [`PROBE_SCRIPT`] may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::external_program::{ProgramError, stdout_of};
+
 /// Prints the version, and the folders of the interpreter and of the one that a virtual environment
 /// was created from.
 const PROBE_SCRIPT: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.prefix); print(sys.base_prefix)";
@@ -21,27 +18,20 @@ pub(crate) struct PythonInterpreter {
 }
 
 impl PythonInterpreter {
-    /// Runs it; `None` if it does not exist or fails.
-    pub(crate) async fn find() -> Option<Self> {
-        let output = Command::new("python3")
-            .args(["-c", PROBE_SCRIPT])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = timeout(PROBE_TIMEOUT, output).await.ok()?.ok()?;
-        if !output.status.success() {
-            return None;
-        }
-        Self::from_output(&String::from_utf8(output.stdout).ok()?)
+    /// Runs it.
+    pub(crate) async fn find() -> Result<Self, ProgramError> {
+        let mut command = Command::new("python3");
+        command.args(["-c", PROBE_SCRIPT]);
+        let output = stdout_of(command).await?;
+        Ok(Self::from_output(&output))
     }
 
-    fn from_output(output: &str) -> Option<Self> {
+    fn from_output(output: &str) -> Self {
         let mut lines = output.lines();
-        let version = lines.next()?.to_owned();
+        let version = lines.next().unwrap_or_default().to_owned();
         let mut folders: Vec<_> = lines.map(PathBuf::from).collect();
         folders.dedup();
-        Some(Self { version, folders })
+        Self { version, folders }
     }
 
     /// The folders that have to be exposed to sandboxes.
@@ -59,7 +49,7 @@ mod tests {
     #[test]
     fn only_folders_outside_the_system_are_exposed() {
         let exposed = |output| -> Vec<PathBuf> {
-            let interpreter = PythonInterpreter::from_output(output).unwrap();
+            let interpreter = PythonInterpreter::from_output(output);
             interpreter
                 .folders_to_expose()
                 .map(Path::to_owned)
@@ -75,6 +65,6 @@ mod tests {
             exposed("3.12.1\n/work/.venv\n/opt/py\n"),
             [PathBuf::from("/work/.venv"), PathBuf::from("/opt/py")]
         );
-        assert_eq!(PythonInterpreter::from_output(""), None);
+        assert!(exposed("").is_empty());
     }
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use cargo_metadata::{Metadata, TargetKind};
 
 use super::process::{self, CargoProcess};
+use super::toolchain;
 use crate::error::{CliError, ExitKind};
 use crate::project::Project;
 
@@ -87,6 +88,13 @@ pub(crate) async fn source_folders(project: &Project) -> Result<Vec<PathBuf>, Cl
         .collect())
 }
 
+/// Checks that cargo can read the package in `folder` and its workspace.
+pub(crate) async fn check_manifest(folder: &Path) -> Result<(), CliError> {
+    metadata(folder, &["--no-deps", "--offline"])
+        .await
+        .map(drop)
+}
+
 async fn metadata(folder: &Path, options: &[&str]) -> Result<Metadata, CliError> {
     let mut command = process::command(folder);
     command
@@ -96,6 +104,7 @@ async fn metadata(folder: &Path, options: &[&str]) -> Result<Metadata, CliError>
         .stderr(Stdio::piped());
     let output = CargoProcess::spawn(command)?.output().await?;
     if !output.status.success() {
+        toolchain::check(folder).await?;
         let mut error = CliError::new(ExitKind::Agent, "cargo cannot read the project");
         let stderr = String::from_utf8_lossy(&output.stderr);
         error.causes.extend(stderr.lines().map(str::to_owned));

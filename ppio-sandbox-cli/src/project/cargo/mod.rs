@@ -2,6 +2,7 @@
 
 mod bin_target;
 mod process;
+pub(crate) mod toolchain;
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use cargo_metadata::{Message, TargetKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStdout, Command};
 
-pub(crate) use self::bin_target::source_folders;
+pub(crate) use self::bin_target::{check_manifest, source_folders};
 
 use self::bin_target::BinTarget;
 use self::process::CargoProcess;
@@ -105,6 +106,8 @@ impl CargoBuild {
         let (built, ()) = tokio::try_join!(messages, copied)
             .map_err(|error| CliError::system("cannot read the output of cargo", error))?;
         if !cargo.wait().await?.success() {
+            // Otherwise the project would be blamed.
+            toolchain::check(project.folder()).await?;
             let message = format!("{} does not compile", project.name());
             let error = CliError::new(ExitKind::Agent, message);
             if !reports_diagnostics {
@@ -156,7 +159,7 @@ fn format_for_terminal(command: &mut Command, columns: Option<u16>) {
         ("CARGO_TERM_PROGRESS_WHEN", "always"),
         ("CARGO_TERM_PROGRESS_WIDTH", &columns),
     ] {
-        if std::env::var_os(name).is_none() {
+        if std::env::var_os(name).is_none_or(|value| value.is_empty()) {
             command.env(name, value);
         }
     }

@@ -1,5 +1,6 @@
 //! Cargo as a process group.
 
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
@@ -7,7 +8,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
+use super::toolchain;
 use crate::error::CliError;
+use crate::external_program::ProgramError;
 
 /// Cargo and every process that it starts. Dropping it kills them.
 #[derive(Debug)]
@@ -17,9 +20,7 @@ pub(super) struct CargoProcess {
 
 /// A cargo command that runs in `folder`.
 pub(super) fn command(folder: &Path) -> Command {
-    // Set by cargo for the programs that it runs, so that a toolchain override stays in effect.
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(toolchain::cargo());
     command.current_dir(folder).stdin(Stdio::null());
     command
 }
@@ -28,9 +29,12 @@ impl CargoProcess {
     pub(super) fn spawn(mut command: Command) -> Result<Self, CliError> {
         let program = command.as_std().get_program().to_owned();
         // rustc and build scripts must end as well, also where no terminal signals the group.
-        let child = command.process_group(0).spawn().map_err(|error| {
-            let message = format!("cannot run {}", program.display());
-            CliError::system(message, error).help("install Rust from https://rustup.rs")
+        let child = command.process_group(0).spawn().map_err(|source| {
+            let program = program.display().to_string();
+            toolchain::broken(&match source.kind() {
+                io::ErrorKind::NotFound => ProgramError::Missing { program },
+                _ => ProgramError::NotStarted { program, source },
+            })
         })?;
         Ok(Self { child })
     }

@@ -1,0 +1,207 @@
+//! What the checks need beside Rust: programs of the system. As root or in continuous integration the
+//! missing ones are installed, elsewhere the error is the line that installs them.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+
+use crate::error::Error;
+use crate::interop;
+use crate::step::Step;
+use crate::workspace;
+
+/// A program that the checks run, with the package of Debian that has it.
+struct Requirement {
+    package: &'static str,
+    is_met: fn() -> bool,
+}
+
+const REQUIREMENTS: [Requirement; 8] = [
+    Requirement {
+        package: "python3",
+        is_met: || is_installed("python3"),
+    },
+    // Debian ships Python without the part that makes virtual environments.
+    Requirement {
+        package: "python3-venv",
+        is_met: || succeeds("python3", &["-c", "import ensurepip, venv"]),
+    },
+    Requirement {
+        package: "nodejs",
+        is_met: || is_installed("node"),
+    },
+    // Some packages of Node.js contain npm, so that it is not installed without need.
+    Requirement {
+        package: "npm",
+        is_met: || is_installed("npm"),
+    },
+    // Isolates the sandboxes of the local platform.
+    Requirement {
+        package: "bubblewrap",
+        is_met: || is_installed("bwrap"),
+    },
+    // Opens the playground.
+    Requirement {
+        package: "chromium",
+        is_met: || interop::browser().is_ok(),
+    },
+    // The proxies in front of an agent.
+    Requirement {
+        package: "haproxy",
+        is_met: || is_installed("haproxy"),
+    },
+    Requirement {
+        package: "nginx",
+        is_met: || is_installed("nginx"),
+    },
+];
+
+/// How missing packages get onto this machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Installation {
+    /// By these commands.
+    Run(Vec<Vec<String>>),
+    /// By the user: the text says how.
+    ByHand(String),
+}
+
+/// Installs what is missing.
+///
+/// # Errors
+/// Something is missing and cannot be installed here; the text is the line to run.
+pub(crate) fn run() -> Result<(), Error> {
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let rights = Rights::of_this_process();
+    match installation(&packages, rights, is_installed("apt-get")) {
+        Installation::Run(commands) => {
+            for command in commands {
+                Step::new("set-up", &command[0])
+                    .args(&command[1..])
+                    .env("DEBIAN_FRONTEND", "noninteractive")
+                    .run()?;
+            }
+        }
+        Installation::ByHand(text) => return Err(text),
+    }
+    match missing().as_slice() {
+        [] => Ok(()),
+        packages => Err(format!(
+            "the checks still lack {} after apt-get has installed {}; install what they need by hand",
+            packages.join(", "),
+            if packages.len() == 1 { "it" } else { "them" }
+        )),
+    }
+}
+
+/// The packages of the requirements that are not met.
+fn missing() -> Vec<&'static str> {
+    let unmet = REQUIREMENTS
+        .iter()
+        .filter(|requirement| !(requirement.is_met)());
+    unmet.map(|requirement| requirement.package).collect()
+}
+
+/// Whether this process may install packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    Root,
+    /// Continuous integration, whose machines are set up without questions.
+    Sudo,
+    None,
+}
+
+impl Rights {
+    fn of_this_process() -> Self {
+        // The owner of this directory is the effective user.
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+        if is_root {
+            Self::Root
+        } else if is_ci() && is_installed("sudo") {
+            Self::Sudo
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// Whether this is continuous integration.
+pub(crate) fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+fn installation(packages: &[&str], rights: Rights, has_apt: bool) -> Installation {
+    let names = packages.join(" ");
+    if !has_apt {
+        return Installation::ByHand(format!(
+            "the checks need programs that are not installed; install what your system has for these \
+             packages of Debian, or run with --no-interop:\n  {names}"
+        ));
+    }
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
+    let commands = [vec!["apt-get", "update"], [&install, packages].concat()];
+    let prefix: &[&str] = match rights {
+        Rights::Root => &[],
+        Rights::Sudo => &["sudo", "-n"],
+        Rights::None => {
+            return Installation::ByHand(format!(
+                "the checks need programs that are not installed; run this, or run with \
+                 --no-interop:\n  sudo apt-get update && sudo {} {names}",
+                install.join(" ")
+            ));
+        }
+    };
+    let words = |command: Vec<&str>| {
+        let words = prefix.iter().copied().chain(command);
+        words.map(str::to_owned).collect()
+    };
+    Installation::Run(commands.into_iter().map(words).collect())
+}
+
+fn is_installed(program: &str) -> bool {
+    workspace::program(program).is_some()
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_installed_with_the_rights_to_do_so() {
+        let packages = ["bubblewrap", "nginx"];
+        let run = |rights| match installation(&packages, rights, true) {
+            Installation::Run(commands) => commands
+                .iter()
+                .map(|words| words.join(" "))
+                .collect::<Vec<_>>()
+                .join("; "),
+            Installation::ByHand(text) => text,
+        };
+        let install = "apt-get install --yes --no-install-recommends bubblewrap nginx";
+        assert_eq!(run(Rights::Root), format!("apt-get update; {install}"));
+        assert_eq!(
+            run(Rights::Sudo),
+            format!("sudo -n apt-get update; sudo -n {install}")
+        );
+        let line = format!("\n  sudo apt-get update && sudo {install}");
+        assert!(run(Rights::None).ends_with(&line), "{}", run(Rights::None));
+        for rights in [Rights::Root, Rights::None] {
+            let by_hand = installation(&packages, rights, false);
+            let Installation::ByHand(text) = by_hand else {
+                panic!("{by_hand:?} without apt-get");
+            };
+            assert!(text.ends_with("\n  bubblewrap nginx"), "{text}");
+        }
+    }
+}
