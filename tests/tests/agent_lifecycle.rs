@@ -76,6 +76,74 @@ async fn a_second_signal_cuts() {
     assert!(started.elapsed() < SLACK);
 }
 
+/// An agent whose only threads are all blocked by its code, for ten minutes.
+async fn blocked(main: &str, grace: &str) -> (AgentProcess, Vec<tokio::net::TcpStream>) {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_blocking-agent")))
+        .env("AGENT_MAIN", main)
+        .env("PPIO_AGENT_WORKER_THREADS", "2")
+        .env("PPIO_AGENT_SHUTDOWN_GRACE", grace)
+        .start();
+    let mut callers = Vec::new();
+    for count in 1..=2 {
+        callers.push(call::begin(&agent, &json!({ "ms": 600_000 })).await);
+        until_logged(&agent, &"blocking\n".repeat(count)).await;
+    }
+    (agent, callers)
+}
+
+#[tokio::test]
+async fn an_async_function_that_blocks_does_not_outlive_the_grace() {
+    for main in ["run", "app"] {
+        let (mut agent, _callers) = blocked(main, "0.2").await;
+        send(&agent, Signal::TERM);
+        assert_eq!(agent.wait(SLACK).code(), Some(0), "{main}");
+    }
+}
+
+#[tokio::test]
+async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
+    for main in ["run", "app"] {
+        let (mut agent, _callers) = blocked(main, "600").await;
+        let ending = tokio::task::spawn_blocking(move || {
+            // Signals that come together count once, so another one is sent until the end.
+            let started = Instant::now();
+            while agent.is_running() && started.elapsed() < SLACK {
+                send(&agent, Signal::TERM);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            agent.wait(SLACK).code()
+        });
+        assert_eq!(ending.await.unwrap(), Some(0), "{main}");
+    }
+}
+
+#[tokio::test]
+async fn a_half_sent_head_does_not_hold_the_process() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut agent = sleeping();
+    let mut sockets = Vec::new();
+    for bytes in [
+        "",
+        "POST /invoc",
+        "GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\nPOST",
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(agent.addr()).await.unwrap();
+        socket.write_all(bytes.as_bytes()).await.unwrap();
+        if bytes.starts_with("GET") {
+            assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+        }
+        sockets.push(socket);
+    }
+    // Answered later than the others were read.
+    assert_eq!(call::get(&agent, "/ping").await.status(), 200);
+    let started = Instant::now();
+    send(&agent, Signal::TERM);
+    // The grace is 30 s.
+    assert_eq!(agent.wait(SLACK).code(), Some(0));
+    assert!(started.elapsed() < SLACK);
+    assert!(!agent.stderr().contains("grace"), "{}", agent.stderr());
+}
+
 #[test]
 fn an_idle_agent_ends_at_once() {
     let agent = AgentProcess::start("hello");

@@ -4,9 +4,9 @@
 use std::io;
 
 use axum::http::{Request, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use ppio_agent_connection::RequestBody;
 use tokio_rustls::server::TlsStream;
 
 use super::tls::Tls;
@@ -16,7 +16,7 @@ use crate::edge::Edge;
 /// A `CONNECT` request that was accepted.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     tls: Tls,
     host: String,
 }
@@ -29,7 +29,7 @@ pub(super) struct Tunnel {
 pub(super) fn check(
     edge: &Edge,
     tls: Option<&Tls>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Tunnel, ApiError> {
     let host = request.uri().host().unwrap_or_default().to_owned();
     let Some(tls) = tls else {
