@@ -76,34 +76,34 @@ async fn a_second_signal_cuts() {
     assert!(started.elapsed() < SLACK);
 }
 
-/// An agent whose only threads are all blocked by its code, for ten minutes.
-async fn blocked(main: &str, grace: &str) -> (AgentProcess, Vec<tokio::net::TcpStream>) {
+/// An agent with code that blocks a thread of the runtime for ten minutes. With one thread, or if tokio has
+/// nothing to wake another one with, no task and no timer of the agent runs any more.
+async fn blocked(main: &str, grace: &str, threads: &str) -> (AgentProcess, tokio::net::TcpStream) {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_blocking-agent")))
         .env("AGENT_MAIN", main)
-        .env("PPIO_AGENT_WORKER_THREADS", "2")
+        .env("PPIO_AGENT_WORKER_THREADS", threads)
         .env("PPIO_AGENT_SHUTDOWN_GRACE", grace)
         .start();
-    let mut callers = Vec::new();
-    for count in 1..=2 {
-        callers.push(call::begin(&agent, &json!({ "ms": 600_000 })).await);
-        until_logged(&agent, &"blocking\n".repeat(count)).await;
-    }
-    (agent, callers)
+    let caller = call::begin(&agent, &json!({ "ms": 600_000 })).await;
+    until_logged(&agent, "blocking").await;
+    (agent, caller)
 }
+
+const BLOCKED: [(&str, &str); 4] = [("run", "1"), ("run", "4"), ("app", "1"), ("app", "4")];
 
 #[tokio::test]
 async fn an_async_function_that_blocks_does_not_outlive_the_grace() {
-    for main in ["run", "app"] {
-        let (mut agent, _callers) = blocked(main, "0.2").await;
+    for (main, threads) in BLOCKED {
+        let (mut agent, _caller) = blocked(main, "0.2", threads).await;
         send(&agent, Signal::TERM);
-        assert_eq!(agent.wait(SLACK).code(), Some(0), "{main}");
+        assert_eq!(agent.wait(SLACK).code(), Some(0), "{main} {threads}");
     }
 }
 
 #[tokio::test]
 async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
-    for main in ["run", "app"] {
-        let (mut agent, _callers) = blocked(main, "600").await;
+    for (main, threads) in BLOCKED {
+        let (mut agent, _caller) = blocked(main, "600", threads).await;
         let ending = tokio::task::spawn_blocking(move || {
             // Signals that come together count once, so another one is sent until the end.
             let started = Instant::now();
@@ -113,7 +113,7 @@ async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
             }
             agent.wait(SLACK).code()
         });
-        assert_eq!(ending.await.unwrap(), Some(0), "{main}");
+        assert_eq!(ending.await.unwrap(), Some(0), "{main} {threads}");
     }
 }
 

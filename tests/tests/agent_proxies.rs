@@ -94,6 +94,7 @@ impl Proxy {
                                  proxy_pass http://agent;
                                  proxy_http_version 1.1;
                                  proxy_set_header connection '';
+                                 proxy_set_header host localhost;
                                  proxy_request_buffering {buffering};
                              }}
                          }}
@@ -127,8 +128,7 @@ impl Proxy {
                          bind {address}
                          default_backend agents
                      backend agents
-                         server agent {upstream}
-                    "
+                         server agent {upstream}\n"
                 )
             },
             |file| vec!["-db".into(), "-f".into(), file.display().to_string()],
@@ -255,7 +255,7 @@ async fn with_the_connections_that_node_keeps_every_call_of_the_local_platform_i
         return;
     };
     let platform = TestPlatform::with(|builder| builder).await;
-    let missing = format!("/sandboxes/{}/timeout", "i0000000000000000000");
+    let missing = format!("/sandboxes/{}/pause", "i0000000000000000000");
     let mut good = kind(&missing, 0, 404, false);
     good["headers"]["x-api-key"] = platform.platform.api_key().into();
     let mut foreign = kind("/sandboxes", 60_000, 403, false);

@@ -48,10 +48,6 @@ impl Supervisor {
                 () = signals.next() => {}
                 _ = &mut serving => return,
             }
-            tracing::info!(
-                target: LOG_TARGET,
-                "shutting down; a second signal cuts what still runs"
-            );
             let _ = shutdown.send(());
             tokio::select! {
                 _ = &mut serving => return,

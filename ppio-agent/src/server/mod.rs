@@ -76,8 +76,7 @@ impl AgentRuntimeServer {
 
     pub(crate) async fn serve_with(self, signals: &mut Signals) {
         let connections = self.accept_until(signals.next()).await;
-        tracing::info!("shutting down; a second signal cuts what still runs");
-        connections.shut_down(signals.next()).await;
+        connections.shut_down_logged(signals.next()).await;
     }
 
     pub(crate) fn shutdown_grace(&self) -> Duration {
@@ -91,7 +90,7 @@ impl AgentRuntimeServer {
         cut: impl Future<Output = ()>,
     ) {
         let connections = self.accept_until(shutdown).await;
-        connections.shut_down(cut).await;
+        connections.shut_down_logged(cut).await;
     }
 
     async fn accept_until(self, shutdown: impl Future<Output = ()>) -> Connections {
@@ -141,6 +140,12 @@ impl Connections {
         let agent = Arc::clone(&self.agent);
         self.tasks
             .spawn(connection::serve(stream, agent, self.is_loopback));
+    }
+
+    /// The same as [`shut_down`](Self::shut_down), for a program that signals end.
+    async fn shut_down_logged(self, cut: impl Future<Output = ()>) {
+        tracing::info!("shutting down; a second signal cuts what still runs");
+        self.shut_down(cut).await;
     }
 
     /// Waits for all connections and background tasks within the grace, then aborts the rest. `cut`
