@@ -19,6 +19,7 @@ mod limits;
 mod linger;
 mod progress;
 mod request_body;
+mod responding;
 mod response_body;
 mod serve;
 mod stream;

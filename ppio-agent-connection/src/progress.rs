@@ -62,7 +62,6 @@ pub(crate) struct Progress {
     abandoned: Mutex<Abandoned>,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
 fn number_of(body: u64) -> u16 {
     (body >> NUMBER_SHIFT) as u16
 }
@@ -114,6 +113,11 @@ impl Progress {
     /// Whether there is no current request.
     pub(crate) fn awaits_head(&self) -> bool {
         self.phase() <= Phase::Head
+    }
+
+    /// Whether a request was read to its end and its response is made or sent.
+    pub(crate) fn is_answering(&self) -> bool {
+        matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
     }
 
     /// A whole head arrived, with a body of so many bytes. Returns whether the head had a length

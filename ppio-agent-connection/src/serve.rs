@@ -1,6 +1,5 @@
 //! Runs a connection.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -18,12 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::deadlines::{Deadlines, Expired};
-use crate::discard::{Discarding, settle};
+use crate::discard::Discarding;
 use crate::head_scan::AmbiguousLength;
 use crate::limits::{ConnectionError, Limits};
 use crate::progress::Progress;
 use crate::request_body::{RequestBody, left};
-use crate::response_body::ResponseBody;
+use crate::responding::Responding;
 use crate::stream::ConnectionStream;
 
 /// Serves the requests of one connection until it ends. Upgrades work as with hyper.
@@ -47,30 +46,30 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<RequestBody>) -> F,
     F: Future<Output = Response<B>>,
-    B: Body + Unpin + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let progress = Arc::new(Progress::new());
-    let stream = ConnectionStream::new(stream, Arc::clone(&progress));
-    let service = service_fn(|request| {
-        let response = handler(begin(&progress, request));
-        let progress = &progress;
-        async move {
-            let mut response = response.await;
-            if progress.unread() > 0 {
-                // Boxed, which keeps the future of other requests small: hyper copies it.
-                Box::pin(settle(progress, response.headers_mut())).await;
-            }
-            progress.respond();
-            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, Arc::clone(progress))))
-        }
-    });
+    let mut stream = ConnectionStream::new(stream, Arc::clone(&progress));
+    let mut timer = pin!(tokio::time::sleep(limits.header_timeout));
+    let mut deadlines = Deadlines::new(limits);
+    // hyper's buffers are made when there is something to read.
+    let mut first = shutdown.clone();
+    tokio::select! {
+        biased;
+        () = poll_fn(|cx| stream.poll_first_bytes(cx)) => {}
+        () = timer.as_mut() => return Err(ConnectionError::HeaderTimeout(limits.header_timeout)),
+        _ = first.changed() => return Ok(()),
+    }
+    let service =
+        service_fn(|request| Responding::new(handler(begin(&progress, request)), &progress));
+    let mut http = http.clone();
+    // The stream notices that the client disconnects; hyper would keep a buffer for that.
+    http.half_close(true);
     let connection = http
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let mut timer = pin!(tokio::time::sleep(limits.header_timeout));
-    let mut deadlines = Deadlines::new(limits);
     let mut discarding = Discarding::default();
     let mut waiting = shutdown.clone();
     let mut changed = pin!(waiting.changed());

@@ -11,6 +11,9 @@ use crate::head_scan::HeadScan;
 use crate::linger::Linger;
 use crate::progress::Progress;
 
+/// How many bytes are read before hyper wants them: enough to notice the end of a stream.
+const EARLY_SIZE: usize = 64;
+
 /// A stream that records what passes through it, and lingers when hyper closes it while the client
 /// may still be sending.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct ConnectionStream<S> {
     /// The request after which `scan` began.
     scanned: u16,
     is_blocked: bool,
+    /// What was read before hyper wanted it.
+    early: Vec<u8>,
     linger: Option<Box<Linger>>,
 }
 
@@ -32,6 +37,7 @@ impl<S> ConnectionStream<S> {
             scan: HeadScan::default(),
             scanned: 0,
             is_blocked: false,
+            early: Vec::new(),
             linger: None,
         }
     }
@@ -63,6 +69,32 @@ impl<S> ConnectionStream<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> ConnectionStream<S> {
+    /// Waits for the first bytes, or the end, of the connection.
+    pub(crate) fn poll_first_bytes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.read_early(cx) {
+            Ok(false) if self.early.is_empty() => Poll::Pending,
+            // hyper reads the end or the error again.
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Reads a few bytes. Returns whether the client has closed its side.
+    fn read_early(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut bytes = [0; EARLY_SIZE];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Ok(true),
+            Poll::Ready(Ok(())) => {
+                self.early = buffer.filled().to_vec();
+                Ok(false)
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(false),
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -70,7 +102,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if self.early.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        } else {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..length]);
+            if length == self.early.len() {
+                self.early = Vec::new();
+            } else {
+                self.early.drain(..length);
+            }
+            // The rest of the head, usually; an error or the end is returned again next time.
+            if buffer.remaining() > 0 {
+                let _ = Pin::new(&mut self.stream).poll_read(cx, buffer)?;
+            }
+        }
         self.record_read(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
@@ -104,6 +150,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
         let flushed = self.record_write(flushed);
         if matches!(flushed, Poll::Ready(Ok(()))) {
             self.progress.flushed();
+        }
+        // hyper flushes whenever it is polled.
+        if self.progress.is_answering() && self.early.is_empty() && self.read_early(cx)? {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         flushed
     }

@@ -73,6 +73,6 @@ const LOG_TARGET: &str = "ppio::server";
 async fn received(signal: oneshot::Receiver<()>) {
     // Without its sender nothing is signalled any more.
     if signal.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -14,7 +14,11 @@ async fn server() -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config().max_concurrency(1))
         .middleware_for_all_routes(async |request: Request, next: Next| {
-            match request.headers().get("x-do").map(|value| value.as_bytes()) {
+            match request
+                .headers()
+                .get("x-do")
+                .map(http::HeaderValue::as_bytes)
+            {
                 Some(b"refuse") => {
                     let mut response = Response::new("who are you?".into());
                     *response.status_mut() = http::StatusCode::UNAUTHORIZED;
