@@ -9,6 +9,7 @@ mod run;
 mod runtime_app;
 mod source_location;
 mod start_error;
+mod supervisor;
 
 pub use builder::{AgentRuntimeAppBuilder, BuilderEntrypoint};
 pub use registry::{EntrypointRegistration, MiddlewareRegistration, PingRegistration};

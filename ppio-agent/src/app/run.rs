@@ -10,9 +10,9 @@ use super::healthcheck;
 use super::logging;
 use super::runtime_app::AgentRuntimeApp;
 use super::start_error::StartError;
+use super::supervisor::Supervisor;
 use crate::invocation::blocking_pool::BlockingPool;
 use crate::server::reachable;
-use crate::server::signals::Signals;
 
 /// Runs the annotated agent of this program: what the generated `main` does.
 ///
@@ -83,16 +83,14 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
         builder.worker_threads(threads);
     }
     let runtime = builder.build().map_err(StartError::Runtime)?;
-    let result = runtime.block_on(async {
-        // A program that reads the line below may send a signal at once.
-        let mut signals = Signals::new().map_err(StartError::Runtime)?;
-        let server = app.bind().await?;
+    // A program that reads the line below may send a signal at once.
+    let supervisor = Supervisor::new().map_err(StartError::Runtime)?;
+    let result = runtime.block_on(app.bind()).map(|server| {
         // The agent also serves if standard output is closed.
         let _ = writeln!(io::stdout(), "{}", listening_on(server.local_addr()));
-        server.serve_with(&mut signals).await;
-        Ok(())
+        supervisor.serve(runtime.handle(), server);
     });
-    // Synchronous code that never returns must not keep the process alive.
+    // Code that never returns must not keep the process alive.
     runtime.shutdown_background();
     result
 }

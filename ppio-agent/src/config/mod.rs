@@ -14,10 +14,10 @@ use ppio_agent_protocol::ByteSize;
 /// | setting | variable | default |
 /// | --- | --- | --- |
 /// | [`host`](Self::host) | `PPIO_AGENT_HOST` | `0.0.0.0`; `127.0.0.1` when run by cargo |
-/// | [`port`](Self::port) | `PPIO_AGENT_PORT` | `8080` |
+/// | [`port`](Self::port) | `PPIO_AGENT_PORT` | `PORT`, else `8080` |
 /// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
 /// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
-/// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 1 MiB |
+/// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 10 MiB |
 /// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none beside loopback |
 /// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | `PPIO_AGENT_DEFAULT_CORS_ORIGINS`, else the agent's own and loopback |
 /// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
@@ -27,12 +27,16 @@ use ppio_agent_protocol::ByteSize;
 /// | [`max_concurrency`](Self::max_concurrency) | `PPIO_AGENT_MAX_CONCURRENCY`, 0 for no limit | no limit |
 /// | [`heartbeat`](Self::heartbeat) | `PPIO_AGENT_HEARTBEAT`, seconds, 0 for none | 15 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
+/// | [`keep_alive_timeout`](Self::keep_alive_timeout) | `PPIO_AGENT_KEEP_ALIVE_TIMEOUT`, seconds | 75 s |
 /// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
 /// | [`body_timeout`](Self::body_timeout) | `PPIO_AGENT_BODY_TIMEOUT`, seconds | 30 s |
 /// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
 /// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
+///
+/// An empty variable counts as not set. `PORT`, which some platforms set for every program, counts
+/// only where neither the code nor `PPIO_AGENT_PORT` names a port.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,6 +64,7 @@ pub struct RuntimeConfig {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) shutdown_grace: Option<Duration>,
+    pub(crate) keep_alive_timeout: Option<Duration>,
     pub(crate) header_timeout: Option<Duration>,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
@@ -128,7 +133,7 @@ impl RuntimeConfig {
     }
 
     /// The web origins whose pages may call the agent and read its responses: `*` for all, an empty
-    /// list for none.
+    /// list (the variable: `none`) for none.
     ///
     /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and
     /// pages of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any
@@ -188,8 +193,17 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long a client may take to send the head of a request; a connection that stays idle
-    /// longer is closed.
+    /// How long a connection may stay idle between two requests; then it is closed.
+    ///
+    /// A load balancer in front of the agent should close its idle connections earlier, otherwise a
+    /// request that it sends at that moment is lost.
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a client may take to send the head of a request: from its first byte, or from the
+    /// beginning of the connection.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = Some(timeout);
         self

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ppio_agent_connection::Limits;
 use ppio_agent_protocol::{ByteSize, headers};
 #[cfg(feature = "logging")]
 use tracing_subscriber::filter::Targets;
@@ -43,6 +44,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What a port has to be.
+const EXPECTED_PORT: &str = "a port from 0 to 65535";
+
 /// The longest duration of a setting. Adding it to an `Instant` does not overflow.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -53,22 +57,25 @@ impl Settings {
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
+        // An empty variable is what remains of one that was to be removed.
+        let lookup = &|name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let mut env = Environment {
             lookup,
             faults: Vec::new(),
         };
         let debug = env.boolean("DEBUG", config.debug).unwrap_or(false);
         // The default of a platform or an image, for agents that set none.
-        let default_origins = env.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(list(text)));
-        let origins = env.read(
+        let default_origins =
+            env.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
+        let allowed_origins = env.read(
             "CORS_ORIGINS",
             "",
             config.cors_origins.or(default_origins),
-            |text| Some(list(text)),
+            |text| Some(origins(text)),
         );
         let credentials = env.boolean("CORS_CREDENTIALS", config.cors_credentials);
-        let cors =
-            Cors::new(origins.as_deref(), credentials.unwrap_or(false)).unwrap_or_else(|fault| {
+        let cors = Cors::new(allowed_origins.as_deref(), credentials.unwrap_or(false))
+            .unwrap_or_else(|fault| {
                 env.faults.push(fault);
                 Cors::none()
             });
@@ -79,7 +86,8 @@ impl Settings {
         let settings = Self {
             host: host::bare(&host).to_owned(),
             port: env
-                .read("PORT", "a port from 0 to 65535", config.port, parse)
+                .read("PORT", EXPECTED_PORT, config.port, parse)
+                .or_else(|| env.platform_port())
                 .unwrap_or(headers::AGENT_PORT),
             debug,
             enable_middleware: env
@@ -97,10 +105,19 @@ impl Settings {
                         config.max_request_size,
                         parse,
                     )
-                    .unwrap_or(ByteSize::new(1024 * 1024)),
-                header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
+                    .unwrap_or(ByteSize::new(10 << 20)),
+                connection: Limits {
+                    // Longer than load balancers keep connections, usually 60 s, so that they and
+                    // not the agent close them: a request on its way to a closed one is lost.
+                    keep_alive_timeout: env.seconds(
+                        "KEEP_ALIVE_TIMEOUT",
+                        config.keep_alive_timeout,
+                        75,
+                    ),
+                    header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
+                    write_timeout: Some(env.seconds("WRITE_TIMEOUT", config.write_timeout, 60)),
+                },
                 body_timeout: env.seconds("BODY_TIMEOUT", config.body_timeout, 30),
-                write_timeout: env.seconds("WRITE_TIMEOUT", config.write_timeout, 60),
                 shutdown_grace: env.duration("SHUTDOWN_GRACE", config.shutdown_grace, 30),
                 #[cfg(feature = "metrics")]
                 enable_metrics: env
@@ -170,6 +187,17 @@ impl Environment<'_> {
                 .push(format!("{name}={text:?} is not {expected}"));
         }
         parsed.or(code)
+    }
+
+    /// The port that platforms such as Cloud Run and Heroku give to every program.
+    fn platform_port(&mut self) -> Option<u16> {
+        let text = (self.lookup)("PORT")?;
+        let port = parse(text.trim());
+        if port.is_none() {
+            self.faults
+                .push(format!("PORT={text:?} is not {EXPECTED_PORT}"));
+        }
+        port
     }
 
     /// The hosts that are allowed beside loopback; the configured host is one of them.
@@ -265,6 +293,15 @@ fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
 
 fn parse<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+/// A list of origins; `none` is an empty one.
+fn origins(text: &str) -> Vec<String> {
+    if text == "none" {
+        Vec::new()
+    } else {
+        list(text)
+    }
 }
 
 fn list(text: &str) -> Vec<String> {

@@ -9,14 +9,13 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
+use ppio_agent_connection::RequestBody;
 use ppio_agent_protocol::ByteSize;
 
 use super::error::{BoxError, Error};
 use super::limited_body::LimitedBody;
 pub use super::on_end_body::BodyEnd;
 use super::on_end_body::OnEndBody;
-use super::rejection::Rejection;
 
 /// A request as middleware receives it.
 pub type Request = http::Request<Body>;
@@ -41,7 +40,7 @@ pub struct Body(BodyKind);
 enum BodyKind {
     Empty,
     Full(Bytes),
-    Incoming(Box<LimitedBody<Incoming>>),
+    Incoming(Box<LimitedBody<RequestBody>>),
     /// The runtime's own stream. No layer converts its errors, so that polling it costs one call.
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>),
     User(UnsyncBoxBody<Bytes, BoxError>),
@@ -73,18 +72,7 @@ impl Body {
         }
         let mut all = BytesMut::new();
         while let Some(frame) = self.frame().await {
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(error) => {
-                    if let (Some(Rejection::TooLarge { .. }), BodyKind::Incoming(limited)) =
-                        (error.rejection(), self.0)
-                    {
-                        limited.discard_rest().await;
-                    }
-                    return Err(error);
-                }
-            };
-            let Ok(data) = frame.into_data() else {
+            let Ok(data) = frame?.into_data() else {
                 continue;
             };
             // Most requests arrive in one frame, which needs no copy.
@@ -114,20 +102,13 @@ impl Body {
     }
 
     /// The body of a request that came over a connection.
-    pub(crate) fn incoming(body: Incoming, limit: ByteSize, deadline: Duration) -> Self {
+    pub(crate) fn incoming(body: RequestBody, limit: ByteSize, deadline: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
         Self(BodyKind::Incoming(Box::new(LimitedBody::new(
             body, limit, deadline,
         ))))
-    }
-
-    /// Marks that the client waits for `100 Continue`, which hyper sends at the first read.
-    pub(crate) fn set_expects_continue(&mut self) {
-        if let BodyKind::Incoming(limited) = &mut self.0 {
-            limited.expects_continue = true;
-        }
     }
 
     /// The body of a request that another server received, under the same limits.

@@ -6,18 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use ppio_agent_protocol::ByteSize;
 use tokio::time::Sleep;
 
 use super::error::{BoxError, Error};
 use super::rejection::Rejection;
-
-/// How many bytes over the limit are read and discarded.
-const MAX_DISCARDED: u64 = 4 << 20;
-/// How long discarding may take.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request's body under a size limit and a deadline.
 pub(super) struct LimitedBody<B> {
@@ -26,8 +19,6 @@ pub(super) struct LimitedBody<B> {
     left: u64,
     deadline: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The client sends the body only after `100 Continue`.
-    pub(super) expects_continue: bool,
 }
 
 impl<B> LimitedBody<B> {
@@ -38,7 +29,6 @@ impl<B> LimitedBody<B> {
             left: limit.bytes(),
             deadline,
             timer: None,
-            expects_continue: false,
         }
     }
 }
@@ -93,28 +83,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl LimitedBody<Incoming> {
-    /// Reads on for a limited time, so that a client that is still sending receives the response
-    /// and not a connection reset.
-    pub(super) async fn discard_rest(mut self) {
-        // Reading would send the `100 Continue` that the client still waits for.
-        if self.expects_continue && self.left == self.limit.bytes() {
-            return;
-        }
-        let discard = async {
-            let mut left = MAX_DISCARDED;
-            while let Some(Ok(frame)) = self.body.frame().await {
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                match left.checked_sub(length) {
-                    Some(rest) => left = rest,
-                    None => break,
-                }
-            }
-        };
-        // A client that sends longer than this is cut off.
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard).await;
     }
 }

@@ -32,6 +32,10 @@ pub(crate) enum Rejection {
     )]
     TransferCoding { found: String },
     #[error(
+        "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
+    )]
+    AmbiguousLength,
+    #[error(
         "the agent listens on a loopback address and does not answer for host {host:?} \
          (set PPIO_AGENT_ALLOWED_HOSTS to allow it)"
     )]
@@ -91,7 +95,8 @@ impl Rejection {
             | Self::NoHost
             | Self::RepeatedHost
             | Self::InvalidHost
-            | Self::TransferCoding { .. } => StatusCode::BAD_REQUEST,
+            | Self::TransferCoding { .. }
+            | Self::AmbiguousLength => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
@@ -115,9 +120,11 @@ impl Rejection {
         match self {
             Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
             Self::BodyCut(_) => "IncompleteBody",
-            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. } => {
-                "BadRequest"
-            }
+            Self::NoHost
+            | Self::RepeatedHost
+            | Self::InvalidHost
+            | Self::TransferCoding { .. }
+            | Self::AmbiguousLength => "BadRequest",
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
@@ -146,11 +153,17 @@ impl Rejection {
     }
 
     /// Whether the connection is closed after the response: where the next request begins is
-    /// unknown after such a head.
+    /// unknown after such a head, and after a body that did not arrive.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,
-            Self::NoHost | Self::RepeatedHost | Self::InvalidHost | Self::TransferCoding { .. }
+            Self::NoHost
+                | Self::RepeatedHost
+                | Self::InvalidHost
+                | Self::TransferCoding { .. }
+                | Self::AmbiguousLength
+                | Self::BodyCut(_)
+                | Self::BodyTooSlow(_)
         )
     }
 

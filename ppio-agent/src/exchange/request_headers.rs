@@ -1,6 +1,6 @@
 //! The headers that decide how a request is handled.
 
-use http::header::{EXPECT, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
 use super::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, X_REQUEST_ID};
@@ -16,8 +16,6 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
     pub(crate) has_transfer_encoding: bool,
-    /// The client waits for `100 Continue` before it sends the body.
-    pub(crate) expects_continue: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -27,7 +25,7 @@ impl<'a> RequestHeaders<'a> {
     /// lookup.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
-        let (mut is_agent_core, mut expects_continue) = (false, false);
+        let mut is_agent_core = false;
         let (mut repeats_host, mut has_transfer_encoding) = (false, false);
         for (name, value) in headers {
             if name == HOST {
@@ -44,8 +42,6 @@ impl<'a> RequestHeaders<'a> {
                 is_agent_core = true;
             } else if name == AGENT_CORE_SESSION_ID {
                 is_agent_core = true;
-            } else if name == EXPECT {
-                expects_continue = true;
             }
         }
         Self {
@@ -60,7 +56,6 @@ impl<'a> RequestHeaders<'a> {
             host,
             repeats_host,
             has_transfer_encoding,
-            expects_continue,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ppio_agent_connection::Limits;
 use ppio_agent_protocol::ByteSize;
 
 use super::cors::Cors;
@@ -21,9 +22,8 @@ pub(crate) struct ServerSettings {
     pub(crate) cors: Cors,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) max_request_size: ByteSize,
-    pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
-    pub(crate) write_timeout: Duration,
+    pub(crate) connection: Limits,
     pub(crate) shutdown_grace: Duration,
     /// Whether there is a route `/metrics`.
     pub(crate) enable_metrics: bool,

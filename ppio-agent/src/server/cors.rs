@@ -114,13 +114,6 @@ impl Cors {
         }
     }
 
-    /// Whether calls of pages that may not read responses are rejected. A configured list only
-    /// decides what browsers show to pages, so that other clients that send an `Origin` are not
-    /// affected.
-    pub(crate) fn refuses_foreign_pages(&self) -> bool {
-        matches!(self.origins, Origins::Local)
-    }
-
     /// Adds the headers of the policy to a response. `cacheable` is false where no cache keeps the
     /// response for other callers.
     pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
@@ -154,25 +147,32 @@ impl Cors {
     pub(crate) fn apply_preflight(
         caller: &Caller,
         request: &HeaderMap,
-        allow: &'static str,
+        allow: HeaderValue,
         response: &mut HeaderMap,
     ) {
-        response.append(
-            VARY,
-            HeaderValue::from_static("access-control-request-headers"),
-        );
-        if !matches!(caller, Caller::Page(_)) {
-            return;
+        if matches!(caller, Caller::Page(_)) {
+            Self::permit(request, allow, response);
+        } else {
+            vary_by_request_headers(response);
         }
-        response.insert(
-            ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static(allow),
-        );
+    }
+
+    /// Adds the headers of a preflight response for an allowed origin.
+    pub(crate) fn permit(request: &HeaderMap, allow: HeaderValue, response: &mut HeaderMap) {
+        vary_by_request_headers(response);
+        response.insert(ACCESS_CONTROL_ALLOW_METHODS, allow);
         if let Some(names) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             response.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
         response.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
     }
+}
+
+fn vary_by_request_headers(response: &mut HeaderMap) {
+    response.append(
+        VARY,
+        HeaderValue::from_static("access-control-request-headers"),
+    );
 }
 
 /// An origin as browsers send it: scheme and authority, in lower case.

@@ -2,6 +2,7 @@
 
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, HeaderValue, Version};
+use ppio_agent_connection::AmbiguousLength;
 
 use super::host::{self, AllowedHosts};
 use crate::exchange::body::Request;
@@ -33,6 +34,9 @@ impl Ingress {
         };
         if headers.has_transfer_encoding {
             check_transfer_encoding(request.headers())?;
+            if request.extensions().get::<AmbiguousLength>().is_some() {
+                return Err(Rejection::AmbiguousLength);
+            }
         }
         if headers.repeats_host {
             return Err(Rejection::RepeatedHost);

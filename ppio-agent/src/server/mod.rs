@@ -28,6 +28,9 @@ use self::signals::Signals;
 /// How long accepting pauses if the system has no descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// How long the end of aborted requests is waited for.
+pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// A listening agent.
 ///
 /// ```no_run
@@ -73,8 +76,21 @@ impl AgentRuntimeServer {
 
     pub(crate) async fn serve_with(self, signals: &mut Signals) {
         let connections = self.accept_until(signals.next()).await;
-        tracing::info!("shutting down; a second signal cuts what still runs");
-        connections.shut_down(signals.next()).await;
+        connections.shut_down_logged(signals.next()).await;
+    }
+
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        self.agent.settings.shutdown_grace
+    }
+
+    /// Serves until `shutdown`, then shuts down; `cut` ends the grace early.
+    pub(crate) async fn serve_until_cut(
+        self,
+        shutdown: impl Future<Output = ()>,
+        cut: impl Future<Output = ()>,
+    ) {
+        let connections = self.accept_until(shutdown).await;
+        connections.shut_down_logged(cut).await;
     }
 
     async fn accept_until(self, shutdown: impl Future<Output = ()>) -> Connections {
@@ -126,6 +142,12 @@ impl Connections {
             .spawn(connection::serve(stream, agent, self.is_loopback));
     }
 
+    /// The same as [`shut_down`](Self::shut_down), for a program that signals end.
+    async fn shut_down_logged(self, cut: impl Future<Output = ()>) {
+        tracing::info!("shutting down; a second signal cuts what still runs");
+        self.shut_down(cut).await;
+    }
+
     /// Waits for all connections and background tasks within the grace, then aborts the rest. `cut`
     /// ends the grace early.
     async fn shut_down(mut self, cut: impl Future<Output = ()>) {
@@ -151,7 +173,10 @@ impl Connections {
                 grace.as_secs_f64()
             );
         }
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        // A handler that blocks its thread cannot be aborted.
+        let aborted = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, aborted).await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::header::{ALLOW, ORIGIN};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{Instrument as _, Span};
 
@@ -33,7 +33,7 @@ use crate::invocation::invoke;
 /// Answers any request. Errors are responses as well.
 pub(crate) async fn respond(
     agent: ConnectionAgent,
-    mut request: Request,
+    request: Request,
     ingress: Ingress,
 ) -> Response {
     let headers = RequestHeaders::of(request.headers());
@@ -42,7 +42,6 @@ pub(crate) async fn respond(
         .cors
         .caller(headers.origin, ingress::authority(&request, &headers));
     let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
-    let expects_continue = headers.expects_continue;
     let routed = RoutedRequest::new(agent, &request, headers.request_id, headers.format);
     // No binding outlives this statement, which keeps the future of most requests small.
     if let Err(rejection) = checked.and_then(|()| routed.check_origin(&caller, &request)) {
@@ -50,9 +49,6 @@ pub(crate) async fn respond(
         tracing::debug!(error = %rejection, status, "request refused");
         let response = routed.exchange.error_response(&rejection.into());
         return routed.finish(&caller, response);
-    }
-    if expects_continue {
-        request.body_mut().set_expects_continue();
     }
     let result = if routed.is_invocation_without_middleware(&request) {
         invoke(routed.agent.invoker(), &routed.exchange, request).await
@@ -147,10 +143,7 @@ impl RoutedRequest {
 
     /// Rejects a request with side effects from a page that may not call the agent.
     fn check_origin(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
-        if !matches!(caller, Caller::ForeignPage)
-            || !self.agent.settings.cors.refuses_foreign_pages()
-            || self.has_no_side_effect(request.method())
-        {
+        if !matches!(caller, Caller::ForeignPage) || self.has_no_side_effect(request.method()) {
             return Ok(());
         }
         let origin = request.headers().get(ORIGIN);
@@ -196,11 +189,11 @@ impl RoutedRequest {
 
     /// Answers with the methods of the route, and to a preflight with the CORS policy.
     fn options(&self, request: &HeaderMap, caller: &Caller) -> Response {
-        let allow = self.route.allow();
+        let allow = HeaderValue::from_static(self.route.allow());
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        headers.insert(ALLOW, allow.clone());
         if Cors::is_preflight(&Method::OPTIONS, request) {
             Cors::apply_preflight(caller, request, allow, headers);
         }
@@ -288,9 +281,30 @@ async fn run_endpoint(
             agent.invoker.counters(),
             agent.invoker.tasks().running(),
         )),
-        Route::Unknown => Err(Rejection::NoRoute {
-            path: request.uri().path().chars().take(200).collect(),
-        }
-        .into()),
+        Route::Unknown if !agent.chains.others.is_empty() => own_route(&request),
+        Route::Unknown => Err(no_route(&request)),
     }
+}
+
+/// Answers a request for a path that may be a route of middleware, which passed it on.
+///
+/// Such middleware seldom answers the preflight of a browser by itself. Only pages that may call
+/// get here; see [`RoutedRequest::check_origin`].
+fn own_route(request: &Request) -> Result<Response, Error> {
+    let headers = request.headers();
+    let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+    let Some(method) = method.filter(|_| Cors::is_preflight(request.method(), headers)) else {
+        return Err(no_route(request));
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Cors::permit(headers, method.clone(), response.headers_mut());
+    Ok(response)
+}
+
+fn no_route(request: &Request) -> Error {
+    Rejection::NoRoute {
+        path: request.uri().path().chars().take(200).collect(),
+    }
+    .into()
 }

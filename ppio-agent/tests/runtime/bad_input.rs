@@ -363,6 +363,46 @@ async fn pipelined_requests_are_answered_in_order() {
     assert_eq!(connection.answer().await.result(), 3);
 }
 
+/// The second request is read while the first one has no answer yet.
+#[tokio::test]
+async fn a_request_that_arrives_during_another_is_answered_after_it() {
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let opening = std::sync::Arc::clone(&gate);
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(move |request: Value| {
+            let gate = std::sync::Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                request
+            }
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    for length in [3, 100_000] {
+        connection.write(invocation("1")).await;
+        while server.metric("invocations_running").await < 1 {}
+        connection.write(invocation(&json_of(length))).await;
+        server.assert_alive().await;
+        opening.add_permits(2);
+        assert_eq!(connection.answer().await.result(), 1);
+        let second = connection.answer().await.result();
+        assert_eq!(second.as_str().map(str::len), Some(length - 2));
+    }
+}
+
+/// Such as `nc`, which closes its side after the request.
+#[tokio::test]
+async fn a_client_that_sends_no_more_gets_an_answer_that_is_ready() {
+    let server = echo().await;
+    let mut connection = server.connect().await;
+    connection.write(invocation("1")).await;
+    connection.stream.shutdown().await.unwrap();
+    assert_eq!(connection.answer().await.result(), 1);
+    connection.assert_closed().await;
+}
+
 #[tokio::test]
 async fn http_1_0_is_answered_and_closed() {
     let server = echo().await;

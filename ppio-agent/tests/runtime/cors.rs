@@ -244,7 +244,7 @@ async fn a_page_has_to_send_a_content_type() {
     for config in [
         config(),
         config().cors_origins(["*"]),
-        config().cors_origins([PAGE]),
+        config().cors_origins(["http://localhost:3000", "http://localhost"]),
     ] {
         let server = server(config).await;
         let post = async |headers: &str| {
@@ -303,13 +303,17 @@ async fn only_listed_pages_may_call_with_credentials() {
             "{other}"
         );
         let answer = call(&server, Some(other), "2").await;
-        // The browser hides the response from the page; other clients receive it.
+        answer.error(403, "OriginNotAllowed");
+        assert_eq!(grants(&answer), [None; 3], "{other}");
+        assert_eq!(varies(&answer), ["origin"], "{other}");
+        // The browser hides what has no side effect from the page; other clients receive it.
+        let read = format!("GET /ping HTTP/1.1\r\nhost: localhost\r\norigin: {other}\r\n\r\n");
+        let answer = server.send(read).await;
         assert_eq!(
             (answer.status, grants(&answer)),
             (200, [None; 3]),
             "{other}"
         );
-        assert_eq!(varies(&answer), ["origin"], "{other}");
     }
     let no_page = call(&server, None, "2").await;
     assert_eq!(
@@ -347,7 +351,48 @@ async fn with_an_empty_list_no_page_may_call() {
         ([None; 3], [None; 3])
     );
     let answer = call(&server, Some(PAGE), "2").await;
+    answer.error(403, "OriginNotAllowed");
     assert_eq!(grants(&answer), [None; 3]);
+    assert_eq!(call(&server, None, "2").await.status, 200);
+}
+
+/// Middleware that answers one method of its own path.
+#[tokio::test]
+async fn a_preflight_for_a_route_of_middleware_is_answered() {
+    for config in [
+        config(),
+        config().cors_origins([PAGE, "http://localhost:3000"]),
+    ] {
+        let app = AgentRuntimeApp::builder()
+            .config(config)
+            .middleware_for_all_routes(async |request: Request, next: Next| {
+                if request.uri().path() == "/own" && request.method() == "POST" {
+                    return Response::new("done".into());
+                }
+                if request.uri().path() == "/preflights" {
+                    return Response::new("mine".into());
+                }
+                next.run(request).await
+            })
+            .entrypoint(|request: Value| async { request })
+            .build();
+        let server = TestServer::start(app).await;
+        let origin = "http://localhost:3000";
+        let asked = preflight(&server, "/own", origin).await;
+        let permitted = [
+            Some("POST"),
+            Some("authorization,content-type"),
+            Some("600"),
+        ];
+        assert_eq!((asked.status, permissions(&asked)), (204, permitted));
+        assert_eq!(grants(&asked)[0], Some(origin));
+        let own = preflight(&server, "/preflights", origin).await;
+        assert_eq!((own.status, own.text()), (200, "mine"));
+        let foreign = preflight(&server, "/own", "https://evil.example").await;
+        assert_eq!((foreign.status, permissions(&foreign)), (403, [None; 3]));
+        let plain = server.send(get("/own")).await;
+        plain.error(404, "NotFound");
+    }
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod shutdown;
 mod slow_clients;
 mod support;
 mod testing;
+mod unread_bodies;

@@ -120,18 +120,52 @@ async fn requests_are_aborted_after_the_grace() {
 }
 
 #[tokio::test]
-async fn a_request_during_the_shutdown_is_a_503_with_retry_after() {
-    let gate = Arc::new(Semaphore::new(1));
+async fn connections_without_a_whole_head_are_cut_at_once() {
+    let gate = Arc::new(Semaphore::new(0));
     let mut server = TestServer::start(gated(config(), &gate)).await;
-    let mut connection = server.connect().await;
-    let request = invocation("1");
-    let (first, rest) = request.split_at(30);
-    connection.write(first).await;
-    // A ping on a later connection is answered, so the server has read the first request.
+    let fresh = server.connect().await;
+    let mut first = server.connect().await;
+    first.write("POST /invoc").await;
+    let mut second = server.connect().await;
+    second.write(get("/ping") + "POST /invoc").await;
+    assert_eq!(second.answer().await.status, 200);
+    // A ping on a later connection is answered, so the server has read the others.
     server.assert_alive().await;
     server.begin_shutdown();
+    for mut connection in [fresh, first, second] {
+        connection.assert_closed().await;
+    }
+    // Not after the grace of 30 s.
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_request_during_the_shutdown_is_a_503_with_retry_after() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (entered, inside) = (Arc::new(Semaphore::new(0)), Arc::clone(&gate));
+    let waiting = Arc::clone(&entered);
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .middleware(move |request: ppio::Request, next: ppio::Next| {
+            let (entered, gate) = (Arc::clone(&entered), Arc::clone(&inside));
+            async move {
+                entered.add_permits(1);
+                gate.acquire().await.expect("an open gate").forget();
+                next.run(request).await
+            }
+        })
+        .entrypoint(|request: Value| async move { request })
+        .build();
+    let mut server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    connection.write(invocation("1")).await;
+    with_timeout("the middleware", waiting.acquire())
+        .await
+        .expect("an open gate")
+        .forget();
+    server.begin_shutdown();
     closed(&server).await;
-    connection.write(rest).await;
+    gate.add_permits(1);
     let answer = connection.answer().await;
     let text = answer.error(503, "Draining");
     assert_eq!(text, "the agent is shutting down; try again");

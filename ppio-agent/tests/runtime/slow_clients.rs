@@ -53,15 +53,27 @@ async fn a_head_sent_byte_by_byte_is_cut_at_the_header_timeout() {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_closed_at_the_header_timeout() {
-    let server = TestServer::start(echo(config().header_timeout(LIMIT))).await;
-    let mut fresh = server.connect().await;
-    let mut kept = server.connect().await;
-    kept.write(get("/ping")).await;
-    assert_eq!(kept.answer().await.status, 200);
+async fn an_idle_connection_outlives_the_header_timeout_and_ends_at_its_own() {
+    let header = TestServer::start(echo(config().header_timeout(LIMIT))).await;
+    let idle = TestServer::start(echo(config().keep_alive_timeout(LIMIT))).await;
+    let mut kept = Vec::new();
+    for server in [&header, &idle] {
+        let mut connection = server.connect().await;
+        connection.write(get("/ping")).await;
+        assert_eq!(connection.answer().await.status, 200);
+        kept.push(connection);
+    }
+    // Without a request, the timeout of its head counts.
+    let mut fresh = header.connect().await;
     fresh.assert_closed().await;
-    kept.assert_closed().await;
-    server.assert_alive().await;
+    kept[1].assert_closed().await;
+    // The other one was idle for longer than the header timeout.
+    kept[0].write(get("/ping")).await;
+    assert_eq!(kept[0].answer().await.status, 200);
+    // A head that began is not an idle connection.
+    kept[0].write("GET /ping").await;
+    kept[0].assert_closed().await;
+    idle.assert_alive().await;
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform, UnenforcedLimit};
 use tokio::net::lookup_host;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{Check, CheckStatus};
 use crate::external_program::{ProgramError, stdout_of};
@@ -17,6 +19,7 @@ use crate::project::cargo::toolchain;
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 /// A name like that of a port of a sandbox.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn toolchain() -> Vec<Check> {
     let (cargo, rustc, linker) = tokio::join!(
@@ -144,11 +147,11 @@ fn limits_check(limits: &[UnenforcedLimit]) -> Check {
 
 /// Whether programs find a name below `localhost` on this machine, as the hosts of sandboxes are.
 pub(super) async fn localhost() -> Check {
-    let found = timeout(PROBE_TIMEOUT, lookup_host((SANDBOX_HOST, 0))).await;
+    let found = timeout(LOOKUP_TIMEOUT, lookup_host((SANDBOX_HOST, 0))).await;
     let addresses = match found {
         Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
     };
     localhost_check(addresses)
 }

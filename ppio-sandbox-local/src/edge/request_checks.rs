@@ -3,14 +3,15 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 
+use ppio_agent_connection::AmbiguousLength;
+
 use super::hosts::Hosts;
 use crate::api::ApiError;
 use crate::host_name::host_of;
 
-/// Refuses a request with an ambiguous length or host, or for a foreign host, and sets its `Host`
-/// header to the host that it is for.
+/// Refuses a request with an ambiguous host, or for a foreign host, and sets its `Host` header to
+/// the host that it is for.
 pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
-    check_framing(request)?;
     let host = host(request)?;
     if let Some(host) = &host
         && !hosts.answers_for(host_of(host).as_ref().map_or(host, |host| host.host()))
@@ -30,7 +31,9 @@ pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), Ap
 }
 
 /// A body ends by `chunked` alone or by its length; hyper lets other codings before `chunked` pass.
-fn check_framing(request: &Request<Body>) -> Result<(), ApiError> {
+///
+/// Where the next request begins is unknown after such a head, so the connection has to be closed.
+pub(super) fn check_framing(request: &Request<Body>) -> Result<(), ApiError> {
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {
         return Ok(());
@@ -44,7 +47,7 @@ fn check_framing(request: &Request<Body>) -> Result<(), ApiError> {
             "the transfer encoding of a request must be `chunked` and nothing else",
         ));
     }
-    if request.headers().contains_key(header::CONTENT_LENGTH) {
+    if request.extensions().get::<AmbiguousLength>().is_some() {
         return Err(ApiError::bad_request(
             "a request has a content length or a transfer encoding, not both",
         ));

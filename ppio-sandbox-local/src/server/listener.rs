@@ -1,6 +1,5 @@
 //! Accepts connections; the first byte decides between plain HTTP and TLS.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +7,8 @@ use axum::body::Body;
 use axum::http::uri::Scheme;
 use axum::http::{Method, Request, Response};
 use axum::response::IntoResponse as _;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use ppio_agent_connection::{Limits, RequestBody};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -23,8 +20,14 @@ use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// From an accepted connection to its first byte, and for the head of each request.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// From an accepted connection to its first byte.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits {
+    // Longer than load balancers and clients keep idle connections.
+    keep_alive_timeout: Duration::from_secs(75),
+    header_timeout: Duration::from_secs(30),
+    write_timeout: None,
+};
 /// For requests in progress, once the platform shuts down.
 const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,6 +38,7 @@ pub(crate) struct ServerState {
     /// The port that it listens on.
     pub(crate) port: u16,
     pub(crate) tls: Option<Tls>,
+    /// Changes once, when the platform shuts down; connections must not read it.
     pub(crate) closing: watch::Receiver<bool>,
 }
 
@@ -72,7 +76,7 @@ pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
 async fn connection(state: Arc<ServerState>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut first = [0];
-    match tokio::time::timeout(REQUEST_HEAD_TIMEOUT, stream.peek(&mut first)).await {
+    match tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)).await {
         Ok(Ok(1)) => {}
         _ => return,
     }
@@ -94,39 +98,28 @@ async fn serve_http<S>(state: &Arc<ServerState>, stream: S, scheme: Scheme)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|mut request: Request<Incoming>| {
+    let handler = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(scheme.clone());
         let state = Arc::clone(state);
         async move {
-            let response = if request.method() == Method::CONNECT {
+            if request.method() == Method::CONNECT {
                 answer_connect(state, request).await
             } else {
                 state.edge.answer(request.map(Body::new)).await
-            };
-            Ok::<_, Infallible>(response)
+            }
         }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_HEAD_TIMEOUT)
-        // Old programs in sandboxes read `Host` and not `host`.
-        .preserve_header_case(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    let mut closing = state.closing.clone();
-    tokio::select! {
-        served = serving.as_mut() => {
-            log_broken(served);
-            return;
-        }
-        () = closed(&mut closing) => {}
+    };
+    let mut http = http1::Builder::new();
+    // Old programs in sandboxes read `Host` and not `host`.
+    http.preserve_header_case(true);
+    let closing = state.closing.clone();
+    let served = ppio_agent_connection::serve(stream, &http, &LIMITS, closing, handler).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection broke");
     }
-    serving.as_mut().graceful_shutdown();
-    log_broken(serving.await);
 }
 
-async fn answer_connect(state: Arc<ServerState>, request: Request<Incoming>) -> Response<Body> {
+async fn answer_connect(state: Arc<ServerState>, request: Request<RequestBody>) -> Response<Body> {
     let tls = state.tls.as_ref();
     match tunnel::open(&state.edge, tls, state.port, request).await {
         Ok(tunnel) => {
@@ -160,12 +153,6 @@ fn run(state: Arc<ServerState>, tunnel: Tunnel) {
             tracing::debug!(%error, "a tunnel broke");
         }
     });
-}
-
-fn log_broken(served: hyper::Result<()>) {
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection broke");
-    }
 }
 
 /// Returns once the platform shuts down.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::http::uri::Authority;
 use axum::http::{Request, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use ppio_agent_connection::RequestBody;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -30,7 +30,7 @@ pub(super) enum Tunnel {
 /// A tunnel whose end is the platform.
 #[derive(Debug)]
 pub(super) struct PlatformTunnel {
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     tls: Tls,
     host: String,
 }
@@ -38,7 +38,7 @@ pub(super) struct PlatformTunnel {
 /// A tunnel to another host.
 #[derive(Debug)]
 pub(super) struct OnwardTunnel {
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     stream: TcpStream,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn open(
     edge: &Edge,
     tls: Option<&Tls>,
     own_port: u16,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Tunnel, ApiError> {
     let Some(tls) = tls else {
         let message = "tunnels need the TLS mode of the local platform";

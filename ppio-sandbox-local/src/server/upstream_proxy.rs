@@ -7,10 +7,11 @@ use std::io;
 
 use axum::http::Uri;
 use axum::http::uri::{Authority, Scheme};
+use ppio_agent_protocol::host::is_loopback;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::host_name::{is_loopback, normalized};
+use crate::host_name::normalized;
 
 /// The longest head of a proxy's answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;

@@ -68,6 +68,74 @@ async fn a_second_signal_cuts() {
     assert!(started.elapsed() < SLACK);
 }
 
+/// An agent with code that blocks a thread of the runtime for ten minutes. With one thread, or if tokio has
+/// nothing to wake another one with, no task and no timer of the agent runs any more.
+async fn blocked(main: &str, grace: &str, threads: &str) -> (AgentProcess, tokio::net::TcpStream) {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_blocking-agent")))
+        .env("AGENT_MAIN", main)
+        .env("PPIO_AGENT_WORKER_THREADS", threads)
+        .env("PPIO_AGENT_SHUTDOWN_GRACE", grace)
+        .start();
+    let caller = call::begin(&agent, &json!({ "ms": 600_000 })).await;
+    until_logged(&agent, "blocking").await;
+    (agent, caller)
+}
+
+const BLOCKED: [(&str, &str); 4] = [("run", "1"), ("run", "4"), ("app", "1"), ("app", "4")];
+
+#[tokio::test]
+async fn an_async_function_that_blocks_does_not_outlive_the_grace() {
+    for (main, threads) in BLOCKED {
+        let (mut agent, _caller) = blocked(main, "0.2", threads).await;
+        send(&agent, Signal::TERM);
+        assert_eq!(agent.wait(SLACK).code(), Some(0), "{main} {threads}");
+    }
+}
+
+#[tokio::test]
+async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
+    for (main, threads) in BLOCKED {
+        let (mut agent, _caller) = blocked(main, "600", threads).await;
+        let ending = tokio::task::spawn_blocking(move || {
+            // Signals that come together count once, so another one is sent until the end.
+            let started = Instant::now();
+            while agent.is_running() && started.elapsed() < SLACK {
+                send(&agent, Signal::TERM);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            agent.wait(SLACK).code()
+        });
+        assert_eq!(ending.await.unwrap(), Some(0), "{main} {threads}");
+    }
+}
+
+#[tokio::test]
+async fn a_half_sent_head_does_not_hold_the_process() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut agent = sleeping();
+    let mut sockets = Vec::new();
+    for bytes in [
+        "",
+        "POST /invoc",
+        "GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\nPOST",
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(agent.addr()).await.unwrap();
+        socket.write_all(bytes.as_bytes()).await.unwrap();
+        if bytes.starts_with("GET") {
+            assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+        }
+        sockets.push(socket);
+    }
+    // Answered later than the others were read.
+    assert_eq!(call::get(&agent, "/ping").await.status(), 200);
+    let started = Instant::now();
+    send(&agent, Signal::TERM);
+    // The grace is 30 s.
+    assert_eq!(agent.wait(SLACK).code(), Some(0));
+    assert!(started.elapsed() < SLACK);
+    assert!(!agent.stderr().contains("grace"), "{}", agent.stderr());
+}
+
 #[test]
 fn an_idle_agent_ends_at_once() {
     let agent = AgentProcess::start("hello");

@@ -226,7 +226,7 @@ async fn what_callers_get_wrong_is_no_line_unless_asked_for() {
     let loud = logging().env("PPIO_AGENT_DEBUG", "true").start();
     let json = [("content-type", "application/json"), (SESSION, "s-1")];
     for agent in [&quiet, &loud] {
-        for (body, status) in [("nope", 400), (&*"x".repeat(2 << 20), 413)] {
+        for (body, status) in [("nope", 400), (&*"x".repeat(11 << 20), 413)] {
             let answer = call::send(agent, "POST", "/invocations", &json, body.to_owned()).await;
             assert_eq!(answer.status(), status);
         }

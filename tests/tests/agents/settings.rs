@@ -206,6 +206,77 @@ async fn header_timeout() {
 }
 
 #[tokio::test]
+async fn keep_alive_timeout() {
+    let agent = agent(FAILING, "KEEP_ALIVE_TIMEOUT", SOON);
+    let ping = "GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let (answer, elapsed) = until_closed(&agent, ping);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(in_time(elapsed), "{elapsed:?}");
+}
+
+/// The variable of platforms that start any program.
+#[tokio::test]
+async fn port_of_the_platform() {
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let (platform, own) = (free(), free());
+    for (settings, port) in [
+        (vec![("PORT", platform)], platform),
+        (vec![("PORT", platform), ("PPIO_AGENT_PORT", own)], own),
+    ] {
+        let mut launcher = launcher(FAILING).env_remove("PPIO_AGENT_PORT");
+        for (name, value) in settings {
+            launcher = launcher.env(name, value.to_string());
+        }
+        let _agent = launcher.spawn();
+        until("a listener", async || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        })
+        .await;
+    }
+    let mut agent = launcher(FAILING)
+        .env_remove("PPIO_AGENT_PORT")
+        .env("PORT", "http")
+        .spawn();
+    assert_eq!(agent.wait(SLACK).code(), Some(1));
+    let said = agent.stderr();
+    assert!(said.contains("PORT=\"http\" is not a port"), "{said}");
+}
+
+/// Every variable may be there and empty.
+#[tokio::test]
+async fn an_empty_variable_is_not_set() {
+    let mut launcher = launcher(FAILING)
+        .env("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*")
+        .env("PPIO_AGENT_DEFAULT_LOG", "")
+        .env("RUST_LOG", "")
+        .env("PORT", "");
+    for (name, ..) in BAD {
+        if !matches!(name, "HOST" | "PORT") {
+            launcher = launcher.env(format!("PPIO_AGENT_{name}"), " ");
+        }
+    }
+    let agent = launcher.start();
+    let page = [("origin", "https://a.example")];
+    let answer = call::invoke_with(&agent, &page, &json!({})).await;
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+}
+
+#[tokio::test]
+async fn no_cors_origins() {
+    let agent = launcher(FAILING)
+        .env("PPIO_AGENT_CORS_ORIGINS", "none")
+        .env("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*")
+        .start();
+    for page in ["https://a.example", "http://localhost"] {
+        let answer = call::invoke_with(&agent, &[("origin", page)], &json!({})).await;
+        answer.error(403, "OriginNotAllowed").await;
+    }
+}
+
+#[tokio::test]
 async fn body_timeout() {
     let agent = agent(FAILING, "BODY_TIMEOUT", SOON);
     let half = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
@@ -292,7 +363,7 @@ async fn debug_and_log() {
 }
 
 /// A bad value of each variable, and what the error says that it is not.
-const BAD: [(&str, &str, &str); 20] = [
+const BAD: [(&str, &str, &str); 21] = [
     ("HOST", "no such host", "cannot listen on no such host:"),
     ("PORT", "eighty", "is not a port from 0 to 65535"),
     ("PORT", "65536", "is not a port from 0 to 65535"),
@@ -318,11 +389,12 @@ const BAD: [(&str, &str, &str); 20] = [
         "true",
         "needs PPIO_AGENT_CORS_ORIGINS to name its origins",
     ),
-    ("ENABLE_METRICS", "", "is not true or false"),
+    ("ENABLE_METRICS", "\u{fffd}", "is not true or false"),
     ("ENABLE_MIDDLEWARE", "2", "is not true or false"),
     ("MAX_CONCURRENCY", "-1", "is not a number, 0 for no limit"),
     ("HEARTBEAT", "often", "is not a number of seconds"),
     ("SHUTDOWN_GRACE", "-0.1", "is not a number of seconds"),
+    ("KEEP_ALIVE_TIMEOUT", "0", "must be more than 0 seconds"),
     ("HEADER_TIMEOUT", "nan", "is not a number of seconds"),
     ("BODY_TIMEOUT", "5s", "is not a number of seconds"),
     ("WRITE_TIMEOUT", "0", "must be more than 0 seconds"),

@@ -11,6 +11,7 @@ mod many;
 mod options;
 mod platform_with_client;
 mod prepared;
+mod proxies;
 mod sandboxes;
 mod templates;
 #[path = "../../../ppio-sandbox-local/tests/local/test_platform.rs"]

@@ -28,7 +28,7 @@ async fn what_the_agent_cannot_answer_is_an_error_with_its_body() {
     let read = send("GET", "/invocations", &[], "").await;
     assert_eq!(read.headers()["allow"], "POST, OPTIONS");
     read.error(405, "MethodNotAllowed").await;
-    let large = "x".repeat(1024 * 1024);
+    let large = "x".repeat(10 * 1024 * 1024);
     let large = send("POST", "/invocations", &json, &format!("\"{large}\"")).await;
     large.error(413, "RequestTooLarge").await;
     let plain = [("content-type", "text/plain")];

@@ -1,0 +1,32 @@
+//! One HTTP/1.1 connection of a server: hyper's, with timeouts, a shutdown, and responses that are
+//! sent before the request body was read.
+//!
+//! [`serve`] runs a connection. A request body that the handler does not read to its end would make
+//! hyper close the connection without a word; the system then answers what is still arriving with a
+//! reset, which can destroy the response on its way to the client. So
+//!
+//! - the rest of a body of up to [`MAX_DISCARDED`] bytes is read and discarded, and the connection
+//!   is used again,
+//! - otherwise the response says `connection: close`, and after it the connection is only half
+//!   closed until the client has closed its side, within [`LINGER_TIMEOUT`].
+
+#![forbid(unsafe_code)]
+
+mod deadlines;
+mod discard;
+mod head_scan;
+mod limits;
+mod linger;
+mod progress;
+mod request_body;
+mod responding;
+mod response_body;
+mod serve;
+mod stream;
+
+pub use discard::{DISCARD_TIMEOUT, MAX_DISCARDED};
+pub use head_scan::AmbiguousLength;
+pub use limits::{ConnectionError, Limits};
+pub use linger::{LINGER_TIMEOUT, MAX_LINGERED};
+pub use request_body::RequestBody;
+pub use serve::serve;

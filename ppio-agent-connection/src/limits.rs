@@ -1,0 +1,28 @@
+//! The timeouts of a connection, and its errors.
+
+use std::time::Duration;
+
+/// The timeouts of a connection.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the end of a response to the first byte of the next request.
+    pub keep_alive_timeout: Duration,
+    /// For the head of a request: from its first byte, or from the beginning of the connection.
+    pub header_timeout: Duration,
+    /// How long a client may read nothing of what is sent; `None` for no limit.
+    pub write_timeout: Option<Duration>,
+}
+
+/// Why a connection ended early. Clients cause all of these.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// An invalid head, or a broken connection.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// The head of a request did not arrive in time.
+    #[error("the head of a request did not arrive within {} s", .0.as_secs_f64())]
+    HeaderTimeout(Duration),
+    /// The client does not read the response.
+    #[error("the client read nothing for {} s", .0.as_secs_f64())]
+    WriteTimeout(Duration),
+}

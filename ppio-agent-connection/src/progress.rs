@@ -1,0 +1,251 @@
+//! What is known of a connection, shared by its stream, its bodies and the task that runs it.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+
+/// The number of unread bytes of a body whose length is not known, or larger.
+pub(crate) const UNKNOWN: u64 = (1 << 47) - 1;
+/// The flag of a body that the client sends only after `100 Continue`.
+const AWAITS_CONTINUE: u64 = 1 << 47;
+const NUMBER_SHIFT: u32 = 48;
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// No byte has arrived yet.
+    Fresh,
+    /// The last response was sent.
+    Idle,
+    /// A part of a head has arrived.
+    Head,
+    /// The handler makes the response.
+    Handling,
+    /// The response is sent.
+    Responding,
+    /// hyper has the whole response, and writes the rest of it.
+    Flushing,
+}
+
+impl Phase {
+    const ALL: [Self; 6] = [
+        Self::Fresh,
+        Self::Idle,
+        Self::Head,
+        Self::Handling,
+        Self::Responding,
+        Self::Flushing,
+    ];
+}
+
+/// The state of a connection.
+///
+/// One task changes most of it. It is atomic because request bodies may be read and dropped
+/// elsewhere.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    phase: AtomicU8,
+    /// The number of the current request, `AWAITS_CONTINUE`, and how much of its body has not been
+    /// read. Together, so that a body that is kept for longer than its request, whose last bytes
+    /// hyper holds, does not change what is known of the next one.
+    body: AtomicU64,
+    /// The head had a length and a transfer encoding.
+    is_ambiguous: AtomicBool,
+    opened: Instant,
+    /// Since when the client has read nothing, and until when to linger; 0 for neither. In
+    /// milliseconds after `opened`.
+    blocked_since: AtomicU64,
+    lingers_until: AtomicU64,
+    abandoned: Mutex<Abandoned>,
+}
+
+fn number_of(body: u64) -> u16 {
+    (body >> NUMBER_SHIFT) as u16
+}
+
+fn body_word(number: u16, unread: u64) -> u64 {
+    u64::from(number) << NUMBER_SHIFT | unread.min(UNKNOWN)
+}
+
+/// A request body that was dropped before its end, with the number of its request.
+#[derive(Debug, Default)]
+struct Abandoned {
+    body: Option<(u16, Incoming)>,
+    /// The task of the connection, which discards the rest.
+    waker: Option<Waker>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Fresh as u8),
+            body: AtomicU64::new(0),
+            is_ambiguous: AtomicBool::new(false),
+            opened: Instant::now(),
+            blocked_since: AtomicU64::new(0),
+            lingers_until: AtomicU64::new(0),
+            abandoned: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Relaxed))]
+    }
+
+    /// The number of the current request, or of the last one.
+    pub(crate) fn request_number(&self) -> u16 {
+        number_of(self.body.load(Relaxed))
+    }
+
+    /// Bytes of a head arrived, which may be the one after the current request.
+    pub(crate) fn head_read(&self, is_ambiguous: bool) {
+        if self.awaits_head() {
+            self.set(Phase::Head);
+        }
+        if is_ambiguous {
+            self.is_ambiguous.store(true, Relaxed);
+        }
+    }
+
+    /// Whether there is no current request.
+    pub(crate) fn awaits_head(&self) -> bool {
+        self.phase() <= Phase::Head
+    }
+
+    /// Whether a request was read to its end and its response is made or sent.
+    pub(crate) fn is_answering(&self) -> bool {
+        matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
+    }
+
+    /// A whole head arrived, with a body of so many bytes. Returns whether the head had a length
+    /// and a transfer encoding.
+    pub(crate) fn request(&self, unread: u64, awaits_continue: bool) -> bool {
+        self.set(Phase::Handling);
+        let number = self.request_number().wrapping_add(1);
+        let flag = if awaits_continue { AWAITS_CONTINUE } else { 0 };
+        self.body.store(body_word(number, unread) | flag, Relaxed);
+        self.is_ambiguous.load(Relaxed) && self.is_ambiguous.swap(false, Relaxed)
+    }
+
+    /// The handler returned.
+    pub(crate) fn respond(&self) {
+        self.set(Phase::Responding);
+    }
+
+    /// The response body ended, or was dropped.
+    pub(crate) fn response_ended(&self) {
+        self.set(Phase::Flushing);
+    }
+
+    /// Everything that hyper wrote was sent.
+    pub(crate) fn flushed(&self) {
+        if self.phase() == Phase::Flushing && self.unread() == 0 {
+            self.set(Phase::Idle);
+        }
+    }
+
+    fn set(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// How much of the request body has not been read; 0 without a body.
+    pub(crate) fn unread(&self) -> u64 {
+        self.body.load(Relaxed) & UNKNOWN
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.body.load(Relaxed) & AWAITS_CONTINUE != 0
+    }
+
+    /// The body of a request was polled, whereupon hyper sends `100 Continue`, and so much is left.
+    pub(crate) fn set_unread(&self, number: u16, unread: u64) {
+        let mut current = self.body.load(Relaxed);
+        while number_of(current) == number {
+            let next = body_word(number, unread);
+            match self
+                .body
+                .compare_exchange_weak(current, next, Relaxed, Relaxed)
+            {
+                Ok(_) => return,
+                Err(changed) => current = changed,
+            }
+        }
+    }
+
+    /// Whether a client can still be sending what will not be read: the rest of a body, or what
+    /// follows an invalid head.
+    pub(crate) fn has_unread_bytes(&self) -> bool {
+        self.unread() > 0 || self.phase() == Phase::Head
+    }
+
+    /// Keeps the body of a request that was dropped before its end, and wakes the connection.
+    pub(crate) fn abandon(&self, number: u16, body: Incoming) {
+        let waker = {
+            let mut abandoned = self.abandoned();
+            abandoned.body = Some((number, body));
+            abandoned.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The abandoned body of the current request.
+    pub(crate) fn take_abandoned(&self) -> Option<Incoming> {
+        let abandoned = self.abandoned().body.take();
+        abandoned.and_then(|(number, body)| (number == self.request_number()).then_some(body))
+    }
+
+    /// The same; without a body, `waker` is woken when there is one.
+    pub(crate) fn take_abandoned_or_wake(&self, waker: &Waker) -> Option<Incoming> {
+        let mut abandoned = self.abandoned();
+        let body = abandoned.body.take();
+        let body =
+            body.and_then(|(number, body)| (number == self.request_number()).then_some(body));
+        if body.is_none() {
+            abandoned.waker = Some(waker.clone());
+        }
+        body
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Abandoned> {
+        self.abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client does not read, since now.
+    pub(crate) fn blocked(&self) {
+        self.blocked_since
+            .store(self.millis(Instant::now()), Relaxed);
+    }
+
+    pub(crate) fn unblocked(&self) {
+        self.blocked_since.store(0, Relaxed);
+    }
+
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.instant(self.blocked_since.load(Relaxed))
+    }
+
+    pub(crate) fn linger_until(&self, end: Instant) {
+        self.lingers_until.store(self.millis(end), Relaxed);
+    }
+
+    pub(crate) fn lingers_until(&self) -> Option<Instant> {
+        self.instant(self.lingers_until.load(Relaxed))
+    }
+
+    fn millis(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.opened);
+        u64::try_from(elapsed.as_millis()).map_or(u64::MAX, |millis| millis.max(1))
+    }
+
+    fn instant(&self, millis: u64) -> Option<Instant> {
+        (millis > 0).then(|| self.opened + Duration::from_millis(millis))
+    }
+}

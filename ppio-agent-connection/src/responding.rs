@@ -1,0 +1,70 @@
+//! The future of one request.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::discard::settle;
+use crate::progress::Progress;
+use crate::response_body::ResponseBody;
+
+type Settling<'a, B> = Pin<Box<dyn Future<Output = Response<B>> + Send + 'a>>;
+
+pin_project! {
+    /// Waits for the handler, and then for what its response may say of the connection.
+    ///
+    /// Not an `async` block, which would have the size of the handler's future twice; hyper copies
+    /// it.
+    pub(crate) struct Responding<'a, F, B> {
+        #[pin]
+        handler: F,
+        // Boxed, because few requests have an unread body.
+        settling: Option<Settling<'a, B>>,
+        progress: &'a Arc<Progress>,
+    }
+}
+
+impl<'a, F, B> Responding<'a, F, B> {
+    pub(crate) fn new(handler: F, progress: &'a Arc<Progress>) -> Self {
+        Self {
+            handler,
+            settling: None,
+            progress,
+        }
+    }
+}
+
+impl<F, B> Future for Responding<'_, F, B>
+where
+    F: Future<Output = Response<B>>,
+    B: Send + 'static,
+{
+    type Output = Result<Response<ResponseBody<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let progress = *this.progress;
+        let response = if let Some(settling) = this.settling {
+            ready!(settling.as_mut().poll(cx))
+        } else {
+            let mut response = ready!(this.handler.poll(cx));
+            if progress.unread() > 0 {
+                let settling = this.settling.insert(Box::pin(async move {
+                    settle(progress, response.headers_mut()).await;
+                    response
+                }));
+                ready!(settling.as_mut().poll(cx))
+            } else {
+                response
+            }
+        };
+        progress.respond();
+        let body = |body| ResponseBody::new(body, Arc::clone(progress));
+        Poll::Ready(Ok(response.map(body)))
+    }
+}

@@ -1,0 +1,28 @@
+//! An `async` entrypoint that blocks its thread, which it should not: `{"ms": 2000}`.
+
+use std::process::ExitCode;
+
+mod agent {
+    use std::time::Duration;
+
+    #[derive(serde::Deserialize)]
+    struct Nap {
+        ms: u64,
+    }
+
+    #[ppio::entrypoint]
+    async fn agent(Nap { ms }: Nap) -> u64 {
+        eprintln!("blocking");
+        std::thread::sleep(Duration::from_millis(ms));
+        ms
+    }
+}
+
+/// With `AGENT_MAIN=app` the program runs the agent as one that builds it does.
+fn main() -> ExitCode {
+    if std::env::var_os("AGENT_MAIN").is_some_and(|main| main == "app") {
+        let ran = ppio::AgentRuntimeApp::annotated().and_then(ppio::AgentRuntimeApp::run);
+        return ran.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    ppio::run()
+}
