@@ -121,8 +121,8 @@ impl Cors {
         matches!(self.origins, Origins::Local)
     }
 
-    /// Adds the headers of the policy to a response. `cacheable` is false where no cache keeps the
-    /// response for other callers.
+    /// Adds the headers of the policy to a response, except those that user code has set.
+    /// `cacheable` is false where no cache keeps the response for other callers.
     pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
         let varies = match self.origins {
             Origins::Any => false,
@@ -137,16 +137,18 @@ impl Cors {
         let Caller::Page(allowed) = caller else {
             return;
         };
+        response
+            .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
+            .or_insert(HeaderValue::from_static(REQUEST_ID));
+        // Credentials belong to the origin that they are allowed for.
+        if response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
-        response.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(REQUEST_ID),
-        );
         if self.credentials {
-            response.insert(
-                ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            response
+                .entry(ACCESS_CONTROL_ALLOW_CREDENTIALS)
+                .or_insert(HeaderValue::from_static("true"));
         }
     }
 

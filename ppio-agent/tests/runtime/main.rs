@@ -1,10 +1,14 @@
 //! The runtime over real sockets, as clients and users see it.
 
+mod author_headers;
+mod author_responses;
 mod bad_input;
 mod cancellation;
 mod context;
 mod cors;
 mod errors;
+mod event_stream;
+mod health_check;
 mod hosts;
 mod middleware;
 mod panics;
