@@ -12,6 +12,7 @@ mod health_check;
 mod hosts;
 mod middleware;
 mod panics;
+mod replies;
 mod shutdown;
 mod slow_clients;
 mod support;
