@@ -83,28 +83,33 @@ fn interpret(wire: &[u8]) -> (Vec<Dispatched>, String, Option<u64>) {
     (dispatched, last_id, retry)
 }
 
-/// Streams in which fields, line ends and forbidden characters are frequent.
+/// Streams in which fields, blank lines and forbidden characters are frequent.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop::sample::select(vec![
-        &b"data"[..],
+    let line = prop::sample::select(vec![
+        &b""[..],
+        b"data: x",
+        b"data:  y: z",
+        b"data",
+        b"id: 1",
+        b"id: 2\0",
+        b"id:",
         b"id",
+        b"event: e",
         b"event",
-        b"retry",
-        b":",
-        b": ",
-        b" ",
-        b"\n",
-        b"\n\n",
-        b"\r",
-        b"\r\n",
-        b"\0",
+        b"retry: 7",
+        b"retry: 7s",
+        b": data: x",
+        b" data: x",
+        b"\xef\xbb\xbfdata: x",
         b"\xef\xbb\xbf",
-        b"\xff",
-        b"7",
-        b"x",
-        "\u{2028}".as_bytes(),
+        b"data: \xff",
+        "data: \u{2028}\u{85}".as_bytes(),
     ]);
-    vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    let end = prop::sample::select(vec![&b"\n"[..], b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b""]);
+    vec((line, end), 0..24).prop_map(|lines| {
+        let pieces = lines.into_iter().flat_map(|(line, end)| [line, end]);
+        pieces.collect::<Vec<_>>().concat()
+    })
 }
 
 proptest! {

@@ -147,6 +147,12 @@ pub enum Reply<T, S> {
     Stream(S),
 }
 
+#[cfg(feature = "schema")]
+impl<T, S> ppio_agent_schema::EitherReply for Reply<T, S> {
+    type Value = T;
+    type Items = S;
+}
+
 /// What a closure may return: a common type such as `String` or [`Value`], [`Json`], [`Sse`],
 /// [`SseIter`], a [`Reply`], a [`Response`], or any of them in a `Result`.
 ///

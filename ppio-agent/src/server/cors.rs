@@ -129,7 +129,7 @@ impl Cors {
             Origins::These(_) => true,
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
-        if varies {
+        if varies && !varies_already(response) {
             // A cache has to know that the response depends on the origin, also if the request had
             // none.
             response.append(VARY, HeaderValue::from_static("origin"));
@@ -175,6 +175,16 @@ impl Cors {
         }
         response.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
     }
+}
+
+/// Whether user code has named the origin in `Vary`.
+fn varies_already(response: &HeaderMap) -> bool {
+    let values = response.get_all(VARY).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
 }
 
 /// An origin as browsers send it: scheme and authority, in lower case.

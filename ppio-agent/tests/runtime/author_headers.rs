@@ -94,6 +94,10 @@ async fn the_runtime_adds_only_what_is_missing() {
     let answer = call(&server, &[("vary", "accept-language")]).await;
     let varies: Vec<_> = answer.head.all("vary").collect();
     assert_eq!(varies, ["accept-language", "origin"]);
+    for vary in ["Accept, Origin", "*"] {
+        let answer = call(&server, &[("vary", vary)]).await;
+        assert_eq!(answer.header("vary"), Some(vary));
+    }
 }
 
 #[tokio::test]
