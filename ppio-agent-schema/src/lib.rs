@@ -67,7 +67,7 @@ mod reply;
 mod schema;
 mod trace;
 
-pub use reply::ReplySchema;
+pub use reply::{EitherReply, ReplySchema};
 pub use schema::Schema;
 /// The crate whose `JsonSchema` is looked for.
 pub use schemars;
@@ -75,5 +75,5 @@ pub use schemars;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::autoref::{FindReplySchema, FindRequestSchema, SchemaOf};
-    pub use crate::reply::{AwaitedType, ReplyForm, SuccessType, WrittenType, return_type};
+    pub use crate::reply::{AwaitedType, ReplyForm, SuccessType, WrittenItem, return_type};
 }

@@ -17,6 +17,22 @@ pub enum ReplySchema {
     Value(Schema),
     /// A stream or an iterator, with the schema of each item.
     Items(Schema),
+    /// One value or a stream, as the request asks.
+    #[serde(untagged)]
+    Either {
+        /// The schema of the value.
+        value: Schema,
+        /// The schema of each item.
+        items: Schema,
+    },
+}
+
+/// A type that is one value or a stream: the `Reply` of the runtime.
+pub trait EitherReply {
+    /// The type of the value.
+    type Value;
+    /// The stream or the iterator.
+    type Items;
 }
 
 /// A function of up to two parameters. `Parameters` is inferred.
@@ -70,10 +86,33 @@ pub struct ValueReply<T>(SchemaOf<T>);
 /// Stands for an answer in items.
 pub struct ItemsReply<T>(SchemaOf<T>);
 
+/// Stands for an answer in one piece or in items.
+pub struct ValueOrItemsReply<T, I>(SchemaOf<T>, SchemaOf<I>);
+
 /// The items of a stream or an iterator; any other type is a single value.
 pub trait ReplyForm<P> {
     /// What the answer consists of.
     fn form(&self) -> P;
+}
+
+impl<R, S> ReplyForm<ValueOrItemsReply<R::Value, S::Item>> for &&&&SchemaOf<R>
+where
+    R: EitherReply<Items = S>,
+    S: Stream,
+{
+    fn form(&self) -> ValueOrItemsReply<R::Value, S::Item> {
+        ValueOrItemsReply(SchemaOf::new(), SchemaOf::new())
+    }
+}
+
+impl<R, I> ReplyForm<ValueOrItemsReply<R::Value, I::Item>> for &&&SchemaOf<R>
+where
+    R: EitherReply<Items = I>,
+    I: Iterator,
+{
+    fn form(&self) -> ValueOrItemsReply<R::Value, I::Item> {
+        ValueOrItemsReply(SchemaOf::new(), SchemaOf::new())
+    }
 }
 
 impl<S: Stream> ReplyForm<ItemsReply<S::Item>> for &&SchemaOf<S> {
@@ -94,31 +133,68 @@ impl<T> ReplyForm<ValueReply<T>> for SchemaOf<T> {
     }
 }
 
-/// The type that is written as JSON: of items that are `Result`s, the success.
-pub trait WrittenType<T> {
+/// The type of an item that is written as JSON: the success of a `Result`.
+pub trait WrittenItem<T> {
     /// The type after this step.
-    fn written(&self) -> SchemaOf<T> {
+    fn written_item(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
 }
 
-impl<T, E> WrittenType<T> for &ItemsReply<Result<T, E>> {}
-impl<T> WrittenType<T> for ItemsReply<T> {}
-impl<T> WrittenType<T> for ValueReply<T> {}
+impl<T, E> WrittenItem<T> for &SchemaOf<Result<T, E>> {}
+impl<T> WrittenItem<T> for SchemaOf<T> {}
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ValueReply<T> {
+    /// Stands for the value.
+    pub fn value(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+
+    /// Stands for no items.
+    pub fn item(&self) -> SchemaOf<()> {
+        SchemaOf::new()
+    }
+
     /// The schema of the answer.
-    pub fn reply(&self, schema: Schema) -> ReplySchema {
-        ReplySchema::Value(schema)
+    pub fn reply(&self, value: Schema, _: Schema) -> ReplySchema {
+        ReplySchema::Value(value)
     }
 }
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ItemsReply<T> {
+    /// Stands for no value.
+    pub fn value(&self) -> SchemaOf<()> {
+        SchemaOf::new()
+    }
+
+    /// Stands for the items.
+    pub fn item(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+
     /// The schema of the answer.
-    pub fn reply(&self, schema: Schema) -> ReplySchema {
-        ReplySchema::Items(schema)
+    pub fn reply(&self, _: Schema, items: Schema) -> ReplySchema {
+        ReplySchema::Items(items)
+    }
+}
+
+#[expect(clippy::unused_self, reason = "found by method call")]
+impl<T, I> ValueOrItemsReply<T, I> {
+    /// Stands for the value.
+    pub fn value(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+
+    /// Stands for the items.
+    pub fn item(&self) -> SchemaOf<I> {
+        SchemaOf::new()
+    }
+
+    /// The schema of the answer.
+    pub fn reply(&self, value: Schema, items: Schema) -> ReplySchema {
+        ReplySchema::Either { value, items }
     }
 }
 
@@ -132,13 +208,15 @@ macro_rules! reply_schema {
     ($function:path) => {{
         use $crate::__private::{
             AwaitedType as _, FindReplySchema as _, ReplyForm as _, SuccessType as _,
-            WrittenType as _,
+            WrittenItem as _,
         };
         let returned = $crate::__private::return_type(&$function);
         let awaited = (&&returned).awaited();
         let success = (&&awaited).success();
-        let form = (&&&success).form();
-        let written = (&&form).written();
-        form.reply((&&written).reply_schema())
+        let form = (&&&&&success).form();
+        let value = form.value();
+        let item = form.item();
+        let item = (&&item).written_item();
+        form.reply((&&value).reply_schema(), (&&item).reply_schema())
     }};
 }

@@ -32,6 +32,7 @@
 //! | --- | --- |
 //! | anything that implements `Serialize` | JSON |
 //! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
+//! | a [`Reply`] of a value and a stream or an iterator | either, as the request asks |
 //! | [`Response`] | itself |
 //! | a `Result` of any of these | the same, or an error |
 //!
@@ -117,7 +118,7 @@ pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
 /// The crate of the HTTP types in public signatures, such as [`http::StatusCode`].
 pub use http;
-pub use invocation::reply::{IntoReply, Json, Sse, SseIter};
+pub use invocation::reply::{IntoReply, Json, Reply, Sse, SseIter};
 /// Makes a function the agent's entrypoint and generates `main`; see the [crate's page](crate) for
 /// the signatures.
 ///

@@ -251,7 +251,9 @@ impl TestReply {
     /// If the response is not a stream, or as [`next_item`](Self::next_item) does.
     pub async fn items<T: DeserializeOwned>(mut self) -> Vec<T> {
         let kind = self.head.headers.get(header::CONTENT_TYPE).cloned();
-        if kind.as_ref().map(HeaderValue::as_bytes) != Some(b"text/event-stream") {
+        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next());
+        if kind.map(str::trim) != Some(sse::MEDIA_TYPE) {
             let status = self.status();
             panic!("not a stream but {status}: {}", self.text().await);
         }

@@ -49,7 +49,7 @@ fn body_format(headers: &HeaderMap) -> BodyFormat {
     let essence = text.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     match essence.as_str() {
-        sse::CONTENT_TYPE => BodyFormat::EventStream,
+        sse::MEDIA_TYPE => BodyFormat::EventStream,
         "application/x-ndjson" | "application/jsonl" => BodyFormat::JsonLines,
         "application/json" => BodyFormat::Json,
         other if other.starts_with("application/") && other.ends_with("+json") => BodyFormat::Json,

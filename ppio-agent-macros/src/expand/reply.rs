@@ -31,7 +31,7 @@ pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> Toke
             // Twice, for a `Result` in a `Result`: either can fail.
             #split_result
             #split_result
-            let __shape = (&&&&#autoref::TypeTag::of(&#value)).reply_kind();
+            let __shape = (&&&&&#autoref::TypeTag::of(&#value)).reply_kind();
             let __shape = __shape.shape(#value, &__buffer);
             let #bind_value = (#autoref::item_of(&__shape),);
             let #bind_error = ((&&&(&&#value).item_error()).error_kind(),);

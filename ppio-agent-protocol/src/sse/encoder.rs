@@ -13,7 +13,8 @@ pub fn write_data(buffer: &mut impl BufMut, payload: &[u8]) {
     buffer.put_u8(b'\n');
 }
 
-/// Appends an event whose data is `item` as JSON, serialized into `buffer` without a copy.
+/// Appends an event whose data is `item` as JSON in one `data:` line, serialized into `buffer`
+/// without a copy; see [`single_line`].
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -38,16 +39,70 @@ where
         buffer.truncate(start);
         return Err(error);
     }
-    // Compact JSON has no line breaks, except inside a `RawValue`.
-    if has_line_break(&buffer[start..]) {
-        let payload = buffer.split_off(start + DATA.len());
-        buffer.truncate(start);
-        write_data_lines(buffer, &payload);
-    } else {
-        buffer.put_u8(b'\n');
+    let json = start + DATA.len();
+    if let Some(line) = single_line(&buffer[json..]) {
+        buffer.truncate(json);
+        buffer.put_slice(&line);
     }
-    buffer.put_u8(b'\n');
+    buffer.put_slice(b"\n\n");
     Ok(())
+}
+
+/// Rewrites a JSON text that readers of an event stream may split into lines; `None` if the text
+/// has no character to rewrite.
+///
+/// Line breaks of the layout, which a `RawValue` keeps, become spaces. U+0085, U+2028 and U+2029
+/// in strings become escapes: the standard does not end lines with them, but the line iterators of
+/// several languages do. The value of the JSON stays the same.
+///
+/// ```
+/// use ppio_agent_protocol::sse;
+///
+/// let line = sse::single_line("[\n\"a\u{2028}b\"]".as_bytes());
+/// assert_eq!(line.as_deref(), Some(&br#"[ "a\u2028b"]"#[..]));
+/// assert_eq!(sse::single_line(b"[1]"), None);
+/// ```
+pub fn single_line(json: &[u8]) -> Option<Vec<u8>> {
+    // Almost all items are ASCII on one line, which these two scans find out word by word.
+    if !has_line_break(json) && (json.is_ascii() || !has_unicode_line_break(json)) {
+        return None;
+    }
+    let mut line = Vec::with_capacity(json.len() + 16);
+    let mut rest = json;
+    while let Some((&byte, after)) = rest.split_first() {
+        // Inside of strings JSON has no raw line breaks, outside of them it has no such characters.
+        let length = match (byte, unicode_line_break(rest)) {
+            (b'\n' | b'\r', _) => {
+                line.push(b' ');
+                1
+            }
+            (_, Some((escape, length))) => {
+                line.extend_from_slice(escape);
+                length
+            }
+            _ => {
+                line.push(byte);
+                1
+            }
+        };
+        rest = &after[length - 1..];
+    }
+    Some(line)
+}
+
+fn has_unicode_line_break(text: &[u8]) -> bool {
+    memchr::memchr2_iter(0xC2, 0xE2, text).any(|at| unicode_line_break(&text[at..]).is_some())
+}
+
+/// The escape and the length in UTF-8 of the line break that a text starts with, if it is not an
+/// ASCII one.
+fn unicode_line_break(text: &[u8]) -> Option<(&'static [u8], usize)> {
+    match text {
+        [0xC2, 0x85, ..] => Some((br"\u0085", 2)),
+        [0xE2, 0x80, 0xA8, ..] => Some((br"\u2028", 3)),
+        [0xE2, 0x80, 0xA9, ..] => Some((br"\u2029", 3)),
+        _ => None,
+    }
 }
 
 /// Appends a comment, which readers ignore.
@@ -116,6 +171,32 @@ mod tests {
             let mut buffer = Vec::new();
             write_data(&mut buffer, payload);
             assert_eq!(buffer, wire, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn json_is_one_line_of_the_same_value() {
+        use serde_json::value::RawValue;
+        for (layout, wire) in [
+            ("{\n  \"a\": 1\r\n}", "data: {   \"a\": 1  }\n\n"),
+            ("[1,\r2]", "data: [1, 2]\n\n"),
+            (
+                "\"\u{2028}\u{2029}\u{85}\u{2027}\u{202a}\u{84}\u{86}\"",
+                "data: \"\\u2028\\u2029\\u0085\u{2027}\u{202a}\u{84}\u{86}\"\n\n",
+            ),
+            ("[\"é健\u{2028}\",\n2]", "data: [\"é健\\u2028\", 2]\n\n"),
+            ("\"\u{e2}\u{c2}—“”\"", "data: \"\u{e2}\u{c2}—“”\"\n\n"),
+        ] {
+            let item: &RawValue = serde_json::from_str(layout).unwrap();
+            let mut buffer = BytesMut::from(&b"data: 1\n\n"[..]);
+            write_json(&mut buffer, item).unwrap();
+            assert_eq!(&buffer[9..], wire.as_bytes(), "{layout:?}");
+            let json = wire.strip_prefix("data: ").unwrap();
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            assert_eq!(
+                value,
+                serde_json::from_str::<serde_json::Value>(layout).unwrap()
+            );
         }
     }
 

@@ -29,8 +29,12 @@ mod event;
 mod round_trip;
 
 pub use decoder::{Decoder, EventTooLarge, StreamEnd};
-pub use encoder::{write_comment, write_data, write_json};
+pub use encoder::{single_line, write_comment, write_data, write_json};
 pub use event::{Event, InvalidEvent};
 
-/// The content type of an event stream.
-pub const CONTENT_TYPE: &str = "text/event-stream";
+/// The `Content-Type` of an event stream, as a server sends it. The format is always UTF-8, but some
+/// readers decode text without a charset as Latin-1.
+pub const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
+
+/// The media type of an event stream, without parameters.
+pub const MEDIA_TYPE: &str = "text/event-stream";

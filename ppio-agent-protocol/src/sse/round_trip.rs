@@ -47,7 +47,89 @@ fn decode_in_chunks(wire: &[u8], cuts: &[prop::sample::Index]) -> (Vec<Event>, b
     (events, decoder.finish().is_truncated())
 }
 
+/// One dispatched event: its type, its data and the last id of the stream.
+type Dispatched = (String, String, String);
+
+/// The rules of the standard, word by word, for a whole stream of complete lines.
+/// <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>
+fn interpret(wire: &[u8]) -> (Vec<Dispatched>, String, Option<u64>) {
+    let text = String::from_utf8_lossy(wire);
+    let text = normalized(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    let (mut data, mut event_type, mut id_buffer) = (String::new(), String::new(), String::new());
+    let (mut dispatched, mut last_id, mut retry) = (Vec::new(), String::new(), None);
+    let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
+    for line in complete.split_terminator('\n') {
+        if line.is_empty() {
+            last_id.clone_from(&id_buffer);
+            let event_type = std::mem::take(&mut event_type);
+            let mut data = std::mem::take(&mut data);
+            if data.pop().is_some() {
+                dispatched.push((event_type, data, last_id.clone()));
+            }
+            continue;
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut event_type),
+            "data" => data.extend([value, "\n"]),
+            "id" if !value.contains('\0') => value.clone_into(&mut id_buffer),
+            "retry" if !value.is_empty() && value.bytes().all(|it| it.is_ascii_digit()) => {
+                retry = Some(value.parse().unwrap_or(u64::MAX));
+            }
+            _ => {}
+        }
+    }
+    (dispatched, last_id, retry)
+}
+
+/// Streams in which fields, blank lines and forbidden characters are frequent.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        &b""[..],
+        b"data: x",
+        b"data:  y: z",
+        b"data",
+        b"id: 1",
+        b"id: 2\0",
+        b"id:",
+        b"id",
+        b"event: e",
+        b"event",
+        b"retry: 7",
+        b"retry: 7s",
+        b": data: x",
+        b" data: x",
+        b"\xef\xbb\xbfdata: x",
+        b"\xef\xbb\xbf",
+        b"data: \xff",
+        "data: \u{2028}\u{85}".as_bytes(),
+    ]);
+    let end = prop::sample::select(vec![&b"\n"[..], b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b""]);
+    vec((line, end), 0..24).prop_map(|lines| {
+        let pieces = lines.into_iter().flat_map(|(line, end)| [line, end]);
+        pieces.collect::<Vec<_>>().concat()
+    })
+}
+
 proptest! {
+    #[test]
+    fn any_stream_is_read_as_the_standard_says(wire in stream()) {
+        let (expected, last_id, retry) = interpret(&wire);
+        let mut decoder = Decoder::new();
+        decoder.push(&wire).unwrap();
+        let mut id = String::new();
+        let events: Vec<Dispatched> = std::iter::from_fn(|| decoder.next_event())
+            .map(|event| {
+                id = event.id.unwrap_or(std::mem::take(&mut id));
+                (event.event.unwrap_or_default(), event.data, id.clone())
+            })
+            .collect();
+        prop_assert_eq!(events, expected);
+        prop_assert_eq!(decoder.last_event_id(), last_id);
+        prop_assert_eq!(decoder.reconnection_time(), retry.map(Duration::from_millis));
+    }
+
     #[test]
     fn events_are_read_in_any_chunks(
         events in vec(event(), 0..8),

@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 
 use futures_util::stream::{self, Stream};
-use ppio_agent_schema::{ReplySchema, Schema, reply_schema, schemars};
+use ppio_agent_schema::{EitherReply, ReplySchema, Schema, reply_schema, schemars};
 use serde::Serialize;
 use serde_json::json;
 
@@ -107,6 +107,26 @@ fn items_of_streams_and_iterators_are_described() {
         0..count
     }
     assert_eq!(item(reply_schema!(range)).as_value()["maximum"], 255);
+}
+
+#[test]
+fn both_types_of_a_value_or_a_stream_are_described() {
+    struct Reply<T, S>(Option<T>, Option<S>);
+    impl<T, S> EitherReply for Reply<T, S> {
+        type Value = T;
+        type Items = S;
+    }
+    async fn stream(_: u8) -> Result<Reply<String, impl Stream<Item = Described>>, Infallible> {
+        Ok(Reply(None, Some(stream::empty())))
+    }
+    fn iterator(_: u8) -> Reply<String, std::vec::IntoIter<Result<Described, String>>> {
+        Reply(None, None)
+    }
+    let item = value(reply_schema!(described));
+    for schema in [reply_schema!(stream), reply_schema!(iterator)] {
+        let expected = json!({"value": {"type": "string"}, "items": item.as_value()});
+        assert_eq!(serde_json::to_value(&schema).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::process::ExitCode;
 use std::time::Duration;
 
+use super::start_error::StartError;
 use crate::config::settings::Settings;
 use crate::server::reachable;
 
@@ -12,17 +12,14 @@ use crate::server::reachable;
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Succeeds if the service answers with 200.
-pub(crate) fn check(settings: &Settings) -> ExitCode {
+pub(crate) fn check(settings: &Settings) -> Result<(), StartError> {
     match status_line(&settings.host, settings.port) {
-        Ok(line) if line.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
-        Ok(line) => {
-            eprintln!("unhealthy: {}", line.trim_end());
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("unhealthy: {}: {error}", settings.address());
-            ExitCode::FAILURE
-        }
+        Ok(line) if line.split(' ').nth(1) == Some("200") => Ok(()),
+        Ok(line) => Err(StartError::Unhealthy(line.trim_end().to_owned())),
+        Err(error) => Err(StartError::Unhealthy(format!(
+            "{}: {error}",
+            settings.address()
+        ))),
     }
 }
 

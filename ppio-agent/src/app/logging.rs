@@ -16,8 +16,8 @@ use tracing_subscriber::{Layer as _, fmt as log};
 
 use crate::config::settings::Settings;
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
+use crate::exchange::error::panic_message;
 use crate::exchange::log_ids;
-use crate::exchange::rejection::panic_message;
 
 /// Starts logging to standard error, panics included, unless the program has installed a subscriber
 /// already.

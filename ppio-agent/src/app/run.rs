@@ -24,25 +24,16 @@ use crate::server::reachable;
 /// }
 /// ```
 ///
-/// With the argument `--healthcheck` it calls `/ping` of the running service instead and exits with
-/// 0 if the answer is a 200, otherwise with 1. That is the `HEALTHCHECK` of a container image that
-/// has no `curl`.
+/// Its arguments, its log and its end are those of [`AgentRuntimeApp::run`]; errors go to standard
+/// error, and the exit code is 1.
 pub fn run() -> ExitCode {
-    let result = AgentRuntimeApp::annotated().and_then(|app| {
-        if std::env::args_os()
-            .skip(1)
-            .any(|arg| arg == "--healthcheck")
-        {
-            return Ok(healthcheck::check(app.settings()));
+    match AgentRuntimeApp::annotated().and_then(AgentRuntimeApp::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
         }
-        #[cfg(feature = "logging")]
-        logging::start(app.settings());
-        app.run().map(|()| ExitCode::SUCCESS)
-    });
-    result.unwrap_or_else(|error| {
-        report(&error);
-        ExitCode::FAILURE
-    })
+    }
 }
 
 /// Writes to standard error why the agent does not start: as text on a terminal or without a log,
@@ -50,7 +41,9 @@ pub fn run() -> ExitCode {
 fn report(error: &StartError) {
     let source = error.source().map(|source| format!(": {source}"));
     let source = source.unwrap_or_default();
-    if std::io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::ERROR) {
+    if let StartError::Unhealthy(_) = error {
+        eprintln!("{error}");
+    } else if std::io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::ERROR) {
         eprintln!("error: {error}{source}");
     } else {
         tracing::error!("{error}{source}");
@@ -58,15 +51,39 @@ fn report(error: &StartError) {
 }
 
 impl AgentRuntimeApp {
-    /// Serves on a new tokio runtime until SIGTERM or SIGINT, then shuts down.
+    /// Starts the log and serves on a new tokio runtime until SIGTERM or SIGINT, then shuts down.
+    ///
+    /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the result
+    /// is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that has no
+    /// `curl`.
+    ///
+    /// With the feature `logging`, log lines and panics go to standard error, unless the program has
+    /// a `tracing` subscriber of its own.
     ///
     /// # Errors
-    /// If the address cannot be listened on or the runtime cannot start.
-    ///
-    /// # Panics
-    /// Inside a tokio runtime; use [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
+    /// If the address cannot be listened on, the runtime cannot start, or the health check fails.
+    /// Inside a tokio runtime, as with `#[tokio::main]`: use
+    /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
+        if std::env::args_os()
+            .skip(1)
+            .any(|arg| arg == "--healthcheck")
+        {
+            return healthcheck::check(self.settings());
+        }
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Err(StartError::InsideRuntime);
+        }
+        #[cfg(feature = "logging")]
+        self.start_logging();
         serve(self)
+    }
+
+    /// Starts the log that [`run`](Self::run) writes, for programs that serve the agent by other
+    /// means. A subscriber that the program has installed stays.
+    #[cfg(feature = "logging")]
+    pub fn start_logging(&self) {
+        logging::start(self.settings());
     }
 }
 

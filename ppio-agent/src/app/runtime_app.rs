@@ -133,7 +133,8 @@ impl AgentRuntimeApp {
         })
     }
 
-    /// Listens on the configured address, inside a tokio runtime.
+    /// Listens on the configured address, inside a tokio runtime. The log is the program's, see
+    /// [`AgentRuntimeServer::serve`].
     ///
     /// # Errors
     /// If the address cannot be listened on.
@@ -174,6 +175,10 @@ impl AgentRuntimeServer {
     }
 
     /// Serves until SIGTERM or SIGINT, then shuts down; a second signal aborts what still runs.
+    ///
+    /// A server installs no log: it writes `tracing` events with targets that begin with `ppio`, and
+    /// the subscriber of the program shows them. A program that has none calls
+    /// [`AgentRuntimeApp::start_logging`].
     ///
     /// # Errors
     /// If the system does not deliver signals.

@@ -1,19 +1,26 @@
 //! Why an agent does not start.
 
-use std::io;
+use std::{fmt, io};
 
 use super::source_location::SourceLocation;
 use crate::config::settings::ConfigError;
+use crate::exchange::error::ErrorChain;
 
 /// Why an agent does not start.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` writes the text and its cause, which is what a `main` that returns the error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration is invalid; the text names every variable at fault.
     #[error("bad configuration: {0}")]
     Config(ConfigError),
     /// No function is annotated with `#[ppio::entrypoint]`.
-    #[error("no entrypoint: annotate one function with `#[ppio::entrypoint]`")]
+    #[error(
+        "no entrypoint: annotate one function with `#[ppio::entrypoint]`; if it is in a library \
+         crate, write `use that_crate as _;` in main.rs, because a crate that is not used is not \
+         linked"
+    )]
     NoEntrypoint,
     /// More than one function is annotated with `#[ppio::entrypoint]`.
     #[error("two entrypoints: {first} and {second}; a service has one, remove the other")]
@@ -48,6 +55,22 @@ pub enum StartError {
     /// The system did not provide threads or signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    /// The agent was to start a tokio runtime inside of one.
+    #[error(
+        "cannot start the agent inside a tokio runtime: remove `#[tokio::main]` and write \
+         `fn main()`, since the agent starts a runtime of its own, or serve it on this one with \
+         `app.bind().await?.serve().await`"
+    )]
+    InsideRuntime,
+    /// The health check of `--healthcheck` failed.
+    #[error("unhealthy: {0}")]
+    Unhealthy(String),
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", ErrorChain(self))
+    }
 }
 
 // Not with `#[from]`, which would make it a source; its text is part of this one.

@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::exchange::body::Response;
+use crate::exchange::error::panic_message;
 use crate::exchange::json;
-use crate::exchange::rejection::Rejection;
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ const MAX_THREADS: usize = 8;
 
 /// What a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
+///
+/// A `time_of_last_update` in it is ignored: the runtime sets it when the status changes.
 #[diagnostic::on_unimplemented(
     message = "a ping cannot return `{Self}`",
     label = "not a health status",
@@ -48,7 +50,10 @@ impl IntoPing for PingResponse {
 
 #[diagnostic::do_not_recommend]
 impl IntoPing for Value {
-    fn into_ping(self) -> Result<PingResponse, String> {
+    fn into_ping(mut self) -> Result<PingResponse, String> {
+        if let Some(fields) = self.as_object_mut() {
+            fields.remove("time_of_last_update");
+        }
         serde_json::from_value(self).map_err(|error| format!("not a health status: {error}"))
     }
 }
@@ -153,7 +158,12 @@ async fn join(
     match (&mut task.0).await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
-            Ok(panic) => Err(Rejection::from_panic(panic.as_ref()).to_string()),
+            Ok(panic) => {
+                // Its text may contain anything, so it is not in the response.
+                let panic = panic_message(panic.as_ref());
+                tracing::error!(panic, "the health check panicked");
+                Err("the health check panicked; the log has the reason".to_owned())
+            }
             Err(_) => Err("the health check was cancelled".to_owned()),
         },
     }
@@ -221,8 +231,8 @@ impl Ping {
         ping.timestamp
             .get_or_insert_with(|| timestamp(SystemTime::now()));
         let changed = self.last_change.update(ping.status);
-        ping.time_of_last_update
-            .get_or_insert_with(|| unix_seconds(changed));
+        // AgentCore ends a session that is idle since this time, so it is never the check's own.
+        ping.time_of_last_update = Some(unix_seconds(changed));
         let mut response = json::response(status, json::to_bytes(&ping));
         response.headers_mut().insert(
             http::header::CACHE_CONTROL,

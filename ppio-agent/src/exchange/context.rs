@@ -11,6 +11,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use super::header_names::AGENT_CORE_SESSION_ID;
 use super::request_id::RequestId;
+use super::stream_requested::stream_requested;
 use super::task_tracker::TaskTracker;
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
@@ -123,6 +124,15 @@ impl RequestContext {
     /// A value that middleware put into the request's extensions, such as an authenticated user.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get()
+    }
+
+    /// Whether the caller requests a stream: the body has `"stream": true`, or the `Accept` header
+    /// prefers `text/event-stream` to JSON. An entrypoint that can answer with either returns a
+    /// [`Reply`](crate::Reply).
+    ///
+    /// In middleware the body is not read yet, so that only the header counts.
+    pub fn stream_requested(&self) -> bool {
+        stream_requested(&self.0.headers, self.0.body.get().map(|body| &**body))
     }
 
     /// When the head of the response is due; after that the response is a 504.

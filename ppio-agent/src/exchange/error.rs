@@ -1,5 +1,6 @@
 //! The error that chooses the status of a response.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -122,6 +123,23 @@ impl Error {
         &self.0.message
     }
 
+    /// The error of a panic in user code. Its text may contain anything, so it is logged and never
+    /// sent.
+    pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        Self::from(Rejection::Panicked).with_source(panic_message(panic))
+    }
+
+    /// The text for the caller of a request: the [`message`](Self::message), or for a panic where
+    /// its text is.
+    pub(crate) fn response_text(&self, request_id: &str) -> Cow<'_, str> {
+        match self.rejection() {
+            Some(Rejection::Panicked) => Cow::Owned(format!(
+                "the agent panicked; its log has the reason at request id {request_id}"
+            )),
+            _ => Cow::Borrowed(self.message()),
+        }
+    }
+
     /// The rejection that this error was made from.
     pub(crate) fn rejection(&self) -> Option<&Rejection> {
         self.0.rejection.as_ref()
@@ -170,12 +188,16 @@ impl Error {
 }
 
 /// The error type of a Rust type: the last segment of its path, or `AgentError` for types that name
-/// no particular error.
+/// no particular error, such as `anyhow::Error`, `eyre::Report` or `Arc<dyn Error>`.
 pub(crate) fn type_name<E>() -> &'static str {
     let path = std::any::type_name::<E>();
     let path = path.split('<').next().unwrap_or(path);
     match path.rsplit("::").next() {
-        Some("" | "Error" | "String" | "str" | "&str" | "Box") | None => "AgentError",
+        Some(
+            "" | "Error" | "Report" | "Whatever" | "String" | "str" | "&str" | "Box" | "Arc" | "Rc"
+            | "Cow",
+        )
+        | None => "AgentError",
         Some(name) => name,
     }
 }
@@ -226,6 +248,15 @@ impl StdError for Error {
     }
 }
 
+/// The message of a panic, where it has one.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
 /// Displays an error and its sources, outermost first, for the log.
 pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
@@ -268,6 +299,32 @@ mod tests {
             format!("outer: {}", std::fmt::Error)
         );
         assert_eq!(error.error_type(), "Outer");
+    }
+
+    #[test]
+    fn a_type_that_holds_any_error_names_none() {
+        mod eyre {
+            pub(super) struct Report;
+            pub(super) struct TooLate;
+        }
+        assert_eq!(type_name::<eyre::Report>(), "AgentError");
+        assert_eq!(type_name::<BoxError>(), "AgentError");
+        assert_eq!(type_name::<std::sync::Arc<BoxError>>(), "AgentError");
+        assert_eq!(type_name::<Cow<'static, str>>(), "AgentError");
+        assert_eq!(type_name::<eyre::TooLate>(), "TooLate");
+    }
+
+    #[test]
+    fn the_text_of_a_panic_is_only_a_source() {
+        let panic: Box<dyn Any + Send> = Box::new("password=1");
+        let error = Error::from_panic(&*panic);
+        assert_eq!(
+            ErrorChain(&error).to_string(),
+            "the agent panicked: password=1"
+        );
+        let text = error.response_text("r-1");
+        assert!(text.contains("r-1") && !text.contains("password"), "{text}");
+        assert_eq!(error.message(), "the agent panicked");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The JSON bodies of responses; nothing else writes them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{ErrorItem, sse};
@@ -63,7 +64,7 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     struct Body<'a> {
         result: (),
         status: &'static str,
-        error: &'a str,
+        error: Cow<'a, str>,
         error_type: &'a str,
         duration: f64,
         metadata: Metadata<'a>,
@@ -75,7 +76,7 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     to_bytes(&Body {
         result: (),
         status: "error",
-        error: error.message(),
+        error: error.response_text(request_id),
         error_type: error.error_type(),
         duration: seconds(duration),
         metadata: Metadata { request_id },
@@ -83,11 +84,12 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
 }
 
 /// The last event of a stream that failed.
-pub(crate) fn error_event(error: &Error) -> Bytes {
-    let item = ErrorItem::new(error.message()).with_type(error.error_type());
-    let mut event = Vec::new();
-    sse::write_data(&mut event, &to_bytes(&item));
-    event.into()
+pub(crate) fn error_event(error: &Error, request_id: &str) -> Bytes {
+    let item = ErrorItem::new(error.response_text(request_id)).with_type(error.error_type());
+    let mut event = BytesMut::new();
+    // An `ErrorItem` has string keys and no code that fails.
+    let _ = sse::write_json(&mut event, &item);
+    event.freeze()
 }
 
 /// A response whose body is JSON.

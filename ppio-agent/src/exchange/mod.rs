@@ -15,6 +15,7 @@ pub(crate) mod rejection;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
 pub(crate) mod scoped_body;
+mod stream_requested;
 pub(crate) mod task_tracker;
 
 use std::time::Instant;

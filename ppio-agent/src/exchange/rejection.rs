@@ -1,6 +1,5 @@
 //! The requests that the runtime rejects by itself, and the status of each.
 
-use std::any::Any;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -61,10 +60,11 @@ pub(crate) enum Rejection {
     NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },
-    #[error("the request does not fit: {reason} (at {path})")]
-    DoesNotFit { path: String, reason: String },
-    #[error("the agent panicked: {0}")]
-    Panicked(String),
+    /// With a `place` such as ` (at the top)`, where it is known.
+    #[error("the request does not fit: {reason}{place}")]
+    DoesNotFit { reason: String, place: String },
+    #[error("the agent panicked")]
+    Panicked,
     #[error("the answer cannot be written as JSON: {0}")]
     NotSerializable(String),
     #[error("the body of the agent's response broke off")]
@@ -80,11 +80,6 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    /// The rejection for a panic in user code.
-    pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
-        Self::Panicked(panic_message(panic).to_owned())
-    }
-
     /// The status of the answer. Nothing else in the crate decides one.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -107,7 +102,7 @@ impl Rejection {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Panicked(_) | Self::NotSerializable(_) | Self::ResponseCut => {
+            Self::Panicked | Self::NotSerializable(_) | Self::ResponseCut => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::ShuttingDown | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -135,7 +130,7 @@ impl Rejection {
                 "UnsupportedMediaType"
             }
             Self::DoesNotFit { .. } => "ValidationError",
-            Self::Panicked(_) => "Panic",
+            Self::Panicked => "Panic",
             Self::NotSerializable(_) => "SerializationError",
             Self::ResponseCut => "ResponseCut",
             Self::ShuttingDown => "Draining",
@@ -171,13 +166,4 @@ impl Rejection {
     pub(crate) fn retry_after(&self) -> Option<u32> {
         matches!(self, Self::ShuttingDown | Self::Overloaded { .. }).then_some(1)
     }
-}
-
-/// The message of a panic, where it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -15,7 +15,7 @@
 //! 1. [`FutureKind`]: the future that a plain `fn` may return is awaited.
 //! 2. [`ResultKind`]: a `Result` is split, and [`BoxedErrorKind`] finds the conversion of its
 //!    error.
-//! 3. [`ResponseKind`]: a response, a stream, an iterator, or else a value.
+//! 3. [`ResponseKind`]: a response, a [`Reply`], a stream, an iterator, or else a value.
 //! 4. [`ResultItemKind`]: items may be `Result`s as well.
 //!
 //! All but the first happen in one closure without an await, so a value and an error need not be
@@ -36,7 +36,7 @@ use futures_core::Stream;
 use serde::Serialize;
 
 use super::event_buffer::{EventBuffer, RunOn};
-use super::reply::{ItemWriter, Outcome, send_iterator, send_stream};
+use super::reply::{ItemWriter, Outcome, Reply, send_iterator, send_stream};
 use crate::exchange::body::Response;
 use crate::exchange::error::{Error, type_name};
 
@@ -45,7 +45,8 @@ use crate::exchange::error::{Error, type_name};
 pub mod prelude {
     pub use super::{
         BoxedErrorKind as _, DisplayKind as _, FutureKind as _, IteratorKind as _,
-        NotFutureKind as _, NotResultKind as _, PlainItemKind as _, ResponseKind as _,
+        NotFutureKind as _, NotResultKind as _, PlainItemKind as _, ReplyWithIteratorKind as _,
+        ReplyWithStreamKind as _, ReplyWithoutItemsKind as _, ResponseKind as _,
         ResultItemKind as _, ResultKind as _, StdErrorKind as _, StreamKind as _, ValueKind as _,
     };
 }
@@ -290,7 +291,37 @@ pub trait ResponseKind {
     }
 }
 
-impl ResponseKind for &&&TypeTag<Response> {}
+impl ResponseKind for &&&&TypeTag<Response> {}
+
+/// Finds [`Reply`]s of a value or a stream.
+pub trait ReplyWithStreamKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsReplyWithStream {
+        IsReplyWithStream
+    }
+}
+
+impl<T, S: Stream> ReplyWithStreamKind for &&&TypeTag<Reply<T, S>> {}
+
+/// Finds [`Reply`]s of a value or an iterator.
+pub trait ReplyWithIteratorKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsReplyWithIterator {
+        IsReplyWithIterator
+    }
+}
+
+impl<T, I: Iterator> ReplyWithIteratorKind for &&TypeTag<Reply<T, I>> {}
+
+/// Takes the remaining [`Reply`]s, whose second type is wrong.
+pub trait ReplyWithoutItemsKind {
+    /// How the value is handled.
+    fn reply_kind(&self) -> IsReplyWithoutItems {
+        IsReplyWithoutItems
+    }
+}
+
+impl<T, S> ReplyWithoutItemsKind for &TypeTag<Reply<T, S>> {}
 
 /// Finds streams.
 pub trait StreamKind {
@@ -324,6 +355,12 @@ impl<T> ValueKind for TypeTag<T> {}
 
 /// A response.
 pub struct IsResponse;
+/// A value or a stream.
+pub struct IsReplyWithStream;
+/// A value or an iterator.
+pub struct IsReplyWithIterator;
+/// A value or something that has no items.
+pub struct IsReplyWithoutItems;
 /// A stream.
 pub struct IsStream;
 /// An iterator.
@@ -353,10 +390,44 @@ pub trait AgentItems: Send {}
 #[diagnostic::do_not_recommend]
 impl<T: Send> AgentItems for T {}
 
+/// The second type of a [`Reply`], for the error about a type without items.
+#[diagnostic::on_unimplemented(
+    message = "an entrypoint cannot reply with the stream `{Self}`",
+    label = "neither a stream nor an iterator",
+    note = "help: write a type that implements `Stream` or `Iterator` as the second one of `ppio::Reply`"
+)]
+pub trait ReplyItems {}
+
 impl IsResponse {
     /// Replies with the response as it is.
     pub fn shape(self, response: Response, _: &EventBuffer) -> Whole {
         Whole(Outcome::Response(Box::new(response)))
+    }
+}
+impl IsReplyWithStream {
+    /// Replies with the value or the items of the stream.
+    pub fn shape<T: AgentValue, S: Stream + AgentItems>(
+        self,
+        reply: Reply<T, S>,
+        buffer: &EventBuffer,
+    ) -> WholeOr<Streaming<S>> {
+        WholeOr::new(reply, buffer, Streaming)
+    }
+}
+impl IsReplyWithIterator {
+    /// Replies with the value or the items of the iterator.
+    pub fn shape<T: AgentValue, I: Iterator + AgentItems>(
+        self,
+        reply: Reply<T, I>,
+        buffer: &EventBuffer,
+    ) -> WholeOr<Iterating<I>> {
+        WholeOr::new(reply, buffer, Iterating)
+    }
+}
+impl IsReplyWithoutItems {
+    /// Cannot be called: no type implements the trait.
+    pub fn shape<T, S: ReplyItems>(self, _: Reply<T, S>, buffer: &EventBuffer) -> Whole {
+        IsValue.shape((), buffer)
     }
 }
 impl IsStream {
@@ -385,8 +456,8 @@ pub trait Shape: Sized {
 }
 
 /// Combines a reply with the function that writes its items.
-pub fn reply<S: Shape>(shape: S, writer: ItemWriter<S::Item>) -> Reply<S> {
-    Reply::Shape(shape, writer)
+pub fn reply<S: Shape>(shape: S, writer: ItemWriter<S::Item>) -> TypedReply<S> {
+    TypedReply::Shape(shape, writer)
 }
 
 /// A reply in one piece.
@@ -396,6 +467,30 @@ pub struct Streaming<S>(S);
 /// The items of an iterator.
 pub struct Iterating<I>(I);
 
+/// A reply in one piece, or items.
+pub enum WholeOr<S> {
+    /// In one piece.
+    Whole(Whole),
+    /// In items.
+    Items(S),
+}
+
+impl<S> WholeOr<S> {
+    fn new<T: AgentValue, I>(
+        reply: Reply<T, I>,
+        buffer: &EventBuffer,
+        items: impl FnOnce(I) -> S,
+    ) -> Self {
+        match reply {
+            Reply::Value(value) => Self::Whole(IsValue.shape(value, buffer)),
+            Reply::Stream(stream) => Self::Items(items(stream)),
+        }
+    }
+}
+
+impl<S: Shape> Shape for WholeOr<S> {
+    type Item = S::Item;
+}
 impl Shape for Whole {
     type Item = ();
 }
@@ -407,7 +502,7 @@ impl<I: Iterator> Shape for Iterating<I> {
 }
 
 /// The reply of a user function.
-pub enum Reply<S: Shape> {
+pub enum TypedReply<S: Shape> {
     /// A success, and the function that writes its items.
     Shape(S, ItemWriter<S::Item>),
     /// An error.
@@ -415,11 +510,11 @@ pub enum Reply<S: Shape> {
 }
 
 /// The reply of a function that returned an error.
-pub fn fail<E, K: ConvertError<E>, S: Shape>(_: K, error: E) -> Reply<S> {
-    Reply::Failed(K::convert(error))
+pub fn fail<E, K: ConvertError<E>, S: Shape>(_: K, error: E) -> TypedReply<S> {
+    TypedReply::Failed(K::convert(error))
 }
 
-impl Reply<Whole> {
+impl TypedReply<Whole> {
     /// Returns the outcome.
     pub fn deliver(self, _: &EventBuffer) -> Ready<Outcome> {
         ready(match self {
@@ -428,7 +523,7 @@ impl Reply<Whole> {
         })
     }
 }
-impl<S: Stream> Reply<Streaming<S>> {
+impl<S: Stream> TypedReply<Streaming<S>> {
     /// Sends every item.
     pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
         match self {
@@ -437,7 +532,7 @@ impl<S: Stream> Reply<Streaming<S>> {
         }
     }
 }
-impl<I: Iterator> Reply<Iterating<I>> {
+impl<I: Iterator> TypedReply<Iterating<I>> {
     /// Sends every item.
     pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
         match self {
@@ -445,6 +540,34 @@ impl<I: Iterator> Reply<Iterating<I>> {
                 send_iterator(iterator, writer, buffer).await
             }
             Self::Failed(error) => Outcome::Failed(error),
+        }
+    }
+}
+impl<S: Shape> TypedReply<WholeOr<S>> {
+    /// Separates a reply in one piece from items.
+    fn split(self) -> Result<TypedReply<S>, Outcome> {
+        match self {
+            Self::Shape(WholeOr::Whole(Whole(outcome)), _) => Err(outcome),
+            Self::Shape(WholeOr::Items(items), writer) => Ok(TypedReply::Shape(items, writer)),
+            Self::Failed(error) => Err(Outcome::Failed(error)),
+        }
+    }
+}
+impl<S: Stream> TypedReply<WholeOr<Streaming<S>>> {
+    /// Returns the outcome of a value, or sends every item.
+    pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
+        match self.split() {
+            Ok(items) => items.deliver(buffer).await,
+            Err(outcome) => outcome,
+        }
+    }
+}
+impl<I: Iterator> TypedReply<WholeOr<Iterating<I>>> {
+    /// Returns the outcome of a value, or sends every item.
+    pub async fn deliver(self, buffer: &EventBuffer) -> Outcome {
+        match self.split() {
+            Ok(items) => items.deliver(buffer).await,
+            Err(outcome) => outcome,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ppio_agent_protocol::sse;
 use serde::Serialize;
 
 use crate::exchange::error::Error;
@@ -127,10 +128,14 @@ impl EventBuffer {
         } = &mut *state;
         events.truncate(*complete);
         events.extend_from_slice(b"data: ");
-        // JSON text has no raw line breaks, so one `data:` line holds it.
+        let json = events.len();
         if let Err(error) = serde_json::to_writer(&mut *events, item) {
             events.truncate(*complete);
             return Err(Rejection::NotSerializable(error.to_string()).into());
+        }
+        if let Some(line) = sse::single_line(&events[json..]) {
+            events.truncate(json);
+            events.extend_from_slice(&line);
         }
         events.extend_from_slice(b"\n\n");
         *complete = events.len();

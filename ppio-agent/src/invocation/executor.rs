@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::blocking_pool::BlockingPool;
 use super::event_buffer::{EventBuffer, RunOn};
 use super::reply::Outcome;
+use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
 /// The future of a handler.
@@ -171,8 +172,6 @@ fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Poll<Outcome
     // The future is not polled again after a panic, so its broken state is never read.
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll,
-        Err(panic) => Poll::Ready(Outcome::Failed(
-            Rejection::from_panic(panic.as_ref()).into(),
-        )),
+        Err(panic) => Poll::Ready(Outcome::Failed(Error::from_panic(panic.as_ref()))),
     }
 }

@@ -89,13 +89,33 @@ impl InvocationGuard {
         &self.context
     }
 
-    /// Ends the invocation with a success and returns how long it took.
-    pub(crate) fn succeeded(&mut self, status: StatusCode, items: u64) -> Duration {
-        let duration = self.end(InvocationEnd::Success, items);
-        if tracing::enabled!(target: LOG_TARGET, Level::INFO) {
-            let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
+    /// Ends the invocation with a response, counts and logs it by its status, and returns how long
+    /// it took.
+    pub(crate) fn responded(&mut self, status: StatusCode, items: u64) -> Duration {
+        let end = match status {
+            status if status.is_server_error() => InvocationEnd::ServerError,
+            status if status.is_client_error() => InvocationEnd::ClientError,
+            _ => InvocationEnd::Success,
+        };
+        let duration = self.end(end, items);
+        let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
+        if end == InvocationEnd::ServerError {
             self.log(|| {
-                tracing::info!(target: LOG_TARGET, status, duration_ms, items, "invocation finished");
+                tracing::error!(
+                    target: LOG_TARGET,
+                    error = "the entrypoint returned a response with this status",
+                    status,
+                    duration_ms,
+                    "invocation failed"
+                );
+            });
+        } else if tracing::enabled!(target: LOG_TARGET, Level::INFO) {
+            self.log(|| {
+                if end == InvocationEnd::ClientError {
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, "invocation refused");
+                } else {
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, items, "invocation finished");
+                }
             });
         }
         duration

@@ -177,7 +177,9 @@ pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an entrypoint",
     label = "not an entrypoint",
-    note = "help: take the request and optionally a `ppio::RequestContext`, and return a type that implements `ppio::IntoReply`"
+    note = "help: take the request, which implements `serde::Deserialize`, and optionally a `ppio::RequestContext`",
+    note = "help: return a value in `ppio::Json(..)`, a stream of `Result`s in `ppio::Sse(..)`, an iterator of `Result`s in `ppio::SseIter(..)`, or a `Result` of one of these",
+    note = "help: make the items of a stream `Result`s with `.map(Ok::<_, ppio::Error>)`; a function with `#[ppio::entrypoint]` returns values, streams and iterators as they are"
 )]
 pub trait Entrypoint<Marker>: Send + Sync + 'static {
     /// The type of the request.

@@ -7,6 +7,7 @@ pub(crate) mod event_buffer;
 pub(crate) mod executor;
 pub(crate) mod guard;
 pub(crate) mod handler;
+mod misfit;
 mod payload;
 pub(crate) mod reply;
 mod sse_body;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use ppio_agent_protocol::sse;
 use tokio::sync::watch;
 
 use self::blocking_pool::BlockingPool;
@@ -175,7 +177,7 @@ fn start(
     };
     // The call is not used again after a panic in the request's `Deserialize`.
     let job = catch_unwind(AssertUnwindSafe(|| (invoker.handler)(call)))
-        .unwrap_or_else(|panic| Err(Rejection::from_panic(panic.as_ref()).into()))?;
+        .unwrap_or_else(|panic| Err(Error::from_panic(panic.as_ref())))?;
     Ok(InvocationFuture::new(job, invoker.pool.clone()))
 }
 
@@ -217,7 +219,7 @@ fn respond(
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            let duration = guard.succeeded(StatusCode::OK, 0);
+            let duration = guard.responded(StatusCode::OK, 0);
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.format, duration, id);
             Ok(json::response(StatusCode::OK, body))
@@ -234,14 +236,14 @@ fn respond(
 fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationGuard) -> Response {
     let status = response.status();
     if !response.body().is_user_body() {
-        guard.succeeded(status, 0);
+        guard.responded(status, 0);
         return response;
     }
     let context = guard.context().clone();
     response.map(|body| {
         let body = body.on_end(move |end| match end {
             BodyEnd::Complete => {
-                guard.succeeded(status, 0);
+                guard.responded(status, 0);
             }
             BodyEnd::Failed => guard.stream_failed(&Rejection::ResponseCut.into(), 0),
             BodyEnd::Dropped => drop(guard),
@@ -262,7 +264,7 @@ fn stream(
     }
     let mut response = Response::new(Body::stream(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response

@@ -4,16 +4,23 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
 
+use super::misfit::{self, reason};
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
-/// Checks the headers and reads the body.
+/// U+FEFF, which some programs write before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Checks the headers and reads the body. A byte order mark is removed.
 pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     check_headers(headers)?;
-    body.bytes().await
+    let mut body = body.bytes().await?;
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body = body.split_off(BYTE_ORDER_MARK.len());
+    }
+    Ok(body)
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
@@ -25,7 +32,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
     // One pass, as in `RequestHeaders::of`. Every value of a repeated header has to be valid.
     let (mut has_type, mut is_page) = (false, false);
     for (name, found) in headers {
-        if name == CONTENT_TYPE {
+        // An empty content type is none.
+        if name == CONTENT_TYPE && !found.as_bytes().trim_ascii().is_empty() {
             if !is_json_type(found) {
                 return Err(Rejection::NotJson { found: text(found) });
             }
@@ -60,7 +68,7 @@ fn is_json(content_type: &str) -> bool {
 /// Parses a body into the request type.
 ///
 /// A valid body is read once. An invalid one is read again to tell 400 (not JSON) from 422 (JSON of
-/// another type) and to find the path of the field at fault.
+/// another type) and to find the place of the fault.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|error| Rejection::NotUtf8 {
         offset: error.valid_up_to(),
@@ -72,27 +80,14 @@ fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Reject
     if text.trim_ascii().is_empty() {
         return Rejection::EmptyBody;
     }
-    if error.classify() != Category::Data {
-        return invalid(error);
-    }
-    // There may be a syntax error behind the field at fault; then the body is not JSON.
+    // Anywhere in the body, since a syntax error may follow the field at fault.
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return invalid(&error);
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Err(error) => Rejection::DoesNotFit {
-            path: match error.path().to_string().as_str() {
-                "." => "the top".to_owned(),
-                path => format!("`{path}`"),
-            },
-            reason: reason(error.inner()),
-        },
-        Ok(_) => Rejection::DoesNotFit {
-            path: "the top".to_owned(),
-            reason: reason(error),
-        },
+    if reason(error) == "recursion limit exceeded" {
+        return invalid(error);
     }
+    misfit::explain::<T>(text, error)
 }
 
 fn invalid(error: &serde_json::Error) -> Rejection {
@@ -100,16 +95,6 @@ fn invalid(error: &serde_json::Error) -> Rejection {
         line: error.line(),
         column: error.column(),
         reason: reason(error),
-    }
-}
-
-/// The text of an error without the position at its end, which the rejection has in other words.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    match text.strip_suffix(&position) {
-        Some(reason) => reason.to_owned(),
-        None => text,
     }
 }
 

@@ -115,8 +115,46 @@ pub struct Sse<S>(pub S);
 #[derive(Debug, Clone, Copy)]
 pub struct SseIter<I>(pub I);
 
+/// Replies with a value or with a stream, as the request asks.
+///
+/// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`, as
+/// an entrypoint returns it without this type; from a closure given to
+/// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint) it is a `Stream`
+/// of `Result`s or a [`SseIter`].
+///
+/// ```no_run
+/// use futures_util::stream::{self, Stream, StreamExt as _};
+/// use ppio::{InvocationRequest, Reply, RequestContext};
+///
+/// #[ppio::entrypoint]
+/// async fn agent(
+///     request: InvocationRequest,
+///     context: RequestContext,
+/// ) -> Reply<String, impl Stream<Item = String>> {
+///     let words = stream::iter(["once", " upon", " a", " time"].map(str::to_owned));
+///     if context.stream_requested() {
+///         Reply::Stream(words)
+///     } else {
+///         Reply::Value(words.collect().await)
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply<T, S> {
+    /// One value, as JSON.
+    Value(T),
+    /// An event stream of items.
+    Stream(S),
+}
+
+#[cfg(feature = "schema")]
+impl<T, S> ppio_agent_schema::EitherReply for Reply<T, S> {
+    type Value = T;
+    type Items = S;
+}
+
 /// What a closure may return: a common type such as `String` or [`Value`], [`Json`], [`Sse`],
-/// [`SseIter`], a [`Response`], or any of them in a `Result`.
+/// [`SseIter`], a [`Reply`], a [`Response`], or any of them in a `Result`.
 ///
 /// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize`
 /// as well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not
@@ -124,7 +162,8 @@ pub struct SseIter<I>(pub I);
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return `{Self}`",
     label = "not a reply",
-    note = "help: wrap a value in `ppio::Json(..)`, a stream in `ppio::Sse(..)`, an iterator in `ppio::SseIter(..)`"
+    note = "help: wrap a value in `ppio::Json(..)`, a stream of `Result`s in `ppio::Sse(..)`, an iterator of `Result`s in `ppio::SseIter(..)`",
+    note = "help: make the items of a stream `Result`s with `.map(Ok::<_, ppio::Error>)`"
 )]
 pub trait IntoReply: Sized {
     /// Writes the reply.
@@ -163,6 +202,36 @@ where
 {
     async fn deliver(self, buffer: EventBuffer) -> Outcome {
         send_iterator(self.0, result_writer(), &buffer).await
+    }
+}
+
+impl<V, S, T, E> IntoReply for Reply<V, S>
+where
+    V: Serialize + Send,
+    S: Stream<Item = Result<T, E>> + Send,
+    T: Serialize,
+    E: Into<BoxError>,
+{
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
+        match self {
+            Self::Value(value) => Json(value).deliver(buffer).await,
+            Self::Stream(stream) => Sse(stream).deliver(buffer).await,
+        }
+    }
+}
+
+impl<V, I, T, E> IntoReply for Reply<V, SseIter<I>>
+where
+    V: Serialize + Send,
+    I: Iterator<Item = Result<T, E>> + Send,
+    T: Serialize,
+    E: Into<BoxError>,
+{
+    async fn deliver(self, buffer: EventBuffer) -> Outcome {
+        match self {
+            Self::Value(value) => Json(value).deliver(buffer).await,
+            Self::Stream(items) => items.deliver(buffer).await,
+        }
     }
 }
 

@@ -71,11 +71,11 @@ impl SseBody {
         self.state = StreamState::Last(match outcome {
             Outcome::Failed(error) => {
                 self.guard.stream_failed(&error, items);
-                json::error_event(&error)
+                json::error_event(&error, self.guard.context().request_id())
             }
             // A handler that has begun a stream returns no value or response.
             Outcome::StreamEnded | Outcome::Value(_) | Outcome::Response(_) => {
-                self.guard.succeeded(StatusCode::OK, items);
+                self.guard.responded(StatusCode::OK, items);
                 Bytes::new()
             }
         });

@@ -114,15 +114,15 @@ impl Cors {
         }
     }
 
-    /// Adds the headers of the policy to a response. `cacheable` is false where no cache keeps the
-    /// response for other callers.
+    /// Adds the headers of the policy to a response, except those that user code has set.
+    /// `cacheable` is false where no cache keeps the response for other callers.
     pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
         let varies = match self.origins {
             Origins::Any => false,
             Origins::These(_) => true,
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
-        if varies {
+        if varies && !varies_already(response) {
             // A cache has to know that the response depends on the origin, also if the request had
             // none.
             response.append(VARY, HeaderValue::from_static("origin"));
@@ -130,16 +130,18 @@ impl Cors {
         let Caller::Page(allowed) = caller else {
             return;
         };
+        response
+            .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
+            .or_insert(HeaderValue::from_static(REQUEST_ID));
+        // Credentials belong to the origin that they are allowed for.
+        if response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
-        response.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(REQUEST_ID),
-        );
         if self.credentials {
-            response.insert(
-                ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            response
+                .entry(ACCESS_CONTROL_ALLOW_CREDENTIALS)
+                .or_insert(HeaderValue::from_static("true"));
         }
     }
 
@@ -173,6 +175,16 @@ fn vary_by_request_headers(response: &mut HeaderMap) {
         VARY,
         HeaderValue::from_static("access-control-request-headers"),
     );
+}
+
+/// Whether user code has named the origin in `Vary`.
+fn varies_already(response: &HeaderMap) -> bool {
+    let values = response.get_all(VARY).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
 }
 
 /// An origin as browsers send it: scheme and authority, in lower case.

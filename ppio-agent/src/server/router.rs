@@ -20,7 +20,7 @@ use crate::endpoints::metrics;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
-use crate::exchange::error::Error;
+use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::header_names::X_REQUEST_ID;
 use crate::exchange::json::ResponseFormat;
 use crate::exchange::log_ids::{invocation_span, log_about};
@@ -247,9 +247,9 @@ impl RoutedRequest {
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(poll) => poll.map(Ok),
                 Err(panic) => {
-                    let error = Error::from(Rejection::from_panic(panic.as_ref()));
+                    let error = Error::from_panic(panic.as_ref());
                     log_about(context, &self.exchange.span, || {
-                        tracing::error!(%error, "middleware failed");
+                        tracing::error!(error = %ErrorChain(&error), "middleware failed");
                     });
                     Poll::Ready(Err(error))
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{TestServer, config, get, invocation, invocation_with};
-use ppio::{AgentRuntimeApp, ByteSize, Json, Value};
+use ppio::{AgentRuntimeApp, ByteSize, Json, Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 #[derive(serde::Deserialize, serde::Serialize)]
@@ -52,9 +52,7 @@ async fn a_body_that_is_not_json_is_a_400_with_the_position() {
         (deep.as_str(), "recursion limit"),
         ("", "the request body is empty; send a JSON value"),
         (" \n", "the request body is empty"),
-        ("\u{feff}{}", "invalid JSON at line 1 column 1"),
         ("NaN", "invalid JSON"),
-        ("{\"a\":1e999}", "number out of range"),
     ] {
         let error = server.invoke(body).await.error(400, "InvalidJson");
         assert!(error.contains(text), "{body:?}: {error}");
@@ -178,7 +176,12 @@ async fn another_content_type_or_encoding_is_a_415() {
             "x-www-form-urlencoded",
         ),
         ("content-type: multipart/form-data; boundary=a", "multipart"),
-        ("content-type:", "\"\""),
+        // A page's request needs one, so that browsers ask before they send it.
+        (
+            "origin: http://localhost\r\ncontent-type:",
+            "a content type",
+        ),
+        ("content-type:\r\ncontent-type: text/plain", "text/plain"),
         ("content-encoding: gzip", "\"gzip\""),
         ("content-encoding: identity, br", "br"),
     ] {
@@ -194,11 +197,68 @@ async fn another_content_type_or_encoding_is_a_415() {
         "content-type: application/cloudevents+json",
         "content-encoding: identity",
         "accept: text/html",
+        "content-type:",
+        "content-type: \t ",
     ] {
         let request = format!(
             "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
         );
         assert_eq!(server.send(request).await.status, 200, "{header}");
+    }
+    server.assert_alive().await;
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(|request: Value, context: ppio::RequestContext| async move {
+            json!([request, context.session_id()])
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let answer = server.invoke("\u{feff}{\"sandbox_id\":\"s-1\"}").await;
+    assert_eq!(answer.result(), json!([{"sandbox_id": "s-1"}, "s-1"]));
+    let error = server.invoke("\u{feff}").await.error(400, "InvalidJson");
+    assert_eq!(error, "the request body is empty; send a JSON value");
+    for body in ["\u{feff}\u{feff}1", "1\u{feff}", " \u{feff}1"] {
+        server.invoke(body).await.error(400, "InvalidJson");
+    }
+    server.assert_alive().await;
+}
+
+#[tokio::test]
+async fn json_that_does_not_fit_is_never_called_invalid() {
+    #[derive(serde::Deserialize, serde::Serialize)]
+    #[serde(tag = "do", rename_all = "lowercase")]
+    enum Step {
+        Pay { cents: u64 },
+        Say { text: String, volume: f64 },
+    }
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(|steps: Vec<Step>| async move { Json(steps) })
+        .build();
+    let server = TestServer::start(app).await;
+    for (step, place) in [
+        (r#"{"do":"pay","cents":1.0}"#, "(at `[0].cents`)"),
+        (r#"{"do":"pay","cents":-1}"#, "(at `[0].cents`)"),
+        (r#"{"do":"pay","cents":"1"}"#, "(at `[0].cents`)"),
+        (r#"{"do":"pay"}"#, "(at `[0]`)"),
+        (r#"{"do":"sing"}"#, "(at `[0].do`)"),
+        (
+            r#"{"do":"say","text":"x","volume":1e400}"#,
+            "(at `[0].volume`)",
+        ),
+        (
+            r#"{"do":"say","text":"\ud800","volume":1}"#,
+            "(at `[0].text`)",
+        ),
+        (r#"{"do":"say","text":1,"volume":1}"#, "(at `[0].text`)"),
+    ] {
+        let error = server.invoke(&format!("[{step}]")).await;
+        let error = error.error(422, "ValidationError");
+        assert!(error.ends_with(place), "{step}: {error}");
     }
     server.assert_alive().await;
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::support::{Answer, TestServer, config, get, invocation};
+use crate::support::{Answer, TestServer, config, get, invocation, invocation_with};
 use ppio::{AgentRuntimeApp, ByteSize, Error, Json, SseIter, Value, http};
 
 /// The rows of the table: status and type, without the rows for the types of user errors.
@@ -91,7 +91,12 @@ async fn every_documented_error_is_sent() {
             "ValidationError",
             "the request does not fit: unknown variant `dance`, expected one of `fail`, `panic`, `unwritable`, `hang`, `own` (at the top)",
         ),
-        ("\"panic\"", 500, "Panic", "the agent panicked: boom"),
+        (
+            "\"panic\"",
+            500,
+            "Panic",
+            "the agent panicked; its log has the reason at request id r-1",
+        ),
         (
             "\"unwritable\"",
             500,
@@ -105,7 +110,8 @@ async fn every_documented_error_is_sent() {
             "the agent did not answer within 0.2 s",
         ),
     ] {
-        let answer = server.invoke(body).await;
+        let request = invocation_with("x-request-id: r-1\r\n", body);
+        let answer = server.send(request).await;
         assert_eq!(answered.note(&answer, status, error_type), text);
     }
     server.invoke("\"fail\"").await.error(500, "AgentError");

@@ -1,13 +1,18 @@
 //! The runtime over real sockets, as clients and users see it.
 
+mod author_headers;
+mod author_responses;
 mod bad_input;
 mod cancellation;
 mod context;
 mod cors;
 mod errors;
+mod event_stream;
+mod health_check;
 mod hosts;
 mod middleware;
 mod panics;
+mod replies;
 mod shutdown;
 mod slow_clients;
 mod support;

@@ -246,7 +246,10 @@ async fn heartbeats_keep_a_silent_stream_open_and_are_not_items() {
     connection.write(invocation("1")).await;
     let head = connection.head().await;
     assert_eq!(head.status, 200);
-    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    assert_eq!(
+        head.header("content-type"),
+        Some("text/event-stream; charset=utf-8")
+    );
     assert_eq!(head.header("cache-control"), Some("no-cache"));
     assert_eq!(head.header("x-accel-buffering"), Some("no"));
     for _ in 0..3 {

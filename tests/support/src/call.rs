@@ -181,7 +181,8 @@ impl Answer {
     ///
     /// The answer is not a stream, or breaks off.
     pub async fn next_items(&mut self) -> Option<Vec<Value>> {
-        assert_eq!(self.head.headers["content-type"], "text/event-stream");
+        let content_type = &self.head.headers["content-type"];
+        assert_eq!(content_type, "text/event-stream; charset=utf-8");
         let mut data = Vec::new();
         // A frame is what one read returned, which may end within an event.
         while !data.ends_with(b"\n\n") {

@@ -251,3 +251,53 @@ fn a_healthcheck_has_a_deadline() {
     assert_eq!(hung.status.code(), Some(1));
     assert!(started.elapsed() < SLACK);
 }
+
+fn builder_agent(start: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_builder-agent"));
+    command.env("START", start);
+    command
+}
+
+/// An agent from closures starts as an annotated one does.
+#[test]
+fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_builder-agent"));
+    let agent = AgentProcess::command(builder_agent("run")).start();
+    let port = agent.addr().port().to_string();
+    let host = ("PPIO_AGENT_HOST", "127.0.0.1");
+    let well = healthcheck(binary, &[host, ("PPIO_AGENT_PORT", &port)]);
+    assert_eq!(well.status.code(), Some(0));
+    assert_eq!((&*well.stdout, &*well.stderr), (&b""[..], &b""[..]));
+    drop(agent);
+    let gone = healthcheck(binary, &[host, ("PPIO_AGENT_PORT", &port)]);
+    assert_eq!(gone.status.code(), Some(1));
+    let text = String::from_utf8(gone.stderr).unwrap();
+    let expected = format!("Error: unhealthy: 127.0.0.1:{port}: ");
+    assert!(text.starts_with(&expected), "{text}");
+}
+
+/// `#[tokio::main]` around `run` is a text that says what to write, and no panic.
+#[test]
+fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
+    for start in ["run inside", "annotated inside"] {
+        let output = builder_agent(start).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{start}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("remove `#[tokio::main]`"), "{text}");
+        assert!(text.contains("app.bind().await?.serve().await"), "{text}");
+        assert!(!text.contains("panicked"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+}
+
+/// What a `main` that returns the error prints is its text, not its fields.
+#[test]
+fn a_start_error_is_printed_as_a_text() {
+    let mut command = builder_agent("run");
+    command.env("PPIO_AGENT_PORT", "eighty");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let expected = "Error: bad configuration: PPIO_AGENT_PORT=\"eighty\" is not a port";
+    assert!(text.starts_with(expected), "{text}");
+}

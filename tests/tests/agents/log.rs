@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
-use ppio_test_support::{AgentLauncher, AgentProcess, call, eventually_blocking, eventually_some};
+use ppio_test_support::{
+    AgentLauncher, AgentProcess, call, eventually, eventually_blocking, eventually_some,
+};
 use serde_json::{Value, json};
 
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
@@ -327,4 +329,79 @@ async fn on_a_terminal_the_log_is_for_people() {
         "{line}"
     );
     assert!(!line.contains('\u{1b}'), "{line}");
+}
+
+/// The log of an agent from closures is that of an annotated one, if it runs by itself or asks for it;
+/// a server leaves the log to its program. In each case a panic's text is on standard error alone.
+#[tokio::test]
+async fn an_agent_from_closures_writes_the_same_log() {
+    for (start, has_log) in [("run", true), ("serve with a log", true), ("serve", false)] {
+        let command = Command::new(env!("CARGO_BIN_EXE_builder-agent"));
+        let launcher = AgentProcess::command(command).env("START", start);
+        let agent = launcher.start();
+        let headers = [("x-request-id", "r-1")];
+        let failed = call::invoke_with(&agent, &headers, &json!({ "fail": "no luck" })).await;
+        assert_eq!(failed.error(500, "AgentError").await, "no luck");
+        let panicked = call::invoke_with(&agent, &headers, &json!({ "fail": "panic" })).await;
+        let text = panicked.error(500, "Panic").await;
+        assert_eq!(
+            text,
+            "the agent panicked; its log has the reason at request id r-1"
+        );
+
+        if !has_log {
+            // The panic hook of the standard library.
+            eventually("the panic in the log", || {
+                agent.stderr().contains("password=1")
+            })
+            .await;
+            assert!(!agent.stderr().contains("invocation failed"));
+            continue;
+        }
+        let lines = lines_until(&agent, "panic: password=1").await;
+        let panic = lines
+            .iter()
+            .find(|line| line["message"] == "panic: password=1")
+            .unwrap();
+        let place = panic["place"].as_str().unwrap();
+        assert!(place.starts_with("tests/agents/builder.rs:"), "{place}");
+        let failed = lines
+            .iter()
+            .find(|line| line["error"] == "no luck")
+            .unwrap();
+        assert_eq!(failed["request_id"], "r-1");
+        assert_eq!(failed["status"], 500);
+    }
+}
+
+/// A response that the author made is logged by its status, as an error is.
+#[tokio::test]
+async fn a_response_is_logged_by_its_status() {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_builder-agent")))
+        .env("START", "run")
+        .env("PPIO_AGENT_LOG", "info")
+        .start();
+    for status in [201, 404, 503] {
+        let answer = call::invoke(&agent, &json!({ "status": status })).await;
+        assert_eq!(answer.status(), status);
+        answer.text().await;
+    }
+    let lines = lines_until(&agent, "invocation failed").await;
+    let invocations = lines
+        .iter()
+        .filter(|line| line["target"] == "ppio::invocation");
+    let logged: Vec<_> = invocations
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap();
+            (text("level"), text("message"), line["status"].as_u64())
+        })
+        .collect();
+    assert_eq!(
+        logged,
+        [
+            ("INFO", "invocation finished", Some(201)),
+            ("INFO", "invocation refused", Some(404)),
+            ("ERROR", "invocation failed", Some(503)),
+        ]
+    );
 }

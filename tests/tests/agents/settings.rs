@@ -231,7 +231,7 @@ async fn port_of_the_platform() {
             launcher = launcher.env(name, value.to_string());
         }
         let _agent = launcher.spawn();
-        until("a listener", async || {
+        eventually("a listener", || {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         })
         .await;

@@ -36,6 +36,8 @@ pub struct Decoder {
     /// The incomplete event; each `data` line of it ends with `\n`.
     pending: Event,
     ready: VecDeque<Event>,
+    /// The id of blocks without data, which is that of the next event.
+    carried_id: Option<String>,
     last_event_id: String,
     reconnection_time: Option<Duration>,
     limit: usize,
@@ -95,6 +97,7 @@ impl Decoder {
             line: Vec::new(),
             pending: Event::default(),
             ready: VecDeque::new(),
+            carried_id: None,
             last_event_id: String::new(),
             reconnection_time: None,
             limit,
@@ -155,7 +158,7 @@ impl Decoder {
     pub fn finish(&mut self) -> StreamEnd {
         let line = std::mem::take(&mut self.line);
         let pending = std::mem::take(&mut self.pending);
-        if line.is_empty() && pending == Event::default() {
+        if self.without_byte_order_mark(&line).is_empty() && pending == Event::default() {
             StreamEnd::Complete
         } else {
             StreamEnd::Truncated
@@ -186,11 +189,8 @@ impl Decoder {
     }
 
     fn take_line(&mut self, line: &[u8]) {
-        let line = if std::mem::take(&mut self.at_start) {
-            line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line)
-        } else {
-            line
-        };
+        let line = self.without_byte_order_mark(line);
+        self.at_start = false;
         if line.is_empty() {
             return self.dispatch();
         }
@@ -217,6 +217,12 @@ impl Decoder {
         }
     }
 
+    fn without_byte_order_mark<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let mark = "\u{feff}".as_bytes();
+        let rest = line.strip_prefix(mark).filter(|_| self.at_start);
+        rest.unwrap_or(line)
+    }
+
     fn dispatch(&mut self) {
         let mut event = std::mem::take(&mut self.pending);
         if let Some(id) = &event.id {
@@ -224,8 +230,11 @@ impl Decoder {
         }
         // Without a `data` line there is no event; an empty line has left its `\n`.
         if event.data.pop().is_none() {
+            self.carried_id = event.id.or(self.carried_id.take());
             return;
         }
+        let carried_id = self.carried_id.take();
+        event.id = event.id.or(carried_id);
         // An empty type is the default type.
         event.event = event.event.filter(|name| !name.is_empty());
         self.ready.push_back(event);

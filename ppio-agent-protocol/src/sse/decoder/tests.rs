@@ -132,6 +132,28 @@ fn decodes_complete_events() {
 }
 
 #[test]
+fn an_id_without_data_is_that_of_the_next_event() {
+    for (stream, events) in [
+        (
+            &b"id: 1\ndata: a\n\nid:\n\ndata: b\n\ndata: c\n\n"[..],
+            vec![event("a").with_id("1"), event("b").with_id(""), event("c")],
+        ),
+        (
+            b"id: 1\n\nid: 2\n\n\n: beat\n\ndata: a\n\n",
+            vec![event("a").with_id("2")],
+        ),
+        (
+            b"id: 1\n\nid: 3\ndata: a\n\ndata: b\n\n",
+            vec![event("a").with_id("3"), event("b")],
+        ),
+        (b"id: 1\n\n", vec![]),
+        (b"\xef\xbb\xbf", vec![]),
+    ] {
+        check(stream, &events, StreamEnd::Complete);
+    }
+}
+
+#[test]
 fn discards_and_reports_an_incomplete_event() {
     for stream in [
         &b"data: a\n\ndata: b"[..],

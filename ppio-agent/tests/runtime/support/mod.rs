@@ -194,7 +194,8 @@ impl Answer {
 
     /// The data of all events of a streamed answer.
     pub(crate) fn events(&self) -> Vec<Value> {
-        assert_eq!(self.header("content-type"), Some("text/event-stream"));
+        let content_type = self.header("content-type");
+        assert_eq!(content_type, Some("text/event-stream; charset=utf-8"));
         let events = self.text().split_terminator("\n\n");
         events.filter_map(event_data).collect()
     }

@@ -59,7 +59,7 @@ impl Reply {
 
     /// The head of an event stream whose body is chunked.
     pub fn events() -> Self {
-        Self::chunked("text/event-stream")
+        Self::chunked("text/event-stream; charset=utf-8")
     }
 
     /// The head of a chunked answer.

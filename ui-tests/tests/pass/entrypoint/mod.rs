@@ -6,6 +6,7 @@ mod table;
 mod contexts;
 mod errors;
 mod iterators;
+mod replies;
 mod requests;
 mod streams;
 mod values;

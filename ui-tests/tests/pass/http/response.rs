@@ -70,7 +70,10 @@ impl HttpResponse {
             }
             Expected::Items(items) => {
                 assert_eq!(self.status, 200, "{self:?}");
-                assert!(self.has("content-type: text/event-stream"), "{self:?}");
+                assert!(
+                    self.has("content-type: text/event-stream; charset=utf-8"),
+                    "{self:?}"
+                );
                 assert_eq!(&self.items(), items);
             }
             Expected::ItemsThenError(items, text) => {

@@ -1,0 +1,123 @@
+//! Whether a request asks for a stream: in its body or in its `Accept` header.
+
+use http::HeaderMap;
+use http::header::ACCEPT;
+use ppio_agent_protocol::sse;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Whether the body has `"stream": true`, or `Accept` prefers an event stream to JSON.
+pub(crate) fn stream_requested(headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+    prefers_event_stream(headers) || body.is_some_and(has_stream_flag)
+}
+
+/// Compares the quality that `Accept` gives both types. Of equal ones the type that is named counts
+/// more than one that only a wildcard allows.
+fn prefers_event_stream(headers: &HeaderMap) -> bool {
+    let (mut events, mut json) = (Preference::default(), Preference::default());
+    let values = headers.get_all(ACCEPT).iter();
+    let ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let range = parts.next().unwrap_or_default();
+        let quality = parts
+            .find_map(|parameter| parameter.strip_prefix("q=")?.parse().ok())
+            .unwrap_or(1.0);
+        events.add(range, sse::MEDIA_TYPE, quality);
+        json.add(range, "application/json", quality);
+    }
+    events > json && events.quality > 0.0
+}
+
+/// How much a type is preferred.
+#[derive(Default, PartialEq, PartialOrd)]
+struct Preference {
+    quality: f32,
+    /// 0 where no range matches, 1 for `*/*`, 2 for `text/*`, 3 for the type itself.
+    precision: u8,
+}
+
+impl Preference {
+    /// Takes the quality of a media range if it is the most precise one so far (RFC 9110, section
+    /// 12.5.1).
+    fn add(&mut self, range: &str, media_type: &str, quality: f32) {
+        let kind = media_type.split('/').next().unwrap_or_default();
+        let precision = if range.eq_ignore_ascii_case(media_type) {
+            3
+        } else if range
+            .strip_suffix("/*")
+            .is_some_and(|range| range.eq_ignore_ascii_case(kind))
+        {
+            2
+        } else if range == "*/*" {
+            1
+        } else {
+            return;
+        };
+        if precision > self.precision {
+            *self = Self { quality, precision };
+        }
+    }
+}
+
+fn has_stream_flag(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct OnlyStream {
+        // Any JSON, of which only `true` counts.
+        stream: Value,
+    }
+    // Searching for the key costs much less than parsing a body without it.
+    memchr::memmem::find(body, br#""stream""#).is_some()
+        && serde_json::from_slice::<OnlyStream>(body)
+            .is_ok_and(|request| request.stream == Value::Bool(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_event_stream_has_to_be_preferred_to_json() {
+        for (accept, requested) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            ("text/event-stream, */*", true),
+            ("text/event-stream, application/json;q=0.5", true),
+            ("text/*, application/json;q=0.9", true),
+            ("application/json;q=0.2, text/event-stream;q=0.3", true),
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/event-stream", false),
+            ("text/event-stream;q=0.5, */*", false),
+            ("text/event-stream;q=0", false),
+            ("text/html, */*;q=0.8", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(stream_requested(&headers, None), requested, "{accept}");
+        }
+        assert!(!stream_requested(&HeaderMap::new(), None));
+    }
+
+    #[test]
+    fn the_flag_is_a_top_level_member_of_the_body() {
+        for (body, requested) in [
+            (r#"{"prompt":"x","stream":true}"#, true),
+            (r#"{"stream":false}"#, false),
+            (r#"{"stream":"true"}"#, false),
+            (r#"{"stream":null}"#, false),
+            (r#"{"options":{"stream":true}}"#, false),
+            (r#"["stream",true]"#, false),
+            ("null", false),
+        ] {
+            let headers = HeaderMap::new();
+            let body = Some(body.as_bytes());
+            assert_eq!(stream_requested(&headers, body), requested, "{body:?}");
+        }
+    }
+}
