@@ -148,6 +148,15 @@ async fn lists_are_filtered_and_ordered() {
         }
         assert_eq!(seen, expected.map(|index| names[index].clone()), "{order}");
     }
+    for sandbox in &sandboxes {
+        kill(&platform, sandbox).await;
+    }
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_parameters_that_mean_nothing_are_refused() {
+    let platform = TestPlatform::with(|builder| builder).await;
     for query in [
         "order=newest",
         "state=asleep",
@@ -167,9 +176,6 @@ async fn lists_are_filtered_and_ordered() {
                 .await;
             assert_eq!(answer.status, 400, "{path} {query}: {answer:?}");
         }
-    }
-    for sandbox in &sandboxes {
-        kill(&platform, sandbox).await;
     }
     platform.stop().await;
 }
@@ -262,7 +268,12 @@ async fn what_is_not_supported_is_refused() {
         .await;
     assert_eq!(templates.json()[0]["templateID"], "base");
 
-    // The same options without anything to keep.
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_without_anything_to_keep_are_accepted() {
+    let platform = TestPlatform::with(|builder| builder).await;
     let nothing = json!({
         "secrets": {}, "iam": {"tokens": {}}, "allow_internet_access": true, "mcp": {"server": {}},
         "network": {"allowOut": ["1.1.1.1"], "denyOut": [], "rules": {}, "egressProxy": null},
@@ -502,37 +513,33 @@ async fn snapshots_and_forks_have_the_files_and_start_again() {
         }
         let templates = platform.request("GET", "/templates", &[], b"").await.json();
         assert_eq!(templates.as_array().unwrap().len(), 2, "{templates}");
+        let path = format!("/templates/{}", snapshot_id(&unnamed));
         for status in [204, 404] {
-            let path = format!("/templates/{}", snapshot_id(&unnamed));
-            assert_eq!(
-                platform.request("DELETE", &path, &[], b"").await.status,
-                status
-            );
+            let deleted = platform.request("DELETE", &path, &[], b"").await;
+            assert_eq!(deleted.status, status);
         }
-        for (path, body, status) in [(&fork, json!({}), 404), (&snapshots, json!({}), 404)] {
-            assert_eq!(
-                call(&platform, "POST", path, &body).await.status,
-                status,
-                "{path}"
-            );
+        for path in [&fork, &snapshots] {
+            let gone = call(&platform, "POST", path, &json!({})).await;
+            assert_eq!(gone.status, 404, "{path}");
         }
-        let path = |call: &str| format!("/sandboxes/{}/{call}", id(forks[0]));
-        for (name, body, status) in [
-            ("fork", json!({"count": 0}), 400),
-            ("fork", json!({"count": 101}), 400),
-            ("snapshots", json!({"name": "starting"}), 409),
-            ("snapshots", json!({"name": "no name"}), 400),
-        ] {
-            assert_eq!(
-                call(&platform, "POST", &path(name), &body).await.status,
-                status,
-                "{body}"
-            );
-        }
+        bad_copies_are_refused(&platform, forks[0]).await;
         for fork in forks {
             kill(&platform, fork).await;
         }
         platform.stop().await;
+    }
+}
+
+async fn bad_copies_are_refused(platform: &TestPlatform, sandbox: &Value) {
+    for (name, body, status) in [
+        ("fork", json!({"count": 0}), 400),
+        ("fork", json!({"count": 101}), 400),
+        ("snapshots", json!({"name": "starting"}), 409),
+        ("snapshots", json!({"name": "no name"}), 400),
+    ] {
+        let path = format!("/sandboxes/{}/{name}", id(sandbox));
+        let answer = call(platform, "POST", &path, &body).await;
+        assert_eq!(answer.status, status, "{body}");
     }
 }
 
@@ -775,7 +782,7 @@ async fn a_refused_upload_says_why_in_its_status_line() {
     let archive = archive.into_inner().unwrap();
     let refused = platform.request("PUT", path, &[], &archive).await;
     assert_eq!(refused.status, 400);
-    let line = refused.head.lines().next().unwrap();
-    assert!(line.contains("\"hard\""), "{line}");
+    let first = refused.head.lines().next().unwrap();
+    assert!(first.contains("\"hard\""), "{first}");
     platform.stop().await;
 }
