@@ -66,7 +66,7 @@ async fn the_next_sandbox_is_a_prepared_one() {
         eventually_some("a prepared sandbox is used", async || {
             let ids = prepared(&platform, &sandboxes);
             let next = create(&platform, "base").await;
-            let is_prepared = ids.contains(&next.sandbox_id.to_string());
+            let is_prepared = ids.contains(&next.sandbox_id);
             sandboxes.push(next);
             is_prepared.then_some(())
         })
@@ -104,7 +104,7 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
         })
         .await;
         let second = create(&platform, "base").await;
-        assert_ne!(second.sandbox_id.to_string(), killed);
+        assert_ne!(second.sandbox_id, killed);
         eventually("its files are removed", || {
             !platform.directories().contains(&killed)
         })
