@@ -168,6 +168,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
             error => ApiError::not_found(with_sources(&error)),
         })?;
     Ok(SandboxSpec {
+        prepare_next: true,
         template,
         timeout,
         on_timeout: if request.auto_pause {

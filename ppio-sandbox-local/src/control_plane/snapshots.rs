@@ -209,6 +209,7 @@ pub(super) async fn fork(
         let staging = Staging::of(&shared, &sandbox).await?;
         let forks = (0..count).map(|_| {
             shared.sandboxes.create(SandboxSpec {
+                prepare_next: false,
                 template: sandbox.image(staging.root()),
                 timeout,
                 on_timeout: sandbox.lifetime().on_timeout,

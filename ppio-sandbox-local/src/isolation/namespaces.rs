@@ -28,6 +28,13 @@ impl Namespaces {
         processes::in_namespace(&self.pid.name()?)
     }
 
+    /// Splits `pids` into those in its process namespace, and the others.
+    pub(super) fn split(&self, pids: &[i32]) -> io::Result<(Vec<i32>, Vec<i32>)> {
+        let name = self.pid.name()?;
+        let is_inside = |pid: &i32| processes::is_in_namespace(*pid, &name);
+        Ok(pids.iter().copied().partition(is_inside))
+    }
+
     /// The processes started for the sandbox in `directory`, and their descendants. `None` where
     /// the kernel does not list them.
     pub(super) fn descendants(&self, directory: &Path) -> io::Result<Option<Vec<i32>>> {

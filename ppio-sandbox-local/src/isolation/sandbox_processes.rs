@@ -28,6 +28,10 @@ use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// For processes to end after they were killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the parents of killed processes to wait for them and to end.
+const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two signals to the processes of a sandbox.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The processes of a started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves them
 /// to the watchdog.
@@ -217,9 +221,7 @@ impl SandboxProcesses {
     pub(crate) async fn freeze(&self) -> io::Result<()> {
         match &self.launcher.cgroup {
             Some(cgroup) => cgroup.freeze().await,
-            None => {
-                signal_until_settled(&self.launcher, self.namespaces.as_ref(), Signal::STOP).await
-            }
+            None => stop_processes(&self.launcher, self.namespaces.as_ref()).await,
         }
     }
 
@@ -263,35 +265,57 @@ async fn end_processes(
     if let Some(cgroup) = &launcher.cgroup {
         return cgroup.kill().await;
     }
-    // The kernel ends a process namespace with its first process.
-    signal_until_settled(launcher, namespaces, Signal::KILL).await
+    let started = Instant::now();
+    loop {
+        let alive = running(launcher, namespaces)?;
+        // The first process of a namespace, once killed, only waits until the machine's first process
+        // has waited for processes whose parents outside were killed.
+        let is_waiting = |namespaces: &Namespaces| {
+            started.elapsed() > PARENT_TIMEOUT && alive == [namespaces.first]
+        };
+        if alive.is_empty() || namespaces.is_some_and(is_waiting) {
+            return Ok(());
+        }
+        if started.elapsed() >= KILL_TIMEOUT {
+            return Err(timed_out(alive.len(), Signal::KILL));
+        }
+        let (killed, waiting) = match namespaces {
+            // The kernel ends a process namespace with its first process, once the parents of the
+            // others have waited for them. Some of these are outside; were they killed, the
+            // machine's first process would have to wait instead, and may do so late or never.
+            Some(namespaces) if started.elapsed() < PARENT_TIMEOUT => namespaces.split(&alive)?,
+            _ => (alive, Vec::new()),
+        };
+        processes::signal(&killed, Signal::KILL);
+        // They are stopped where the sandbox is paused.
+        processes::signal(&waiting, Signal::CONT);
+        tokio::time::sleep(SETTLE_INTERVAL).await;
+    }
 }
 
-/// Signals until no new process is found: a process may fork in between.
-async fn signal_until_settled(
+fn timed_out(count: usize, signal: Signal) -> io::Error {
+    let message = format!("{count} processes did not react to {signal:?}");
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+/// Stops every process, until no new one is found: a process may fork in between.
+async fn stop_processes(
     launcher: &ProcessLauncher,
     namespaces: Option<&Namespaces>,
-    signal: Signal,
 ) -> io::Result<()> {
     let deadline = Instant::now() + KILL_TIMEOUT;
-    let mut signalled = Vec::new();
+    let mut stopped = Vec::new();
     loop {
         let mut alive = running(launcher, namespaces)?;
         alive.sort_unstable();
-        let settled = if signal == Signal::KILL {
-            alive.is_empty()
-        } else {
-            alive == signalled
-        };
-        if settled {
+        if alive == stopped {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let message = format!("{} processes did not react to {signal:?}", alive.len());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            return Err(timed_out(alive.len(), Signal::STOP));
         }
-        processes::signal(&alive, signal);
-        signalled = alive;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        processes::signal(&alive, Signal::STOP);
+        stopped = alive;
+        tokio::time::sleep(SETTLE_INTERVAL).await;
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct SandboxSpec {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) ingress: Ingress,
+    /// Whether more sandboxes of this template are expected, so that the next one is prepared.
+    pub(crate) prepare_next: bool,
 }
 
 impl SandboxRegistry {
@@ -46,6 +48,7 @@ impl SandboxRegistry {
         // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
             let image = new.template.clone();
+            let prepare_next = new.prepare_next;
             let prepared = registry.prepared(&image).await?;
             let id = prepared.id.clone();
             let directory = prepared.sandbox_processes.directory().to_owned();
@@ -53,7 +56,9 @@ impl SandboxRegistry {
             drop(place);
             match started {
                 Ok(sandbox) => {
-                    tokio::spawn(registry.prepare_spare(image));
+                    if prepare_next {
+                        tokio::spawn(registry.prepare_spare(image));
+                    }
                     Ok(sandbox)
                 }
                 Err(error) => {

@@ -209,6 +209,7 @@ impl BuildJob {
         self.log.enter(None);
         self.log.push(LogLevel::Info, format!("[start] {command}"));
         let spec = SandboxSpec {
+            prepare_next: false,
             template: TemplateImage {
                 template_id: self.template_id.clone(),
                 alias: None,

@@ -1,13 +1,15 @@
 //! Sandboxes of the local platform, however they are kept apart: kill, pause, limits, timeouts.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ppio_agent_client::platform::{Command, Envd, NewSandbox, Sandbox};
 use ppio_agent_client::{AgentRuntimeClient, Error, SessionStatus};
-use ppio_sandbox_local::TemplateSpec;
-use ppio_test_support::{eventually, eventually_some, processes_running as running};
+use ppio_sandbox_local::{IsolationKind, TemplateSpec};
+use ppio_test_support::{
+    eventually, eventually_some, processes_naming, processes_running as running,
+};
 use serde_json::json;
 
 use crate::isolation_mode::IsolationMode;
@@ -87,6 +89,36 @@ async fn tick_ten_times(ticking: &str) {
         fs::metadata(&file).is_ok_and(|file| file.len() >= 20)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_leaves_no_process_to_wait_for() {
+    // The machine's first process would have to wait for those whose parents were killed first.
+    let platform = TestPlatform::start(IsolationMode {
+        isolation: IsolationKind::Bubblewrap,
+        cgroups: false,
+    })
+    .await;
+    let client = platform.client();
+    for paused in [false, true] {
+        let (sandbox, envd) = create(&client, "base").await;
+        let command = Command::shell("sleep 1000 & exec sleep 1000");
+        let _sleeping = envd.start(&command).await.unwrap();
+        let id = sandbox.sandbox_id.to_string();
+        let pids = eventually_some("the processes of the sandbox", async || {
+            let pids = processes_naming(&[id.clone().into()]);
+            (pids.len() >= 5).then_some(pids)
+        })
+        .await;
+        if paused {
+            client.platform().pause_sandbox(&id).await.unwrap();
+        }
+        assert!(client.platform().kill_sandbox(&id).await.unwrap());
+        let is_there = |pid: &&i32| Path::new(&format!("/proc/{pid}")).exists();
+        let left: Vec<_> = pids.iter().filter(is_there).collect();
+        assert_eq!(left, [&0; 0], "paused: {paused}");
+    }
+    platform.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
