@@ -62,9 +62,17 @@ where
 /// assert_eq!(line.as_deref(), Some(&br#"[ "a\u2028b"]"#[..]));
 /// assert_eq!(sse::single_line(b"[1]"), None);
 /// ```
+#[inline]
 pub fn single_line(json: &[u8]) -> Option<Vec<u8>> {
-    // Almost all items are ASCII on one line, which these two scans find out word by word.
-    if !has_line_break(json) && (json.is_ascii() || !has_unicode_line_break(json)) {
+    if is_plain(json) {
+        return None;
+    }
+    rewritten_line(json)
+}
+
+#[cold]
+fn rewritten_line(json: &[u8]) -> Option<Vec<u8>> {
+    if !has_line_break(json) && !has_unicode_line_break(json) {
         return None;
     }
     let mut line = Vec::with_capacity(json.len() + 16);
@@ -125,6 +133,26 @@ pub(super) fn write_data_lines(buffer: &mut impl BufMut, payload: &[u8]) {
     }
 }
 
+/// Whether all bytes are printable ASCII or DEL, as in almost all items. Looks at eight bytes at a
+/// time, because every item of a stream is checked.
+#[inline]
+fn is_plain(json: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    // The highest bit of a byte is set in the difference if the byte is below a space, and in the
+    // word itself if it is not ASCII. A byte borrows from the next one only if it is below a space.
+    let is_plain_word =
+        |word: u64| (word.wrapping_sub(ONES * u64::from(b' ')) | word) & (ONES << 7) == 0;
+    let Some(last) = json.last_chunk::<8>() else {
+        return json.iter().all(|byte| (b' '..0x80).contains(byte));
+    };
+    let (words, _) = json.as_chunks::<8>();
+    // The last bytes, which may be no word of their own, are looked at once more. Without an early
+    // return, since almost all items are plain.
+    words.iter().chain([last]).fold(true, |plain, word| {
+        plain & is_plain_word(u64::from_ne_bytes(*word))
+    })
+}
+
 pub(super) fn has_line_break(text: &[u8]) -> bool {
     memchr::memchr2(b'\n', b'\r', text).is_some()
 }
@@ -171,6 +199,22 @@ mod tests {
             let mut buffer = Vec::new();
             write_data(&mut buffer, payload);
             assert_eq!(buffer, wire, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn plain_bytes_are_found_at_every_place() {
+        for length in 0..20 {
+            let plain = vec![b'~'; length];
+            assert!(is_plain(&plain));
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut json = plain.clone();
+                    json[place] = byte;
+                    let expected = (b' '..0x80).contains(&byte);
+                    assert_eq!(is_plain(&json), expected, "{byte} at {place} of {length}");
+                }
+            }
         }
     }
 
