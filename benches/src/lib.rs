@@ -84,7 +84,7 @@ pub fn request_id() -> Uuid {
 ///
 /// # Errors
 ///
-/// The variable is missing or is not a port.
+/// If the variable is missing or is not a port.
 pub fn listen_address() -> Result<std::net::SocketAddr, String> {
     let port = std::env::var("PPIO_AGENT_PORT")
         .map_err(|_| "PPIO_AGENT_PORT is not set, set it to the port to listen on".to_owned())?;

@@ -55,8 +55,8 @@ function toForm() {
 }
 
 function showNote(text = '') {
-  $('misfit').hidden = !text;
-  $('misfit').textContent = text;
+  $('mismatch').hidden = !text;
+  $('mismatch').textContent = text;
 }
 
 function checkJson() {

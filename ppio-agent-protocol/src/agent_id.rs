@@ -50,7 +50,7 @@ impl AgentId {
     ///
     /// # Errors
     ///
-    /// The template id is empty, or contains `-`, `/`, white space or control characters.
+    /// If the template id is empty, or contains `-`, `/`, white space or control characters.
     pub fn new(agent_name: &AgentName, template_id: &str) -> Result<Self, InvalidAgentId> {
         Self::from_parts(agent_name.as_str(), template_id)
     }

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 
 use crate::schema::Schema;
 
-/// Stands for a type whose schema is looked for.
+/// A type as a value, so that method resolution can find its schema.
 pub struct SchemaOf<T>(PhantomData<fn() -> T>);
 
 impl<T> SchemaOf<T> {
-    /// Stands for `T`.
+    /// The type `T`.
     #[expect(clippy::new_without_default, reason = "only the macros make one")]
     pub const fn new() -> Self {
         Self(PhantomData)
@@ -74,7 +74,7 @@ impl<T> FindReplySchema for SchemaOf<T> {
 /// The [`Schema`] of a request type.
 ///
 /// Comes from the type's `JsonSchema`, otherwise from its `Deserialize`, otherwise it is any JSON.
-/// The type has to be known where the macro stands: a generic parameter shows only its bounds.
+/// The type has to be known where the macro is used: a generic parameter shows only its bounds.
 #[macro_export]
 macro_rules! request_schema {
     ($type:ty) => {{

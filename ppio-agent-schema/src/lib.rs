@@ -52,9 +52,8 @@
 //! - The builder's entrypoints are generic, where autoref specialization cannot see a type's
 //!   derives. They register `Schema::traced::<T>` for the request and [`Schema::any`] for the
 //!   reply; `InvocationRequest` is recognised by its `TypeId` and described by its `JsonSchema`.
-//! - `GET /` in debug mode, and later `/openapi.json`, the MCP tool and the A2A card, call the
-//!   pointer on the first request that needs it and keep the result in a `OnceLock` of the agent.
-//!   An invocation never reads it.
+//! - `GET /` in debug mode calls the pointer at the first request and keeps the result in a
+//!   `OnceLock` of the agent. An invocation never reads it.
 //! - `ppio-agent-protocol` derives `JsonSchema` for `InvocationRequest` under its own feature
 //!   `schema`, which the runtime's feature `schema` turns on.
 //!

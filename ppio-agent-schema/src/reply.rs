@@ -17,7 +17,7 @@ pub enum ReplySchema {
     Value(Schema),
     /// A stream or an iterator, with the schema of each item.
     Items(Schema),
-    /// One value or a stream, as the request asks.
+    /// One value or a stream, as the request selects.
     #[serde(untagged)]
     Either {
         /// The schema of the value.
@@ -53,7 +53,7 @@ impl<F: Fn(A, B) -> R, A, B, R> Callable<(A, B)> for F {
     type Return = R;
 }
 
-/// Stands for the return type of a function.
+/// Returns the return type of a function.
 pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {
     SchemaOf::new()
 }
@@ -80,13 +80,13 @@ pub trait SuccessType<T> {
 impl<T, E> SuccessType<T> for &SchemaOf<Result<T, E>> {}
 impl<T> SuccessType<T> for SchemaOf<T> {}
 
-/// Stands for an answer in one piece.
+/// An answer that is one value.
 pub struct ValueReply<T>(SchemaOf<T>);
 
-/// Stands for an answer in items.
+/// An answer that is items.
 pub struct ItemsReply<T>(SchemaOf<T>);
 
-/// Stands for an answer in one piece or in items.
+/// An answer that is one value or items.
 pub struct ValueOrItemsReply<T, I>(SchemaOf<T>, SchemaOf<I>);
 
 /// The items of a stream or an iterator; any other type is a single value.
@@ -146,12 +146,12 @@ impl<T> WrittenItem<T> for SchemaOf<T> {}
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ValueReply<T> {
-    /// Stands for the value.
+    /// The type of the value.
     pub fn value(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
 
-    /// Stands for no items.
+    /// The type of the items, of which there are none.
     pub fn item(&self) -> SchemaOf<()> {
         SchemaOf::new()
     }
@@ -164,12 +164,12 @@ impl<T> ValueReply<T> {
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ItemsReply<T> {
-    /// Stands for no value.
+    /// The type of the value, of which there is none.
     pub fn value(&self) -> SchemaOf<()> {
         SchemaOf::new()
     }
 
-    /// Stands for the items.
+    /// The type of the items.
     pub fn item(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -182,12 +182,12 @@ impl<T> ItemsReply<T> {
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T, I> ValueOrItemsReply<T, I> {
-    /// Stands for the value.
+    /// The type of the value.
     pub fn value(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
 
-    /// Stands for the items.
+    /// The type of the items.
     pub fn item(&self) -> SchemaOf<I> {
         SchemaOf::new()
     }

@@ -32,7 +32,7 @@
 //! | --- | --- |
 //! | anything that implements `Serialize` | JSON |
 //! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
-//! | a [`Reply`] of a value and a stream or an iterator | either, as the request asks |
+//! | a [`Reply`] of a value and a stream or an iterator | either, as the request selects |
 //! | [`Response`] | itself |
 //! | a `Result` of any of these | the same, or an error |
 //!

@@ -171,7 +171,7 @@ impl TestReply {
             .body
             .bytes()
             .await
-            .unwrap_or_else(|error| panic!("the answer broke off: {error}"));
+            .unwrap_or_else(|error| panic!("the answer is incomplete: {error}"));
         String::from_utf8(bytes.into())
             .unwrap_or_else(|error| panic!("the answer is not UTF-8: {error}"))
     }
@@ -236,7 +236,7 @@ impl TestReply {
                 .body
                 .frame()
                 .await?
-                .unwrap_or_else(|error| panic!("the stream broke off: {error}"));
+                .unwrap_or_else(|error| panic!("the stream is incomplete: {error}"));
             if let Some(data) = frame.data_ref()
                 && let Err(error) = self.events.push(data)
             {

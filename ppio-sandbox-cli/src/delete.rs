@@ -19,9 +19,9 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
     if !arguments.yes && !terminal.is_interactive() {
         return Err(CliError::new(
             ExitKind::Usage,
-            "deleting an agent needs a confirmation, and there is no terminal to ask on",
+            "deleting an agent needs a confirmation, and there is no terminal for a prompt",
         )
-        .help("delete without a question with `--yes`"));
+        .help("delete without a prompt with `--yes`"));
     }
     let target = DeployedAgent::select(&arguments.agent)?;
     let platform = Platform::choose(&arguments.agent.platform)?;

@@ -20,7 +20,7 @@ struct SignalStreams {
     hang_up: Signal,
 }
 
-/// Receives the signals that ask the process to end.
+/// Receives the signals that end the process.
 #[derive(Debug)]
 pub(crate) struct ExitSignals {
     /// `None` only during drop.

@@ -7,7 +7,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// Reads RFC 3339 with any offset. `None` when `text` is not a time of the calendar, or before 1970.
+/// Reads RFC 3339 with any offset. `None` if `text` is not a valid time, or before 1970.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let day = text.find(['T', 't', ' '])?;
     // In a query, `+` of an offset arrives as a space unless it is encoded.

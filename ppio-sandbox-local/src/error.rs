@@ -32,12 +32,12 @@ pub enum Error {
     /// The loopback port could not be bound.
     #[error("failed to listen on 127.0.0.1:{port}")]
     Listen {
-        /// The port that was asked for, 0 for any.
+        /// The requested port; 0 for any.
         port: u16,
         /// Why it could not be bound.
         source: io::Error,
     },
-    /// The isolation that was asked for does not work on this machine.
+    /// The requested isolation does not work on this machine.
     #[error("{kind} isolation does not work here: {reason}")]
     Isolation {
         /// Which isolation was tried.
@@ -45,7 +45,7 @@ pub enum Error {
         /// What failed in the trial run.
         reason: String,
     },
-    /// The process that ends sandboxes when the platform dies could not be started.
+    /// The watchdog, which ends the sandboxes after the platform, could not be started.
     #[error("failed to start the watchdog that ends sandboxes with the platform")]
     Watchdog(#[source] io::Error),
     /// The local certificate authority or a certificate could not be made.

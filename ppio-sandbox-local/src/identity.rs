@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// A sandbox or template id: lower-case letters and digits only, so that it can stand in a host
+/// A sandbox or template id: lower-case letters and digits only, so that it can be part of a host
 /// name between the dashes that separate it from port and client id.
 pub(crate) fn short_id(prefix: char) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";

@@ -1,4 +1,4 @@
-//! An agent that remembers how often it was called, and tells what it sees of its surroundings.
+//! An agent that returns how often it was called, and what it sees of its environment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

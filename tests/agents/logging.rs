@@ -1,4 +1,4 @@
-//! An agent that writes a log line wherever code of its author's runs, and fails when it is told to:
+//! An agent that writes a log line wherever code of its author's runs, and fails on request:
 //! `{"do": "fail" | "fail later" | "panic" | "panic later"}`.
 
 use ppio::{Next, Request, Response, Value};

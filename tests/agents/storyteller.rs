@@ -7,9 +7,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 #[derive(serde::Deserialize)]
 struct Story {
-    /// What is told.
+    /// The text of the story.
     prompt: String,
-    /// How often it is told.
+    /// How often the text is repeated.
     times: Option<u8>,
     /// The pause before each word, in milliseconds.
     #[serde(default)]
@@ -40,7 +40,7 @@ struct Author {
     born: i32,
 }
 
-/// Says when a story was not told to its end.
+/// Reports a story that was dropped before its end.
 struct Ending {
     is_told: bool,
 }

@@ -21,7 +21,7 @@ from ppio_sandbox.agent_runtime.client.exceptions import AgentClientError
 
 
 class RunningSandbox:
-    """What a session needs of a sandbox that runs already and that nobody has to kill."""
+    """A running sandbox as a session uses it; the test does not kill it."""
 
     id = "sandbox-of-the-test"
 

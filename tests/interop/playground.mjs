@@ -1,7 +1,7 @@
 // Tries the playground page in a real browser: node playground.mjs SCENARIO URL SCREENSHOTS
 //
 // playwright-core is looked for in the folder that PPIO_INTEROP_NODE_MODULES names, the browser is the one that
-// PPIO_INTEROP_BROWSER names. What only the caller can do is asked for with a line on standard output, and it answers
+// PPIO_INTEROP_BROWSER names. What only the caller can do is requested by a line on standard output, and it answers
 // with a line on standard input. Exits non-zero, with a stack, on the first difference.
 
 import assert from 'node:assert/strict'
@@ -282,7 +282,7 @@ const scenarios = {
     ]) {
       await visit.json().fill(json)
       await visit.tab('Form').click()
-      assert.match(await visit.page.locator('#misfit').innerText(), why)
+      assert.match(await visit.page.locator('#mismatch').innerText(), why)
       assert.equal(await visit.json().inputValue(), json)
     }
 
@@ -379,7 +379,7 @@ const scenarios = {
     await visit.status('cancelled')
     assert.equal((await focused()).id, 'send')
 
-    // Every control has a name for those who do not see it.
+    // Every control has an accessible name.
     const nameless = await visit.page.evaluate(() =>
       [...document.querySelectorAll('button, input, select, textarea')]
         .filter((control) => !(control.labels?.length || control.getAttribute('aria-label') || control.textContent.trim()))
@@ -409,7 +409,7 @@ const scenarios = {
     assert.equal((await visit.view()).trim(), 'kept kept')
 
     // Another request: JSON of any shape, and back. The page learns of it by the pause, or by the second in which the
-    // agent started; two agents in one second, which nobody builds, look like one.
+    // agent started; two agents that start in the same second look like one.
     await caller('stop')
     await visit.health('Restarting…')
     await caller('start hello')

@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 4;
 /// few for everything else.
 const THREADS: usize = 496 + 16 + 20;
 
-/// A connection that asks for `/ping`.
+/// A connection that requests `/ping`.
 struct Checker(TcpStream);
 
 impl Checker {
@@ -80,7 +80,7 @@ fn threads(agent: &AgentProcess) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_functions_that_sleep_two_seconds_hold_up_nobody() {
+async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent"))).start();
     let mut late = Vec::new();
     let nap = json!({ "ms": 2000 });

@@ -232,7 +232,7 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn an_agent_needs_nothing_of_its_image_but_the_c_library() {
+fn an_agent_needs_only_the_c_library_of_its_image() {
     let program = example_binary("hello");
     let names: Vec<_> = libraries(&program)
         .iter()

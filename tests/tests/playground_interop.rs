@@ -100,7 +100,7 @@ fn cancelling_ends_the_agents_work() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn errors_are_said_and_markup_stays_text() {
+fn errors_are_shown_and_markup_stays_text() {
     play("errors", "storyteller");
 }
 

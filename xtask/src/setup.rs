@@ -55,7 +55,7 @@ const REQUIREMENTS: [Requirement; 8] = [
     },
 ];
 
-/// How missing packages get onto this machine.
+/// How missing packages are installed.
 #[derive(Debug, PartialEq, Eq)]
 enum Installation {
     /// By these commands.
@@ -67,7 +67,7 @@ enum Installation {
 /// Installs what is missing.
 ///
 /// # Errors
-/// Something is missing and cannot be installed here; the text is the line to run.
+/// If something is missing and cannot be installed here; the text is the line to run.
 pub(crate) fn run() -> Result<(), Error> {
     let packages = missing();
     if packages.is_empty() {

@@ -146,12 +146,15 @@ mod tests {
 
     #[test]
     fn a_missing_program_names_what_to_install() {
-        let error = Step::new("tea", "no-such-program")
-            .install_help("install a kettle")
+        let error = Step::new("missing", "no-such-program")
+            .install_help("install no-such-program")
             .run()
             .unwrap_err();
-        assert!(error.contains("no-such-program"), "{error}");
-        assert!(error.contains("install a kettle"), "{error}");
+        assert!(
+            error.contains("`no-such-program` is not installed"),
+            "{error}"
+        );
+        assert!(error.contains("install no-such-program"), "{error}");
     }
 
     #[test]

@@ -18,21 +18,21 @@ use crate::failure::Failure;
 #[derive(Deserialize)]
 pub(crate) struct Question {
     prompt: String,
-    /// The browser's name for the conversation; a new one without it. A real backend takes it from the
-    /// user's login, or anybody could join any conversation.
+    /// The id of the conversation; a new conversation starts without it. A real backend checks that
+    /// the conversation belongs to the user who is logged in.
     conversation: Option<String>,
 }
 
-/// Streams what the agent says. The first event tells the conversation's id, the last how it ended.
+/// Streams the agent's answer. The first event has the conversation's id; the last is `end`.
 ///
-/// A browser that leaves drops this stream, or this very future; that closes the connection to the
-/// agent, by which it learns to stop.
+/// When the browser disconnects, axum drops this stream, or this future before it returns. That
+/// closes the connection to the agent, which cancels the invocation.
 pub(crate) async fn answer(
     State(backend): State<Arc<Backend>>,
     headers: HeaderMap,
     Json(question): Json<Question>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
-    // The id names agent and template; the name is for people.
+    // The part after the last `-` is the template; the part before it is only displayed.
     let agent = format!("chat-{}", backend.template);
     let payload = json!({ "prompt": question.prompt }).to_string();
     let mut call = backend
@@ -57,17 +57,17 @@ pub(crate) async fn answer(
         }
     };
     let last = stream::once(future::ready(event("end", &json!({}))));
-    // Whatever comes after an error is of no interest: a browser that got one has all there is.
+    // A browser stops reading at an `error` event, so the `end` after it does no harm.
     let events = stream::once(future::ready(first)).chain(items).chain(last);
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
 }
 
-/// An item of the agent's answer, or why there are no more, as the browser is told.
+/// The event of an item, or of the error that ended the answer.
 fn said(item: Result<Value, Error>) -> Event {
     match item {
         Ok(item) => event("message", &item),
         Err(error) => {
-            tracing::warn!(error = %error.report(), code = error.code(), "an answer broke off");
+            tracing::warn!(error = %error.report(), code = error.code(), "an answer is incomplete");
             event("error", &json!({ "error": error.code() }))
         }
     }

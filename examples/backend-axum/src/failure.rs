@@ -1,4 +1,4 @@
-//! What a browser is told when its question cannot be asked.
+//! The response to a browser whose request to the agent failed.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,8 +17,8 @@ impl From<Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // The texts are for us; of our key, our quota and our network the user need not know.
-        tracing::error!(error = %error.report(), code = error.code(), "a question could not be asked");
+        // The text may name the API key's account, the quota or internal hosts, so only the log has it.
+        tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
         let status = match &error {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,
             Error::SessionNotFound { .. } => StatusCode::GONE,
@@ -26,7 +26,7 @@ impl IntoResponse for Failure {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Error::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            // The agent's refusal of the question itself is worth passing on.
+            // The agent rejected the user's input.
             Error::Invocation {
                 status: Some(400 | 413 | 422),
                 ..

@@ -1,7 +1,7 @@
 //! Synchronous code: a plain function that computes, and an iterator that computes on.
 //!
 //! Both run on blocking threads, so `/ping` and every other request are answered meanwhile. The
-//! iterator holds its thread only while it produces, and stops when its caller goes away.
+//! iterator occupies its thread only while it computes, and stops when its caller disconnects.
 
 use ppio::Error;
 

@@ -1,4 +1,4 @@
-//! Asks a deployed agent one question.
+//! Invokes a deployed agent once.
 
 use std::env;
 use std::process::ExitCode;
@@ -29,10 +29,10 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {}", error.report());
             match error {
-                // Nothing was sent: there is no key.
+                // No API key is set, so nothing was sent.
                 Error::Authentication { status: None, .. } => eprintln!("\n{USAGE}"),
-                // What can be tried again without asking twice has been tried; now it is up to you.
-                error if error.is_retryable() => eprintln!("it may work in a moment"),
+                // The client has retried where that cannot invoke the agent twice.
+                error if error.is_retryable() => eprintln!("try again later"),
                 _ => {}
             }
             ExitCode::FAILURE
@@ -42,12 +42,12 @@ async fn main() -> ExitCode {
 
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
     let client = AgentRuntimeClient::from_env()?;
-    // Any `Serialize` will do; this is the request that PPIO's agents agree on.
+    // The request may be any `Serialize`; this type is the usual one of PPIO's agents.
     let request = InvocationRequest::prompt(question).with_user_id("example");
     let answer = client.invoke_agent(template, request).await?;
 
     println!("result: {}", answer.result.unwrap_or_default());
     println!("took:   {:.3} s", answer.duration);
-    // Sandboxes are ended in the background; a process that is about to exit waits for that.
+    // Sandboxes are killed in the background. Wait for that before the process exits.
     client.close().await
 }

@@ -1,4 +1,4 @@
-//! Asks many questions at once, each in a sandbox of its own, and never more than the account allows.
+//! Runs many invocations at once, each in a sandbox of its own, up to the account's limit.
 
 use std::env;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
 
-    // A session that is asked uses one connection, so there should be as many as there are sessions.
+    // Each running invocation uses one connection.
     let config = ClientConfig {
         max_connections: at_once.max(100),
         max_keepalive_connections: at_once * 2,
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     };
 
     let started = Instant::now();
-    // Nothing is spawned: dropping this stream would drop the calls, and end their sandboxes.
+    // Nothing is spawned: dropping this stream would cancel the calls and kill their sandboxes.
     let outcomes: Vec<_> = stream::iter(0..questions)
         .map(|number| ask(&client, &template, number))
         .buffer_unordered(at_once)
@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
         "{} answered, {failures} failed, {all:.2?} in all",
         times.len()
     );
-    println!("one question, with its sandbox made and ended: {median:.2?} in the median");
+    println!("median of one invocation, with creating and killing its sandbox: {median:.2?}");
     match client.close().await {
         Ok(()) if failures == 0 => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// One question in a session of its own, which is ended whatever comes of it.
+/// Invokes the agent in a session of its own, which is closed also after an error.
 async fn ask(
     client: &AgentRuntimeClient,
     template: &str,
@@ -86,8 +86,8 @@ async fn ask(
 ) -> Result<Duration, Error> {
     let started = Instant::now();
     let session = client.create_session(template).await?;
-    let asked = session.invoke(format!("number {number}")).await;
-    // `?` before this line would end the session too, but not wait for it.
+    let outcome = session.invoke(format!("number {number}")).await;
+    // A `?` before this line would close the session too, but in the background.
     session.close().await?;
-    asked.map(|_| started.elapsed())
+    outcome.map(|_| started.elapsed())
 }

@@ -1,4 +1,4 @@
-//! The life of a session: made, asked, paused, resumed with its memory, prolonged, found again, closed.
+//! The life of a session: created, invoked, paused, resumed with its memory, extended, found, closed.
 
 use std::env;
 use std::process::ExitCode;
@@ -41,30 +41,30 @@ async fn live(template: &str) -> Result<(), Error> {
         .timeout(Duration::from_secs(1800))
         .metadata("purpose", "example")
         .await?;
-    println!("made {} at {}", session.sandbox_id(), session.host_url());
+    println!("created {} at {}", session.sandbox_id(), session.host_url());
     ask(&session, "start processing").await?;
 
-    // Paused, a sandbox costs no processor time and keeps its memory.
+    // A paused sandbox uses no processor time and keeps its memory.
     session.pause().await?;
     println!("paused: {}", session.is_paused().await?);
     match session.invoke("are you there?").await {
-        Err(error) => println!("asked while paused: {}", error.report()),
-        Ok(_) => println!("asked while paused: the platform resumed it"),
+        Err(error) => println!("invoked while paused: {}", error.report()),
+        Ok(_) => println!("invoked while paused: the platform resumed it"),
     }
 
-    // Back with its memory, and with its own half hour from now on.
+    // Its memory is kept, and its timeout of half an hour starts anew.
     session.resume().await?;
     println!("status: {}", session.get_status().await?);
     ask(&session, "go on").await?;
 
-    // Long work: give it its whole time again before it runs out.
+    // Before long work: start the timeout anew.
     session.refresh().await?;
     println!(
         "ends at {}",
         session.info().await?.end_at.unwrap_or_default()
     );
 
-    // Sessions are the platform's: any process with the key finds them by their id.
+    // Any process with the API key can find a session by its id.
     let elsewhere = AgentRuntimeClient::from_env()?;
     if let Some(found) = elsewhere.get_session(session.sandbox_id()).await? {
         ask(&found, "do you know me from elsewhere?").await?;
@@ -74,7 +74,7 @@ async fn live(template: &str) -> Result<(), Error> {
     assert_eq!(session.get_status().await?, SessionStatus::Closed);
     println!("closed after {:.1} s", session.age().as_secs_f64());
 
-    // To start over without what was remembered, make a new session instead of restarting one.
+    // To start without the agent's memory, create a new session instead of restarting one.
     let fresh = client.create_session(template).await?;
     ask(&fresh, "start over").await?;
     client.close().await

@@ -1,4 +1,4 @@
-//! Prints an agent's answer while it is being made, and tells how it ended. Ctrl-C stops the agent.
+//! Prints an agent's answer item by item, and how it ended. Ctrl-C stops the agent.
 
 use std::env;
 use std::io::{self, Write as _};
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     };
     let outcome = tokio::select! {
         told = tell(&client, &template, &prompt) => told,
-        // Dropping the stream closes its connection, by which the agent learns to stop.
+        // Dropping the stream closes its connection, which cancels the invocation.
         _ = tokio::signal::ctrl_c() => {
             eprintln!("\n(stopped)");
             Ok(())
@@ -64,11 +64,11 @@ async fn tell(client: &AgentRuntimeClient, template: &str, prompt: &str) -> Resu
     Ok(())
 }
 
-/// A stream that does not end well says why, and there are different things to do about it.
+/// Explains the error that ended a stream.
 fn how_it_ended(error: &Error) -> String {
     match error {
-        Error::Invocation { message, .. } => format!("\nthe agent gave up: {message}"),
-        Error::StreamIdle { limit } => format!("\nnothing was heard for {limit:?}"),
+        Error::Invocation { message, .. } => format!("\nthe agent failed: {message}"),
+        Error::StreamIdle { limit } => format!("\nno item within {limit:?}"),
         Error::Network { .. } => format!("\nthe connection broke: {}", error.report()),
         other => format!("error: {}", other.report()),
     }

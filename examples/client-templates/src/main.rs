@@ -1,4 +1,4 @@
-//! Lists the agents that are deployed, and tells all about one of them.
+//! Lists deployed agents, and prints the details of one.
 
 use std::env;
 use std::process::ExitCode;
@@ -87,13 +87,13 @@ fn tell(template: &AgentTemplate) -> Result<(), Error> {
     line("memory", memory.map(|bytes| format!("{} MiB", bytes >> 20)));
     let processors = template.runtime_info.cpu_count;
     line("processors", processors.map(|count| count.to_string()));
-    // The whole agent.yaml travels with the template.
+    // The template holds the whole agent.yaml.
     match template.agent_config()? {
         Some(config) => {
             let entrypoint = config.spec.entrypoint.map(|file| file.to_string());
             line("entrypoint", entrypoint);
         }
-        None => println!("holds no agent, or one that says nothing of itself"),
+        None => println!("no agent.yaml in this template"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! An agent with a memory: it counts its invocations for as long as its sandbox lives.
+//! An agent with state: it counts its invocations while its sandbox exists.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
-//! Streams the answer of a language model, token by token, from any endpoint that speaks OpenAI's
-//! chat completions.
+//! Streams the answer of a language model, token by token, from any endpoint with OpenAI's
+//! chat completions API.
 //!
-//! A caller that goes away stops the model: its stream is dropped, and the connection with it.
+//! When the caller disconnects, the stream is dropped and the connection to the model closed.
 
 mod model;
 
@@ -13,7 +13,7 @@ use crate::model::{Message, Model};
 #[derive(serde::Deserialize)]
 struct Turn {
     prompt: String,
-    /// What was said before, oldest first.
+    /// The earlier messages, oldest first.
     #[serde(default)]
     history: Vec<Message>,
 }
@@ -25,7 +25,7 @@ async fn agent(turn: Turn) -> Result<impl Stream<Item = Result<String, Error>>, 
     Model::get()?.answer(messages).await
 }
 
-/// An agent without its settings is not ready, and says which one is missing.
+/// The agent is not healthy while a setting is missing; the message names it.
 #[ppio::ping]
 fn health() -> Result<PingStatus, Error> {
     Model::get().map(|_| PingStatus::Healthy)

@@ -1,4 +1,4 @@
-//! The model behind the agent, and what can go wrong with it.
+//! The model that the agent calls, and its errors.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -41,12 +41,12 @@ pub(crate) struct Model {
     name: String,
 }
 
-/// What of a chunk matters here. Endpoints differ in the rest, so the rest is not read.
+/// The fields of a chunk that are used. Endpoints differ in the others.
 #[derive(Deserialize)]
 struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
-    /// How endpoints tell that they failed after they began.
+    /// An error after the answer has begun.
     error: Option<Value>,
 }
 
@@ -65,7 +65,7 @@ struct Delta {
 type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, OpenAIError>> + Send>>;
 
 impl Model {
-    /// The model that the environment names; made once, so that connections are kept.
+    /// The model that the environment names. Created once, so that connections are reused.
     pub(crate) fn get() -> Result<&'static Self, Error> {
         static MODEL: LazyLock<Result<Model, String>> = LazyLock::new(Model::from_env);
         let model = MODEL.as_ref();
@@ -81,7 +81,7 @@ impl Model {
             .with_api_base(variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?)
             .with_api_key(variable("OPENAI_API_KEY", "any text for a local server")?);
         let name = variable("OPENAI_MODEL", "gpt-4o-mini")?;
-        // An error says that a provider is there already, which is as good.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().build();
         let http = http.map_err(|error| format!("install ca-certificates: {error:?}"))?;
@@ -91,7 +91,7 @@ impl Model {
         })
     }
 
-    /// The model's next message, in the pieces in which it comes.
+    /// Streams the model's next message.
     pub(crate) async fn answer(
         &self,
         messages: Vec<Message>,
@@ -107,14 +107,16 @@ impl Model {
     }
 }
 
-/// The next piece of text; and at the end of the chunks, whether that was the end of the answer.
+/// Returns the next text; at the end of the chunks, an error if the answer is incomplete.
 async fn next_text(
     (mut chunks, mut finished): (Chunks, bool),
 ) -> Result<Option<(String, (Chunks, bool))>, Error> {
     while let Some(chunk) = chunks.next().await {
         let Chunk { choices, error } = chunk.map_err(failed)?;
         if let Some(error) = error {
-            return Err(failure("the model failed in mid-answer").with_source(error.to_string()));
+            return Err(
+                failure("the model failed during its answer").with_source(error.to_string())
+            );
         }
         // A chunk without a choice carries statistics.
         let Some(choice) = choices.into_iter().next() else {
@@ -128,11 +130,11 @@ async fn next_text(
     if finished {
         Ok(None)
     } else {
-        Err(failure("the model's answer broke off"))
+        Err(failure("the model's answer is incomplete"))
     }
 }
 
-/// What the agent's caller is told. The endpoint's own words go to the log, as the source.
+/// The error for the agent's caller. The endpoint's text is its source, which is logged.
 fn failed(error: OpenAIError) -> Error {
     let told = match &error {
         OpenAIError::ApiError(answer) => match answer.status_code {
@@ -140,12 +142,12 @@ fn failed(error: OpenAIError) -> Error {
                 failure("the model's endpoint refuses the key; check OPENAI_API_KEY")
             }
             StatusCode::NOT_FOUND => failure(
-                "the model's endpoint knows no such model; check OPENAI_MODEL and OPENAI_BASE_URL",
+                "the model's endpoint does not have this model; check OPENAI_MODEL and OPENAI_BASE_URL",
             ),
             StatusCode::TOO_MANY_REQUESTS => {
                 Error::too_many_requests("the model is over its limits; try again later")
             }
-            // The conversation is at fault: too long, say. Its author needs to know.
+            // The conversation is invalid, for example too long; the caller has to change it.
             StatusCode::BAD_REQUEST => Error::bad_request(format!(
                 "the model refuses the conversation: {}",
                 answer.api_error.message
@@ -156,14 +158,16 @@ fn failed(error: OpenAIError) -> Error {
             failure("the model's endpoint cannot be reached; check OPENAI_BASE_URL")
         }
         OpenAIError::StreamError(_) | OpenAIError::Reqwest(_) => {
-            failure("the model's answer broke off")
+            failure("the model's answer is incomplete")
         }
-        _ => failure("the model's endpoint does not speak OpenAI's protocol"),
+        _ => failure(
+            "the answer of the model's endpoint is not that of OpenAI's API; check OPENAI_BASE_URL",
+        ),
     };
     told.with_source(error)
 }
 
-/// 502: the agent is well, what it relies on is not.
+/// An error with status 502: the model failed, not the agent.
 fn failure(text: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_GATEWAY, text).with_type("ModelError")
 }

@@ -1,4 +1,4 @@
-//! Code around the entrypoint: who asks, and how long the whole answer took.
+//! Middleware: identifies the caller, and measures how long the whole answer took.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -19,13 +19,13 @@ static USERS: LazyLock<HashMap<String, User>> = LazyLock::new(|| {
 #[derive(Clone)]
 struct User(String);
 
-/// The lowest order is outermost: this sees what `auth` refuses as well.
+/// The lowest order is outermost, so this also measures requests that `auth` rejects.
 #[ppio::middleware(order = -10)]
 async fn timing(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    // The response is there when a stream begins; its body tells when it is over.
+    // `next` returns when a stream begins; the body ends when the stream does.
     response.map(|body| {
         body.on_end(move |end| {
             tracing::info!(status, ?end, elapsed = ?started.elapsed(), "answered");
@@ -33,7 +33,7 @@ async fn timing(request: Request, next: Next) -> Response {
     })
 }
 
-/// Wraps `/invocations` alone, so the platform's health check needs no token;
+/// Wraps `/invocations` alone, so health checks of the platform need no token;
 /// `#[ppio::middleware(all)]` would wrap every route.
 #[ppio::middleware]
 async fn auth(mut request: Request, next: Next) -> Result<Response, Error> {
@@ -49,7 +49,7 @@ async fn auth(mut request: Request, next: Next) -> Result<Response, Error> {
 async fn agent(_: Value, context: RequestContext) -> impl Stream<Item = String> {
     let name = match context.extension() {
         Some(User(name)) => name.clone(),
-        None => "stranger".to_owned(),
+        None => "anonymous".to_owned(),
     };
     let words = ["Good".to_owned(), "day,".to_owned(), name];
     stream::iter(words).then(|word| async {

@@ -1,7 +1,7 @@
-//! The whole loop on this machine, without an account: `cargo run -p quickstart`.
+//! Platform, agents and sessions on this machine, without an account: `cargo run -p quickstart`.
 //!
 //! Builds three of the examples, starts the local platform inside this process, makes a template of each agent,
-//! and calls them through sessions as a backend would. Nothing is left behind, also after Ctrl-C.
+//! and invokes them through sessions as a backend would. Nothing is left running, also after Ctrl-C.
 
 mod agents;
 mod templates;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use ppio_sandbox_local::LocalPlatform;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Any error, with the text that a person reads.
+/// Any error, printed with its causes.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]

@@ -18,7 +18,7 @@ impl AgentConfig {
     ///
     /// # Errors
     ///
-    /// The text is not JSON, a required field is missing, or a value is invalid.
+    /// If the text is not JSON, a required field is missing, or a value is invalid.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let config = serde_path_to_error::deserialize(&mut deserializer)

@@ -24,7 +24,7 @@ impl StartTimeout {
     ///
     /// # Errors
     ///
-    /// The number is not in 1 to 3600.
+    /// If the number is not in 1 to 3600.
     pub fn from_secs(seconds: u64) -> Result<Self, InvalidStartTimeout> {
         u16::try_from(seconds)
             .ok()

@@ -28,7 +28,7 @@ pub fn write_data(buffer: &mut impl BufMut, payload: &[u8]) {
 ///
 /// # Errors
 ///
-/// `item` cannot be serialized; `buffer` is then unchanged.
+/// If `item` cannot be serialized; `buffer` is then unchanged.
 pub fn write_json<T>(buffer: &mut BytesMut, item: &T) -> Result<(), serde_json::Error>
 where
     T: Serialize + ?Sized,

@@ -75,7 +75,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// The type or the id cannot be represented; `buffer` is then unchanged.
+    /// If the type or the id cannot be represented; `buffer` is then unchanged.
     pub fn write(&self, buffer: &mut impl BufMut) -> Result<(), InvalidEvent> {
         if self
             .event

@@ -352,7 +352,7 @@ impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
     }
 }
 
-/// Deserializes a part of a value, and learns when that is refused.
+/// Deserializes a part of a value, and updates the traced type when that is refused.
 fn offer<'de, S: DeserializeSeed<'de>>(
     traced: &mut TracedType,
     pass: &Pass<'_>,

@@ -1,4 +1,4 @@
-//! What is learned from a value that was refused.
+//! Updates the traced type from a value that was refused.
 
 use std::borrow::Cow;
 

@@ -24,8 +24,8 @@ use crate::server::reachable;
 /// }
 /// ```
 ///
-/// Its arguments, its log and its end are those of [`AgentRuntimeApp::run`]; errors go to standard
-/// error, and the exit code is 1.
+/// Arguments, log and shutdown are those of [`AgentRuntimeApp::run`]. Errors go to standard error,
+/// with exit code 1.
 pub fn run() -> ExitCode {
     match AgentRuntimeApp::annotated().and_then(AgentRuntimeApp::run) {
         Ok(()) => ExitCode::SUCCESS,

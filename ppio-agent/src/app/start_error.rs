@@ -55,7 +55,7 @@ pub enum StartError {
     /// The system did not provide threads or signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
-    /// The agent was to start a tokio runtime inside of one.
+    /// `run` was called inside a tokio runtime.
     #[error(
         "cannot start the agent inside a tokio runtime: remove `#[tokio::main]` and write \
          `fn main()`, since the agent starts a runtime of its own, or serve it on this one with \

@@ -12,8 +12,8 @@ use crate::server::{ABORT_TIMEOUT, AgentRuntimeServer};
 
 /// Waits for signals and for the end of the grace.
 ///
-/// It has a runtime and a thread of its own: user code can block all threads of the agent's, which
-/// then neither receives signals nor wakes timers.
+/// It has a runtime and a thread of its own: user code can block all threads of the agent's
+/// runtime, which then neither receives signals nor wakes timers.
 pub(super) struct Supervisor {
     runtime: Runtime,
     signals: Signals,
@@ -41,8 +41,9 @@ impl Supervisor {
         } = self;
         let grace = server.shutdown_grace();
         let (shutdown, begun) = oneshot::channel();
-        let (cut, is_cut) = oneshot::channel();
-        let mut serving = agent.spawn(server.serve_until_cut(received(begun), received(is_cut)));
+        let (abort, aborted) = oneshot::channel();
+        let mut serving =
+            agent.spawn(server.serve_until_aborted(received(begun), received(aborted)));
         runtime.block_on(async {
             tokio::select! {
                 () = signals.next() => {}
@@ -55,7 +56,7 @@ impl Supervisor {
                 // The server itself ends the grace, unless its threads are blocked.
                 () = sleep(grace + ABORT_TIMEOUT + Duration::from_millis(100)) => {}
             }
-            let _ = cut.send(());
+            let _ = abort.send(());
             if timeout(ABORT_TIMEOUT, serving).await.is_err() {
                 tracing::warn!(
                     target: LOG_TARGET,
@@ -71,7 +72,7 @@ impl Supervisor {
 const LOG_TARGET: &str = "ppio::server";
 
 async fn received(signal: oneshot::Receiver<()>) {
-    // Without its sender nothing is signalled any more.
+    // A dropped sender is not a signal.
     if signal.await.is_err() {
         std::future::pending::<()>().await;
     }

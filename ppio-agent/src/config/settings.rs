@@ -44,7 +44,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What a port has to be.
+/// The expected value of a port, for error texts.
 const EXPECTED_PORT: &str = "a port from 0 to 65535";
 
 /// The longest duration of a setting. Adding it to an `Instant` does not overflow.
@@ -57,7 +57,7 @@ impl Settings {
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        // An empty variable is what remains of one that was to be removed.
+        // Deployment files often unset a variable by setting it to an empty text.
         let lookup = &|name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let mut env = Environment {
             lookup,

@@ -15,7 +15,7 @@ pub struct EntrypointSchema {
     pub reply: ppio_agent_schema::ReplySchema,
 }
 
-/// Nothing is known about entrypoints: the feature `schema` is off.
+/// Stores nothing, since the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Serialize)]
 pub(crate) enum EntrypointSchema {}
@@ -66,7 +66,7 @@ impl LazySchema {
 
 /// The [`SchemaFunction`] of an annotated function.
 ///
-/// The expansion of `#[entrypoint]` does not know which features the runtime has.
+/// The expansion of `#[entrypoint]` cannot see which features the runtime has.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 #[macro_export]

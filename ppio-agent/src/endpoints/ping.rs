@@ -159,7 +159,7 @@ async fn join(
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => {
-                // Its text may contain anything, so it is not in the response.
+                // Its text may contain secrets, so it is not in the response.
                 let panic = panic_message(panic.as_ref());
                 tracing::error!(panic, "the health check panicked");
                 Err("the health check panicked; the log has the reason".to_owned())
@@ -231,7 +231,7 @@ impl Ping {
         ping.timestamp
             .get_or_insert_with(|| timestamp(SystemTime::now()));
         let changed = self.last_change.update(ping.status);
-        // AgentCore ends a session that is idle since this time, so it is never the check's own.
+        // AgentCore ends a session that is idle since this time, so a check cannot set it.
         ping.time_of_last_update = Some(unix_seconds(changed));
         let mut response = json::response(status, json::to_bytes(&ping));
         response.headers_mut().insert(

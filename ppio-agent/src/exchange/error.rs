@@ -123,14 +123,14 @@ impl Error {
         &self.0.message
     }
 
-    /// The error of a panic in user code. Its text may contain anything, so it is logged and never
+    /// The error of a panic in user code. Its text may contain secrets, so it is logged and never
     /// sent.
     pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
         Self::from(Rejection::Panicked).with_source(panic_message(panic))
     }
 
     /// The text for the caller of a request: the [`message`](Self::message), or for a panic where
-    /// its text is.
+    /// to find its text.
     pub(crate) fn response_text(&self, request_id: &str) -> Cow<'_, str> {
         match self.rejection() {
             Some(Rejection::Panicked) => Cow::Owned(format!(

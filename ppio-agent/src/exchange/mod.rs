@@ -30,7 +30,7 @@ use self::json::ResponseFormat;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
 
-/// What is known of a request from its head, and lasts until its response is sent.
+/// The data from the head of a request that lasts until its response is sent.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,

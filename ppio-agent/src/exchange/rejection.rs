@@ -67,7 +67,7 @@ pub(crate) enum Rejection {
     Panicked,
     #[error("the answer cannot be written as JSON: {0}")]
     NotSerializable(String),
-    #[error("the body of the agent's response broke off")]
+    #[error("the body of the agent's response failed before its end")]
     ResponseCut,
     #[error("the agent is shutting down; try again")]
     ShuttingDown,

@@ -1,4 +1,4 @@
-//! Whether a request asks for a stream: in its body or in its `Accept` header.
+//! Whether a request selects a stream, in its body or its `Accept` header.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -31,7 +31,7 @@ fn prefers_event_stream(headers: &HeaderMap) -> bool {
     events > json && events.quality > 0.0
 }
 
-/// How much a type is preferred.
+/// The preference for a type.
 #[derive(Default, PartialEq, PartialOrd)]
 struct Preference {
     quality: f32,

@@ -1,7 +1,7 @@
 //! The buffer between a running handler and its response.
 //!
 //! A handler is one future. It writes serialized items into the buffer, and the response body polls
-//! that future only when the connection wants more data. So a slow client slows the handler down,
+//! that future only when the connection can take more data. So a slow client slows the handler down,
 //! and the buffer stays small. Blocking code is the same future polled on a blocking thread (see
 //! `executor`), which is why the buffer is shared.
 

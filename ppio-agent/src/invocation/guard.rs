@@ -163,7 +163,7 @@ impl InvocationGuard {
         let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
         self.log(|| {
             // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
-            tracing::info!(target: "ppio", duration_ms, items, "client went away; invocation cancelled");
+            tracing::info!(target: "ppio", duration_ms, items, "client disconnected; invocation cancelled");
         });
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod event_buffer;
 pub(crate) mod executor;
 pub(crate) mod guard;
 pub(crate) mod handler;
-mod misfit;
+mod mismatch;
 mod payload;
 pub(crate) mod reply;
 mod sse_body;

@@ -5,7 +5,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::misfit::{self, reason};
+use super::mismatch::{self, reason};
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
@@ -67,7 +67,7 @@ fn is_json(content_type: &str) -> bool {
 
 /// Parses a body into the request type.
 ///
-/// A valid body is read once. An invalid one is read again to tell 400 (not JSON) from 422 (JSON of
+/// A valid body is read once. An invalid one is read again to distinguish 400 (not JSON) from 422 (JSON of
 /// another type) and to find the place of the fault.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|error| Rejection::NotUtf8 {
@@ -87,7 +87,7 @@ fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Reject
     if reason(error) == "recursion limit exceeded" {
         return invalid(error);
     }
-    misfit::explain::<T>(text, error)
+    mismatch::explain::<T>(text, error)
 }
 
 fn invalid(error: &serde_json::Error) -> Rejection {

@@ -115,7 +115,7 @@ pub struct Sse<S>(pub S);
 #[derive(Debug, Clone, Copy)]
 pub struct SseIter<I>(pub I);
 
-/// Replies with a value or with a stream, as the request asks.
+/// A value or a stream, whichever the request selects.
 ///
 /// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`, as
 /// an entrypoint returns it without this type; from a closure given to

@@ -19,7 +19,7 @@ use crate::exchange::rejection::Rejection;
 /// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
-/// Polls the handler when the connection wants more data, and sends the events that it wrote.
+/// Polls the handler when the connection can take more data, and sends the events that it wrote.
 pub(crate) struct SseBody {
     invocation: InvocationFuture,
     guard: InvocationGuard,

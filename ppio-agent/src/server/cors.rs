@@ -123,7 +123,7 @@ impl Cors {
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
         if varies && !varies_already(response) {
-            // A cache has to know that the response depends on the origin, also if the request had
+            // Caches need to see that the response depends on the origin, also if the request had
             // none.
             response.append(VARY, HeaderValue::from_static("origin"));
         }

@@ -28,7 +28,7 @@ use self::signals::Signals;
 /// How long accepting pauses if the system has no descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How long the end of aborted requests is waited for.
+/// How long a shutdown waits for aborted requests to end.
 pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A listening agent.
@@ -83,14 +83,14 @@ impl AgentRuntimeServer {
         self.agent.settings.shutdown_grace
     }
 
-    /// Serves until `shutdown`, then shuts down; `cut` ends the grace early.
-    pub(crate) async fn serve_until_cut(
+    /// Serves until `shutdown`, then shuts down; `abort` ends the grace early.
+    pub(crate) async fn serve_until_aborted(
         self,
         shutdown: impl Future<Output = ()>,
-        cut: impl Future<Output = ()>,
+        abort: impl Future<Output = ()>,
     ) {
         let connections = self.accept_until(shutdown).await;
-        connections.shut_down_logged(cut).await;
+        connections.shut_down_logged(abort).await;
     }
 
     async fn accept_until(self, shutdown: impl Future<Output = ()>) -> Connections {
@@ -142,15 +142,15 @@ impl Connections {
             .spawn(connection::serve(stream, agent, self.is_loopback));
     }
 
-    /// The same as [`shut_down`](Self::shut_down), for a program that signals end.
-    async fn shut_down_logged(self, cut: impl Future<Output = ()>) {
-        tracing::info!("shutting down; a second signal cuts what still runs");
-        self.shut_down(cut).await;
+    /// As [`shut_down`](Self::shut_down), for a program that ends at a signal.
+    async fn shut_down_logged(self, abort: impl Future<Output = ()>) {
+        tracing::info!("shutting down; a second signal aborts running requests");
+        self.shut_down(abort).await;
     }
 
-    /// Waits for all connections and background tasks within the grace, then aborts the rest. `cut`
+    /// Waits for all connections and background tasks within the grace, then aborts the rest. `abort`
     /// ends the grace early.
-    async fn shut_down(mut self, cut: impl Future<Output = ()>) {
+    async fn shut_down(mut self, abort: impl Future<Output = ()>) {
         self.agent.shutdown.begin();
         let grace = self.agent.settings.shutdown_grace;
         let deadline = Instant::now() + grace;
@@ -161,7 +161,7 @@ impl Connections {
         };
         let finished = tokio::select! {
             finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
-            () = cut => false,
+            () = abort => false,
         };
         let running = self.agent.invoker.counters().running();
         let tasks = self.agent.invoker.tasks().running();

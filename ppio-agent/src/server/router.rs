@@ -288,7 +288,7 @@ async fn run_endpoint(
 
 /// Answers a request for a path that may be a route of middleware, which passed it on.
 ///
-/// Such middleware seldom answers the preflight of a browser by itself. Only pages that may call
+/// Such middleware seldom answers preflights itself. Only preflights of allowed origins
 /// get here; see [`RoutedRequest::check_origin`].
 fn own_route(request: &Request) -> Result<Response, Error> {
     let headers = request.headers();

@@ -176,7 +176,7 @@ async fn another_content_type_or_encoding_is_a_415() {
             "x-www-form-urlencoded",
         ),
         ("content-type: multipart/form-data; boundary=a", "multipart"),
-        // A page's request needs one, so that browsers ask before they send it.
+        // A request of a page needs one, so that browsers send a preflight first.
         (
             "origin: http://localhost\r\ncontent-type:",
             "a content type",
@@ -452,7 +452,7 @@ async fn a_request_that_arrives_during_another_is_answered_after_it() {
     }
 }
 
-/// Such as `nc`, which closes its side after the request.
+/// For example `nc`, which closes its half after the request.
 #[tokio::test]
 async fn a_client_that_sends_no_more_gets_an_answer_that_is_ready() {
     let server = echo().await;

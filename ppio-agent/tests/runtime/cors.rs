@@ -306,7 +306,7 @@ async fn only_listed_pages_may_call_with_credentials() {
         answer.error(403, "OriginNotAllowed");
         assert_eq!(grants(&answer), [None; 3], "{other}");
         assert_eq!(varies(&answer), ["origin"], "{other}");
-        // The browser hides what has no side effect from the page; other clients receive it.
+        // A request without side effects is answered; the browser hides the response from the page.
         let read = format!("GET /ping HTTP/1.1\r\nhost: localhost\r\norigin: {other}\r\n\r\n");
         let answer = server.send(read).await;
         assert_eq!(

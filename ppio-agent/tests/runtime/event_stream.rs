@@ -7,7 +7,7 @@ use futures_util::stream;
 use ppio::{AgentRuntimeApp, Sse, SseIter, Value, json};
 use serde_json::value::RawValue;
 
-/// Items whose JSON text has line breaks: in the layout, and in strings such as Unicode knows.
+/// Items whose JSON text has line breaks: in the layout, and those of Unicode in strings.
 const LAYOUTS: [&str; 5] = [
     "{\n  \"a\": [\r\n 1,\r\t2 ]\n}",
     "\"a\u{2028}b\u{2029}c\u{85}d\"",

@@ -1,4 +1,4 @@
-//! What of a custom health check is sent.
+//! Which fields of a custom health check are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::support::{TestServer, config, get};
 use ppio::{AgentRuntimeApp, PingResponse, PingStatus, Value, json};
 
-/// A time in the future would make a session of AgentCore immortal, one in the past would end it.
+/// A time in the future would keep a session of AgentCore forever; one in the past would end it.
 #[tokio::test]
 async fn the_time_of_the_last_update_is_the_runtimes_own() {
     let now = || {

@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Unreadable {
     }
 }
 
-/// The text for the caller: where the log is, and nothing of the panic.
+/// The text for the caller, without the panic's own text.
 const TEXT: &str = "the agent panicked; its log has the reason at request id ";
 
 /// Expects the 500 of a panic without its text, an open connection, and a counted error.

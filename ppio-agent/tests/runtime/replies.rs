@@ -1,4 +1,4 @@
-//! One entrypoint that replies with a value or a stream, as the request asks.
+//! One entrypoint that replies with a value or a stream, as the request selects.
 
 use crate::support::{TestServer, config, invocation, invocation_with};
 use futures_util::stream;

@@ -20,7 +20,7 @@ async fn server() -> TestServer {
                 .map(http::HeaderValue::as_bytes)
             {
                 Some(b"refuse") => {
-                    let mut response = Response::new("who are you?".into());
+                    let mut response = Response::new("no credentials".into());
                     *response.status_mut() = http::StatusCode::UNAUTHORIZED;
                     response
                 }
@@ -204,7 +204,7 @@ async fn an_endless_body_ends_with_the_answer() {
 
 /// The client may send the body or, having its answer, another request.
 #[tokio::test]
-async fn a_client_that_waits_to_continue_is_told_that_the_connection_ends() {
+async fn a_client_that_waits_for_100_continue_gets_connection_close() {
     let servers = Servers::start().await;
     for (head, status) in ANSWERED_EARLY {
         let mut connection = servers.with(status).connect().await;
@@ -218,7 +218,7 @@ async fn a_client_that_waits_to_continue_is_told_that_the_connection_ends() {
             (answer.status, answer.header("connection")),
             (status, Some("close"))
         );
-        // A body that is sent all the same does not destroy anything.
+        // A body that is sent anyway does not break the connection.
         connection.write("12345").await;
         connection.assert_closed().await;
     }
@@ -282,7 +282,7 @@ async fn a_body_that_is_read_in_part_or_dropped_late_leaves_the_connection_usabl
     }
 }
 
-/// A broken body, and one that did not come in time, are followed by nothing that can be read.
+/// After a body that is broken or late, the connection cannot be read further.
 #[tokio::test]
 async fn a_body_that_is_cut_or_slow_ends_the_connection() {
     let app = AgentRuntimeApp::builder()

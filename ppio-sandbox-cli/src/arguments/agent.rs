@@ -93,7 +93,7 @@ pub(crate) struct ConfigureArguments {
     /// The processors of a sandbox, as in `1` or `500m`
     #[arg(long, value_name = "CPUS")]
     pub(crate) cpu: Option<String>,
-    /// Write without a question
+    /// Write without a prompt
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
@@ -248,7 +248,7 @@ pub(crate) struct StopArguments {
 pub(crate) struct DeleteArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
-    /// Delete without a question
+    /// Delete without a prompt
     #[arg(long, short)]
     pub(crate) yes: bool,
 }

@@ -119,7 +119,7 @@ impl Arguments {
         let words: Vec<_> = std::env::args_os().collect();
         Self::parse_words(&words).unwrap_or_else(|error| {
             let format = usage_error::format_of(words.get(1..).unwrap_or_default());
-            // Help and the version are results.
+            // Help and the version go to standard output.
             if format == OutputFormat::Text || error.exit_code() == 0 {
                 error.exit();
             }
@@ -174,7 +174,7 @@ fn with_json_flag(mut command: clap::Command) -> clap::Command {
     )
 }
 
-/// Takes an environment variable for not set if it is empty.
+/// Treats an empty environment variable as not set.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
         let value = argument.get_env().and_then(std::env::var_os);

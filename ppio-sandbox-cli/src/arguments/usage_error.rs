@@ -1,4 +1,4 @@
-//! Errors of the command line, which `--json` makes JSON as all others.
+//! Errors of the command line, which are JSON with `--json`.
 
 use std::ffi::OsString;
 
@@ -7,14 +7,14 @@ use clap::error::ErrorKind;
 use crate::error::{CliError, ExitKind};
 use crate::terminal::OutputFormat;
 
-/// The format that a command line selects although it could not be parsed.
+/// The output format of a command line that cannot be parsed.
 pub(super) fn format_of(arguments: &[OsString]) -> OutputFormat {
     let arguments: Vec<_> = arguments
         .iter()
         .map(|argument| argument.to_str().unwrap_or_default())
         .take_while(|argument| *argument != "--")
         .collect();
-    // There `--json` may have a value, which is a request.
+    // Here `--json` is the request if it has a value.
     let is_invoke = arguments.contains(&"invoke");
     let mut format = OutputFormat::Text;
     for (index, argument) in arguments.iter().enumerate() {

@@ -108,7 +108,7 @@ async fn changes(
         .collect();
     let message = format!("{} has no valid {}", file.name(), names.join(", "));
     Err(CliError::new(ExitKind::Usage, message)
-        .cause("there is no terminal to ask on")
+        .cause("there is no terminal for a prompt")
         .help(format!("add {}", flags.join(" "))))
 }
 

@@ -50,7 +50,7 @@ impl PythonPackages {
     /// Reads the project's files: requirements.txt, otherwise pyproject.toml or setup.py.
     ///
     /// # Errors
-    /// The packages are listed where pip does not read them.
+    /// If the packages are listed where pip does not read them.
     pub(super) fn find(folder: &Path) -> Result<Self, CliError> {
         let exists = |name: &str| folder.join(name).is_file();
         if exists(REQUIREMENTS) {

@@ -32,7 +32,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_PING_INTERVAL: Duration = Duration::from_millis(50);
 /// A start that takes longer is reported.
 const SLOW_START: Duration = Duration::from_secs(10);
-/// The pause between two looks at the ports of a slow agent.
+/// The pause between two checks of the ports of a slow agent.
 const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the output may stay open after the exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);

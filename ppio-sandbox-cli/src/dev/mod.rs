@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<
     let project = Project::open(&arguments.project.project)?;
     let proxy = DevProxy::listen(arguments.port).await?;
     let watchdog = GroupWatchdog::start()
-        .map_err(|error| CliError::system("cannot run /bin/sh to watch over the agent", error))?;
+        .map_err(|error| CliError::system("cannot run /bin/sh as the agent's watchdog", error))?;
     let watchdog = Arc::new(watchdog);
     let console = Arc::new(DevConsole::new(terminal));
     let watch = FileWatcher::start(project.folder().to_owned())

@@ -32,7 +32,7 @@ impl AgentProcessGroup {
             status: None,
             watchdog: Arc::clone(watchdog),
         };
-        // On an error the group is dropped and thereby killed.
+        // On an error the group is dropped, which kills it.
         watchdog.guard(id)?;
         Ok(group)
     }

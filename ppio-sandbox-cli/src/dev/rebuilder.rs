@@ -27,7 +27,7 @@ use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
 
 /// How long a replaced agent may go on with running requests.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for an agent that has to exit before the next one can start.
+/// How long it may go on if it has to exit before the next agent can start.
 const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);

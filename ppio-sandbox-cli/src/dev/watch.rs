@@ -42,7 +42,7 @@ pub(super) struct FileWatcher {
 impl FileWatcher {
     /// Starts to watch `root`.
     pub(super) async fn start(root: PathBuf) -> io::Result<Self> {
-        // One pending notification stands for any number.
+        // One pending notification is enough for any number of changes.
         let (sender, notifications) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if event.map_or(true, |event| is_change(event.kind)) {
@@ -146,7 +146,7 @@ impl FileWatcher {
         };
         let before = std::mem::take(&mut self.watched);
         for path in directories {
-            // Watched ones again: a directory that was created anew needs a new watch.
+            // Watched ones again: a directory that was created again needs a new watch.
             match watcher.watch(path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(path.clone());
@@ -171,7 +171,7 @@ fn is_gone(error: &notify::Error) -> bool {
     }
 }
 
-/// Whether an event may be a change. Opening and reading, which a snapshot does itself, is none.
+/// Whether an event may be a change. Opening and reading are not, since a snapshot does both.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,

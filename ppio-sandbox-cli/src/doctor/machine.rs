@@ -17,7 +17,7 @@ use crate::project::cargo::toolchain;
 
 /// The oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
-/// A name like that of a port of a sandbox.
+/// A name such as that of a port of a sandbox.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -163,14 +163,16 @@ fn localhost_check(addresses: Result<Vec<IpAddr>, String>) -> Check {
             return Check::ok(NAME, "names below `localhost` resolve to this machine");
         }
         Ok(addresses) => {
-            format!("{SANDBOX_HOST} resolves to {addresses:?} and not to this machine")
+            format!("{SANDBOX_HOST} resolves to {addresses:?}, not to this machine")
         }
         Err(error) => format!("{SANDBOX_HOST} does not resolve: {error}"),
     };
     Check::new(
         NAME,
         CheckStatus::Warn,
-        format!("{problem}: programs cannot open the hosts of sandboxes, as `8080-<id>.localhost`"),
+        format!(
+            "{problem}: programs cannot open the hosts of sandboxes, such as `8080-<id>.localhost`"
+        ),
     )
     .help(
         "install a resolver for them, as in `apt install libnss-myhostname`, or start the platform \

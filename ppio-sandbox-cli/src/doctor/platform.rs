@@ -21,7 +21,7 @@ pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
     let key = match (used, platform::unused_key(arguments)) {
         (Some(name), _) => Some(format!("{name} is set")),
         (None, Some(name)) => Some(format!(
-            "PPIO_API_KEY is not set: the local platform is used, and {name} with `--remote` alone"
+            "PPIO_API_KEY is not set: the local platform is used, and {name} only with `--remote`"
         )),
         // With a flag the check of the platform reports it.
         (None, None) if arguments.local || arguments.remote => None,

@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result
     if let (WorkspaceMembership::Member(root), false) =
         (&scaffold.workspace, scaffold.entrypoint.is_python())
         && let Err(error) = cargo::check_manifest(&folder).await
-        // Without cargo there is no answer.
+        // Without cargo this cannot be found out.
         && error.kind != ExitKind::System
     {
         written.remove();
@@ -92,7 +92,7 @@ fn no_package(root: &Path, given: &Path, folder: &Path) -> CliError {
     let folder = workspace::canonical(folder);
     let inside = folder.strip_prefix(root).unwrap_or(&folder);
     CliError::new(ExitKind::Usage, message)
-        .cause("its `members` cover the folder, and a Python project is not a package of cargo")
+        .cause("its `members` cover the folder, and a Python project is not a cargo package")
         .help(format!(
             "add `exclude = [{:?}]` to the `[workspace]` of {}, or use another folder",
             inside.display().to_string(),
@@ -188,7 +188,7 @@ impl WrittenFiles {
     /// Removes them again.
     fn remove(self) {
         for path in self.0 {
-            // What cannot be removed is left over from an error that is reported.
+            // The error that led here is reported; a failure to remove is not.
             let _ = if path.is_dir() {
                 fs::remove_dir_all(path)
             } else {

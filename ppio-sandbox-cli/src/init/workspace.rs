@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use globset::GlobBuilder;
 use toml::{Table, Value};
 
-/// How a new package stands to the workspaces above it.
+/// The relation of a new package to the workspaces above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WorkspaceMembership {
     /// There is no workspace above, or only one that excludes the folder.
     None,
     /// The workspace in this folder lists the package: one of its globs covers it.
     Member(PathBuf),
-    /// The workspace above does not list the package, so that it needs a `[workspace]` of its own.
+    /// The workspace above does not list the package, so the package needs a `[workspace]` of its own.
     Unlisted,
 }
 

@@ -88,7 +88,7 @@ pub(crate) async fn sandboxes_of(
 /// The session with this id.
 ///
 /// # Errors
-/// It does not exist.
+/// If it does not exist.
 pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSession, CliError> {
     let failed = |error| platform.error(format!("cannot use session {id}"), &error);
     match platform.client().get_session(id).await {

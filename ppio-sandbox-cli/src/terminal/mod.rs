@@ -165,7 +165,7 @@ impl Terminal {
         Progress::new(bar)
     }
 
-    /// Whether questions can be asked: standard input and standard error are terminals.
+    /// Whether the user can be prompted: standard input and standard error are terminals.
     pub(crate) fn is_interactive(&self) -> bool {
         self.format == OutputFormat::Text && io::stdin().is_terminal() && io::stderr().is_terminal()
     }

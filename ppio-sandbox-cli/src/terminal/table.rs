@@ -16,7 +16,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        // An empty cell is hard to tell from the next column.
+        // An empty cell would be hard to distinguish from the next column.
         self.rows.push(cells.map(|cell| {
             if cell.is_empty() {
                 "-".to_owned()

@@ -152,11 +152,11 @@ fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
 }
 
 #[test]
-fn missing_and_invalid_values_are_asked_for_and_the_changes_are_shown() {
+fn missing_and_invalid_values_are_prompted_for_and_the_changes_are_shown() {
     let sandbox = sandbox(BY_HAND);
     let (seen, code) = talk(&sandbox, "y\r");
     assert_eq!(code, Some(0), "{seen}");
-    // Valid values are not asked for.
+    // There is no prompt for valid values.
     for question in ["Name", "Version", "File with the entrypoint"] {
         assert!(!seen.contains(question), "{seen}");
     }

@@ -161,8 +161,8 @@ fn a_key_of_another_vendor_does_not_select_the_cloud() {
                 let key = checks.iter().find(|check| check["name"] == "key");
                 assert_eq!(
                     key.expect("a check")["message"],
-                    "PPIO_API_KEY is not set: the local platform is used, and E2B_API_KEY with \
-                     `--remote` alone"
+                    "PPIO_API_KEY is not set: the local platform is used, and E2B_API_KEY only \
+                     with `--remote`"
                 );
             }
             _ => {

@@ -71,5 +71,5 @@ impl NetworkRequest {
 }
 
 pub(super) fn no_egress_rules() -> ApiError {
-    unsupported::not_supported("cutting a sandbox off from the network")
+    unsupported::not_supported("disabling a sandbox's network access")
 }

@@ -89,7 +89,7 @@ struct ListFilter {
     metadata: BTreeMap<String, Vec<String>>,
     /// The id or the name of a template.
     template: Option<String>,
-    /// In milliseconds since 1970, as the start of a sandbox is answered.
+    /// In milliseconds since 1970, the precision of `startedAt`.
     started_after: Option<u64>,
     order: ListOrder,
     limit: usize,
@@ -124,7 +124,7 @@ impl ListFilter {
                         "desc" => ListOrder::NewestFirst,
                         other => {
                             return Err(ApiError::bad_request(format!(
-                                "unknown order {other:?}: asc and desc are known"
+                                "unknown order {other:?}: send asc or desc"
                             )));
                         }
                     };
@@ -145,7 +145,7 @@ impl ListFilter {
                         .split_once('.')
                         .and_then(|(millis, id)| Some((millis.parse().ok()?, id.to_owned())));
                     filter.after = Some(token.ok_or_else(|| {
-                        ApiError::bad_request("nextToken was not given out by this platform")
+                        ApiError::bad_request("nextToken is not from this platform")
                     })?);
                 }
                 _ => {}
@@ -191,7 +191,7 @@ fn phases(value: &str) -> Result<Vec<SandboxPhase>, ApiError> {
         "running" => Ok(SandboxPhase::Running),
         "paused" => Ok(SandboxPhase::Paused),
         other => Err(ApiError::bad_request(format!(
-            "unknown state {other:?}: running and paused are known"
+            "unknown state {other:?}: send running or paused"
         ))),
     };
     let states = value.split(',').filter(|state| !state.is_empty());
@@ -201,20 +201,17 @@ fn phases(value: &str) -> Result<Vec<SandboxPhase>, ApiError> {
 fn start_time(value: &str) -> Result<u64, ApiError> {
     let parsed = parse_rfc3339(value).ok_or_else(|| {
         ApiError::bad_request(format!(
-            "startedAfter is {value:?}: send an RFC 3339 time, as 2026-01-31T12:00:00Z"
+            "startedAfter is {value:?}: send an RFC 3339 time such as 2026-01-31T12:00:00Z"
         ))
     })?;
     Ok(unix_millis(parsed))
 }
 
-/// Reads `k=v&k=v`. The Python SDK quotes keys and values once more inside, others do not, so
+/// Reads `k=v&k=v`. The Python SDK quotes keys and values a second time, others do not, so
 /// each is accepted as it is and unquoted.
 fn metadata(text: &str) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
-    let malformed = || {
-        ApiError::bad_request(format!(
-            "metadata is {text:?}: it must be k=v&k=v, URL-encoded"
-        ))
-    };
+    let malformed =
+        || ApiError::bad_request(format!("metadata is {text:?}: send k=v&k=v, URL-encoded"));
     let mut parts = text.split('&').filter(|part| !part.is_empty());
     if parts.any(|part| part.find('=').is_none_or(|place| place == 0)) {
         return Err(malformed());

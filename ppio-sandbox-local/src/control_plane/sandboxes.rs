@@ -28,7 +28,7 @@ use crate::template::StoreError;
 const DEFAULT_TIMEOUT: u64 = 15;
 /// The longest timeout: a day, in seconds.
 const MAX_TIMEOUT: u64 = 86_400;
-/// The template with the programs of the MCP gateway, which SDKs name when `mcp` is asked for.
+/// The template with the programs of the MCP gateway, which SDKs name for `mcp`.
 const MCP_GATEWAY: &str = "mcp-gateway";
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
@@ -293,7 +293,7 @@ pub(super) async fn resume(
     ))
 }
 
-/// Replaces the rules for outgoing traffic, of which there are none to keep.
+/// Replaces the rules for outgoing traffic. Only an empty set is accepted.
 pub(super) async fn set_network(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

@@ -29,7 +29,7 @@ use crate::template::{
 };
 
 const MAX_FORKS: u32 = 100;
-/// The timeout of forks for which none is asked, in seconds.
+/// The timeout of forks whose request has none, in seconds.
 const DEFAULT_TIMEOUT: u64 = 15;
 const MAX_SNAPSHOTS: usize = 100;
 
@@ -191,7 +191,7 @@ fn view(record: &TemplateRecord, tag: &str) -> Value {
     })
 }
 
-/// Answers with one result a fork: the sandbox, or why it did not start.
+/// Answers with one result per fork: the sandbox or its error.
 pub(super) async fn fork(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

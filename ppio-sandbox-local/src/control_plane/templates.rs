@@ -76,7 +76,7 @@ pub(super) struct UpdateRequest {
     public: bool,
 }
 
-/// Every template is private, and stays so.
+/// Changes a template. Every template is private, so only `public: false` is accepted.
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

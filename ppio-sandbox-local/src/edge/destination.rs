@@ -21,7 +21,7 @@ impl Destination {
     ///
     /// # Errors
     ///
-    /// A header that names a sandbox or a port is malformed, or a signed link is of no sandbox.
+    /// If a header that names a sandbox or a port is malformed, or a signed link belongs to no sandbox.
     pub(super) fn of(
         request: &Request<Body>,
         sandboxes: &SandboxRegistry,

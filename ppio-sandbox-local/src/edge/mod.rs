@@ -49,7 +49,7 @@ impl Edge {
     }
 
     /// Whether a connection to `host` is one to this platform: `host` is a name of its own, or that
-    /// of a sandbox of a local platform in whatever domain, also of one that is gone. `port` is the
+    /// of a sandbox of a local platform in any domain, even if it no longer exists. `port` is the
     /// port of the platform.
     pub(crate) fn is_reached_at(&self, host: &str, port: u16, own_port: u16) -> bool {
         match from_host(host) {
@@ -90,7 +90,7 @@ impl Edge {
             return unavailable(
                 id,
                 None,
-                // E2B's clients know this text.
+                // E2B's clients match this text.
                 "The sandbox was not found",
             );
         };

@@ -75,7 +75,7 @@ impl SignedLink {
     ///
     /// # Errors
     ///
-    /// The link has expired, or could be one of two links.
+    /// If the link has expired or is ambiguous.
     pub(crate) fn read(uri: &Uri, method: &str) -> Result<Option<Self>, ApiError> {
         let query = serde_urlencoded::from_str::<LinkQuery>(uri.query().unwrap_or_default());
         let Ok(LinkQuery {
@@ -94,7 +94,7 @@ impl SignedLink {
             ));
         }
         if expiration.is_some_and(|end| end < unix_seconds(SystemTime::now())) {
-            // E2B's clients know this text.
+            // E2B's clients match this text.
             return Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "signature is already expired",

@@ -52,7 +52,7 @@ pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<
     Ok(entry)
 }
 
-/// What a symbolic link leads to.
+/// The target of a symbolic link.
 struct LinkTarget {
     /// As the sandbox sees it; of a link that leads nowhere its own.
     path: PathBuf,

@@ -16,7 +16,7 @@ const HEADER_PREFIX: &str = "x-metadata-";
 const ATTRIBUTE_PREFIX: &str = "user.e2b.";
 /// The longest name of an attribute that Linux takes, in bytes.
 const MAX_NAME: usize = 255;
-/// What ext4 keeps for one file at most, in bytes.
+/// The most that ext4 stores for one file, in bytes.
 const MAX_TOTAL: usize = 4096;
 /// The longest list of names and the longest value that Linux returns, in bytes.
 const MAX_LIST: usize = 64 * 1024;
@@ -50,7 +50,9 @@ impl FileMetadata {
             }
             total += length + value.len();
             if total > MAX_TOTAL {
-                return Err(refused(format!("all metadata is above {MAX_TOTAL} bytes")));
+                return Err(refused(format!(
+                    "all metadata together is larger than {MAX_TOTAL} bytes"
+                )));
             }
             metadata.insert(key.to_owned(), value.to_owned());
         }
@@ -114,7 +116,7 @@ impl FileMetadata {
         Ok(())
     }
 
-    /// As a field of an entry. `None` when there is none.
+    /// The metadata as a field of an entry. `None` if there is none.
     pub(super) fn into_json(self) -> Option<serde_json::Value> {
         (!self.0.is_empty()).then(|| serde_json::json!(self.0))
     }

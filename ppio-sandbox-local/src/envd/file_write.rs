@@ -16,9 +16,9 @@ use super::file_metadata::FileMetadata;
 use crate::files::{ConfinedPath, SandboxFiles};
 use crate::processes;
 
-/// For a program to open a named pipe that is written to.
+/// How long an upload to a named pipe waits for a program to open it.
 const PIPE_READER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two attempts to open a named pipe.
+/// The pause between two attempts to open a named pipe.
 const PIPE_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A file of a sandbox that is open for writing.

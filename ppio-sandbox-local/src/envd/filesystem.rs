@@ -18,9 +18,9 @@ use crate::api::PathParameters;
 use crate::files::{ConfinedPath, LastLink, OpenDirectory, SandboxFiles};
 use crate::sandbox::LocalSandbox;
 
-/// Of one listing.
+/// The entries of one listing.
 const MAX_ENTRIES: usize = 100_000;
-/// Of one listing: each costs a descriptor while it is read.
+/// The levels of one listing: each costs a descriptor while it is read.
 const MAX_LEVELS: u32 = 256;
 
 #[derive(Debug, Deserialize)]

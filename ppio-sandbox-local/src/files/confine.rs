@@ -243,8 +243,8 @@ impl PathWalk {
         if follow && kind == FileType::Symlink {
             match readlinkat(&next, "", Vec::new()) {
                 Ok(target) => return Ok(Some(OsString::from_vec(target.into_bytes()))),
-                // A link of /proc that leads to the process that reads it: the platform is none of
-                // the sandbox.
+                // A link of /proc to the process that reads it, such as `/proc/self`. The platform is
+                // not a process of the sandbox.
                 Err(Errno::NOENT) => {
                     self.missing.push(name);
                     return Ok(None);

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::confined_path::ConfinedPath;
 use super::open_directory::OpenDirectory;
 
-/// Of one tree: each level costs two descriptors.
+/// The levels of one tree: each costs two descriptors.
 const MAX_LEVELS: u32 = 256;
 /// Bits of a mode that are copied, without setuid and setgid.
 const PERMISSIONS: u32 = 0o1777;

@@ -44,12 +44,12 @@ impl OpenDirectory {
         })
     }
 
-    /// Its path in the sandbox.
+    /// The path of the directory in the sandbox.
     pub(crate) fn inside(&self) -> &Path {
         &self.inside
     }
 
-    /// What has this name in it, whether it exists or not.
+    /// The path of an entry of the directory, which need not exist.
     pub(crate) fn child(&self, name: &OsStr) -> ConfinedPath {
         ConfinedPath {
             inside: self.inside.join(name),
@@ -58,12 +58,12 @@ impl OpenDirectory {
         }
     }
 
-    /// A path of this process that leads there for as long as `self` lives.
+    /// A path for this process, valid while `self` exists.
     pub(crate) fn host_path(&self) -> PathBuf {
         in_proc(&*self.file)
     }
 
-    /// What is in it, by name.
+    /// The entries of the directory.
     pub(crate) fn entries(&self) -> io::Result<Vec<ConfinedPath>> {
         let mut names = fs::read_dir(self.host_path())?
             .map(|entry| entry.map(|entry| entry.file_name()))

@@ -18,7 +18,7 @@ pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// For processes that were just killed or started to create no more files.
+/// How long processes that are just ending may go on to create files.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Removes a directory, with several attempts: processes that were just killed may have been

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::limits::{MAX_TASKS, SandboxLimits};
 use crate::identity;
 
-/// For the kernel to freeze or to end the processes of a cgroup.
+/// How long the kernel may take to freeze or end the processes of a cgroup.
 const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts to end the processes of a cgroup.
+/// The pause between two attempts to end the processes of a cgroup.
 const KILL_INTERVAL: Duration = Duration::from_micros(500);
 /// The state of a cgroup without processes.
 const UNPOPULATED: &str = "populated 0";
@@ -243,7 +243,7 @@ mod tests {
             let cgroup = parent
                 .child(&format!("sandbox-{round}"), SandboxLimits::default())
                 .unwrap();
-            // What a sandbox of an ordinary user could make.
+            // A sandbox of an ordinary user could create a cgroup below its own.
             fs::create_dir_all(cgroup.path.join("made/below")).unwrap();
             let ended = Arc::new(AtomicBool::new(false));
             let joining = Arc::clone(&ended);

@@ -26,7 +26,7 @@ use crate::files::{self, Owner, SandboxFiles};
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
-/// For processes to end after they were killed.
+/// How long processes may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the parents of killed processes to wait for them and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub(crate) struct SandboxProcesses {
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
     files: SandboxFiles,
-    /// Its standard input keeps it running.
+    /// Runs until its standard input is closed.
     first_process: Option<Child>,
 }
 
@@ -124,7 +124,7 @@ impl SandboxProcesses {
     /// Ends every process and starts the sandbox again, with the files that it has now.
     pub(crate) async fn start_again(&self, cgroup: Option<&CgroupParent>) -> io::Result<Self> {
         self.kill().await?;
-        // Its programs may have put links in the way of mount points.
+        // Programs of the sandbox may have replaced mount points by links.
         prepare_root(&self.root(), self.owner())?;
         let launcher = &self.launcher;
         Self::open(
@@ -147,12 +147,12 @@ impl SandboxProcesses {
         self.launcher.root()
     }
 
-    /// Its files, as its processes see them.
+    /// The files of the sandbox, as its processes see them.
     pub(crate) fn files(&self) -> &SandboxFiles {
         &self.files
     }
 
-    /// Its root directory, where that has devices of its own.
+    /// The root directory of the sandbox, if it has devices of its own.
     pub(crate) fn device_root(&self) -> Option<BorrowedFd<'_>> {
         self.namespaces.as_ref().map(|_| self.files.root())
     }

@@ -42,7 +42,7 @@ impl UserPool {
     ///
     /// # Errors
     ///
-    /// The platform runs as root in a user namespace that maps neither range.
+    /// If the platform runs as root in a user namespace that maps neither range.
     pub(crate) fn new() -> Result<Self, String> {
         let range = if rustix::process::geteuid().is_root() {
             let maps = ["/proc/self/uid_map", "/proc/self/gid_map"]

@@ -147,7 +147,7 @@ impl LocalPlatformBuilder {
     /// # Errors
     ///
     /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
-    /// the port is taken, [`Error::Isolation`] when the isolation asked for does not work here,
+    /// the port is taken, [`Error::Isolation`] when the requested isolation does not work here,
     /// and others for a home that cannot be used.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);

@@ -26,9 +26,9 @@ const REQUEST_ALL: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
 /// The bit of state "listen".
 const LISTENING: u32 = 1 << 10;
-/// Of a message's header.
+/// The length of a message's header, in bytes.
 const HEADER: usize = 16;
-/// Of a request and of an answer, header included.
+/// The lengths of a request and of an answer, header included.
 const REQUEST: usize = 72;
 const ANSWER: usize = HEADER + 72;
 const BUFFER: usize = 32 * 1024;

@@ -28,7 +28,7 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 ///
 /// # Errors
 ///
-/// The server closed the connection before it answered, or its answer is not HTTP.
+/// If the server closed the connection before it answered, or its answer is not HTTP.
 pub async fn forward(
     stream: TcpStream,
     mut request: Request<Body>,
@@ -40,7 +40,7 @@ pub async fn forward(
         .preserve_header_case(true)
         .handshake(TokioIo::new(stream))
         .await?;
-    // Ends with the connection, which ends with the answer's body or when the caller goes away.
+    // Ends with the connection, which ends with the answer's body or when the caller disconnects.
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a forwarded connection broke");

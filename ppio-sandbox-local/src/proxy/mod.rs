@@ -81,7 +81,7 @@ fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
 
 fn replace_host(request: &mut Request<Body>, host: HeaderValue) {
     request.headers_mut().insert(header::HOST, host);
-    // A host in the request line would count instead.
+    // A host in the request line would take precedence.
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
 }

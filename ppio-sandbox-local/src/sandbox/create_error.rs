@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::start_process::ProcessStartError;
 
-/// From the start command of a template until its ready command succeeds.
+/// How long the ready command of a template may fail after the start command was started.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use super::lifetime::{OnTimeout, SandboxPhase};
 use super::registry::SandboxRegistry;
 use crate::error::with_sources;
 
-/// Between two samples of a running sandbox.
+/// The interval between two samples of a running sandbox.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl LocalSandbox {

@@ -1,4 +1,4 @@
-//! What a sandbox asks of requests to its ports.
+//! How requests reach the ports of a sandbox.
 
 use axum::http::HeaderValue;
 use axum::http::uri::Authority;
@@ -17,7 +17,7 @@ pub(crate) struct Ingress {
 }
 
 impl Ingress {
-    /// The same for another sandbox, with a token of its own.
+    /// The same settings for another sandbox, with a new token.
     pub(crate) fn for_another(&self) -> Self {
         Self {
             traffic_token: self.traffic_token.as_ref().map(|_| identity::secret()),

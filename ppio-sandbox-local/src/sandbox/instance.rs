@@ -13,7 +13,7 @@ use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
 use super::ports::ReservedPort;
 use super::process_table::ProcessTable;
-use super::start_command::StartCommand;
+use super::template_image::StartCommand;
 use super::verified_listeners::VerifiedListeners;
 use crate::isolation::{CgroupParent, SandboxProcesses};
 
@@ -42,7 +42,7 @@ pub(crate) struct LocalSandbox {
     /// The variables and the working directory of every process started in it.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,
-    /// What runs with it, from the first start on and after a pause that kept only its files.
+    /// The start command, which runs at the first start and after a pause that kept only the files.
     pub(crate) start: StartCommand,
     pub(crate) ingress: Ingress,
     /// Replaced when the sandbox starts again.
@@ -60,7 +60,7 @@ pub(crate) struct LocalSandbox {
 }
 
 impl LocalSandbox {
-    /// What its processes run in.
+    /// The processes of the sandbox and their isolation.
     pub(crate) fn sandbox_processes(&self) -> Arc<SandboxProcesses> {
         let current = self.sandbox_processes.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))

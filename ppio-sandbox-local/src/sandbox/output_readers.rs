@@ -1,5 +1,5 @@
 //! The readers of a process's output. Each has a bounded buffer and a deadline, so one that stops
-//! reading holds up neither the others nor the process.
+//! reading blocks neither the others nor the process.
 
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -9,12 +9,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// Events that wait for one reader.
+/// The most events that are buffered for one reader.
 const BUFFERED_EVENTS: usize = 64;
-/// For a reader whose buffer is full to read, when it is the only one. Until then the process
-/// waits.
+/// How long a reader with a full buffer may stop reading if it is the only one. The process waits
+/// meanwhile.
 const LONE_READER_TIMEOUT: Duration = Duration::from_secs(60);
-/// For a reader whose buffer is full to read, when others wait for it.
+/// How long a reader with a full buffer may stop reading while others wait for it.
 const SHARED_READER_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) enum OutputEvent {
 #[derive(Debug)]
 pub(super) struct OutputReaders {
     state: Mutex<State>,
-    /// How many there are.
+    /// The number of readers.
     count: watch::Sender<usize>,
 }
 

@@ -1,89 +1,22 @@
-//! Sandboxes before their start command: their files, user and namespaces.
+//! Prepares sandboxes: their files, user and namespaces, up to the start command.
 //!
-//! Preparing one takes most of the time of a creation and depends on nothing but the template. So
-//! the platform prepares the next sandbox of a template after each creation, in the background.
+//! This takes most of the time of a creation and depends only on the template. So the platform
+//! prepares the next sandbox of a template after each creation, in the background.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::create_error::CreateError;
 use super::registry::SandboxRegistry;
+use super::spare_sandboxes::{PreparedParts, PreparedSandbox};
 use super::template_image::TemplateImage;
 use crate::files::{copy_tree, remove_directory};
 use crate::identity;
 use crate::isolation::{SandboxLimits, SandboxProcesses, prepare_directory, prepare_root};
 use crate::processes;
 
-/// Templates of which a sandbox is kept prepared; the one used longest ago gives way.
+/// Templates of which a sandbox is kept prepared; the one used longest ago is removed.
 const MAX_SPARES: usize = 4;
-
-/// A sandbox in which nothing of its template was started yet.
-#[derive(Debug)]
-pub(super) struct PreparedSandbox {
-    pub(super) id: String,
-    pub(super) sandbox_processes: SandboxProcesses,
-    parts: PreparedParts,
-}
-
-/// The parts of a template that a prepared sandbox depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PreparedParts {
-    /// Each build has a directory of its own.
-    root: Option<PathBuf>,
-    cpu_count: u32,
-    memory_mb: u32,
-}
-
-impl PreparedParts {
-    fn of(image: &TemplateImage) -> Self {
-        Self {
-            root: image.root.clone(),
-            cpu_count: image.cpu_count,
-            memory_mb: image.memory_mb,
-        }
-    }
-
-    /// Whether the build was not deleted since.
-    fn exist(&self) -> bool {
-        self.root.as_ref().is_none_or(|root| root.exists())
-    }
-}
-
-/// The prepared sandboxes of a platform, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct SpareSandboxes {
-    sandboxes: Mutex<Vec<PreparedSandbox>>,
-    /// Held while one is being prepared in the background.
-    preparing: tokio::sync::Mutex<()>,
-}
-
-impl SpareSandboxes {
-    /// Removes a sandbox for which `chosen` is true.
-    fn take(&self, chosen: impl FnMut(&mut PreparedSandbox) -> bool) -> Option<PreparedSandbox> {
-        let mut sandboxes = self.lock();
-        let found = sandboxes.iter_mut().position(chosen)?;
-        Some(sandboxes.remove(found))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<PreparedSandbox>> {
-        self.sandboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PreparedSandbox {
-    async fn discard(self) {
-        let directory = self.sandbox_processes.directory().to_owned();
-        let ended = match self.sandbox_processes.kill().await {
-            Ok(()) => remove_directory(&directory).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ended {
-            tracing::warn!(sandbox = %self.id, %error, "failed to remove a prepared sandbox");
-        }
-    }
-}
 
 impl SandboxRegistry {
     /// Takes the prepared sandbox of this template, or prepares one. After a failure nothing of it

@@ -22,11 +22,12 @@ use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// For more output after a process has ended, while a child of it still holds the pipe.
+/// How long more output is waited for after a process has ended, while a child of it still has the
+/// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 /// Output that is read after a process has ended, in bytes: more than a pipe holds.
 const OUTPUT_DRAIN_LIMIT: usize = 1 << 20;
-/// For all processes of a command to end after they were killed.
+/// How long the processes of a command may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_CHUNK: usize = 32 * 1024;
 

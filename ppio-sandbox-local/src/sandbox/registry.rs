@@ -10,7 +10,7 @@ use super::create_error::CreateError;
 use super::instance::LocalSandbox;
 use super::lifetime::SandboxPhase;
 use super::ports::PortPool;
-use super::prepared::SpareSandboxes;
+use super::spare_sandboxes::SpareSandboxes;
 use crate::identity::constant_time_eq;
 use crate::isolation::{CgroupParent, Isolation, UserPool};
 
@@ -26,7 +26,7 @@ pub(crate) struct SandboxRegistry {
     isolation: Arc<dyn Isolation>,
     cgroup: Option<CgroupParent>,
     users: UserPool,
-    /// `None` where none are prepared.
+    /// `None` if no sandboxes are prepared ahead.
     spares: Option<SpareSandboxes>,
 }
 

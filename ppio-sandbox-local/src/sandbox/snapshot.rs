@@ -45,7 +45,7 @@ impl LocalSandbox {
         copied
     }
 
-    /// What another sandbox like this one is made from, with the files in `root`.
+    /// The template image of a copy of this sandbox, whose files are in `root`.
     pub(crate) fn image(&self, root: PathBuf) -> TemplateImage {
         let mut environment = self.environment.clone();
         environment.retain(|name, _| !OF_ONE_SANDBOX.contains(&name.as_str()));

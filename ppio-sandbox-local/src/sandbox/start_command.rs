@@ -10,26 +10,17 @@ use super::create_error::{CreateError, READY_TIMEOUT};
 use super::instance::LocalSandbox;
 use super::process::{Process, ProcessConfig, StandardStreams};
 
-/// Between two runs of the ready command.
+/// The pause between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
-/// Lines of the log that an error shows.
+/// The most lines of the log in an error.
 const SHOWN_LINES: usize = 5;
-
-/// What runs with a sandbox.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StartCommand {
-    pub(crate) command: Option<String>,
-    /// Succeeds once the command is ready.
-    pub(crate) ready: Option<String>,
-    pub(crate) user: String,
-}
 
 impl LocalSandbox {
     /// Starts the start command. With a ready command, returns once it succeeds.
     ///
     /// # Errors
     ///
-    /// The start command fails before the ready command succeeds, or ends without a process that
+    /// If the start command fails before the ready command succeeds, or ends without a process that
     /// goes on. [`CreateError::NotReady`] after a minute.
     pub(super) async fn run_start_command(&self) -> Result<(), CreateError> {
         let start = |command| self.run(command, "start-command");

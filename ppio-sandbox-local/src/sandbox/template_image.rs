@@ -18,3 +18,12 @@ pub(crate) struct TemplateImage {
     pub(crate) start_command: Option<String>,
     pub(crate) ready_command: Option<String>,
 }
+
+/// The start command of a sandbox and its ready command.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StartCommand {
+    pub(crate) command: Option<String>,
+    /// Succeeds once the command is ready.
+    pub(crate) ready: Option<String>,
+    pub(crate) user: String,
+}

@@ -7,7 +7,7 @@ use crate::files::USER_HOME;
 /// The users of every sandbox. All are the same user of the machine.
 const USERS: [&str; 2] = ["user", "root"];
 
-/// A caller named a user that no sandbox has.
+/// A call for a user that no sandbox has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid username: '{0}'")]
 pub(crate) struct UnknownUser(String);

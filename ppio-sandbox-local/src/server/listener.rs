@@ -20,7 +20,7 @@ use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// From an accepted connection to its first byte.
+/// How long a connection may stay open without a first byte.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits {
     // Longer than load balancers and clients keep idle connections.
@@ -28,14 +28,14 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(30),
     write_timeout: None,
 };
-/// For requests in progress, once the platform shuts down.
+/// How long running requests may take once the platform shuts down.
 const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What every connection uses.
+/// The state that all connections share.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerState {
     pub(crate) edge: Edge,
-    /// The port that it listens on.
+    /// The port of the platform.
     pub(crate) port: u16,
     pub(crate) tls: Option<Tls>,
     /// Changes once, when the platform shuts down; connections must not read it.
@@ -141,7 +141,7 @@ fn run(state: Arc<ServerState>, tunnel: Tunnel) {
                 }
                 Err(error) => Err(error),
             },
-            Tunnel::Onward(tunnel) => {
+            Tunnel::Remote(tunnel) => {
                 let mut closing = state.closing.clone();
                 tokio::select! {
                     outcome = tunnel.run() => outcome,

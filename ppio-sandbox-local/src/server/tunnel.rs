@@ -17,17 +17,17 @@ use super::upstream_proxy;
 use crate::api::ApiError;
 use crate::edge::Edge;
 
-/// For a connection to another host.
+/// The timeout of a connection to another host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `CONNECT` request that was accepted.
 #[derive(Debug)]
 pub(super) enum Tunnel {
     ToPlatform(PlatformTunnel),
-    Onward(OnwardTunnel),
+    Remote(RemoteTunnel),
 }
 
-/// A tunnel whose end is the platform.
+/// A tunnel to this platform.
 #[derive(Debug)]
 pub(super) struct PlatformTunnel {
     request: Request<RequestBody>,
@@ -37,7 +37,7 @@ pub(super) struct PlatformTunnel {
 
 /// A tunnel to another host.
 #[derive(Debug)]
-pub(super) struct OnwardTunnel {
+pub(super) struct RemoteTunnel {
     request: Request<RequestBody>,
     stream: TcpStream,
 }
@@ -46,7 +46,7 @@ pub(super) struct OnwardTunnel {
 ///
 /// # Errors
 ///
-/// The platform speaks no TLS, the request names no port, or the host does not answer.
+/// If the platform was started without TLS, the request names no port, or the host does not answer.
 pub(super) async fn open(
     edge: &Edge,
     tls: Option<&Tls>,
@@ -75,7 +75,7 @@ pub(super) async fn open(
         let message = format!("failed to connect to {target}: {error}");
         ApiError::new(StatusCode::BAD_GATEWAY, message)
     })?;
-    Ok(Tunnel::Onward(OnwardTunnel { request, stream }))
+    Ok(Tunnel::Remote(RemoteTunnel { request, stream }))
 }
 
 async fn connect(target: &Authority, port: u16) -> io::Result<TcpStream> {
@@ -103,7 +103,7 @@ impl PlatformTunnel {
     }
 }
 
-impl OnwardTunnel {
+impl RemoteTunnel {
     /// Waits until the caller has the answer, then passes bytes on until both directions end.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let upgraded = hyper::upgrade::on(self.request)

@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;
 
-/// A proxy for `CONNECT`, spoken to without TLS.
+/// A proxy for `CONNECT`, reached without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpstreamProxy(Authority);
 

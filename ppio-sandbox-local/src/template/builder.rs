@@ -19,8 +19,8 @@ use crate::sandbox::SandboxRegistry;
 const PARALLEL_BUILDS: usize = 4;
 /// Builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
-/// For the files of a deleted template, before the call is answered; later ones are removed after
-/// it.
+/// How long a call that deletes a template waits for its files to be removed. After that they are
+/// removed in the background.
 const DELETE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Marks the log of a build as complete when dropped, also when its task panics.

@@ -340,7 +340,7 @@ impl BuildJob {
             sandbox_processes
         } else {
             let registry = &self.sandboxes;
-            // Earlier commands may have put links in the way of mount points.
+            // Earlier commands may have replaced mount points by links.
             if let Err(error) = prepare_root(&runner.root, sandbox_user.owner()) {
                 return Some(Err(error.into()));
             }

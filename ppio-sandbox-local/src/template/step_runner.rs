@@ -17,10 +17,11 @@ use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
 use crate::sandbox::{LineCutter, LogLevel, UnknownUser, check_user, user_environment};
 
-/// For one command of a build.
+/// The timeout of one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// For output after a command has ended, while a child of it still holds the pipe.
+/// How long more output is waited for after a command has ended, while a child of it still has the
+/// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
-    /// In the words of E2B's builds.
+    /// The text is that of E2B's builds.
     #[error("failed to run command '{command}': command failed: unauthenticated: {user}")]
     User { command: String, user: UnknownUser },
     #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]

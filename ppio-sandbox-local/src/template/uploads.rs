@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::archive::{self, ArchiveError};
 use crate::identity;
 
-/// Of one archive as it is sent, in bytes.
+/// The largest size of an uploaded archive, in bytes.
 const MAX_UPLOAD: u64 = 1024 * 1024 * 1024;
 /// Links that were not used yet; beyond that all are dropped.
 const MAX_LINKS: usize = 10_000;

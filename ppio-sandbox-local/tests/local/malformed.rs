@@ -163,7 +163,7 @@ async fn the_control_plane_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_refused() {
+async fn requests_without_the_api_key_are_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     for headers in [
         &[][..],
@@ -381,7 +381,7 @@ fn archive(path: &str, kind: EntryType, link: &str, data: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daemon_refuses_and_no_path_leads_out() {
+async fn the_daemon_refuses_paths_outside_the_sandbox() {
     let platform = TestPlatform::with(|builder| builder).await;
     let body = br#"{"templateID": "base", "timeout": 60}"#;
     let sandbox = platform
@@ -439,7 +439,7 @@ async fn the_daemon_refuses_and_no_path_leads_out() {
             "{path}: {answer:?}"
         );
     }
-    for path in ["missing", "directory/home/nobody", "/proc/self/environ"] {
+    for path in ["missing", "directory/home/other", "/proc/self/environ"] {
         let answer = call("GET", format!("/files?path={path}"), vec![], vec![]).await;
         if platform.platform.isolation() == IsolationKind::Bubblewrap || !path.starts_with("/proc")
         {
@@ -604,7 +604,7 @@ async fn the_daemon_refuses_and_no_path_leads_out() {
     )
     .await;
     assert_eq!(large.json()["code"], "resource_exhausted", "{large:?}");
-    // Streams tell what is wrong with them at their end.
+    // The error of a stream is in its last message.
     for (body, text) in [
         (&b"\0\0"[..], "cut short"),
         (b"\0\0\0\0\x09{}", "shorter"),

@@ -47,7 +47,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// It does not build, ends early, or does not answer in time.
+    /// If it does not build, ends early, or does not answer in time.
     pub fn start(name: &str) -> Self {
         Self::example(name).start()
     }
@@ -101,7 +101,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// There is no such process any more.
+    /// If there is no such process any more.
     pub fn terminate(&self) {
         if let Err(error) = kill_process(self.id(), Signal::TERM) {
             panic!("cannot send SIGTERM to the agent: {error}");
@@ -112,7 +112,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// It still runs after `within`.
+    /// If it still runs after `within`.
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
         loop {
@@ -133,7 +133,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// It still runs after 40 seconds, or has ended before.
+    /// If it still runs after 40 seconds, or has ended before.
     pub fn stop_gracefully(mut self) -> ExitStatus {
         assert!(self.is_running(), "the agent has ended before SIGTERM");
         self.terminate();
@@ -208,7 +208,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// It cannot be started, ends early, or does not answer in time; what it wrote is printed.
+    /// If it cannot be started, ends early, or does not answer in time; what it wrote is printed.
     pub fn start(mut self) -> AgentProcess {
         for _ in 0..PORT_ATTEMPTS {
             let mut agent = self.launch();
@@ -233,7 +233,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// It cannot be started, ends early, or does not listen in time.
+    /// If it cannot be started, ends early, or does not listen in time.
     pub fn listening(mut self) -> AgentProcess {
         let mut agent = self.launch();
         let deadline = Instant::now() + self.ready_within;
@@ -249,7 +249,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// It cannot be started.
+    /// If it cannot be started.
     pub fn spawn(mut self) -> AgentProcess {
         self.launch()
     }

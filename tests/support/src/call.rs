@@ -23,7 +23,7 @@ pub struct Answer {
 ///
 /// # Panics
 ///
-/// The agent does not answer.
+/// If the agent does not answer.
 pub async fn invoke(agent: &AgentProcess, request: &Value) -> Answer {
     invoke_with(agent, &[], request).await
 }
@@ -32,7 +32,7 @@ pub async fn invoke(agent: &AgentProcess, request: &Value) -> Answer {
 ///
 /// # Panics
 ///
-/// The agent does not answer.
+/// If the agent does not answer.
 pub async fn invoke_with(
     agent: &AgentProcess,
     headers: &[(&str, &str)],
@@ -48,7 +48,7 @@ pub async fn invoke_with(
 ///
 /// # Panics
 ///
-/// The agent does not accept it.
+/// If the agent does not accept it.
 pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
     let body = request.to_string();
     let head = format!(
@@ -68,7 +68,7 @@ pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
 ///
 /// # Panics
 ///
-/// The agent does not answer.
+/// If the agent does not answer.
 pub async fn get(agent: &AgentProcess, path: &str) -> Answer {
     send(agent, "GET", path, &[], String::new()).await
 }
@@ -77,7 +77,7 @@ pub async fn get(agent: &AgentProcess, path: &str) -> Answer {
 ///
 /// # Panics
 ///
-/// The agent does not answer.
+/// If the agent does not answer.
 pub async fn send(
     agent: &AgentProcess,
     method: &str,
@@ -123,7 +123,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// It breaks off or is not UTF-8.
+    /// If the body is incomplete or not UTF-8.
     pub async fn text(self) -> String {
         let body = with_timeout("the whole body", self.body.collect()).await;
         let body = body.unwrap_or_else(|error| panic!("the answer broke off: {error}"));
@@ -134,7 +134,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// It is not.
+    /// If the body is not JSON.
     pub async fn json(self) -> Value {
         assert_eq!(self.head.headers["content-type"], "application/json");
         let text = self.text().await;
@@ -145,7 +145,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// It is not a success.
+    /// If the answer is not a success.
     pub async fn result(self) -> Value {
         let status = self.status();
         let mut body = self.json().await;
@@ -159,7 +159,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// It is not that error.
+    /// If the answer is another one.
     pub async fn error(self, status: u16, error_type: &str) -> String {
         let id = self.head.headers["x-request-id"].clone();
         let actual = self.status();
@@ -179,7 +179,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// The answer is not a stream, or breaks off.
+    /// If the answer is not a stream, or breaks off.
     pub async fn next_items(&mut self) -> Option<Vec<Value>> {
         let content_type = &self.head.headers["content-type"];
         assert_eq!(content_type, "text/event-stream; charset=utf-8");
@@ -206,7 +206,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// The answer is not a stream, or breaks off.
+    /// If the answer is not a stream, or breaks off.
     pub async fn items(mut self) -> Vec<Value> {
         let mut all = Vec::new();
         while let Some(items) = self.next_items().await {

@@ -1,4 +1,4 @@
-//! What the examples in the client's documentation run against.
+//! The platform of the examples in the client's documentation.
 //!
 //! These are macros, because a function that takes a client would make this crate depend on the crate whose
 //! tests use it.
@@ -75,7 +75,7 @@ pub async fn platform() -> ScriptedPlatform {
 ///
 /// # Panics
 ///
-/// It panics, or there is no runtime.
+/// If the example panics, or the runtime cannot be created.
 pub fn block_on(example: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

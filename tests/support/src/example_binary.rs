@@ -21,7 +21,7 @@ pub fn build_program(name: &str) -> PathBuf {
     build_from("integration-tests", name)
 }
 
-/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo knows whether there is anything
+/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether there is anything
 /// to do and serializes builds of several test processes itself.
 fn build_from(package: &str, name: &str) -> PathBuf {
     // After a failed build other tests report the build as well, and not a poisoned lock.

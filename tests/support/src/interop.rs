@@ -8,7 +8,7 @@ use std::path::PathBuf;
 ///
 /// # Panics
 ///
-/// `PPIO_INTEROP_PYTHON` is not set.
+/// If `PPIO_INTEROP_PYTHON` is not set.
 pub fn python_interpreter() -> PathBuf {
     variable("PPIO_INTEROP_PYTHON")
 }
@@ -17,7 +17,7 @@ pub fn python_interpreter() -> PathBuf {
 ///
 /// # Panics
 ///
-/// `PPIO_INTEROP_AGENT_CLIENT_PYTHON` is not set.
+/// If `PPIO_INTEROP_AGENT_CLIENT_PYTHON` is not set.
 pub fn agent_client_interpreter() -> PathBuf {
     variable("PPIO_INTEROP_AGENT_CLIENT_PYTHON")
 }
@@ -26,7 +26,7 @@ pub fn agent_client_interpreter() -> PathBuf {
 ///
 /// # Panics
 ///
-/// `PPIO_INTEROP_NODE_MODULES` is not set.
+/// If `PPIO_INTEROP_NODE_MODULES` is not set.
 pub fn node_modules() -> PathBuf {
     variable("PPIO_INTEROP_NODE_MODULES")
 }
@@ -35,7 +35,7 @@ pub fn node_modules() -> PathBuf {
 ///
 /// # Panics
 ///
-/// `PPIO_INTEROP_BROWSER` is not set.
+/// If `PPIO_INTEROP_BROWSER` is not set.
 pub fn browser() -> PathBuf {
     variable("PPIO_INTEROP_BROWSER")
 }

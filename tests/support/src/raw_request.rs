@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::wait::with_timeout;
 
-/// What a raw request was answered with.
+/// The answer to a raw request.
 #[derive(Debug)]
 pub struct RawAnswer {
     /// The status code.
@@ -29,7 +29,7 @@ impl RawAnswer {
 ///
 /// # Panics
 ///
-/// There is no answer.
+/// If there is no answer.
 pub async fn raw_request(
     address: SocketAddr,
     method: &str,

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(2);
 ///
 /// # Panics
 ///
-/// It does not end within [`DEADLINE`].
+/// If it does not end within [`DEADLINE`].
 pub async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future)
         .await
@@ -24,7 +24,7 @@ pub async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
 ///
 /// # Panics
 ///
-/// It does not within [`DEADLINE`].
+/// If the condition does not hold within [`DEADLINE`].
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     eventually_some(what, async || condition().then_some(())).await;
 }
@@ -33,7 +33,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 ///
 /// # Panics
 ///
-/// It does not within [`DEADLINE`].
+/// If the condition does not hold within [`DEADLINE`].
 pub async fn eventually_some<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     with_timeout(what, async {
         loop {
@@ -50,7 +50,7 @@ pub async fn eventually_some<T>(what: &str, mut condition: impl AsyncFnMut() -> 
 ///
 /// # Panics
 ///
-/// It does not within [`DEADLINE`].
+/// If the condition does not hold within [`DEADLINE`].
 pub fn eventually_blocking(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {

@@ -37,7 +37,7 @@ fn an_agent_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn dropping_ends_what_the_agent_started_too() {
+fn drop_ends_the_children_of_the_agent() {
     let agent = shell("sleep 600 & echo $!; wait").spawn();
     eventually_blocking("the child's id is printed", || {
         agent.stdout().ends_with('\n')
@@ -53,7 +53,7 @@ fn dropping_ends_what_the_agent_started_too() {
 }
 
 #[test]
-fn stopping_gives_the_agent_its_own_way_to_end() {
+fn stop_lets_the_agent_shut_down() {
     let agent = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").spawn();
     eventually_blocking("the trap is set", || agent.stdout().contains("ready"));
     assert_eq!(agent.stop_gracefully().code(), Some(7));

@@ -1,4 +1,4 @@
-//! An agent as its platform sees it: started, asked whether it is well, told to end.
+//! Start, health checks and shutdown of an agent, as its platform uses them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output};
@@ -69,7 +69,7 @@ async fn a_second_signal_cuts() {
 }
 
 /// An agent with code that blocks a thread of the runtime for ten minutes. With one thread, or if tokio has
-/// nothing to wake another one with, no task and no timer of the agent runs any more.
+/// no event that wakes another one, no task and no timer of the agent runs any more.
 async fn blocked(main: &str, grace: &str, threads: &str) -> (AgentProcess, tokio::net::TcpStream) {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_blocking-agent")))
         .env("AGENT_MAIN", main)
@@ -154,7 +154,7 @@ fn bound(launcher: AgentLauncher) -> IpAddr {
     address.parse::<SocketAddr>().unwrap().ip()
 }
 
-/// A start without a host, and without what cargo tells this test about itself.
+/// A start without a host and without cargo's variables of this test.
 fn bare(command: Command) -> AgentLauncher {
     let launcher = AgentProcess::command(command).env_remove("PPIO_AGENT_HOST");
     launcher
@@ -222,7 +222,7 @@ fn a_healthcheck_exits_with_0_while_the_agent_is_well_and_with_1_otherwise() {
     assert!(text.contains("PPIO_AGENT_PORT"), "{text}");
 }
 
-/// `llm-chat` without its settings is an agent that is not well.
+/// `llm-chat` without its settings is unhealthy.
 #[test]
 fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
     let binary = example_binary("llm-chat");
@@ -236,7 +236,7 @@ fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
     assert_eq!(text, "unhealthy: HTTP/1.1 500 Internal Server Error\n");
 }
 
-/// A server that accepts and says nothing is not well either, and does not hang the check.
+/// A server that accepts and does not answer is unhealthy, and does not block the check.
 #[test]
 fn a_healthcheck_has_a_deadline() {
     let hello = example_binary("hello");
@@ -276,7 +276,7 @@ fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
     assert!(text.starts_with(&expected), "{text}");
 }
 
-/// `#[tokio::main]` around `run` is a text that says what to write, and no panic.
+/// `#[tokio::main]` around `run` is an error that says what to write, not a panic.
 #[test]
 fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
     for start in ["run inside", "annotated inside"] {
@@ -290,7 +290,7 @@ fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
     }
 }
 
-/// What a `main` that returns the error prints is its text, not its fields.
+/// A `main` that returns the error prints its text, not its fields.
 #[test]
 fn a_start_error_is_printed_as_a_text() {
     let mut command = builder_agent("run");

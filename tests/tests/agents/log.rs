@@ -1,4 +1,4 @@
-//! What an agent writes: the start-up line, and a log whose every line says which request it is about.
+//! The output of an agent: the start-up line, and a log whose lines have the id of their request.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -71,7 +71,7 @@ fn the_only_line_on_standard_output_is_the_url() {
             .trim_end()
             .strip_prefix("listening on http://")
             .unwrap();
-        // What is bound, and a URL to open where that is no address of a machine.
+        // The bound address, and a URL to open if that is a wildcard.
         let (bound, open) = urls.split_once(", open http://").unwrap_or((urls, urls));
         let bound: SocketAddr = bound.parse().unwrap();
         let open: SocketAddr = open.parse().unwrap();
@@ -93,9 +93,9 @@ fn the_only_line_on_standard_output_is_the_url() {
     }
 }
 
-/// `agent | head -1`, or a supervisor that went away.
+/// As in `agent | head -1`, or after the end of a supervisor.
 #[tokio::test]
-async fn an_agent_serves_though_nobody_reads_what_it_writes() {
+async fn an_agent_serves_when_its_output_has_no_reader() {
     // Writes until the reader is gone for certain, and then becomes the agent.
     let script = r#"(trap "" PIPE; while echo; do :; done 2>/dev/null; exec "$0") | true"#;
     let agent = AgentProcess::command(Command::new("sh"))
@@ -160,12 +160,11 @@ async fn every_line_of_an_invocation_carries_its_ids() {
         let lines = log_of(what, &headers, &json!({ "do": what })).await;
         let begin = ["on the way in", "in the function", "in a task"];
         let mut expected = [&begin, story].concat();
-        let mut told = messages(&lines);
-        // A stream begins when its first item is there; whether that is before or after its head
-        // is passed on is nobody's business.
+        let mut found = messages(&lines);
+        // A stream begins with its first item, which may be before or after its head is passed on.
         expected.sort_unstable();
-        told.sort_unstable();
-        assert_eq!(told, expected, "{what}");
+        found.sort_unstable();
+        assert_eq!(found, expected, "{what}");
         for line in &lines {
             assert_eq!(line["request_id"], "r-1", "{line}");
             assert_eq!(line["session_id"], "s-1", "{line}");
@@ -192,7 +191,7 @@ async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_a_caller_sends_cannot_forge_a_line() {
+async fn a_request_cannot_forge_a_log_line() {
     let session = "s\"}\n{\"level\":\"ERROR\",\"message\":\"forged";
     let body = json!({ "do": "fail", "sandbox_id": session });
     let lines = log_of("fail", &[], &body).await;
@@ -206,7 +205,7 @@ async fn what_a_caller_sends_cannot_forge_a_line() {
 }
 
 #[tokio::test]
-async fn a_failure_is_logged_once_with_what_is_known_of_it() {
+async fn a_failure_is_logged_once_with_its_ids() {
     let lines = log_of("fail", &[], &json!({ "do": "fail" })).await;
     let failed: Vec<_> = lines
         .iter()
@@ -223,7 +222,7 @@ async fn a_failure_is_logged_once_with_what_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn what_callers_get_wrong_is_no_line_unless_asked_for() {
+async fn errors_of_callers_are_logged_only_at_debug() {
     let quiet = logging().start();
     let loud = logging().env("PPIO_AGENT_DEBUG", "true").start();
     let json = [("content-type", "application/json"), (SESSION, "s-1")];
@@ -247,14 +246,14 @@ async fn what_callers_get_wrong_is_no_line_unless_asked_for() {
         .filter(|line| line["message"] == "invocation refused");
     let refused: Vec<_> = refused.collect();
     assert_eq!(refused.len(), 2, "{lines:?}");
-    // Refused before its body was read, and still known by its session.
+    // Refused before its body was read, and logged with its session.
     assert!(refused.iter().all(|line| line["session_id"] == "s-1"));
     assert!(messages(&lines).contains(&"in detail"));
 }
 
-/// One line for each invocation, of whoever asks for them and of nobody else.
+/// One line for each invocation where `PPIO_AGENT_LOG` includes them, and none elsewhere.
 #[tokio::test]
-async fn every_invocation_is_a_line_where_it_is_asked_for() {
+async fn every_invocation_is_a_line_where_the_level_includes_it() {
     let said = logging().start();
     let everything = logging().env("PPIO_AGENT_LOG", "info").start();
     let these = logging()
@@ -299,7 +298,7 @@ async fn every_invocation_is_a_line_where_it_is_asked_for() {
     }
 }
 
-/// A log that is not JSON, for a person.
+/// The log on a terminal, which is text and not JSON.
 #[tokio::test]
 async fn on_a_terminal_the_log_is_for_people() {
     // Of the package util-linux, or bsdutils on Debian. It gives the agent a terminal.
@@ -331,8 +330,8 @@ async fn on_a_terminal_the_log_is_for_people() {
     assert!(!line.contains('\u{1b}'), "{line}");
 }
 
-/// The log of an agent from closures is that of an annotated one, if it runs by itself or asks for it;
-/// a server leaves the log to its program. In each case a panic's text is on standard error alone.
+/// An agent from closures has the log of an annotated one with `run` or `start_logging`; a server
+/// leaves the log to its program. In each case a panic's text is only on standard error.
 #[tokio::test]
 async fn an_agent_from_closures_writes_the_same_log() {
     for (start, has_log) in [("run", true), ("serve with a log", true), ("serve", false)] {

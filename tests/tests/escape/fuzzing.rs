@@ -310,7 +310,7 @@ fn snapshot(directory: &Path, leave_out: &[PathBuf], files: &mut BTreeMap<PathBu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_gets_out_whatever_a_sandbox_does() {
+async fn random_operations_of_a_sandbox_do_not_escape() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seconds = number(SECONDS).unwrap_or(5);
     let seed = number(SEED).unwrap_or_else(|| fastrand::u64(..));

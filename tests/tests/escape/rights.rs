@@ -132,7 +132,7 @@ async fn settings_of_the_kernel_cannot_be_written() {
 struct Victim(Child);
 
 impl Victim {
-    /// A program of the platform's user, or of whoever runs the tests.
+    /// A program outside of sandboxes, of the user that runs the tests.
     fn start() -> Self {
         let mut command = Command::new("sleep");
         let child = command.arg("600").stdin(Stdio::null()).spawn().unwrap();

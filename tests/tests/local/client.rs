@@ -31,7 +31,7 @@ struct Count {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_answers_in_every_form_it_can_be_asked_in() {
+async fn an_agent_answers_in_every_response_format() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
@@ -183,7 +183,7 @@ async fn refresh_extends_and_the_end_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_time_is_up_pauses_where_that_was_asked_for() {
+async fn an_expired_session_pauses_if_it_was_created_so() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local
@@ -198,7 +198,7 @@ async fn a_session_whose_time_is_up_pauses_where_that_was_asked_for() {
         session.is_paused().await.unwrap().then_some(())
     })
     .await;
-    // Another client knows it, too, by asking.
+    // Another client reads it from the platform.
     let other = local.client();
     let found = other.get_session(session.sandbox_id()).await.unwrap();
     let found = found.unwrap();
@@ -255,8 +255,8 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
     assert_eq!(platform.list_sandboxes(&filter).await.unwrap().len(), 1);
     let by_v1 = platform.list_running_sandboxes(&filter.metadata).await;
     assert_eq!(by_v1.unwrap().len(), 1);
-    let nobody = [("user".to_owned(), "43".to_owned())].into();
-    let none = platform.list_running_sandboxes(&nobody).await.unwrap();
+    let other_user = [("user".to_owned(), "43".to_owned())].into();
+    let none = platform.list_running_sandboxes(&other_user).await.unwrap();
     assert!(none.is_empty());
 
     other.close_session(session.sandbox_id()).await.unwrap();
@@ -297,7 +297,7 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
     assert_eq!(call_of(&id, Some(&anonymous)).await.0, 2);
     assert_eq!(local.platform.sandbox_count(), 3);
 
-    let error = client.invoke_agent_runtime("nobody-iunknown", "hi").await;
+    let error = client.invoke_agent_runtime("missing-iunknown", "hi").await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
     client.close().await.unwrap();
@@ -367,10 +367,10 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
             .await
             .unwrap()
     );
-    assert!(!client.templates().template_exists("nobody").await.unwrap());
-    let error = client.get_template("nobody").await.unwrap_err();
+    assert!(!client.templates().template_exists("missing").await.unwrap());
+    let error = client.get_template("missing").await.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }));
-    let error = client.create_session("nobody").await.unwrap_err();
+    let error = client.create_session("missing").await.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
 
     let platform = client.platform();
@@ -388,7 +388,7 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_that_is_not_what_was_asked_for_is_refused_and_ended() {
+async fn a_sandbox_that_was_not_requested_is_refused_and_killed() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
@@ -430,7 +430,7 @@ async fn a_sandbox_that_is_not_what_was_asked_for_is_refused_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_waits_for_the_ports_it_was_asked_to_have() {
+async fn a_session_waits_for_its_requested_ports() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
@@ -454,7 +454,7 @@ async fn a_session_waits_for_the_ports_it_was_asked_to_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_and_metrics_tell_what_the_agent_did() {
+async fn logs_and_metrics_show_what_the_agent_did() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let client = local.client();
@@ -575,7 +575,7 @@ async fn a_python_agent_is_started_in_its_sandbox() {
     let answer = client.invoke_agent(&python, "hi").await.unwrap();
     assert_eq!(answer.result, Some(json!({"python": "hi", "in": "/app"})));
 
-    // What goes wrong in there is told, at once and not after the start timeout.
+    // Its error is reported at once, not after the start timeout.
     std::fs::write(directory.path().join("broken.py"), "import nothing_like_it").unwrap();
     let broken = local.template(spec("broken").config(document("broken.py")));
     let broken = broken.await;

@@ -76,7 +76,7 @@ async fn succeed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_anything_they_say_what_to_do() {
+async fn examples_without_settings_print_their_usage() {
     for name in [
         "client-basic",
         "client-streaming",
@@ -128,11 +128,11 @@ async fn basic() {
     assert!(said.contains("Hello, Bob!"), "{said}");
 
     let mut command = example("client-basic").await;
-    command.envs(&variables).arg("nobody");
+    command.envs(&variables).arg("missing");
     let ran = run(command).await;
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("template \"nobody\" not found"),
+        ran.stderr.contains("template \"missing\" not found"),
         "{}",
         ran.stderr
     );
@@ -209,7 +209,7 @@ async fn batch() {
     assert_eq!(local.platform.sandbox_count(), 0);
     local.stop_when_empty().await;
 
-    // An account with fewer sandboxes than questions: who is refused waits and is served.
+    // An account with fewer sandboxes than calls: refused calls wait and are served.
     let local = TestPlatform::with(|builder| builder.sandbox_limit(4)).await;
     let hello = local.agent("hello").await;
     let variables = local.platform.environment();
@@ -372,7 +372,7 @@ async fn backend() {
     })
     .await;
 
-    // What cannot be asked is told by its code.
+    // An error is reported by its code.
     let answer = backend.answer(&json!({"conversation": conversation})).await;
     assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
     client.close_session(id).await.unwrap();
@@ -394,7 +394,7 @@ async fn backend() {
     local.stop_when_empty().await;
 }
 
-/// A proxy that leads every host to one address, and remembers what it was asked.
+/// A proxy that connects every host to one address, and records the requests.
 async fn proxy(target: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -430,7 +430,7 @@ async fn proxies_of_the_environment_are_used() {
     local.agent("hello").await;
     let (address, heads) = proxy(local.platform.address()).await;
     let mut variables = local.platform.environment();
-    // No resolver knows this name: what arrives has gone through the proxy.
+    // No resolver has this name, so requests that arrive went through the proxy.
     for (scheme, variable) in [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")] {
         variables.retain(|name, _| !name.to_ascii_lowercase().ends_with("_proxy"));
         let url = format!("{scheme}://platform.invalid");
@@ -451,10 +451,10 @@ async fn proxies_of_the_environment_are_used() {
         );
         // "me:secret"
         let credentials = "proxy-authorization: basic bwu6c2vjcmv0";
-        let told = |head: &String| head.to_ascii_lowercase().contains(credentials);
-        assert!(heads.iter().all(told), "{heads:?}");
+        let has_credentials = |head: &String| head.to_ascii_lowercase().contains(credentials);
+        assert!(heads.iter().all(has_credentials), "{heads:?}");
 
-        // A host that is excepted is not asked for through the proxy, and cannot be found.
+        // A host in `NO_PROXY` is not requested through the proxy, and does not resolve.
         variables.insert("NO_PROXY".into(), "platform.invalid".into());
         let mut command = example("client-basic").await;
         command.envs(&variables).arg("hello");

@@ -56,7 +56,7 @@ async fn files_and_directories() {
         envd.read_file("/tmp/deep/er/data.bin").await.unwrap(),
         bytes
     );
-    // As a daemon of before 0.5.7 wants it.
+    // As daemons before 0.5.7 require it.
     let older = envd.clone().with_version("0.5.6");
     older
         .write_file("/tmp/form.bin", bytes.clone())
@@ -99,12 +99,15 @@ async fn files_and_directories() {
         assert!(matches!(error, Error::SandboxOperation { .. }), "{error}");
         assert_eq!(error.status(), Some(404), "{error}");
     }
-    // The daemon of a secure sandbox answers only who has its token.
-    let stranger = client.envd(&sandbox.address(), None);
-    let error = stranger.stat("/tmp").await.unwrap_err();
+    // The daemon of a secure sandbox answers only calls with its token.
+    let without_token = client.envd(&sandbox.address(), None);
+    let error = without_token.stat("/tmp").await.unwrap_err();
     assert!(matches!(error, Error::Authentication { .. }), "{error}");
     end(local, client, sandbox).await;
-    assert!(stranger.is_running().await.is_err(), "the platform is gone");
+    assert!(
+        without_token.is_running().await.is_err(),
+        "the platform is gone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,13 +364,13 @@ async fn everything_over_tls_with_the_local_authority() {
     assert!(session.envd().exists("/app").await.unwrap());
     session.close().await.unwrap();
 
-    // Who does not know the authority does not talk to it.
-    let stranger = local.client_with(config(Vec::new()));
-    match stranger.list_sessions().await.unwrap_err() {
+    // A client that does not trust the authority does not connect.
+    let untrusting = local.client_with(config(Vec::new()));
+    match untrusting.list_sessions().await.unwrap_err() {
         Error::Network { source, .. } => assert_eq!(source.kind(), NetworkErrorKind::Connect),
         other => panic!("{other}"),
     }
-    // What is no certificate is told as such.
+    // A file that is not a certificate is named in the error.
     let confused = local.client_with(config(vec![
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(),
     ]));

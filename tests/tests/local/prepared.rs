@@ -1,4 +1,4 @@
-//! Sandboxes that the platform prepares before they are asked for.
+//! Sandboxes that the platform prepares ahead.
 
 use std::fs;
 

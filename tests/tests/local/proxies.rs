@@ -220,7 +220,7 @@ fn kind(path: &str, length: usize, status: u16, chunked: bool) -> serde_json::Va
 }
 
 #[tokio::test]
-async fn with_the_connections_that_node_keeps_every_call_succeeds() {
+async fn every_agent_call_over_kept_node_connections_succeeds() {
     let node = program("node");
     let agent = refusing();
     let mut good = kind("/invocations", 10, 200, false);
@@ -237,7 +237,7 @@ async fn with_the_connections_that_node_keeps_every_call_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_connections_that_node_keeps_every_call_of_the_local_platform_is_answered() {
+async fn every_platform_call_over_kept_node_connections_is_answered() {
     let node = program("node");
     let platform = TestPlatform::with(|builder| builder).await;
     let missing = format!("/sandboxes/{}/pause", "i0000000000000000000");

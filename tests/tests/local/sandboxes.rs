@@ -287,7 +287,7 @@ async fn a_timeout_kills_or_pauses_and_can_be_moved() {
 const SWAPPED_CALLS: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn swapped_links_lead_no_call_out_of_a_sandbox() {
+async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
     // Freezing and killing have no part in this.
     let all = IsolationMode::all().into_iter();
     for mode in all.filter(|mode| !mode.cgroups) {

@@ -79,7 +79,7 @@ fn warned(log: &Log) -> String {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_read_keeps_nobody_from_the_others() {
+async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
     let log = Log::default();
     let _heard = tracing::subscriber::set_default(
         tracing_subscriber::fmt()
@@ -200,7 +200,7 @@ async fn a_template_that_is_deleted_ends_its_builds() {
             let again = platform.request("DELETE", "/templates/slow-0", &[], b"");
             assert_eq!(again.await.status, 404);
 
-            // A link that was given out before brings nothing back.
+            // An upload link from before the deletion does not restore anything.
             let link = link["url"].as_str().unwrap();
             let path = &link[link.find("/uploads/").unwrap()..];
             let late = platform.request_without_key("PUT", path, &[], b"late");
@@ -254,7 +254,7 @@ async fn end_of_build(platform: &TestPlatform, template: &str, build: &str) -> S
 async fn only_a_build_that_succeeds_changes_its_template() {
     let platform = TestPlatform::with(|builder| builder).await;
     let mut template = String::new();
-    // What the template says of itself afterwards, and by which tags it can be asked for.
+    // The details of the template afterwards, and its tags.
     for (version, command, ends, expected, tags) in [
         ("v1", "true", "ready", "v1", json!(["v1"])),
         ("v2", "exit 3", "error", "v1", json!(["v1"])),
@@ -297,7 +297,7 @@ async fn only_a_build_that_succeeds_changes_its_template() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
+async fn links_of_a_build_cannot_redirect_steps_or_sandboxes() {
     let life = Duration::from_secs(120);
     let files = tempfile::tempdir().unwrap();
     fs::create_dir(files.path().join("sub")).unwrap();
@@ -356,7 +356,7 @@ async fn links_of_a_build_lead_no_step_and_no_sandbox_out() {
 const SWAPPED_BUILDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_a_step_leaves_behind_leads_no_copy_out() {
+async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
     let files = tempfile::tempdir().unwrap();
     fs::create_dir_all(files.path().join("door/below")).unwrap();
     for name in (0..50).map(|number| format!("door/planted-{number}")) {

@@ -18,7 +18,7 @@ use crate::test_platform::TestPlatform;
 const LIFE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_of_naming_a_sandbox_leads_to_it() {
+async fn every_name_of_a_sandbox_routes_to_it() {
     let platform = TestPlatform::with(|builder| builder.tls(true).allow_host("edge.example")).await;
     let template = platform.agent("hello").await;
     let client = platform.client();
@@ -129,7 +129,7 @@ async fn upgraded_connections_pass_both_ways() {
         stream.read_exact(&mut echo).await.unwrap();
         assert_eq!(echo, message);
     }
-    // Without the wish for it the server says so, and that passes too.
+    // Without an upgrade header the server refuses, and its answer is passed on.
     let host = format!("8080-{}.localhost", sandbox.sandbox_id);
     assert_eq!(
         platform

@@ -28,7 +28,7 @@ impl AgentConfig {
     ///
     /// # Errors
     ///
-    /// The text is not YAML, a required field is missing, or a value is invalid.
+    /// If the text is not YAML, a required field is missing, or a value is invalid.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let config: Self = read(text)?;
         if config.spec.entrypoint.is_none() {

@@ -111,7 +111,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// An event is larger than the limit. The events before it are still returned by
+    /// If an event is larger than the limit. The events before it are still returned by
     /// [`next_event`](Self::next_event); every later push fails as well.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), EventTooLarge> {
         let mut rest = chunk;

@@ -18,7 +18,7 @@ pub(in crate::deploy) const ARCHIVE_ROOT: &str = "app";
 
 /// The largest size of all files together, in bytes.
 const MAX_SIZE: u64 = 512 * 1024 * 1024;
-/// A larger size is warned about, in bytes.
+/// The size above which a warning is printed, in bytes.
 const LARGE_SIZE: u64 = 100 * 1024 * 1024;
 
 pub(in crate::deploy) const LEAVE_OUT_HELP: &str =
@@ -42,7 +42,7 @@ pub(in crate::deploy) struct Archive {
 pub(in crate::deploy) struct FileSizes {
     /// In bytes.
     total: u64,
-    /// Those of a MiB or more, the largest first.
+    /// The files of a MiB or more, the largest first.
     largest: Vec<(u64, PathBuf)>,
 }
 

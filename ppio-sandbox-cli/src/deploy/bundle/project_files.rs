@@ -116,7 +116,7 @@ impl ProjectFiles {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// The path or one of its folders is a link, or the path is not a regular file.
+    /// If the path or one of its folders is a link, or the path is not a regular file.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (folder, name) = self.folder_of(path)?;
         let name = name.ok_or(Errno::ISDIR)?;

@@ -24,7 +24,7 @@ pub(super) struct SendRules {
 
 pub(super) enum Decision<'a> {
     Send,
-    /// Left out by `.dockerignore`. The contents of a folder may be sent all the same.
+    /// Left out by `.dockerignore`. Contents of such a folder may still be sent.
     Ignore,
     /// The path, or this folder above it, has the name of a secret.
     Secret(&'a Path),

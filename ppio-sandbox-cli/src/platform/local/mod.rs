@@ -32,7 +32,7 @@ pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
 /// The platform that runs in that home.
 ///
 /// # Errors
-/// None is running.
+/// If none is running.
 pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     running()?.ok_or_else(|| {
         CliError::new(ExitKind::Platform, "the local platform is not running").help(

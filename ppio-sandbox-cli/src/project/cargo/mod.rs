@@ -106,7 +106,7 @@ impl CargoBuild {
         let (built, ()) = tokio::try_join!(messages, copied)
             .map_err(|error| CliError::system("cannot read the output of cargo", error))?;
         if !cargo.wait().await?.success() {
-            // Otherwise the project would be blamed.
+            // Otherwise the error would look like one of the project.
             toolchain::check(project.folder()).await?;
             let message = format!("{} does not compile", project.name());
             let error = CliError::new(ExitKind::Agent, message);

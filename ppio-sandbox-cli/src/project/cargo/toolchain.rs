@@ -18,8 +18,8 @@ fn named_by(variable: &str) -> Option<OsString> {
     std::env::var_os(variable).filter(|value| !value.is_empty())
 }
 
-/// Runs cargo and rustc in the project's folder, which may select a toolchain. Tells a broken
-/// toolchain from a broken project.
+/// Runs cargo and rustc in the project's folder, which may select a toolchain. Distinguishes
+/// a broken toolchain from a broken project.
 pub(super) async fn check(folder: &Path) -> Result<(), CliError> {
     let mut command = Command::new(cargo());
     command.arg("--version").current_dir(folder);

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-/// What may still be read.
+/// The bytes that may still be read.
 #[derive(Debug)]
 pub(super) struct ReadBudget {
     total: Cell<u64>,
-    /// Until the content of the next entry.
+    /// The bytes up to the content of the next entry.
     header: Cell<u64>,
     exceeded: Cell<Option<BudgetExceeded>>,
 }
@@ -39,7 +39,7 @@ impl ReadBudget {
         self.exceeded.get()
     }
 
-    /// Counts bytes. An error once more were counted than allowed.
+    /// Counts bytes. Returns an error if more were counted than allowed.
     pub(super) fn spend(&self, count: u64) -> Result<(), BudgetExceeded> {
         for (left, exceeded) in [
             (&self.total, BudgetExceeded::Total),

@@ -130,7 +130,7 @@ pub(super) fn check<R: Read>(
             let earlier = stays_inside(&earlier.unwrap_or_default()).ok_or_else(escape)?;
             let size = plan.file(&earlier).filter(|_| earlier != path);
             let size = size.ok_or_else(|| ArchiveError::HardLink(shown.clone()))?;
-            // A copy of the tree holds the content once more.
+            // A copy of the tree has the content a second time.
             budget
                 .spend(size)
                 .map_err(|error| malformed(io::Error::other(error)))?;

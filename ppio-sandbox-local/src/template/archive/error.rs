@@ -2,17 +2,17 @@
 
 use std::io;
 
-/// Of one archive, unpacked, in bytes.
+/// The largest unpacked size of an archive, in bytes.
 pub(super) const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
-/// Of one archive, directories that are only part of a path included.
+/// The most entries of an archive, with the directories that occur only in a path.
 pub(super) const MAX_ENTRIES: usize = 100_000;
-/// Of all paths of one archive together, in bytes.
+/// The largest total length of the paths of an archive, in bytes.
 pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
 /// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in
 /// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
 pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
-/// Of what precedes the content of one entry, in bytes: it is read into memory.
+/// The most bytes before the content of an entry, which are read into memory.
 pub(super) const MAX_HEADER: u64 = 1024 * 1024;
 /// The longest path of an entry and the longest name in it, in bytes, and how deep it may lie.
 pub(super) const MAX_PATH: usize = 4000;
@@ -36,7 +36,7 @@ pub(crate) enum ArchiveError {
     #[error("the archive's entry {0:?} is neither a file, a directory nor a link")]
     Kind(String),
     #[error(
-        "the archive's entry {0:?} lies below, or takes the place of, another entry that is no directory, or of a directory"
+        "the archive's entry {0:?} is below or replaces an entry that is not a directory, or replaces a directory"
     )]
     Conflict(String),
     #[error(

@@ -145,7 +145,7 @@ fn an_entry_cannot_lie_below_a_link_or_a_file() {
             ("d", EntryType::Regular, ""),
             ("d/x", EntryType::Regular, ""),
         ],
-        // Hard links to what is no file, or not in the archive, or not yet.
+        // Hard links to an entry that is not a file, missing from the archive, or later in it.
         &[("l", EntryType::Symlink, "x"), ("h", EntryType::Link, "l")],
         &[
             ("d/", EntryType::Directory, ""),

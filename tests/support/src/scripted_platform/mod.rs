@@ -200,7 +200,7 @@ impl ScriptedPlatform {
     ///
     /// # Panics
     ///
-    /// It does not within [`DEADLINE`](crate::DEADLINE).
+    /// If the condition does not hold within [`DEADLINE`](crate::DEADLINE).
     pub async fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         wait::eventually(what, || condition(self)).await;
     }
@@ -209,7 +209,7 @@ impl ScriptedPlatform {
     ///
     /// # Panics
     ///
-    /// One is left after [`DEADLINE`](crate::DEADLINE).
+    /// If one is left after [`DEADLINE`](crate::DEADLINE).
     pub async fn eventually_empty(&self) {
         self.eventually("no sandbox is left", |platform| platform.live().is_empty())
             .await;

@@ -50,7 +50,7 @@ fn refusal(status: u16, text: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn the_tokens_come_in_their_order_and_nothing_else_does() {
+async fn only_the_tokens_are_streamed_in_order() {
     let (endpoint, agent) = start().await;
     let usage = json!({ "choices": [], "usage": { "total_tokens": 7 } });
     let reply = Reply::events()
@@ -127,7 +127,7 @@ async fn a_caller_that_leaves_before_the_first_token_stops_the_model_too() {
 }
 
 #[tokio::test]
-async fn what_the_endpoint_refuses_is_an_error_that_says_what_to_do() {
+async fn errors_of_the_endpoint_say_what_to_check() {
     let (endpoint, agent) = start().await;
     for (reply, status, error_type, part) in [
         (
@@ -158,13 +158,13 @@ async fn what_the_endpoint_refuses_is_an_error_that_says_what_to_do() {
             Reply::body(200, "text/html", "<html>"),
             200,
             "ModelError",
-            "broke off",
+            "is incomplete",
         ),
         (
             Reply::body(403, "text/html", "<html>"),
             502,
             "ModelError",
-            "speak OpenAI's protocol",
+            "not that of OpenAI's API",
         ),
     ] {
         endpoint.always(ROUTE, reply);
@@ -200,7 +200,7 @@ async fn a_model_over_its_limits_is_the_callers_to_wait_for() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_fails_once_is_asked_again() {
+async fn a_request_that_fails_once_is_retried() {
     let (endpoint, agent) = start().await;
     endpoint.script(ROUTE, refusal(503, "busy"));
     endpoint.script(ROUTE, Reply::events().chunk(text("ok") + &stop()).end());
@@ -210,19 +210,19 @@ async fn an_endpoint_that_fails_once_is_asked_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_ends_with_an_error_and_not_as_if_it_were_whole() {
+async fn an_incomplete_answer_ends_with_an_error() {
     let (endpoint, agent) = start().await;
     let begun = || Reply::events().chunk(text("half a"));
     let broken = event(&json!({ "error": { "message": "overloaded" } }));
     for (reply, told) in [
-        (begun().reset(), "broke off"),
-        (begun().close(), "broke off"),
+        (begun().reset(), "is incomplete"),
+        (begun().close(), "is incomplete"),
         // The bytes end as they should, the answer does not.
-        (begun().end(), "broke off"),
-        (begun().chunk(broken).end(), "failed in mid-answer"),
+        (begun().end(), "is incomplete"),
+        (begun().chunk(broken).end(), "failed during its answer"),
         (
             begun().chunk("data: {nonsense\n\n").end(),
-            "speak OpenAI's protocol",
+            "not that of OpenAI's API",
         ),
     ] {
         endpoint.script(ROUTE, reply);
@@ -248,7 +248,7 @@ async fn an_endpoint_that_is_not_there_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_image_without_certificates_is_told_what_it_needs() {
+async fn an_image_without_certificates_gets_an_error_that_names_them() {
     let agent = configured("http://localhost:1")
         .env("SSL_CERT_FILE", "/nowhere")
         .env("SSL_CERT_DIR", "/nowhere")
@@ -258,9 +258,9 @@ async fn an_image_without_certificates_is_told_what_it_needs() {
     assert!(message.starts_with("install ca-certificates"), "{message}");
 }
 
-/// A sandbox is not handed out before its agent is well.
+/// A sandbox is not ready before its agent is healthy.
 #[tokio::test]
-async fn an_agent_without_its_settings_is_not_well_and_says_which() {
+async fn an_agent_without_its_settings_is_unhealthy_and_names_them() {
     for missing in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"] {
         let mut command = Command::new(example_binary("llm-chat"));
         for name in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"] {

@@ -34,7 +34,7 @@ async fn the_entrypoint_learns_who_asks() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_and_the_health_check_is_not() {
+async fn a_request_without_a_valid_token_is_refused_and_the_health_check_is_not() {
     let agent = start();
     for headers in [
         &[][..],
@@ -51,7 +51,7 @@ async fn strangers_are_refused_and_the_health_check_is_not() {
 }
 
 #[tokio::test]
-async fn the_whole_stream_is_timed_and_the_refusal_too() {
+async fn whole_streams_and_refusals_are_timed() {
     let agent = start();
     let id = [("x-request-id", "r-1")];
     call::invoke_with(&agent, &id, &json!({}))

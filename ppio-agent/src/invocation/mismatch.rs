@@ -12,7 +12,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::exchange::rejection::Rejection;
 
-/// The places that are told apart at most; each takes a deserialization of the body.
+/// The most places that are tried; each takes one deserialization of the body.
 const MAX_PLACES: usize = 32;
 /// The largest body whose places are searched, in bytes.
 const MAX_SIZE: usize = 64 * 1024;
@@ -43,7 +43,7 @@ pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error
     }
 }
 
-/// The text of an error without the position at its end, which the rejection has in other words.
+/// The text of an error without the position at its end, which the rejection writes in another form.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -115,7 +115,7 @@ fn find_place<T: DeserializeOwned>(body: &Value, path: &Path, reason: &str) -> O
                 T::deserialize(&changed).map_or_else(
                     |error| {
                         let error = error.to_string();
-                        error != unchanged && !is_another_misfit(&error, reason)
+                        error != unchanged && !is_another_mismatch(&error, reason)
                     },
                     |_| true,
                 )
@@ -230,7 +230,7 @@ fn changed(body: &Value, place: &Place, reason: &str) -> Option<Value> {
 
 /// Whether an error is about the `null` of a changed body, where another type is expected than in
 /// the error that is explained.
-fn is_another_misfit(error: &str, reason: &str) -> bool {
+fn is_another_mismatch(error: &str, reason: &str) -> bool {
     let expected = reason
         .starts_with("invalid ")
         .then(|| reason.rsplit_once(", expected "))
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_inside_a_tagged_type_has_its_place() {
+    fn a_mismatch_inside_a_tagged_type_has_its_place() {
         for (step, end) in [
             (
                 r#"{"do":"wait","seconds":"x","note":"x"}"#,
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_inside_a_flattened_type_has_its_place() {
+    fn a_mismatch_inside_a_flattened_type_has_its_place() {
         for (body, end) in [
             (r#"{"title":"t","name":"n","age":"n"}"#, "(at `age`)"),
             (

@@ -1,0 +1,101 @@
+//! How an error of a user function is converted.
+
+use std::error::Error as StdError;
+use std::fmt::Display;
+use std::ops::Deref;
+
+use super::type_tag::TypeTag;
+use crate::exchange::error::{Error, type_name};
+
+/// Matches boxed errors: `anyhow::Error`, `eyre::Report`, `Box<dyn Error>`.
+pub trait BoxedErrorKind {
+    /// Returns the kind, which selects the conversion.
+    fn error_kind(&self) -> IsBoxedError {
+        IsBoxedError
+    }
+}
+
+impl<E: Deref<Target: DynError>> BoxedErrorKind for &&TypeTag<E> {}
+
+/// Matches other types that implement `std::error::Error`.
+pub trait StdErrorKind {
+    /// Returns the kind, which selects the conversion.
+    fn error_kind(&self) -> IsStdError {
+        IsStdError
+    }
+}
+
+impl<E: StdError + 'static> StdErrorKind for &TypeTag<E> {}
+
+/// Matches the remaining errors.
+pub trait DisplayKind {
+    /// Returns the kind, which selects the conversion.
+    fn error_kind(&self) -> IsDisplay {
+        IsDisplay
+    }
+}
+
+impl<E> DisplayKind for TypeTag<E> {}
+
+/// An error behind a pointer.
+pub struct IsBoxedError;
+
+/// An error with sources.
+pub struct IsStdError;
+
+/// An error that is only a text.
+pub struct IsDisplay;
+
+/// The error types that a pointer can lead to.
+pub trait DynError {
+    /// The error without its `Send` and `Sync`.
+    fn as_error(&self) -> &(dyn StdError + 'static);
+}
+
+macro_rules! dyn_errors {
+    ($($type:ty),*) => {$(
+        impl DynError for $type {
+            fn as_error(&self) -> &(dyn StdError + 'static) {
+                self
+            }
+        }
+    )*};
+}
+
+dyn_errors!(
+    dyn StdError,
+    dyn StdError + Send,
+    dyn StdError + Send + Sync
+);
+
+/// Converts the error of a user function.
+#[diagnostic::on_unimplemented(
+    message = "an entrypoint cannot return the error `{E}`",
+    label = "the error does not implement `std::fmt::Display`",
+    note = "help: implement `std::fmt::Display` for the error, for example with `#[derive(thiserror::Error)]`, or return `ppio::Error`"
+)]
+pub trait ConvertError<E> {
+    /// Converts one error.
+    fn convert(error: E) -> Error;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Deref<Target: DynError>> ConvertError<E> for IsBoxedError {
+    fn convert(error: E) -> Error {
+        Error::from_user(type_name::<E>(), error.as_error())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: StdError + 'static> ConvertError<E> for IsStdError {
+    fn convert(error: E) -> Error {
+        Error::from_user(type_name::<E>(), &error)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Display> ConvertError<E> for IsDisplay {
+    fn convert(error: E) -> Error {
+        Error::internal(error.to_string()).with_type(type_name::<E>())
+    }
+}

@@ -1,0 +1,17 @@
+//! A type as a value, so that method resolution can find its kind.
+
+use std::marker::PhantomData;
+
+/// A type without a value of it.
+pub struct TypeTag<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+impl<T> TypeTag<T> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Returns the type of a value.
+    pub fn of(_: &T) -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,52 @@
+//! Start commands that fail or end.
+
+use ppio_sandbox_local::TemplateSpec;
+use serde_json::json;
+
+use crate::raw_calls::call;
+use crate::test_platform::TestPlatform;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_command_that_ends_is_an_error_at_once() {
+    let platform = TestPlatform::with(|builder| builder).await;
+    let build = async |name: &str, start: &str, ready: &str| {
+        let spec = TemplateSpec::new(name)
+            .start_command(start)
+            .ready_command(ready);
+        platform.platform.build_template(spec).await
+    };
+    for (name, start, expected) in [
+        ("failing", "echo the reason; exit 3", "exit status: 3"),
+        ("killed", "echo the reason; kill -9 $$", "signal: 9"),
+        ("ending", "echo the reason", "exit status: 0"),
+    ] {
+        let error = build(name, start, "test -e /tmp/never")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(expected) && error.contains("the reason"),
+            "{name}: {error}"
+        );
+    }
+    // One that leaves a program behind has not ended.
+    build(
+        "forking",
+        "(until test -e /tmp/looked; do sleep 0.01; done; touch /tmp/up; exec sleep 1000) >/dev/null 2>&1 &",
+        "touch /tmp/looked; test -e /tmp/up",
+    )
+    .await
+    .unwrap();
+
+    let start = "if test -n \"$FAIL\"; then echo \"broken: $FAIL\"; exit 4; fi; touch /tmp/up; exec sleep 1000";
+    let template = build("variable", start, "test -e /tmp/up").await.unwrap();
+    let body = json!({"templateID": template.id, "envVars": {"FAIL": "yes"}});
+    let answer = call(&platform, "POST", "/sandboxes", &body).await;
+    let message = answer.json()["message"].to_string();
+    assert_eq!(answer.status, 500, "{message}");
+    assert!(
+        message.contains("exit status: 4") && message.contains("broken: yes"),
+        "{message}"
+    );
+    platform.stop().await;
+}
