@@ -9,6 +9,8 @@ use tokio::time::Sleep;
 use crate::limits::{ConnectionError, Limits};
 use crate::progress::{Phase, Progress};
 
+/// How long a connection with frequent requests keeps hyper's buffers after a response.
+pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long discarding and lingering go on after a shutdown has begun.
 const SHUTDOWN_LINGER: Duration = Duration::from_secs(1);
 
@@ -17,6 +19,8 @@ const SHUTDOWN_LINGER: Duration = Duration::from_secs(1);
 pub(crate) enum Expired {
     /// The rest of the request body is not waited for any longer.
     Body,
+    /// hyper's buffers are not kept any longer.
+    Buffers,
     /// The connection ends.
     Connection(Result<(), ConnectionError>),
 }
@@ -24,6 +28,7 @@ pub(crate) enum Expired {
 #[derive(Debug, Clone, Copy)]
 enum Reason {
     Body,
+    Buffers,
     Linger,
     Idle,
     Header,
@@ -60,11 +65,13 @@ impl<'a> Deadlines<'a> {
         self.shutdown = Some(Instant::now());
     }
 
-    /// Waits for the next deadline. `body` is the one of discarding a body.
+    /// Waits for the next deadline. `body` is the one of discarding a body; `has_buffers` is whether
+    /// hyper's buffers exist.
     pub(crate) fn poll(
         &mut self,
         progress: &Progress,
         body: Option<Instant>,
+        has_buffers: bool,
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<Expired> {
@@ -74,7 +81,7 @@ impl<'a> Deadlines<'a> {
             self.since = Instant::now();
         }
         loop {
-            let next = self.next(progress, body);
+            let next = self.next(progress, body, has_buffers);
             if let Some((deadline, _)) = next {
                 let deadline = deadline.into();
                 // A timer that ends too early is set again then, which happens less often than a
@@ -109,7 +116,12 @@ impl<'a> Deadlines<'a> {
     }
 
     /// The first deadline.
-    fn next(&self, progress: &Progress, body: Option<Instant>) -> Option<(Instant, Reason)> {
+    fn next(
+        &self,
+        progress: &Progress,
+        body: Option<Instant>,
+        has_buffers: bool,
+    ) -> Option<(Instant, Reason)> {
         let capped = |deadline: Instant| match self.shutdown {
             Some(shutdown) => deadline.min(shutdown + SHUTDOWN_LINGER),
             None => deadline,
@@ -117,8 +129,12 @@ impl<'a> Deadlines<'a> {
         if let Some(until) = progress.lingers_until() {
             return Some((capped(until), Reason::Linger));
         }
+        let keep_alive = self.limits.keep_alive_timeout;
         let phase = match self.phase.0 {
-            Phase::Idle => Some((self.since + self.limits.keep_alive_timeout, Reason::Idle)),
+            Phase::Idle if has_buffers && RELEASE_TIMEOUT < keep_alive => {
+                Some((self.since + RELEASE_TIMEOUT, Reason::Buffers))
+            }
+            Phase::Idle => Some((self.since + keep_alive, Reason::Idle)),
             Phase::Fresh | Phase::Head => {
                 Some((self.since + self.limits.header_timeout, Reason::Header))
             }
@@ -138,6 +154,7 @@ impl<'a> Deadlines<'a> {
     fn expired(&self, reason: Reason) -> Expired {
         Expired::Connection(match reason {
             Reason::Body => return Expired::Body,
+            Reason::Buffers => return Expired::Buffers,
             Reason::Linger | Reason::Idle => Ok(()),
             Reason::Header => Err(ConnectionError::HeaderTimeout(self.limits.header_timeout)),
             Reason::Write => Err(ConnectionError::WriteTimeout(

@@ -54,6 +54,8 @@ pub(crate) struct Progress {
     body: AtomicU64,
     /// The head had a length and a transfer encoding.
     is_ambiguous: AtomicBool,
+    /// hyper closes the stream.
+    is_closing: AtomicBool,
     opened: Instant,
     /// Since when the client has read nothing, and until when to linger; 0 for neither. In
     /// milliseconds after `opened`.
@@ -84,6 +86,7 @@ impl Progress {
             phase: AtomicU8::new(Phase::Fresh as u8),
             body: AtomicU64::new(0),
             is_ambiguous: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
             opened: Instant::now(),
             blocked_since: AtomicU64::new(0),
             lingers_until: AtomicU64::new(0),
@@ -113,6 +116,16 @@ impl Progress {
     /// Whether there is no current request.
     pub(crate) fn awaits_head(&self) -> bool {
         self.phase() <= Phase::Head
+    }
+
+    /// Whether the last response was sent and another request may follow.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle && !self.is_closing.load(Relaxed)
+    }
+
+    /// hyper closes the stream.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Relaxed);
     }
 
     /// Whether a request was read to its end and its response is made or sent.

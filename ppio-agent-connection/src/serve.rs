@@ -2,25 +2,26 @@
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use http::header::EXPECT;
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use crate::deadlines::{Deadlines, Expired};
+use crate::deadlines::{Deadlines, Expired, RELEASE_TIMEOUT};
 use crate::discard::Discarding;
 use crate::head_scan::AmbiguousLength;
 use crate::limits::{ConnectionError, Limits};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::request_body::{RequestBody, left};
 use crate::responding::Responding;
 use crate::stream::ConnectionStream;
@@ -29,6 +30,9 @@ use crate::stream::ConnectionStream;
 ///
 /// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects, the
 /// future of `handler` or the response body is dropped.
+///
+/// hyper and its buffers exist only while there is a request, and for up to a second after frequent
+/// ones: an idle connection takes little memory.
 ///
 /// The shutdown begins when `shutdown` changes, or has changed. A connection without the whole head
 /// of a request then ends at once, any other with its current request.
@@ -50,38 +54,43 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let progress = Arc::new(Progress::new());
-    let mut stream = ConnectionStream::new(stream, Arc::clone(&progress));
     let mut timer = pin!(tokio::time::sleep(limits.header_timeout));
     let mut deadlines = Deadlines::new(limits);
-    // hyper's buffers are made when there is something to read.
-    let mut first = shutdown.clone();
-    tokio::select! {
-        biased;
-        () = poll_fn(|cx| stream.poll_first_bytes(cx)) => {}
-        () = timer.as_mut() => return Err(ConnectionError::HeaderTimeout(limits.header_timeout)),
-        _ = first.changed() => return Ok(()),
-    }
     let service =
         service_fn(|request| Responding::new(handler(begin(&progress, request)), &progress));
     let mut http = http.clone();
     // The stream notices that the client disconnects; hyper would keep a buffer for that.
     http.half_close(true);
-    let connection = http
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    // One of the two: hyper's connection, with its buffers, is made when there is something to read.
+    let mut waiting = Some(ConnectionStream::new(stream, Arc::clone(&progress)));
+    let mut connection = None;
+    let mut waiting_since = Instant::now();
+    let mut is_frequent = false;
     let mut discarding = Discarding::default();
-    let mut waiting = shutdown.clone();
-    let mut changed = pin!(waiting.changed());
+    let mut registering = shutdown.clone();
+    let mut changed = pin!(registering.changed());
     let mut registered: Option<Waker> = None;
     let mut is_shutting_down = false;
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                return Poll::Ready(end.map_err(ConnectionError::from));
+            if let Some(stream) = &mut waiting
+                && stream.poll_first_bytes(cx).is_ready()
+            {
+                // The first request of a connection says nothing about the next one.
+                is_frequent =
+                    progress.phase() == Phase::Idle && waiting_since.elapsed() < RELEASE_TIMEOUT;
+                connection = waiting.take().map(|stream| {
+                    let http = http.serve_connection(TokioIo::new(stream), service);
+                    http.with_upgrades()
+                });
             }
-            if discarding.poll(&progress, cx) {
-                continue;
+            if let Some(http) = &mut connection {
+                if let Poll::Ready(end) = Pin::new(http).poll(cx) {
+                    return Poll::Ready(end.map_err(ConnectionError::from));
+                }
+                if discarding.poll(&progress, cx) {
+                    continue;
+                }
             }
             if !is_shutting_down {
                 // Polling `changed` takes a lock that connections share. So it is polled once, to
@@ -98,15 +107,37 @@ where
                     }
                     is_shutting_down = true;
                     deadlines.shut_down();
-                    connection.as_mut().graceful_shutdown();
+                    if let Some(http) = &mut connection {
+                        Pin::new(http).graceful_shutdown();
+                    }
                     continue;
                 }
             }
-            match deadlines.poll(&progress, discarding.until(), timer.as_mut(), cx) {
-                Poll::Ready(Expired::Body) => discarding.give_up(&progress),
-                Poll::Ready(Expired::Connection(end)) => return Poll::Ready(end),
-                Poll::Pending => return Poll::Pending,
+            let has_buffers = connection.is_some() && progress.is_idle() && !is_shutting_down;
+            if !has_buffers || is_frequent {
+                let body = discarding.until();
+                match deadlines.poll(&progress, body, has_buffers, timer.as_mut(), cx) {
+                    Poll::Ready(Expired::Buffers) => {}
+                    Poll::Ready(Expired::Body) => {
+                        discarding.give_up(&progress);
+                        continue;
+                    }
+                    Poll::Ready(Expired::Connection(end)) => return Poll::Ready(end),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
+            // The request is answered and nothing of a later one is whole, so a new connection of
+            // hyper's can read it.
+            let Some(parts) = connection
+                .take()
+                .and_then(UpgradeableConnection::into_parts)
+            else {
+                return Poll::Ready(Ok(()));
+            };
+            let mut stream = parts.io.into_inner();
+            stream.unread(&parts.read_buf);
+            waiting = Some(stream);
+            waiting_since = Instant::now();
         }
     })
     .await

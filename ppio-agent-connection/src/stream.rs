@@ -42,6 +42,14 @@ impl<S> ConnectionStream<S> {
         }
     }
 
+    /// Takes back what hyper read of the next request.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        // hyper skips empty lines before a head. They do not begin one.
+        let begin = bytes.iter().position(|byte| !b"\r\n".contains(byte));
+        let next = begin.map_or(&[][..], |begin| &bytes[begin..]);
+        self.early.splice(..0, next.iter().copied());
+    }
+
     fn record_read(&mut self, bytes: &[u8]) {
         // While nothing of a body is unread, bytes belong to the next head.
         if bytes.is_empty() || self.progress.unread() > 0 {
@@ -70,8 +78,11 @@ impl<S> ConnectionStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> ConnectionStream<S> {
-    /// Waits for the first bytes, or the end, of the connection.
+    /// Waits for the first bytes of a request, or the end of the connection.
     pub(crate) fn poll_first_bytes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.early.is_empty() {
+            return Poll::Ready(());
+        }
         match self.read_early(cx) {
             Ok(false) if self.early.is_empty() => Poll::Pending,
             // hyper reads the end or the error again.
@@ -160,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.progress.close();
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             if !this.progress.has_unread_bytes() {
