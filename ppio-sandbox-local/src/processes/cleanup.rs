@@ -84,6 +84,8 @@ mod tests {
 
     use super::*;
 
+    type Removal = fn(&Path, &Path) -> io::Result<()>;
+
     /// Creates the same files in `directory` again and again, for a while.
     fn create_files(directory: &Path) {
         for number in 0..20_000 {
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_run_is_removed_while_its_processes_are_ending() {
-        let removals: [(&str, fn(&Path, &Path) -> io::Result<()>); 3] = [
+        let removals: [(&str, Removal); 3] = [
             ("at shutdown", |_, run| clean_up_run(run)),
             ("at the next start", |all_runs, _| {
                 clean_up_all_runs(all_runs)
