@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ppio_agent_client::AgentRuntimeClient;
 use ppio_sandbox_local::{IsolationKind, LocalPlatform, LocalPlatformBuilder, TemplateSpec};
 use ppio_test_support::{
-    agent_client_interpreter, example_binary, node_modules, python_interpreter,
+    Requirement, agent_client_interpreter, every_user_passes, example_binary, node_modules,
+    python_interpreter,
 };
 use rustix::process::geteuid;
 use serde_json::json;
@@ -201,17 +201,6 @@ async fn python_agent_client(client: PathBuf) {
     platform.stop().await;
 }
 
-/// Whether a user without rights can run a program, links followed.
-fn every_user_passes(program: &Path) -> bool {
-    let passes = |place: &Path| {
-        place
-            .metadata()
-            .is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
-    };
-    let real = program.canonicalize().unwrap();
-    real.ancestors().all(passes)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn our_client_invokes_python_agents() {
@@ -219,12 +208,12 @@ async fn our_client_invokes_python_agents() {
     let _port = FIXED_PORT.lock().await;
     // As a process group a sandbox has no `/app`, and the client's `cd /app` has to find it all the same.
     for isolation in [None, Some(IsolationKind::ProcessGroup)] {
-        if isolation.is_some() && geteuid().is_root() && !every_user_passes(&interpreter) {
-            eprintln!(
-                "not run: process groups of root's cannot reach {}",
-                interpreter.display()
-            );
-            continue;
+        // Sandboxes of root's are users without rights.
+        if isolation.is_some() && geteuid().is_root() {
+            let is_met = every_user_passes(&interpreter);
+            if !Requirement::SharedPackages.check(is_met) {
+                continue;
+            }
         }
         let platform = Platform::with(Some(&interpreter), |builder| match isolation {
             Some(kind) => builder.isolation(kind),

@@ -7,6 +7,7 @@ mod cargo_tool;
 mod crates;
 mod error;
 mod interop;
+mod requirements;
 mod server;
 mod setup;
 mod step;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::cargo_tool::CargoTool;
 use crate::error::Error;
 use crate::step::Step;
-use crate::{crates, interop, setup, supply_chain, workspace};
+use crate::{crates, interop, requirements, setup, supply_chain, workspace};
 
 /// How long an unattended run may take, as `timeout` writes it: a hang is a failure.
 const TIME_LIMIT: &str = "39m";
@@ -77,17 +77,22 @@ fn workspace_tests(interop: Interop) -> Result<(), Error> {
         // Building it needs a network.
         Interop::Skip => CARGO_NEXTEST.installed(),
     };
+    let left_out = requirements::left_out();
     if let Some(nextest) = nextest {
         Step::new("tests", nextest)
             .args(["nextest", "run", "--workspace"])
             .env("CARGO", workspace::cargo())
+            .env(requirements::LEAVE_OUT, left_out)
             .run()?;
         // nextest does not run the examples in the documentation.
         Step::cargo("documentation examples")
             .args(["test", "--workspace", "--doc"])
             .run()
     } else {
-        Step::cargo("tests").args(["test", "--workspace"]).run()
+        Step::cargo("tests")
+            .args(["test", "--workspace"])
+            .env(requirements::LEAVE_OUT, left_out)
+            .run()
     }
 }
 
@@ -113,9 +118,11 @@ fn limit_time() -> Result<(), Error> {
 
 fn interoperation_tests() -> Result<(), Error> {
     let packages = interop::fetch()?;
+    let left_out = requirements::left_out_with(&packages.python);
     Step::cargo("interoperation tests")
         .args(["test", "--package", "integration-tests"])
         .args(["--test", "*_interop", "--", "--ignored"])
+        .env(requirements::LEAVE_OUT, left_out)
         .env(interop::PYTHON, packages.python)
         .env(interop::AGENT_CLIENT_PYTHON, packages.agent_client_python)
         .env(interop::NODE_MODULES, packages.node_modules)

@@ -7,8 +7,8 @@
 //!
 //! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
 //! that builds and replaces the agent. `agent_process` is one process of the agent, in a
-//! `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers` and
-//! serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
+//! `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers`,
+//! with the connections of `server`, and serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
 
 mod agent_process;
 mod allowed_callers;
@@ -17,6 +17,7 @@ mod process_group;
 mod proxy;
 mod python;
 mod rebuilder;
+mod server;
 mod snapshot;
 mod sources;
 mod transcript;

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::ListenerExt as _;
 use http_body_util::BodyExt as _;
 use ppio_agent_protocol::InvocationResponse;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::allowed_callers::AllowedCallers;
-use super::waiting_page;
+use super::{server, waiting_page};
 use crate::error::{CliError, ExitKind};
 
 /// How long a request waits for an agent.
@@ -91,7 +89,7 @@ struct CurrentPhase {
 pub(super) struct DevProxy {
     address: SocketAddr,
     phase: watch::Sender<CurrentPhase>,
-    server: JoinHandle<io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl DevProxy {
@@ -107,22 +105,12 @@ impl DevProxy {
             number: 0,
             phase: ProxyPhase::Preparing,
         });
-        let router = axum::Router::new()
-            .route(
-                waiting_page::STATUS_CHANGED_PATH,
-                axum::routing::get(status_changed),
-            )
-            .fallback(answer)
-            .with_state(phase.subscribe())
-            .layer(axum::middleware::from_fn_with_state(
-                Arc::new(AllowedCallers::from_env()),
-                check_caller,
-            ));
-        let listener = listener.tap_io(|stream| {
-            // The small writes of an event stream must not be delayed.
-            let _ = stream.set_nodelay(true);
+        let callers = Arc::new(AllowedCallers::from_env());
+        let receiver = phase.subscribe();
+        let server = server::serve(listener, move |request| {
+            respond(request, Arc::clone(&callers), receiver.clone())
         });
-        let server = tokio::spawn(axum::serve(listener, router).into_future());
+        let server = tokio::spawn(server);
         Ok(Self {
             address,
             phase,
@@ -167,23 +155,28 @@ fn listen_error(port: u16, error: &io::Error) -> CliError {
         .help("choose another port with `--port`")
 }
 
-/// Refuses requests of other hosts and origins.
-async fn check_caller(
-    State(callers): State<Arc<AllowedCallers>>,
+/// Answers any request; those of other hosts and origins are refused.
+async fn respond(
     request: Request,
-    next: Next,
+    callers: Arc<AllowedCallers>,
+    phase: watch::Receiver<CurrentPhase>,
 ) -> Response {
-    match callers.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => error_response(refusal.status, refusal.error_type, &refusal.message),
+    if let Err(refusal) = callers.check(&request) {
+        return error_response(refusal.status, refusal.error_type, &refusal.message);
     }
+    if request.uri().path() == waiting_page::STATUS_CHANGED_PATH {
+        return status_changed(request.uri().query(), phase)
+            .await
+            .into_response();
+    }
+    answer(request, phase).await
 }
 
-/// Answers a waiting page when the phase is another than the one it shows, or after
-/// [`waiting_page::STATUS_TIMEOUT`].
+/// Answers a waiting page when the phase is another than the one it shows, which the query names, or
+/// after [`waiting_page::STATUS_TIMEOUT`].
 async fn status_changed(
-    State(mut phase): State<watch::Receiver<CurrentPhase>>,
-    RawQuery(shown): RawQuery,
+    shown: Option<&str>,
+    mut phase: watch::Receiver<CurrentPhase>,
 ) -> StatusCode {
     let shown = shown.and_then(|shown| shown.parse().ok()).unwrap_or(0);
     let changed = phase.wait_for(|current| current.number != shown);
@@ -191,10 +184,7 @@ async fn status_changed(
     StatusCode::NO_CONTENT
 }
 
-async fn answer(
-    State(mut phase): State<watch::Receiver<CurrentPhase>>,
-    request: Request,
-) -> Response {
+async fn answer(request: Request, mut phase: watch::Receiver<CurrentPhase>) -> Response {
     let deadline = Instant::now() + AGENT_WAIT_TIMEOUT;
     loop {
         let CurrentPhase {

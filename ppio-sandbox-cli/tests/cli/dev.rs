@@ -1,7 +1,7 @@
 //! `agent dev`: what a client, a browser and a terminal get while the project changes.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -534,4 +534,64 @@ fn requests_of_other_hosts_and_origins_are_refused() {
         assert!(answer.starts_with(&expected), "{head}: {answer}");
         assert!(!answer.contains("GREETING"), "{head}: {answer}");
     }
+}
+
+/// Sends a request whose body follows once it was answered, then another one over the same
+/// connection. Returns both status lines.
+fn answered_before_the_body(address: &str, host: &str) -> [String; 2] {
+    let mut stream = TcpStream::connect(address).expect("the proxy listens");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
+    let length = 60_000;
+    write!(
+        stream,
+        "POST /invocations HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .expect("a head");
+    let mut first = BufReader::new(stream.try_clone().expect("another handle"));
+    let mut status = String::new();
+    first.read_line(&mut status).expect("a status line");
+    let mut rest = 0;
+    loop {
+        let mut line = String::new();
+        first.read_line(&mut line).expect("a header");
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(length) = line.strip_prefix("content-length: ") {
+            rest = length.trim().parse().expect("a length");
+        }
+    }
+    first.read_exact(&mut vec![0; rest]).expect("a body");
+
+    let mut next = vec![b'1'; length];
+    next.extend_from_slice(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    // Shows as a missing answer if the connection is closed.
+    let _ = stream.write_all(&next);
+    let mut answer = Vec::new();
+    let _ = first.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    let next = answer.lines().next().unwrap_or("no answer");
+    [status.trim().to_owned(), next.to_owned()]
+}
+
+#[test]
+fn an_answer_before_the_body_leaves_the_connection_usable() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, PYTHON_AGENT);
+    let dev = Dev::start(&sandbox, &folder);
+    let address = dev.address();
+    let [refused, next] = answered_before_the_body(&address, "evil.example");
+    assert_eq!(refused, "HTTP/1.1 421 Misdirected Request");
+    // The version is the agent's.
+    assert!(next.ends_with(" 200 OK"), "{next}");
+
+    fs::write(folder.join("agent.py"), "import sys\nsys.exit(7)\n").expect("written");
+    dev.says("waiting for a change");
+    let [refused, next] = answered_before_the_body(&address, "localhost");
+    assert_eq!(refused, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(next, "HTTP/1.1 503 Service Unavailable");
+    dev.running.interrupt();
+    dev.running.wait().code(0);
 }

@@ -58,6 +58,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
+    use ppio_test_support::Requirement;
     use rustix::process::{getegid, geteuid};
 
     use super::*;
@@ -69,6 +70,8 @@ mod tests {
         if !geteuid().is_root() {
             // Only root takes another identity.
             assert!(as_user(USER, || Ok::<_, io::Error>(())).is_err());
+        }
+        if !Requirement::root() {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -20,5 +20,5 @@ pub(crate) use disk_usage::disk_usage;
 pub(crate) use open_directory::OpenDirectory;
 pub(crate) use ownership::Owner;
 pub(crate) use reachable::every_user_passes;
-pub(crate) use remove::{entries, remove_directory, remove_tree};
+pub(crate) use remove::{entries, remove_directory, remove_directory_blocking};
 pub(crate) use sandbox_files::SandboxFiles;

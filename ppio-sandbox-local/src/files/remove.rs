@@ -6,35 +6,48 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Removes a directory whose processes have ended, also where a sandbox has removed the permission
-/// to do so. Blocks.
-pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
+/// For processes that were just killed or started to create no more files, and for the kernel to
+/// take down their mounts.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const REMOVE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// As [`remove_directory_blocking`].
+pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
+    let directory = directory.to_owned();
+    let removing = tokio::task::spawn_blocking(move || remove_directory_blocking(&directory));
+    removing.await.map_err(io::Error::other)?
+}
+
+/// Removes a directory, or a link, with several attempts: processes that were just killed may have
+/// been creating files there, their mounts may keep directories busy, and a watchdog may be removing
+/// the same files. One that is gone already is removed.
+pub(crate) fn remove_directory_blocking(directory: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + REMOVE_TIMEOUT;
+    loop {
+        let removed = remove_tree(directory);
+        let is_gone = || {
+            let found = fs::symlink_metadata(directory);
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        if removed.is_ok() || is_gone() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return removed;
+        }
+        std::thread::sleep(REMOVE_INTERVAL);
+    }
+}
+
+/// Removes a directory, also where a sandbox has removed the permission to do so.
+fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(directory)?;
             fs::remove_dir_all(directory)
         }
         removed => removed,
-    }
-}
-
-/// How long processes that are just ending may go on to create files.
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Removes a directory, with several attempts: processes that were just killed may have been
-/// creating files there.
-pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + REMOVE_TIMEOUT;
-    loop {
-        let removed = directory.to_owned();
-        let removing = tokio::task::spawn_blocking(move || remove_tree(&removed));
-        match removing.await.map_err(io::Error::other)? {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(_) => {}
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

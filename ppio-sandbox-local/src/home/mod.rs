@@ -128,9 +128,8 @@ impl Home {
         self.link.as_deref()
     }
 
-    /// Removes the directory of the sandboxes, which must be empty.
-    pub(crate) fn remove_run(&self) -> io::Result<()> {
-        fs::remove_dir(&self.run)?;
+    /// Removes the link to [`Home::run`], which is gone.
+    pub(crate) fn remove_link(&self) -> io::Result<()> {
         self.link.as_ref().map_or(Ok(()), fs::remove_file)
     }
 
@@ -186,7 +185,9 @@ fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
 impl Drop for Home {
     /// Removes the directory of a failed start. One with sandboxes in it is left to the watchdog.
     fn drop(&mut self) {
-        let _ = self.remove_run();
+        if fs::remove_dir(&self.run).is_ok() {
+            let _ = self.remove_link();
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl LocalPlatform {
         let shared = Arc::clone(&self.shared);
         let swept = tokio::task::spawn_blocking(move || {
             processes::clean_up_run(&shared.home.run())?;
-            shared.home.remove_run()
+            shared.home.remove_link()
         });
         if let Ok(swept) = swept.await {
             swept.map_err(Error::home(&run))?;

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::process_discovery::{search, signal};
-use crate::files::{entries, remove_tree};
+use crate::files::{entries, remove_directory_blocking};
 
-/// Ends the processes of the sandboxes in `run_directory`, that of one platform, and removes their
-/// directories.
+/// Ends the processes of the sandboxes in `run_directory`, that of one platform, and removes it.
 pub(crate) fn clean_up_run(run_directory: &Path) -> io::Result<()> {
     end(run_directory, &entries(run_directory)?);
-    remove_entries(run_directory)
+    remove_directory_blocking(run_directory)
 }
 
 /// Ends the processes of platforms that are gone, and removes their directories below `all_runs`
@@ -71,24 +70,52 @@ pub(crate) fn remove_runs(all_runs: &Path) -> io::Result<()> {
     for entry in entries(all_runs)? {
         if let Ok(run) = fs::read_link(&entry) {
             for run in moved(&run) {
-                remove(&run)?;
+                remove_directory_blocking(&run)?;
+            }
+        }
+        remove_directory_blocking(&entry)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    type Removal = fn(&Path, &Path) -> io::Result<()>;
+
+    /// Creates the same files in `directory` again and again, for a while.
+    fn create_files(directory: &Path) {
+        for number in 0..20_000 {
+            let file = directory.join((number % 100).to_string());
+            if fs::write(file, "").is_err() {
+                return;
             }
         }
     }
-    remove_entries(all_runs)
-}
 
-fn remove_entries(directory: &Path) -> io::Result<()> {
-    entries(directory)?
-        .iter()
-        .try_for_each(|entry| remove(entry))
-}
-
-/// Removes a directory or a link.
-fn remove(entry: &Path) -> io::Result<()> {
-    match remove_tree(entry) {
-        // The watchdog of a killed platform may be removing the same files.
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    #[test]
+    fn a_run_is_removed_while_its_processes_are_ending() {
+        let removals: [(&str, Removal); 3] = [
+            ("at shutdown", |_, run| clean_up_run(run)),
+            ("at the next start", |all_runs, _| {
+                clean_up_all_runs(all_runs)
+            }),
+            ("after a boot", |all_runs, _| remove_runs(all_runs)),
+        ];
+        for (when, remove) in removals {
+            let place = tempfile::tempdir().unwrap();
+            let (all_runs, run) = (place.path().join("run"), place.path().join("elsewhere"));
+            let files = run.join("sandbox/root/tmp");
+            fs::create_dir_all(&all_runs).unwrap();
+            fs::create_dir_all(&files).unwrap();
+            symlink(&run, all_runs.join("link")).unwrap();
+            let ending = std::thread::spawn(move || create_files(&files));
+            let removed = remove(&all_runs, &run);
+            ending.join().unwrap();
+            assert!(removed.is_ok() && !run.exists(), "{when}: {removed:?}");
+        }
     }
 }

@@ -20,8 +20,8 @@ const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
 const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects to a port of `sandbox`, waiting for it to open while the sandbox is young. `None` when
-/// no process of the sandbox listens on it.
+/// Connects to a port of `sandbox`. After a start of a process it waits for the port to open. `None`
+/// when no process of the sandbox listens on it.
 pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
     if let Some(known) = sandbox.verified_listeners.get(port) {
         if let Some(stream) = dial(&known).await {
@@ -32,9 +32,12 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
     let mut search_pause = FIRST_SEARCH_PAUSE;
     let mut next_search = Instant::now() + search_pause;
     loop {
-        let age = Instant::now().saturating_duration_since(sandbox.processes.last_start());
-        let is_last = age > START_GRACE || sandbox.processes.list().is_empty();
-        let search = if is_last || Instant::now() >= next_search {
+        // Whether or not that process still runs: a shell may have left a server in the background.
+        let last_start = sandbox.processes.last_start();
+        let age = last_start
+            .map(|start| start.elapsed())
+            .filter(|age| *age <= START_GRACE);
+        let search = if age.is_none() || Instant::now() >= next_search {
             next_search = Instant::now() + search_pause;
             search_pause = (search_pause * 2).min(LAST_SEARCH_PAUSE);
             ProcessSearch::All
@@ -47,9 +50,7 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
                 return Some(stream);
             }
         }
-        if is_last {
-            return None;
-        }
+        let age = age?;
         let [first, last] = DIAL_PAUSE;
         tokio::time::sleep((age / 20).clamp(first, last)).await;
     }

@@ -6,19 +6,10 @@ use std::time::Instant;
 
 use super::process::Process;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ProcessTable {
     running: Mutex<BTreeMap<u32, Arc<Process>>>,
-    last_start: Mutex<Instant>,
-}
-
-impl Default for ProcessTable {
-    fn default() -> Self {
-        Self {
-            running: Mutex::default(),
-            last_start: Mutex::new(Instant::now()),
-        }
-    }
+    last_start: Mutex<Option<Instant>>,
 }
 
 impl ProcessTable {
@@ -38,8 +29,8 @@ impl ProcessTable {
             .find(|process| process.tag.as_deref() == Some(tag))
     }
 
-    /// When the last process was started; at first, when the sandbox was.
-    pub(crate) fn last_start(&self) -> Instant {
+    /// When the last process was started, which may have ended; `None` before the first.
+    pub(crate) fn last_start(&self) -> Option<Instant> {
         *self
             .last_start
             .lock()
@@ -50,7 +41,7 @@ impl ProcessTable {
         *self
             .last_start
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert(process.pid, Arc::clone(process));
     }

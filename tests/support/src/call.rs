@@ -1,5 +1,7 @@
 //! One HTTP request to a running agent, over a connection of its own.
 
+use std::net::SocketAddr;
+
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -85,17 +87,32 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: String,
 ) -> Answer {
+    send_to(agent.addr(), method, path, headers, body).await
+}
+
+/// Sends any request to a proxy of an agent.
+///
+/// # Panics
+///
+/// There is no answer.
+pub async fn send_to(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Answer {
     let mut request = http::Request::builder()
         .method(method)
         .uri(path)
-        .header("host", agent.addr().to_string());
+        .header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(Bytes::from(body)));
     let request = request.expect("a request that can be sent");
     let exchange = async {
-        let stream = TcpStream::connect(agent.addr()).await?;
+        let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the answer has been read or dropped.
         tokio::spawn(connection);
@@ -194,6 +211,9 @@ impl Answer {
             data.extend_from_slice(&frame.into_data().expect("no trailers"));
         }
         let text = std::str::from_utf8(&data).expect("items in UTF-8");
+        // Where some clients end lines, other than the standard.
+        let breaks = ['\r', '\u{85}', '\u{2028}', '\u{2029}'];
+        assert!(!text.contains(breaks), "a line breaks: {text:?}");
         let events = text.split_terminator("\n\n");
         let items = events.filter(|event| !event.starts_with(':')).map(|event| {
             let data = event.strip_prefix("data: ").expect("a data line");

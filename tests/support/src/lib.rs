@@ -13,6 +13,7 @@ mod example_binary;
 mod interop;
 mod process_search;
 mod raw_request;
+mod requirement;
 pub mod scripted_platform;
 mod wait;
 mod watchdog;
@@ -22,4 +23,5 @@ pub use example_binary::{build as example_binary, build_program as test_program}
 pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
 pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
 pub use raw_request::{RawAnswer, raw_request};
+pub use requirement::{Requirement, every_user_passes};
 pub use wait::{DEADLINE, eventually, eventually_blocking, eventually_some, with_timeout};

@@ -6,6 +6,7 @@
 mod execution;
 mod fuzzing;
 mod limits;
+mod ports;
 mod reading;
 mod rights;
 mod setting;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ppio_agent_client::platform::{Command as Run, Envd, NewSandbox, Sandbox};
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform};
-use ppio_test_support::{RawAnswer, eventually_some, raw_request};
+use ppio_test_support::{RawAnswer, Requirement, eventually_some, raw_request};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,13 +26,13 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// All that the user who runs the tests can have: root has both halves.
+    /// All of them; those of root may be left out where the tests do not run as root.
     pub(crate) fn all() -> Vec<Self> {
-        let is_root = geteuid().is_root();
-        if !is_root {
-            eprintln!("not run: a platform of root's, which takes root to start");
-        }
-        let users: &[bool] = if is_root { &[true, false] } else { &[false] };
+        let users: &[bool] = if Requirement::root() {
+            &[true, false]
+        } else {
+            &[false]
+        };
         let both = |as_root: &bool| {
             [true, false].map(|bubblewrap| Self {
                 as_root: *as_root,
@@ -62,6 +62,8 @@ impl Setting {
 pub(crate) enum Start {
     /// In a session without a terminal.
     Plain,
+    /// As [`Start::Plain`], and root without the right to look into processes of other users.
+    WithoutPtrace,
     /// As from a terminal, with the root's secret open as descriptor 9.
     FromTerminal,
 }
@@ -127,6 +129,10 @@ impl Platform {
         line = match start {
             // A leader of a session could take a terminal that it opens for its own.
             Start::Plain => format!("exec setsid sh -c {}", quote(&line)),
+            Start::WithoutPtrace => format!(
+                "exec setsid setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace -- sh -c {}",
+                quote(&line)
+            ),
             Start::FromTerminal => {
                 let secret = at("secret-of-root");
                 let line = format!("exec 9<'{}'; {line}", secret.display());

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::test_platform::TestPlatform;
+use ppio_test_support::call::send_to;
 use ppio_test_support::{AgentProcess, raw_request};
+use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How many calls of each kind are made.
@@ -171,6 +173,41 @@ async fn behind_haproxy_every_refused_caller_gets_the_answer_of_the_agent() {
     let haproxy = program("haproxy");
     let agent = refusing();
     assert_no_call_is_lost(&Proxy::haproxy(&haproxy, agent.addr()), "haproxy").await;
+}
+
+/// JSON with the line breaks of a layout, and with characters at which some clients break lines.
+const ITEMS: [&str; 4] = [
+    "{\n  \"layout\": [\n    1,\r\n    2\n  ]\r}",
+    "\"a\u{2028}b\u{2029}c\u{85}d\"",
+    "\"data: x\\n\\ndata: y\\r\"",
+    "[\"é\", \"日本語\", \"🎈\"]",
+];
+
+/// Each item of a stream arrives before the agent goes on to the next.
+async fn assert_items_arrive_one_by_one(proxy: &Proxy, what: &str) {
+    let gates = tempfile::tempdir().unwrap();
+    let request = json!({ "gates": gates.path(), "items": ITEMS }).to_string();
+    let headers = [("content-type", "application/json")];
+    let mut answer = send_to(proxy.address, "POST", "/invocations", &headers, request).await;
+    for (number, item) in ITEMS.into_iter().enumerate() {
+        let expected: Value = serde_json::from_str(item).unwrap();
+        let arrived = answer.next_items().await;
+        assert_eq!(arrived, Some(vec![expected]), "{what}, item {number}");
+        fs::write(gates.path().join((number + 1).to_string()), "").unwrap();
+    }
+    assert_eq!(answer.next_items().await, None, "{what}");
+}
+
+#[tokio::test]
+async fn items_pass_proxies_one_by_one_and_whole() {
+    let program_of_agent = Command::new(env!("CARGO_BIN_EXE_gated-items-agent"));
+    let agent = AgentProcess::command(program_of_agent).start();
+    for buffering in ["on", "off"] {
+        let proxy = Proxy::nginx(&program("nginx"), agent.addr(), buffering);
+        assert_items_arrive_one_by_one(&proxy, &format!("nginx, buffering {buffering}")).await;
+    }
+    let proxy = Proxy::haproxy(&program("haproxy"), agent.addr());
+    assert_items_arrive_one_by_one(&proxy, "haproxy").await;
 }
 
 /// Calls in turn over Node's default agent, which keeps its connections: a path, a status, headers and how the

@@ -504,3 +504,27 @@ async fn a_server_in_the_background_is_reached() {
         platform.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_an_ended_shell_has_started_is_waited_for() {
+    for mode in IsolationMode::all() {
+        let platform = TestPlatform::start(mode).await;
+        let spec = TemplateSpec::new("echoing")
+            .binary(env!("CARGO_BIN_EXE_echoing-server"))
+            .start_command("true");
+        let template = platform.template(spec).await;
+        let client = platform.client();
+        let api = client.platform();
+        let new = NewSandbox::new(&template, LIFE);
+        let sandbox = api.create_sandbox(&new).await.unwrap();
+        let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
+        let line = "cd /app; (sleep 0.5; exec ./echoing-server) >/dev/null 2>&1 &";
+        let shell = envd.start(&Command::shell(line)).await.unwrap();
+        shell.output().await.unwrap();
+        let host = format!("8080-{}.localhost", sandbox.sandbox_id);
+        let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
+        assert_eq!(answer.status, 200, "{mode:?}: {answer:?}");
+        assert!(api.kill_sandbox(&sandbox.sandbox_id).await.unwrap());
+        platform.stop().await;
+    }
+}

@@ -1,0 +1,71 @@
+//! What a test needs of the machine and may be without, if the caller says so.
+
+use std::path::Path;
+
+/// Names of [`Requirement`]s, separated by commas: what needs them is left out where they are not met.
+const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
+
+/// What not every machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement {
+    /// The tests run as root.
+    Root,
+    /// A control group (version 2) in which the user can create others.
+    Cgroup,
+    /// The fetched packages are where every user can read them.
+    SharedPackages,
+}
+
+impl Requirement {
+    /// Returns whether it `is_met`. A requirement that is not met fails the test, unless
+    /// `PPIO_TEST_LEAVE_OUT` names it.
+    ///
+    /// # Panics
+    ///
+    /// It is not met, and not to be left out.
+    pub fn check(self, is_met: bool) -> bool {
+        let (name, what) = match self {
+            Self::Root => ("root", "root as the user of the tests"),
+            Self::Cgroup => (
+                "cgroup",
+                "a control group (version 2) in which this user can create others",
+            ),
+            Self::SharedPackages => (
+                "shared-packages",
+                "a checkout and a Python interpreter that every user can read",
+            ),
+        };
+        let left_out = std::env::var(LEAVE_OUT).unwrap_or_default();
+        assert!(
+            is_met || left_out.split(',').any(|other| other == name),
+            "the test needs {what}; to leave out what does, set {LEAVE_OUT}={name}"
+        );
+        is_met
+    }
+
+    /// [`Requirement::check`] of [`Requirement::Root`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Requirement::check`].
+    pub fn root() -> bool {
+        Self::Root.check(rustix::process::geteuid().is_root())
+    }
+}
+
+/// Whether a user without rights can pass through all directories of a path, links followed, and
+/// execute or enter what is there.
+///
+/// # Panics
+///
+/// There is no such path.
+pub fn every_user_passes(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let real = path.canonicalize().expect("the path exists");
+    real.ancestors().all(|place| {
+        place
+            .metadata()
+            .is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+    })
+}

@@ -1,0 +1,68 @@
+//! What the tests need and this machine does not have. Tests that need it fail unless a variable
+//! says to leave them out.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// The variable that `ppio-test-support` reads.
+pub(crate) const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
+
+/// The value of [`LEAVE_OUT`] for most tests: what the caller leaves out, and what this machine
+/// lacks. Prints it.
+pub(crate) fn left_out() -> String {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let has_cgroup = is_root && mounts.lines().any(is_writable_cgroup);
+    unmet(&[("root", is_root), ("cgroup", has_cgroup)])
+}
+
+/// The value of [`LEAVE_OUT`] for tests with this Python interpreter. Prints it.
+pub(crate) fn left_out_with(interpreter: &Path) -> String {
+    let is_shared = interpreter
+        .canonicalize()
+        .is_ok_and(|real| real.ancestors().all(every_user_passes));
+    unmet(&[("shared-packages", is_shared)])
+}
+
+fn unmet(requirements: &[(&str, bool)]) -> String {
+    let given = std::env::var(LEAVE_OUT).unwrap_or_default();
+    let lacking = requirements.iter().filter(|(_, is_met)| !is_met);
+    let all: Vec<_> = given
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .chain(lacking.map(|(name, _)| *name))
+        .collect();
+    let all = all.join(",");
+    if !all.is_empty() {
+        println!("\n==> tests that need what this machine lacks: left out ({all})");
+    }
+    all
+}
+
+fn every_user_passes(place: &Path) -> bool {
+    fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+}
+
+fn is_writable_cgroup(mount: &str) -> bool {
+    let mut fields = mount.split(' ').skip(2);
+    let (kind, options) = (fields.next(), fields.next().unwrap_or_default());
+    kind == Some("cgroup2") && options.split(',').any(|option| option == "rw")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_of_cgroups_that_can_be_written_is_found() {
+        for (mount, expected) in [
+            ("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0", true),
+            ("cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid 0 0", false),
+            ("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_writable_cgroup(mount), expected, "{mount}");
+        }
+    }
+}
