@@ -5,7 +5,6 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use ppio_agent_protocol::InvocationResponse;
 use serde::Serialize;
@@ -15,9 +14,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::options::{InvokeOptions, invocation_call};
+use super::request_body::{self, RequestBody};
 use super::response::{AgentResponse, InvocationOutput};
 use super::stream::InvocationStream;
-use super::{error_response, request_body, request_id};
+use super::{error_response, request_id};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
@@ -38,7 +38,7 @@ const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndj
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Invoke {
     target: InvokeTarget,
-    body: Result<Bytes, Error>,
+    body: Result<RequestBody, Error>,
     options: InvokeOptions,
 }
 
@@ -68,7 +68,8 @@ impl Invoke {
 
     /// The time limit of the response, instead of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
-    /// Creating a session for the call has limits of its own.
+    /// Creating a session for the call has limits of its own. A shorter
+    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) counts instead.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -82,7 +83,8 @@ impl Invoke {
         self
     }
 
-    /// The id under which the agent logs the call, instead of a random one.
+    /// The id under which the agent logs the call, instead of the request's
+    /// ([`InvocationRequest::request_id`](crate::InvocationRequest::request_id)) or a random one.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -243,11 +245,13 @@ impl Invoke {
     {
         // No session is created for a request that cannot be sent.
         let body = self.body?;
+        let requested_timeout = body.options.timeout()?;
         let timeout = self.options.timeout;
         let mut options = self.options;
-        let request_id = options.request_id.take().unwrap_or_else(request_id::random);
+        let request_id = options.request_id.take().or(body.options.request_id);
+        let request_id = request_id.unwrap_or_else(request_id::random);
         let headers = options.into_headers(accept, &request_id)?;
-        let call = invocation_call(body, headers).idempotency(Idempotency::IfUnsent);
+        let call = invocation_call(body.bytes, headers).idempotency(Idempotency::IfUnsent);
         let (session, is_temporary) = match self.target {
             InvokeTarget::Session(session) => (session, false),
             InvokeTarget::NewSession(create) => (create.await?, true),
@@ -260,7 +264,10 @@ impl Invoke {
                 (session, false)
             }
         };
-        let deadline = Deadline::after(timeout.unwrap_or_else(|| session.default_timeout()));
+        let limit = timeout.unwrap_or_else(|| session.default_timeout());
+        // The request may shorten the limit of the settings, not extend it.
+        let limit = requested_timeout.map_or(limit, |requested| requested.min(limit));
+        let deadline = Deadline::after(limit);
         let span = tracing::info_span!(
             "invoke_agent",
             sandbox_id = session.sandbox_id(),

@@ -1,36 +1,49 @@
-//! Creates a session: the sandbox, the agent in it, and neither of them when that fails.
+//! The builder of a session.
 
-use std::future::{Future, IntoFuture};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
 use std::time::Duration;
 
-use ppio_agent_protocol::headers::AGENT_PORT;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tracing::Instrument as _;
-
-use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan};
 use super::sandbox_config::SandboxConfig;
-use super::sandbox_session::SandboxSession;
-use super::session_core::{PORT_KEY, TIMEOUT_KEY};
+use super::session_creation::{Created, SessionCreation};
 use super::sessions::Sessions;
-use crate::error::Error;
-use crate::platform::{NewSandbox, check_name};
-use crate::templates::StartCommand;
-
-/// How long a failed creation waits for its sandbox to be killed before it returns. The kill
-/// continues in the background.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Creates a session when awaited.
-#[derive(Debug, Clone)]
+///
+/// An option that is set by a method of its own counts more than the same field of
+/// [`config`](Self::config), in whatever order they are set.
+#[derive(Clone)]
 #[must_use = "does nothing until it is awaited"]
 pub struct CreateSession {
     sessions: Sessions,
     template_id: String,
     config: SandboxConfig,
+    options: SessionOptions,
+}
+
+/// What was set by a method of its own.
+#[derive(Clone, Default)]
+struct SessionOptions {
+    timeout: Option<Duration>,
+    start_timeout: Option<Duration>,
+    auto_pause: Option<bool>,
+    env_vars: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl SessionOptions {
+    fn over(self, mut config: SandboxConfig) -> SandboxConfig {
+        config.env_vars.extend(self.env_vars);
+        config.metadata.extend(self.metadata);
+        SandboxConfig {
+            timeout: self.timeout.or(config.timeout),
+            start_timeout: self.start_timeout.or(config.start_timeout),
+            auto_pause: self.auto_pause.unwrap_or(config.auto_pause),
+            ..config
+        }
+    }
 }
 
 impl CreateSession {
@@ -39,6 +52,7 @@ impl CreateSession {
             sessions,
             template_id,
             config: SandboxConfig::default(),
+            options: SessionOptions::default(),
         }
     }
 
@@ -55,17 +69,17 @@ impl CreateSession {
     /// # Ok(()) });
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
     /// The time limit for the agent to become healthy, instead of its template's.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.config.start_timeout = Some(timeout);
+        self.options.start_timeout = Some(timeout);
         self
     }
 
-    /// Replaces all options set so far.
+    /// Sets all options that no method of their own sets. A second config replaces the first.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -88,7 +102,7 @@ impl CreateSession {
     /// # Ok(()) });
     /// ```
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.env_vars.insert(name.into(), value.into());
+        self.options.env_vars.insert(name.into(), value.into());
         self
     }
 
@@ -100,142 +114,39 @@ impl CreateSession {
     /// # Ok(()) });
     /// ```
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.metadata.insert(key.into(), value.into());
+        self.options.metadata.insert(key.into(), value.into());
         self
     }
 
     /// Whether the sandbox is paused instead of killed when it expires.
     pub fn auto_pause(mut self, auto_pause: bool) -> Self {
-        self.config.auto_pause = auto_pause;
+        self.options.auto_pause = Some(auto_pause);
         self
     }
 
-    /// The request, with the metadata by which the sandbox is found again.
-    fn new_sandbox(&self) -> Result<NewSandbox, Error> {
-        check_name("template_id", &self.template_id)?;
-        self.config.validate()?;
-        let core = self.sessions.core();
-        let config = self.config.clone();
-        let timeout = config.timeout.unwrap_or(core.config.session_timeout);
-        let mut metadata = config.metadata;
-        metadata.insert(CREATE_KEY.to_owned(), idempotency_key());
-        metadata.insert(TIMEOUT_KEY.to_owned(), timeout.as_secs().to_string());
-        if let Some(port) = config.ports.first().filter(|port| **port != AGENT_PORT) {
-            metadata.insert(PORT_KEY.to_owned(), port.to_string());
+    fn into_creation(self) -> SessionCreation {
+        SessionCreation {
+            sessions: self.sessions,
+            template_id: self.template_id,
+            config: self.options.over(self.config),
         }
-        Ok(NewSandbox {
-            auto_pause: config.auto_pause,
-            env_vars: config.env_vars,
-            metadata,
-            secure: config.secure.or(Some(!core.endpoints.is_legacy())),
-            allow_internet_access: config.allow_internet_access,
-            volume_mounts: config.volume_mounts,
-            ..NewSandbox::new(&self.template_id, timeout)
-        })
-    }
-
-    /// Creates the sandbox. Must not be cancelled: if the request was sent, its response names the
-    /// sandbox to kill.
-    async fn create_sandbox(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
-        let core = self.sessions.core();
-        match core.platform.create_sandbox(request).await {
-            // From here on, dropping the session kills the sandbox.
-            Ok(sandbox) => Ok(self.sessions.created(sandbox, request, &self.config)),
-            Err(error) => {
-                kill_orphan(core, request, &error);
-                Err(error.while_creating(&self.template_id, None))
-            }
-        }
-    }
-
-    /// Checks the size of the sandbox, and waits for its agent and ports.
-    async fn prepare(
-        &self,
-        session: &SandboxSession,
-        lookup: impl Future<Output = Result<StartCommand, Error>>,
-    ) -> Result<(), Error> {
-        if self.config.has_size() {
-            self.config.check_size(&session.info().await?)?;
-        }
-        session.start_agent(lookup, self.config.start_timeout).await
-    }
-
-    /// Kills the sandbox of a failed creation, and returns why it failed.
-    async fn undo(&self, session: SandboxSession, error: Error) -> Error {
-        let sandbox_id = session.sandbox_id();
-        tracing::debug!(sandbox_id, error = %error.report(), "undoing a creation");
-        if let Ok(Err(error)) = timeout(CLEANUP_TIMEOUT, session.close()).await {
-            let error = error.report();
-            tracing::warn!(%error, "cannot kill the sandbox of a failed creation yet");
-        }
-        error.while_creating(&self.template_id, Some(sandbox_id))
-    }
-
-    /// Creates the session and sends it to the caller. Runs as a task of its own: dropping the
-    /// caller's future must not cancel a creation that the platform has begun.
-    async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Created>) {
-        let core = self.sessions.core();
-        let outcome = {
-            let mut lookup = pin!(core.start_commands.find(&core.templates, &self.template_id));
-            let mut creation = pin!(self.create_sandbox(&request));
-            let mut found = None;
-            // Both run concurrently, and a sandbox that exists does not wait for the lookup.
-            let created = loop {
-                tokio::select! {
-                    biased;
-                    created = &mut creation => break created,
-                    command = &mut lookup, if found.is_none() => found = Some(command),
-                }
-            };
-            match created {
-                Err(error) => Err(error),
-                Ok(session) => {
-                    let lookup = async {
-                        match found {
-                            Some(command) => command,
-                            None => lookup.await,
-                        }
-                    };
-                    let prepared = tokio::select! {
-                        prepared = self.prepare(&session, lookup) => prepared,
-                        // The caller's future was dropped; dropping the session kills the sandbox.
-                        () = caller.closed() => return,
-                    };
-                    match prepared {
-                        Ok(()) => Ok(session),
-                        Err(error) => Err(self.undo(session, error).await),
-                    }
-                }
-            }
-        };
-        if outcome.is_err() {
-            core.start_commands.remove(&self.template_id);
-        }
-        // If the caller's future was dropped meanwhile, this drops the session.
-        drop(caller.send(outcome));
     }
 }
-
-type Created = Result<SandboxSession, Error>;
 
 impl IntoFuture for CreateSession {
     type Output = Created;
     type IntoFuture = Pin<Box<dyn Future<Output = Created> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let request = self.new_sandbox()?;
-            let span = tracing::info_span!("create_session", template_id = %self.template_id);
-            let (sender, outcome) = oneshot::channel();
-            let core = Arc::clone(self.sessions.core());
-            core.background.spawn(
-                &Handle::current(),
-                self.run(request, sender).instrument(span),
-            );
-            outcome.await.unwrap_or_else(|_| {
-                let message = "the Tokio runtime is shutting down";
-                Err(Error::runtime("create a session", message))
-            })
-        })
+        Box::pin(self.into_creation().run())
+    }
+}
+
+impl fmt::Debug for CreateSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateSession")
+            .field("template_id", &self.template_id)
+            .field("config", &self.options.clone().over(self.config.clone()))
+            .finish_non_exhaustive()
     }
 }

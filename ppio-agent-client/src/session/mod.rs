@@ -9,6 +9,7 @@ mod registry;
 mod sandbox_config;
 mod sandbox_session;
 mod session_core;
+mod session_creation;
 mod sessions;
 mod status;
 

@@ -12,6 +12,7 @@ mod leaks;
 mod limits;
 mod secrets;
 mod sessions;
+mod settings_order;
 mod streams;
 mod uploads;
 mod wire;
