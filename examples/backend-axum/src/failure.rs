@@ -18,8 +18,12 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         // The texts are for us; of our key, our quota and our network the user need not know.
-        tracing::error!(error = %error.report(), code = error.code(), "a question could not be asked");
-        let status = match &error {
+        tracing::error!(
+            error = %error.report(), code = error.code(), "a question could not be asked"
+        );
+        // Whichever step of the question failed, the root says why.
+        let root = error.root();
+        let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,
             Error::SessionNotFound { .. } => StatusCode::GONE,
             Error::RateLimit { .. } | Error::QuotaExceeded { .. } => {
@@ -34,13 +38,9 @@ impl IntoResponse for Failure {
             Error::Invocation { .. } | Error::Network { .. } => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let body = Json(json!({ "error": error.code() }));
+        let body = Json(json!({ "error": root.code() }));
         let mut response = (status, body).into_response();
-        if let Error::RateLimit {
-            retry_after: Some(after),
-            ..
-        } = error
-        {
+        if let Some(after) = error.retry_after() {
             let seconds = HeaderValue::from(after.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

@@ -202,13 +202,13 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
     platform.script("POST /sandboxes", limited("3600"));
     let started = Instant::now();
     let error = client.create_session("tmpl_1").await.unwrap_err();
-    match error {
+    match error.root() {
         Error::RateLimit {
             message,
             retry_after,
         } => {
             assert_eq!(
-                (message.as_str(), retry_after),
+                (message.as_str(), *retry_after),
                 ("slow down", Some(Duration::from_secs(3600)))
             );
         }
@@ -408,7 +408,7 @@ async fn each_refusal_of_the_platform_is_an_error_of_its_own() {
     let error = client.create_session("tmpl_1").await.unwrap_err();
     assert!(
         matches!(
-            error,
+            error.root(),
             Error::Authentication {
                 status: Some(401),
                 ..
@@ -423,12 +423,13 @@ async fn each_refusal_of_the_platform_is_an_error_of_its_own() {
     );
     let error = client.create_session("tmpl_1").await.unwrap_err();
     assert!(
-        matches!(&error, Error::QuotaExceeded { message } if message.contains("20")),
+        matches!(error.root(), Error::QuotaExceeded { message } if message.contains("20")),
         "{error}"
     );
 
     let error = client.create_session("tmpl_9").await.unwrap_err();
-    assert!(matches!(&error, Error::TemplateNotFound { template, .. } if template == "tmpl_9"));
+    let root = error.root();
+    assert!(matches!(root, Error::TemplateNotFound { template, .. } if template == "tmpl_9"));
 
     let error = client.platform().get_sandbox("sb_9").await.unwrap_err();
     assert!(matches!(&error, Error::SessionNotFound { sandbox_id, .. } if sandbox_id == "sb_9"));

@@ -299,7 +299,10 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
 
     let error = client.invoke_agent_runtime("nobody-iunknown", "hi").await;
     let error = error.unwrap_err();
-    assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
+    assert!(
+        matches!(error.root(), Error::TemplateNotFound { .. }),
+        "{error}"
+    );
     client.close().await.unwrap();
     local.stop_when_empty().await;
 }
@@ -371,7 +374,10 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
     let error = client.get_template("nobody").await.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }));
     let error = client.create_session("nobody").await.unwrap_err();
-    assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
+    assert!(
+        matches!(error.root(), Error::TemplateNotFound { .. }),
+        "{error}"
+    );
 
     let platform = client.platform();
     platform.assign_tags("chat-bot", &["stable"]).await.unwrap();

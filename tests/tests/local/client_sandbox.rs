@@ -102,7 +102,7 @@ async fn files_and_directories() {
     // The daemon of a secure sandbox answers only who has its token.
     let stranger = client.envd(&sandbox.address(), None);
     let error = stranger.stat("/tmp").await.unwrap_err();
-    assert!(matches!(error, Error::Authentication { .. }), "{error}");
+    assert!(error.is_authentication(), "{error}");
     end(local, client, sandbox).await;
     assert!(stranger.is_running().await.is_err(), "the platform is gone");
 }
