@@ -41,13 +41,15 @@ async fn main() -> ExitCode {
 }
 
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
-    let client = AgentRuntimeClient::from_env()?;
-    // Any `Serialize` will do; this is the request that PPIO's agents agree on.
-    let request = InvocationRequest::prompt(question).with_user_id("example");
-    let answer = client.invoke_agent(template, request).await?;
+    // The sandbox is gone when this returns, also after an error.
+    AgentRuntimeClient::scope(async |client| {
+        // Any `Serialize` will do; this is the request that PPIO's agents agree on.
+        let request = InvocationRequest::prompt(question).with_user_id("example");
+        let answer = client.invoke_agent(template, request).await?;
 
-    println!("result: {}", answer.result.unwrap_or_default());
-    println!("took:   {:.3} s", answer.duration);
-    // Sandboxes are ended in the background; a process that is about to exit waits for that.
-    client.close().await
+        println!("result: {}", answer.result.unwrap_or_default());
+        println!("took:   {:.3} s", answer.duration);
+        Ok(())
+    })
+    .await
 }

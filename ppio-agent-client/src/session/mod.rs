@@ -10,6 +10,7 @@ mod sandbox_config;
 mod sandbox_session;
 mod session_core;
 mod session_creation;
+mod session_scope;
 mod sessions;
 mod status;
 

@@ -19,10 +19,12 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
 ///
 /// When the last handle of a session that [`create_session`] created is dropped, its sandbox is
-/// killed in the background. [`close`](Self::close) does the same, waits for it and returns its
-/// errors; [`detach`](Self::detach) keeps the sandbox.
+/// killed in the background, as long as the runtime runs. [`close`](Self::close) does the same,
+/// waits for it and returns its errors; [`with_session`] closes a session on every path;
+/// [`detach`](Self::detach) keeps the sandbox.
 ///
 /// [`create_session`]: crate::AgentRuntimeClient::create_session
+/// [`with_session`]: crate::AgentRuntimeClient::with_session
 #[derive(Clone)]
 pub struct SandboxSession {
     pub(super) core: Arc<SessionCore>,

@@ -10,6 +10,7 @@ mod invocation;
 mod keys;
 mod leaks;
 mod limits;
+mod scopes;
 mod secrets;
 mod sessions;
 mod settings_order;
