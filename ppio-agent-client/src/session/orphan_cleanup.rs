@@ -16,9 +16,8 @@ use crate::platform::{ControlPlane, NewSandbox, SandboxFilter};
 /// The metadata key of the idempotency key.
 pub(super) const CREATE_KEY: &str = "ppio-client-create-id";
 
-/// The pauses before each lookup: the platform may still be creating the sandbox.
-const LOOKUP_DELAYS: [Duration; 5] = [
-    Duration::ZERO,
+/// The pauses before each lookup after the first: the platform may still be creating the sandbox.
+const LOOKUP_DELAYS: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
@@ -64,9 +63,11 @@ pub(super) fn kill_orphan(core: &Arc<ClientCore>, request: &NewSandbox, error: &
     let failed_at = Instant::now();
     let client = Arc::clone(core);
     core.background.spawn(&Handle::current(), async move {
+        if kill_all(&client.platform, &filter, &key).await {
+            return;
+        }
         for delay in LOOKUP_DELAYS {
             let is_last = tokio::select! {
-                biased;
                 () = sleep(delay) => false,
                 () = client.background.finishing() => true,
             };
