@@ -108,6 +108,7 @@
 mod client;
 mod config;
 mod core;
+mod deferred;
 mod error;
 mod invocation;
 pub mod platform;
@@ -120,7 +121,7 @@ pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
 pub use invocation::{InvocationOutput, InvocationStream, Invoke};
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
-pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
+pub use templates::{AgentTemplate, ListTemplates, RuntimeInfo, TemplateManager};
 
 /// The types of headers ([`Invoke::trace_context`], [`AuthManager::auth_headers`]).
 pub use http;

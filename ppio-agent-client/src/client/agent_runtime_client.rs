@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::invocation::{InvocationStream, Invoke};
 use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
 use crate::session::{CreateSession, SandboxSession, Sessions};
-use crate::templates::{AgentTemplate, TemplateFilter, TemplateManager};
+use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 
 /// A client of deployed agents. Cheap to clone; clones share connections and sessions.
 ///
@@ -167,19 +167,15 @@ impl AgentRuntimeClient {
         outcome
     }
 
-    /// The agent templates that match the filter.
+    /// Lists the agent templates. Set tags and a name on the returned value, then await it.
     ///
     /// ```
-    /// # use ppio_agent_client::TemplateFilter;
     /// # ppio_test_support::client_example!(async |client| {
-    /// let agents = client.list_templates(&TemplateFilter::new().tag("ai")).await?;
+    /// let agents = client.list_templates().tags(["data-analysis", "ai"]).await?;
     /// # Ok(()) });
     /// ```
-    pub async fn list_templates(
-        &self,
-        filter: &TemplateFilter,
-    ) -> Result<Vec<AgentTemplate>, Error> {
-        self.core().templates.list_templates(filter).await
+    pub fn list_templates(&self) -> ListTemplates {
+        self.core().templates.list_templates()
     }
 
     /// The template with this id, alias or name.
@@ -212,7 +208,8 @@ impl AgentRuntimeClient {
     /// # Ok(()) });
     /// ```
     pub fn invoke_agent(&self, template_id: impl Into<String>, request: impl Serialize) -> Invoke {
-        Invoke::in_new_session(self.create_session(template_id), &request)
+        let create = self.create_session(template_id);
+        Invoke::in_new_session(self.sessions.clone(), create, &request)
     }
 
     /// Short for [`invoke_agent`](Self::invoke_agent) with [`stream`](Invoke::stream), without

@@ -2,30 +2,49 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::sandbox_config::SandboxConfig;
 use super::session_creation::{Created, SessionCreation};
 use super::sessions::Sessions;
+use crate::deferred::{Call, Deferred};
 
 /// Creates a session when awaited.
 ///
 /// An option that is set by a method of its own counts more than the same field of
 /// [`config`](Self::config), in whatever order they are set.
-#[derive(Clone)]
+///
+/// It is a future, so it can be spawned, and awaited with others:
+///
+/// ```
+/// # ppio_test_support::client_example!(async |client| {
+/// use futures_util::future::try_join_all;
+///
+/// let sessions = try_join_all((0..3).map(|_| client.create_session("tmpl_1"))).await?;
+/// # Ok(()) });
+/// ```
+///
+/// # Panics
+/// A method that sets an option panics once the future was polled: the option would be ignored.
 #[must_use = "does nothing until it is awaited"]
 pub struct CreateSession {
+    call: Deferred<CreateOptions>,
+}
+
+/// The template, and what was set so far.
+struct CreateOptions {
     sessions: Sessions,
     template_id: String,
     config: SandboxConfig,
-    options: SessionOptions,
+    own: OwnOptions,
 }
 
 /// What was set by a method of its own.
 #[derive(Clone, Default)]
-struct SessionOptions {
+struct OwnOptions {
     timeout: Option<Duration>,
     start_timeout: Option<Duration>,
     auto_pause: Option<bool>,
@@ -33,7 +52,7 @@ struct SessionOptions {
     metadata: BTreeMap<String, String>,
 }
 
-impl SessionOptions {
+impl OwnOptions {
     fn over(self, mut config: SandboxConfig) -> SandboxConfig {
         config.env_vars.extend(self.env_vars);
         config.metadata.extend(self.metadata);
@@ -48,16 +67,24 @@ impl SessionOptions {
 
 impl CreateSession {
     pub(crate) fn new(sessions: Sessions, template_id: String) -> Self {
-        Self {
+        let options = CreateOptions {
             sessions,
             template_id,
             config: SandboxConfig::default(),
-            options: SessionOptions::default(),
+            own: OwnOptions::default(),
+        };
+        Self {
+            call: Deferred::new(options),
         }
     }
 
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.sessions
+    fn set(mut self, change: impl FnOnce(&mut CreateOptions)) -> Self {
+        self.call.set(change);
+        self
+    }
+
+    pub(crate) fn set_config(&mut self, config: SandboxConfig) {
+        self.call.set(|options| options.config = config);
     }
 
     /// How long the sandbox lives unless it is refreshed.
@@ -68,15 +95,13 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
     /// # Ok(()) });
     /// ```
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.own.timeout = Some(timeout))
     }
 
     /// The time limit for the agent to become healthy, instead of its template's.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.options.start_timeout = Some(timeout);
-        self
+    pub fn start_timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.own.start_timeout = Some(timeout))
     }
 
     /// Sets all options that no method of their own sets. A second config replaces the first.
@@ -90,7 +115,7 @@ impl CreateSession {
     /// # Ok(()) });
     /// ```
     pub fn config(mut self, config: SandboxConfig) -> Self {
-        self.config = config;
+        self.set_config(config);
         self
     }
 
@@ -101,9 +126,10 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").env("MODEL", "large").await?;
     /// # Ok(()) });
     /// ```
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.options.env_vars.insert(name.into(), value.into());
-        self
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.set(|options| {
+            options.own.env_vars.insert(name.into(), value.into());
+        })
     }
 
     /// Adds metadata, by which the sandbox can be found.
@@ -113,40 +139,48 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").metadata("user", "42").await?;
     /// # Ok(()) });
     /// ```
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.options.metadata.insert(key.into(), value.into());
-        self
+    pub fn metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.set(|options| {
+            options.own.metadata.insert(key.into(), value.into());
+        })
     }
 
     /// Whether the sandbox is paused instead of killed when it expires.
-    pub fn auto_pause(mut self, auto_pause: bool) -> Self {
-        self.options.auto_pause = Some(auto_pause);
-        self
-    }
-
-    fn into_creation(self) -> SessionCreation {
-        SessionCreation {
-            sessions: self.sessions,
-            template_id: self.template_id,
-            config: self.options.over(self.config),
-        }
+    pub fn auto_pause(self, auto_pause: bool) -> Self {
+        self.set(|options| options.own.auto_pause = Some(auto_pause))
     }
 }
 
-impl IntoFuture for CreateSession {
+impl Call for CreateOptions {
     type Output = Created;
-    type IntoFuture = Pin<Box<dyn Future<Output = Created> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.into_creation().run())
+    async fn run(self) -> Created {
+        let creation = SessionCreation {
+            sessions: self.sessions,
+            template_id: self.template_id,
+            config: self.own.over(self.config),
+        };
+        creation.run().await
+    }
+}
+
+impl Future for CreateSession {
+    type Output = Created;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Created> {
+        Pin::new(&mut self.get_mut().call).poll(cx)
     }
 }
 
 impl fmt::Debug for CreateSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateSession")
-            .field("template_id", &self.template_id)
-            .field("config", &self.options.clone().over(self.config.clone()))
-            .finish_non_exhaustive()
+        let mut output = f.debug_struct("CreateSession");
+        if let Some(options) = self.call.options() {
+            let config = options.own.clone().over(options.config.clone());
+            output
+                .field("template_id", &options.template_id)
+                .field("config", &config);
+        }
+        output.finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ppio_agent_client::{
-    AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind, SandboxSession, TemplateFilter,
+    AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind, SandboxSession,
 };
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
 use serde_json::json;
@@ -393,10 +393,7 @@ async fn an_answer_of_the_wrong_type_is_told_as_such() {
     let error = session.ping().await;
     assert!(error.is_ok());
     let client = client_of(&platform);
-    let error = client
-        .list_templates(&TemplateFilter::new())
-        .await
-        .unwrap_err();
+    let error = client.list_templates().await.unwrap_err();
     assert!(matches!(error, Error::Protocol { .. }), "{error}");
 }
 

@@ -6,6 +6,7 @@ mod clients;
 mod config;
 mod errors;
 mod faults;
+mod futures;
 mod invocation;
 mod keys;
 mod leaks;

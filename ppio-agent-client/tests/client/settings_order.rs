@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ppio_agent_client::{
     AgentRuntimeClient, ClientBuilder, ClientConfig, CreateSession, Error, InvocationRequest,
     SandboxConfig,
@@ -103,7 +104,7 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
     platform.always(INVOKE, Reply::nothing().hang());
     let request = |seconds| InvocationRequest::prompt("hi").with_timeout(seconds);
     let own = Duration::from_secs;
-    for (invoke, expected) in [
+    let cases = [
         (session.invoke(request(1)), own(1)),
         (session.invoke(&request(1)), own(1)),
         // Longer than the settings allow.
@@ -112,8 +113,10 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
         (session.invoke(request(1)).timeout(own(3600)), own(1)),
         // Another type's `timeout` is the agent's.
         (session.invoke(json!({"timeout": 1})), own(2)),
-    ] {
-        match invoke.await.unwrap_err() {
+    ];
+    let (calls, limits): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+    for (outcome, expected) in join_all(calls).await.into_iter().zip(limits) {
+        match outcome.unwrap_err() {
             Error::Timeout { limit, .. } => assert_eq!(limit, expected),
             other => panic!("{}", other.report()),
         }
@@ -123,7 +126,8 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
         other => panic!("{}", other.report()),
     }
     // It is sent as before, and one that no call can keep to is not sent.
-    assert_eq!(platform.requests(INVOKE)[0].json()["timeout"], 1);
+    let last = platform.requests(INVOKE).pop().unwrap();
+    assert_eq!(last.json()["timeout"], 1);
     let sent = platform.count(INVOKE);
     let error = session.invoke(request(0)).await.unwrap_err();
     assert!(matches!(error, Error::Validation { field, .. } if field == "timeout"));
