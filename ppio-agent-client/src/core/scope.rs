@@ -15,6 +15,8 @@ use crate::error::Error;
 /// What the body of a scope ended with; `Err` is its panic.
 pub(crate) type ScopeOutcome<T, E> = Result<Result<T, E>, Box<dyn Any + Send>>;
 
+type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// Runs `body`, then `close`, whether the body succeeds, fails or panics. If this future is
 /// dropped, `close` runs in the background.
 ///
@@ -44,7 +46,7 @@ pub(crate) async fn run_then_close<T, E: From<Error>>(
 
 /// The end of a scope, until it has run.
 struct Closing {
-    close: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>>,
+    close: Option<Close>,
     runtime: Handle,
     core: Arc<ClientCore>,
 }

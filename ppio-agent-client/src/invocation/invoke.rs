@@ -53,7 +53,7 @@ pub struct Invoke {
 
 impl Invoke {
     pub(crate) fn in_session(session: SandboxSession, request: &impl Serialize) -> Self {
-        Self::new(InvokeTarget::Session(session), request)
+        Self::new(session.siblings(), InvokeTarget::Session(session), request)
     }
 
     pub(crate) fn in_new_session(
@@ -61,11 +61,13 @@ impl Invoke {
         create: CreateSession,
         request: &impl Serialize,
     ) -> Self {
-        Self::new(InvokeTarget::NewSession(sessions, create), request)
+        let target = InvokeTarget::NewSession(Box::new(create));
+        Self::new(sessions, target, request)
     }
 
-    fn new(target: InvokeTarget, request: &impl Serialize) -> Self {
+    fn new(sessions: Sessions, target: InvokeTarget, request: &impl Serialize) -> Self {
         let call = InvokeCall {
+            sessions,
             target,
             body: request_body::encode(request),
             options: InvokeOptions::default(),
@@ -151,9 +153,7 @@ impl Invoke {
     /// # Ok(()) });
     /// ```
     pub fn session(self, sandbox_id: impl Into<String>) -> Self {
-        self.set(|call| {
-            call.target = InvokeTarget::SessionId(call.sessions(), sandbox_id.into());
-        })
+        self.set(|call| call.target = InvokeTarget::SessionId(sandbox_id.into()))
     }
 
     /// Options of the sandbox, if the call creates one.
@@ -171,7 +171,7 @@ impl Invoke {
     /// ```
     pub fn sandbox(self, config: SandboxConfig) -> Self {
         self.set(|call| {
-            if let InvokeTarget::NewSession(_, create) = &mut call.target {
+            if let InvokeTarget::NewSession(create) = &mut call.target {
                 create.set_config(config);
             }
         })

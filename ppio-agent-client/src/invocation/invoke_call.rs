@@ -22,6 +22,8 @@ pub(super) const ACCEPT_ANY: &str = "application/json, text/event-stream, applic
 
 /// An invocation before it is sent.
 pub(super) struct InvokeCall {
+    /// The sessions of the client.
+    pub(super) sessions: Sessions,
     pub(super) target: InvokeTarget,
     pub(super) body: Result<RequestBody, Error>,
     pub(super) options: InvokeOptions,
@@ -30,8 +32,9 @@ pub(super) struct InvokeCall {
 pub(super) enum InvokeTarget {
     Session(SandboxSession),
     /// A session by its id.
-    SessionId(Sessions, String),
-    NewSession(Sessions, CreateSession),
+    SessionId(String),
+    /// Boxed because its options are large.
+    NewSession(Box<CreateSession>),
 }
 
 impl Call for InvokeCall {
@@ -44,15 +47,6 @@ impl Call for InvokeCall {
 }
 
 impl InvokeCall {
-    /// The sessions of the client.
-    pub(super) fn sessions(&self) -> Sessions {
-        match &self.target {
-            InvokeTarget::Session(session) => session.siblings(),
-            InvokeTarget::SessionId(sessions, _) => sessions.clone(),
-            InvokeTarget::NewSession(sessions, _) => sessions.clone(),
-        }
-    }
-
     /// Sends the request, reads the response with `read`, and closes a session that was created
     /// for the call unless the value `keeps_session`.
     pub(super) async fn run_with<T, F>(
@@ -75,12 +69,14 @@ impl InvokeCall {
         let call = invocation_call(body.bytes, headers).idempotency(Idempotency::IfUnsent);
         let (session, is_temporary) = match self.target {
             InvokeTarget::Session(session) => (session, false),
-            InvokeTarget::NewSession(_, create) => (create.await?, true),
-            InvokeTarget::SessionId(sessions, id) => {
+            InvokeTarget::NewSession(create) => (create.await?, true),
+            InvokeTarget::SessionId(id) => {
                 // An open session needs no lookup; the response shows if it is gone.
-                let session = match sessions.find(&id) {
-                    Some(open) => open,
-                    None => sessions.attach(sessions.core().platform.get_sandbox(&id).await?),
+                let session = if let Some(open) = self.sessions.find(&id) {
+                    open
+                } else {
+                    let platform = &self.sessions.core().platform;
+                    self.sessions.attach(platform.get_sandbox(&id).await?)
                 };
                 (session, false)
             }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use futures_util::future::{join_all, try_join_all};
-use ppio_agent_client::InvocationOutput;
+use ppio_agent_client::{InvocationOutput, SandboxSession};
 use ppio_test_support::scripted_platform::{ScriptedPlatform, agent_document};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn calls_are_joined_and_spawned_as_they_are() {
     for (outcome, n) in join_all(asked).await.into_iter().zip(0..) {
         assert_eq!(outcome.unwrap().result, Some(json!({ "n": n })));
     }
-    try_join_all(sessions.iter().map(|session| session.close()))
+    try_join_all(sessions.iter().map(SandboxSession::close))
         .await
         .unwrap();
 
