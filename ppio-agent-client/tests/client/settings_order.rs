@@ -24,14 +24,14 @@ async fn the_order_of_a_clients_settings_does_not_matter() {
         session_timeout: Duration::from_secs(77),
         ..ClientConfig::default()
     };
-    let set = |builder: ClientBuilder| {
+    let with_own = |builder: ClientBuilder| {
         let builder = builder.base_url(platform.url()).domain(platform.domain());
         builder.timeout(LIMIT)
     };
     let builder = || AgentRuntimeClient::builder().api_key("k");
     for builder in [
-        set(builder()).config(config()),
-        set(builder().config(config())),
+        with_own(builder()).config(config()),
+        with_own(builder().config(config())),
     ] {
         let client = builder.build().unwrap();
         platform.script("GET /v2/sandboxes", Reply::nothing().hang());
@@ -63,14 +63,14 @@ async fn the_order_of_a_sessions_settings_does_not_matter() {
         metadata: [("user".into(), "config".into())].into(),
         ..SandboxConfig::default()
     };
-    let set = |create: CreateSession| {
+    let with_own = |create: CreateSession| {
         let create = create.timeout(Duration::from_secs(1800)).env("A", "own");
         create.metadata("user", "own").auto_pause(true)
     };
     let create = || client.create_session("tmpl_1");
     for create in [
-        set(create()).config(config()),
-        set(create().config(config())),
+        with_own(create()).config(config()),
+        with_own(create().config(config())),
     ] {
         let session = create.await.unwrap();
         assert_eq!(session.timeout(), Duration::from_secs(1800));
@@ -103,14 +103,14 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
         .unwrap();
     platform.always(INVOKE, Reply::nothing().hang());
     let request = |seconds| InvocationRequest::prompt("hi").with_timeout(seconds);
-    let own = Duration::from_secs;
+    let (own, one) = (Duration::from_secs, request(1));
     let cases = [
         (session.invoke(request(1)), own(1)),
-        (session.invoke(&request(1)), own(1)),
+        (session.invoke(&one), own(1)),
         // Longer than the settings allow.
         (session.invoke(request(3600)), own(2)),
         (session.invoke(request(3600)).timeout(LIMIT), LIMIT),
-        (session.invoke(request(1)).timeout(own(3600)), own(1)),
+        (session.invoke(one).timeout(own(3600)), own(1)),
         // Another type's `timeout` is the agent's.
         (session.invoke(json!({"timeout": 1})), own(2)),
     ];
