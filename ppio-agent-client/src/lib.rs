@@ -10,21 +10,22 @@
 //! use serde_json::json;
 //!
 //! # async fn run() -> Result<(), ppio_agent_client::Error> {
-//! let client = AgentRuntimeClient::from_env()?;
+//! // The client and its sessions are closed when the work is done, also after an error.
+//! AgentRuntimeClient::scope(async |client| {
+//!     // One invocation, in a session of its own.
+//!     let response = client.invoke_agent("tmpl_1", json!({"prompt": "hi"})).await?;
 //!
-//! // One invocation, in a session of its own.
-//! let response = client.invoke_agent("tmpl_1", json!({"prompt": "hi"})).await?;
-//!
-//! // Several invocations in one session.
-//! let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
-//! let mut story = session.invoke("tell me a story").stream().await?;
-//! while let Some(item) = story.next().await {
-//!     println!("{}", item?);
-//! }
-//! session.pause().await?;
-//! session.resume().await?;
-//! session.close().await?;
-//! # Ok(())
+//!     // Several invocations in one session.
+//!     let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
+//!     let mut story = session.invoke("tell me a story").stream().await?;
+//!     while let Some(item) = story.next().await {
+//!         println!("{}", item?);
+//!     }
+//!     session.pause().await?;
+//!     session.resume().await?;
+//!     session.close().await
+//! })
+//! .await
 //! # }
 //! ```
 //!
@@ -63,7 +64,8 @@
 //! start ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
 //!
 //! # Cancellation
-//! Dropping a future, a stream or a session at any point is safe and leaves no sandbox:
+//! Dropping a future, a stream or a session at any point is safe and leaves no sandbox, as long as
+//! the runtime runs:
 //!
 //! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if its
 //!   connection broke.
@@ -73,7 +75,10 @@
 //!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
 //!   that were found again are not killed.
 //!
-//! The background ends with the process, so call [`AgentRuntimeClient::close`] before.
+//! The background ends with the runtime: what it has not killed lives until it expires. A program
+//! that ends, also with an error, has to call [`AgentRuntimeClient::close`] before.
+//! [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every path: when
+//! their body returns, fails or panics. When they are dropped, they close in the background.
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
@@ -103,6 +108,7 @@
 mod client;
 mod config;
 mod core;
+mod deferred;
 mod error;
 mod invocation;
 pub mod platform;
@@ -115,7 +121,7 @@ pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
 pub use invocation::{InvocationOutput, InvocationStream, Invoke};
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
-pub use templates::{AgentTemplate, RuntimeInfo, TemplateFilter, TemplateManager};
+pub use templates::{AgentTemplate, ListTemplates, RuntimeInfo, TemplateManager};
 
 /// The types of headers ([`Invoke::trace_context`], [`AuthManager::auth_headers`]).
 pub use http;

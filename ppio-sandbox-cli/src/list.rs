@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ppio_agent_client::AgentTemplate;
 use ppio_agent_client::platform::SandboxFilter;
-use ppio_agent_client::{AgentTemplate, TemplateFilter};
 use serde::Serialize;
 
 use crate::arguments::ListArguments;
@@ -26,9 +26,9 @@ struct AgentRow {
 pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result<(), CliError> {
     let platform = Platform::choose(&arguments.platform)?;
     let client = platform.client();
-    let (filter, all) = (TemplateFilter::default(), SandboxFilter::default());
+    let all = SandboxFilter::default();
     let (templates, sandboxes) = tokio::try_join!(
-        client.list_templates(&filter),
+        client.list_templates(),
         client.platform().list_sandboxes(&all)
     )
     .map_err(|error| platform.error("cannot list the agents", &error))?;

@@ -166,7 +166,7 @@ impl SessionLog<'_> {
 
 /// Whether a retry may succeed.
 fn is_transient(error: &Error) -> bool {
-    match error {
+    match error.root() {
         Error::Network { .. } | Error::Timeout { .. } | Error::RateLimit { .. } => true,
         other => other.status().is_some_and(|status| status >= 500),
     }

@@ -19,7 +19,9 @@ impl IntoResponse for Failure {
         let Self(error) = self;
         // The text may name the API key's account, the quota or internal hosts, so only the log has it.
         tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
-        let status = match &error {
+        // Whichever step of the request failed, the root says why.
+        let root = error.root();
+        let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,
             Error::SessionNotFound { .. } => StatusCode::GONE,
             Error::RateLimit { .. } | Error::QuotaExceeded { .. } => {
@@ -34,13 +36,9 @@ impl IntoResponse for Failure {
             Error::Invocation { .. } | Error::Network { .. } => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let body = Json(json!({ "error": error.code() }));
+        let body = Json(json!({ "error": root.code() }));
         let mut response = (status, body).into_response();
-        if let Error::RateLimit {
-            retry_after: Some(after),
-            ..
-        } = error
-        {
+        if let Some(after) = error.retry_after() {
             let seconds = HeaderValue::from(after.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

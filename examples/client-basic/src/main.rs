@@ -41,13 +41,15 @@ async fn main() -> ExitCode {
 }
 
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
-    let client = AgentRuntimeClient::from_env()?;
-    // The request may be any `Serialize`; this type is the usual one of PPIO's agents.
-    let request = InvocationRequest::prompt(question).with_user_id("example");
-    let answer = client.invoke_agent(template, request).await?;
+    // The sandbox is killed when this returns, also after an error.
+    AgentRuntimeClient::scope(async |client| {
+        // The request may be any `Serialize`; this type is the usual one of PPIO's agents.
+        let request = InvocationRequest::prompt(question).with_user_id("example");
+        let answer = client.invoke_agent(template, request).await?;
 
-    println!("result: {}", answer.result.unwrap_or_default());
-    println!("took:   {:.3} s", answer.duration);
-    // Sandboxes are killed in the background. Wait for that before the process exits.
-    client.close().await
+        println!("result: {}", answer.result.unwrap_or_default());
+        println!("took:   {:.3} s", answer.duration);
+        Ok(())
+    })
+    .await
 }

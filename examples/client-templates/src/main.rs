@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use ppio_agent_client::{AgentRuntimeClient, AgentTemplate, Error, TemplateFilter};
+use ppio_agent_client::{AgentRuntimeClient, AgentTemplate, Error};
 
 const USAGE: &str = "\
 usage: client-templates [--tag <tag>]... [--name <part of a name>]
@@ -14,21 +14,24 @@ tells about one of them. PPIO_API_KEY holds the key. `ppio-sandbox-cli local up`
 this machine and prints the variables that lead to it.";
 
 enum Request {
-    List(TemplateFilter),
+    List {
+        tags: Vec<String>,
+        name: Option<String>,
+    },
     Tell(String),
 }
 
 fn request(mut arguments: impl Iterator<Item = String>) -> Option<Request> {
-    let mut filter = TemplateFilter::new();
+    let (mut tags, mut name) = (Vec::new(), None);
     while let Some(argument) = arguments.next() {
-        filter = match argument.as_str() {
-            "--tag" => filter.tag(arguments.next()?),
-            "--name" => filter.name(arguments.next()?),
+        match argument.as_str() {
+            "--tag" => tags.push(arguments.next()?),
+            "--name" => name = Some(arguments.next()?),
             option if option.starts_with('-') => return None,
             _ => return Some(Request::Tell(argument)),
-        };
+        }
     }
-    Some(Request::List(filter))
+    Some(Request::List { tags, name })
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,8 +55,10 @@ async fn main() -> ExitCode {
 async fn answer(request: Request) -> Result<(), Error> {
     let client = AgentRuntimeClient::from_env()?;
     match request {
-        Request::List(filter) => {
-            let templates = client.list_templates(&filter).await?;
+        Request::List { tags, name } => {
+            // A name that is empty is part of every name.
+            let list = client.list_templates().tags(tags);
+            let templates = list.name(name.unwrap_or_default()).await?;
             println!("{} templates", templates.len());
             for template in templates {
                 println!(

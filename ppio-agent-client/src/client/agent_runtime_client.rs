@@ -13,14 +13,15 @@ use crate::error::Error;
 use crate::invocation::{InvocationStream, Invoke};
 use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
 use crate::session::{CreateSession, SandboxSession, Sessions};
-use crate::templates::{AgentTemplate, TemplateFilter, TemplateManager};
+use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 
 /// A client of deployed agents. Cheap to clone; clones share connections and sessions.
 ///
 /// When the last handle of a session that this client created is dropped, its sandbox is killed in
 /// the background. The client itself holds the sessions of
 /// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped. The
-/// background ends with the process, so call [`close`](Self::close) before it exits.
+/// background ends with the runtime: a program that ends without [`close`](Self::close) leaves
+/// sandboxes, which live until they expire. [`scope`](Self::scope) closes the client on every path.
 ///
 /// ```no_run
 /// use ppio_agent_client::AgentRuntimeClient;
@@ -52,6 +53,10 @@ impl AgentRuntimeClient {
         self.sessions.core()
     }
 
+    pub(super) fn shared_core(&self) -> Arc<ClientCore> {
+        Arc::clone(self.sessions.core())
+    }
+
     /// Creates a sandbox from a template and waits until its agent is healthy. Set options on the
     /// returned value, then await it.
     ///
@@ -59,8 +64,9 @@ impl AgentRuntimeClient {
     /// soon as it exists.
     ///
     /// # Errors
+    /// [`Error::SandboxCreation`], whose [`root`](Error::root) is the cause:
     /// [`Error::TemplateNotFound`], [`Error::Authentication`], [`Error::RateLimit`],
-    /// [`Error::QuotaExceeded`], and [`Error::SandboxCreation`] for any other cause.
+    /// [`Error::QuotaExceeded`], [`Error::Network`], …; [`Error::Validation`] for an invalid option.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -147,7 +153,8 @@ impl AgentRuntimeClient {
     }
 
     /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the tasks in the
-    /// background. Call it before the process exits.
+    /// background. Call it before the process exits, also after an error;
+    /// [`scope`](Self::scope) does.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -160,19 +167,15 @@ impl AgentRuntimeClient {
         outcome
     }
 
-    /// The agent templates that match the filter.
+    /// Lists the agent templates. Set tags and a name on the returned value, then await it.
     ///
     /// ```
-    /// # use ppio_agent_client::TemplateFilter;
     /// # ppio_test_support::client_example!(async |client| {
-    /// let agents = client.list_templates(&TemplateFilter::new().tag("ai")).await?;
+    /// let agents = client.list_templates().tags(["data-analysis", "ai"]).await?;
     /// # Ok(()) });
     /// ```
-    pub async fn list_templates(
-        &self,
-        filter: &TemplateFilter,
-    ) -> Result<Vec<AgentTemplate>, Error> {
-        self.core().templates.list_templates(filter).await
+    pub fn list_templates(&self) -> ListTemplates {
+        self.core().templates.list_templates()
     }
 
     /// The template with this id, alias or name.
@@ -205,7 +208,8 @@ impl AgentRuntimeClient {
     /// # Ok(()) });
     /// ```
     pub fn invoke_agent(&self, template_id: impl Into<String>, request: impl Serialize) -> Invoke {
-        Invoke::in_new_session(self.create_session(template_id), &request)
+        let create = self.create_session(template_id);
+        Invoke::in_new_session(self.sessions.clone(), create, &request)
     }
 
     /// Short for [`invoke_agent`](Self::invoke_agent) with [`stream`](Invoke::stream), without

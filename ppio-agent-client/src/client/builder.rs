@@ -12,12 +12,41 @@ use crate::platform::PlatformEndpoints;
 use crate::transport::Proxies;
 
 /// Options of an [`AgentRuntimeClient`]. The environment sets those that code does not.
+///
+/// An option that is set by a method of its own counts more than the same field of
+/// [`config`](Self::config), in whatever order they are set.
 #[derive(Debug, Default)]
 #[must_use = "does nothing until `build` is called"]
 pub struct ClientBuilder {
     api_key: Option<Secret>,
     access_token: Option<Secret>,
     config: ClientConfig,
+    options: ClientOptions,
+}
+
+/// What was set by a method of its own.
+#[derive(Debug, Default)]
+struct ClientOptions {
+    base_url: Option<String>,
+    domain: Option<String>,
+    send_api_key_to_agents: Option<bool>,
+    max_response_size: Option<ByteSize>,
+    timeout: Option<Duration>,
+}
+
+impl ClientOptions {
+    fn over(self, config: ClientConfig) -> ClientConfig {
+        ClientConfig {
+            base_url: self.base_url.or(config.base_url),
+            domain: self.domain.or(config.domain),
+            send_api_key_to_agents: self
+                .send_api_key_to_agents
+                .or(config.send_api_key_to_agents),
+            max_response_size: self.max_response_size.or(config.max_response_size),
+            timeout: self.timeout.unwrap_or(config.timeout),
+            ..config
+        }
+    }
 }
 
 impl AgentRuntimeClient {
@@ -73,37 +102,37 @@ impl ClientBuilder {
 
     /// The URL of the control plane, instead of `PPIO_API_URL`.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.config.base_url = Some(url.into());
+        self.options.base_url = Some(url.into());
         self
     }
 
     /// The domain of the sandboxes' hosts, instead of `PPIO_DOMAIN`.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
-        self.config.domain = Some(domain.into());
+        self.options.domain = Some(domain.into());
         self
     }
 
     /// Whether agents are sent the API key, instead of `PPIO_SEND_API_KEY_TO_AGENTS`; see
     /// [`ClientConfig::send_api_key_to_agents`].
     pub fn send_api_key_to_agents(mut self, send: bool) -> Self {
-        self.config.send_api_key_to_agents = Some(send);
+        self.options.send_api_key_to_agents = Some(send);
         self
     }
 
     /// The size limit of one response, instead of `PPIO_MAX_RESPONSE_SIZE`; see
     /// [`ClientConfig::max_response_size`].
     pub fn max_response_size(mut self, size: ByteSize) -> Self {
-        self.config.max_response_size = Some(size);
+        self.options.max_response_size = Some(size);
         self
     }
 
     /// The time limit of one call, including all its attempts.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = timeout;
+        self.options.timeout = Some(timeout);
         self
     }
 
-    /// Replaces all options set so far, except the key and the token.
+    /// Sets all options that no method of their own sets. A second config replaces the first.
     ///
     /// ```
     /// use ppio_agent_client::{AgentRuntimeClient, ClientConfig};
@@ -128,9 +157,10 @@ impl ClientBuilder {
             Some(_) => EnvironmentSettings::read_without_keys()?,
             None => EnvironmentSettings::read()?,
         };
+        let config = self.options.over(self.config);
         let config = ClientConfig {
-            max_response_size: self.config.max_response_size.or(settings.max_response_size),
-            ..self.config
+            max_response_size: config.max_response_size.or(settings.max_response_size),
+            ..config
         };
         config.validate()?;
         let endpoints = PlatformEndpoints::resolve(&config, &settings)?;

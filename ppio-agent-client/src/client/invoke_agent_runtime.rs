@@ -1,9 +1,10 @@
 //! Invocation as Amazon Bedrock `AgentCore` defines it.
 
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use ppio_agent_protocol::{AgentId, InvalidAgentId};
 use serde_json::{Map, Value};
 
 use super::runtime_sessions::RuntimeSessions;
+use crate::deferred::{Call, Deferred};
 use crate::error::Error;
 use crate::invocation::{InvocationOutput, InvokeOptions};
 use crate::session::{CreateSession, SandboxConfig, Sessions};
@@ -26,9 +28,17 @@ pub struct AgentRuntimeResponse {
     pub output: InvocationOutput,
 }
 
-/// An invocation by agent id. Await it.
+/// An invocation by agent id. Await it, spawn it, or join it with others.
+///
+/// # Panics
+/// A method that sets an option panics once the future was polled: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct InvokeAgentRuntime {
+    call: Deferred<RuntimeCall>,
+}
+
+/// The call before it is sent.
+struct RuntimeCall {
     sessions: Sessions,
     runtime_sessions: Arc<RuntimeSessions>,
     agent_id: String,
@@ -45,7 +55,7 @@ impl InvokeAgentRuntime {
         agent_id: String,
         payload: Bytes,
     ) -> Self {
-        Self {
+        let call = RuntimeCall {
             sessions,
             runtime_sessions,
             agent_id,
@@ -53,7 +63,15 @@ impl InvokeAgentRuntime {
             session_id: None,
             options: InvokeOptions::default(),
             sandbox: SandboxConfig::default(),
+        };
+        Self {
+            call: Deferred::new(call),
         }
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut RuntimeCall)) -> Self {
+        self.call.set(change);
+        self
     }
 
     /// The caller's id of the session. Calls with the same id reach the same sandbox.
@@ -64,37 +82,36 @@ impl InvokeAgentRuntime {
     /// let response = call.runtime_session_id("user-42").await?;
     /// # Ok(()) });
     /// ```
-    pub fn runtime_session_id(mut self, id: impl Into<String>) -> Self {
-        self.session_id = Some(id.into());
-        self
+    pub fn runtime_session_id(self, id: impl Into<String>) -> Self {
+        self.set(|call| call.session_id = Some(id.into()))
     }
 
     /// The time limit of the invocation; creating the sandbox has limits of its own.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|call| call.options.timeout = Some(timeout))
     }
 
     /// Options of the sandbox, if the call creates one.
-    pub fn sandbox(mut self, config: SandboxConfig) -> Self {
-        self.sandbox = config;
-        self
+    pub fn sandbox(self, config: SandboxConfig) -> Self {
+        self.set(|call| call.sandbox = config)
     }
 
     /// Sends the `traceparent`, `tracestate` and `baggage` of an incoming request; see
     /// [`Invoke::trace_context`](crate::Invoke::trace_context).
-    pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
-        self.options.trace_context(incoming);
-        self
+    pub fn trace_context(self, incoming: &HeaderMap) -> Self {
+        self.set(|call| call.options.trace_context(incoming))
     }
 
     /// Adds a header; see [`Invoke::header`](crate::Invoke::header).
-    pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
-        self.options.headers.add(name.as_ref(), value);
-        self
+    pub fn header<V: TryInto<HeaderValue>>(self, name: impl AsRef<str>, value: V) -> Self {
+        self.set(|call| call.options.headers.add(name.as_ref(), value))
     }
+}
 
-    async fn run(mut self) -> Result<AgentRuntimeResponse, Error> {
+impl Call for RuntimeCall {
+    type Output = Result<AgentRuntimeResponse, Error>;
+
+    async fn run(mut self) -> Self::Output {
         let agent: AgentId = self
             .agent_id
             .parse()
@@ -145,24 +162,26 @@ fn request(payload: &[u8]) -> Result<Value, Error> {
     }
 }
 
-impl IntoFuture for InvokeAgentRuntime {
+impl Future for InvokeAgentRuntime {
     type Output = Result<AgentRuntimeResponse, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().call).poll(cx)
     }
 }
 
 impl fmt::Debug for InvokeAgentRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Payload and headers may contain personal data and secrets, so they stay out of logs.
-        f.debug_struct("InvokeAgentRuntime")
-            .field("agent_id", &self.agent_id)
-            .field("session_id", &self.session_id)
-            .field("timeout", &self.options.timeout)
-            .field("sandbox", &self.sandbox)
-            .finish_non_exhaustive()
+        let mut output = f.debug_struct("InvokeAgentRuntime");
+        if let Some(call) = self.call.options() {
+            output
+                .field("agent_id", &call.agent_id)
+                .field("session_id", &call.session_id)
+                .field("timeout", &call.options.timeout)
+                .field("sandbox", &call.sandbox);
+        }
+        output.finish_non_exhaustive()
     }
 }
 

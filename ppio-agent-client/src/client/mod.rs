@@ -4,6 +4,7 @@ mod agent_runtime_client;
 mod builder;
 mod invoke_agent_runtime;
 mod runtime_sessions;
+mod scope;
 
 pub use agent_runtime_client::AgentRuntimeClient;
 pub use builder::ClientBuilder;

@@ -38,7 +38,7 @@ impl RuntimeSessions {
             remove_expired(&mut sessions);
             Arc::clone(sessions.entry(key).or_default())
         };
-        let session = slot.get_or_try_init(|| create.into_future()).await;
+        let session = slot.get_or_try_init(|| create).await;
         session.cloned()
     }
 

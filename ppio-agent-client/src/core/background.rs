@@ -9,12 +9,23 @@ use tokio::sync::watch;
 /// Counts the running tasks, so that [`finish`](Self::finish) can wait for them. Each task has its
 /// own deadline and owns what it needs.
 #[derive(Debug, Default)]
-pub(crate) struct BackgroundTasks(watch::Sender<usize>);
+pub(crate) struct BackgroundTasks {
+    running: watch::Sender<usize>,
+    /// How many callers wait in [`finish`](Self::finish).
+    finishing: watch::Sender<usize>,
+}
 
-/// Counts one task until it is dropped, however the task ends.
-struct TaskGuard(watch::Sender<usize>);
+/// Adds one to a count until it is dropped.
+struct CountGuard(watch::Sender<usize>);
 
-impl Drop for TaskGuard {
+impl CountGuard {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
@@ -24,8 +35,7 @@ impl BackgroundTasks {
     /// Runs `task` on the current runtime, or on `fallback` outside of any.
     pub(crate) fn spawn(&self, fallback: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = Handle::try_current().unwrap_or_else(|_| fallback.clone());
-        self.0.send_modify(|count| *count += 1);
-        let guard = TaskGuard(self.0.clone());
+        let guard = CountGuard::new(&self.running);
         runtime.spawn(async move {
             task.await;
             drop(guard);
@@ -34,7 +44,17 @@ impl BackgroundTasks {
 
     /// Waits until no task is running. Cancel safe.
     pub(crate) async fn finish(&self) {
+        let _finishing = CountGuard::new(&self.finishing);
         // Fails only if the sender is dropped, and `self` holds it.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        let _ = self.running.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Waits until a caller waits in [`finish`](Self::finish): a task should end soon. Cancel safe.
+    pub(crate) async fn finishing(&self) {
+        let _ = self
+            .finishing
+            .subscribe()
+            .wait_for(|count| *count > 0)
+            .await;
     }
 }

@@ -2,5 +2,7 @@
 
 mod background;
 mod client_core;
+mod scope;
 
 pub(crate) use client_core::ClientCore;
+pub(crate) use scope::run_then_close;

@@ -1,6 +1,7 @@
 //! The error of every call.
 
 mod network;
+mod questions;
 mod report;
 
 use std::time::Duration;
@@ -12,21 +13,40 @@ pub use report::ErrorReport;
 
 /// Why a call to an agent or to the platform failed.
 ///
+/// The variant says what the caller did, and [`root`](Self::root) why it failed. Every failure of
+/// creating a session is [`SandboxCreation`](Self::SandboxCreation), and every failure of an
+/// operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the cause as its
+/// source. The exceptions are an invalid argument, which is [`Validation`](Self::Validation), and
+/// an operation on a sandbox that is gone, which is [`SessionNotFound`](Self::SessionNotFound).
+/// [`is_network`](Self::is_network), [`is_rate_limit`](Self::is_rate_limit) and the other questions
+/// are about the root.
+///
 /// The text of an error does not repeat its [source](std::error::Error::source);
 /// [`report`](Self::report) displays both.
 ///
-/// ```
-/// use std::time::Duration;
-/// use ppio_agent_client::Error;
+/// A loop that repeats a call whatever step of it failed, although the agent may have been invoked
+/// when its connection broke:
 ///
-/// fn wait_before_retry(error: &Error) -> Option<Duration> {
-///     match error {
-///         Error::RateLimit { retry_after, .. } => *retry_after,
-///         other if other.is_retryable() => Some(Duration::from_secs(1)),
-///         _ => None,
-///     }
-/// }
 /// ```
+/// # use std::time::Duration;
+/// # ppio_test_support::client_example!(async |client| {
+/// let mut attempt = 0;
+/// let response = loop {
+///     attempt += 1;
+///     let pause = Duration::from_secs(1 << attempt);
+///     match client.invoke_agent("tmpl_1", "hi").await {
+///         Err(error) if attempt < 3 && error.is_rate_limit() => {
+///             tokio::time::sleep(error.retry_after().unwrap_or(pause)).await;
+///         }
+///         Err(error) if attempt < 3 && error.is_network() => tokio::time::sleep(pause).await,
+///         outcome => break outcome?,
+///     }
+/// };
+/// # Ok(()) });
+/// ```
+///
+/// [`is_retryable`](Self::is_retryable) is `false` for such a broken connection: it is for callers
+/// that must do nothing twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -77,7 +97,8 @@ pub enum Error {
         status: Option<u16>,
     },
 
-    /// A session could not be created. Its sandbox, if one was created, is killed.
+    /// A session could not be created, for any reason but an invalid argument. Its sandbox, if one
+    /// was created, is killed.
     #[error("cannot create a session from template {template:?}")]
     SandboxCreation {
         /// The template id or alias.
@@ -339,15 +360,11 @@ impl Error {
         }
     }
 
-    /// Adds the operation and the sandbox, except to errors that name what the caller has to act
-    /// on: key, quota, rate, a sandbox that is gone.
+    /// Adds the operation and the sandbox, except to the error of a sandbox that is gone, which
+    /// names it.
     pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
         match self {
-            Self::Authentication { .. }
-            | Self::SessionNotFound { .. }
-            | Self::RateLimit { .. }
-            | Self::QuotaExceeded { .. }
-            | Self::SandboxOperation { .. } => self,
+            Self::SessionNotFound { .. } | Self::SandboxOperation { .. } => self,
             source => Self::SandboxOperation {
                 operation: operation.to_owned(),
                 sandbox_id: sandbox_id.to_owned(),
@@ -356,16 +373,10 @@ impl Error {
         }
     }
 
-    /// Adds that the creation of a session failed, with the same exceptions and those that name
-    /// the template or the argument.
+    /// Adds that the creation of a session failed, except to the error of an invalid argument.
     pub(crate) fn while_creating(self, template: &str, sandbox_id: Option<&str>) -> Self {
         match self {
-            Self::Validation { .. }
-            | Self::Authentication { .. }
-            | Self::TemplateNotFound { .. }
-            | Self::RateLimit { .. }
-            | Self::QuotaExceeded { .. }
-            | Self::SandboxCreation { .. } => self,
+            Self::Validation { .. } | Self::SandboxCreation { .. } => self,
             source => Self::SandboxCreation {
                 template: template.to_owned(),
                 sandbox_id: sandbox_id.map(str::to_owned),

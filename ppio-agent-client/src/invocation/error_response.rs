@@ -1,18 +1,13 @@
 //! Errors from an agent's unsuccessful responses.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
 
 use super::response::AgentResponse;
 use crate::error::Error;
-use crate::platform::{SandboxState, error_message};
+use crate::platform::error_message;
 use crate::transport::retry_after;
-
-/// The time limit of the lookup of a sandbox's state; after it, the agent's response decides.
-const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the error. Where the status may mean that the sandbox is not running, its state is looked
 /// up at the platform.
@@ -24,24 +19,9 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     let request_id = response.request_id.clone();
     // Without its body, the status still says enough.
     let body = response.read_start().await.unwrap_or_default();
-    if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::NOT_FOUND) {
-        let info = deadline
-            .at_most(STATE_LOOKUP_TIMEOUT)
-            .run("get sandbox", session.info())
-            .await;
-        match info.and_then(|info| info).map(|info| info.state) {
-            Err(gone @ Error::SessionNotFound { .. }) => return gone,
-            Ok(SandboxState::Paused) => {
-                let paused = Error::Runtime {
-                    operation: "invoke agent".to_owned(),
-                    status: Some(status.as_u16()),
-                    message: "it is paused, call resume() first".to_owned(),
-                };
-                return paused.with_operation("invoke the agent of", session.sandbox_id());
-            }
-            // It is running, or its state is unknown: the agent's response decides.
-            Ok(_) | Err(_) => {}
-        }
+    let not_running = session.not_running(status.as_u16(), "invoke", deadline);
+    if let Some(error) = not_running.await {
+        return error;
     }
     let envelope = serde_json::from_slice::<InvocationResponse<Value>>(&body).ok();
     let message = envelope

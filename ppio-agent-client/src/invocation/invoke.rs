@@ -1,31 +1,25 @@
 //! The builder of an invocation.
 
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use ppio_agent_protocol::InvocationResponse;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
-use tracing::Instrument as _;
 
-use super::options::{InvokeOptions, invocation_call};
+use super::invoke_call::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, InvokeCall, InvokeTarget};
+use super::options::InvokeOptions;
+use super::request_body;
 use super::response::{AgentResponse, InvocationOutput};
 use super::stream::InvocationStream;
-use super::{error_response, request_body, request_id};
+use crate::deferred::Deferred;
 use crate::error::Error;
-use crate::platform::ServiceCall;
 use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
-use crate::transport::{Deadline, Idempotency};
-
-const ACCEPT_JSON: &str = "application/json";
-const ACCEPT_STREAM: &str = "text/event-stream, application/x-ndjson;q=0.9, application/json;q=0.5";
-const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndjson";
 
 /// An invocation of an agent.
 ///
@@ -35,40 +29,63 @@ const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndj
 /// | [`.json::<T>().await`](Self::json) | the result as a `T` |
 /// | [`.stream().await`](Self::stream) | the items of a stream |
 /// | [`.output().await`](Self::output) | a response or a stream, as the agent sends it |
+///
+/// It is a future, so it can be spawned, and awaited with others:
+///
+/// ```
+/// # ppio_test_support::client_example!(async |client| {
+/// # let session = client.create_session("tmpl_1").await?;
+/// use futures_util::future::try_join_all;
+///
+/// let calls = ["one", "two", "three"].map(|prompt| session.invoke(prompt));
+/// for response in try_join_all(calls).await? {
+///     println!("{:?}", response.result);
+/// }
+/// # Ok(()) });
+/// ```
+///
+/// # Panics
+/// A method that sets an option panics once the future was polled: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Invoke {
-    target: InvokeTarget,
-    body: Result<Bytes, Error>,
-    options: InvokeOptions,
-}
-
-enum InvokeTarget {
-    Session(SandboxSession),
-    /// A session by its id.
-    SessionId(Sessions, String),
-    NewSession(CreateSession),
+    call: Deferred<InvokeCall>,
 }
 
 impl Invoke {
     pub(crate) fn in_session(session: SandboxSession, request: &impl Serialize) -> Self {
-        Self::new(InvokeTarget::Session(session), request)
+        Self::new(session.siblings(), InvokeTarget::Session(session), request)
     }
 
-    pub(crate) fn in_new_session(create: CreateSession, request: &impl Serialize) -> Self {
-        Self::new(InvokeTarget::NewSession(create), request)
+    pub(crate) fn in_new_session(
+        sessions: Sessions,
+        create: CreateSession,
+        request: &impl Serialize,
+    ) -> Self {
+        let target = InvokeTarget::NewSession(Box::new(create));
+        Self::new(sessions, target, request)
     }
 
-    fn new(target: InvokeTarget, request: &impl Serialize) -> Self {
-        Self {
+    fn new(sessions: Sessions, target: InvokeTarget, request: &impl Serialize) -> Self {
+        let call = InvokeCall {
+            sessions,
             target,
             body: request_body::encode(request),
             options: InvokeOptions::default(),
+        };
+        Self {
+            call: Deferred::new(call),
         }
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut InvokeCall)) -> Self {
+        self.call.set(change);
+        self
     }
 
     /// The time limit of the response, instead of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
-    /// Creating a session for the call has limits of its own.
+    /// Creating a session for the call has limits of its own. A shorter
+    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) counts instead.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -77,12 +94,12 @@ impl Invoke {
     /// let response = session.invoke("hi").timeout(Duration::from_secs(10)).await?;
     /// # Ok(()) });
     /// ```
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|call| call.options.timeout = Some(timeout))
     }
 
-    /// The id under which the agent logs the call, instead of a random one.
+    /// The id under which the agent logs the call, instead of the request's
+    /// ([`InvocationRequest::request_id`](crate::InvocationRequest::request_id)) or a random one.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -90,9 +107,8 @@ impl Invoke {
     /// let response = session.invoke("hi").request_id("order-42").await?;
     /// # Ok(()) });
     /// ```
-    pub fn request_id(mut self, id: impl Into<String>) -> Self {
-        self.options.request_id = Some(id.into());
-        self
+    pub fn request_id(self, id: impl Into<String>) -> Self {
+        self.set(|call| call.options.request_id = Some(id.into()))
     }
 
     /// Sends the `traceparent`, `tracestate` and `baggage` of an incoming request, so that the
@@ -105,9 +121,8 @@ impl Invoke {
     /// let response = session.invoke("hi").trace_context(&incoming).await?;
     /// # Ok(()) });
     /// ```
-    pub fn trace_context(mut self, incoming: &HeaderMap) -> Self {
-        self.options.trace_context(incoming);
-        self
+    pub fn trace_context(self, incoming: &HeaderMap) -> Self {
+        self.set(|call| call.options.trace_context(incoming))
     }
 
     /// Adds a header, in place of one of this crate with the same name: an `authorization` is for
@@ -126,9 +141,8 @@ impl Invoke {
     /// let response = call.await?;
     /// # Ok(()) });
     /// ```
-    pub fn header<V: TryInto<HeaderValue>>(mut self, name: impl AsRef<str>, value: V) -> Self {
-        self.options.headers.add(name.as_ref(), value);
-        self
+    pub fn header<V: TryInto<HeaderValue>>(self, name: impl AsRef<str>, value: V) -> Self {
+        self.set(|call| call.options.headers.add(name.as_ref(), value))
     }
 
     /// Invokes the agent of an existing session instead of a new one, which stays open afterwards.
@@ -138,14 +152,8 @@ impl Invoke {
     /// let response = client.invoke_agent("tmpl_1", "and then?").session("sb_1").await?;
     /// # Ok(()) });
     /// ```
-    pub fn session(mut self, sandbox_id: impl Into<String>) -> Self {
-        let sessions = match self.target {
-            InvokeTarget::Session(session) => session.siblings(),
-            InvokeTarget::SessionId(sessions, _) => sessions,
-            InvokeTarget::NewSession(create) => create.sessions().clone(),
-        };
-        self.target = InvokeTarget::SessionId(sessions, sandbox_id.into());
-        self
+    pub fn session(self, sandbox_id: impl Into<String>) -> Self {
+        self.set(|call| call.target = InvokeTarget::SessionId(sandbox_id.into()))
     }
 
     /// Options of the sandbox, if the call creates one.
@@ -161,16 +169,16 @@ impl Invoke {
     /// let response = client.invoke_agent("tmpl_1", "hi").sandbox(offline).await?;
     /// # Ok(()) });
     /// ```
-    pub fn sandbox(mut self, config: SandboxConfig) -> Self {
-        if let InvokeTarget::NewSession(create) = self.target {
-            self.target = InvokeTarget::NewSession(create.config(config));
-        }
-        self
+    pub fn sandbox(self, config: SandboxConfig) -> Self {
+        self.set(|call| {
+            if let InvokeTarget::NewSession(create) = &mut call.target {
+                create.set_config(config);
+            }
+        })
     }
 
-    pub(crate) fn with_options(mut self, options: InvokeOptions) -> Self {
-        self.options = options;
-        self
+    pub(crate) fn with_options(self, options: InvokeOptions) -> Self {
+        self.set(|call| call.options = options)
     }
 
     /// Invokes the agent and returns its result as a `T`, without the envelope.
@@ -191,7 +199,8 @@ impl Invoke {
     /// # Ok(()) });
     /// ```
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        Box::pin(self.run(ACCEPT_JSON, AgentResponse::into_result, |_| false)).await
+        let call = self.call.into_options();
+        Box::pin(call.run_with(ACCEPT_JSON, AgentResponse::into_result, |_| false)).await
     }
 
     /// Invokes the agent and returns the items of its response. A response in one piece is a
@@ -207,7 +216,8 @@ impl Invoke {
     /// # Ok(()) });
     /// ```
     pub async fn stream(self) -> Result<InvocationStream, Error> {
-        Box::pin(self.run(ACCEPT_STREAM, AgentResponse::into_stream, |_| true)).await
+        let call = self.call.into_options();
+        Box::pin(call.run_with(ACCEPT_STREAM, AgentResponse::into_stream, |_| true)).await
     }
 
     /// Invokes the agent and returns a response or a stream, by the content type that it sends.
@@ -227,110 +237,29 @@ impl Invoke {
     /// ```
     pub async fn output(self) -> Result<InvocationOutput, Error> {
         let is_stream = |output: &_| matches!(output, InvocationOutput::Stream(_));
-        Box::pin(self.run(ACCEPT_ANY, AgentResponse::into_output, is_stream)).await
-    }
-
-    /// Sends the request, reads the response with `read`, and closes a session that was created
-    /// for the call unless the value `keeps_session`.
-    async fn run<T, F>(
-        self,
-        accept: &'static str,
-        read: impl FnOnce(AgentResponse) -> F,
-        keeps_session: impl FnOnce(&T) -> bool,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        // No session is created for a request that cannot be sent.
-        let body = self.body?;
-        let timeout = self.options.timeout;
-        let mut options = self.options;
-        let request_id = options.request_id.take().unwrap_or_else(request_id::random);
-        let headers = options.into_headers(accept, &request_id)?;
-        let call = invocation_call(body, headers).idempotency(Idempotency::IfUnsent);
-        let (session, is_temporary) = match self.target {
-            InvokeTarget::Session(session) => (session, false),
-            InvokeTarget::NewSession(create) => (create.await?, true),
-            InvokeTarget::SessionId(sessions, id) => {
-                // An open session needs no lookup; the response shows if it is gone.
-                let session = match sessions.find(&id) {
-                    Some(open) => open,
-                    None => sessions.attach(sessions.core().platform.get_sandbox(&id).await?),
-                };
-                (session, false)
-            }
-        };
-        let deadline = Deadline::after(timeout.unwrap_or_else(|| session.default_timeout()));
-        let span = tracing::info_span!(
-            "invoke_agent",
-            sandbox_id = session.sandbox_id(),
-            template_id = session.template_id(),
-            %request_id,
-        );
-        let outcome = send(&session, call, deadline, request_id, read)
-            .instrument(span)
-            .await;
-        if is_temporary
-            && !outcome.as_ref().is_ok_and(keeps_session)
-            && let Err(error) = session.close().await
-        {
-            let error = error.report();
-            tracing::warn!(%error, "cannot close the session of one invocation");
-        }
-        outcome
+        let call = self.call.into_options();
+        Box::pin(call.run_with(ACCEPT_ANY, AgentResponse::into_output, is_stream)).await
     }
 }
 
-async fn send<T, F>(
-    session: &SandboxSession,
-    call: ServiceCall,
-    deadline: Deadline,
-    request_id: String,
-    read: impl FnOnce(AgentResponse) -> F,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let started_at = Instant::now();
-    session.record_activity();
-    let outcome = async {
-        let response = session.send(call, deadline).await?;
-        let response = AgentResponse {
-            request_id: request_id::of_response(response.headers())
-                .map_or(request_id, str::to_owned),
-            response,
-            session: session.clone(),
-            deadline,
-            started_at,
-        };
-        if response.response.status().is_success() {
-            read(response).await
-        } else {
-            Err(error_response::invocation_error(response).await)
-        }
-    }
-    .await
-    .map_err(|error: Error| session.auth().redact_error(error));
-    session.record_activity();
-    tracing::debug!(elapsed = ?started_at.elapsed(), ok = outcome.is_ok(), "agent responded");
-    outcome
-}
-
-impl IntoFuture for Invoke {
+impl Future for Invoke {
     type Output = Result<InvocationResponse<Value>, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run(ACCEPT_JSON, AgentResponse::into_value, |_| false))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().call).poll(cx)
     }
 }
 
 impl fmt::Debug for Invoke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The request may contain personal data, so it stays out of logs.
+        let options = self.call.options().map(|call| &call.options);
         f.debug_struct("Invoke")
-            .field("timeout", &self.options.timeout)
-            .field("request_id", &self.options.request_id)
+            .field("timeout", &options.and_then(|options| options.timeout))
+            .field(
+                "request_id",
+                &options.and_then(|options| options.request_id.as_ref()),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 mod caller_headers;
 mod error_response;
 mod invoke;
+mod invoke_call;
 mod items;
 mod options;
 mod request_body;

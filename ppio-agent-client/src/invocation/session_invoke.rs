@@ -7,7 +7,9 @@ use crate::session::SandboxSession;
 
 impl SandboxSession {
     /// Invokes the agent. `request` is any type that serializes: text becomes `{"prompt": text}`,
-    /// everything else is sent as it is.
+    /// everything else is sent as it is. The [`timeout`] of an [`InvocationRequest`] is the time
+    /// limit of the call, and its [`request_id`] the id of the call, unless an option of the call
+    /// is shorter or sets another id.
     ///
     /// Awaiting the call returns the agent's [`InvocationResponse`], with its result, duration and
     /// metadata. [`json`](Invoke::json) returns the result as a type of the caller,
@@ -27,6 +29,9 @@ impl SandboxSession {
     /// # Ok(()) });
     /// ```
     ///
+    /// [`InvocationRequest`]: crate::InvocationRequest
+    /// [`timeout`]: crate::InvocationRequest::timeout
+    /// [`request_id`]: crate::InvocationRequest::request_id
     /// [`InvocationResponse`]: crate::InvocationResponse
     /// [`Error::Invocation`]: crate::Error::Invocation
     /// [`Error::SessionNotFound`]: crate::Error::SessionNotFound

@@ -1,49 +1,90 @@
-//! Creates a session: the sandbox, the agent in it, and neither of them when that fails.
+//! The builder of a session.
 
-use std::future::{Future, IntoFuture};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ppio_agent_protocol::headers::AGENT_PORT;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tracing::Instrument as _;
-
-use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan};
 use super::sandbox_config::SandboxConfig;
-use super::sandbox_session::SandboxSession;
-use super::session_core::{PORT_KEY, TIMEOUT_KEY};
+use super::session_creation::{Created, SessionCreation};
 use super::sessions::Sessions;
-use crate::error::Error;
-use crate::platform::{NewSandbox, check_name};
-use crate::templates::StartCommand;
-
-/// How long a failed creation waits for its sandbox to be killed before it returns. The kill
-/// continues in the background.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::deferred::{Call, Deferred};
 
 /// Creates a session when awaited.
-#[derive(Debug, Clone)]
+///
+/// An option that is set by a method of its own counts more than the same field of
+/// [`config`](Self::config), in whatever order they are set.
+///
+/// It is a future, so it can be spawned, and awaited with others:
+///
+/// ```
+/// # ppio_test_support::client_example!(async |client| {
+/// use futures_util::future::try_join_all;
+///
+/// let sessions = try_join_all((0..3).map(|_| client.create_session("tmpl_1"))).await?;
+/// # Ok(()) });
+/// ```
+///
+/// # Panics
+/// A method that sets an option panics once the future was polled: the option would be ignored.
 #[must_use = "does nothing until it is awaited"]
 pub struct CreateSession {
+    call: Deferred<CreateOptions>,
+}
+
+/// The template, and what was set so far.
+struct CreateOptions {
     sessions: Sessions,
     template_id: String,
     config: SandboxConfig,
+    own: OwnOptions,
+}
+
+/// What was set by a method of its own.
+#[derive(Clone, Default)]
+struct OwnOptions {
+    timeout: Option<Duration>,
+    start_timeout: Option<Duration>,
+    auto_pause: Option<bool>,
+    env_vars: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl OwnOptions {
+    fn over(self, mut config: SandboxConfig) -> SandboxConfig {
+        config.env_vars.extend(self.env_vars);
+        config.metadata.extend(self.metadata);
+        SandboxConfig {
+            timeout: self.timeout.or(config.timeout),
+            start_timeout: self.start_timeout.or(config.start_timeout),
+            auto_pause: self.auto_pause.unwrap_or(config.auto_pause),
+            ..config
+        }
+    }
 }
 
 impl CreateSession {
     pub(crate) fn new(sessions: Sessions, template_id: String) -> Self {
-        Self {
+        let options = CreateOptions {
             sessions,
             template_id,
             config: SandboxConfig::default(),
+            own: OwnOptions::default(),
+        };
+        Self {
+            call: Deferred::new(options),
         }
     }
 
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.sessions
+    fn set(mut self, change: impl FnOnce(&mut CreateOptions)) -> Self {
+        self.call.set(change);
+        self
+    }
+
+    pub(crate) fn set_config(&mut self, config: SandboxConfig) {
+        self.call.set(|options| options.config = config);
     }
 
     /// How long the sandbox lives unless it is refreshed.
@@ -54,18 +95,16 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").timeout(Duration::from_secs(1800)).await?;
     /// # Ok(()) });
     /// ```
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = Some(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.own.timeout = Some(timeout))
     }
 
     /// The time limit for the agent to become healthy, instead of its template's.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.config.start_timeout = Some(timeout);
-        self
+    pub fn start_timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.own.start_timeout = Some(timeout))
     }
 
-    /// Replaces all options set so far.
+    /// Sets all options that no method of their own sets. A second config replaces the first.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -76,7 +115,7 @@ impl CreateSession {
     /// # Ok(()) });
     /// ```
     pub fn config(mut self, config: SandboxConfig) -> Self {
-        self.config = config;
+        self.set_config(config);
         self
     }
 
@@ -87,9 +126,10 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").env("MODEL", "large").await?;
     /// # Ok(()) });
     /// ```
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.env_vars.insert(name.into(), value.into());
-        self
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.set(|options| {
+            options.own.env_vars.insert(name.into(), value.into());
+        })
     }
 
     /// Adds metadata, by which the sandbox can be found.
@@ -99,143 +139,48 @@ impl CreateSession {
     /// let session = client.create_session("tmpl_1").metadata("user", "42").await?;
     /// # Ok(()) });
     /// ```
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.metadata.insert(key.into(), value.into());
-        self
+    pub fn metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.set(|options| {
+            options.own.metadata.insert(key.into(), value.into());
+        })
     }
 
     /// Whether the sandbox is paused instead of killed when it expires.
-    pub fn auto_pause(mut self, auto_pause: bool) -> Self {
-        self.config.auto_pause = auto_pause;
-        self
-    }
-
-    /// The request, with the metadata by which the sandbox is found again.
-    fn new_sandbox(&self) -> Result<NewSandbox, Error> {
-        check_name("template_id", &self.template_id)?;
-        self.config.validate()?;
-        let core = self.sessions.core();
-        let config = self.config.clone();
-        let timeout = config.timeout.unwrap_or(core.config.session_timeout);
-        let mut metadata = config.metadata;
-        metadata.insert(CREATE_KEY.to_owned(), idempotency_key());
-        metadata.insert(TIMEOUT_KEY.to_owned(), timeout.as_secs().to_string());
-        if let Some(port) = config.ports.first().filter(|port| **port != AGENT_PORT) {
-            metadata.insert(PORT_KEY.to_owned(), port.to_string());
-        }
-        Ok(NewSandbox {
-            auto_pause: config.auto_pause,
-            env_vars: config.env_vars,
-            metadata,
-            secure: config.secure.or(Some(!core.endpoints.is_legacy())),
-            allow_internet_access: config.allow_internet_access,
-            volume_mounts: config.volume_mounts,
-            ..NewSandbox::new(&self.template_id, timeout)
-        })
-    }
-
-    /// Creates the sandbox. Must not be cancelled: if the request was sent, its response names the
-    /// sandbox to kill.
-    async fn create_sandbox(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
-        let core = self.sessions.core();
-        match core.platform.create_sandbox(request).await {
-            // From here on, dropping the session kills the sandbox.
-            Ok(sandbox) => Ok(self.sessions.created(sandbox, request, &self.config)),
-            Err(error) => {
-                kill_orphan(core, request, &error);
-                Err(error.while_creating(&self.template_id, None))
-            }
-        }
-    }
-
-    /// Checks the size of the sandbox, and waits for its agent and ports.
-    async fn prepare(
-        &self,
-        session: &SandboxSession,
-        lookup: impl Future<Output = Result<StartCommand, Error>>,
-    ) -> Result<(), Error> {
-        if self.config.has_size() {
-            self.config.check_size(&session.info().await?)?;
-        }
-        session.start_agent(lookup, self.config.start_timeout).await
-    }
-
-    /// Kills the sandbox of a failed creation, and returns why it failed.
-    async fn undo(&self, session: SandboxSession, error: Error) -> Error {
-        let sandbox_id = session.sandbox_id();
-        tracing::debug!(sandbox_id, error = %error.report(), "undoing a creation");
-        if let Ok(Err(error)) = timeout(CLEANUP_TIMEOUT, session.close()).await {
-            let error = error.report();
-            tracing::warn!(%error, "cannot kill the sandbox of a failed creation yet");
-        }
-        error.while_creating(&self.template_id, Some(sandbox_id))
-    }
-
-    /// Creates the session and sends it to the caller. Runs as a task of its own: dropping the
-    /// caller's future must not cancel a creation that the platform has begun.
-    async fn run(self, request: NewSandbox, mut caller: oneshot::Sender<Created>) {
-        let core = self.sessions.core();
-        let outcome = {
-            let mut lookup = pin!(core.start_commands.find(&core.templates, &self.template_id));
-            let mut creation = pin!(self.create_sandbox(&request));
-            let mut found = None;
-            // Both run concurrently, and a sandbox that exists does not wait for the lookup.
-            let created = loop {
-                tokio::select! {
-                    biased;
-                    created = &mut creation => break created,
-                    command = &mut lookup, if found.is_none() => found = Some(command),
-                }
-            };
-            match created {
-                Err(error) => Err(error),
-                Ok(session) => {
-                    let lookup = async {
-                        match found {
-                            Some(command) => command,
-                            None => lookup.await,
-                        }
-                    };
-                    let prepared = tokio::select! {
-                        prepared = self.prepare(&session, lookup) => prepared,
-                        // The caller's future was dropped; dropping the session kills the sandbox.
-                        () = caller.closed() => return,
-                    };
-                    match prepared {
-                        Ok(()) => Ok(session),
-                        Err(error) => Err(self.undo(session, error).await),
-                    }
-                }
-            }
-        };
-        if outcome.is_err() {
-            core.start_commands.remove(&self.template_id);
-        }
-        // If the caller's future was dropped meanwhile, this drops the session.
-        drop(caller.send(outcome));
+    pub fn auto_pause(self, auto_pause: bool) -> Self {
+        self.set(|options| options.own.auto_pause = Some(auto_pause))
     }
 }
 
-type Created = Result<SandboxSession, Error>;
-
-impl IntoFuture for CreateSession {
+impl Call for CreateOptions {
     type Output = Created;
-    type IntoFuture = Pin<Box<dyn Future<Output = Created> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let request = self.new_sandbox()?;
-            let span = tracing::info_span!("create_session", template_id = %self.template_id);
-            let (sender, outcome) = oneshot::channel();
-            let core = Arc::clone(self.sessions.core());
-            core.background.spawn(
-                &Handle::current(),
-                self.run(request, sender).instrument(span),
-            );
-            outcome.await.unwrap_or_else(|_| {
-                let message = "the Tokio runtime is shutting down";
-                Err(Error::runtime("create a session", message))
-            })
-        })
+    async fn run(self) -> Created {
+        let creation = SessionCreation {
+            sessions: self.sessions,
+            template_id: self.template_id,
+            config: self.own.over(self.config),
+        };
+        creation.run().await
+    }
+}
+
+impl Future for CreateSession {
+    type Output = Created;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Created> {
+        Pin::new(&mut self.get_mut().call).poll(cx)
+    }
+}
+
+impl fmt::Debug for CreateSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_struct("CreateSession");
+        if let Some(options) = self.call.options() {
+            let config = options.own.clone().over(options.config.clone());
+            output
+                .field("template_id", &options.template_id)
+                .field("config", &config);
+        }
+        output.finish_non_exhaustive()
     }
 }

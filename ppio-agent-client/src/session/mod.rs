@@ -9,6 +9,8 @@ mod registry;
 mod sandbox_config;
 mod sandbox_session;
 mod session_core;
+mod session_creation;
+mod session_scope;
 mod sessions;
 mod status;
 

@@ -7,22 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::core::ClientCore;
 use crate::error::Error;
-use crate::platform::{NewSandbox, SandboxFilter};
+use crate::platform::{ControlPlane, NewSandbox, SandboxFilter};
 
 /// The metadata key of the idempotency key.
 pub(super) const CREATE_KEY: &str = "ppio-client-create-id";
 
-/// The pauses before each lookup: the platform may still be creating the sandbox.
-const LOOKUP_DELAYS: [Duration; 5] = [
-    Duration::ZERO,
+/// The pauses before each lookup after the first: the platform may still be creating the sandbox.
+const LOOKUP_DELAYS: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+
+/// When the last lookup follows the failure if the client is being closed: a process that exits
+/// should not wait for all of them.
+const LAST_LOOKUP: Duration = Duration::from_secs(1);
 
 /// 128 random bits in hexadecimal.
 pub(super) fn idempotency_key() -> String {
@@ -56,37 +60,57 @@ pub(super) fn kill_orphan(core: &Arc<ClientCore>, request: &NewSandbox, error: &
         metadata: [(CREATE_KEY.to_owned(), key.clone())].into(),
         ..SandboxFilter::default()
     };
-    let platform = core.platform.clone();
+    let failed_at = Instant::now();
+    let client = Arc::clone(core);
     core.background.spawn(&Handle::current(), async move {
+        if kill_all(&client.platform, &filter, &key).await {
+            return;
+        }
         for delay in LOOKUP_DELAYS {
-            tokio::time::sleep(delay).await;
-            let found = match platform.list_sandboxes(&filter).await {
-                Ok(found) => found,
-                Err(error) => {
-                    let error = error.report();
-                    tracing::debug!(%error, "cannot look for the sandbox of a failed creation");
-                    continue;
-                }
+            let is_last = tokio::select! {
+                () = sleep(delay) => false,
+                () = client.background.finishing() => true,
             };
-            let mut killed = false;
-            for info in found {
-                // A platform that ignores the filter returns the sandboxes of others too.
-                if info.metadata.get(CREATE_KEY) != Some(&key) {
-                    continue;
-                }
-                killed = true;
-                let sandbox_id = info.sandbox_id;
-                if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
-                    let error = error.report();
-                    tracing::warn!(
-                        %sandbox_id, %error,
-                        "cannot kill a sandbox, it lives until it expires"
-                    );
-                }
+            if is_last {
+                sleep_until(failed_at + LAST_LOOKUP).await;
             }
-            if killed {
+            let found = kill_all(&client.platform, &filter, &key).await;
+            if found || is_last {
                 return;
             }
         }
     });
+}
+
+/// Kills the sandboxes that were created with this key. Returns whether there was one.
+async fn kill_all(platform: &ControlPlane, filter: &SandboxFilter, key: &str) -> bool {
+    let found = match platform.list_sandboxes(filter).await {
+        Ok(found) => found,
+        Err(error) => {
+            let error = error.report();
+            tracing::debug!(%error, "cannot look for the sandbox of a failed creation");
+            return false;
+        }
+    };
+    let mut any = false;
+    for info in found {
+        // A platform that ignores the filter returns the sandboxes of others too.
+        if info
+            .metadata
+            .get(CREATE_KEY)
+            .is_none_or(|found| found != key)
+        {
+            continue;
+        }
+        any = true;
+        let sandbox_id = info.sandbox_id;
+        if let Err(error) = platform.kill_sandbox(&sandbox_id).await {
+            let error = error.report();
+            tracing::warn!(
+                %sandbox_id, %error,
+                "cannot kill a sandbox, it lives until it expires"
+            );
+        }
+    }
+    any
 }

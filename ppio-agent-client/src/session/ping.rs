@@ -1,12 +1,17 @@
 //! Requests to the agent of a session, and its health.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Response, header};
 use ppio_agent_protocol::PingResponse;
 
 use super::sandbox_session::SandboxSession;
 use crate::error::Error;
-use crate::platform::{ServiceCall, read_json};
+use crate::platform::{SandboxState, ServiceCall, read_json};
 use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
+
+/// The time limit of the lookup of a sandbox's state; after it, the agent's response decides.
+const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The size limit of the response to a ping, which has about 100 bytes.
 const MAX_PING_RESPONSE: usize = 64 * 1024;
@@ -16,7 +21,8 @@ impl SandboxSession {
     ///
     /// # Errors
     /// [`Error::Invocation`] if it responds that it is unhealthy, [`Error::Network`] if it does not
-    /// respond.
+    /// respond, [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if
+    /// it is gone.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -27,7 +33,49 @@ impl SandboxSession {
     pub async fn ping(&self) -> Result<PingResponse, Error> {
         self.check_open()?;
         let deadline = Deadline::after(self.core.agent.timeout);
-        self.ping_by(deadline, Idempotency::IfUnsent).await
+        let ping = self.ping_by(deadline, Idempotency::IfUnsent).await;
+        let Err(Error::Invocation {
+            status: Some(status),
+            ..
+        }) = ping
+        else {
+            return ping;
+        };
+        match self.not_running(status, "ping", deadline).await {
+            Some(error) => Err(error),
+            None => ping,
+        }
+    }
+
+    /// Where the status of a response may mean that the sandbox is not running, looks its state up
+    /// at the platform. Returns the error of a sandbox that is paused or gone.
+    pub(crate) async fn not_running(
+        &self,
+        status: u16,
+        operation: &str,
+        deadline: Deadline,
+    ) -> Option<Error> {
+        if !matches!(status, 404 | 502) {
+            return None;
+        }
+        let info = deadline
+            .at_most(STATE_LOOKUP_TIMEOUT)
+            .run("get sandbox", self.info())
+            .await;
+        match info.and_then(|info| info).map(|info| info.state) {
+            Err(gone @ Error::SessionNotFound { .. }) => Some(gone),
+            Ok(SandboxState::Paused) => {
+                let paused = Error::Runtime {
+                    operation: format!("{operation} agent"),
+                    status: Some(status),
+                    message: "it is paused, call resume() first".to_owned(),
+                };
+                let operation = format!("{operation} the agent of");
+                Some(paused.with_operation(&operation, self.sandbox_id()))
+            }
+            // It is running, or its state is unknown: the agent's response decides.
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// Sends a request to the agent and returns its response with any status.

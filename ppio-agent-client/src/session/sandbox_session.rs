@@ -19,10 +19,12 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
 ///
 /// When the last handle of a session that [`create_session`] created is dropped, its sandbox is
-/// killed in the background. [`close`](Self::close) does the same, waits for it and returns its
-/// errors; [`detach`](Self::detach) keeps the sandbox.
+/// killed in the background, as long as the runtime runs. [`close`](Self::close) does the same,
+/// waits for it and returns its errors; [`with_session`] closes a session on every path;
+/// [`detach`](Self::detach) keeps the sandbox.
 ///
 /// [`create_session`]: crate::AgentRuntimeClient::create_session
+/// [`with_session`]: crate::AgentRuntimeClient::with_session
 #[derive(Clone)]
 pub struct SandboxSession {
     pub(super) core: Arc<SessionCore>,
@@ -39,14 +41,31 @@ impl SandboxSession {
         self.core.sandbox_id()
     }
 
-    /// The template that the sandbox was created from.
+    /// The id of the template that the sandbox was created from, as the platform names it.
     pub fn template_id(&self) -> &str {
         &self.core.template_id
     }
 
-    /// Scheme and host of the agent.
+    /// The template as it was requested of
+    /// [`create_session`](crate::AgentRuntimeClient::create_session): an id, an alias or a name. For
+    /// a session that was found again, the same as [`template_id`](Self::template_id).
+    ///
+    /// ```
+    /// # ppio_test_support::client_example!(async |client| {
+    /// let session = client.create_session("tmpl_1").await?;
+    /// assert_eq!(session.requested_template(), "tmpl_1");
+    /// # Ok(()) });
+    /// ```
+    pub fn requested_template(&self) -> &str {
+        &self.core.requested_template
+    }
+
+    /// The URL (without path) of the agent. It leads to the agent by itself, also on a platform of
+    /// this machine: `curl {host_url}/ping`. The exception is a
+    /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which all
+    /// sandboxes share.
     pub fn host_url(&self) -> &str {
-        &self.core.agent.base
+        &self.core.host_url
     }
 
     /// How long the sandbox has existed. For a session found again, this is the time since the
@@ -58,8 +77,7 @@ impl SandboxSession {
     }
 
     /// The URL (without path) of another port of the sandbox, for example of a page that the agent
-    /// serves. With [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url), ports have no
-    /// URLs of their own and this is the URL they share.
+    /// serves; see [`host_url`](Self::host_url).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -69,7 +87,7 @@ impl SandboxSession {
     /// ```
     pub fn port_url(&self, port: u16) -> String {
         let core = &self.core;
-        core.client.port_of(&core.address, port).base
+        core.client.endpoints.public_url(&core.address, port)
     }
 
     /// How long ago the agent was last called through this session.

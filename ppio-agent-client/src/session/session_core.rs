@@ -25,6 +25,10 @@ pub(super) struct SessionCore {
     pub(super) registry: Arc<SessionRegistry<SessionCore>>,
     pub(super) address: SandboxAddress,
     pub(super) template_id: String,
+    /// The template as the caller named it.
+    pub(super) requested_template: String,
+    /// See [`SandboxSession::host_url`](super::SandboxSession::host_url).
+    pub(super) host_url: String,
     pub(super) envd_version: String,
     pub(super) agent: Service,
     /// Whether the agent is sent the API key where it has no traffic token.

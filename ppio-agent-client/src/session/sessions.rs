@@ -52,10 +52,12 @@ impl Sessions {
         let agent = agent_service(&self.core, &address, agent_port);
         self.register(SessionCore {
             agent_gets_key: self.core.endpoints.agent_gets_key(&address, &agent.base),
+            host_url: self.core.endpoints.public_url(&address, agent_port),
             agent,
             client: Arc::clone(&self.core),
             registry: Arc::clone(&self.registry),
             template_id: sandbox.template_id,
+            requested_template: request.template_id.clone(),
             envd_version: sandbox.envd_version,
             other_ports: other_ports.to_vec(),
             auto_pause: request.auto_pause,
@@ -86,10 +88,12 @@ impl Sessions {
         let agent = agent_service(&self.core, &address, agent_port);
         self.register(SessionCore {
             agent_gets_key: self.core.endpoints.agent_gets_key(&address, &agent.base),
+            host_url: self.core.endpoints.public_url(&address, agent_port),
             agent,
             client: Arc::clone(&self.core),
             registry: Arc::clone(&self.registry),
             created_at: info.started_at.as_deref().and_then(instant_of),
+            requested_template: info.template_id.clone(),
             template_id: info.template_id,
             envd_version: info.envd_version.unwrap_or_default(),
             other_ports: Vec::new(),

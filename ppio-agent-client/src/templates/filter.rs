@@ -3,35 +3,13 @@
 use super::agent_template::AgentTemplate;
 
 /// Matches templates that have all of its tags and its name. An empty filter matches all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TemplateFilter {
-    tags: Vec<String>,
-    name: Option<String>,
+#[derive(Debug, Default)]
+pub(super) struct TemplateFilter {
+    pub(super) tags: Vec<String>,
+    pub(super) name: Option<String>,
 }
 
 impl TemplateFilter {
-    /// Matches all templates.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a tag that templates must have.
-    ///
-    /// ```
-    /// let filter = ppio_agent_client::TemplateFilter::new().tag("ai").tag("data-analysis");
-    /// # let _ = filter;
-    /// ```
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(tag.into());
-        self
-    }
-
-    /// Sets a text that the name or an alias must contain, ignoring case.
-    pub fn name(mut self, part: impl Into<String>) -> Self {
-        self.name = Some(part.into());
-        self
-    }
-
     pub(super) fn matches(&self, template: &AgentTemplate) -> bool {
         let has_tag = |tag: &String| {
             template

@@ -1,7 +1,7 @@
 //! Lists and finds agent templates.
 
 use super::agent_template::AgentTemplate;
-use super::filter::TemplateFilter;
+use super::list_templates::ListTemplates;
 use crate::error::Error;
 use crate::platform::{ControlPlane, Template};
 
@@ -16,23 +16,15 @@ impl TemplateManager {
         Self { platform }
     }
 
-    /// The templates that match the filter.
+    /// Lists the templates. Set tags and a name on the returned value, then await it.
     ///
     /// ```
-    /// # use ppio_agent_client::TemplateFilter;
     /// # ppio_test_support::client_example!(async |client| {
-    /// let chat = client.templates().list_templates(&TemplateFilter::new().name("chat")).await?;
+    /// let chat = client.templates().list_templates().name("chat").await?;
     /// # Ok(()) });
     /// ```
-    pub async fn list_templates(
-        &self,
-        filter: &TemplateFilter,
-    ) -> Result<Vec<AgentTemplate>, Error> {
-        let all = self.platform.list_templates(None).await?;
-        let templates = all.into_iter().map(AgentTemplate::from);
-        Ok(templates
-            .filter(|template| filter.matches(template))
-            .collect())
+    pub fn list_templates(&self) -> ListTemplates {
+        ListTemplates::new(self.platform.clone())
     }
 
     /// The template with this id, alias or name.

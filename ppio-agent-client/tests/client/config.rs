@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind};
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::clients::{API_KEY, client_with};
 
@@ -21,8 +22,10 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
     };
     let client = client_with(&platform, config);
     let session = client.create_session("tmpl_1").await.unwrap();
-    assert_eq!(session.host_url(), platform.url());
-    assert_eq!(session.port_url(3000), platform.url());
+    // Requests go to that address, and callers without headers have an address of their own.
+    let domain = platform.domain();
+    assert_eq!(session.host_url(), format!("http://8080-sb1.{domain}"));
+    assert_eq!(session.port_url(3000), format!("http://3000-sb1.{domain}"));
     session.invoke("hi").await.unwrap();
     assert!(session.envd().is_running().await.unwrap());
     let host = platform.url().replace("http://", "");
@@ -36,6 +39,33 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
     }
     // One origin for all: the connection of the first call serves the others, too.
     assert!(platform.connections() <= 2, "{}", platform.connections());
+}
+
+/// As `curl` and a browser send it: to the host of the URL, which is a name below `localhost`.
+#[tokio::test]
+async fn host_url_leads_to_the_agent_without_headers() {
+    let platform = ScriptedPlatform::start().await;
+    for sandbox_url in [None, Some(platform.url())] {
+        let config = ClientConfig {
+            sandbox_url,
+            ..ClientConfig::default()
+        };
+        let session = client_with(&platform, config).create_session("tmpl_1");
+        let session = session.await.unwrap();
+        let pings = platform.count("agent GET /ping");
+        let url: http::Uri = session.host_url().parse().unwrap();
+        let request = format!(
+            "GET /ping HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            url.authority().unwrap()
+        );
+        let address = platform.url().replace("http://", "");
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        connection.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+        assert_eq!(platform.count("agent GET /ping"), pings + 1);
+    }
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
     let error = client.create_session("nobody").await.unwrap_err();
     let status = Some(404);
     expect(
-        &error,
+        error.root(),
         Expected {
             code: "template_not_found",
             status,
@@ -307,4 +307,121 @@ async fn looking_for_the_reason_of_a_failure_keeps_to_the_deadline() {
         .unwrap_err();
     assert_eq!((error.code(), error.status()), ("invocation", Some(502)));
     assert_eq!(platform.count("GET /sandboxes/{id}"), 1);
+}
+
+/// Whatever the platform refuses a creation with: where it failed is in the variant, why in the root.
+#[tokio::test]
+async fn every_failed_creation_has_one_variant_and_its_cause_as_root() {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        max_retries: 0,
+        timeout: Duration::from_millis(500),
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    for (reply, root, [network, timeout, rate_limit, authentication]) in [
+        (
+            Reply::error(401, "no"),
+            "authentication",
+            [false, false, false, true],
+        ),
+        (Reply::error(403, "no"), "quota_exceeded", [false; 4]),
+        (Reply::error(404, "no"), "template_not_found", [false; 4]),
+        (
+            Reply::error(429, "no"),
+            "rate_limit",
+            [false, false, true, false],
+        ),
+        (Reply::error(500, "no"), "runtime", [false; 4]),
+        (
+            Reply::body(201, "text/html", "<html>"),
+            "protocol",
+            [false; 4],
+        ),
+        (
+            Reply::nothing().reset(),
+            "network",
+            [true, false, false, false],
+        ),
+        (
+            Reply::nothing().hang(),
+            "timeout",
+            [false, true, false, false],
+        ),
+    ] {
+        platform.script("POST /sandboxes", reply);
+        let error = client.create_session("tmpl_1").await.unwrap_err();
+        assert!(matches!(error, Error::SandboxCreation { .. }), "{error}");
+        assert_eq!(error.root().code(), root);
+        assert_eq!(error.is_network(), network, "{root}");
+        assert_eq!(error.is_timeout(), timeout, "{root}");
+        assert_eq!(error.is_rate_limit(), rate_limit, "{root}");
+        assert_eq!(error.is_authentication(), authentication, "{root}");
+    }
+    // What is done with a sandbox, the same way.
+    let session = client.create_session("tmpl_1").await.unwrap();
+    for (status, root) in [
+        (401, "authentication"),
+        (403, "quota_exceeded"),
+        (429, "rate_limit"),
+    ] {
+        platform.script("POST /sandboxes/{id}/pause", Reply::error(status, "no"));
+        let error = session.pause().await.unwrap_err();
+        assert!(matches!(error, Error::SandboxOperation { .. }), "{error}");
+        assert_eq!(error.root().code(), root);
+    }
+}
+
+/// The retry loop of the Python SDK's documentation: wait after a rate limit and after a failure of
+/// the network, whichever of the requests of an invocation it meets.
+#[tokio::test]
+async fn a_retry_loop_sees_rate_limits_and_network_failures_of_every_step() {
+    let platform = ScriptedPlatform::start().await;
+    let config = ClientConfig {
+        max_retries: 0,
+        ..ClientConfig::default()
+    };
+    let client = client_with(&platform, config);
+    let limited = [("retry-after", "0")];
+    platform.script("POST /sandboxes", Reply::with_headers(429, &limited, "no"));
+    platform.script("POST /sandboxes", Reply::nothing().with_effect().reset());
+    platform.script(INVOKE, Reply::error(429, "no"));
+    platform.script(INVOKE, Reply::nothing().reset());
+    let (mut rate_limits, mut network) = (0, 0);
+    let response = loop {
+        match client.invoke_agent("tmpl_1", "hi").await {
+            Err(error) if error.is_rate_limit() => rate_limits += 1,
+            Err(error) if error.is_network() => network += 1,
+            outcome => break outcome.unwrap(),
+        }
+    };
+    assert!(response.is_success());
+    assert_eq!((rate_limits, network), (2, 2));
+    client.close().await.unwrap();
+    assert!(platform.live().is_empty());
+}
+
+#[tokio::test]
+async fn a_ping_of_a_paused_or_expired_sandbox_says_so() {
+    let (platform, client, session) = set_up().await;
+    session.pause().await.unwrap();
+    let error = session.ping().await.unwrap_err();
+    let text = error.report().to_string();
+    assert_eq!(
+        text,
+        "cannot ping the agent of sandbox \"sb1\": ping agent: it is paused, call resume() first \
+         (HTTP 502)"
+    );
+    session.resume().await.unwrap();
+    assert!(session.ping().await.is_ok());
+
+    platform.expire(session.sandbox_id());
+    let error = session.ping().await.unwrap_err();
+    assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
+
+    // A running agent that responds with this status has responded.
+    let session = client.create_session("tmpl_1").await.unwrap();
+    platform.script("agent GET /ping", Reply::error(502, "no"));
+    let error = session.ping().await.unwrap_err();
+    assert!(matches!(error, Error::Invocation { .. }), "{error}");
 }

@@ -191,6 +191,30 @@ async fn a_sandbox_made_behind_a_broken_connection_is_found_and_ended() {
     }
 }
 
+/// Nothing was made, and a client that is closed does not look for it for long.
+#[tokio::test]
+async fn close_after_a_creation_that_was_cut_looks_twice_at_most() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    platform.script("POST /sandboxes", Reply::nothing().reset());
+    client.create_session("tmpl_1").await.unwrap_err();
+    platform
+        .eventually("the first look", |platform| {
+            platform.count("GET /v2/sandboxes") == 1
+        })
+        .await;
+    client.close().await.unwrap();
+    assert_eq!(platform.count("GET /v2/sandboxes"), 2);
+
+    // One that appears late is found by the last look.
+    platform.script("POST /sandboxes", Reply::nothing().with_effect().reset());
+    platform.script("GET /v2/sandboxes", Reply::json(200, &json!([])));
+    client.create_session("tmpl_1").await.unwrap_err();
+    client.close().await.unwrap();
+    assert!(platform.live().is_empty());
+    assert_eq!(platform.count("GET /v2/sandboxes"), 4);
+}
+
 #[tokio::test]
 async fn other_peoples_sandboxes_survive_the_search() {
     let platform = ScriptedPlatform::start().await;

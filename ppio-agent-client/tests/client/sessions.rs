@@ -40,6 +40,22 @@ async fn a_session_from_its_making_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_session_keeps_the_name_that_its_template_was_requested_by() {
+    let platform = ScriptedPlatform::start().await;
+    let client = client_of(&platform);
+    let resolved = json!({
+        "sandboxID": "sb7", "templateID": "tmpl_1", "domain": platform.domain(),
+    });
+    platform.add_sandbox("sb7", "tmpl_1");
+    platform.script("POST /sandboxes", Reply::json(201, &resolved));
+    let session = client.create_session("tmpl_1-alias").await.unwrap();
+    assert_eq!(session.requested_template(), "tmpl_1-alias");
+    assert_eq!(session.template_id(), "tmpl_1");
+    let found = client_of(&platform).get_session("sb7").await.unwrap();
+    assert_eq!(found.unwrap().requested_template(), "tmpl_1");
+}
+
+#[tokio::test]
 async fn state_is_asked_not_guessed() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();

@@ -189,7 +189,14 @@ impl Platform {
     /// Converts an error of the client: its kind, causes, fields and help.
     pub(crate) fn error(&self, message: impl Into<String>, error: &Error) -> CliError {
         let mut converted = CliError::new(exit_kind_of(error), message).caused_by(error);
-        converted.code = error.code();
+        converted.code = match error.root() {
+            // What has to be done about these is the same wherever they occur.
+            root @ (Error::Authentication { .. }
+            | Error::TemplateNotFound { .. }
+            | Error::RateLimit { .. }
+            | Error::QuotaExceeded { .. }) => root.code(),
+            _ => error.code(),
+        };
         if let Error::Invocation {
             error_type,
             request_id,

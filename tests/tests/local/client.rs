@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use ppio_agent_client::platform::{LogQuery, SandboxFilter, SandboxState};
 use ppio_agent_client::{
-    AgentConfig, Error, InvocationOutput, InvocationRequest, SandboxConfig, SessionStatus,
-    TemplateFilter,
+    AgentConfig, Error, InvocationOutput, InvocationRequest, ListTemplates, SandboxConfig,
+    SessionStatus,
 };
 use ppio_sandbox_local::{IsolationKind, TemplateSpec};
 use ppio_test_support::eventually_some;
@@ -299,7 +299,10 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
 
     let error = client.invoke_agent_runtime("missing-iunknown", "hi").await;
     let error = error.unwrap_err();
-    assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
+    assert!(
+        matches!(error.root(), Error::TemplateNotFound { .. }),
+        "{error}"
+    );
     client.close().await.unwrap();
     local.stop_when_empty().await;
 }
@@ -330,17 +333,17 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
         .template(TemplateSpec::new("plain").start_command("true"))
         .await;
     let client = local.client();
-    let names = async |filter: TemplateFilter| {
-        let templates = client.list_templates(&filter).await.unwrap();
+    let names = async |list: ListTemplates| {
+        let templates = list.await.unwrap();
         let mut names: Vec<_> = templates.into_iter().map(|t| t.name).collect();
         names.retain(|name| name != "base");
         names.sort();
         names
     };
-    let any = TemplateFilter::new;
+    let any = || client.list_templates();
     assert_eq!(names(any()).await, ["chat-bot", "data-bot", "plain"]);
     assert_eq!(names(any().tag("ai")).await, ["chat-bot", "data-bot"]);
-    assert_eq!(names(any().tag("ai").tag("data")).await, ["data-bot"]);
+    assert_eq!(names(any().tags(["ai", "data"])).await, ["data-bot"]);
     assert_eq!(names(any().name("BOT")).await, ["chat-bot", "data-bot"]);
     assert_eq!(names(any().name("chat").tag("ai")).await, ["chat-bot"]);
     assert!(names(any().tag("cooking")).await.is_empty());
@@ -371,7 +374,10 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
     let error = client.get_template("missing").await.unwrap_err();
     assert!(matches!(error, Error::TemplateNotFound { .. }));
     let error = client.create_session("missing").await.unwrap_err();
-    assert!(matches!(error, Error::TemplateNotFound { .. }), "{error}");
+    assert!(
+        matches!(error.root(), Error::TemplateNotFound { .. }),
+        "{error}"
+    );
 
     let platform = client.platform();
     platform.assign_tags("chat-bot", &["stable"]).await.unwrap();

@@ -102,7 +102,7 @@ async fn files_and_directories() {
     // The daemon of a secure sandbox answers only calls with its token.
     let without_token = client.envd(&sandbox.address(), None);
     let error = without_token.stat("/tmp").await.unwrap_err();
-    assert!(matches!(error, Error::Authentication { .. }), "{error}");
+    assert!(error.is_authentication(), "{error}");
     end(local, client, sandbox).await;
     assert!(
         without_token.is_running().await.is_err(),

@@ -104,7 +104,7 @@ async fn a_kill_leaves_no_process_to_wait_for() {
         let (sandbox, envd) = create(&client, "base").await;
         let command = Command::shell("sleep 1000 & exec sleep 1000");
         let _sleeping = envd.start(&command).await.unwrap();
-        let id = sandbox.sandbox_id.to_string();
+        let id = sandbox.sandbox_id.clone();
         let pids = eventually_some("the processes of the sandbox", async || {
             let pids = processes_naming(&[id.clone().into()]);
             (pids.len() >= 5).then_some(pids)

@@ -4,6 +4,7 @@ mod agent_key;
 mod sandbox_address;
 mod vendor_hosts;
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
 use ppio_agent_protocol::headers;
 use ppio_agent_protocol::host::{is_loopback, without_port};
@@ -128,9 +129,27 @@ impl PlatformEndpoints {
         if self.debug {
             return (format!("http://localhost:{port}"), by_headers());
         }
-        let domain = address.domain.as_deref().unwrap_or(&self.domain);
+        let domain = self.domain_of(address);
         let host = format!("{port}-{}.{domain}", address.sandbox_id);
         (format!("{}://{host}", scheme_of(domain)), HeaderMap::new())
+    }
+
+    /// The URL (without path) that leads to a port of a sandbox without routing headers, if there
+    /// is one: a platform on this machine serves the hosts of its sandboxes at the address of
+    /// `sandbox_url`, and names below `localhost` need no DNS.
+    pub(crate) fn public_url(&self, address: &SandboxAddress, port: u16) -> String {
+        let domain = self.domain_of(address);
+        match &self.sandbox_url {
+            Some(url) if is_same_loopback(url, domain) => {
+                let (scheme, _) = url.split_once("://").unwrap_or(("http", url));
+                format!("{scheme}://{port}-{}.{domain}", address.sandbox_id)
+            }
+            _ => self.port_of(address, port).0,
+        }
+    }
+
+    fn domain_of<'a>(&'a self, address: &'a SandboxAddress) -> &'a str {
+        address.domain.as_deref().unwrap_or(&self.domain)
     }
 }
 
@@ -139,6 +158,24 @@ fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     without_port(authority).trim_end_matches('.')
+}
+
+/// Whether a URL and a domain with subdomains are the same port of this machine.
+fn is_same_loopback(url: &str, domain: &str) -> bool {
+    let has_subdomains = without_port(domain).ends_with("localhost") && is_loopback(domain);
+    let Ok(url) = url.parse::<Uri>() else {
+        return false;
+    };
+    let default_port = match url.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    let domain_port = domain.parse::<Authority>().ok();
+    let domain_port = domain_port.and_then(|domain| domain.port_u16());
+    has_subdomains
+        && url.host().is_some_and(is_loopback)
+        && url.path() == "/"
+        && url.port_u16().unwrap_or(default_port) == domain_port.unwrap_or(default_port)
 }
 
 /// A platform on this machine has no trusted certificate.
@@ -213,6 +250,59 @@ mod tests {
         assert_eq!(url, "http://127.0.0.1:9000");
         assert_eq!(headers["ppio-sandbox-id"], "abc");
         assert_eq!(headers["e2b-sandbox-port"], "49983");
+    }
+
+    #[test]
+    fn a_platform_of_this_machine_serves_hosts_at_its_shared_url() {
+        for (url, domain, expected) in [
+            (
+                "http://127.0.0.1:9000",
+                "localhost:9000",
+                "http://7-abc.localhost:9000",
+            ),
+            (
+                "https://localhost:9000/",
+                "localhost:9000",
+                "https://7-abc.localhost:9000",
+            ),
+            ("http://[::1]", "localhost", "http://7-abc.localhost"),
+            // Another server than that of the domain.
+            (
+                "http://127.0.0.1:9000",
+                "localhost:9001",
+                "http://127.0.0.1:9000",
+            ),
+            (
+                "http://127.0.0.1:9000",
+                "127.0.0.1:9000",
+                "http://127.0.0.1:9000",
+            ),
+            (
+                "http://127.0.0.1:9000",
+                "sandbox.ppio.cn",
+                "http://127.0.0.1:9000",
+            ),
+            (
+                "http://127.0.0.1:9000/gate",
+                "localhost:9000",
+                "http://127.0.0.1:9000/gate",
+            ),
+            ("https://gate.example", "localhost", "https://gate.example"),
+        ] {
+            let shared = endpoints(&ClientConfig {
+                sandbox_url: Some(url.into()),
+                domain: Some(domain.into()),
+                ..ClientConfig::default()
+            });
+            assert_eq!(
+                shared.public_url(&address(None), 7),
+                expected,
+                "{url} {domain}"
+            );
+            let (sent_to, headers) = shared.port_of(&address(None), 7);
+            assert_eq!(sent_to, url.trim_end_matches('/'));
+            assert!(!headers.is_empty());
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The request of an invocation.
 
+mod invalid_field;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use self::invalid_field::InvalidField;
 
 /// The body of `POST /invocations` with the conventional fields. An agent may accept any other
 /// JSON.
@@ -40,7 +44,8 @@ pub struct InvocationRequest {
     /// The id of the sandbox, which is the session; the client usually sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<String>,
-    /// How long the caller waits for the response, in seconds.
+    /// How long the caller waits for the response, in seconds; the client cancels the invocation
+    /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// Whether the response should be a stream; `false` if absent, and `false` is not written.
@@ -67,6 +72,10 @@ pub struct InvocationRequest {
     /// Fields that this version does not define. A name of a field above would be written twice.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+    /// A value that a setter could not take. Serializing the request returns its error.
+    #[serde(skip_deserializing, skip_serializing_if = "InvalidField::is_none")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    invalid: InvalidField,
 }
 
 impl InvocationRequest {
@@ -98,9 +107,28 @@ impl InvocationRequest {
         }
     }
 
-    /// Sets the structured input.
-    pub fn with_data(mut self, data: Map<String, Value>) -> Self {
-        self.data = Some(data);
+    /// Sets the structured input: any value that serializes to a JSON object.
+    ///
+    /// # Errors
+    /// Serializing the request, and so an invocation with it, returns the error of a value that does
+    /// not. The same holds for [`with_metadata`](Self::with_metadata) and
+    /// [`with_stream_options`](Self::with_stream_options).
+    ///
+    /// ```
+    /// use ppio_agent_protocol::InvocationRequest;
+    /// use serde_json::json;
+    ///
+    /// let request = InvocationRequest::prompt("analyse this")
+    ///     .with_data(json!({"dataset": "sales_data.csv"}))
+    ///     .with_timeout(300);
+    /// assert_eq!(request.data.unwrap()["dataset"], "sales_data.csv");
+    ///
+    /// let request = InvocationRequest::default().with_data([1, 2]);
+    /// let error = serde_json::to_string(&request).unwrap_err();
+    /// assert_eq!(error.to_string(), "data: must serialize to a JSON object, not to an array");
+    /// ```
+    pub fn with_data(mut self, data: impl Serialize) -> Self {
+        self.data = self.invalid.object("data", data);
         self
     }
 
@@ -122,9 +150,9 @@ impl InvocationRequest {
         self
     }
 
-    /// Sets options of a streamed response.
-    pub fn with_stream_options(mut self, stream_options: Map<String, Value>) -> Self {
-        self.stream_options = Some(stream_options);
+    /// Sets options of a streamed response: any value that serializes to a JSON object.
+    pub fn with_stream_options(mut self, stream_options: impl Serialize) -> Self {
+        self.stream_options = self.invalid.object("stream_options", stream_options);
         self
     }
 
@@ -152,9 +180,9 @@ impl InvocationRequest {
         self
     }
 
-    /// Sets data of the caller about the request.
-    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.metadata = Some(metadata);
+    /// Sets data of the caller about the request: any value that serializes to a JSON object.
+    pub fn with_metadata(mut self, metadata: impl Serialize) -> Self {
+        self.metadata = self.invalid.object("metadata", metadata);
         self
     }
 
@@ -179,6 +207,7 @@ impl InvocationRequest {
             request_id: take(&mut object, "request_id"),
             stream_options: take(&mut object, "stream_options"),
             extra: object,
+            invalid: InvalidField::default(),
         }
     }
 }

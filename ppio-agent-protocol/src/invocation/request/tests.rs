@@ -110,3 +110,61 @@ fn reads_a_text_as_object_or_prompt() {
     let message = r#"{"sandbox_id":"another session"}"#;
     assert_eq!(InvocationRequest::from(message).session_id(), None);
 }
+
+#[test]
+fn takes_any_value_that_serializes_to_an_object() {
+    #[derive(Serialize)]
+    struct Turn {
+        turn: u8,
+    }
+    let request = InvocationRequest::prompt("p")
+        .with_data(json!({"dataset": "sales.csv"}))
+        .with_metadata(Turn { turn: 1 })
+        .with_stream_options(std::collections::BTreeMap::from([("usage", true)]));
+    assert_eq!(
+        serde_json::to_value(&request).unwrap(),
+        json!({
+            "prompt": "p", "data": {"dataset": "sales.csv"}, "metadata": {"turn": 1},
+            "stream_options": {"usage": true},
+        })
+    );
+}
+
+#[test]
+fn a_value_that_is_not_an_object_is_the_error_of_the_request() {
+    let request = InvocationRequest::default;
+    let no_keys = std::collections::HashMap::from([((1, 2), 3)]);
+    for (request, expected) in [
+        (
+            request().with_data([1]),
+            "data: must serialize to a JSON object, not to an array",
+        ),
+        (
+            request().with_metadata("m"),
+            "metadata: must serialize to a JSON object, not to a string",
+        ),
+        (
+            request().with_stream_options(()),
+            "stream_options: must serialize to a JSON object, not to null",
+        ),
+        (
+            request().with_data(1).with_metadata(2),
+            "data: must serialize to a JSON object, not to a number",
+        ),
+        (request().with_data(no_keys), "data: key must be a string"),
+    ] {
+        assert!(request.data.is_none());
+        assert_eq!(
+            serde_json::to_string(&request).unwrap_err().to_string(),
+            expected
+        );
+        assert_eq!(
+            serde_json::to_value(&request).unwrap_err().to_string(),
+            expected
+        );
+    }
+    // The name of the private field is free.
+    let named = json!({"invalid": 1});
+    let read: InvocationRequest = serde_json::from_value(named.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), named);
+}
