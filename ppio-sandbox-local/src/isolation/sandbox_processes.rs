@@ -41,6 +41,8 @@ pub(crate) struct SandboxProcesses {
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
     files: SandboxFiles,
+    /// The processes of the isolation, which run from start to end.
+    own: Vec<i32>,
     /// Runs until its standard input is closed.
     first_process: Option<Child>,
 }
@@ -94,16 +96,19 @@ impl SandboxProcesses {
                 )?,
                 None => SandboxFiles::below(&launcher.root(), launcher.owner())?,
             };
-            Ok((started, files))
+            let namespaces = started.as_ref().map(|(namespaces, _)| namespaces);
+            let own = running(&launcher, namespaces)?;
+            Ok((started, files, own))
         });
         match started {
-            Ok((started, files)) => {
+            Ok((started, files, own)) => {
                 let (namespaces, process) = started.unzip();
                 Ok(Self {
                     launcher,
                     isolation,
                     namespaces,
                     files,
+                    own,
                     first_process: process,
                 })
             }
@@ -215,6 +220,12 @@ impl SandboxProcesses {
     /// The pids of the running processes.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
         running(&self.launcher, self.namespaces.as_ref())
+    }
+
+    /// Whether nothing runs in the sandbox. Blocks on file system calls.
+    pub(crate) fn are_idle(&self) -> bool {
+        let running = self.processes();
+        running.is_ok_and(|running| running.iter().all(|pid| self.own.contains(pid)))
     }
 
     /// Stops every process. Memory is kept.

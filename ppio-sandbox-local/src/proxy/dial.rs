@@ -51,9 +51,22 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
             }
         }
         let age = age?;
+        if search == ProcessSearch::All && is_idle(sandbox).await {
+            return None;
+        }
         let [first, last] = DIAL_PAUSE;
         tokio::time::sleep((age / 20).clamp(first, last)).await;
     }
+}
+
+/// Whether nothing runs in `sandbox` that could open a port.
+async fn is_idle(sandbox: &Arc<LocalSandbox>) -> bool {
+    if !sandbox.processes.list().is_empty() {
+        return false;
+    }
+    let processes = sandbox.sandbox_processes();
+    let looking = tokio::task::spawn_blocking(move || processes.are_idle());
+    looking.await.unwrap_or_default()
 }
 
 /// Where processes of `sandbox` listen on `port`: at most once for each family of addresses.

@@ -34,9 +34,8 @@ impl LocalSandbox {
         let Some(command) = &self.start.command else {
             return self.wait_until_ready(ready, None).await;
         };
-        let own = self.sandbox_processes().processes().unwrap_or_default();
         let started = start(command)?;
-        let waiting = self.wait_until_ready(ready, Some((&started, &own)));
+        let waiting = self.wait_until_ready(ready, Some(&started));
         tokio::select! {
             biased;
             status = failure(&started) => Err(self.ended_early(&started, status)),
@@ -61,7 +60,7 @@ impl LocalSandbox {
     async fn wait_until_ready(
         &self,
         command: &str,
-        started: Option<(&Process, &[i32])>,
+        started: Option<&Process>,
     ) -> Result<(), CreateError> {
         let deadline = Instant::now() + READY_TIMEOUT;
         while Instant::now() < deadline {
@@ -71,25 +70,19 @@ impl LocalSandbox {
             if ended.is_ok_and(|status| status.is_some_and(|status| status.success())) {
                 return Ok(());
             }
-            if let Some((started, own)) = started
+            if let Some(started) = started
                 && started.has_ended()
                 && let Some(status) = started.wait().await
-                && self.is_idle(own)
+                // Nothing can become ready.
+                && self.sandbox_processes().are_idle()
             {
                 return Err(self.ended_early(started, status));
             }
             tokio::time::sleep(READY_INTERVAL).await;
         }
         Err(CreateError::NotReady {
-            lines: self.last_lines(started.map(|(process, _)| process)),
+            lines: self.last_lines(started),
         })
-    }
-
-    /// Whether nothing runs in it but `own`, the processes of its isolation: nothing can become
-    /// ready.
-    fn is_idle(&self, own: &[i32]) -> bool {
-        let running = self.sandbox_processes().processes();
-        running.is_ok_and(|running| running.iter().all(|pid| own.contains(pid)))
     }
 
     fn ended_early(&self, started: &Process, status: ExitStatus) -> CreateError {
