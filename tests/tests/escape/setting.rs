@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ppio_agent_client::platform::{Command as Run, Envd, NewSandbox, Sandbox};
@@ -15,8 +16,18 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const LIFE: Duration = Duration::from_secs(600);
-/// A user that no machine has an account for.
-const ORDINARY_USER: u32 = 54_321;
+/// The first of the ids of ordinary users, and how many there are. No machine has accounts for them.
+const ORDINARY_USERS: (u32, u32) = (50_000, 10_000);
+
+/// An ordinary user for one platform. The kernel counts the processes of a user, and a test may
+/// start as many as are allowed.
+fn ordinary_user() -> u32 {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let (first, count) = ORDINARY_USERS;
+    // Programs of tests that run at the same time have other process ids.
+    let started = STARTED.fetch_add(1, Ordering::Relaxed);
+    first + (std::process::id() * 16 + started) % count
+}
 
 /// Who runs the platform, and how it keeps sandboxes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +103,7 @@ impl Platform {
         let program = at("local-platform");
         fs::copy(env!("CARGO_BIN_EXE_local-platform"), &program).unwrap();
 
-        let user = (geteuid().is_root() && !setting.as_root).then_some(ORDINARY_USER);
+        let user = (geteuid().is_root() && !setting.as_root).then(ordinary_user);
         let mut secrets = Vec::new();
         for (name, mode, owner) in [
             ("secret-of-root", 0o600, None),
