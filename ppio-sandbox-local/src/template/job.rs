@@ -82,7 +82,7 @@ impl BuildJob {
             tracing::warn!(%error, "failed to remove the directory of a build");
         }
         match outcome {
-            Ok(()) => self.log.push(LogLevel::Info, "Build finished"),
+            Ok(()) => {}
             Err(Unfinished::Failed(failure)) => self.fail(failure),
             Err(Unfinished::Stopped) => self.stopped(),
         }
@@ -189,6 +189,9 @@ impl BuildJob {
         self.try_start_command(staging, &recipe).await?;
         let mut metadata = request.metadata;
         self.read_agent_file(&staging.join("root"), &mut metadata);
+        // Before the status changes: clients read no more of the log then.
+        self.log.enter(None);
+        self.log.push(LogLevel::Info, "Build finished");
         self.templates
             .finish(
                 &self.template_id,
