@@ -149,8 +149,8 @@ impl Sandbox {
 
     /// With its full id, which has two parts on older platforms; checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
-        if legacy && !self.client_id.is_empty() {
-            self.sandbox_id = format!("{}-{}", self.sandbox_id, self.client_id);
+        if legacy {
+            append_client_id(&mut self.sandbox_id, &self.client_id);
         }
         check(operation, &self.sandbox_id, self.domain.as_deref())?;
         Ok(self)
@@ -163,6 +163,14 @@ fn address(sandbox_id: &str, domain: Option<&str>) -> SandboxAddress {
         domain: domain
             .filter(|domain| !domain.is_empty())
             .map(str::to_owned),
+    }
+}
+
+/// Makes the full id of a sandbox on an older platform.
+fn append_client_id(sandbox_id: &mut String, client_id: &str) {
+    if !client_id.is_empty() {
+        sandbox_id.push('-');
+        sandbox_id.push_str(client_id);
     }
 }
 
@@ -271,8 +279,8 @@ impl SandboxInfo {
 
     /// With its full id, which has two parts on older platforms; checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
-        if legacy && !self.client_id.is_empty() {
-            self.sandbox_id = format!("{}-{}", self.sandbox_id, self.client_id);
+        if legacy {
+            append_client_id(&mut self.sandbox_id, &self.client_id);
         }
         check(operation, &self.sandbox_id, self.domain.as_deref())?;
         Ok(self)
