@@ -12,12 +12,13 @@ use super::instance::LocalSandbox;
 use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
+use super::ports::ReservedPort;
+use super::prepared::remove_unstarted;
 use super::process_table::ProcessTable;
 use super::registry::SandboxRegistry;
 use super::spare_sandboxes::PreparedSandbox;
 use super::template_image::{StartCommand, TemplateImage};
 use super::verified_listeners::VerifiedListeners;
-use crate::files::remove_directory;
 use crate::identity;
 use crate::isolation::DEFAULT_PATH;
 
@@ -46,12 +47,13 @@ impl SandboxRegistry {
         let registry = Arc::clone(self);
         // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
+            let agent_port = registry.ports().take().ok_or(CreateError::NoPort)?;
             let image = new.template.clone();
             let prepare_next = new.prepare_next;
             let prepared = registry.prepared(&image).await?;
             let id = prepared.id.clone();
             let directory = prepared.sandbox_processes.directory().to_owned();
-            let started = registry.start(new, prepared).await;
+            let started = registry.start(new, prepared, agent_port).await;
             drop(place);
             match started {
                 Ok(sandbox) => {
@@ -62,9 +64,7 @@ impl SandboxRegistry {
                 }
                 Err(error) => {
                     let _ = registry.kill(&id).await;
-                    if let Err(leftover) = remove_directory(&directory).await {
-                        tracing::warn!(sandbox = %id, %leftover, "failed to remove a sandbox that did not start");
-                    }
+                    remove_unstarted(&id, &directory).await;
                     Err(error)
                 }
             }
@@ -76,13 +76,9 @@ impl SandboxRegistry {
         self: &Arc<Self>,
         new: SandboxSpec,
         prepared: PreparedSandbox,
+        agent_port: ReservedPort,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
         let id = prepared.id;
-        let Some(agent_port) = self.ports().take() else {
-            let _ = prepared.sandbox_processes.kill().await;
-            return Err(CreateError::NoPort);
-        };
-
         let mut environment: BTreeMap<String, String> = [
             ("PATH", DEFAULT_PATH),
             ("LANG", "C.UTF-8"),

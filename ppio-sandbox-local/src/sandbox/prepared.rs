@@ -3,7 +3,7 @@
 //! This takes most of the time of a creation and depends only on the template. So the platform
 //! prepares the next sandbox of a template after each creation, in the background.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::create_error::CreateError;
@@ -87,9 +87,7 @@ impl SandboxRegistry {
                 parts,
             }),
             Err(error) => {
-                if let Err(leftover) = remove_directory(&directory).await {
-                    tracing::warn!(sandbox = %id, %leftover, "failed to remove a sandbox that did not start");
-                }
+                remove_unstarted(&id, &directory).await;
                 Err(error)
             }
         }
@@ -124,5 +122,12 @@ impl SandboxRegistry {
         SandboxProcesses::open(self.isolation(), directory, self.cgroup(), limits, user)
             .await
             .map_err(CreateError::Start)
+    }
+}
+
+/// Removes the files of a sandbox that did not start.
+pub(super) async fn remove_unstarted(id: &str, directory: &Path) {
+    if let Err(leftover) = remove_directory(directory).await {
+        tracing::warn!(sandbox = %id, %leftover, "failed to remove a sandbox that did not start");
     }
 }
