@@ -41,7 +41,7 @@ pub(crate) struct SandboxProcesses {
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
     files: SandboxFiles,
-    /// The processes of the isolation, which run from start to end.
+    /// The processes of the isolation, which run from start to end. None without namespaces.
     own: Vec<i32>,
     /// Runs until its standard input is closed.
     first_process: Option<Child>,
@@ -89,15 +89,14 @@ impl SandboxProcesses {
             counts_processes,
         };
         let started = isolation.start(&launcher).await.and_then(|started| {
-            let files = match &started {
-                Some((namespaces, _)) => SandboxFiles::in_namespace(
-                    &PathBuf::from(format!("/proc/{}/root", namespaces.first)),
-                    launcher.owner(),
-                )?,
-                None => SandboxFiles::below(&launcher.root(), launcher.owner())?,
+            let (files, own) = if let Some((namespaces, _)) = &started {
+                let root = PathBuf::from(format!("/proc/{}/root", namespaces.first));
+                let files = SandboxFiles::in_namespace(&root, launcher.owner())?;
+                (files, running(&launcher, Some(namespaces))?)
+            } else {
+                let files = SandboxFiles::below(&launcher.root(), launcher.owner())?;
+                (files, Vec::new())
             };
-            let namespaces = started.as_ref().map(|(namespaces, _)| namespaces);
-            let own = running(&launcher, namespaces)?;
             Ok((started, files, own))
         });
         match started {

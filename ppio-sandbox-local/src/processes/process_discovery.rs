@@ -83,18 +83,7 @@ pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<V
         if !found.insert(pid) {
             continue;
         }
-        // It has ended, if it has no threads.
-        let threads = fs::read_dir(format!("/proc/{pid}/task"));
-        for thread in threads.into_iter().flatten().flatten() {
-            match fs::read_to_string(thread.path().join("children")) {
-                Ok(children) => {
-                    let children = children.split_ascii_whitespace();
-                    pending.extend(children.filter_map(|child| child.parse::<i32>().ok()));
-                }
-                Err(_) if thread.path().exists() => return None,
-                Err(_) => {}
-            }
-        }
+        pending.extend(listed_children(pid)?);
     }
     found.retain(|pid| ProcessStat::read(*pid).is_some());
     Some(found.into_iter().collect())
@@ -102,15 +91,31 @@ pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<V
 
 /// The processes that `parent` started.
 pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
-    if let Ok(children) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
-        let children = children.split_ascii_whitespace();
-        return Ok(children.filter_map(|pid| pid.parse().ok()).collect());
+    if let Some(children) = listed_children(parent) {
+        return Ok(children);
     }
-    // Kernels without checkpoint support do not have this file.
     let all = all_processes()?.into_iter();
     Ok(all
         .filter_map(|(pid, stat)| (stat.parent == parent).then_some(pid))
         .collect())
+}
+
+/// The children of all threads of a process, none if it has ended. `None` where the kernel does not
+/// list them: it was built without checkpoint support.
+fn listed_children(pid: i32) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    for thread in threads.into_iter().flatten().flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(children) => {
+                let children = children.split_ascii_whitespace();
+                found.extend(children.filter_map(|child| child.parse::<i32>().ok()));
+            }
+            Err(_) if thread.path().exists() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(found)
 }
 
 /// The processes that descend from `roots` or are in a session that one of these led, themselves
