@@ -117,6 +117,7 @@ impl RemoteTunnel {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use rustls::pki_types::pem::PemObject as _;
@@ -127,6 +128,16 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use crate::{IsolationKind, LocalPlatform};
+
+    async fn start(home: &Path) -> LocalPlatform {
+        LocalPlatform::builder()
+            .home(home)
+            .tls(true)
+            .isolation(IsolationKind::ProcessGroup)
+            .start()
+            .await
+            .unwrap()
+    }
 
     async fn connect(platform: &LocalPlatform, target: &str) -> (String, TcpStream) {
         let mut tunnel = TcpStream::connect(platform.address()).await.unwrap();
@@ -142,13 +153,7 @@ mod tests {
     #[tokio::test]
     async fn connections_to_other_hosts_are_passed_on() {
         let home = tempfile::tempdir().unwrap();
-        let platform = LocalPlatform::builder()
-            .home(home.path())
-            .tls(true)
-            .isolation(IsolationKind::ProcessGroup)
-            .start()
-            .await
-            .unwrap();
+        let platform = start(home.path()).await;
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
         let echo = tokio::spawn(async move {
@@ -184,13 +189,7 @@ mod tests {
     #[tokio::test]
     async fn upload_links_are_good_where_the_request_came_from() {
         let home = tempfile::tempdir().unwrap();
-        let platform = LocalPlatform::builder()
-            .home(home.path())
-            .tls(true)
-            .isolation(IsolationKind::ProcessGroup)
-            .start()
-            .await
-            .unwrap();
+        let platform = start(home.path()).await;
         let request = format!(
             "GET /templates/base/files/abc HTTP/1.1\r\nhost: api.localhost\r\n\
              x-api-key: {}\r\nconnection: close\r\n\r\n",

@@ -186,11 +186,11 @@ impl BuildJob {
         let mut recipe = runner.recipe;
         recipe.start_command = request.start_command.or(recipe.start_command);
         recipe.ready_command = request.ready_command.or(recipe.ready_command);
+        self.log.enter(None);
         self.try_start_command(staging, &recipe).await?;
         let mut metadata = request.metadata;
         self.read_agent_file(&staging.join("root"), &mut metadata);
         // Before the status changes: clients read no more of the log then.
-        self.log.enter(None);
         self.log.push(LogLevel::Info, "Build finished");
         self.templates
             .finish(
@@ -209,7 +209,6 @@ impl BuildJob {
         let (Some(command), Some(_)) = (&recipe.start_command, &recipe.ready_command) else {
             return Ok(());
         };
-        self.log.enter(None);
         self.log.push(LogLevel::Info, format!("[start] {command}"));
         let spec = SandboxSpec {
             prepare_next: false,
