@@ -28,7 +28,7 @@ impl SandboxRegistry {
         let parts = PreparedParts::of(image);
         let take = || self.spares()?.take(|spare| spare.parts == parts);
         while let Some(mut spare) = take() {
-            if spare.sandbox_processes.are_ready() {
+            if spare.is_usable() {
                 return Ok(spare);
             }
             spare.discard().await;
@@ -46,7 +46,12 @@ impl SandboxRegistry {
             return;
         };
         let parts = PreparedParts::of(&image);
-        let is_there = || spares.lock().iter().any(|spare| spare.parts == parts);
+        let is_there = || {
+            let mut spares = spares.lock();
+            spares
+                .iter_mut()
+                .any(|spare| spare.parts == parts && spare.is_usable())
+        };
         if self.is_creating() || self.is_closed() || is_there() {
             return;
         }
@@ -55,8 +60,8 @@ impl SandboxRegistry {
             // The next creation reports what is wrong.
             Err(error) => tracing::debug!(%error, "failed to prepare a sandbox"),
         }
-        while let Some(deleted) = spares.take(|spare| !spare.parts.exist()) {
-            deleted.discard().await;
+        while let Some(unusable) = spares.take(|spare| !spare.is_usable()) {
+            unusable.discard().await;
         }
         let is_over = || spares.lock().len() > MAX_SPARES;
         while is_over()

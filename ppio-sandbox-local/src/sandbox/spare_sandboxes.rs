@@ -34,7 +34,7 @@ impl PreparedParts {
     }
 
     /// Whether the build was not deleted since.
-    pub(super) fn exist(&self) -> bool {
+    fn exist(&self) -> bool {
         self.root.as_ref().is_none_or(|root| root.exists())
     }
 }
@@ -66,6 +66,11 @@ impl SpareSandboxes {
 }
 
 impl PreparedSandbox {
+    /// Whether its processes still run, and its build was not deleted.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.parts.exist() && self.sandbox_processes.are_ready()
+    }
+
     /// Ends its processes and removes its files.
     pub(super) async fn discard(self) {
         let directory = self.sandbox_processes.directory().to_owned();

@@ -48,6 +48,11 @@ fn processes_of(id: &str) -> Vec<i32> {
     processes_naming(&[id.into()])
 }
 
+/// Whether it is the shell with which the preparation of a sandbox ends.
+fn is_first_process(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sh\0-c\0"))
+}
+
 /// Ends the platform with everything that it prepared.
 async fn shut_down(platform: TestPlatform) {
     let home = platform.platform.home().to_owned();
@@ -87,11 +92,11 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
         let platform = start(IsolationMode { isolation, cgroups }).await;
         let first = create(&platform, "base").await;
         let mut killed = String::new();
-        eventually("a prepared sandbox has a process", || {
+        eventually("a prepared sandbox has its first process", || {
             let ids = prepared(&platform, std::slice::from_ref(&first));
             let [id] = &ids[..] else { return false };
             killed.clone_from(id);
-            !processes_of(id).is_empty()
+            processes_of(id).into_iter().any(is_first_process)
         })
         .await;
         // Until none is left: one that was being started is found later.
