@@ -131,7 +131,7 @@ async fn the_pause_before_a_retry_has_its_limits() {
 }
 
 #[tokio::test]
-async fn connect_timeout_limits_a_handshake_that_nobody_answers() {
+async fn connect_timeout_limits_a_handshake_without_an_answer() {
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = ClientConfig {
         base_url: Some(format!("https://{}", mute.local_addr().unwrap())),
@@ -181,7 +181,7 @@ async fn max_connections_limits_the_requests_under_way() {
     }
     assert_eq!(platform.count(INVOKE), 8);
     assert!(most <= idle + 2, "{most} connections");
-    // Somebody who waits for a place does so within the deadline.
+    // A request that waits for a free connection does so within its deadline.
     platform.always(INVOKE, Reply::nothing().hang());
     let (a, b) = (session.clone(), session.clone());
     let holding = [

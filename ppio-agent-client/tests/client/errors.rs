@@ -111,14 +111,14 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         },
     );
 
-    let error = client.create_session("nobody").await.unwrap_err();
+    let error = client.create_session("missing").await.unwrap_err();
     let status = Some(404);
     expect(
         error.root(),
         Expected {
             code: "template_not_found",
             status,
-            text: "template \"nobody\" not found",
+            text: "template \"missing\" not found",
             ..plain
         },
     );
@@ -298,7 +298,7 @@ async fn the_agents_port_refuses_in_its_own_ways() {
 #[tokio::test]
 async fn looking_for_the_reason_of_a_failure_keeps_to_the_deadline() {
     let (platform, _client, session) = set_up().await;
-    platform.script(INVOKE, Reply::error(502, "nobody there"));
+    platform.script(INVOKE, Reply::error(502, "connection refused"));
     platform.script("GET /sandboxes/{id}", Reply::nothing().hang());
     let invoked = session.invoke("hi").timeout(Duration::from_millis(300));
     let error = tokio::time::timeout(Duration::from_secs(5), invoked.into_future())

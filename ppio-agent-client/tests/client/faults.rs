@@ -35,8 +35,8 @@ fn kind(error: &Error) -> Option<NetworkErrorKind> {
     }
 }
 
-/// A client of a port where nobody listens.
-async fn client_of_nobody(config: ClientConfig) -> AgentRuntimeClient {
+/// A client of a port on which nothing listens.
+async fn client_of_closed_port(config: ClientConfig) -> AgentRuntimeClient {
     let free = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("set up")
@@ -55,8 +55,8 @@ async fn client_of_nobody(config: ClientConfig) -> AgentRuntimeClient {
 }
 
 #[tokio::test]
-async fn connection_refused_is_a_network_error_that_nobody_can_have_heard() {
-    let client = client_of_nobody(ClientConfig::default()).await;
+async fn a_refused_connection_is_a_network_error_of_an_unsent_request() {
+    let client = client_of_closed_port(ClientConfig::default()).await;
     let error = client.list_sessions().await.unwrap_err();
     assert_eq!(kind(&error), Some(NetworkErrorKind::Connect), "{error}");
     assert!(error.is_retryable());
@@ -102,7 +102,7 @@ async fn an_invocation_that_may_have_arrived_is_never_sent_twice() {
         Reply::raw("not http at all\r\n\r\n").close(),
         Reply::error(429, "slow down"),
         Reply::error(500, "fell over"),
-        Reply::error(502, "nobody there"),
+        Reply::error(502, "connection refused"),
         Reply::error(503, "draining"),
         Reply::error(504, "too slow"),
     ];
@@ -511,6 +511,6 @@ async fn a_502_of_a_sandbox_that_expired_is_a_session_not_found() {
     assert_eq!(
         platform.connections(),
         connections,
-        "known to be gone, nobody is asked"
+        "a session known to be gone sends no request"
     );
 }

@@ -138,7 +138,7 @@ async fn an_existing_session_can_be_asked_by_its_id() {
     assert_eq!(platform.live().len(), 1, "left open, and no other made");
     let error = client
         .invoke_agent("tmpl_1", "hi")
-        .session("nobody")
+        .session("missing")
         .await
         .unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }));
@@ -233,8 +233,8 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
     assert_eq!(platform.requests(REFRESH)[0].json()["duration"], 100);
     assert_eq!(platform.live().len(), 1);
 
-    // Its time has long been up, as far as this process knows: nothing is kept for it, and should
-    // somebody else have prolonged it, it is left to them.
+    // Its timeout has passed: the client forgets it, and does not kill it, since another client
+    // may have set a later one.
     pass(Duration::from_secs(200)).await;
     ask("other").await.unwrap();
     client.close().await.unwrap();

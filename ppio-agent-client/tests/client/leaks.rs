@@ -28,7 +28,7 @@ async fn poll_times<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     .await
 }
 
-/// Wakes nobody, and counts.
+/// Counts the wakes.
 struct Count(AtomicUsize);
 
 impl Wake for Count {
@@ -235,7 +235,7 @@ async fn other_peoples_sandboxes_survive_the_search() {
 #[tokio::test]
 async fn an_agent_that_never_gets_healthy_costs_no_sandbox() {
     for reply in [
-        Reply::error(502, "nobody listens"),
+        Reply::error(502, "connection refused"),
         Reply::json(500, &json!({"status": "HealthyBusy"})),
         Reply::body(200, "text/html", "<html>a login page</html>"),
         Reply::nothing().hang(),
@@ -270,7 +270,7 @@ async fn the_templates_own_start_timeout_is_used() {
     let mut document = agent_document("slow");
     document["spec"]["runtime"]["timeout"] = json!(1);
     platform.add_template("tmpl_slow", &document);
-    platform.always("agent GET /ping", Reply::error(502, "nobody listens"));
+    platform.always("agent GET /ping", Reply::error(502, "connection refused"));
     let started = std::time::Instant::now();
     let error = client_of(&platform)
         .create_session("tmpl_slow")
@@ -313,7 +313,7 @@ async fn a_python_agent_is_started_through_envd_and_its_failure_is_told() {
         .chunk(envelope(&ended))
         .end();
     platform.script("envd POST /process.Process/Start", failing);
-    platform.always("agent GET /ping", Reply::error(502, "nobody listens"));
+    platform.always("agent GET /ping", Reply::error(502, "connection refused"));
     let error = client.create_session("tmpl_py").await.unwrap_err();
     let text = error.report().to_string();
     assert!(text.contains("exit code 1: ModuleNotFoundError"), "{text}");

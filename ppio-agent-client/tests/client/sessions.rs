@@ -68,7 +68,7 @@ async fn state_is_asked_not_guessed() {
     let error = session.invoke("hi").await.unwrap_err();
     assert!(error.report().to_string().contains("resume()"), "{error}");
 
-    // Somebody else resumes it, somebody else ends it: this session learns of both.
+    // Another client resumes it and ends it; this session finds out about both.
     let other = client_of(&platform);
     other
         .get_session(&id)
@@ -92,7 +92,7 @@ async fn the_status_tells_an_agent_that_is_unwell_from_one_that_is_silent() {
         Reply::json(500, &json!({"status": "HealthyBusy"})),
     );
     assert_eq!(session.get_status().await.unwrap(), SessionStatus::Error);
-    platform.script("agent GET /ping", Reply::error(502, "nobody listens"));
+    platform.script("agent GET /ping", Reply::error(502, "connection refused"));
     assert_eq!(session.get_status().await.unwrap(), SessionStatus::Inactive);
 }
 
@@ -140,7 +140,7 @@ async fn sessions_are_the_platforms() {
     assert!(answer.is_success());
     drop(listed);
     drop(other);
-    assert!(client.get_session("nobody").await.unwrap().is_none());
+    assert!(client.get_session("missing").await.unwrap().is_none());
     let again = client
         .get_session(sessions[0].sandbox_id())
         .await

@@ -8,7 +8,7 @@ use ppio_test_support::{eventually, with_timeout};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// More than the two ends of a connection take in while nobody reads.
+/// More than the two ends of a connection buffer while nothing is read.
 const SIZE: u64 = 64 * 1024 * 1024;
 const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
 
@@ -86,7 +86,7 @@ async fn the_count_follows_what_the_other_side_takes() {
         "{head}"
     );
     assert!(!head.contains("x-api-key"), "{head}");
-    // Nobody has read a byte of it: something is on its way, and most of it is not.
+    // No byte of it was read: a part is sent, most of it is not.
     eventually("the upload begins", || !counts.told().is_empty()).await;
     let sent = counts.told().last().copied();
     assert!(

@@ -302,7 +302,7 @@ async fn builds() {
         (put.target.as_str(), &put.body[..]),
         ("/storage?signature=s", &b"archive"[..])
     );
-    // The storage is somebody else's: it gets no key.
+    // The storage is a foreign host, which is not sent the key.
     assert_eq!(
         (put.header("x-api-key"), put.header("authorization")),
         ("", "")
@@ -397,7 +397,7 @@ async fn a_healthy_agent_does_not_wait_for_its_template() {
             .unwrap();
     }
     // Where the agent does not come up, the lookup is not to blame and the wait has its limit.
-    platform.always("agent GET /ping", Reply::error(502, "nobody listens"));
+    platform.always("agent GET /ping", Reply::error(502, "connection refused"));
     let limit = Duration::from_millis(100);
     let error = client.create_session("tmpl_1").start_timeout(limit).await;
     assert!(
