@@ -49,19 +49,14 @@ fn the_platform_runs_until_a_signal() {
             platform.stderr().contains("local down")
         });
         let running = sandbox.running().expect("it runs");
-        let stdout = platform.stdout();
-        assert!(
-            stdout.contains(&format!("url        {}\n", running.url())),
-            "{stdout}"
-        );
-        assert!(
-            stdout.contains(&format!("key        {}\n", sandbox.key())),
-            "{stdout}"
-        );
-        assert!(
-            stdout.contains(&format!("pid        {}\n", platform.pid())),
-            "{stdout}"
-        );
+        // Two pipes: this output may arrive after that of standard error.
+        for line in [
+            format!("url        {}\n", running.url()),
+            format!("key        {}\n", sandbox.key()),
+            format!("pid        {}\n", platform.pid()),
+        ] {
+            eventually(&line, || platform.stdout().contains(&line));
+        }
 
         // A sandbox that is still open.
         on_runtime(async {

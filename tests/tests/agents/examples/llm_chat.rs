@@ -2,7 +2,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
-use ppio_test_support::{AgentLauncher, AgentProcess, call, example_binary};
+use ppio_test_support::{AgentLauncher, AgentProcess, call, eventually_some, example_binary};
 use serde_json::{Value, json};
 
 const ROUTE: &str = "POST /v1/chat/completions";
@@ -182,9 +182,12 @@ async fn errors_of_the_endpoint_say_what_to_check() {
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
     // The endpoint's own words are in the log, with the request that they are about.
-    let line = agent.stderr();
-    let line = line.lines().find(|line| line.contains("bad key")).unwrap();
-    let line: Value = serde_json::from_str(line).unwrap();
+    let line: Value = eventually_some("the log line", async || {
+        let log = agent.stderr();
+        let line = log.lines().find(|line| line.contains("bad key"))?;
+        serde_json::from_str(line).ok()
+    })
+    .await;
     assert_eq!(line["message"], "invocation failed");
     assert!(line["request_id"].is_string(), "{line}");
 }
