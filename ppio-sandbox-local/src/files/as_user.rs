@@ -6,8 +6,11 @@
 
 use std::io;
 use std::process::abort;
+use std::sync::{Mutex, PoisonError};
 
-use rustix::process::{Gid, Uid, getgroups};
+use rustix::process::{
+    DumpableBehavior, Gid, Uid, dumpable_behavior, getgroups, set_dumpable_behavior,
+};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Runs file system calls as the user and group `id` on this thread. Blocks as they do.
@@ -25,6 +28,44 @@ pub(super) fn as_user<T, E: From<io::Error>>(
 /// The identity of the platform, restored when dropped.
 struct Identity {
     groups: Vec<Gid>,
+    _dumpable: DumpableGuard,
+}
+
+/// How many threads have another identity, and how the process was dumped before the first.
+static TAKEN: Mutex<(usize, DumpableBehavior)> = Mutex::new((0, DumpableBehavior::NotDumpable));
+
+/// Restores what the kernel changes with the identity of a thread: the process is no longer
+/// dumpable. Then a root without `CAP_SYS_PTRACE` could not open the descriptors of the platform, by
+/// which the programs that start a command enter the namespaces of its sandbox.
+///
+/// Restored by the last one: as long as a thread has the identity of a sandbox's user, that user
+/// would own the thread's files in `/proc`.
+struct DumpableGuard;
+
+impl DumpableGuard {
+    /// To be called before the identity changes.
+    fn take() -> rustix::io::Result<Self> {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.0 == 0 {
+            taken.1 = dumpable_behavior()?;
+        }
+        taken.0 += 1;
+        Ok(Self)
+    }
+}
+
+impl Drop for DumpableGuard {
+    fn drop(&mut self) {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.0 -= 1;
+        // The kernel lets no process choose `DumpableReadableOnlyByRoot`.
+        if taken.0 == 0
+            && taken.1 == DumpableBehavior::Dumpable
+            && let Err(error) = set_dumpable_behavior(DumpableBehavior::Dumpable)
+        {
+            tracing::warn!(%error, "failed to make the process dumpable again");
+        }
+    }
 }
 
 impl Identity {
@@ -32,6 +73,7 @@ impl Identity {
         // From here on a failure restores what was changed.
         let identity = Self {
             groups: getgroups()?,
+            _dumpable: DumpableGuard::take()?,
         };
         set_thread_groups(&[])?;
         set_thread_res_gid(None::<Gid>, Gid::from_raw(id), None::<Gid>)?;
@@ -90,6 +132,11 @@ mod tests {
             std::panic::catch_unwind(|| as_user::<(), io::Error>(USER, || panic!("in a call")));
         assert!(panicked.is_err());
         assert!(geteuid().is_root() && getegid().is_root());
+        // Other tests of this process may have another identity for a moment.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while dumpable_behavior().unwrap() != DumpableBehavior::Dumpable {
+            assert!(std::time::Instant::now() < deadline, "it is not restored");
+        }
         assert_eq!(fs::read(at("secret")).unwrap(), b"secret");
     }
 }
