@@ -86,13 +86,19 @@ async fn static_target(rustc: &str) -> Check {
 /// Starts a local platform with bubblewrap, which may be installed but not permitted, and another
 /// one without if that fails.
 pub(super) async fn isolation() -> Vec<Check> {
-    let (limits, isolated) = match limits_with(IsolationKind::Bubblewrap).await {
-        Ok(limits) => (Ok(limits), Ok(())),
-        Err(reason) => (limits_with(IsolationKind::ProcessGroup).await, Err(reason)),
+    let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap).await {
+        Ok(trial) => (Ok(trial), Ok(())),
+        Err(reason) => (trial_of(IsolationKind::ProcessGroup).await, Err(reason)),
     };
+    let is_isolated = isolated.is_ok();
     let mut checks = vec![isolation_check(isolated)];
-    checks.push(match limits {
-        Ok(limits) => limits_check(&limits),
+    if let Ok(trial) = &trial
+        && is_isolated
+    {
+        checks.push(network_check(trial.offline_unavailable.as_deref()));
+    }
+    checks.push(match trial {
+        Ok(trial) => limits_check(&trial.unenforced_limits),
         Err(reason) => Check::new(
             "limits",
             CheckStatus::Warn,
@@ -102,8 +108,14 @@ pub(super) async fn isolation() -> Vec<Check> {
     checks
 }
 
-/// The limits that a platform with this isolation does not enforce on this machine.
-async fn limits_with(kind: IsolationKind) -> Result<Vec<UnenforcedLimit>, String> {
+/// What a platform lacks on this machine.
+struct Trial {
+    unenforced_limits: Vec<UnenforcedLimit>,
+    offline_unavailable: Option<String>,
+}
+
+/// Starts a platform with this isolation.
+async fn trial_of(kind: IsolationKind) -> Result<Trial, String> {
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let platform = LocalPlatform::builder()
         .home(home.path())
@@ -111,12 +123,31 @@ async fn limits_with(kind: IsolationKind) -> Result<Vec<UnenforcedLimit>, String
         .start()
         .await
         .map_err(|error| error.to_string())?;
-    let limits = platform.unenforced_limits().to_vec();
+    let trial = Trial {
+        unenforced_limits: platform.unenforced_limits().to_vec(),
+        offline_unavailable: platform.offline_unavailable().map(ToOwned::to_owned),
+    };
     platform
         .shutdown()
         .await
         .map_err(|error| error.to_string())?;
-    Ok(limits)
+    Ok(trial)
+}
+
+fn network_check(offline_unavailable: Option<&str>) -> Check {
+    const NAME: &str = "sandbox network";
+    match offline_unavailable {
+        None => Check::ok(
+            NAME,
+            "sandboxes without internet access have a network of their own, others this machine's",
+        ),
+        Some(reason) => Check::new(
+            NAME,
+            CheckStatus::Warn,
+            format!("sandboxes cannot be created without internet access: {reason}"),
+        )
+        .help("all share this machine's network; install bash, as in `apt install bash`, and allow network namespaces"),
+    }
 }
 
 fn isolation_check(isolated: Result<(), String>) -> Check {

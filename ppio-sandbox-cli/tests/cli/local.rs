@@ -149,11 +149,11 @@ fn unenforced_limits_are_reported() {
     says_all(&status.stderr);
     for done in [&detached, &status] {
         let isolation = format!("isolation  {}\n", running.isolation());
-        for line in [
-            &*isolation,
-            "network    this machine's\n",
-            "limits     not enforced: ",
-        ] {
+        let network = match running.offline_unavailable() {
+            None => "network    this machine's, unless created without internet access\n",
+            Some(_) => "network    this machine's\n",
+        };
+        for line in [&*isolation, network, "limits     not enforced: "] {
             assert!(done.stdout.contains(line), "no {line:?} in {done:?}");
         }
     }
@@ -161,6 +161,7 @@ fn unenforced_limits_are_reported() {
         let command = [&["local"], command, &["--json"]].concat();
         let report = sandbox.run(command).code(0).json();
         assert_eq!(report["network"], "host");
+        assert_eq!(report["offline"], running.offline_unavailable().is_none());
         assert_eq!(report["isolation"], running.isolation());
         let listed = report["unenforced_limits"].as_array().expect("a list");
         assert_eq!(listed.len(), limits.len());

@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::unsupported;
 use crate::api::ApiError;
 use crate::identity;
+use crate::isolation::{Networks, SandboxNetwork};
 use crate::sandbox::{HostMask, Ingress};
+
+/// How `denyOut` names every address.
+const ALL_ADDRESSES: &str = "0.0.0.0/0";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NetworkRequest {
     allow_public_traffic: Option<bool>,
     mask_request_host: Option<String>,
-    /// `allowOut` names exceptions from it, so it has no effect by itself.
     deny_out: Option<Vec<String>>,
+    /// Exceptions from `denyOut`, without effect by itself.
+    allow_out: Option<Vec<String>>,
     #[serde(alias = "allow_internet_access")]
     allow_internet_access: Option<bool>,
     egress_proxy: Option<Value>,
@@ -26,7 +32,6 @@ pub(super) struct NetworkRequest {
 impl NetworkRequest {
     /// How requests reach the sandbox.
     pub(super) fn ingress(&self) -> Result<Ingress, ApiError> {
-        self.check_egress()?;
         let mask = self
             .mask_request_host
             .as_deref()
@@ -46,11 +51,23 @@ impl NetworkRequest {
         })
     }
 
-    /// Refuses rules for outgoing traffic.
-    pub(super) fn check_egress(&self) -> Result<(), ApiError> {
-        let denies = self.deny_out.as_ref().is_some_and(|deny| !deny.is_empty());
-        if denies || self.allow_internet_access == Some(false) {
-            return Err(no_egress_rules());
+    /// Whether the sandbox reaches other machines. Refuses all other rules for outgoing traffic.
+    /// `access` is `allowInternetAccess` beside these settings.
+    pub(super) fn allows_internet(&self, access: Option<bool>) -> Result<bool, ApiError> {
+        let denied = self.deny_out.as_deref().unwrap_or_default();
+        let allows = access != Some(false)
+            && self.allow_internet_access != Some(false)
+            && !denied.iter().any(|range| range == ALL_ADDRESSES);
+        if allows && !denied.is_empty() {
+            return Err(unsupported::not_supported(
+                "rules for single networks (denyOut other than 0.0.0.0/0)",
+            ));
+        }
+        let exceptions = self.allow_out.as_deref().unwrap_or_default();
+        if !allows && !exceptions.is_empty() {
+            return Err(unsupported::not_supported(
+                "exceptions from a sandbox without network access (allowOut)",
+            ));
         }
         if self
             .egress_proxy
@@ -66,10 +83,27 @@ impl NetworkRequest {
                 "changing the outgoing requests of a sandbox (rules)",
             ));
         }
-        Ok(())
+        Ok(allows)
     }
 }
 
-pub(super) fn no_egress_rules() -> ApiError {
-    unsupported::not_supported("disabling a sandbox's network access")
+/// The network for a new sandbox.
+pub(super) fn choose(
+    networks: &Networks,
+    access: Option<bool>,
+    request: Option<&NetworkRequest>,
+) -> Result<SandboxNetwork, ApiError> {
+    let has_internet = match request {
+        Some(request) => request.allows_internet(access)?,
+        None => access != Some(false),
+    };
+    networks.choose(has_internet).map_err(|reason| {
+        ApiError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!(
+                "this platform cannot disable the network access of a sandbox: {reason}. It needs \
+                 bubblewrap and bash; `ppio-sandbox-cli doctor` says what is missing"
+            ),
+        )
+    })
 }

@@ -36,6 +36,7 @@ pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
         "memoryMB": sandbox.memory_mb,
         "diskSizeMB": DISK_MB,
         "metadata": sandbox.metadata,
+        "allowInternetAccess": sandbox.sandbox_processes().network().has_internet(),
         "lifecycle": {
             "onTimeout": if lifetime.on_timeout == OnTimeout::Kill { "kill" } else { "pause" },
             "autoResume": sandbox.auto_resume,

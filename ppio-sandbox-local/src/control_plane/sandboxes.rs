@@ -120,9 +120,11 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
     {
         return Err(unsupported::not_supported("mounting volumes"));
     }
-    if request.allow_internet_access == Some(false) {
-        return Err(network::no_egress_rules());
-    }
+    let sandbox_network = network::choose(
+        shared.sandboxes.networks(),
+        request.allow_internet_access,
+        request.network.as_ref(),
+    )?;
     let ingress = match &request.network {
         Some(network) => network.ingress()?,
         None => Ingress::default(),
@@ -180,6 +182,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
         metadata,
         environment,
         ingress,
+        network: sandbox_network,
     })
 }
 
@@ -293,14 +296,19 @@ pub(super) async fn resume(
     ))
 }
 
-/// Replaces the rules for outgoing traffic. Only an empty set is accepted.
+/// Replaces the rules for outgoing traffic. Only those that hold already are accepted.
 pub(super) async fn set_network(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
     JsonBody(request): JsonBody<NetworkRequest>,
 ) -> Result<StatusCode, ApiError> {
-    find(&shared, &id)?;
-    request.check_egress()?;
+    let sandbox = find(&shared, &id)?;
+    let network = sandbox.sandbox_processes().network();
+    if request.allows_internet(None)? != network.has_internet() {
+        return Err(unsupported::not_supported(
+            "changing the network access of a running sandbox; set allowInternetAccess when it is created",
+        ));
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -217,6 +217,7 @@ pub(super) async fn fork(
                 metadata: sandbox.metadata.clone(),
                 environment: BTreeMap::new(),
                 ingress: sandbox.ingress.for_another(),
+                network: sandbox.sandbox_processes().network(),
             })
         });
         let forks = futures_util::future::join_all(forks).await;

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture};
+use super::connector::NetworkConnector;
+use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture, StartedNamespaces};
 use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::namespaces::Namespaces;
@@ -80,6 +81,8 @@ pub(crate) struct BubblewrapIsolation {
     bwrap: PathBuf,
     nsenter: PathBuf,
     unshare: PathBuf,
+    /// Connects to sandboxes that have a network of their own.
+    bash: Result<PathBuf, String>,
     exposed: Vec<PathBuf>,
     home: PathBuf,
     system_files: SystemFiles,
@@ -110,6 +113,7 @@ impl BubblewrapIsolation {
             bwrap,
             nsenter: processes::find_program("nsenter")?,
             unshare: processes::find_program("unshare")?,
+            bash: processes::find_program("bash"),
             exposed: exposed.to_vec(),
             home: directories.home.to_owned(),
             system_files,
@@ -202,6 +206,9 @@ impl BubblewrapIsolation {
             "--cap-drop",
             "ALL",
         ]);
+        if launcher.network.is_own() {
+            arguments.add(&["--unshare-net"]);
+        }
         match launcher.user() {
             Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
             // Terminals of a sandbox belong to a root user, and its first process needs a
@@ -251,6 +258,31 @@ impl BubblewrapIsolation {
         }
         arguments.add(&["/bin/sh", "-c", INIT_SCRIPT]);
         arguments.0
+    }
+
+    /// Starts the connector of a network namespace.
+    async fn connector(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: &Namespaces,
+    ) -> io::Result<Option<NetworkConnector>> {
+        let Some(network) = &namespaces.network else {
+            return Ok(None);
+        };
+        let bash = self.bash.as_ref();
+        let bash = bash.map_err(|reason| io::Error::other(reason.clone()))?;
+        let mut entering = BwrapArguments::default();
+        entering.add(&[&self.nsenter]);
+        if launcher.user().is_none() {
+            // It owns the network namespace.
+            let user = namespaces.user.path();
+            entering.add(&[
+                format!("--user={user}"),
+                "--preserve-credentials".to_owned(),
+            ]);
+        }
+        entering.add(&[format!("--net={}", network.path()), "--".to_owned()]);
+        NetworkConnector::start(entering.0, bash).await.map(Some)
     }
 }
 
@@ -324,10 +356,16 @@ impl Isolation for BubblewrapIsolation {
                         .first()
                         .ok_or_else(|| io::Error::other("the sandbox's first process has ended"))?,
                 };
-                Namespaces::open(first, joined)
+                let namespaces = Namespaces::open(first, joined, launcher.network)?;
+                let connector = self.connector(launcher, &namespaces).await?;
+                Ok((namespaces, connector))
             };
             match tokio::time::timeout(BWRAP_START_TIMEOUT, started).await {
-                Ok(Ok(namespaces)) => Ok(Some((namespaces, child))),
+                Ok(Ok((namespaces, connector))) => Ok(Some(StartedNamespaces {
+                    namespaces,
+                    first_process: child,
+                    connector,
+                })),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -355,6 +393,11 @@ impl Isolation for BubblewrapIsolation {
                     format!("--pid={}", namespaces.pid.path()),
                     format!("--ipc={}", namespaces.ipc.path()),
                     format!("--uts={}", namespaces.uts.path()),
+                ]);
+                if let Some(network) = &namespaces.network {
+                    entering.add(&[format!("--net={}", network.path())]);
+                }
+                entering.add(&[
                     format!("--setuid={user}"),
                     format!("--setgid={user}"),
                     "--".to_owned(),
@@ -369,7 +412,9 @@ impl Isolation for BubblewrapIsolation {
                 // In the outer namespace no file of the platform can be opened. A process that got
                 // a reused pid has namespaces that cannot be entered from there.
                 entering.add(&["--user", "--preserve-credentials"]);
-                entering.add(&["--mount", "--pid", "--ipc", "--uts", "--target"]);
+                entering.add(&["--mount", "--pid", "--ipc", "--uts"]);
+                entering.add(namespaces.network.as_ref().map_or(&[][..], |_| &["--net"]));
+                entering.add(&["--target"]);
                 entering.add(&[namespaces.joined.to_string(), "--".to_owned()]);
             }
         }

@@ -10,6 +10,7 @@ use super::cgroup::CgroupParent;
 use super::interface::{Isolation, SandboxCommand};
 use super::kind::IsolationKind;
 use super::limits::{self, SandboxLimits};
+use super::network::{Networks, SandboxNetwork};
 use super::process_group::ProcessGroupIsolation;
 use super::root::{prepare_directory, prepare_root};
 use super::sandbox_processes::SandboxProcesses;
@@ -23,6 +24,7 @@ use crate::processes::{SystemPrograms, spawn};
 pub(crate) struct ChosenIsolation {
     pub(crate) isolation: Arc<dyn Isolation>,
     pub(crate) substitutes: Substitutes,
+    pub(crate) networks: Networks,
 }
 
 /// Why an isolation does not work on this machine.
@@ -43,13 +45,24 @@ pub(crate) async fn choose(
     let failed = |kind| move |reason| NoIsolation { kind, reason };
     let kind = wanted.unwrap_or(IsolationKind::ProcessGroup);
     let programs = SystemPrograms::find().map_err(failed(kind))?;
-    let run_trial = |isolation: Arc<dyn Isolation>| {
+    let run_trial = |isolation: Arc<dyn Isolation>, network| {
         let user = users.take().map_err(|error| error.to_string());
-        async move { run_trial(isolation, directories.run, cgroup, user?).await }
+        async move { run_trial(isolation, directories.run, cgroup, network, user?).await }
     };
     if wanted != Some(IsolationKind::ProcessGroup) {
         let trial = match BubblewrapIsolation::new(exposed, &directories, programs.clone()) {
-            Ok(bubblewrap) => run_trial(Arc::new(bubblewrap)).await,
+            Ok(bubblewrap) => {
+                let isolation: Arc<dyn Isolation> = Arc::new(bubblewrap);
+                let (trial, own_network) = tokio::join!(
+                    run_trial(Arc::clone(&isolation), SandboxNetwork::Machine),
+                    run_trial(Arc::clone(&isolation), SandboxNetwork::Loopback),
+                );
+                trial.map(|substitutes| ChosenIsolation {
+                    isolation,
+                    substitutes,
+                    networks: Networks::new(own_network.map(drop)),
+                })
+            }
             Err(reason) => Err(reason),
         };
         match (trial, wanted) {
@@ -69,9 +82,15 @@ pub(crate) async fn choose(
             );
         }
     }
-    run_trial(Arc::new(ProcessGroupIsolation::new(exposed, programs)))
+    let isolation = Arc::new(ProcessGroupIsolation::new(exposed, programs));
+    let substitutes = run_trial(Arc::clone(&isolation) as _, SandboxNetwork::Machine)
         .await
-        .map_err(failed(IsolationKind::ProcessGroup))
+        .map_err(failed(IsolationKind::ProcessGroup))?;
+    Ok(ChosenIsolation {
+        isolation,
+        substitutes,
+        networks: Networks::new(Err("its sandboxes are process groups".to_owned())),
+    })
 }
 
 /// Runs one command in a temporary sandbox, because a program that is installed may still be
@@ -80,10 +99,11 @@ async fn run_trial(
     isolation: Arc<dyn Isolation>,
     run_directory: &Path,
     cgroup: Option<&CgroupParent>,
+    network: SandboxNetwork,
     user: SandboxUser,
-) -> Result<ChosenIsolation, String> {
-    let directory = run_directory.join("trial");
-    let outcome = async {
+) -> Result<Substitutes, String> {
+    let directory = run_directory.join(format!("trial-{network:?}").to_lowercase());
+    let outcome: io::Result<_> = async {
         prepare_directory(&directory, &user)?;
         prepare_root(&directory.join("root"), user.owner())?;
         let has_taskset = isolation.programs().taskset.is_some();
@@ -93,6 +113,7 @@ async fn run_trial(
             directory.clone(),
             cgroup,
             SandboxLimits::default(),
+            network,
             user,
         )
         .await?;
@@ -122,9 +143,5 @@ async fn run_trial(
     }
     .await;
     let _ = std::fs::remove_dir_all(&directory);
-    let substitutes = outcome.map_err(|error| error.to_string())?;
-    Ok(ChosenIsolation {
-        isolation,
-        substitutes,
-    })
+    outcome.map_err(|error| error.to_string())
 }

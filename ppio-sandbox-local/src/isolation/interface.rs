@@ -7,6 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use tokio::process::Child;
+
+use super::connector::NetworkConnector;
 use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::namespaces::Namespaces;
@@ -40,9 +43,18 @@ pub(crate) struct HostCommand {
     pub(crate) directory: PathBuf,
 }
 
-pub(crate) type StartFuture<'a> = Pin<
-    Box<dyn Future<Output = io::Result<Option<(Namespaces, tokio::process::Child)>>> + Send + 'a>,
->;
+/// The namespaces of a sandbox that was started.
+#[derive(Debug)]
+pub(crate) struct StartedNamespaces {
+    pub(crate) namespaces: Namespaces,
+    /// Runs until its standard input is closed.
+    pub(crate) first_process: Child,
+    /// For a network namespace.
+    pub(crate) connector: Option<NetworkConnector>,
+}
+
+pub(crate) type StartFuture<'a> =
+    Pin<Box<dyn Future<Output = io::Result<Option<StartedNamespaces>>> + Send + 'a>>;
 
 /// Starts sandboxes, and translates commands that run in them.
 pub(crate) trait Isolation: fmt::Debug + Send + Sync {

@@ -9,7 +9,8 @@ use std::fmt;
 /// root gives each sandbox a user of its own; no process of a sandbox is root.
 ///
 /// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
-/// address and abstract Unix sockets included, and sandboxes share its ports.
+/// address and abstract Unix sockets included, and sandboxes share its ports. With bubblewrap, a
+/// sandbox that is created without internet access has a network of its own.
 ///
 /// Which limits hold depends on the machine: see
 /// [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits).

@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::cgroup::{Cgroup, CgroupControllers};
 use super::limits::{MAX_TASKS, SandboxLimits};
+use super::network::SandboxNetwork;
 use super::users::SandboxUser;
 use crate::files::Owner;
 use crate::processes::{MARK_VARIABLE, SystemPrograms};
@@ -41,6 +42,7 @@ pub(crate) struct ProcessLauncher {
     pub(super) cgroup: Option<Cgroup>,
     pub(super) controllers: CgroupControllers,
     pub(super) limits: SandboxLimits,
+    pub(super) network: SandboxNetwork,
     /// The limit of file locks that marks its processes.
     pub(super) locks: u64,
     /// The processors that it may use, where no cgroup limits its share.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
+use super::network::SandboxNetwork;
 use crate::processes;
 
 /// The namespaces of a sandbox.
@@ -20,6 +21,8 @@ pub(crate) struct Namespaces {
     pub(super) pid: Namespace,
     pub(super) ipc: Namespace,
     pub(super) uts: Namespace,
+    /// `None` where the sandbox has this machine's network.
+    pub(super) network: Option<Namespace>,
 }
 
 impl Namespaces {
@@ -67,7 +70,7 @@ impl Namespace {
 
 impl Namespaces {
     /// Opens the namespaces of a sandbox, given its first process and the one that others join.
-    pub(super) fn open(first: i32, joined: i32) -> io::Result<Self> {
+    pub(super) fn open(first: i32, joined: i32, network: SandboxNetwork) -> io::Result<Self> {
         Ok(Self {
             first,
             joined,
@@ -76,6 +79,10 @@ impl Namespaces {
             pid: Namespace::open(first, "pid")?,
             ipc: Namespace::open(first, "ipc")?,
             uts: Namespace::open(first, "uts")?,
+            network: network
+                .is_own()
+                .then(|| Namespace::open(first, "net"))
+                .transpose()?,
         })
     }
 }

@@ -13,12 +13,14 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use super::cgroup::CgroupParent;
+use super::connector::NetworkConnector;
 use super::handover::Handover;
-use super::interface::{Isolation, SandboxCommand};
+use super::interface::{Isolation, SandboxCommand, StartedNamespaces};
 use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::limits::SandboxLimits;
 use super::namespaces::Namespaces;
+use super::network::SandboxNetwork;
 use super::processors;
 use super::root::prepare_root;
 use super::users::SandboxUser;
@@ -45,6 +47,8 @@ pub(crate) struct SandboxProcesses {
     own: Vec<i32>,
     /// Runs until its standard input is closed.
     first_process: Option<Child>,
+    /// Where the sandbox has a network of its own.
+    connector: Option<NetworkConnector>,
 }
 
 impl SandboxProcesses {
@@ -54,6 +58,7 @@ impl SandboxProcesses {
         directory: PathBuf,
         cgroup: Option<&CgroupParent>,
         limits: SandboxLimits,
+        network: SandboxNetwork,
         user: SandboxUser,
     ) -> io::Result<Self> {
         fs::write(directory.join(GROUPS_FILE), "")?;
@@ -82,6 +87,7 @@ impl SandboxProcesses {
             cgroup,
             controllers,
             limits,
+            network,
             locks,
             processors,
             user,
@@ -89,7 +95,7 @@ impl SandboxProcesses {
             counts_processes,
         };
         let started = isolation.start(&launcher).await.and_then(|started| {
-            let (files, own) = if let Some((namespaces, _)) = &started {
+            let (files, own) = if let Some(StartedNamespaces { namespaces, .. }) = &started {
                 let root = PathBuf::from(format!("/proc/{}/root", namespaces.first));
                 let files = SandboxFiles::in_namespace(&root, launcher.owner())?;
                 (files, running(&launcher, Some(namespaces))?)
@@ -101,15 +107,21 @@ impl SandboxProcesses {
         });
         match started {
             Ok((started, files, own)) => {
-                let (namespaces, process) = started.unzip();
-                Ok(Self {
+                let mut processes = Self {
                     launcher,
                     isolation,
-                    namespaces,
+                    namespaces: None,
                     files,
                     own,
-                    first_process: process,
-                })
+                    first_process: None,
+                    connector: None,
+                };
+                if let Some(started) = started {
+                    processes.namespaces = Some(started.namespaces);
+                    processes.first_process = Some(started.first_process);
+                    processes.connector = started.connector;
+                }
+                Ok(processes)
             }
             Err(error) => {
                 end_processes(&launcher, None).await?;
@@ -136,6 +148,7 @@ impl SandboxProcesses {
             launcher.directory.clone(),
             cgroup,
             launcher.limits,
+            launcher.network,
             launcher.user.clone(),
         )
         .await
@@ -182,6 +195,15 @@ impl SandboxProcesses {
             found,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
         )
+    }
+
+    pub(crate) fn network(&self) -> SandboxNetwork {
+        self.launcher.network
+    }
+
+    /// Connects to its ports, where it has a network of its own.
+    pub(crate) fn connector(&self) -> Option<&NetworkConnector> {
+        self.connector.as_ref()
     }
 
     /// The owner of its files and streams.

@@ -206,7 +206,7 @@ impl LocalPlatformBuilder {
         report(&unenforced_limits);
         let sandboxes = Arc::new(SandboxRegistry::new(
             home.run(),
-            chosen.isolation,
+            (chosen.isolation, chosen.networks),
             cgroup,
             users,
             self.prepare_ahead.then(SpareSandboxes::default),
@@ -230,6 +230,7 @@ impl LocalPlatformBuilder {
             closing: closed,
         };
         let server = tokio::spawn(server::serve(listener, front));
+        let networks = shared.sandboxes.networks();
         // Last: a platform that other programs find already serves.
         let state = PlatformState {
             url: format!("http://{address}"),
@@ -237,6 +238,7 @@ impl LocalPlatformBuilder {
             pid: std::process::id(),
             tls: self.tls,
             isolation: kind.to_string(),
+            offline_unavailable: networks.own_unavailable().map(ToOwned::to_owned),
             unenforced_limits: unenforced_limits.clone(),
         };
         let state_file = StateFile::write(shared.home.path(), &state)?;

@@ -76,6 +76,12 @@ impl LocalPlatform {
         self.isolation
     }
 
+    /// Why sandboxes cannot be created without internet access on this machine. `None` where they
+    /// can: they then have a network namespace of their own.
+    pub fn offline_unavailable(&self) -> Option<&str> {
+        self.shared.sandboxes.networks().own_unavailable()
+    }
+
     /// The limits of sandboxes that this machine does not enforce. Logged once at start, too.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.unenforced_limits

@@ -70,6 +70,12 @@ impl RunningPlatform {
         &self.state.isolation
     }
 
+    /// Why its sandboxes cannot be created without internet access, as
+    /// [`LocalPlatform::offline_unavailable`].
+    pub fn offline_unavailable(&self) -> Option<&str> {
+        self.state.offline_unavailable.as_deref()
+    }
+
     /// The limits of sandboxes that its machine does not enforce.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.state.unenforced_limits
@@ -122,6 +128,8 @@ mod tests {
         assert_eq!(found.environment(), platform.environment());
         assert!(found.tls() && found.is_running());
         assert_eq!(found.isolation(), "process group");
+        assert_eq!(found.offline_unavailable(), platform.offline_unavailable());
+        assert!(platform.offline_unavailable().is_some());
         assert_eq!(found.unenforced_limits(), platform.unenforced_limits());
         assert!(!format!("{found:?}").contains(platform.api_key()));
         let file = home::state_path(platform.home());

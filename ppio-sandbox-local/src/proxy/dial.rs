@@ -1,4 +1,5 @@
-//! Connects to a port of a sandbox, after checking that a process of that sandbox listens there.
+//! Connects to a port of a sandbox: in its network namespace if it has one, otherwise on this machine
+//! after checking that a process of that sandbox listens there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::port_owner::{self, ProcessSearch};
+use crate::isolation::NetworkConnector;
 use crate::processes::ListenerTable;
 use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
 
@@ -19,6 +21,11 @@ const DIAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_mill
 const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
 const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where servers in a sandbox are reached.
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// Connects to a port of `sandbox`. After a start of a process it waits for the port to open. `None`
 /// when no process of the sandbox listens on it.
@@ -44,11 +51,8 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
         } else {
             ProcessSearch::Quick
         };
-        for listener in find(sandbox, port, search).await {
-            if let Some(stream) = dial(&listener).await {
-                sandbox.verified_listeners.insert(port, listener);
-                return Some(stream);
-            }
+        if let Some(stream) = attempt(sandbox, port, search).await {
+            return Some(stream);
         }
         let age = age?;
         if search == ProcessSearch::All && is_idle(sandbox).await {
@@ -57,6 +61,42 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
         let [first, last] = DIAL_PAUSE;
         tokio::time::sleep((age / 20).clamp(first, last)).await;
     }
+}
+
+async fn attempt(
+    sandbox: &Arc<LocalSandbox>,
+    port: u16,
+    search: ProcessSearch,
+) -> Option<TcpStream> {
+    if let Some(connector) = sandbox.sandbox_processes().connector() {
+        return connect_inside(sandbox, connector, port).await;
+    }
+    for listener in find(sandbox, port, search).await {
+        if let Some(stream) = dial(&listener).await {
+            sandbox.verified_listeners.insert(port, listener);
+            return Some(stream);
+        }
+    }
+    None
+}
+
+/// Connects in the network namespace of `sandbox`, where every listener is its own.
+async fn connect_inside(
+    sandbox: &LocalSandbox,
+    connector: &NetworkConnector,
+    port: u16,
+) -> Option<TcpStream> {
+    for address in LOOPBACK {
+        match connector.connect(SocketAddr::new(address, port)).await {
+            Ok(Some(stream)) => return Some(stream),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(sandbox = %sandbox.id, %error, "failed to connect to port {port}");
+                return None;
+            }
+        }
+    }
+    None
 }
 
 /// Whether nothing runs in `sandbox` that could open a port.
@@ -83,10 +123,9 @@ async fn find(
     let sandbox = Arc::clone(sandbox);
     let finding = tokio::task::spawn_blocking(move || {
         let table = ListenerTable::read(&ports);
-        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let addresses = ports
             .iter()
-            .flat_map(|port| loopback.map(|address| SocketAddr::new(address, *port)));
+            .flat_map(|port| LOOPBACK.map(|address| SocketAddr::new(address, *port)));
         addresses
             .map(|address| VerifiedListener {
                 address,

@@ -32,6 +32,9 @@ impl PortConflict {
         port: u16,
         sandboxes: &SandboxRegistry,
     ) -> Option<Self> {
+        if sandbox.sandbox_processes().network().is_own() {
+            return None;
+        }
         let real_port = sandbox.real_port(port);
         let table = ListenerTable::read(&[real_port, port]);
         // Usually nothing holds the real port, which is reserved for this sandbox.

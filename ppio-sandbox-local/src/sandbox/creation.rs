@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::create_error::CreateError;
 use super::ingress::Ingress;
-use super::instance::LocalSandbox;
+use super::instance::{AGENT_PORT, LocalSandbox};
 use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
@@ -20,7 +20,7 @@ use super::spare_sandboxes::PreparedSandbox;
 use super::template_image::{StartCommand, TemplateImage};
 use super::verified_listeners::VerifiedListeners;
 use crate::identity;
-use crate::isolation::DEFAULT_PATH;
+use crate::isolation::{DEFAULT_PATH, SandboxNetwork};
 
 /// The checked settings of a sandbox to be created.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct SandboxSpec {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) ingress: Ingress,
+    pub(crate) network: SandboxNetwork,
     /// Whether more sandboxes of this template are expected, so that the next one is prepared.
     pub(crate) prepare_next: bool,
 }
@@ -47,10 +48,15 @@ impl SandboxRegistry {
         let registry = Arc::clone(self);
         // In a task of its own, which a caller that disconnects does not cancel.
         let creation = tokio::spawn(async move {
-            let agent_port = registry.ports().take().ok_or(CreateError::NoPort)?;
+            let network = new.network;
+            let agent_port = if network.is_own() {
+                None
+            } else {
+                Some(registry.ports().take().ok_or(CreateError::NoPort)?)
+            };
             let image = new.template.clone();
             let prepare_next = new.prepare_next;
-            let prepared = registry.prepared(&image).await?;
+            let prepared = registry.prepared(&image, network).await?;
             let id = prepared.id.clone();
             let directory = prepared.sandbox_processes.directory().to_owned();
             let started = registry.start(new, prepared, agent_port).await;
@@ -58,7 +64,7 @@ impl SandboxRegistry {
             match started {
                 Ok(sandbox) => {
                     if prepare_next {
-                        tokio::spawn(registry.prepare_spare(image));
+                        tokio::spawn(registry.prepare_spare(image, network));
                     }
                     Ok(sandbox)
                 }
@@ -76,7 +82,7 @@ impl SandboxRegistry {
         self: &Arc<Self>,
         new: SandboxSpec,
         prepared: PreparedSandbox,
-        agent_port: ReservedPort,
+        agent_port: Option<ReservedPort>,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
         let id = prepared.id;
         let mut environment: BTreeMap<String, String> = [
@@ -92,7 +98,8 @@ impl SandboxRegistry {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-        environment.insert("PPIO_AGENT_PORT".into(), agent_port.number().to_string());
+        let real_port = agent_port.as_ref().map_or(AGENT_PORT, ReservedPort::number);
+        environment.insert("PPIO_AGENT_PORT".into(), real_port.to_string());
         environment.extend(new.template.environment.clone());
         environment.extend(new.environment);
 

@@ -36,8 +36,8 @@ pub(crate) struct LocalSandbox {
     /// The timeout that it was created with, in seconds, which a request that resumes it sets
     /// again.
     pub(crate) timeout_seconds: u64,
-    /// The real port behind its port 8080.
-    pub(crate) agent_port: ReservedPort,
+    /// The real port behind its port 8080, where it shares the ports of this machine.
+    pub(crate) agent_port: Option<ReservedPort>,
     pub(crate) verified_listeners: VerifiedListeners,
     /// The variables and the working directory of every process started in it.
     pub(crate) environment: BTreeMap<String, String>,
@@ -68,10 +68,9 @@ impl LocalSandbox {
 
     /// The real port behind a port of this sandbox.
     pub(crate) fn real_port(&self, port: u16) -> u16 {
-        if port == AGENT_PORT {
-            self.agent_port.number()
-        } else {
-            port
+        match &self.agent_port {
+            Some(agent_port) if port == AGENT_PORT => agent_port.number(),
+            _ => port,
         }
     }
 }

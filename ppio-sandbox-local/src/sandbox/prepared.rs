@@ -12,7 +12,9 @@ use super::spare_sandboxes::{PreparedParts, PreparedSandbox};
 use super::template_image::TemplateImage;
 use crate::files::{copy_tree, remove_directory};
 use crate::identity;
-use crate::isolation::{SandboxLimits, SandboxProcesses, prepare_directory, prepare_root};
+use crate::isolation::{
+    SandboxLimits, SandboxNetwork, SandboxProcesses, prepare_directory, prepare_root,
+};
 use crate::processes;
 
 /// Templates of which a sandbox is kept prepared; the one used longest ago is removed.
@@ -24,8 +26,9 @@ impl SandboxRegistry {
     pub(super) async fn prepared(
         &self,
         image: &TemplateImage,
+        network: SandboxNetwork,
     ) -> Result<PreparedSandbox, CreateError> {
-        let parts = PreparedParts::of(image);
+        let parts = PreparedParts::of(image, network);
         let take = || self.spares()?.take(|spare| spare.parts == parts);
         while let Some(mut spare) = take() {
             if spare.is_usable() {
@@ -38,14 +41,18 @@ impl SandboxRegistry {
 
     /// Prepares the next sandbox of this template, unless there is one or others are being created,
     /// which need the machine now.
-    pub(super) async fn prepare_spare(self: Arc<Self>, image: TemplateImage) {
+    pub(super) async fn prepare_spare(
+        self: Arc<Self>,
+        image: TemplateImage,
+        network: SandboxNetwork,
+    ) {
         let Some(spares) = self.spares() else {
             return;
         };
         let Ok(_preparing) = spares.preparing.try_lock() else {
             return;
         };
-        let parts = PreparedParts::of(&image);
+        let parts = PreparedParts::of(&image, network);
         let is_there = || {
             let mut spares = spares.lock();
             spares
@@ -124,9 +131,16 @@ impl SandboxRegistry {
             memory_bytes: u64::from(parts.memory_mb) * 1024 * 1024,
             cpu_count: parts.cpu_count,
         };
-        SandboxProcesses::open(self.isolation(), directory, self.cgroup(), limits, user)
-            .await
-            .map_err(CreateError::Start)
+        SandboxProcesses::open(
+            self.isolation(),
+            directory,
+            self.cgroup(),
+            limits,
+            parts.network,
+            user,
+        )
+        .await
+        .map_err(CreateError::Start)
     }
 }
 

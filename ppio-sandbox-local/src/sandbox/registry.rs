@@ -12,7 +12,7 @@ use super::lifetime::SandboxPhase;
 use super::ports::PortPool;
 use super::spare_sandboxes::SpareSandboxes;
 use crate::identity::constant_time_eq;
-use crate::isolation::{CgroupParent, Isolation, UserPool};
+use crate::isolation::{CgroupParent, Isolation, Networks, UserPool};
 
 #[derive(Debug)]
 pub(crate) struct SandboxRegistry {
@@ -24,6 +24,7 @@ pub(crate) struct SandboxRegistry {
     ports: PortPool,
     run_directory: PathBuf,
     isolation: Arc<dyn Isolation>,
+    networks: Networks,
     cgroup: Option<CgroupParent>,
     users: UserPool,
     /// `None` if no sandboxes are prepared ahead.
@@ -43,7 +44,7 @@ impl Drop for Reservation {
 impl SandboxRegistry {
     pub(crate) fn new(
         run_directory: PathBuf,
-        isolation: Arc<dyn Isolation>,
+        (isolation, networks): (Arc<dyn Isolation>, Networks),
         cgroup: Option<CgroupParent>,
         users: UserPool,
         spares: Option<SpareSandboxes>,
@@ -57,6 +58,7 @@ impl SandboxRegistry {
             ports: PortPool::default(),
             run_directory,
             isolation,
+            networks,
             cgroup,
             users,
             spares,
@@ -102,6 +104,11 @@ impl SandboxRegistry {
 
     pub(crate) fn isolation(&self) -> Arc<dyn Isolation> {
         Arc::clone(&self.isolation)
+    }
+
+    /// The networks that sandboxes can have on this machine.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     pub(crate) fn cgroup(&self) -> Option<&CgroupParent> {

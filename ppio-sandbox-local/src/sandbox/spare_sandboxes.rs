@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::template_image::TemplateImage;
 use crate::files::remove_directory;
-use crate::isolation::SandboxProcesses;
+use crate::isolation::{SandboxNetwork, SandboxProcesses};
 
 /// A sandbox in which nothing of its template was started yet.
 #[derive(Debug)]
@@ -15,21 +15,23 @@ pub(super) struct PreparedSandbox {
     pub(super) parts: PreparedParts,
 }
 
-/// The parts of a template that a prepared sandbox depends on.
+/// What a prepared sandbox depends on: parts of its template, and its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PreparedParts {
     /// Each build has a directory of its own.
     pub(super) root: Option<PathBuf>,
     pub(super) cpu_count: u32,
     pub(super) memory_mb: u32,
+    pub(super) network: SandboxNetwork,
 }
 
 impl PreparedParts {
-    pub(super) fn of(image: &TemplateImage) -> Self {
+    pub(super) fn of(image: &TemplateImage, network: SandboxNetwork) -> Self {
         Self {
             root: image.root.clone(),
             cpu_count: image.cpu_count,
             memory_mb: image.memory_mb,
+            network,
         }
     }
 

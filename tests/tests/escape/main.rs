@@ -6,6 +6,7 @@
 mod execution;
 mod fuzzing;
 mod limits;
+mod network;
 mod ports;
 mod reading;
 mod rights;

@@ -233,12 +233,19 @@ impl Platform {
     }
 
     pub(crate) async fn sandbox(&self, template: &str) -> Inside {
+        self.create(NewSandbox::new(template, LIFE)).await
+    }
+
+    /// A sandbox without internet access.
+    pub(crate) async fn offline_sandbox(&self, template: &str) -> Inside {
+        let mut new = NewSandbox::new(template, LIFE);
+        new.allow_internet_access = Some(false);
+        self.create(new).await
+    }
+
+    async fn create(&self, new: NewSandbox) -> Inside {
         let client = self.client();
-        let sandbox = client
-            .platform()
-            .create_sandbox(&NewSandbox::new(template, LIFE))
-            .await
-            .unwrap();
+        let sandbox = client.platform().create_sandbox(&new).await.unwrap();
         let envd = client.envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
         Inside {
             client,

@@ -9,6 +9,7 @@ mod daemon;
 mod isolation_mode;
 mod lists;
 mod many;
+mod network;
 mod options;
 mod platform_with_client;
 mod ports;

@@ -20,11 +20,20 @@ async fn unsupported_options_are_refused() {
             501,
             "iam",
         ),
-        (json!({"allow_internet_access": false}), 501, "network"),
         (
             json!({"network": {"denyOut": ["10.0.0.0/8"]}}),
             501,
-            "network",
+            "denyOut",
+        ),
+        (
+            json!({"network": {"denyOut": ["0.0.0.0/0"], "allowOut": ["1.1.1.1"]}}),
+            501,
+            "allowOut",
+        ),
+        (
+            json!({"allow_internet_access": false, "network": {"allowOut": ["1.1.1.1"]}}),
+            501,
+            "allowOut",
         ),
         (
             json!({"network": {"egressProxy": {"url": "socks5://a"}}}),

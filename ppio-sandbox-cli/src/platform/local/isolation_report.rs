@@ -7,8 +7,11 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct IsolationReport {
     pub(crate) isolation: String,
-    /// Always `host`: sandboxes share this machine's network.
+    /// Always `host`: sandboxes share this machine's network, unless they are created without
+    /// internet access.
     network: &'static str,
+    /// Whether they can be created without internet access.
+    offline: bool,
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
@@ -17,6 +20,7 @@ impl IsolationReport {
         Self {
             isolation: running.isolation().to_owned(),
             network: "host",
+            offline: running.offline_unavailable().is_none(),
             unenforced_limits: running.unenforced_limits().to_vec(),
         }
     }
@@ -28,8 +32,13 @@ impl IsolationReport {
         } else {
             format!("not enforced: {}", names(&self.unenforced_limits))
         };
+        let network = if self.offline {
+            "this machine's, unless created without internet access"
+        } else {
+            "this machine's"
+        };
         format!(
-            "isolation  {}\nnetwork    this machine's\nlimits     {limits}",
+            "isolation  {}\nnetwork    {network}\nlimits     {limits}",
             self.isolation
         )
     }
@@ -66,10 +75,14 @@ impl IsolationReport {
                     .to_owned(),
             );
         }
-        warnings.push(
-            "sandboxes share this machine's network: they can connect to its loopback addresses and networks"
-                .to_owned(),
-        );
+        let exception = if self.offline {
+            ", unless they are created without internet access"
+        } else {
+            ""
+        };
+        warnings.push(format!(
+            "sandboxes share this machine's network: they can connect to its loopback addresses and networks{exception}"
+        ));
         warnings.extend(self.unenforced_limits.iter().map(|limit| {
             format!(
                 "the limit for {} is not enforced: {}",

@@ -1,0 +1,154 @@
+//! Connects to ports in the network namespace of a sandbox.
+//!
+//! A socket belongs to the namespace that its process was in when it opened it. The platform cannot
+//! enter one: an ordinary user needs rights that only a process with a single thread can get. So a
+//! shell enters the network namespace, and no other namespace of the sandbox, whose processes do
+//! not see it. The shell connects, and the platform copies its socket (`pidfd_getfd(2)`).
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+
+use crate::processes;
+
+/// For each line with an address and a port, prints the number of a connected socket, or `refused`.
+/// The next line says that the socket was copied. Bash opens sockets, other shells do not.
+const SCRIPT: &str = r#"
+while read -r address port; do
+  if { exec {socket}<>"/dev/tcp/$address/$port"; } 2>/dev/null; then
+    echo "$socket"
+    read -r copied
+    exec {socket}>&-
+  else
+    echo refused
+  fi
+done
+"#;
+/// Longer than a connection on one machine takes, unless the server's queue is full.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects to ports in one network namespace.
+#[derive(Debug)]
+pub(crate) struct NetworkConnector {
+    /// The programs that enter the namespace, and the shell.
+    arguments: Vec<OsString>,
+    /// `None` while it connects, and after it failed. A new one is then started.
+    shell: Mutex<Option<ConnectorShell>>,
+}
+
+#[derive(Debug)]
+struct ConnectorShell {
+    process: OwnedFd,
+    requests: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    /// Killed when dropped. It also ends with its standard input, when the platform is killed.
+    _child: Child,
+}
+
+impl NetworkConnector {
+    /// Starts the shell in the namespace that the programs of `entering` enter.
+    ///
+    /// # Errors
+    ///
+    /// If the namespace cannot be entered, or the shell's sockets cannot be copied.
+    pub(super) async fn start(mut entering: Vec<OsString>, bash: &Path) -> io::Result<Self> {
+        processes::push_program(&mut entering, bash, ["-c", SCRIPT]);
+        let shell = ConnectorShell::start(&entering).await?;
+        Ok(Self {
+            arguments: entering,
+            shell: Mutex::new(Some(shell)),
+        })
+    }
+
+    /// Connects to an address as processes in the namespace would. `None` if the connection is
+    /// refused. One connection is made at a time.
+    pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
+        let mut slot = self.shell.lock().await;
+        // Not in its place again before it has answered, also if this future is dropped.
+        let connecting = async {
+            let mut shell = match slot.take() {
+                Some(shell) => shell,
+                None => ConnectorShell::start(&self.arguments).await?,
+            };
+            let stream = shell.connect(address).await?;
+            Ok((shell, stream))
+        };
+        let connected: io::Result<_> = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?;
+        let (shell, stream) = connected?;
+        *slot = Some(shell);
+        Ok(stream)
+    }
+}
+
+impl ConnectorShell {
+    async fn start(arguments: &[OsString]) -> io::Result<Self> {
+        let (program, arguments) = arguments.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Outside the terminal's group: Ctrl-C must not reach it.
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = processes::spawn(&mut command)?;
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let pid = pid.ok_or_else(|| io::Error::other("the connector has ended"))?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("the connector has no standard streams"));
+        };
+        let mut shell = Self {
+            process: pidfd_open(pid, PidfdFlags::empty())?,
+            requests,
+            answers: BufReader::new(answers).lines(),
+            _child: child,
+        };
+        // Port 0 is never open: the answer shows that the shell has entered the namespace.
+        let starting = shell.request("127.0.0.1 0");
+        tokio::time::timeout(CONNECT_TIMEOUT, starting).await??;
+        shell.copy(1)?;
+        Ok(shell)
+    }
+
+    async fn connect(&mut self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
+        let request = format!("{} {}", address.ip(), address.port());
+        let Ok(number) = self.request(&request).await?.parse() else {
+            return Ok(None);
+        };
+        let copied = self.copy(number)?;
+        self.requests.write_all(b"copied\n").await?;
+        let stream = StdTcpStream::from(copied);
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream).map(Some)
+    }
+
+    async fn request(&mut self, line: &str) -> io::Result<String> {
+        let line = format!("{line}\n");
+        self.requests.write_all(line.as_bytes()).await?;
+        let answer = self.answers.next_line().await?;
+        answer.ok_or_else(|| {
+            io::Error::other("the connector of the sandbox's network namespace has ended")
+        })
+    }
+
+    fn copy(&self, number: i32) -> io::Result<OwnedFd> {
+        pidfd_getfd(&self.process, number, PidfdGetfdFlags::empty()).map_err(|error| {
+            io::Error::other(format!(
+                "failed to copy a socket of the sandbox's network namespace: {error}"
+            ))
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! The network of a sandbox.
+
+/// The network of a sandbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum SandboxNetwork {
+    /// This machine's, with its ports and its loopback addresses.
+    #[default]
+    Machine,
+    /// A namespace of its own, in which there is only a loopback interface.
+    Loopback,
+}
+
+impl SandboxNetwork {
+    /// Whether it is a namespace of its own.
+    pub(crate) fn is_own(self) -> bool {
+        self == Self::Loopback
+    }
+
+    /// Whether programs in it reach other machines.
+    pub(crate) fn has_internet(self) -> bool {
+        self == Self::Machine
+    }
+}
+
+/// The networks that sandboxes can have on this machine.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    /// Why sandboxes cannot have a network of their own, if they cannot.
+    own: Result<(), String>,
+}
+
+impl Networks {
+    pub(super) fn new(own: Result<(), String>) -> Self {
+        Self { own }
+    }
+
+    /// Why sandboxes cannot have a network of their own, if they cannot.
+    pub(crate) fn own_unavailable(&self) -> Option<&str> {
+        self.own.as_ref().err().map(String::as_str)
+    }
+
+    /// The network for a sandbox that may reach other machines, or may not.
+    ///
+    /// # Errors
+    ///
+    /// Why this machine has no such network.
+    pub(crate) fn choose(&self, has_internet: bool) -> Result<SandboxNetwork, &str> {
+        if has_internet {
+            return Ok(SandboxNetwork::Machine);
+        }
+        match &self.own {
+            Ok(()) => Ok(SandboxNetwork::Loopback),
+            Err(reason) => Err(reason),
+        }
+    }
+}
