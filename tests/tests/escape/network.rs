@@ -88,6 +88,41 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
     }
 }
 
+/// Waits until no process of this machine is in this network namespace.
+async fn namespace_is_left(namespace: &str) {
+    eventually_some(
+        "the end of every process of a network namespace",
+        async || {
+            let mut processes = fs::read_dir("/proc").unwrap().flatten();
+            let is_inside = |process: fs::DirEntry| {
+                fs::read_link(process.path().join("ns/net"))
+                    .is_ok_and(|found| found.to_str() == Some(namespace))
+            };
+            (!processes.any(is_inside)).then_some(())
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_namespace_ends_with_its_sandbox() {
+    for setting in Setting::with_bubblewrap() {
+        let platform = Platform::start(setting, Start::Plain).await;
+        let namespace = async || {
+            let inside = platform.offline_sandbox("base").await;
+            let namespace = inside.shell("readlink /proc/self/ns/net").await;
+            (inside, namespace.trim().to_owned())
+        };
+        let (inside, killed) = namespace().await;
+        inside.kill().await;
+        namespace_is_left(&killed).await;
+
+        let (_inside, left) = namespace().await;
+        platform.end();
+        namespace_is_left(&left).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_reach_the_port_of_the_sandbox_that_they_name() {
     for setting in Setting::with_bubblewrap() {
