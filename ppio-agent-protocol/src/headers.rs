@@ -12,6 +12,17 @@ pub const AGENT_CORE_SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-sessio
 /// The id of a request, as Amazon Bedrock `AgentCore` sends it to an agent.
 pub const AGENT_CORE_REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 
+/// What the body of an invocation's response is: a [`ResponseFormat`].
+///
+/// In a request, the format that the caller asks for: `envelope` or `value`. An agent that
+/// understands the header answers with the same header, which says what its body is.
+///
+/// [`ResponseFormat`]: crate::ResponseFormat
+pub const RESPONSE_FORMAT: &str = "ppio-response-format";
+
+/// The deadline of an invocation, a stream included, in whole seconds from its arrival.
+pub const TIMEOUT: &str = "ppio-timeout";
+
 /// The sandbox that a request is for, where the host name does not contain it.
 pub const PPIO_SANDBOX_ID: &str = "ppio-sandbox-id";
 
@@ -49,6 +60,8 @@ mod tests {
             REQUEST_ID,
             AGENT_CORE_SESSION_ID,
             AGENT_CORE_REQUEST_ID,
+            RESPONSE_FORMAT,
+            TIMEOUT,
             PPIO_SANDBOX_ID,
             PPIO_SANDBOX_PORT,
             E2B_SANDBOX_ID,

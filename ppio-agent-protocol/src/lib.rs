@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `agent.yaml`, and the same document in a template's metadata | [`AgentConfig`] |
 //! | the bodies of `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
+//! | what such a response says that it is | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
 //! | the id of a deployed agent | [`AgentId`] |
@@ -48,7 +49,11 @@ pub use config::{
     TEMPLATE_METADATA_KEY, UnsupportedDocument,
 };
 pub use error_item::ErrorItem;
-pub use invocation::{InvocationRequest, InvocationResponse, InvocationStatus};
+#[doc(hidden)]
+pub use invocation::ENVELOPE_NAME;
+pub use invocation::{
+    InvalidResponseFormat, InvocationRequest, InvocationResponse, InvocationStatus, ResponseFormat,
+};
 pub use ping::{InvalidPingStatus, PingResponse, PingStatus};
 // Signatures of this crate name their types.
 #[doc(no_inline)]

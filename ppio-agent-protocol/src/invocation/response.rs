@@ -5,12 +5,22 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::Deserializer;
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::text;
 
+/// The name under which an [`InvocationResponse`] serializes, as a newtype struct. The runtime
+/// recognizes by it that an agent returned an envelope; formats such as JSON do not write it.
+#[doc(hidden)]
+pub const ENVELOPE_NAME: &str = "$ppio::InvocationResponse";
+
 /// The envelope around an agent's result.
+///
+/// An agent that returns one fills the envelope of its response: what it leaves out (`duration`,
+/// `processing_time`, `queue_time`, `metadata.request_id`) the runtime adds, and a caller that is
+/// sent bare values gets the `result`. With the status `error` the response is a 500.
 ///
 /// Reading is lenient: any field may be missing, and without `status` the invocation failed if
 /// there is an `error` and succeeded otherwise. `result`, `status`, `duration`, `metadata` and
@@ -29,7 +39,7 @@ use crate::text;
 /// assert_eq!(response.error.as_deref(), Some("Invalid JSON"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     from = "ReceivedResponse<T>",
     bound(deserialize = "T: Deserialize<'de>")
@@ -47,22 +57,17 @@ pub struct InvocationResponse<T = Value> {
     /// The error's text.
     pub error: Option<String>,
     /// The name of the error's type.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    /// How long the agent processed the request, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How long the agent processed the request, in seconds: `duration` without `queue_time`.
     pub processing_time: Option<f64>,
-    /// How long the request waited in a queue, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How long the request waited in a queue, in seconds. The runtime's queue is the one of
+    /// synchronous functions for a thread.
     pub queue_time: Option<f64>,
     /// The number of tokens that were used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
     /// The cost of the invocation, in a currency that the agent defines.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
     /// Fields that this version does not define.
-    #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
@@ -107,6 +112,109 @@ impl<T> InvocationResponse<T> {
             cost: None,
             extra: Map::new(),
         }
+    }
+}
+
+impl InvocationResponse {
+    /// Reads the envelope of an agent whose response does not say what it is, from a value that is
+    /// exactly one: it has `result`, `status` and `duration`, no field that this type does not
+    /// define, and every field has its type; the status is `success` without an `error`, or `error`
+    /// with one.
+    ///
+    /// # Errors
+    /// Any other value is returned as it is.
+    ///
+    /// ```
+    /// use ppio_agent_protocol::InvocationResponse;
+    /// use serde_json::json;
+    ///
+    /// let envelope = json!({"result": 1, "status": "success", "duration": 0.1, "error": null});
+    /// assert!(InvocationResponse::from_exact(envelope).is_ok());
+    ///
+    /// let own = json!({"result": "report.pdf", "status": "completed", "duration": 12});
+    /// assert_eq!(InvocationResponse::from_exact(own.clone()), Err(own));
+    /// ```
+    pub fn from_exact(mut value: Value) -> Result<Self, Value> {
+        let Some(fields) = value.as_object_mut().filter(|fields| is_exact(fields)) else {
+            return Err(value);
+        };
+        // Moved, because a result can be large.
+        let result = fields.get_mut("result").map(Value::take);
+        match Self::deserialize(&value) {
+            Ok(response) => Ok(Self {
+                result: result.filter(|result| !result.is_null()),
+                ..response
+            }),
+            Err(_) => {
+                value["result"] = result.unwrap_or_default();
+                Err(value)
+            }
+        }
+    }
+}
+
+/// Whether an object is an envelope and nothing else.
+fn is_exact(fields: &Map<String, Value>) -> bool {
+    let is_seconds = |value: &Value| value.as_f64().is_some_and(|seconds| seconds >= 0.0);
+    let has_its_type = |(name, value): (&String, &Value)| match name.as_str() {
+        "result" | "status" | "error" => true,
+        "duration" => is_seconds(value),
+        "metadata" => value.is_null() || value.is_object(),
+        "error_type" => value.is_null() || value.is_string(),
+        "processing_time" | "queue_time" => value.is_null() || is_seconds(value),
+        "tokens_used" => value.is_null() || value.is_u64(),
+        "cost" => value.is_null() || value.is_number(),
+        _ => false,
+    };
+    let error = fields.get("error").unwrap_or(&Value::Null);
+    let is_outcome = match fields.get("status").and_then(Value::as_str) {
+        Some("success") => error.is_null(),
+        Some("error") => error.is_string(),
+        _ => false,
+    };
+    is_outcome
+        && fields.contains_key("result")
+        && fields.contains_key("duration")
+        && fields.iter().all(has_its_type)
+}
+
+impl<T: Serialize> Serialize for InvocationResponse<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(ENVELOPE_NAME, &Fields(self))
+    }
+}
+
+/// The envelope as an object.
+struct Fields<'a, T>(&'a InvocationResponse<T>);
+
+impl<T: Serialize> Serialize for Fields<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let response = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("result", &response.result)?;
+        map.serialize_entry("status", &response.status)?;
+        map.serialize_entry("duration", &response.duration)?;
+        map.serialize_entry("metadata", &response.metadata)?;
+        map.serialize_entry("error", &response.error)?;
+        if let Some(error_type) = &response.error_type {
+            map.serialize_entry("error_type", error_type)?;
+        }
+        if let Some(seconds) = &response.processing_time {
+            map.serialize_entry("processing_time", seconds)?;
+        }
+        if let Some(seconds) = &response.queue_time {
+            map.serialize_entry("queue_time", seconds)?;
+        }
+        if let Some(tokens_used) = &response.tokens_used {
+            map.serialize_entry("tokens_used", tokens_used)?;
+        }
+        if let Some(cost) = &response.cost {
+            map.serialize_entry("cost", cost)?;
+        }
+        for (name, value) in &response.extra {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 
@@ -275,6 +383,71 @@ mod tests {
             "tokens_used": 7, "cost": 0.002, "mine": [true],
         });
         assert_eq!(serde_json::to_value(read(all.clone())).unwrap(), all);
+    }
+
+    #[test]
+    fn only_an_exact_envelope_is_one_without_a_header() {
+        for envelope in [
+            json!({"result": "hi", "status": "success", "duration": 1}),
+            json!({"result": null, "status": "success", "duration": 0.5, "metadata": null}),
+            json!({
+                "result": {"status": "completed"}, "status": "success", "duration": 0.001,
+                "metadata": {"request_id": "r"}, "error": null,
+            }),
+            json!({
+                "result": null, "status": "error", "duration": 0, "metadata": {}, "error": "no",
+                "error_type": "T", "processing_time": 0.5, "queue_time": 0, "tokens_used": 7,
+                "cost": 0.002,
+            }),
+        ] {
+            assert_eq!(
+                InvocationResponse::from_exact(envelope.clone()),
+                Ok(read(envelope))
+            );
+        }
+        let valid = json!({
+            "result": 1, "status": "success", "duration": 0.1, "metadata": null, "error": null,
+        });
+        let with = |name: &str, value: Value| {
+            let mut changed = valid.clone();
+            changed[name] = value;
+            changed
+        };
+        let without = |name: &str| {
+            let mut changed = valid.clone();
+            changed.as_object_mut().unwrap().remove(name);
+            changed
+        };
+        for own in [
+            json!(null),
+            json!("success"),
+            json!([1]),
+            json!({}),
+            json!({"status": "completed", "duration": 12, "result": "report.pdf"}),
+            json!({"status": "success", "result": 1}),
+            json!({"error": "no"}),
+            without("result"),
+            without("status"),
+            without("duration"),
+            with("status", json!("completed")),
+            with("status", json!("Success")),
+            with("status", json!(null)),
+            with("status", json!("error")),
+            with("error", json!("no")),
+            with("error", json!({"code": 1})),
+            with("duration", json!("12")),
+            with("duration", json!(null)),
+            with("duration", json!(-1)),
+            with("metadata", json!([])),
+            with("error_type", json!(5)),
+            with("processing_time", json!("1")),
+            with("queue_time", json!(-0.5)),
+            with("tokens_used", json!(1.5)),
+            with("cost", json!("free")),
+            with("mine", json!(null)),
+        ] {
+            assert_eq!(InvocationResponse::from_exact(own.clone()), Err(own));
+        }
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub struct InvocationRequest {
     /// The id of the sandbox, which is the session; the client usually sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<String>,
-    /// How long the caller waits for the response, in seconds; the client cancels the invocation
-    /// then.
+    /// The deadline of the invocation, its stream included, in seconds from its start. The timeouts
+    /// that are configured in the client and in the agent hold as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// Whether the response should be a stream; `false` if absent, and `false` is not written.
@@ -138,7 +138,7 @@ impl InvocationRequest {
         self
     }
 
-    /// Sets how long the caller waits for the response, in seconds.
+    /// Sets the deadline of the invocation, its stream included, in seconds from its start.
     pub fn with_timeout(mut self, seconds: u64) -> Self {
         self.timeout = Some(seconds);
         self

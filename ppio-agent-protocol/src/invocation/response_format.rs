@@ -1,0 +1,67 @@
+//! What the body of a response is.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What the body of an invocation's response is, as the header [`RESPONSE_FORMAT`] names it.
+///
+/// ```
+/// use ppio_agent_protocol::ResponseFormat;
+///
+/// assert_eq!("envelope".parse(), Ok(ResponseFormat::Envelope));
+/// assert_eq!(ResponseFormat::Events.as_str(), "events");
+/// assert!("xml".parse::<ResponseFormat>().is_err());
+/// ```
+///
+/// [`RESPONSE_FORMAT`]: crate::headers::RESPONSE_FORMAT
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResponseFormat {
+    /// `envelope`: an [`InvocationResponse`](crate::InvocationResponse).
+    Envelope,
+    /// `value`: what the agent's code returned, and nothing around it.
+    Value,
+    /// `events`: an event stream. Each item is a value, and the error that ends a failed stream is
+    /// an event named `error`.
+    Events,
+}
+
+impl ResponseFormat {
+    /// The text in the header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Envelope => "envelope",
+            Self::Value => "value",
+            Self::Events => "events",
+        }
+    }
+}
+
+impl fmt::Display for ResponseFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The error of a text that names no [`ResponseFormat`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidResponseFormat(());
+
+impl fmt::Display for InvalidResponseFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a response format; use `envelope`, `value` or `events`")
+    }
+}
+
+impl std::error::Error for InvalidResponseFormat {}
+
+impl FromStr for ResponseFormat {
+    type Err = InvalidResponseFormat;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Envelope, Self::Value, Self::Events]
+            .into_iter()
+            .find(|format| format.as_str() == text)
+            .ok_or(InvalidResponseFormat(()))
+    }
+}
