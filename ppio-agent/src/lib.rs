@@ -152,6 +152,26 @@ pub use ppio_agent_macros::entrypoint;
 /// }
 /// ```
 ///
+/// The response of an error has the [`Error`] in its extensions, so its body need not be parsed.
+/// That holds for every error of the runtime, of the entrypoint and of other middleware; a
+/// [`Response`] that code makes by itself has what that code puts there.
+///
+/// ```no_run
+/// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
+/// use ppio::{Error, Next, Request, Response};
+///
+/// #[ppio::middleware]
+/// async fn report(request: Request, next: Next) -> Response {
+///     let response = next.run(request).await;
+///     if let Some(error) = response.extensions().get::<Error>() {
+///         eprintln!("{} {}: {error}", error.status(), error.error_type());
+///     }
+///     response
+/// }
+/// ```
+///
+/// A stream that fails has begun as a success; its error is the last item of its body.
+///
 /// It can read and replace the request and the response, answer without calling [`Next::run`], and
 /// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
 /// [`RequestContext::extension`]. The lowest order is outermost; equal orders keep the source

@@ -22,7 +22,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use ppio_agent_protocol::{headers, sse};
+use ppio_agent_protocol::{ResponseFormat, headers, sse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,7 +31,7 @@ use crate::app::AgentRuntimeApp;
 use crate::app::StartError;
 use crate::exchange::body::Body;
 use crate::exchange::error::Error;
-use crate::exchange::json::ResponseFormat;
+use crate::exchange::header_names::RESPONSE_FORMAT;
 use crate::exchange::request_headers::RequestHeaders;
 use crate::server::service::AgentService;
 
@@ -128,14 +128,20 @@ impl TestRequest {
     }
 
     /// Sends the request and waits for the head of the response.
-    pub async fn send(self) -> TestReply {
-        let bare = RequestHeaders::of(self.request.headers()).format == ResponseFormat::Bare;
+    ///
+    /// Without a `PPIO-Response-Format` header it asks for the format that the request has
+    /// anyway, so that the response says what it is.
+    pub async fn send(mut self) -> TestReply {
+        let headers = self.request.headers_mut();
+        if !headers.contains_key(RESPONSE_FORMAT) {
+            let format = RequestHeaders::of(headers).format.of_value();
+            headers.insert(RESPONSE_FORMAT, HeaderValue::from_static(format.as_str()));
+        }
         let response = self.service.respond(self.request.map(Full::new)).await;
         let (head, body) = response.into_parts();
         TestReply {
             head,
             body,
-            bare,
             events: sse::Decoder::new(),
         }
     }
@@ -146,8 +152,6 @@ impl TestRequest {
 pub struct TestReply {
     head: http::response::Parts,
     body: Body,
-    /// Whether the request has AgentCore's headers, so that the response has no envelope.
-    bare: bool,
     events: sse::Decoder,
 }
 
@@ -190,18 +194,16 @@ impl TestReply {
     /// # Panics
     /// If the answer is an error, a stream, or of another type.
     pub async fn value<T: DeserializeOwned>(self) -> T {
-        let (status, bare) = (self.status(), self.bare);
+        let status = self.status();
+        let format = self.headers().get(RESPONSE_FORMAT);
+        let has_envelope = format.is_some_and(|it| it == ResponseFormat::Envelope.as_str());
         let text = self.text().await;
         assert!(status.is_success(), "the agent answered {status}: {text}");
-        if bare {
+        if !has_envelope {
             return read(&text);
         }
         let mut envelope: Value = read(&text);
-        match envelope.get_mut("result") {
-            Some(result) => read(&result.take().to_string()),
-            // A `Response` that the entrypoint returned has no envelope.
-            None => read(&text),
-        }
+        read(&envelope["result"].take().to_string())
     }
 
     /// The error in the response, with its status, type and text.

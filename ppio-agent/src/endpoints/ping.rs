@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::exchange::body::Response;
-use crate::exchange::error::panic_message;
+use crate::exchange::error::{Error, panic_message};
 use crate::exchange::json;
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
@@ -216,13 +216,11 @@ impl Ping {
                 )),
             },
         };
-        let status = match &checked {
-            Ok(_) => StatusCode::OK,
-            Err(error) => {
-                tracing::error!(error, "health check failed");
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-        };
+        let failure = checked.as_ref().err().map(|error| {
+            tracing::error!(error, "health check failed");
+            Error::internal(error.as_str()).with_type("HealthCheckFailed")
+        });
+        let status = failure.as_ref().map_or(StatusCode::OK, Error::status);
         let mut ping = checked
             .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
         if busy {
@@ -238,6 +236,9 @@ impl Ping {
             http::header::CACHE_CONTROL,
             http::HeaderValue::from_static("no-store"),
         );
+        if let Some(error) = failure {
+            response.extensions_mut().insert(error);
+        }
         response
     }
 }

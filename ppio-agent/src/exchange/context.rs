@@ -43,8 +43,10 @@ struct ContextData {
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
-    /// The earlier deadline that a request's `timeout` sets, known once the body is parsed.
-    requested_deadline: OnceLock<Instant>,
+    /// The deadline of the caller's header.
+    header_deadline: Option<Instant>,
+    /// The deadline of a request's `timeout`, known once the body is parsed.
+    body_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
     tasks: Option<TaskTracker>,
 }
@@ -59,7 +61,8 @@ impl RequestContext {
             headers: HeaderMap::new(),
             extensions: Extensions::new(),
             deadline: None,
-            requested_deadline: OnceLock::new(),
+            header_deadline: None,
+            body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: None,
         }))
@@ -136,8 +139,17 @@ impl RequestContext {
     }
 
     /// When the head of the response is due; after that the response is a 504.
+    ///
+    /// It is the earlier one of the configured timeout and of the caller's: the header
+    /// `PPIO-Timeout`, or the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A
+    /// stream has to end by the caller's deadline as well.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.requested_deadline.get().copied().or(self.0.deadline)
+        earlier(self.0.deadline, self.requested_deadline())
+    }
+
+    /// When the whole invocation has to end, where the caller sets a timeout.
+    pub(crate) fn requested_deadline(&self) -> Option<Instant> {
+        earlier(self.0.header_deadline, self.0.body_deadline.get().copied())
     }
 
     /// Whether the request was cancelled: the client disconnected or the deadline passed.
@@ -157,11 +169,9 @@ impl RequestContext {
         self.0.tasks.as_ref()
     }
 
-    /// Sets an earlier deadline; a later one is ignored.
-    pub(crate) fn set_earlier_deadline(&self, deadline: Instant) {
-        if self.0.deadline.is_none_or(|current| deadline < current) {
-            self.0.requested_deadline.get_or_init(|| deadline);
-        }
+    /// Sets the deadline of the request's `timeout`.
+    pub(crate) fn set_body_deadline(&self, deadline: Instant) {
+        self.0.body_deadline.get_or_init(|| deadline);
     }
 
     pub(crate) fn cancel(&self) {
@@ -176,7 +186,8 @@ impl RequestContext {
             headers: shared.headers.clone(),
             extensions: shared.extensions.clone(),
             deadline: shared.deadline,
-            requested_deadline: shared.requested_deadline.clone(),
+            header_deadline: shared.header_deadline,
+            body_deadline: shared.body_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
             tasks: shared.tasks.clone(),
         });
@@ -191,6 +202,7 @@ pub(crate) struct NewContext {
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) deadline: Instant,
+    pub(crate) requested_deadline: Option<Instant>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -203,7 +215,8 @@ impl From<NewContext> for RequestContext {
             headers: new.headers,
             extensions: new.extensions,
             deadline: Some(new.deadline),
-            requested_deadline: OnceLock::new(),
+            header_deadline: new.requested_deadline,
+            body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: Some(new.tasks),
         }))
@@ -224,6 +237,10 @@ impl fmt::Debug for RequestContext {
             .field("session_id", &self.session_id())
             .finish_non_exhaustive()
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }
 
 pub(crate) fn session_header(headers: &HeaderMap) -> Option<&str> {

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::rejection::Rejection;
@@ -34,14 +36,21 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// The response has the message and the type; the sources go to the log only. Where this is a
 /// source of another error, for example below `anyhow`'s context, its status, message and type are
 /// sent, and the errors around it are logged.
-pub struct Error(Box<ErrorData>);
+///
+/// A response that was made from an error has it in its extensions, where middleware reads it; see
+/// [`middleware`](crate::middleware). Cloning is cheap.
+#[derive(Clone)]
+pub struct Error(Arc<ErrorData>);
 
+#[derive(Clone)]
 struct ErrorData {
     status: StatusCode,
     error_type: Cow<'static, str>,
     message: String,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
     rejection: Option<Rejection>,
+    /// The body of the response, where the agent filled it.
+    body: Option<Bytes>,
 }
 
 impl Error {
@@ -52,12 +61,13 @@ impl Error {
         } else {
             StatusCode::INTERNAL_SERVER_ERROR
         };
-        Self(Box::new(ErrorData {
+        Self(Arc::new(ErrorData {
             status,
             error_type: Cow::Borrowed(default_type(status)),
             message: message.into(),
             source: None,
             rejection: None,
+            body: None,
         }))
     }
 
@@ -98,13 +108,13 @@ impl Error {
 
     /// Replaces the error type, the short name that programs match on.
     pub fn with_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
-        self.0.error_type = error_type.into();
+        self.data().error_type = error_type.into();
         self
     }
 
     /// Keeps the cause, which is logged and never sent.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.data().source = Some(source.into().into());
         self
     }
 
@@ -138,6 +148,21 @@ impl Error {
             )),
             _ => Cow::Borrowed(self.message()),
         }
+    }
+
+    /// Sets the body of the response.
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.data().body = Some(body);
+        self
+    }
+
+    /// The body of the response, where the agent filled it.
+    pub(crate) fn body(&self) -> Option<&Bytes> {
+        self.0.body.as_ref()
+    }
+
+    fn data(&mut self) -> &mut ErrorData {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The rejection that this error was made from.
@@ -175,13 +200,11 @@ impl Error {
     /// A copy of the first [`Error`] of a chain, without its source.
     fn find_in(error: &(dyn StdError + 'static)) -> Option<Self> {
         match error.downcast_ref::<Self>() {
-            Some(Self(found)) => Some(Self(Box::new(ErrorData {
-                status: found.status,
-                error_type: found.error_type.clone(),
-                message: found.message.clone(),
-                source: None,
-                rejection: found.rejection.clone(),
-            }))),
+            Some(found) => {
+                let mut copy = found.clone();
+                copy.data().source = None;
+                Some(copy)
+            }
             None => Self::find_in(error.source()?),
         }
     }
@@ -219,8 +242,9 @@ fn default_type(status: StatusCode) -> &'static str {
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
         let mut error = Self::new(rejection.status(), rejection.to_string());
-        error.0.error_type = Cow::Borrowed(rejection.error_type());
-        error.0.rejection = Some(rejection);
+        let data = error.data();
+        data.error_type = Cow::Borrowed(rejection.error_type());
+        data.rejection = Some(rejection);
         error
     }
 }

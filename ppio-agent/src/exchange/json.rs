@@ -11,42 +11,19 @@ use serde::Serialize;
 
 use super::body::Response;
 use super::error::Error;
-use super::rejection::Rejection;
+use super::requested_format::RequestedFormat;
 
-/// How a value is written into the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResponseFormat {
-    /// `{"result": …, "status": "success", …}`, as PPIO's callers expect it.
-    Envelope,
-    /// The value itself, as AWS AgentCore's callers expect it.
-    Bare,
-}
+/// The beginning of an envelope.
+pub(super) const RESULT: &[u8] = br#"{"result":"#;
 
-/// The initial capacity of a body: enough for the envelope and a short value.
-const INITIAL_CAPACITY: usize = 256;
-
-/// Begins a success body with the value; [`finish`] completes it.
-pub(crate) fn begin<T: Serialize + ?Sized>(
-    value: &T,
-    format: ResponseFormat,
-) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(INITIAL_CAPACITY);
-    if format == ResponseFormat::Envelope {
-        body.extend_from_slice(br#"{"result":"#);
-    }
-    serde_json::to_writer(&mut body, value)
-        .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
-    Ok(body)
-}
-
-/// Completes a success body.
+/// Completes a success body, which [`WrittenValue`](super::written_value::WrittenValue) began.
 pub(crate) fn finish(
     mut body: Vec<u8>,
-    format: ResponseFormat,
+    format: RequestedFormat,
     duration: Duration,
     request_id: &str,
 ) -> Bytes {
-    if format == ResponseFormat::Envelope {
+    if format.has_envelope() {
         body.extend_from_slice(br#","status":"success","duration":"#);
         // Writing a number to a `Vec` cannot fail.
         let _ = serde_json::to_writer(&mut body, &seconds(duration));
@@ -58,7 +35,7 @@ pub(crate) fn finish(
     body.into()
 }
 
-/// The body of an error.
+/// The body of an error, where the agent did not fill it.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -83,10 +60,15 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     })
 }
 
-/// The last event of a stream that failed.
-pub(crate) fn error_event(error: &Error, request_id: &str) -> Bytes {
+/// The last event of a stream that failed. It has a name for callers that read the format of the
+/// response: an item of the agent's own may look like an error. Other callers take every line
+/// without `data:` for an item.
+pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     let item = ErrorItem::new(error.response_text(request_id)).with_type(error.error_type());
     let mut event = BytesMut::new();
+    if format.is_announced() {
+        event.extend_from_slice(b"event: error\n");
+    }
     // An `ErrorItem` has string keys and no code that fails.
     let _ = sse::write_json(&mut event, &item);
     event.freeze()
@@ -108,42 +90,6 @@ pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
 }
 
 /// The seconds of a duration, rounded to microseconds.
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_envelope_has_all_fields() {
-        let body = begin(&serde_json::json!({"a": 1}), ResponseFormat::Envelope).unwrap();
-        let body = finish(
-            body,
-            ResponseFormat::Envelope,
-            Duration::from_micros(1_000_002),
-            "r-1",
-        );
-        assert_eq!(
-            body,
-            r#"{"result":{"a":1},"status":"success","duration":1.000002,"metadata":{"request_id":"r-1"},"error":null}"#
-        );
-    }
-
-    #[test]
-    fn the_bare_format_is_the_value() {
-        let body = begin("hi", ResponseFormat::Bare).unwrap();
-        assert_eq!(
-            finish(body, ResponseFormat::Bare, Duration::ZERO, "r-1"),
-            r#""hi""#
-        );
-    }
-
-    #[test]
-    fn a_value_that_json_cannot_represent_is_an_error() {
-        let map = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let error = begin(&map, ResponseFormat::Envelope).unwrap_err();
-        assert_eq!(error.error_type(), "SerializationError");
-    }
 }

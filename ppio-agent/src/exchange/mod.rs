@@ -2,8 +2,10 @@
 //!
 //! Named `exchange` because `http` is a public re-export of this crate.
 
+pub(crate) mod agent_envelope;
 pub(crate) mod body;
 pub(crate) mod context;
+mod envelope_serializer;
 pub(crate) mod error;
 pub(crate) mod header_names;
 pub(crate) mod json;
@@ -12,23 +14,29 @@ pub(crate) mod log_ids;
 mod on_end_body;
 pub(crate) mod per_connection;
 pub(crate) mod rejection;
+mod reply_serializer;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
+pub(crate) mod requested_format;
 pub(crate) mod scoped_body;
 mod stream_requested;
 pub(crate) mod task_tracker;
+pub(crate) mod written_value;
 
 use std::time::Instant;
 
-use http::HeaderValue;
+use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ppio_agent_protocol::ResponseFormat;
 use tracing::Span;
 
 use self::body::Response;
 use self::error::Error;
-use self::json::ResponseFormat;
+use self::header_names::RESPONSE_FORMAT;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
+use self::requested_format::RequestedFormat;
 
 /// The data from the head of a request that lasts until its response is sent.
 #[derive(Clone)]
@@ -39,15 +47,36 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     /// When the head of the response is due.
     pub(crate) deadline: Instant,
-    pub(crate) format: ResponseFormat,
+    /// When the whole invocation has to end, where the caller sends a timeout.
+    pub(crate) requested_deadline: Option<Instant>,
+    pub(crate) format: RequestedFormat,
 }
 
 impl Exchange {
-    /// Writes an error as a response. Nothing else in the crate does.
-    pub(crate) fn error_response(&self, error: &Error) -> Response {
-        let body = json::error_body(error, self.started.elapsed(), self.request_id.as_str());
+    /// Writes a value, or the envelope around it, as a response.
+    pub(crate) fn value_response(&self, body: Bytes) -> Response {
+        let mut response = json::response(StatusCode::OK, body);
+        self.announce(self.format.of_value(), response.headers_mut());
+        response
+    }
+
+    /// Says what the response is, to a caller that asks for it. What it says already is true: it is
+    /// from code that knows the body.
+    pub(crate) fn announce(&self, format: ResponseFormat, headers: &mut HeaderMap) {
+        if self.format.is_announced() && !headers.contains_key(RESPONSE_FORMAT) {
+            headers.insert(RESPONSE_FORMAT, HeaderValue::from_static(format.as_str()));
+        }
+    }
+
+    /// Writes an error as a response, which has the error in its extensions. Nothing else in the
+    /// crate does.
+    pub(crate) fn error_response(&self, error: Error) -> Response {
+        let body = error.body().cloned().unwrap_or_else(|| {
+            json::error_body(&error, self.started.elapsed(), self.request_id.as_str())
+        });
         let mut response = json::response(error.status(), body);
         let headers = response.headers_mut();
+        self.announce(ResponseFormat::Envelope, headers);
         if let Some(allow) = error.rejection().and_then(Rejection::allow) {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
@@ -57,6 +86,7 @@ impl Exchange {
         if error.rejection().is_some_and(Rejection::closes_connection) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response.extensions_mut().insert(error);
         response
     }
 }

@@ -44,6 +44,12 @@ pub(crate) enum Rejection {
          (set PPIO_AGENT_CORS_ORIGINS to allow them, `*` allows every page)"
     )]
     OriginNotAllowed { origin: String },
+    #[error("the header {name} is {found:?}; send {expected}")]
+    InvalidHeader {
+        name: &'static str,
+        found: String,
+        expected: &'static str,
+    },
     #[error("no route for {path}; this service has POST /invocations and GET /ping")]
     NoRoute { path: String },
     #[error("{method} is not allowed here; use {allow}")]
@@ -77,6 +83,8 @@ pub(crate) enum Rejection {
     TimedOut(Duration),
     #[error("the stream sent nothing for {} s and was ended", .0.as_secs_f64())]
     StreamStalled(Duration),
+    #[error("the response did not end within the caller's timeout of {} s", .0.as_secs_f64())]
+    StreamTimedOut(Duration),
 }
 
 impl Rejection {
@@ -91,7 +99,8 @@ impl Rejection {
             | Self::RepeatedHost
             | Self::InvalidHost
             | Self::TransferCoding { .. }
-            | Self::AmbiguousLength => StatusCode::BAD_REQUEST,
+            | Self::AmbiguousLength
+            | Self::InvalidHeader { .. } => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
@@ -106,7 +115,9 @@ impl Rejection {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::ShuttingDown | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TimedOut(_) | Self::StreamStalled(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 
@@ -119,7 +130,8 @@ impl Rejection {
             | Self::RepeatedHost
             | Self::InvalidHost
             | Self::TransferCoding { .. }
-            | Self::AmbiguousLength => "BadRequest",
+            | Self::AmbiguousLength
+            | Self::InvalidHeader { .. } => "BadRequest",
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
@@ -135,7 +147,7 @@ impl Rejection {
             Self::ResponseCut => "ResponseCut",
             Self::ShuttingDown => "Draining",
             Self::Overloaded { .. } => "Overloaded",
-            Self::TimedOut(_) | Self::StreamStalled(_) => "Timeout",
+            Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => "Timeout",
         }
     }
 

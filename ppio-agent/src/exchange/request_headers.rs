@@ -3,19 +3,33 @@
 use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
-use super::header_names::{AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, X_REQUEST_ID};
-use super::json::ResponseFormat;
+use super::header_names::{
+    AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, RESPONSE_FORMAT, TIMEOUT, X_REQUEST_ID,
+};
+use super::rejection::Rejection;
 use super::request_id::RequestId;
+use super::requested_format::RequestedFormat;
 
 /// The headers that are read of every request.
 pub(crate) struct RequestHeaders<'a> {
     pub(crate) request_id: RequestId,
-    pub(crate) format: ResponseFormat,
+    pub(crate) format: RequestedFormat,
+    /// The caller's time limit, in seconds.
+    pub(crate) timeout: Option<u32>,
+    /// A header of an invocation that cannot be understood.
+    pub(crate) invalid: Option<InvalidHeader<'a>>,
     /// The origin of the page that sends the request.
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
     pub(crate) has_transfer_encoding: bool,
+}
+
+/// A header whose value is not valid.
+pub(crate) struct InvalidHeader<'a> {
+    name: &'static str,
+    value: &'a HeaderValue,
+    expected: &'static str,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -25,6 +39,7 @@ impl<'a> RequestHeaders<'a> {
     /// lookup.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
+        let (mut format, mut timeout) = (None, None);
         let mut is_agent_core = false;
         let (mut repeats_host, mut has_transfer_encoding) = (false, false);
         for (name, value) in headers {
@@ -42,46 +57,141 @@ impl<'a> RequestHeaders<'a> {
                 is_agent_core = true;
             } else if name == AGENT_CORE_SESSION_ID {
                 is_agent_core = true;
+            } else if name == RESPONSE_FORMAT {
+                format.get_or_insert(value);
+            } else if name == TIMEOUT {
+                timeout.get_or_insert(value);
             }
         }
-        Self {
+        // AgentCore sends its headers with every request and expects the bare value.
+        let default_format = if is_agent_core {
+            RequestedFormat::AgentCore
+        } else {
+            RequestedFormat::Unspecified
+        };
+        let mut read = Self {
             request_id: RequestId::choose([own_id, agent_core_id]),
-            // AgentCore sends its headers with every request and expects the bare value.
-            format: if is_agent_core {
-                ResponseFormat::Bare
-            } else {
-                ResponseFormat::Envelope
-            },
+            format: default_format,
+            timeout: None,
+            invalid: None,
             origin,
             host,
             repeats_host,
             has_transfer_encoding,
+        };
+        if let Some(value) = format {
+            read.read_format(value);
+        }
+        if let Some(value) = timeout {
+            read.read_timeout(value);
+        }
+        read
+    }
+
+    fn read_format(&mut self, value: &'a HeaderValue) {
+        match RequestedFormat::parse(value) {
+            Some(format) => self.format = format,
+            None => {
+                self.invalid = Some(InvalidHeader {
+                    name: "PPIO-Response-Format",
+                    value,
+                    expected: "`envelope` or `value`",
+                });
+            }
         }
     }
+
+    fn read_timeout(&mut self, value: &'a HeaderValue) {
+        self.timeout = seconds(value);
+        if self.timeout.is_none() {
+            self.invalid = Some(InvalidHeader {
+                name: "PPIO-Timeout",
+                value,
+                expected: "whole seconds, 1 or more",
+            });
+        }
+    }
+}
+
+impl InvalidHeader<'_> {
+    pub(crate) fn rejection(&self) -> Rejection {
+        let found = String::from_utf8_lossy(self.value.as_bytes());
+        Rejection::InvalidHeader {
+            name: self.name,
+            found: found.chars().take(200).collect(),
+            expected: self.expected,
+        }
+    }
+}
+
+/// Digits, as whole seconds. More than a `u32` holds, over a century, is no limit in practice.
+fn seconds(value: &HeaderValue) -> Option<u32> {
+    let digits = value.to_str().ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = digits.parse().unwrap_or(u32::MAX);
+    (is_number && seconds > 0).then_some(seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(headers: &[(&'static str, &'static str)]) -> (RequestId, ResponseFormat) {
-        let headers = headers
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        headers
             .iter()
             .map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
-            .collect();
-        let head = RequestHeaders::of(&headers);
-        (head.request_id, head.format)
+            .collect()
+    }
+
+    const ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
+    const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+
+    #[test]
+    fn the_callers_headers_select_the_format() {
+        for (headers, format) in [
+            (&[][..], RequestedFormat::Unspecified),
+            (&[(SESSION, "s")], RequestedFormat::AgentCore),
+            (&[(ID, "r-2")], RequestedFormat::AgentCore),
+            (
+                &[(SESSION, "s"), ("ppio-response-format", "envelope")],
+                RequestedFormat::Envelope,
+            ),
+            (&[("ppio-response-format", "value")], RequestedFormat::Value),
+        ] {
+            let headers = map(headers);
+            let read = RequestHeaders::of(&headers);
+            assert_eq!(read.format, format, "{headers:?}");
+            assert!(read.invalid.is_none(), "{headers:?}");
+        }
     }
 
     #[test]
-    fn either_agent_core_header_selects_the_bare_format() {
-        let id = "x-amzn-bedrock-agentcore-runtime-request-id";
-        let session = "x-amzn-bedrock-agentcore-runtime-session-id";
-        assert_eq!(head(&[]).1, ResponseFormat::Envelope);
-        assert_eq!(head(&[(session, "s")]).1, ResponseFormat::Bare);
-        assert_eq!(head(&[(id, "r-2")]).1, ResponseFormat::Bare);
-        assert_eq!(head(&[(id, "r-2")]).0.as_str(), "r-2");
-        let both = head(&[(id, "r-2"), ("x-request-id", "r-1")]);
-        assert_eq!(both.0.as_str(), "r-1");
+    fn the_own_request_id_comes_before_agent_cores() {
+        let id = |headers| RequestHeaders::of(&map(headers)).request_id;
+        assert_eq!(id(&[(ID, "r-2")]).as_str(), "r-2");
+        assert_eq!(id(&[(ID, "r-2"), ("x-request-id", "r-1")]).as_str(), "r-1");
+    }
+
+    #[test]
+    fn a_timeout_is_whole_seconds() {
+        for (text, seconds) in [
+            ("1", Some(1)),
+            ("030", Some(30)),
+            ("99999999999999999999999", Some(u32::MAX)),
+            ("0", None),
+            ("", None),
+            ("+1", None),
+            ("-1", None),
+            ("1.5", None),
+            ("1s", None),
+            ("soon", None),
+        ] {
+            let headers = map(&[("ppio-timeout", text)]);
+            let read = RequestHeaders::of(&headers);
+            assert_eq!(read.timeout, seconds, "{text}");
+            let error = read.invalid.map(|invalid| invalid.rejection().to_string());
+            assert_eq!(error.is_some(), seconds.is_none(), "{error:?}");
+            assert!(error.is_none_or(|error| error.contains("PPIO-Timeout")));
+        }
     }
 }

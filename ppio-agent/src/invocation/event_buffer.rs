@@ -16,8 +16,8 @@ use ppio_agent_protocol::sse;
 use serde::Serialize;
 
 use crate::exchange::error::Error;
-use crate::exchange::json::ResponseFormat;
 use crate::exchange::rejection::Rejection;
+use crate::exchange::requested_format::RequestedFormat;
 
 /// Ready items are written together up to this many bytes.
 const HIGH_WATER: usize = 32 * 1024;
@@ -37,7 +37,7 @@ pub(crate) enum RunOn {
 #[derive(Clone)]
 pub struct EventBuffer {
     shared: Arc<Mutex<BufferState>>,
-    format: ResponseFormat,
+    format: RequestedFormat,
 }
 
 struct BufferState {
@@ -49,11 +49,13 @@ struct BufferState {
     closed: bool,
     run_on: RunOn,
     slice_end: Option<Instant>,
+    /// How long the handler waited for blocking threads.
+    queue_time: Duration,
     reader: Option<Waker>,
 }
 
 impl EventBuffer {
-    pub(crate) fn new(format: ResponseFormat, run_on: RunOn) -> Self {
+    pub(crate) fn new(format: RequestedFormat, run_on: RunOn) -> Self {
         Self {
             shared: Arc::new(Mutex::new(BufferState {
                 events: Vec::new(),
@@ -63,14 +65,15 @@ impl EventBuffer {
                 closed: false,
                 run_on,
                 slice_end: None,
+                queue_time: Duration::ZERO,
                 reader: None,
             })),
             format,
         }
     }
 
-    /// How the response is written if it is a single value.
-    pub(crate) fn format(&self) -> ResponseFormat {
+    /// How the response is written.
+    pub(crate) fn format(&self) -> RequestedFormat {
         self.format
     }
 
@@ -154,6 +157,15 @@ impl EventBuffer {
         let mut state = self.state();
         state.slice_end = Some(Instant::now() + TIME_SLICE);
         !state.closed
+    }
+
+    /// Adds time that the handler waited for a blocking thread.
+    pub(crate) fn add_queue_time(&self, waited: Duration) {
+        self.state().queue_time += waited;
+    }
+
+    pub(crate) fn queue_time(&self) -> Duration {
+        self.state().queue_time
     }
 
     pub(crate) fn run_on(&self) -> RunOn {

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -70,6 +71,16 @@ impl InvocationFuture {
         &self.buffer
     }
 
+    fn wait_for_thread(&self) -> Permit {
+        let (pool, buffer) = (self.pool.clone(), self.buffer.clone());
+        Box::pin(async move {
+            let queued = Instant::now();
+            let permit = pool.acquire().await;
+            buffer.add_queue_time(queued.elapsed());
+            permit
+        })
+    }
+
     fn start_step(&self, mut future: HandlerFuture, permit: OwnedSemaphorePermit) -> Stage {
         let buffer = self.buffer.clone();
         Stage::Blocking(tokio::task::spawn_blocking(move || {
@@ -110,7 +121,7 @@ impl Future for InvocationFuture {
                     RunOn::Blocking => {
                         self.stage = match self.pool.try_acquire() {
                             Some(permit) => self.start_step(future, permit),
-                            None => Stage::Queued(future, Box::pin(self.pool.clone().acquire())),
+                            None => Stage::Queued(future, self.wait_for_thread()),
                         };
                     }
                 },

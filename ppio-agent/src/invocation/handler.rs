@@ -18,7 +18,7 @@ use super::payload;
 use super::reply::{IntoReply, Outcome};
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
-use crate::exchange::json::ResponseFormat;
+use crate::exchange::requested_format::RequestedFormat;
 
 /// An entrypoint of any signature, shared by all connections.
 pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
@@ -27,7 +27,7 @@ pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
 pub struct Call {
     pub(crate) body: Bytes,
     pub(crate) context: RequestContext,
-    pub(crate) format: ResponseFormat,
+    pub(crate) format: RequestedFormat,
     pub(crate) span: Span,
     pub(crate) started: Instant,
 }
@@ -79,9 +79,8 @@ impl Call {
     fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
         let request = T::parse(&self.body)?;
         if let Some(seconds) = requested_timeout(&request) {
-            // The context ignores a deadline later than the configured one.
             let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
-            self.context.set_earlier_deadline(self.started + timeout);
+            self.context.set_body_deadline(self.started + timeout);
         }
         Ok(request)
     }

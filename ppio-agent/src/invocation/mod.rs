@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use ppio_agent_protocol::sse;
+use ppio_agent_protocol::{ResponseFormat, sse};
 use tokio::sync::watch;
 
 use self::blocking_pool::BlockingPool;
@@ -31,8 +31,9 @@ use self::executor::InvocationFuture;
 use self::guard::{Admission, InvocationGuard};
 use self::handler::{Call, Handler};
 use self::reply::Outcome;
-use self::sse_body::SseBody;
+use self::sse_body::{SseBody, StreamLimits};
 use crate::exchange::Exchange;
+use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, BodyEnd, Request, Response};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::Error;
@@ -124,6 +125,7 @@ pub(crate) async fn invoke(
         headers: parts.headers,
         extensions: parts.extensions,
         deadline: exchange.deadline,
+        requested_deadline: exchange.requested_deadline,
         tasks: invoker.tasks.clone(),
     });
     let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
@@ -222,14 +224,38 @@ fn respond(
             let duration = guard.responded(StatusCode::OK, 0);
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.format, duration, id);
-            Ok(json::response(StatusCode::OK, body))
+            Ok(exchange.value_response(body))
+        }
+        Some(Outcome::Envelope(envelope)) => {
+            let queue_time = invocation.buffer().queue_time();
+            envelope_response(exchange, *envelope, queue_time, guard)
         }
         Some(Outcome::Response(response)) => Ok(user_response(exchange, *response, guard)),
         Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
             Err(guard.failed(error))
         }
-        outcome => Ok(stream(invoker, invocation, outcome, guard)),
+        outcome => Ok(stream(invoker, exchange, invocation, outcome, guard)),
     }
+}
+
+/// An envelope that the handler filled. With the status `error` the invocation failed.
+fn envelope_response(
+    exchange: &Exchange,
+    envelope: AgentEnvelope,
+    queue_time: Duration,
+    mut guard: InvocationGuard,
+) -> Result<Response, Error> {
+    let id = exchange.request_id.as_str();
+    if let Some(error) = envelope.failure() {
+        let body = envelope.into_body(exchange.started.elapsed(), queue_time, id);
+        return Err(guard.failed(error).with_body(body));
+    }
+    let duration = guard.responded(StatusCode::OK, 0);
+    Ok(exchange.value_response(if exchange.format.has_envelope() {
+        envelope.into_body(duration, queue_time, id)
+    } else {
+        envelope.into_result()
+    }))
 }
 
 /// A response that the handler made. The invocation ends when its body does.
@@ -254,11 +280,17 @@ fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationG
 
 fn stream(
     invoker: &Invoker,
+    exchange: &Exchange,
     invocation: InvocationFuture,
     outcome: Option<Outcome>,
     guard: InvocationGuard,
 ) -> Response {
-    let mut body = SseBody::new(invocation, guard, invoker.heartbeat, invoker.timeout);
+    let limits = StreamLimits {
+        max_silence: invoker.timeout,
+        deadline: guard.context().requested_deadline(),
+        started: exchange.started,
+    };
+    let mut body = SseBody::new(invocation, guard, invoker.heartbeat, limits);
     if let Some(outcome) = outcome {
         body.end(outcome);
     }
@@ -267,5 +299,6 @@ fn stream(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    exchange.announce(ResponseFormat::Events, headers);
     response
 }

@@ -7,18 +7,22 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 
 use futures_core::Stream;
+use ppio_agent_protocol::InvocationResponse;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::event_buffer::{EventBuffer, RunOn};
+use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::Response;
 use crate::exchange::error::{BoxError, Error};
-use crate::exchange::json;
+use crate::exchange::written_value::WrittenValue;
 
 /// How a handler ended.
 pub enum Outcome {
     /// A value, written as the beginning of the response body.
     Value(Vec<u8>),
+    /// An envelope that the handler filled.
+    Envelope(Box<AgentEnvelope>),
     /// A response that the handler made.
     Response(Box<Response>),
     /// An error, before the response or within a stream.
@@ -29,8 +33,9 @@ pub enum Outcome {
 
 impl Outcome {
     pub(crate) fn value<T: Serialize + ?Sized>(value: &T, buffer: &EventBuffer) -> Self {
-        match json::begin(value, buffer.format()) {
-            Ok(body) => Self::Value(body),
+        match WrittenValue::of(value, buffer.format()) {
+            Ok(WrittenValue::Value(body)) => Self::Value(body),
+            Ok(WrittenValue::Envelope(envelope)) => Self::Envelope(envelope),
             Err(error) => Self::Failed(error),
         }
     }
@@ -153,7 +158,8 @@ impl<T, S> ppio_agent_schema::EitherReply for Reply<T, S> {
     type Items = S;
 }
 
-/// What a closure may return: a common type such as `String` or [`Value`], [`Json`], [`Sse`],
+/// What a closure may return: a common type such as `String` or [`Value`], an
+/// [`InvocationResponse`], [`Json`], [`Sse`],
 /// [`SseIter`], a [`Reply`], a [`Response`], or any of them in a `Result`.
 ///
 /// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize`
@@ -272,6 +278,7 @@ value_replies!(
     [] u8, [] u16, [] u32, [] u64, [] u128, [] usize, [] f32, [] f64,
     [T: Serialize + Send] Option<T>,
     [T: Serialize + Send] Vec<T>,
+    [T: Serialize + Send] InvocationResponse<T>,
     [V: Serialize + Send] BTreeMap<String, V>,
     [V: Serialize + Send, H: Send] HashMap<String, V, H>,
 );

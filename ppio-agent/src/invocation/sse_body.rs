@@ -19,13 +19,31 @@ use crate::exchange::rejection::Rejection;
 /// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
+/// When a stream fails.
+pub(super) struct StreamLimits {
+    /// How long the handler may produce nothing.
+    pub(super) max_silence: Duration,
+    /// When the stream has to end, where the caller sets a timeout.
+    pub(super) deadline: Option<std::time::Instant>,
+    /// When the request arrived.
+    pub(super) started: std::time::Instant,
+}
+
+impl StreamLimits {
+    /// The error of a stream whose deadline has passed.
+    fn expired(&self) -> Option<Rejection> {
+        let deadline = self.deadline?;
+        (std::time::Instant::now() >= deadline)
+            .then(|| Rejection::StreamTimedOut(deadline - self.started))
+    }
+}
+
 /// Polls the handler when the connection can take more data, and sends the events that it wrote.
 pub(crate) struct SseBody {
     invocation: InvocationFuture,
     guard: InvocationGuard,
     heartbeat: Option<Duration>,
-    /// How long the handler may produce nothing.
-    max_silence: Duration,
+    limits: StreamLimits,
     last_item: Instant,
     last_byte: Instant,
     /// The connection has taken a frame and has not polled for another one yet.
@@ -49,14 +67,14 @@ impl SseBody {
         invocation: InvocationFuture,
         guard: InvocationGuard,
         heartbeat: Option<Duration>,
-        max_silence: Duration,
+        limits: StreamLimits,
     ) -> Self {
         let now = Instant::now();
         Self {
             invocation,
             guard,
             heartbeat,
-            max_silence,
+            limits,
             last_item: now,
             last_byte: now,
             writing: false,
@@ -71,10 +89,14 @@ impl SseBody {
         self.state = StreamState::Last(match outcome {
             Outcome::Failed(error) => {
                 self.guard.stream_failed(&error, items);
-                json::error_event(&error, self.guard.context().request_id())
+                let format = self.invocation.buffer().format();
+                json::error_event(&error, self.guard.context().request_id(), format)
             }
             // A handler that has begun a stream returns no value or response.
-            Outcome::StreamEnded | Outcome::Value(_) | Outcome::Response(_) => {
+            Outcome::StreamEnded
+            | Outcome::Value(_)
+            | Outcome::Envelope(_)
+            | Outcome::Response(_) => {
                 self.guard.responded(StatusCode::OK, items);
                 Bytes::new()
             }
@@ -90,15 +112,23 @@ impl SseBody {
                 self.last_item += now - self.last_byte;
                 self.last_byte = now;
             }
-            let stalls = self.last_item + self.max_silence;
+            let max_silence = self.limits.max_silence;
+            let stalls = self.last_item + max_silence;
             let beats = self.heartbeat.map(|interval| self.last_byte + interval);
+            if let Some(expired) = self.limits.expired() {
+                return Poll::Ready(Timer::Failed(expired));
+            }
             if now >= stalls {
-                return Poll::Ready(Timer::Stalled);
+                return Poll::Ready(Timer::Failed(Rejection::StreamStalled(max_silence)));
             }
             if beats.is_some_and(|beats| now >= beats) {
                 return Poll::Ready(Timer::Heartbeat);
             }
-            let next = beats.map_or(stalls, |beats| beats.min(stalls));
+            let ends = self.limits.deadline.map(Instant::from_std);
+            let next = [beats, ends]
+                .into_iter()
+                .flatten()
+                .fold(stalls, Instant::min);
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
@@ -122,6 +152,12 @@ impl HttpBody for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
+            // A handler that always has a next item never waits for the timer.
+            if self.state == StreamState::Running
+                && let Some(expired) = self.limits.expired()
+            {
+                self.end(Outcome::Failed(expired.into()));
+            }
             if self.state == StreamState::Running
                 && let Poll::Ready(outcome) = Pin::new(&mut self.invocation).poll(cx)
             {
@@ -148,10 +184,7 @@ impl HttpBody for SseBody {
                     self.last_byte = Instant::now();
                     return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(HEARTBEAT)))));
                 }
-                Poll::Ready(Timer::Stalled) => {
-                    let stalled = Rejection::StreamStalled(self.max_silence);
-                    self.end(Outcome::Failed(stalled.into()));
-                }
+                Poll::Ready(Timer::Failed(failure)) => self.end(Outcome::Failed(failure.into())),
             }
         }
     }
@@ -160,7 +193,7 @@ impl HttpBody for SseBody {
 /// A limit that was reached.
 enum Timer {
     Heartbeat,
-    Stalled,
+    Failed(Rejection),
 }
 
 impl Drop for SseBody {

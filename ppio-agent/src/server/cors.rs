@@ -6,7 +6,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use ppio_agent_protocol::headers::REQUEST_ID;
+use ppio_agent_protocol::headers::{REQUEST_ID, RESPONSE_FORMAT};
 
 use super::host;
 
@@ -130,9 +130,14 @@ impl Cors {
         let Caller::Page(allowed) = caller else {
             return;
         };
+        let exposed = if response.contains_key(RESPONSE_FORMAT) {
+            "x-request-id, ppio-response-format"
+        } else {
+            REQUEST_ID
+        };
         response
             .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
-            .or_insert(HeaderValue::from_static(REQUEST_ID));
+            .or_insert(HeaderValue::from_static(exposed));
         // Credentials belong to the origin that they are allowed for.
         if response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;

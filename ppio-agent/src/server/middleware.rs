@@ -168,7 +168,8 @@ impl Next {
     /// Passes the request on and returns the response.
     ///
     /// Errors further in are responses already, so middleware sees the status and the body that the
-    /// caller receives.
+    /// caller receives. The [`Error`] itself is in the response's extensions:
+    /// `response.extensions().get::<ppio::Error>()`.
     pub async fn run(mut self, request: Request) -> Response {
         let exchange = self.exchange.clone();
         let result = match self.chain.get(self.position) {
@@ -183,7 +184,7 @@ impl Next {
             }
             None => (self.endpoint)(request).await,
         };
-        result.unwrap_or_else(|error| exchange.error_response(&error))
+        result.unwrap_or_else(|error| exchange.error_response(error))
     }
 }
 

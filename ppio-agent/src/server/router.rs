@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use ppio_agent_protocol::ResponseFormat;
 use tracing::{Instrument as _, Span};
 
 use super::agent::{ConnectionAgent, ServerSettings};
@@ -22,11 +23,11 @@ use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::header_names::X_REQUEST_ID;
-use crate::exchange::json::ResponseFormat;
 use crate::exchange::log_ids::{invocation_span, log_about};
 use crate::exchange::rejection::Rejection;
-use crate::exchange::request_headers::RequestHeaders;
+use crate::exchange::request_headers::{InvalidHeader, RequestHeaders};
 use crate::exchange::request_id::RequestId;
+use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::scoped_body::scoped;
 use crate::invocation::invoke;
 
@@ -42,12 +43,22 @@ pub(crate) async fn respond(
         .cors
         .caller(headers.origin, ingress::authority(&request, &headers));
     let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
-    let routed = RoutedRequest::new(agent, &request, headers.request_id, headers.format);
+    let invalid = headers.invalid;
+    let routed = RoutedRequest::new(
+        agent,
+        &request,
+        headers.request_id,
+        headers.format,
+        headers.timeout,
+    );
     // No binding outlives this statement, which keeps the future of most requests small.
-    if let Err(rejection) = checked.and_then(|()| routed.check_origin(&caller, &request)) {
+    if let Err(rejection) = checked
+        .and_then(|()| routed.check_origin(&caller, &request))
+        .and_then(|()| routed.check_headers(invalid.as_ref()))
+    {
         let status = rejection.status().as_u16();
         tracing::debug!(error = %rejection, status, "request refused");
-        let response = routed.exchange.error_response(&rejection.into());
+        let response = routed.exchange.error_response(rejection.into());
         return routed.finish(&caller, response);
     }
     let result = if routed.is_invocation_without_middleware(&request) {
@@ -58,7 +69,7 @@ pub(crate) async fn respond(
         // Boxed, which keeps the future of most requests small; see `invoke`.
         Box::pin(routed.run_middleware(request)).await
     };
-    let response = result.unwrap_or_else(|error| routed.exchange.error_response(&error));
+    let response = result.unwrap_or_else(|error| routed.exchange.error_response(error));
     routed.finish(&caller, response)
 }
 
@@ -118,7 +129,8 @@ impl RoutedRequest {
         agent: ConnectionAgent,
         request: &Request,
         request_id: RequestId,
-        format: ResponseFormat,
+        format: RequestedFormat,
+        timeout: Option<u32>,
     ) -> Self {
         let route = Route::of(request.uri().path(), &agent.settings);
         let span = if route == Route::Invocations {
@@ -127,11 +139,15 @@ impl RoutedRequest {
             Span::none()
         };
         let started = Instant::now();
+        let deadline = started + agent.invoker.timeout();
+        let requested_deadline =
+            timeout.map(|seconds| started + Duration::from_secs(seconds.into()));
         let exchange = Exchange {
             request_id,
             span,
             started,
-            deadline: started + agent.invoker.timeout(),
+            deadline: requested_deadline.map_or(deadline, |requested| requested.min(deadline)),
+            requested_deadline,
             format,
         };
         Self {
@@ -150,6 +166,14 @@ impl RoutedRequest {
         Err(Rejection::OriginNotAllowed {
             origin: origin.map_or_else(String::new, |origin| ingress::excerpt(origin.as_bytes())),
         })
+    }
+
+    /// Rejects an invocation with a header that cannot be understood.
+    fn check_headers(&self, invalid: Option<&InvalidHeader<'_>>) -> Result<(), Rejection> {
+        match invalid {
+            Some(invalid) if self.route == Route::Invocations => Err(invalid.rejection()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the runtime itself answers the request: reads and preflights. Middleware may do
@@ -173,10 +197,14 @@ impl RoutedRequest {
     /// Adds the headers that every response has.
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
         let headers = response.headers_mut();
+        let is_invocation = self.route == Route::Invocations;
+        if is_invocation {
+            // A response of user code that does not say what it is.
+            self.exchange.announce(ResponseFormat::Value, headers);
+        }
         // Caches do not keep responses to POST.
-        let is_cacheable = self.route != Route::Invocations;
         let cors = &self.agent.settings.cors;
-        cors.apply(caller, is_cacheable, headers);
+        cors.apply(caller, !is_invocation, headers);
         headers.insert(X_REQUEST_ID, self.exchange.request_id.header_value());
         response
     }
@@ -213,6 +241,7 @@ impl RoutedRequest {
             headers: request.headers().clone(),
             extensions: http::Extensions::new(),
             deadline: self.exchange.deadline,
+            requested_deadline: self.exchange.requested_deadline,
             tasks: self.agent.invoker().tasks().clone(),
         });
         let next = Next::new(self.exchange.clone(), Arc::clone(chain), self.endpoint());
@@ -220,7 +249,10 @@ impl RoutedRequest {
         let run = self.catch_panic(&context, run.instrument(self.exchange.span.clone()));
         let deadline = tokio::time::Instant::from_std(self.exchange.deadline);
         let response = tokio::time::timeout_at(deadline, run).await.map_err(|_| {
-            let rejection = Rejection::TimedOut(self.agent.invoker.timeout());
+            let Exchange {
+                started, deadline, ..
+            } = self.exchange;
+            let rejection = Rejection::TimedOut(deadline - started);
             log_about(&context, &self.exchange.span, || {
                 tracing::error!(error = %rejection, "middleware failed");
             });

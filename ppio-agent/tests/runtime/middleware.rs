@@ -375,3 +375,66 @@ async fn middleware_wraps_a_health_check() {
     eventually("the way out", || story.0.lock().expect("a lock").len() == 2).await;
     assert_eq!(story.take()[1], "all out 500");
 }
+
+/// Whoever made the error: the runtime before, in and after the handler, the handler in any way,
+/// other middleware, a health check.
+#[tokio::test]
+async fn middleware_reads_the_error_of_a_response() {
+    let story = Story::default();
+    let seen = story.clone();
+    let app = AgentRuntimeApp::builder()
+        .config(config().max_request_size(ByteSize::new(100)))
+        .middleware_for_all_routes(move |request: Request, next: Next| {
+            let story = seen.clone();
+            async move {
+                let response = next.run(request).await;
+                let status = response.status();
+                story.tell(match response.extensions().get::<Error>() {
+                    Some(error) => {
+                        assert_eq!(error.status(), status);
+                        format!("{} {error}", error.error_type())
+                    }
+                    None => format!("none {}", status.as_u16()),
+                });
+                response
+            }
+        })
+        .middleware(async |request: Request, next: Next| {
+            if request.headers().contains_key("x-refuse") {
+                return Err(Error::forbidden("not you").with_type("NotYou"));
+            }
+            Ok(next.run(request).await)
+        })
+        .ping(async || Err::<ppio::PingStatus, _>("no database"))
+        .entrypoint(async |text: String| match text.as_str() {
+            "fail" => Err(Error::not_found("no luck").with_source("hidden")),
+            "panic" => panic!("secret"),
+            "own" => {
+                let mut response = Response::new("a teapot".into());
+                *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
+                Ok(response)
+            }
+            _ => Ok(Response::new(text.into())),
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let long = invocation(&format!("\"{}\"", "x".repeat(100)));
+    for (request, expected) in [
+        (invocation("\"fine\""), "none 200"),
+        (invocation("\"own\""), "none 418"),
+        (invocation("\"fail\""), "NotFound no luck"),
+        (invocation("\"panic\""), "Panic the agent panicked"),
+        (invocation("nope"), "InvalidJson "),
+        (invocation("1"), "ValidationError "),
+        (long, "RequestTooLarge "),
+        (invocation_with("x-refuse: 1\r\n", "1"), "NotYou not you"),
+        (get("/invocations"), "MethodNotAllowed "),
+        (get("/nope"), "NotFound no route for /nope"),
+        (get("/ping"), "HealthCheckFailed no database"),
+        (get("/metrics"), "none 200"),
+    ] {
+        server.send(request).await;
+        let line = story.take().pop().expect("a line");
+        assert!(line.starts_with(expected), "{line} instead of {expected}");
+    }
+}

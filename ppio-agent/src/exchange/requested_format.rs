@@ -1,0 +1,48 @@
+//! How the caller wants the response to be written.
+
+use http::HeaderValue;
+use ppio_agent_protocol::ResponseFormat;
+
+/// How the body of a response is written, and whether the response says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestedFormat {
+    /// PPIO's callers send no header, and get the envelope.
+    Unspecified,
+    /// AgentCore's callers send its headers, and get the bare value.
+    AgentCore,
+    /// The caller asks for the envelope.
+    Envelope,
+    /// The caller asks for the bare value.
+    Value,
+}
+
+impl RequestedFormat {
+    /// The format that a value of `PPIO-Response-Format` asks for. Whether a response is a stream
+    /// is for `Accept` and the body to say, so `events` is not among them.
+    pub(crate) fn parse(header: &HeaderValue) -> Option<Self> {
+        match header.to_str().ok()?.parse().ok()? {
+            ResponseFormat::Envelope => Some(Self::Envelope),
+            ResponseFormat::Value => Some(Self::Value),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is written in the envelope.
+    pub(crate) fn has_envelope(self) -> bool {
+        matches!(self, Self::Unspecified | Self::Envelope)
+    }
+
+    /// Whether the response says what it is, which callers that do not ask for it cannot read.
+    pub(crate) fn is_announced(self) -> bool {
+        matches!(self, Self::Envelope | Self::Value)
+    }
+
+    /// What a value is written as.
+    pub(crate) fn of_value(self) -> ResponseFormat {
+        if self.has_envelope() {
+            ResponseFormat::Envelope
+        } else {
+            ResponseFormat::Value
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The value that a handler returned, written as JSON.
+
+use serde::Serialize;
+
+use super::agent_envelope::AgentEnvelope;
+use super::error::Error;
+use super::json::RESULT;
+use super::rejection::Rejection;
+use super::reply_serializer::ReplySerializer;
+use super::requested_format::RequestedFormat;
+
+/// The initial capacity of a body: enough for the envelope and a short value.
+const INITIAL_CAPACITY: usize = 256;
+
+/// A written value.
+pub(crate) enum WrittenValue {
+    /// The beginning of a success body; [`finish`](super::json::finish) completes it.
+    Value(Vec<u8>),
+    /// An `InvocationResponse`, which is the envelope and not a value in it.
+    Envelope(Box<AgentEnvelope>),
+}
+
+impl WrittenValue {
+    pub(crate) fn of<T: Serialize + ?Sized>(
+        value: &T,
+        format: RequestedFormat,
+    ) -> Result<Self, Error> {
+        let mut body = Vec::with_capacity(INITIAL_CAPACITY);
+        if format.has_envelope() {
+            body.extend_from_slice(RESULT);
+        }
+        let start = body.len();
+        let mut fields = None;
+        let mut json = serde_json::Serializer::new(&mut body);
+        value
+            .serialize(ReplySerializer::new(&mut json, &mut fields))
+            .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
+        Ok(match fields {
+            None => Self::Value(body),
+            Some(fields) => {
+                let result = body.split_off(start);
+                Self::Envelope(Box::new(AgentEnvelope::new(result, fields)))
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::json::finish;
+    use super::*;
+
+    fn written<T: Serialize + ?Sized>(value: &T, format: RequestedFormat) -> Vec<u8> {
+        match WrittenValue::of(value, format).unwrap() {
+            WrittenValue::Value(body) => body,
+            WrittenValue::Envelope(_) => panic!("an envelope"),
+        }
+    }
+
+    #[test]
+    fn the_envelope_has_all_fields() {
+        for format in [RequestedFormat::Unspecified, RequestedFormat::Envelope] {
+            let body = written(&serde_json::json!({"a": 1}), format);
+            let body = finish(body, format, Duration::from_micros(1_000_002), "r-1");
+            assert_eq!(
+                body,
+                r#"{"result":{"a":1},"status":"success","duration":1.000002,"metadata":{"request_id":"r-1"},"error":null}"#
+            );
+        }
+    }
+
+    #[test]
+    fn the_bare_format_is_the_value() {
+        for format in [RequestedFormat::AgentCore, RequestedFormat::Value] {
+            let body = finish(written("hi", format), format, Duration::ZERO, "r-1");
+            assert_eq!(body, r#""hi""#);
+        }
+    }
+
+    #[test]
+    fn a_value_that_json_cannot_represent_is_an_error() {
+        let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let error = WrittenValue::of(&map, RequestedFormat::Unspecified).err();
+        assert_eq!(error.unwrap().error_type(), "SerializationError");
+    }
+}
