@@ -1,5 +1,7 @@
 //! One invocation: its session, its request, and the reading of its response.
 
+use std::time::Duration;
+
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -65,7 +67,7 @@ impl InvokeCall {
         let mut options = self.options;
         let request_id = options.request_id.take().or(body.options.request_id);
         let request_id = request_id.unwrap_or_else(request_id::random);
-        let headers = options.into_headers(accept, &request_id)?;
+        let headers = options.into_headers(accept, &request_id, requested_timeout)?;
         let call = invocation_call(body.bytes, headers).idempotency(Idempotency::IfUnsent);
         let (session, is_temporary) = match self.target {
             InvokeTarget::Session(session) => (session, false),
@@ -82,16 +84,19 @@ impl InvokeCall {
             }
         };
         let limit = timeout.unwrap_or_else(|| session.default_timeout());
+        let requested = requested_timeout.map(Duration::from_secs);
         // The request may shorten the limit of the settings, not extend it.
-        let limit = requested_timeout.map_or(limit, |requested| requested.min(limit));
-        let deadline = Deadline::after(limit);
+        let deadline = Deadline::after(requested.map_or(limit, |requested| requested.min(limit)));
+        // The limit of the settings is not one of a whole stream.
+        let stream_deadline = requested.map(Deadline::after);
         let span = tracing::info_span!(
             "invoke_agent",
             sandbox_id = session.sandbox_id(),
             template_id = session.template_id(),
             %request_id,
         );
-        let outcome = send(&session, call, deadline, request_id, read)
+        let deadlines = (deadline, stream_deadline);
+        let outcome = send(&session, call, deadlines, request_id, read)
             .instrument(span)
             .await;
         if is_temporary
@@ -108,7 +113,7 @@ impl InvokeCall {
 async fn send<T, F>(
     session: &SandboxSession,
     call: ServiceCall,
-    deadline: Deadline,
+    (deadline, stream_deadline): (Deadline, Option<Deadline>),
     request_id: String,
     read: impl FnOnce(AgentResponse) -> F,
 ) -> Result<T, Error>
@@ -125,6 +130,7 @@ where
             response,
             session: session.clone(),
             deadline,
+            stream_deadline,
             started_at,
         };
         if response.response.status().is_success() {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID};
+use ppio_agent_protocol::ResponseFormat;
+use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID, RESPONSE_FORMAT, TIMEOUT};
 
 use super::caller_headers::CallerHeaders;
 use crate::error::Error;
@@ -36,15 +37,23 @@ impl InvokeOptions {
         self,
         accept: &'static str,
         request_id: &str,
+        timeout: Option<u64>,
     ) -> Result<HeaderMap, Error> {
         let id = HeaderValue::from_str(request_id).map_err(|_| {
             Error::validation("request_id", "contains characters that no header can carry")
         })?;
+        let format = HeaderValue::from_static(ResponseFormat::Envelope.as_str());
         let mut headers = HeaderMap::from_iter([
             (header::ACCEPT, HeaderValue::from_static(accept)),
             (HeaderName::from_static(REQUEST_ID), id.clone()),
             (HeaderName::from_static(AGENT_CORE_REQUEST_ID), id),
+            // Without it, AgentCore's headers would mean the bare value.
+            (HeaderName::from_static(RESPONSE_FORMAT), format),
         ]);
+        if let Some(seconds) = timeout {
+            // The body has it too, where only an agent that takes an `InvocationRequest` reads it.
+            headers.insert(HeaderName::from_static(TIMEOUT), seconds.into());
+        }
         headers.extend(self.trace);
         headers.extend(self.headers.into_map()?);
         Ok(headers)

@@ -1,7 +1,6 @@
 //! The body of an invocation.
 
 use std::any::TypeId;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ppio_agent_protocol::InvocationRequest;
@@ -25,12 +24,12 @@ pub(super) struct RequestOptions {
 }
 
 impl RequestOptions {
-    /// How long the caller waits for the response.
-    pub(super) fn timeout(&self) -> Result<Option<Duration>, Error> {
+    /// How long the caller waits for the response and its stream, in seconds.
+    pub(super) fn timeout(&self) -> Result<Option<u64>, Error> {
         if self.timeout == Some(0) {
             return Err(Error::validation("timeout", "must be 1 s or more"));
         }
-        Ok(self.timeout.map(Duration::from_secs))
+        Ok(self.timeout)
     }
 }
 
@@ -108,7 +107,7 @@ mod tests {
         ] {
             let options = encoded.expect("plain").options;
             let timeout = options.timeout().expect("positive");
-            assert_eq!(timeout, expected.map(Duration::from_secs));
+            assert_eq!(timeout, expected);
             assert_eq!(options.request_id.is_some(), expected.is_some());
         }
         let never = encode(&request.with_timeout(0)).expect("plain");

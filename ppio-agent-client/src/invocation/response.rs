@@ -1,7 +1,8 @@
 //! Reading an agent's response.
 
-use http::{HeaderMap, Response, header};
-use ppio_agent_protocol::{InvocationResponse, sse};
+use http::{HeaderMap, HeaderName, Response, header};
+use ppio_agent_protocol::headers::RESPONSE_FORMAT;
+use ppio_agent_protocol::{InvocationResponse, ResponseFormat, sse};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub(super) struct AgentResponse {
     pub(super) response: Response<ResponseBody>,
     pub(super) session: SandboxSession,
     pub(super) deadline: Deadline,
+    /// When a stream has to end.
+    pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
     pub(super) started_at: Instant,
 }
@@ -55,6 +58,18 @@ fn body_format(headers: &HeaderMap) -> BodyFormat {
         other if other.starts_with("application/") && other.ends_with("+json") => BodyFormat::Json,
         _ => BodyFormat::Other(text.to_owned()),
     }
+}
+
+/// What the agent says that its response is; `None` from an agent that does not know the header.
+fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
+    let Some(format) = headers.get(HeaderName::from_static(RESPONSE_FORMAT)) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(format.as_bytes());
+    text.parse().map(Some).map_err(|error| {
+        let message = format!("the response has the header {RESPONSE_FORMAT}: {text:?}: {error}");
+        Error::protocol(OPERATION, message)
+    })
 }
 
 fn unexpected_format(content_type: &str) -> Error {
@@ -110,10 +125,13 @@ impl AgentResponse {
             BodyFormat::JsonLines => ItemReader::lines,
             BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
         };
+        let announced = announced_format(self.response.headers())?;
         let idle_timeout = self.session.stream_idle_timeout();
         let chunks = Chunks::new(self.response.into_body(), idle_timeout);
         let items = reader(chunks, self.session.response_limit());
-        let stream = InvocationStream::new(items, self.session, self.request_id);
+        let stream = InvocationStream::new(items, self.session, self.request_id)
+            .with_deadline(self.stream_deadline)
+            .with_named_errors(announced == Some(ResponseFormat::Events));
         Ok(InvocationOutput::Stream(stream))
     }
 
@@ -127,21 +145,27 @@ impl AgentResponse {
         let sandbox_id = self.session.sandbox_id().to_owned();
         let (request_id, started_at) = (self.request_id, self.started_at);
         let status = self.response.status().as_u16();
+        let announced = announced_format(self.response.headers())?;
         let limit = self.session.response_limit();
         let whole = self.response.into_body().whole(OPERATION, limit);
         let body = self.deadline.run(OPERATION, whole).await??;
-        let value: Value = read_json(OPERATION, &body)?;
+        let envelope = match announced {
+            Some(ResponseFormat::Envelope) => Ok(read_json(OPERATION, &body)?),
+            Some(_) => Err(read_json(OPERATION, &body)?),
+            None => InvocationResponse::from_exact(read_json(OPERATION, &body)?),
+        };
         // From here on the response is in memory once.
         drop(body);
-        if !is_envelope(&value) {
-            let mut response = InvocationResponse::success(value);
-            response.duration = started_at.elapsed().as_secs_f64();
-            let metadata = Map::from_iter([("request_id".to_owned(), request_id.into())]);
-            response.metadata = Some(metadata);
-            return Ok(response);
-        }
-        let mut response: InvocationResponse<Value> = serde_json::from_value(value)
-            .map_err(|error| Error::protocol(OPERATION, error.to_string()))?;
+        let mut response = match envelope {
+            Ok(response) => response,
+            Err(value) => {
+                let mut response = InvocationResponse::success(value);
+                response.duration = started_at.elapsed().as_secs_f64();
+                let metadata = Map::from_iter([("request_id".to_owned(), request_id.into())]);
+                response.metadata = Some(metadata);
+                return Ok(response);
+            }
+        };
         if response.is_success() {
             if response.request_id().is_none() {
                 let metadata = response.metadata.get_or_insert_default();
@@ -159,14 +183,4 @@ impl AgentResponse {
             }),
         })
     }
-}
-
-/// PPIO agents send their results in an envelope, `AgentCore` agents do not; an object is taken
-/// for an envelope only if it has the fields that every envelope has.
-fn is_envelope(value: &Value) -> bool {
-    value.as_object().is_some_and(|fields| {
-        fields.get("status").is_some_and(Value::is_string)
-            && fields.contains_key("duration")
-            && (fields.contains_key("result") || fields.contains_key("error"))
-    })
 }

@@ -1,23 +1,29 @@
 //! The items of an agent's response.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use ppio_agent_protocol::ErrorItem;
 use serde_json::Value;
+use tokio::time::Sleep;
 
 use super::items::{ItemReader, StreamItem};
 use crate::error::Error;
 use crate::session::SandboxSession;
+use crate::transport::Deadline;
+
+const OPERATION: &str = "read stream";
 
 /// The items of an agent's response, as they arrive.
 ///
 /// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
-/// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Network`] if the connection
-/// broke, even within a character. `None` follows it, and the last item of a complete stream.
+/// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Timeout`] at the deadline of the
+/// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)), [`Error::Network`]
+/// if the connection broke, even within a character. `None` follows it, and the last item of a
+/// complete stream.
 ///
 /// The stream keeps its session open. Dropping it closes the connection, which cancels the
 /// invocation.
@@ -27,6 +33,9 @@ pub struct InvocationStream {
     items: Option<ItemReader>,
     session: SandboxSession,
     request_id: String,
+    deadline: Option<(Pin<Box<Sleep>>, Deadline)>,
+    /// Whether the agent names its errors, so that an item that looks like one is an item.
+    has_named_errors: bool,
 }
 
 impl InvocationStream {
@@ -35,7 +44,33 @@ impl InvocationStream {
             items: Some(items),
             session,
             request_id,
+            deadline: None,
+            has_named_errors: false,
         }
+    }
+
+    pub(super) fn with_deadline(self, deadline: Option<Deadline>) -> Self {
+        Self {
+            deadline: deadline.map(|deadline| (Box::pin(deadline.sleep()), deadline)),
+            ..self
+        }
+    }
+
+    pub(super) fn with_named_errors(self, has_named_errors: bool) -> Self {
+        Self {
+            has_named_errors,
+            ..self
+        }
+    }
+
+    /// Fails at the deadline, also if the agent always has a next item.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if let Some((sleep, deadline)) = &mut self.deadline
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            return Err(deadline.error(OPERATION));
+        }
+        Ok(())
     }
 
     /// The next item; `None` after the last one. Cancel safe.
@@ -65,7 +100,11 @@ impl InvocationStream {
 
 impl StreamItem {
     /// The value of the item, or the error that it reports.
-    fn into_result(self, session: &SandboxSession, request_id: &str) -> Result<Value, Error> {
+    fn into_result(self, stream: &InvocationStream) -> Result<Value, Error> {
+        let (session, request_id) = (&stream.session, &stream.request_id);
+        if stream.has_named_errors && !self.is_error {
+            return Ok(self.value);
+        }
         let error = match ErrorItem::from_value(&self.value) {
             Some(error) => error,
             None if self.is_error => ErrorItem::new(match self.value {
@@ -79,7 +118,7 @@ impl StreamItem {
             status: None,
             error_type: error.error_type,
             message: error.error,
-            request_id: Some(error.request_id.unwrap_or_else(|| request_id.to_owned())),
+            request_id: Some(error.request_id.unwrap_or_else(|| request_id.clone())),
         };
         Err(session.auth().redact_error(error))
     }
@@ -89,13 +128,17 @@ impl Stream for InvocationStream {
     type Item = Result<Value, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let expired = self.poll_deadline(cx);
         let Some(items) = &mut self.items else {
             return Poll::Ready(None);
         };
-        let item = ready!(items.poll_next(cx));
+        let item = match expired {
+            Ok(()) => ready!(items.poll_next(cx)),
+            Err(expired) => Err(expired),
+        };
         self.session.record_activity();
         let item = match item {
-            Ok(Some(item)) => Some(item.into_result(&self.session, &self.request_id)),
+            Ok(Some(item)) => Some(item.into_result(&self)),
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         };

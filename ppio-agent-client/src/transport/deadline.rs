@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use crate::error::Error;
 
@@ -48,9 +48,19 @@ impl Deadline {
     ) -> Result<F::Output, Error> {
         timeout_at(self.at, future)
             .await
-            .map_err(|_| Error::Timeout {
-                operation: operation.to_owned(),
-                limit: self.limit,
-            })
+            .map_err(|_| self.error(operation))
+    }
+
+    /// Waits until the deadline.
+    pub(crate) fn sleep(self) -> Sleep {
+        sleep_until(self.at)
+    }
+
+    /// The error of a call that did not end by the deadline.
+    pub(crate) fn error(self, operation: &str) -> Error {
+        Error::Timeout {
+            operation: operation.to_owned(),
+            limit: self.limit,
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod clients;
 mod config;
+mod envelopes;
 mod errors;
 mod faults;
 mod futures;

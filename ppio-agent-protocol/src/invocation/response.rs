@@ -274,6 +274,7 @@ impl<'de> Deserialize<'de> for InvocationStatus {
 
 /// The envelope as it is received: every field may be missing or `null`.
 #[derive(Deserialize)]
+#[serde(expecting = "the envelope of a response")]
 struct ReceivedResponse<T> {
     // With a bare `default` serde requires `T: Default`.
     #[serde(default = "Option::default")]
