@@ -6,6 +6,7 @@ mod client;
 mod client_examples;
 mod client_sandbox;
 mod daemon;
+mod envelopes;
 mod isolation_mode;
 mod lists;
 mod many;
