@@ -131,10 +131,8 @@ function renderAnswer(box, record) {
 /** The result in the envelope, or the body where there is no envelope. */
 function valueOf(record) {
   const { raw } = record;
-  if (!jsonError(raw) && jsonType(raw) === 'object') {
-    const parts = members(raw);
-    if (parts.has('result') && parts.has('metadata')) return valueView(parts.get('result'));
-  }
+  if (formatOf(record) === 'envelope' && !jsonError(raw))
+    return valueView(members(raw).get('result'));
   return valueView(raw);
 }
 
@@ -148,8 +146,9 @@ function valueView(text) {
 function renderItems(box, record) {
   rendered.next ??= 0;
   for (; rendered.next < record.events.length; rendered.next++) {
-    const { data } = record.events[rendered.next];
-    if (data === undefined || errorItem(data)) continue;
+    const event = record.events[rendered.next];
+    const { data } = event;
+    if (data === undefined || eventError(record, event)) continue;
     const isText = data[0] === '"' && !jsonError(data);
     if (isText && rendered.text) {
       rendered.text.append(JSON.parse(data));
@@ -216,8 +215,9 @@ function renderEvents(box, record) {
     box.append(element('table', { className: 'table' }, rendered.body));
   }
   for (; rendered.next < Math.min(record.events.length, MAX_ROWS); rendered.next++) {
-    const { time, name, data, comment } = record.events[rendered.next];
-    const kind = comment !== undefined ? 'comment' : errorItem(data) ? 'wrong' : '';
+    const event = record.events[rendered.next];
+    const { time, name, data, comment } = event;
+    const kind = comment !== undefined ? 'comment' : eventError(record, event) ? 'wrong' : '';
     rendered.body.append(
       element(
         'tr',

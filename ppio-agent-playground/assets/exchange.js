@@ -88,10 +88,22 @@ async function readBody(response, record, since, changed) {
   }
 }
 
-/** The error item that ended a stream. */
+/** What the answer says that it is: 'envelope', 'value' or 'events'. */
+function formatOf(record) {
+  return record.headers.find(([name]) => name === 'ppio-response-format')?.[1];
+}
+
+/** The error that an event is, or undefined. An item may look like an error where those have a name. */
+function eventError(record, { name, data }) {
+  if (data === undefined) return undefined;
+  if (formatOf(record) === 'events' && name !== 'error') return undefined;
+  return errorItem(data);
+}
+
+/** The error that ended a stream. */
 function streamError(record) {
   const last = record.events.findLast((event) => event.data !== undefined);
-  return last && errorItem(last.data);
+  return last && eventError(record, last);
 }
 
 /** A copy of the record that is small enough for the browser's storage. */

@@ -138,6 +138,12 @@ function typedHeaders() {
     if (!name) throw new Error(`“${line.trim()}” is not a header; write name: value`);
     headers.set(name, value.trim());
   }
+  // The format that the answer has anyway, so that it says what it is.
+  if (!headers.has('ppio-response-format')) {
+    const agentCore = /^x-amzn-bedrock-agentcore-runtime-(session|request)-id$/;
+    const isBare = [...headers.keys()].some((name) => agentCore.test(name));
+    headers.set('ppio-response-format', isBare ? 'value' : 'envelope');
+  }
   return headers;
 }
 
