@@ -18,7 +18,7 @@
 //!
 //! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of
 //! them call these routes; a request with AgentCore's headers is answered with the bare value
-//! instead of PPIO's envelope.
+//! instead of PPIO's envelope, unless it has the header `PPIO-Response-Format: envelope`.
 //!
 //! # Entrypoints
 //!
@@ -31,6 +31,7 @@
 //! | returns | answer |
 //! | --- | --- |
 //! | anything that implements `Serialize` | JSON |
+//! | an [`InvocationResponse`] | the envelope itself, with what it leaves out added |
 //! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
 //! | a [`Reply`] of a value and a stream or an iterator | either, as the request selects |
 //! | [`Response`] | itself |
@@ -87,7 +88,8 @@
 //!
 //! A client that disconnects cancels its invocation: the handler's future is dropped. A handler
 //! that has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a
-//! 504. Synchronous code cannot be stopped from outside; it checks
+//! 504. A caller can set an earlier deadline, which is one of the whole stream as well
+//! ([`RequestContext::deadline`]). Synchronous code cannot be stopped from outside; it checks
 //! [`RequestContext::is_cancelled`].
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
