@@ -4,6 +4,7 @@
 
 pub(crate) mod agent_envelope;
 pub(crate) mod body;
+pub(crate) mod caller_deadline;
 pub(crate) mod context;
 mod envelope_serializer;
 pub(crate) mod error;

@@ -35,6 +35,7 @@ use self::sse_body::{SseBody, StreamLimits};
 use crate::exchange::Exchange;
 use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, BodyEnd, Request, Response};
+use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::header_names::X_ACCEL_BUFFERING;
@@ -266,15 +267,31 @@ fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationG
         return response;
     }
     let context = guard.context().clone();
-    response.map(|body| {
+    let deadline = caller_deadline(exchange, &guard);
+    response.map(|mut body| {
+        if let Some(deadline) = deadline {
+            body = Body::new(DeadlineBody::new(body, deadline));
+        }
         let body = body.on_end(move |end| match end {
             BodyEnd::Complete => {
                 guard.responded(status, 0);
             }
-            BodyEnd::Failed => guard.stream_failed(&Rejection::ResponseCut.into(), 0),
+            BodyEnd::Failed => {
+                let expired = deadline.and_then(CallerDeadline::expired);
+                let failure = expired.unwrap_or(Rejection::ResponseCut);
+                guard.stream_failed(&failure.into(), 0);
+            }
             BodyEnd::Dropped => drop(guard),
         });
         scoped(body, context, &exchange.span)
+    })
+}
+
+/// When the whole invocation has to end, where the caller sets a timeout.
+fn caller_deadline(exchange: &Exchange, guard: &InvocationGuard) -> Option<CallerDeadline> {
+    Some(CallerDeadline {
+        at: guard.context().requested_deadline()?,
+        started: exchange.started,
     })
 }
 
@@ -287,8 +304,7 @@ fn stream(
 ) -> Response {
     let limits = StreamLimits {
         max_silence: invoker.timeout,
-        deadline: guard.context().requested_deadline(),
-        started: exchange.started,
+        deadline: caller_deadline(exchange, &guard),
     };
     let mut body = SseBody::new(invocation, guard, invoker.heartbeat, limits);
     if let Some(outcome) = outcome {

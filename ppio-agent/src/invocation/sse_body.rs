@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 use super::executor::InvocationFuture;
 use super::guard::InvocationGuard;
 use super::reply::Outcome;
+use crate::exchange::caller_deadline::CallerDeadline;
 use crate::exchange::error::Error;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
@@ -24,17 +25,13 @@ pub(super) struct StreamLimits {
     /// How long the handler may produce nothing.
     pub(super) max_silence: Duration,
     /// When the stream has to end, where the caller sets a timeout.
-    pub(super) deadline: Option<std::time::Instant>,
-    /// When the request arrived.
-    pub(super) started: std::time::Instant,
+    pub(super) deadline: Option<CallerDeadline>,
 }
 
 impl StreamLimits {
     /// The error of a stream whose deadline has passed.
     fn expired(&self) -> Option<Rejection> {
-        let deadline = self.deadline?;
-        (std::time::Instant::now() >= deadline)
-            .then(|| Rejection::StreamTimedOut(deadline - self.started))
+        self.deadline?.expired()
     }
 }
 
@@ -124,7 +121,10 @@ impl SseBody {
             if beats.is_some_and(|beats| now >= beats) {
                 return Poll::Ready(Timer::Heartbeat);
             }
-            let ends = self.limits.deadline.map(Instant::from_std);
+            let ends = self
+                .limits
+                .deadline
+                .map(|deadline| Instant::from_std(deadline.at));
             let next = [beats, ends]
                 .into_iter()
                 .flatten()

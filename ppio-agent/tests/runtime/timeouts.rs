@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::support::{TIMEOUT, TestServer, config, invocation_with, with_timeout};
 use futures_util::{StreamExt as _, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use ppio::bytes::Bytes;
 use ppio::{
-    AgentRuntimeApp, Error, InvocationRequest, Next, Request, RequestContext, Response, Sse,
+    AgentRuntimeApp, Body, Error, InvocationRequest, Next, Request, RequestContext, Response, Sse,
     SseIter, Value, json,
 };
 use tokio::sync::mpsc::unbounded_channel;
@@ -149,6 +152,28 @@ async fn a_stream_ends_at_the_callers_deadline() {
         assert!(text.contains("the caller's timeout of 1 s"), "{text}");
         server.idle().await;
     }
+}
+
+/// The body of a response that the agent makes has no error item; its connection is cut.
+#[tokio::test]
+async fn a_response_of_the_agents_own_ends_at_the_deadline_as_well() {
+    let app = AgentRuntimeApp::builder()
+        .config(config().timeout(TIMEOUT))
+        .entrypoint(async |_: Value| {
+            let first = Frame::data(Bytes::from_static(b"first"));
+            let frames = stream::iter([Ok::<_, Error>(first)]).chain(stream::pending());
+            Response::new(Body::new(StreamBody::new(frames)))
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    connection.write(invocation_with(ONE_SECOND, "1")).await;
+    assert_eq!(connection.head().await.status, 200);
+    assert_eq!(connection.chunk().await.as_deref(), Some(&b"first"[..]));
+    connection.assert_closed().await;
+    server.idle().await;
+    let failed = "invocations_total{end=\"server_error\"}";
+    assert_eq!(server.metric(failed).await, 1);
 }
 
 #[tokio::test]
