@@ -155,6 +155,6 @@ impl fmt::Debug for InvocationStream {
             .field("request_id", &self.request_id)
             .field("session", &self.session)
             .field("ended", &self.items.is_none())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -140,16 +140,14 @@ impl InvocationResponse {
         };
         // Moved, because a result can be large.
         let result = fields.get_mut("result").map(Value::take);
-        match Self::deserialize(&value) {
-            Ok(response) => Ok(Self {
-                result: result.filter(|result| !result.is_null()),
-                ..response
-            }),
-            Err(_) => {
-                value["result"] = result.unwrap_or_default();
-                Err(value)
-            }
-        }
+        let Ok(response) = Self::deserialize(&value) else {
+            value["result"] = result.unwrap_or_default();
+            return Err(value);
+        };
+        Ok(Self {
+            result: result.filter(|result| !result.is_null()),
+            ..response
+        })
     }
 }
 

@@ -57,8 +57,8 @@ mod value {
 
 mod blocking_value {
     #[ppio::entrypoint]
-    fn agent(request: ppio::Value) -> Result<ppio::Value, ppio::Error> {
-        Ok(request)
+    fn agent(request: ppio::Value) -> ppio::Value {
+        request
     }
 }
 
@@ -158,10 +158,8 @@ async fn the_items_of_a_stream_come_back_unchanged() {
             let text = reply.text().await;
             let (events, end) = text.split_once("event: error\n").expect("a named error");
             assert!(!events.contains("event:"), "{text}");
-            let sent: String = items
-                .iter()
-                .map(|item| format!("data: {item}\n\n"))
-                .collect();
+            let sent = items.iter().map(|item| format!("data: {item}\n\n"));
+            let sent = sent.collect::<Vec<_>>().concat();
             assert_eq!(events, sent);
             assert_eq!(
                 end,
@@ -200,6 +198,9 @@ mod envelope {
 mod blocking_envelope {
     #[ppio::entrypoint]
     fn agent(request: ppio::Value) -> Result<ppio::InvocationResponse, String> {
+        if request == "impossible" {
+            return Err("no envelope".to_owned());
+        }
         Ok(super::filled(request))
     }
 }
