@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ppio_agent_client::{Error, InvocationOutput, InvocationRequest, SandboxSession};
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
+use ppio_test_support::with_timeout;
 use serde_json::{Value, json};
 
 use crate::clients::client_of;
@@ -190,7 +191,8 @@ async fn a_stream_ends_at_the_deadline_of_the_request() {
     let request = InvocationRequest::prompt("hi").with_timeout(1);
     let mut stream = session.invoke(request).stream().await.unwrap();
     assert_eq!(stream.next().await.expect("an item").unwrap(), 1);
-    let error = stream.next().await.expect("an error").unwrap_err();
+    let next = with_timeout("the deadline", stream.next()).await;
+    let error = next.expect("an error").unwrap_err();
     let second = Duration::from_secs(1);
     assert!(
         matches!(error, Error::Timeout { limit, .. } if limit == second),
