@@ -1,4 +1,4 @@
-//! What a response is: as the agent says, otherwise an envelope only if it is exactly one.
+//! The format of a response: from its header, otherwise an envelope only if it is exactly one.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn a_response_is_what_the_agent_says() {
 }
 
 #[tokio::test]
-async fn without_a_word_only_an_exact_envelope_is_one() {
+async fn without_the_header_only_an_exact_envelope_is_one() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     let with = |name: &str, value: Value| {

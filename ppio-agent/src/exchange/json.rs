@@ -61,8 +61,8 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
 }
 
 /// The last event of a stream that failed. It has a name for callers that read the format of the
-/// response: an item of the agent's own may look like an error. Other callers take every line
-/// without `data:` for an item.
+/// response, because an item of the agent may look like an error. Other callers read every line
+/// without `data:` as an item.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     let item = ErrorItem::new(error.response_text(request_id)).with_type(error.error_type());
     let mut event = BytesMut::new();

@@ -61,8 +61,8 @@ impl Exchange {
         response
     }
 
-    /// Says what the response is, to a caller that asks for it. What it says already is true: it is
-    /// from code that knows the body.
+    /// Sets the format of the response, if the caller requests a format. A header that is set
+    /// already stays: the code that set it made the body.
     pub(crate) fn announce(&self, format: ResponseFormat, headers: &mut HeaderMap) {
         if self.format.is_announced() && !headers.contains_key(RESPONSE_FORMAT) {
             headers.insert(RESPONSE_FORMAT, HeaderValue::from_static(format.as_str()));

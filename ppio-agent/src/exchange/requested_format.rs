@@ -17,8 +17,8 @@ pub(crate) enum RequestedFormat {
 }
 
 impl RequestedFormat {
-    /// The format that a value of `PPIO-Response-Format` asks for. Whether a response is a stream
-    /// is for `Accept` and the body to say, so `events` is not among them.
+    /// The format that a value of `PPIO-Response-Format` requests. `events` is not one of them:
+    /// `Accept` and the body select a stream.
     pub(crate) fn parse(header: &HeaderValue) -> Option<Self> {
         match header.to_str().ok()?.parse().ok()? {
             ResponseFormat::Envelope => Some(Self::Envelope),
@@ -32,7 +32,7 @@ impl RequestedFormat {
         matches!(self, Self::Unspecified | Self::Envelope)
     }
 
-    /// Whether the response says what it is, which callers that do not ask for it cannot read.
+    /// Whether the response has the format as a header: other callers do not read it.
     pub(crate) fn is_announced(self) -> bool {
         matches!(self, Self::Envelope | Self::Value)
     }

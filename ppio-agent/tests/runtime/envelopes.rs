@@ -95,7 +95,7 @@ async fn a_value_is_named_and_comes_back_unchanged() {
     }
 }
 
-/// The callers of before, whose responses have the same bytes as ever.
+/// The bytes of these responses are what PPIO's and AWS's clients read.
 #[tokio::test]
 async fn a_caller_that_asks_for_no_format_gets_no_header() {
     let app = AgentRuntimeApp::builder()
@@ -350,7 +350,7 @@ async fn the_time_in_the_queue_is_not_processing_time() {
     }
 }
 
-/// A response that code makes is what the code says, and without a word a value.
+/// A response of user code has the format that its header names, and is a value without one.
 #[tokio::test]
 async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     let own = own_values()[2].to_string();

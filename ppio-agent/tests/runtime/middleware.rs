@@ -376,8 +376,8 @@ async fn middleware_wraps_a_health_check() {
     assert_eq!(story.take()[1], "all out 500");
 }
 
-/// Whoever made the error: the runtime before, in and after the handler, the handler in any way,
-/// other middleware, a health check.
+/// Errors of the runtime before and after the handler, of the handler, of other middleware and of a
+/// health check.
 #[tokio::test]
 async fn middleware_reads_the_error_of_a_response() {
     let story = Story::default();
