@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The `error_type` of the platform's response for a sandbox whose start command has ended and in
+/// which nothing else runs: no port will open, so that waiting for the agent is in vain.
+pub const START_COMMAND_ENDED: &str = "StartCommandEnded";
+
 /// The item that ends a stream after an error.
 ///
 /// ```

@@ -1,6 +1,7 @@
 //! The wire formats between a PPIO agent, its platform and its callers.
 //!
-//! This crate has models, identifiers, event streams and names, and no I/O. The runtime and the
+//! This crate has models, identifiers, event streams and names, and no I/O except reading
+//! environment variables. The runtime and the
 //! client are built on it, and neither links the other.
 //!
 //! | format | type |
@@ -14,6 +15,7 @@
 //! | header names and ports | [`headers`] |
 //! | host names, and which mean this machine | [`host`] |
 //! | sizes such as `512Mi` | [`ByteSize`] |
+//! | environment variables | [`environment`] |
 //!
 //! Three rules apply everywhere:
 //!
@@ -25,12 +27,13 @@
 //! # Features
 //!
 //! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`].
-//! - `yaml` (off by default): `AgentConfig::from_yaml` and `AgentConfig::to_yaml`. A running agent
-//!   does not need it.
+//! - `yaml` (off by default): `AgentConfig::from_yaml`, `AgentConfig::to_yaml` and the module `yaml`.
+//!   A running agent does not need it.
 
 mod agent_id;
 mod byte_size;
 mod config;
+pub mod environment;
 mod error_item;
 pub mod headers;
 pub mod host;
@@ -38,17 +41,19 @@ mod invocation;
 mod ping;
 pub mod sse;
 mod text;
+#[cfg(feature = "yaml")]
+pub mod yaml;
 
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use config::{
-    AgentConfig, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion, AuthorEmail,
-    ConfigError, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
-    InvalidAuthorEmail, InvalidCpuLimit, InvalidEntrypoint, InvalidMemoryLimit,
-    InvalidStartTimeout, MemoryLimit, RuntimeSpec, SandboxSpec, StartTimeout,
-    TEMPLATE_METADATA_KEY, UnsupportedDocument,
+    AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
+    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
+    InvalidAuthorEmail, InvalidCpuLimit, InvalidDeploymentPhase, InvalidEntrypoint,
+    InvalidMemoryLimit, InvalidStartTimeout, InvalidTimestamp, MemoryLimit, RuntimeSpec,
+    SandboxSpec, StartTimeout, TEMPLATE_METADATA_KEY, Timestamp, UnsupportedDocument,
 };
-pub use error_item::ErrorItem;
+pub use error_item::{ErrorItem, START_COMMAND_ENDED};
 #[doc(hidden)]
 pub use invocation::ENVELOPE_NAME;
 pub use invocation::{

@@ -1,4 +1,4 @@
-//! Values that are written as text and parsed while they are read.
+//! Values that are written as text, and parsed while they are read or set.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,13 +31,52 @@ where
         fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
             text.parse().map_err(E::custom)
         }
+
+        fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+            let expecting = self.expecting;
+            Err(E::custom(format_args!(
+                "the value is null, write {expecting}"
+            )))
+        }
     }
 
-    deserializer.deserialize_str(ParsingVisitor {
+    // Not as a string: YAML reads every plain scalar as one, and `null` would become a name.
+    deserializer.deserialize_any(ParsingVisitor {
         expecting,
         parsed: PhantomData,
     })
 }
+
+/// Converts texts into a type by parsing them, for setters that take either.
+macro_rules! try_from_text {
+    ($type:ty) => {
+        impl TryFrom<&str> for $type {
+            type Error = <$type as std::str::FromStr>::Err;
+
+            fn try_from(text: &str) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<&String> for $type {
+            type Error = <$type as std::str::FromStr>::Err;
+
+            fn try_from(text: &String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = <$type as std::str::FromStr>::Err;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+    };
+}
+
+pub(crate) use try_from_text;
 
 /// Returns the first 64 characters of a text, for errors that quote a value of any length.
 pub(crate) fn excerpt(text: &str) -> String {

@@ -1,9 +1,11 @@
 //! Every type that a user builds can be built outside the crate, and sets the field it names.
 
+use std::time::Duration;
+
 use ppio_agent_protocol::{
-    AgentConfig, AgentMetadata, AgentSpec, AgentStatus, DeploymentPhase, ErrorItem,
-    InvocationRequest, InvocationResponse, PingResponse, PingStatus, RuntimeSpec, SandboxSpec,
-    StartTimeout,
+    AgentConfig, AgentMetadata, AgentSpec, AgentStatus, ByteSize, DeploymentPhase, ErrorItem,
+    InvocationRequest, InvocationResponse, MemoryLimit, PingResponse, PingStatus, RuntimeSpec,
+    SandboxSpec,
 };
 use serde_json::{Map, Value, json};
 
@@ -13,23 +15,26 @@ fn object(key: &str, value: u64) -> Map<String, Value> {
 
 #[test]
 fn an_agent_config() {
-    let metadata = AgentMetadata::new(
-        "my-agent".parse().unwrap(),
-        "1.0.0",
-        "developer@example.com".parse().unwrap(),
-    )
-    .with_description("d")
-    .with_created("2024-01-15T10:30:00Z");
+    let metadata = AgentMetadata::new("my-agent", "1.0.0", "developer@example.com")
+        .unwrap()
+        .with_description("d")
+        .with_created("2024-01-15T10:30:00Z")
+        .unwrap();
     let runtime = RuntimeSpec::new()
-        .with_timeout(StartTimeout::from_secs(60).unwrap())
-        .with_memory_limit("1Gi".parse().unwrap())
-        .with_cpu_limit("500m".parse().unwrap());
-    let spec = AgentSpec::new("src/main.rs".parse().unwrap())
+        .with_timeout(60)
+        .unwrap()
+        .with_memory_limit("1Gi")
+        .unwrap()
+        .with_cpu_limit("500m")
+        .unwrap();
+    let spec = AgentSpec::new("src/main.rs")
+        .unwrap()
         .with_runtime(runtime)
         .with_sandbox(SandboxSpec::new("t1"));
     let status = AgentStatus::new(DeploymentPhase::Deployed)
         .with_template_id("t2")
         .with_last_deployed("2024-01-15T11:00:00Z")
+        .unwrap()
         .with_build_id("b1");
     let config = AgentConfig::new(metadata, spec).with_status(status);
 
@@ -52,6 +57,66 @@ fn an_agent_config() {
             },
         })
     );
+}
+
+#[test]
+fn a_setter_checks_its_value_at_once() {
+    let metadata = || AgentMetadata::new("a", "1", "a@b.cn").unwrap();
+    let runtime = RuntimeSpec::new;
+    let status = || AgentStatus::new(DeploymentPhase::Deployed);
+    for (error, text) in [
+        (
+            AgentMetadata::new("My Agent", "1", "a@b.cn").err(),
+            "metadata.name: \"My Agent\" holds 'M'",
+        ),
+        (
+            AgentMetadata::new("a", " ", "a@b.cn").err(),
+            "metadata.version: the version is empty",
+        ),
+        (
+            AgentMetadata::new("a", "1", "me".to_owned()).err(),
+            "metadata.author: \"me\" is not an e-mail address",
+        ),
+        (
+            metadata().with_created("yesterday").err(),
+            "metadata.created: \"yesterday\" is not a time in ISO 8601",
+        ),
+        (
+            AgentSpec::new("agent.js").err(),
+            "spec.entrypoint: \"agent.js\" is neither",
+        ),
+        (
+            runtime().with_timeout(0).err(),
+            "spec.runtime.timeout: 0 seconds is not a start timeout, use 1 to 3600",
+        ),
+        (
+            runtime().with_timeout(Duration::from_millis(500)).err(),
+            "spec.runtime.timeout: 0.5 seconds",
+        ),
+        (
+            runtime().with_memory_limit("1Gx").err(),
+            "spec.runtime.memory_limit: ",
+        ),
+        (
+            runtime().with_memory_limit(ByteSize::new(0)).err(),
+            "spec.runtime.memory_limit: a memory limit of zero",
+        ),
+        (
+            runtime().with_cpu_limit("half").err(),
+            "spec.runtime.cpu_limit: \"half\" is not a number of processors",
+        ),
+        (
+            status().with_last_deployed("now").err(),
+            "status.last_deployed: \"now\" is not a time in ISO 8601",
+        ),
+    ] {
+        let error = error.expect(text).to_string();
+        assert!(error.starts_with(text), "{error}");
+    }
+    // Values of the fields' types are taken as they are.
+    let limit: MemoryLimit = "1Gi".parse().unwrap();
+    let set = runtime().with_memory_limit(limit).unwrap();
+    assert_eq!(set.memory_limit, Some(limit));
 }
 
 #[test]

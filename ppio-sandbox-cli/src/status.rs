@@ -1,7 +1,7 @@
 //! `agent status`.
 
 use ppio_agent_client::platform::SandboxInfo;
-use ppio_agent_protocol::AgentStatus;
+use ppio_agent_protocol::{AgentStatus, DeploymentPhase};
 use serde::Serialize;
 
 use crate::arguments::StatusArguments;
@@ -84,8 +84,7 @@ impl AgentOverview {
     fn text(&self) -> String {
         let mut lines = vec![format!("agent     {} {}", self.name, self.version)];
         if let Some(deployment) = &self.deployment {
-            let phase = deployment.phase.as_ref();
-            let phase = phase.map_or("unknown", |phase| phase.as_str());
+            let phase = deployment.phase.map_or("unknown", DeploymentPhase::as_str);
             lines.push(format!("phase     {phase}"));
             let when = deployment.last_deployed.iter();
             lines.extend(when.map(|when| format!("deployed  {when}")));

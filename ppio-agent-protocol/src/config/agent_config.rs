@@ -32,7 +32,28 @@ use super::status::AgentStatus;
 /// }"#).unwrap_err();
 /// assert_eq!(error.path(), Some("metadata.name"));
 /// assert_eq!(error.line(), Some(2));
-/// # Ok::<(), ppio_agent_protocol::ConfigError>(())
+/// # Ok::<(), ppio_agent_protocol::AgentConfigError>(())
+/// ```
+///
+/// In code, a method that takes a value with rules checks it at once:
+///
+/// ```
+/// use ppio_agent_protocol::{AgentConfig, AgentMetadata, AgentSpec, RuntimeSpec, SandboxSpec};
+///
+/// let runtime = RuntimeSpec::new().with_timeout(60)?.with_memory_limit("1Gi")?.with_cpu_limit("1")?;
+/// let config = AgentConfig::new(
+///     AgentMetadata::new("my-agent", "1.0.0", "developer@example.com")?
+///         .with_description("An agent")
+///         .with_created("2024-01-15T10:30:00Z")?,
+///     AgentSpec::new("src/main.rs")?
+///         .with_runtime(runtime)
+///         .with_sandbox(SandboxSpec::new("tmpl_abc123")),
+/// );
+/// # let _ = config;
+///
+/// let error = RuntimeSpec::new().with_memory_limit("lots").unwrap_err();
+/// assert_eq!(error.path(), Some("spec.runtime.memory_limit"));
+/// # Ok::<(), ppio_agent_protocol::AgentConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -102,6 +102,8 @@ impl AsRef<str> for AgentName {
     }
 }
 
+text::try_from_text!(AgentName);
+
 impl Serialize for AgentName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -110,7 +112,10 @@ impl Serialize for AgentName {
 
 impl<'de> Deserialize<'de> for AgentName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer, "a name such as `my-agent`")
+        text::deserialize(
+            deserializer,
+            "a name such as `my-agent`, in quotes if it is a number",
+        )
     }
 }
 

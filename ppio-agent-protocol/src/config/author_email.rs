@@ -68,6 +68,8 @@ impl AsRef<str> for AuthorEmail {
     }
 }
 
+text::try_from_text!(AuthorEmail);
+
 impl Serialize for AuthorEmail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

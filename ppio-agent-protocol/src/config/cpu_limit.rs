@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::text::excerpt;
+use crate::text::{self, excerpt};
 
 /// The processors of a sandbox, in thousandths: `1`, `0.5` or `500m`, as Kubernetes writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,8 @@ impl fmt::Display for CpuLimit {
         }
     }
 }
+
+text::try_from_text!(CpuLimit);
 
 impl Serialize for CpuLimit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

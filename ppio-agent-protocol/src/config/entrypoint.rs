@@ -125,6 +125,8 @@ impl fmt::Display for Entrypoint {
     }
 }
 
+text::try_from_text!(Entrypoint);
+
 impl Serialize for Entrypoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.path)

@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::byte_size::{ByteSize, InvalidByteSize};
+use crate::text;
 
 /// The memory of a sandbox: a [`ByteSize`] above zero, such as `512Mi` or `1Gi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +67,8 @@ impl fmt::Display for MemoryLimit {
         ByteSize::from(*self).fmt(f)
     }
 }
+
+text::try_from_text!(MemoryLimit);
 
 impl Serialize for MemoryLimit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

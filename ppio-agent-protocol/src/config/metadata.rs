@@ -6,8 +6,10 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::agent_config_error::{AgentConfigError, set};
 use super::agent_name::AgentName;
 use super::author_email::AuthorEmail;
+use super::timestamp::Timestamp;
 
 /// The agent's name, version and author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,23 +28,43 @@ pub struct AgentMetadata {
     pub description: Option<String>,
     /// When the document was created, in ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
+    pub created: Option<Timestamp>,
     /// Fields that this version does not define.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl AgentMetadata {
-    /// Creates a section of the required fields.
-    pub fn new(name: AgentName, version: impl Into<String>, author: AuthorEmail) -> Self {
-        Self {
-            name,
-            version: version.into(),
-            author,
+    /// Creates a section of the required fields: texts, or values of the fields' types.
+    ///
+    /// # Errors
+    ///
+    /// If the name is not an [`AgentName`], the version is empty, or the author is not an e-mail
+    /// address.
+    pub fn new<N, A>(
+        name: N,
+        version: impl Into<String>,
+        author: A,
+    ) -> Result<Self, AgentConfigError>
+    where
+        N: TryInto<AgentName, Error: fmt::Display>,
+        A: TryInto<AuthorEmail, Error: fmt::Display>,
+    {
+        let version = version.into();
+        if version.trim().is_empty() {
+            return Err(AgentConfigError::in_field(
+                "metadata.version",
+                EMPTY_VERSION,
+            ));
+        }
+        Ok(Self {
+            name: set("metadata.name", name)?,
+            version,
+            author: set("metadata.author", author)?,
             description: None,
             created: None,
             extra: Map::new(),
-        }
+        })
     }
 
     /// Sets the description.
@@ -51,12 +73,21 @@ impl AgentMetadata {
         self
     }
 
-    /// Sets the time of creation, in ISO 8601.
-    pub fn with_created(mut self, created: impl Into<String>) -> Self {
-        self.created = Some(created.into());
-        self
+    /// Sets the time of creation: a [`Timestamp`], or a text in ISO 8601.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a time in ISO 8601.
+    pub fn with_created<T>(mut self, created: T) -> Result<Self, AgentConfigError>
+    where
+        T: TryInto<Timestamp, Error: fmt::Display>,
+    {
+        self.created = Some(set("metadata.created", created)?);
+        Ok(self)
     }
 }
+
+const EMPTY_VERSION: &str = "the version is empty, write one such as \"1.0.0\"";
 
 /// Refuses a version without quotes: in YAML it is a number, and `1.10` would become `1.1`.
 fn deserialize_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -71,9 +102,7 @@ fn deserialize_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Str
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
             if text.trim().is_empty() {
-                return Err(E::custom(
-                    "the version is empty, write one such as \"1.0.0\"",
-                ));
+                return Err(E::custom(EMPTY_VERSION));
             }
             Ok(text.to_owned())
         }

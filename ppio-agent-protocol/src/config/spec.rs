@@ -1,11 +1,13 @@
 //! `spec`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::agent_config_error::{AgentConfigError, set};
 use super::cpu_limit::CpuLimit;
 use super::entrypoint::{Entrypoint, InvalidEntrypoint};
 use super::memory_limit::MemoryLimit;
@@ -73,12 +75,20 @@ pub struct SandboxSpec {
 }
 
 impl AgentSpec {
-    /// Creates a section with an entrypoint; the platform chooses everything else.
-    pub fn new(entrypoint: Entrypoint) -> Self {
-        Self {
-            entrypoint: Some(entrypoint),
+    /// Creates a section with an entrypoint, such as `src/main.rs`; the platform chooses everything
+    /// else.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not an [`Entrypoint`].
+    pub fn new<E>(entrypoint: E) -> Result<Self, AgentConfigError>
+    where
+        E: TryInto<Entrypoint, Error: fmt::Display>,
+    {
+        Ok(Self {
+            entrypoint: Some(set("spec.entrypoint", entrypoint)?),
             ..Self::default()
-        }
+        })
     }
 
     /// Sets the resources.
@@ -100,22 +110,43 @@ impl RuntimeSpec {
         Self::default()
     }
 
-    /// Sets how long the agent may take to start.
-    pub fn with_timeout(mut self, timeout: StartTimeout) -> Self {
-        self.timeout = Some(timeout);
-        self
+    /// Sets how long the agent may take to start: seconds, or a [`Duration`](std::time::Duration).
+    ///
+    /// # Errors
+    ///
+    /// If it is not 1 to 3600 whole seconds.
+    pub fn with_timeout<T>(mut self, timeout: T) -> Result<Self, AgentConfigError>
+    where
+        T: TryInto<StartTimeout, Error: fmt::Display>,
+    {
+        self.timeout = Some(set("spec.runtime.timeout", timeout)?);
+        Ok(self)
     }
 
-    /// Sets the memory of a sandbox.
-    pub fn with_memory_limit(mut self, memory_limit: MemoryLimit) -> Self {
-        self.memory_limit = Some(memory_limit);
-        self
+    /// Sets the memory of a sandbox: a text such as `512Mi`, or a [`ByteSize`](crate::ByteSize).
+    ///
+    /// # Errors
+    ///
+    /// If it is not a size above zero.
+    pub fn with_memory_limit<M>(mut self, memory_limit: M) -> Result<Self, AgentConfigError>
+    where
+        M: TryInto<MemoryLimit, Error: fmt::Display>,
+    {
+        self.memory_limit = Some(set("spec.runtime.memory_limit", memory_limit)?);
+        Ok(self)
     }
 
-    /// Sets the processors of a sandbox.
-    pub fn with_cpu_limit(mut self, cpu_limit: CpuLimit) -> Self {
-        self.cpu_limit = Some(cpu_limit);
-        self
+    /// Sets the processors of a sandbox: a text such as `1` or `500m`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a number of processors above zero.
+    pub fn with_cpu_limit<C>(mut self, cpu_limit: C) -> Result<Self, AgentConfigError>
+    where
+        C: TryInto<CpuLimit, Error: fmt::Display>,
+    {
+        self.cpu_limit = Some(set("spec.runtime.cpu_limit", cpu_limit)?);
+        Ok(self)
     }
 }
 

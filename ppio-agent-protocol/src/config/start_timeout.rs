@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct StartTimeout(NonZeroU16);
 
 /// An error from creating a [`StartTimeout`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} seconds is out of range, use 1 to {max}", max = StartTimeout::MAX_SECONDS)]
-pub struct InvalidStartTimeout(i128);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} seconds is not a start timeout, use 1 to {max} whole seconds", max = StartTimeout::MAX_SECONDS)]
+pub struct InvalidStartTimeout(String);
 
 impl StartTimeout {
     /// The longest timeout, in seconds: one hour.
@@ -31,7 +31,7 @@ impl StartTimeout {
             .filter(|&seconds| seconds <= Self::MAX_SECONDS)
             .and_then(NonZeroU16::new)
             .map(Self)
-            .ok_or(InvalidStartTimeout(seconds.into()))
+            .ok_or_else(|| InvalidStartTimeout(seconds.to_string()))
     }
 
     /// The timeout in seconds.
@@ -42,6 +42,37 @@ impl StartTimeout {
     /// The timeout as a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(self.as_secs())
+    }
+}
+
+/// Converts a number of seconds. An integer literal is an `i32`.
+macro_rules! try_from_seconds {
+    ($($integer:ty),*) => {$(
+        impl TryFrom<$integer> for StartTimeout {
+            type Error = InvalidStartTimeout;
+
+            fn try_from(seconds: $integer) -> Result<Self, Self::Error> {
+                match u64::try_from(seconds) {
+                    Ok(seconds) => Self::from_secs(seconds),
+                    Err(_) => Err(InvalidStartTimeout(seconds.to_string())),
+                }
+            }
+        }
+    )*};
+}
+
+try_from_seconds!(i32, i64, u16, u32, u64, usize);
+
+/// Accepts whole seconds only.
+impl TryFrom<Duration> for StartTimeout {
+    type Error = InvalidStartTimeout;
+
+    fn try_from(timeout: Duration) -> Result<Self, Self::Error> {
+        if timeout.subsec_nanos() == 0 {
+            Self::from_secs(timeout.as_secs())
+        } else {
+            Err(InvalidStartTimeout(timeout.as_secs_f64().to_string()))
+        }
     }
 }
 
@@ -72,7 +103,7 @@ impl<'de> Deserialize<'de> for StartTimeout {
             fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<StartTimeout, E> {
                 match u64::try_from(seconds) {
                     Ok(seconds) => self.visit_u64(seconds),
-                    Err(_) => Err(E::custom(InvalidStartTimeout(seconds.into()))),
+                    Err(_) => Err(E::custom(InvalidStartTimeout(seconds.to_string()))),
                 }
             }
         }
@@ -93,6 +124,12 @@ mod tests {
         for seconds in [0, 3601, 65_537, u64::MAX] {
             assert!(StartTimeout::from_secs(seconds).is_err(), "{seconds}");
         }
+        assert_eq!(StartTimeout::try_from(60), StartTimeout::from_secs(60));
+        assert!(StartTimeout::try_from(-1_i64).is_err());
+        let minute = Duration::from_secs(60);
+        assert_eq!(StartTimeout::try_from(minute), StartTimeout::from_secs(60));
+        let error = StartTimeout::try_from(Duration::from_millis(1500)).unwrap_err();
+        assert!(error.to_string().starts_with("1.5 seconds "), "{error}");
         for text in ["0", "-1", "3601", "60.5", "\"60\"", "null", "true", "1e400"] {
             assert!(
                 serde_json::from_str::<StartTimeout>(text).is_err(),

@@ -1,6 +1,5 @@
 //! `status`.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +7,9 @@ use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::text;
+use super::agent_config_error::{AgentConfigError, set};
+use super::timestamp::Timestamp;
+use crate::text::{self, excerpt};
 
 /// The last deployment of an agent, which tools write.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub struct AgentStatus {
     pub template_id: Option<String>,
     /// When the deployment ended, in ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_deployed: Option<String>,
+    pub last_deployed: Option<Timestamp>,
     /// The id of the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
@@ -33,7 +34,7 @@ pub struct AgentStatus {
 }
 
 /// The state of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeploymentPhase {
     /// `pending`
@@ -44,9 +45,12 @@ pub enum DeploymentPhase {
     Deployed,
     /// `failed`
     Failed,
-    /// A state that this version does not define, as a newer tool wrote it.
-    Other(String),
 }
+
+/// An error from parsing a [`DeploymentPhase`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a phase, write `pending`, `building`, `deployed` or `failed`")]
+pub struct InvalidDeploymentPhase(String);
 
 impl AgentStatus {
     /// Creates a section with the state of the deployment.
@@ -63,10 +67,17 @@ impl AgentStatus {
         self
     }
 
-    /// Sets the end of the deployment, in ISO 8601.
-    pub fn with_last_deployed(mut self, last_deployed: impl Into<String>) -> Self {
-        self.last_deployed = Some(last_deployed.into());
-        self
+    /// Sets the end of the deployment: a [`Timestamp`], or a text in ISO 8601.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a time in ISO 8601.
+    pub fn with_last_deployed<T>(mut self, last_deployed: T) -> Result<Self, AgentConfigError>
+    where
+        T: TryInto<Timestamp, Error: fmt::Display>,
+    {
+        self.last_deployed = Some(set("status.last_deployed", last_deployed)?);
+        Ok(self)
     }
 
     /// Sets the id of the build.
@@ -78,13 +89,12 @@ impl AgentStatus {
 
 impl DeploymentPhase {
     /// The text in the document.
-    pub fn as_str(&self) -> &str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Building => "building",
             Self::Deployed => "deployed",
             Self::Failed => "failed",
-            Self::Other(phase) => phase,
         }
     }
 }
@@ -96,16 +106,16 @@ impl fmt::Display for DeploymentPhase {
 }
 
 impl FromStr for DeploymentPhase {
-    type Err = Infallible;
+    type Err = InvalidDeploymentPhase;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "pending" => Self::Pending,
-            "building" => Self::Building,
-            "deployed" => Self::Deployed,
-            "failed" => Self::Failed,
-            other => Self::Other(other.to_owned()),
-        })
+        match text {
+            "pending" => Ok(Self::Pending),
+            "building" => Ok(Self::Building),
+            "deployed" => Ok(Self::Deployed),
+            "failed" => Ok(Self::Failed),
+            _ => Err(InvalidDeploymentPhase(excerpt(text))),
+        }
     }
 }
 
@@ -117,6 +127,9 @@ impl Serialize for DeploymentPhase {
 
 impl<'de> Deserialize<'de> for DeploymentPhase {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer, "a phase such as `deployed`")
+        text::deserialize(
+            deserializer,
+            "`pending`, `building`, `deployed` or `failed`",
+        )
     }
 }

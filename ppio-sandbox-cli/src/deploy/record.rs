@@ -54,7 +54,7 @@ impl DeploymentRecord {
     /// Records the failure if the start of the build was recorded.
     pub(super) fn failed(&mut self) -> Result<(), CliError> {
         match self.written {
-            Some(_) => self.write(&[phase(&DeploymentPhase::Failed)]),
+            Some(_) => self.write(&[phase(DeploymentPhase::Failed)]),
             None => Ok(()),
         }
     }
@@ -69,7 +69,7 @@ impl DeploymentRecord {
         if self.file.text() == written {
             self.file.write(self.before.clone())
         } else {
-            self.write(&[phase(&DeploymentPhase::Failed)])
+            self.write(&[phase(DeploymentPhase::Failed)])
         }
     }
 
@@ -86,13 +86,13 @@ impl DeploymentRecord {
     }
 }
 
-fn phase(phase: &DeploymentPhase) -> Change {
+fn phase(phase: DeploymentPhase) -> Change {
     Change::text(&["status", "phase"], phase.as_str())
 }
 
 fn building(template_id: &str, build_id: &str) -> Vec<Change> {
     vec![
-        phase(&DeploymentPhase::Building),
+        phase(DeploymentPhase::Building),
         Change::text(&["status", "template_id"], template_id),
         Change::text(&["status", "build_id"], build_id),
     ]
@@ -102,7 +102,7 @@ fn deployed(template_id: &str, build_id: &str) -> Vec<Change> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     vec![
         Change::text(&["spec", "sandbox", "template_id"], template_id),
-        phase(&DeploymentPhase::Deployed),
+        phase(DeploymentPhase::Deployed),
         Change::text(&["status", "template_id"], template_id),
         Change::text(&["status", "last_deployed"], now),
         Change::text(&["status", "build_id"], build_id),

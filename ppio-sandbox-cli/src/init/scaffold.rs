@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint};
+use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint, yaml};
 
 use crate::arguments::ProjectTemplate;
 use crate::error::{CliError, ExitKind};
 use crate::init::workspace::WorkspaceMembership;
-use crate::project::edit;
 use crate::project::secrets;
 
 /// The decisions about a new project.
@@ -231,13 +230,18 @@ impl Scaffold {
         } else {
             ""
         };
+        // Plain in agent.yaml only if every reader takes it as a string: an agent may be named `no`.
+        let in_yaml = |value: &str| match path {
+            "agent.yaml" => yaml::scalar(value),
+            _ => value.to_owned(),
+        };
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let mut text = template.to_owned();
         for (placeholder, value) in [
-            ("{{name}}", self.name.as_str()),
+            ("{{name}}", &in_yaml(self.name.as_str())),
             ("{{package}}", &self.package()),
-            ("{{author}}", &edit::scalar(self.author.as_str())),
-            ("{{entrypoint}}", self.entrypoint.as_str()),
+            ("{{author}}", &in_yaml(self.author.as_str())),
+            ("{{entrypoint}}", &in_yaml(self.entrypoint.as_str())),
             ("{{created}}", &created),
             ("{{ppio-agent}}", &self.runtime.dependency()),
             // Placeholders of whole lines.
@@ -331,6 +335,21 @@ mod tests {
         }
         let llm_in_python = scaffold("my-agent", "agent.py", LlmChat).files();
         assert_eq!(llm_in_python.unwrap_err().kind, ExitKind::Usage);
+    }
+
+    #[test]
+    fn agent_yaml_has_quotes_where_a_reader_would_take_another_type() {
+        for name in ["no", "null", "007", "2024-01-15", "1e3"] {
+            let files = scaffold(name, "7.py", ProjectTemplate::Hello)
+                .files()
+                .unwrap();
+            let yaml = text(&files, "agent.yaml");
+            assert!(yaml.contains(&format!("\n  name: \"{name}\"\n")), "{yaml}");
+            assert!(yaml.contains("\n  entrypoint: \"7.py\"\n"), "{yaml}");
+            let config = AgentConfig::from_yaml(yaml).unwrap();
+            assert_eq!(config.metadata.name.as_str(), name);
+            assert!(text(&files, "README.md").starts_with(&format!("# {name}\n")));
+        }
     }
 
     #[test]

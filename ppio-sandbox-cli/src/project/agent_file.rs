@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ppio_agent_protocol::{AgentConfig, ConfigError};
+use ppio_agent_protocol::{AgentConfig, AgentConfigError};
 
 use crate::error::{CliError, ExitKind};
 
@@ -112,7 +112,7 @@ impl AgentFile {
         Ok(())
     }
 
-    fn invalid(&self, error: &ConfigError) -> CliError {
+    fn invalid(&self, error: &AgentConfigError) -> CliError {
         let mut message = self.name();
         for place in [error.line(), error.column()].into_iter().flatten() {
             message = format!("{message}:{place}");

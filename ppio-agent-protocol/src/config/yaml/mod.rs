@@ -1,12 +1,14 @@
 //! Reads and writes the document as YAML, the format of `agent.yaml`.
 
+mod writer;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Path;
 
 use super::agent_config::AgentConfig;
+use super::agent_config_error::AgentConfigError;
 use super::entrypoint::Entrypoint;
-use super::error::ConfigError;
 
 impl AgentConfig {
     /// Reads the document from YAML. Unlike [`from_json`](Self::from_json), this requires
@@ -29,7 +31,7 @@ impl AgentConfig {
     /// # Errors
     ///
     /// If the text is not YAML, a required field is missing, or a value is invalid.
-    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+    pub fn from_yaml(text: &str) -> Result<Self, AgentConfigError> {
         let config: Self = read(text)?;
         if config.spec.entrypoint.is_none() {
             // Reads again with a required entrypoint, for an error with the position.
@@ -38,13 +40,15 @@ impl AgentConfig {
         Ok(config)
     }
 
-    /// Writes the document as YAML.
+    /// Writes the document as YAML. Readers of YAML 1.1, such as `PyYAML`, read the same values.
     ///
     /// # Errors
     ///
     /// None for a document that was read or created with the constructors of this crate.
-    pub fn to_yaml(&self) -> Result<String, ConfigError> {
-        serde_yaml::to_string(self).map_err(|error| config_error(None, &error))
+    pub fn to_yaml(&self) -> Result<String, AgentConfigError> {
+        serde_yaml::to_value(self)
+            .map(|document| writer::document(&document))
+            .map_err(|error| config_error(None, &error))
     }
 }
 
@@ -61,17 +65,17 @@ struct SpecWithEntrypoint {
     _entrypoint: Entrypoint,
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, AgentConfigError> {
     let document = serde_yaml::Deserializer::from_str(text);
     serde_path_to_error::deserialize(document)
         .map_err(|error| config_error(Some(error.path()), error.inner()))
 }
 
-fn config_error(path: Option<&Path>, error: &serde_yaml::Error) -> ConfigError {
+fn config_error(path: Option<&Path>, error: &serde_yaml::Error) -> AgentConfigError {
     let (line, column) = error
         .location()
         .map_or((0, 0), |location| (location.line(), location.column()));
-    ConfigError::new(path, line, column, &error.to_string())
+    AgentConfigError::new(path, line, column, &error.to_string())
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    AgentConfig, AgentMetadata, AgentSpec, AgentStatus, ConfigError, CpuLimit, DeploymentPhase,
-    MemoryLimit, RuntimeSpec, SandboxSpec, StartTimeout,
+    AgentConfig, AgentConfigError, AgentMetadata, AgentSpec, AgentStatus, CpuLimit,
+    DeploymentPhase, MemoryLimit, RuntimeSpec, SandboxSpec, StartTimeout, Timestamp,
 };
 
 const DOCUMENT: &str = r#"# Agent
@@ -39,7 +39,7 @@ status:
   build_id: "build_xyz789"
 "#;
 
-fn error_of(text: &str) -> ConfigError {
+fn error_of(text: &str) -> AgentConfigError {
     AgentConfig::from_yaml(text).unwrap_err()
 }
 
@@ -93,6 +93,16 @@ fn errors_name_field_line_and_column() {
         ("my-langgraph-agent", "My Agent", "metadata.name", 5, 9, "lower-case letters"),
         ("my-langgraph-agent", "''", "metadata.name", 5, 9, "the name is empty"),
         ("my-langgraph-agent", "[a]", "metadata.name", 5, 9, "a name such as `my-agent`"),
+        ("my-langgraph-agent", "null", "metadata.name", 5, 9, "the value is null, write a name such as"),
+        ("my-langgraph-agent", "~", "metadata.name", 5, 9, "the value is null"),
+        ("my-langgraph-agent", "", "metadata.name", 5, 8, "the value is null"),
+        ("my-langgraph-agent", "true", "metadata.name", 5, 9, "boolean `true`, expected a name"),
+        ("my-langgraph-agent", "123", "metadata.name", 5, 9, "in quotes if it is a number"),
+        ("\"developer@example.com\"", "null", "metadata.author", 7, 11, "the value is null"),
+        ("\"2024-01-15T10:30:00Z\"", "yesterday", "metadata.created", 9, 12, "write one such as \"2024-"),
+        ("\"2024-01-15T10:30:00Z\"", "2024", "metadata.created", 9, 12, "a time in ISO 8601"),
+        ("\"2024-01-15T11:00:00Z\"", "soon", "status.last_deployed", 26, 18, "write one such as \"2024-"),
+        ("phase: \"deployed\"", "phase: archived", "status.phase", 24, 10, "write `pending`, `building`, `deployed` or `failed`"),
         ("\"1.0.0\"", "1.0", "metadata.version", 6, 12, "a version in quotes"),
         ("\"developer@example.com\"", "me", "metadata.author", 7, 11, "e-mail address"),
         ("\"agent.py\"", "/agent.py", "spec.entrypoint", 13, 15, "relative to agent.yaml"),
@@ -171,6 +181,132 @@ fn rejects_text_that_is_not_a_document() {
     assert!(error.problem().starts_with("duplicate field, "), "{error}");
 }
 
+/// Texts that `PyYAML`, js-yaml or another reader of YAML 1.1 takes as another type if they are not
+/// in quotes.
+#[rustfmt::skip]
+const NOT_PLAIN: &[&str] = &[
+    // booleans
+    "y", "Y", "n", "N", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off",
+    "OFF", "true", "True", "TRUE", "false", "False", "FALSE",
+    // null
+    "", "~", "null", "Null", "NULL",
+    // integers: decimal, octal in two notations, hexadecimal, binary, sexagesimal
+    "0", "-1", "+1", "1_000", "007", "0o7", "0x1F", "0b101", "190:20:30", "12:30", "12:30:00",
+    // floating point
+    "1.0", "1.", ".5", "1e3", "1.5e+3", "1_000.5", "20:30.15", ".inf", "-.Inf", "+.INF", ".nan",
+    ".NaN",
+    // dates and times
+    "2024-01-01", "2024-01-15T10:30:00Z", "2024-01-15 10:30:00", "2024-1-5t1:2:3.4 +8",
+    // merge key, default value
+    "<<", "=",
+    // indicators, comments, markers, spaces
+    "-", "- a", "?", ":", "a: b", "a:", "a #b", "#a", "&a", "*a", "!a", "|", ">", "@a", "`a", "%a",
+    "{", "[", "]", "a, b", "'a'", "\"a\"", "---", "...", " a", "a ", "a\nb", "a\tb",
+    "\u{feff}a", "a\u{85}b", "a\u{2028}b", "a\u{7f}",
+];
+
+#[test]
+fn texts_that_yaml_1_1_reads_as_another_type_are_in_quotes() {
+    for text in NOT_PLAIN {
+        let written = crate::yaml::scalar(text);
+        assert!(
+            written.starts_with('"') && !written.contains('\n'),
+            "{written}"
+        );
+
+        // As a value, as a key, and in a list.
+        let mut config = AgentConfig::from_yaml(DOCUMENT).unwrap();
+        config.metadata.description = Some((*text).to_owned());
+        config.extra.insert((*text).to_owned(), json!([text]));
+        let yaml = config.to_yaml().unwrap();
+        for line in [
+            format!("  description: {written}\n"),
+            format!("\n{written}:\n  - {written}\n"),
+        ] {
+            assert!(yaml.contains(&line), "no {line:?} in\n{yaml}");
+        }
+        assert_eq!(AgentConfig::from_yaml(&yaml).unwrap(), config);
+    }
+    for text in [
+        "a",
+        "my-agent",
+        "A LangGraph-based AI agent",
+        "a@b.cn",
+        "src/main.rs",
+        "智能体 2",
+    ] {
+        assert_eq!(crate::yaml::scalar(text), text);
+    }
+}
+
+#[test]
+fn numbers_are_numbers_in_yaml_1_1_and_1_2() {
+    let mut config = AgentConfig::from_yaml(DOCUMENT).unwrap();
+    for (number, written) in [
+        (json!(1e300), "1.0e+300"),
+        (json!(1.5e-9), "1.5e-9"),
+        (json!(-0.5), "-0.5"),
+        (json!(u64::MAX), "18446744073709551615"),
+    ] {
+        config.extra.insert("x".to_owned(), number);
+        let yaml = config.to_yaml().unwrap();
+        assert!(yaml.ends_with(&format!("\nx: {written}\n")), "{yaml}");
+        assert_eq!(AgentConfig::from_yaml(&yaml).unwrap(), config);
+    }
+}
+
+#[test]
+fn fields_are_written_in_their_order_in_block_style() {
+    let mut config = AgentConfig::from_yaml(DOCUMENT).unwrap();
+    let long = "k".repeat(200);
+    config.extra = Map::from_iter([
+        (
+            "x".to_owned(),
+            json!([[1, {"a": {}, "b": [null, true]}], []]),
+        ),
+        (long.clone(), json!({"c": 1})),
+    ]);
+    let yaml = config.to_yaml().unwrap();
+    let expected = format!(
+        r#"apiVersion: v1
+kind: Agent
+metadata:
+  name: my-langgraph-agent
+  version: "1.0.0"
+  author: developer@example.com
+  description: A LangGraph-based AI agent
+  created: "2024-01-15T10:30:00Z"
+  labels:
+    team: a
+spec:
+  entrypoint: agent.py
+  runtime:
+    timeout: 60
+    memory_limit: "1Gi"
+    cpu_limit: "1"
+  sandbox:
+    template_id: tmpl_abc123
+status:
+  phase: deployed
+  template_id: tmpl_abc123
+  last_deployed: "2024-01-15T11:00:00Z"
+  build_id: build_xyz789
+? {long}
+:
+  c: 1
+x:
+  - - 1
+    - a: {{}}
+      b:
+        - null
+        - true
+  - []
+"#
+    );
+    assert_eq!(yaml, expected);
+    assert_eq!(AgentConfig::from_yaml(&yaml).unwrap(), config);
+}
+
 /// Each alias expands to ten of the level below, a billion in total.
 #[test]
 fn rejects_aliases_that_expand_exponentially() {
@@ -187,21 +323,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,16}",
         "[ \\n\\t:#'\"&*!|>%@`{}\\[\\],-]{0,8}",
-        prop::sample::select(vec![
-            "",
-            "yes",
-            "null",
-            "~",
-            "1.0",
-            "0x1F",
-            "1e3",
-            "2024-01-15",
-            "<<",
-            "---",
-            "true",
-            ".inf"
-        ])
-        .prop_map(str::to_owned),
+        prop::sample::select(NOT_PLAIN).prop_map(str::to_owned),
     ]
 }
 
@@ -211,6 +333,8 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
+        // JSON reads these without rounding.
+        any::<i32>().prop_map(|number| Value::from(f64::from(number) / 4.0)),
         text().prop_map(Value::from),
     ];
     leaf.prop_recursive(2, 8, 3, |inner| {
@@ -219,6 +343,11 @@ fn value() -> impl Strategy<Value = Value> {
             btree_map("[a-z]{1,3}", inner, 0..3).prop_map(|map| Value::from(Map::from_iter(map))),
         ]
     })
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    "20[0-9]{2}-0[1-9]-[12][0-9](T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z)?"
+        .prop_map(|time| time.parse().unwrap())
 }
 
 fn extra() -> impl Strategy<Value = Map<String, Value>> {
@@ -233,7 +362,7 @@ fn metadata() -> impl Strategy<Value = AgentMetadata> {
         "[0-9a-z.+-]{1,8}",
         author,
         option::of(text()),
-        option::of(text()),
+        option::of(time()),
         extra(),
     )
         .prop_map(
@@ -241,7 +370,7 @@ fn metadata() -> impl Strategy<Value = AgentMetadata> {
                 description,
                 created,
                 extra,
-                ..AgentMetadata::new(name.parse().unwrap(), version, author.parse().unwrap())
+                ..AgentMetadata::new(name, version, author).unwrap()
             },
         )
 }
@@ -279,26 +408,25 @@ fn spec() -> impl Strategy<Value = AgentSpec> {
             runtime,
             sandbox,
             extra,
-            ..AgentSpec::new(entrypoint.parse().unwrap())
+            ..AgentSpec::new(entrypoint).unwrap()
         })
 }
 
 fn status() -> impl Strategy<Value = AgentStatus> {
     let phase = prop_oneof![
-        Just("pending".to_owned()),
-        Just("failed".to_owned()),
-        text()
+        Just(DeploymentPhase::Pending),
+        Just(DeploymentPhase::Failed)
     ];
     (
         option::of(phase),
         option::of(text()),
-        option::of(text()),
+        option::of(time()),
         option::of(text()),
         extra(),
     )
         .prop_map(
             |(phase, template_id, last_deployed, build_id, extra)| AgentStatus {
-                phase: phase.map(|phase| phase.parse::<DeploymentPhase>().unwrap()),
+                phase,
                 template_id,
                 last_deployed,
                 build_id,

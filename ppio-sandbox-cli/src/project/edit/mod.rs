@@ -2,6 +2,7 @@
 
 use std::str::FromStr as _;
 
+use ppio_agent_protocol::yaml::is_plain;
 use serde_yaml::Value;
 use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile};
 
@@ -107,11 +108,6 @@ pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-/// A string as a YAML scalar, quoted if necessary.
-pub(crate) fn scalar(text: &str) -> String {
-    written(&Scalar::Text(text.to_owned())).to_yaml_string()
 }
 
 fn apply_one(text: &str, change: &Change) -> Result<String, EditError> {
@@ -252,8 +248,7 @@ fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Plain if every YAML version reads it as a string, otherwise in double quotes: YAML 1.1 reads
-/// `2024-01-15T10:30:00Z` as a time, `1.10` as a number and `no` as a boolean.
+/// Plain if every YAML version reads it as a string, otherwise in double quotes.
 fn written(value: &Scalar) -> ScalarValue {
     match value {
         Scalar::Number(number) => ScalarValue::from(i64::from(*number)),
@@ -262,15 +257,6 @@ fn written(value: &Scalar) -> ScalarValue {
         }
         Scalar::Text(text) => ScalarValue::with_style(text.as_str(), ScalarStyle::DoubleQuoted),
     }
-}
-
-fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./@+".contains(&byte))
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
 /// The comments, as the YAML editor finds them: not a `#` inside quotes.

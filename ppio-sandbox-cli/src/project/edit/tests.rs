@@ -158,6 +158,36 @@ fn every_change_applies_to_every_form_of_yaml() {
 }
 
 #[test]
+fn texts_that_yaml_1_1_reads_as_another_type_are_in_quotes() {
+    for text in [
+        "no",
+        "On",
+        "y",
+        "null",
+        "~",
+        "",
+        "1.10",
+        "007",
+        "0o7",
+        "1_000",
+        "0x1F",
+        "12:30:00",
+        "2024-01-01",
+        ".inf",
+        "<<",
+        "=",
+        "1e3",
+    ] {
+        for document in ["", "metadata: {name: x}\n", BLOCK] {
+            let change = Change::text(DESCRIPTION, text);
+            let after = apply(document, &[change]).unwrap();
+            let written = format!("description: \"{text}\"");
+            assert!(after.contains(&written), "no {written} in\n{after}");
+        }
+    }
+}
+
+#[test]
 fn a_deployment_is_written_as_plain_yaml() {
     let changes = [
         Change::text(TEMPLATE, "tmpl_abc"),

@@ -1,14 +1,15 @@
-//! The error of a document.
+//! The error of a document or of one of its values.
 
 use std::fmt;
 
 use serde_path_to_error::{Path, Segment};
 
-/// The first error of a document: the field, the position in the text, and what to write instead.
+/// The first error of a document that is read, or the error of a value that is set: the field, the
+/// position in the text, and what to write instead.
 ///
 /// Displays as `metadata.name (line 4, column 9): "My Agent" holds 'M', use only …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct AgentConfigError {
     path: Option<String>,
     position: Option<LineColumn>,
     problem: String,
@@ -21,7 +22,7 @@ struct LineColumn {
     column: usize,
 }
 
-impl ConfigError {
+impl AgentConfigError {
     /// The path of the field, such as `metadata.name`; `None` if the error is not in a field, as
     /// when the text is not JSON or YAML.
     pub fn path(&self) -> Option<&str> {
@@ -49,6 +50,16 @@ impl ConfigError {
     /// Whether a required field is missing, which [`path`](Self::path) names.
     pub fn is_missing_field(&self) -> bool {
         self.is_missing_field
+    }
+
+    /// Creates the error of a value that code sets.
+    pub(super) fn in_field(path: &str, problem: impl fmt::Display) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            position: None,
+            problem: problem.to_string(),
+            is_missing_field: false,
+        }
     }
 
     /// Creates an error from the text of a format's library. Path and position, which the text
@@ -95,6 +106,16 @@ impl ConfigError {
     }
 }
 
+/// Converts a value that code sets in a field.
+pub(super) fn set<V, T>(path: &str, value: V) -> Result<T, AgentConfigError>
+where
+    V: TryInto<T, Error: fmt::Display>,
+{
+    value
+        .try_into()
+        .map_err(|error| AgentConfigError::in_field(path, error))
+}
+
 /// Returns the path up to a segment that the format does not know, as after a syntax error in a
 /// key; `None` for the document itself.
 fn known_path(path: &Path) -> Option<String> {
@@ -130,7 +151,7 @@ fn example(field: &str) -> String {
     format!("{field}:{value}")
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for AgentConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.path, self.position) {
             (Some(path), Some(LineColumn { line, column })) => {
@@ -146,4 +167,4 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for AgentConfigError {}
