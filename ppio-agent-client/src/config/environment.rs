@@ -1,6 +1,7 @@
 //! The environment variables of one vendor: `PPIO_*`, or `E2B_*` where only an E2B key is set.
 
-use ppio_agent_protocol::ByteSize;
+use ppio_agent_protocol::environment::{self, is_blank};
+use ppio_agent_protocol::{ByteSize, InvalidByteSize};
 
 use super::secret::Secret;
 use crate::error::Error;
@@ -44,16 +45,16 @@ pub(crate) struct EnvironmentSettings {
 impl EnvironmentSettings {
     /// The variables of the vendor whose key is set; PPIO's if both are.
     pub(crate) fn read() -> Result<Self, Error> {
-        Self::read_with(|name| std::env::var(name).ok())
+        Self::read_with(environment::text)
     }
 
     /// The variables for a key that is set in code: PPIO's, without keys and tokens.
     pub(crate) fn read_without_keys() -> Result<Self, Error> {
-        Self::without_keys_with(|name| std::env::var(name).ok())
+        Self::without_keys_with(environment::text)
     }
 
     fn read_with(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let is_set = |name: &str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+        let is_set = |name: &str| lookup(name).is_some_and(|value| !is_blank(value));
         let vendor = if !is_set("PPIO_API_KEY") && is_set("E2B_API_KEY") {
             Vendor::E2b
         } else {
@@ -63,7 +64,7 @@ impl EnvironmentSettings {
     }
 
     fn without_keys_with(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let is_set = |name: &str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+        let is_set = |name: &str| lookup(name).is_some_and(|value| !is_blank(value));
         let unused_address = ["E2B_API_URL", "E2B_DOMAIN"]
             .into_iter()
             .find(|name| is_set(name));
@@ -79,7 +80,7 @@ impl EnvironmentSettings {
     fn of(vendor: Vendor, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let find = |name: &str| {
             let name = format!("{}_{name}", vendor.prefix());
-            let value = lookup(&name).filter(|value| !value.trim().is_empty())?;
+            let value = lookup(&name).filter(|value| !is_blank(value))?;
             Some((name, value.trim().to_owned()))
         };
         let text = |name: &str| find(name).map(|(_, value)| value);
@@ -117,9 +118,7 @@ fn flag(name: &str, value: &str) -> Result<bool, Error> {
 fn size(name: &str, value: &str) -> Result<ByteSize, Error> {
     value
         .parse()
-        .map_err(|error: ppio_agent_protocol::InvalidByteSize| {
-            Error::validation(name, error.to_string())
-        })
+        .map_err(|error: InvalidByteSize| Error::validation(name, error.to_string()))
 }
 
 #[cfg(test)]
@@ -182,6 +181,33 @@ mod tests {
         assert_eq!(settings.api_url.as_deref(), Some("http://localhost:3000"));
         assert_eq!(settings.domain, None);
         assert_eq!(settings.unused_address, Some("E2B_DOMAIN"));
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let unset = format!("{:?}", read(&[]).expect("nothing wrong"));
+        for vendor in ["PPIO", "E2B"] {
+            for name in [
+                "API_KEY",
+                "ACCESS_TOKEN",
+                "DOMAIN",
+                "API_URL",
+                "SANDBOX_URL",
+                "DEBUG",
+                "SEND_API_KEY_TO_AGENTS",
+                "MAX_RESPONSE_SIZE",
+            ] {
+                for blank in ["", " ", "\t\n"] {
+                    let name = format!("{vendor}_{name}");
+                    let variables = [(&*name, blank)];
+                    let settings = read(&variables).expect("nothing wrong");
+                    assert_eq!(format!("{settings:?}"), unset, "{name}={blank:?}");
+                    let settings = EnvironmentSettings::without_keys_with(lookup(&variables));
+                    let settings = settings.expect("nothing wrong");
+                    assert_eq!(format!("{settings:?}"), unset, "{name}={blank:?}");
+                }
+            }
+        }
     }
 
     #[test]

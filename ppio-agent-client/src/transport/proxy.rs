@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
+use ppio_agent_protocol::environment::{self, is_blank};
 use ppio_agent_protocol::host::is_loopback;
 
 /// How to reach a destination.
@@ -52,28 +53,29 @@ struct Setting {
 
 impl Proxies {
     pub(crate) fn from_env() -> Self {
-        Self::read(|name| std::env::var_os(name))
+        Self::read(environment::variable)
     }
 
     fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         // A web server passes a header `Proxy` of its caller on to a CGI program as `HTTP_PROXY`.
         let is_cgi = lookup("REQUEST_METHOD").is_some();
-        let lookup = |name: &'static str| Some((name, lookup(name)?)).filter(|_| !is_cgi);
+        let lookup = |name: &'static str| {
+            let value = lookup(name).filter(|value| !is_cgi && !is_blank(value))?;
+            Some((name, value))
+        };
         let find = |names: [&'static str; 4]| {
-            let mut set = names.into_iter().filter_map(lookup);
-            set.find(|(_, value)| !is_blank(value))
-                .map(|(variable, value)| Setting::new(variable, value))
+            let (variable, value) = names.into_iter().find_map(lookup)?;
+            Some(Setting::new(variable, value))
         };
         let http = find(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]);
         let https = find(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]);
-        let excluded = ["NO_PROXY", "no_proxy"].into_iter().filter_map(lookup);
+        let excluded = ["NO_PROXY", "no_proxy"].into_iter().find_map(lookup);
         let excluded = excluded.map(|(_, value)| value.to_string_lossy().into_owned());
-        let excluded = excluded.filter(|value| !value.is_empty()).take(1);
         Self {
             matcher: Matcher::builder()
                 .http(http.as_ref().map_or("", Setting::url))
                 .https(https.as_ref().map_or("", Setting::url))
-                .no(excluded.collect::<String>())
+                .no(excluded.unwrap_or_default())
                 .build(),
             http,
             https,
@@ -171,10 +173,6 @@ fn problem(value: &str) -> Option<String> {
     None
 }
 
-fn is_blank(value: &OsString) -> bool {
-    value.to_str().is_some_and(|value| value.trim().is_empty())
-}
-
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The matcher contains the passwords of the proxies.
@@ -236,6 +234,7 @@ mod tests {
                 &[("https_proxy", "a:1"), ("NO_PROXY", ""), ("no_proxy", "x")],
                 "a",
             ),
+            (&[("https_proxy", "a:1"), ("NO_PROXY", " \t")], "a"),
         ] {
             let found = route(&proxies(variables), destination);
             let Ok(ProxyRoute::Tunnel(proxy)) = found else {
@@ -248,6 +247,11 @@ mod tests {
             &[("HTTP_PROXY", "a:1")],
             &[("HTTPS_PROXY", "a:1"), ("NO_PROXY", "*")],
             &[("HTTPS_PROXY", "a:1"), ("no_proxy", "example")],
+            &[
+                ("HTTPS_PROXY", "a:1"),
+                ("NO_PROXY", " "),
+                ("no_proxy", "example"),
+            ],
             &[("HTTPS_PROXY", "nonsense://"), ("no_proxy", "api.example")],
             &[("HTTPS_PROXY", "a:1"), ("REQUEST_METHOD", "GET")],
         ] {

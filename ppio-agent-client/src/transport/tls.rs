@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use ppio_agent_protocol::environment;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -10,8 +11,8 @@ use rustls::{ClientConfig, RootCertStore};
 /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, otherwise the system's. An empty variable
 /// counts as not set.
 fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let (file, folders) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+    let file = environment::variable("SSL_CERT_FILE");
+    let folders = environment::variable("SSL_CERT_DIR");
     if file.is_none() && folders.is_none() {
         return Ok(rustls_native_certs::load_native_certs().certs);
     }

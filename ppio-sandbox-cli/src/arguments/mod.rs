@@ -6,11 +6,12 @@ mod selection;
 mod usage_error;
 mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use clap::{Parser, Subcommand};
+use ppio_agent_protocol::environment::is_blank;
 
 pub(crate) use self::agent::{
     AgentCommand, ConfigureArguments, DeleteArguments, DeployArguments, DevArguments,
@@ -130,7 +131,8 @@ impl Arguments {
     }
 
     fn parse_words(words: &[OsString]) -> Result<Self, clap::Error> {
-        let definition = without_empty_variables(Self::definition());
+        let lookup = |name: &OsStr| std::env::var_os(name);
+        let definition = without_empty_variables(Self::definition(), &lookup);
         let matches = definition.try_get_matches_from(words)?;
         let has_json_flag = has_json_flag(&matches);
         let mut arguments = Self::from_arg_matches(&matches)?;
@@ -175,16 +177,19 @@ fn with_json_flag(mut command: clap::Command) -> clap::Command {
 }
 
 /// Treats an empty environment variable as not set.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
+fn without_empty_variables(
+    command: clap::Command,
+    lookup: &dyn Fn(&OsStr) -> Option<OsString>,
+) -> clap::Command {
     let command = command.mut_args(|argument| {
-        let value = argument.get_env().and_then(std::env::var_os);
-        if value.is_some_and(|value| value.as_encoded_bytes().trim_ascii().is_empty()) {
+        let value = argument.get_env().and_then(lookup);
+        if value.is_some_and(is_blank) {
             argument.env(None::<&'static str>)
         } else {
             argument
         }
     });
-    command.mut_subcommands(without_empty_variables)
+    command.mut_subcommands(|command| without_empty_variables(command, lookup))
 }
 
 fn has_json_flag(matches: &ArgMatches) -> bool {
@@ -202,5 +207,68 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_argument_and_value_has_help() {
+        let mut definition = Arguments::definition();
+        // Adds `--help`, `--version` and the command `help`.
+        definition.build();
+        let mut without = Vec::new();
+        collect_without_help(&definition, &mut without);
+        assert!(without.is_empty(), "without help: {without:#?}");
+    }
+
+    fn collect_without_help(command: &clap::Command, without: &mut Vec<String>) {
+        let path = command.get_bin_name().unwrap_or_default().to_owned();
+        let mut check = |what: String, help: Option<String>| {
+            if help.is_none_or(|help| help.trim().is_empty()) {
+                without.push(what);
+            }
+        };
+        check(path.clone(), command.get_about().map(ToString::to_string));
+        for argument in command
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set())
+        {
+            let name = format!("{path} {argument}");
+            check(name.clone(), argument.get_help().map(ToString::to_string));
+            // Names of shells explain themselves.
+            let values = argument.get_possible_values();
+            let helped = values.iter().filter(|value| value.get_help().is_some());
+            if helped.count() % values.len().max(1) != 0 {
+                check(format!("{name}: some of its values"), None);
+            }
+        }
+        for command in command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            collect_without_help(command, without);
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        for blank in ["", " ", "\t\n"] {
+            let definition =
+                without_empty_variables(Arguments::definition(), &|_| Some(blank.into()));
+            let mut variables = 0;
+            let mut commands = vec![definition];
+            while let Some(command) = commands.pop() {
+                variables += command
+                    .get_arguments()
+                    .filter_map(clap::Arg::get_env)
+                    .count();
+                commands.extend(command.get_subcommands().cloned());
+            }
+            assert_eq!(variables, 0, "{blank:?}");
+        }
+        let set = without_empty_variables(Arguments::definition(), &|_| Some("t".into()));
+        let invoke = set
+            .find_subcommand("agent")
+            .and_then(|agent| agent.find_subcommand("invoke"));
+        let arguments = invoke.expect("it exists").get_arguments();
+        assert_eq!(arguments.filter_map(clap::Arg::get_env).count(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use cargo_metadata::diagnostic::Diagnostic;
+use ppio_agent_protocol::environment::is_blank;
 use ppio_agent_protocol::{AgentConfig, Entrypoint, TEMPLATE_METADATA_KEY};
 use serde_json::Value;
 
@@ -85,11 +86,14 @@ pub(super) fn variables(given: &[String]) -> Result<Vec<(String, String)>, CliEr
             Some((name, value)) => (name, value.to_owned()),
             None => (
                 text.as_str(),
-                std::env::var(text).map_err(|_| {
-                    let message = format!("--env: {text} is not set in this environment");
-                    CliError::new(ExitKind::Usage, message)
-                        .help(format!("set it, or write `--env {text}=VALUE`"))
-                })?,
+                std::env::var(text)
+                    .ok()
+                    .filter(|value| !is_blank(value))
+                    .ok_or_else(|| {
+                        let message = format!("--env: {text} is not set in this environment");
+                        CliError::new(ExitKind::Usage, message)
+                            .help(format!("set it, or write `--env {text}=VALUE`"))
+                    })?,
             ),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';

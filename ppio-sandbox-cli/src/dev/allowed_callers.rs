@@ -7,6 +7,7 @@
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Version, header};
+use ppio_agent_protocol::environment;
 use ppio_agent_protocol::host::{is_loopback, without_port};
 
 /// The runtime's settings for further origins and hosts: separated by commas, `*` for all.
@@ -31,7 +32,7 @@ pub(super) struct CallerRefusal {
 impl AllowedCallers {
     /// Reads the variables that the agent reads as well.
     pub(super) fn from_env() -> Self {
-        let list = |name| std::env::var(name).map_or_else(|_| Vec::new(), |text| listed(&text));
+        let list = |name| environment::text(name).map_or_else(Vec::new, |text| listed(&text));
         Self {
             origins: list(ORIGINS),
             hosts: list(HOSTS),

@@ -7,6 +7,7 @@ mod print_error;
 use std::time::Duration;
 
 use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind};
+use ppio_agent_protocol::environment;
 use ppio_sandbox_local::RunningPlatform;
 
 pub(crate) use self::print_error::PrintError;
@@ -113,7 +114,7 @@ impl Platform {
     fn remote() -> Result<Self, CliError> {
         let Some(key) = key_of_remote() else {
             let error = CliError::new(ExitKind::Usage, "no API key: PPIO_API_KEY is not set");
-            let error = match value_of(NOVITA_KEY) {
+            let error = match environment::text(NOVITA_KEY) {
                 Some(_) => error.cause(format!(
                     "{NOVITA_KEY} is a key of Novita, which this program does not use"
                 )),
@@ -131,7 +132,7 @@ impl Platform {
             .config(config)
             .build()
             .map_err(|error| unusable(&error))?;
-        let address = address_for(key, value_of);
+        let address = address_for(key, environment::text);
         Ok(Self {
             client,
             kind: PlatformKind::Remote { address, key },
@@ -305,21 +306,14 @@ fn exit_kind_of(error: &Error) -> ExitKind {
     }
 }
 
-fn value_of(name: &str) -> Option<String> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.trim().to_owned())
-        .filter(|value| !value.is_empty())
-}
-
 /// The variable that makes the cloud the default, if it is set.
 pub(crate) fn default_key() -> Option<&'static str> {
-    value_of(PPIO_KEY).map(|_| PPIO_KEY)
+    environment::text(PPIO_KEY).map(|_| PPIO_KEY)
 }
 
 /// The variable whose API key is used with `--remote`.
 pub(crate) fn key_of_remote() -> Option<&'static str> {
-    remote_key(value_of)
+    remote_key(environment::text)
 }
 
 /// The variable with an API key that only `--remote` would use, if the local platform is used by

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ppio_agent_protocol::environment::variable;
+
 use super::environment;
 use super::local_platform::LocalPlatform;
 use super::state_file::PlatformState;
@@ -38,13 +40,9 @@ impl LocalPlatform {
     ///
     /// [`Error::NoHome`] when the environment has neither `PPIO_LOCAL_HOME` nor `HOME`.
     pub fn default_home() -> Result<PathBuf, Error> {
-        let variable = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        variable("PPIO_LOCAL_HOME")
-            .or_else(|| variable("HOME").map(|home| home.join(".ppio").join("local")))
+        let path = |name| variable(name).map(PathBuf::from);
+        path("PPIO_LOCAL_HOME")
+            .or_else(|| path("HOME").map(|home| home.join(".ppio").join("local")))
             .ok_or(Error::NoHome)
     }
 }

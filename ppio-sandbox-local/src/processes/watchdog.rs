@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
+use ppio_agent_protocol::environment;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
@@ -92,7 +93,7 @@ impl PlatformWatchdog {
             .env_clear()
             .env(
                 "PATH",
-                std::env::var_os("PATH").unwrap_or(SYSTEM_PATH.into()),
+                environment::variable("PATH").unwrap_or(SYSTEM_PATH.into()),
             )
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

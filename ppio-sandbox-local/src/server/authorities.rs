@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ppio_agent_protocol::environment;
+
 /// Where systems keep the certificates that programs trust.
 const SYSTEM: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
@@ -32,7 +34,7 @@ pub(crate) fn bundle_path(directory: &Path) -> PathBuf {
 pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
     let named = VARIABLES
         .iter()
-        .filter_map(std::env::var_os)
+        .filter_map(|name| environment::variable(name))
         .map(PathBuf::from);
     let own = std::iter::once(own.to_owned());
     let bundle = joined(own.chain(texts(named, SYSTEM)));

@@ -7,6 +7,7 @@ use std::io;
 
 use axum::http::Uri;
 use axum::http::uri::{Authority, Scheme};
+use ppio_agent_protocol::environment;
 use ppio_agent_protocol::host::is_loopback;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -24,12 +25,7 @@ pub(super) struct UpstreamProxy(Authority);
 
 /// The proxy of this process's environment for `host`, if it has one.
 pub(super) fn for_host(host: &str) -> Option<UpstreamProxy> {
-    let variable = |names: [&str; 2]| {
-        let mut values = names
-            .into_iter()
-            .filter_map(|name| std::env::var(name).ok());
-        values.find(|value| !value.is_empty())
-    };
+    let variable = |names: [&str; 2]| names.into_iter().find_map(environment::text);
     let proxy = variable(["https_proxy", "HTTPS_PROXY"])?;
     choose(
         host,

@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::{Message, TargetKind};
+use ppio_agent_protocol::environment;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStdout, Command};
 
@@ -152,14 +153,14 @@ impl CargoBuild {
 fn format_for_terminal(command: &mut Command, columns: Option<u16>) {
     let Some(columns) = columns else { return };
     let columns = columns.to_string();
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let no_colour = environment::variable("NO_COLOR").is_some();
     let colour = if no_colour { "never" } else { "always" };
     for (name, value) in [
         ("CARGO_TERM_COLOR", colour),
         ("CARGO_TERM_PROGRESS_WHEN", "always"),
         ("CARGO_TERM_PROGRESS_WIDTH", &columns),
     ] {
-        if std::env::var_os(name).is_none_or(|value| value.is_empty()) {
+        if environment::variable(name).is_none() {
             command.env(name, value);
         }
     }

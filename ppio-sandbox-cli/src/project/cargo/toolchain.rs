@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use ppio_agent_protocol::environment;
 use tokio::process::Command;
 
 use crate::error::CliError;
@@ -11,11 +12,7 @@ use crate::external_program::{ProgramError, stdout_of};
 /// The path of cargo: the variable `CARGO`, which cargo sets for the programs that it runs, so that
 /// a toolchain override stays in effect.
 pub(super) fn cargo() -> OsString {
-    named_by("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-fn named_by(variable: &str) -> Option<OsString> {
-    std::env::var_os(variable).filter(|value| !value.is_empty())
+    environment::variable("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Runs cargo and rustc in the project's folder, which may select a toolchain. Distinguishes
@@ -24,7 +21,7 @@ pub(super) async fn check(folder: &Path) -> Result<(), CliError> {
     let mut command = Command::new(cargo());
     command.arg("--version").current_dir(folder);
     stdout_of(command).await.map_err(|error| broken(&error))?;
-    let rustc = named_by("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = environment::variable("RUSTC").unwrap_or_else(|| "rustc".into());
     rustc_output(rustc, folder, &["-vV"]).await.map(drop)
 }
 
