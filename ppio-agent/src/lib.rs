@@ -66,10 +66,34 @@
 //! }
 //! ```
 //!
+//! A block with `yield` is a stream, as a generator is in Python:
+//!
+//! ```no_run
+//! # #[cfg(feature = "stream")]
+//! # mod agent {
+//! use std::time::Duration;
+//! use ppio::tokio::time::sleep;
+//! use ppio::{Stream, Value, stream};
+//!
+//! #[ppio::entrypoint]
+//! async fn agent(request: Value) -> impl Stream<Item = String> {
+//!     stream! {
+//!         for word in request["prompt"].as_str().unwrap_or_default().split(' ') {
+//!             sleep(Duration::from_millis(100)).await;
+//!             yield word.to_owned();
+//!         }
+//!         yield "done".to_owned();
+//!     }
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
 //! # The rest of the service
 //!
 //! - [`ping`] makes a function the health check; [`middleware`] wraps the routes.
-//! - [`RuntimeConfig`] lists every setting, its environment variable and its default.
+//! - [`RuntimeConfig`] lists every setting, its environment variable and its default;
+//!   [`RequestContext::settings`] returns the values in force.
 //! - [`task::spawn`] starts a background task that continues after its request.
 //! - [`testing`] calls an agent without a socket.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
@@ -77,12 +101,14 @@
 //!
 //! # Features
 //!
-//! | feature, all default | adds |
-//! | --- | --- |
-//! | `logging` | the log that the generated `main` writes, and its settings |
-//! | `metrics` | `GET /metrics` |
-//! | `schema` | the JSON Schemas that `GET /` shows in debug mode |
-//! | `playground` | the page for browsers in debug mode; turns on `schema` |
+//! | feature | default | adds |
+//! | --- | --- | --- |
+//! | `logging` | yes | the log that the generated `main` writes, and its settings |
+//! | `metrics` | yes | `GET /metrics` |
+//! | `schema` | yes | the JSON Schemas that `GET /` shows in debug mode |
+//! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
+//! | `stream` | yes | `stream!` and `try_stream!`, which make a stream of a block with `yield` |
+//! | `yaml` | no | `AgentConfig::from_yaml` and `AgentConfig::to_yaml` |
 //!
 //! # Cancellation and deadlines
 //!
@@ -110,6 +136,44 @@ pub mod testing;
 pub use app::{
     AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
 };
+/// Makes a stream of a block, which sends an item with `yield`.
+///
+/// The block may await. It is polled when the caller can take more, and dropped when the caller
+/// disconnects. This is `stream!` of the crate [`async_stream`].
+///
+/// ```
+/// use ppio::{Stream, stream};
+///
+/// fn countdown(from: u32) -> impl Stream<Item = u32> {
+///     stream! {
+///         for number in (0..from).rev() {
+///             yield number;
+///         }
+///     }
+/// }
+/// # let _ = countdown(3);
+/// ```
+#[cfg(feature = "stream")]
+pub use async_stream::stream;
+/// Makes a stream of `Result`s of a block, in which `?` ends the stream with the error.
+///
+/// This is `try_stream!` of the crate [`async_stream`].
+///
+/// ```
+/// use ppio::{Stream, try_stream};
+///
+/// async fn chapters(titles: Vec<String>) -> impl Stream<Item = Result<u32, ppio::BoxError>> {
+///     try_stream! {
+///         for title in titles {
+///             let number: u32 = title.parse()?;
+///             yield number;
+///         }
+///     }
+/// }
+/// # let _ = chapters(Vec::new());
+/// ```
+#[cfg(feature = "stream")]
+pub use async_stream::try_stream;
 /// The crate of the byte buffers in [`Body`].
 pub use bytes;
 pub use config::RuntimeConfig;
@@ -118,6 +182,9 @@ pub use endpoints::ping::IntoPing;
 pub use exchange::body::{Body, BodyEnd, Request, Response};
 pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
+pub use exchange::runtime_settings::RuntimeSettings;
+/// The trait of streams, which an entrypoint returns as `impl Stream<Item = …>`.
+pub use futures_core::Stream;
 /// The crate of the HTTP types in public signatures, such as [`http::StatusCode`].
 pub use http;
 pub use invocation::reply::{IntoReply, Json, Reply, Sse, SseIter};
@@ -196,13 +263,24 @@ pub use ppio_agent_macros::middleware;
 /// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
 /// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
+/// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
-    ByteSize, InvocationRequest, InvocationResponse, PingResponse, PingStatus,
+    AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
+    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, MemoryLimit, RuntimeSpec,
+    SandboxSpec, StartTimeout, Timestamp,
+};
+pub use ppio_agent_protocol::{
+    ByteSize, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse, PingStatus,
 };
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
 pub use server::middleware::{IntoResponse, Next};
 pub use server::service::AgentService;
+/// The runtime that agents run on, so that an agent that only sleeps or times out needs no
+/// dependency of its own: `ppio::tokio::time::sleep`.
+///
+/// Its features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` are on.
+pub use tokio;
 
 /// What the expansion of the macros calls. It may change in every version.
 #[doc(hidden)]

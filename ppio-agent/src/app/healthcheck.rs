@@ -13,7 +13,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Succeeds if the service answers with 200.
 pub(crate) fn check(settings: &Settings) -> Result<(), StartError> {
-    match status_line(&settings.host, settings.port) {
+    match status_line(&settings.values.host, settings.values.port) {
         Ok(line) if line.split(' ').nth(1) == Some("200") => Ok(()),
         Ok(line) => Err(StartError::Unhealthy(line.trim_end().to_owned())),
         Err(error) => Err(StartError::Unhealthy(format!(

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::IsTerminal as _;
 
+use ppio_agent_protocol::environment;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -25,7 +26,7 @@ pub(crate) fn start(settings: &Settings) {
     let filter = settings.log.clone();
     let lines = log::layer().with_writer(std::io::stderr);
     let layer = if std::io::stderr().is_terminal() {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = environment::variable("NO_COLOR").is_none();
         let lines = lines.with_ansi(colour);
         // Set twice: `WithContext` formats into a buffer, which is not a terminal.
         let lines = lines.event_format(WithContext(Format::default().with_ansi(colour)));

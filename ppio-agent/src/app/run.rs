@@ -69,7 +69,7 @@ impl AgentRuntimeApp {
             .skip(1)
             .any(|arg| arg == "--healthcheck")
         {
-            return healthcheck::check(self.settings());
+            return healthcheck::check(self.resolved());
         }
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(StartError::InsideRuntime);
@@ -83,7 +83,7 @@ impl AgentRuntimeApp {
     /// means. A subscriber that the program has installed stays.
     #[cfg(feature = "logging")]
     pub fn start_logging(&self) {
-        logging::start(self.settings());
+        logging::start(self.resolved());
     }
 }
 
@@ -93,9 +93,7 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
     builder
         .enable_all()
         .thread_name("ppio")
-        .max_blocking_threads(BlockingPool::runtime_threads(
-            settings.invocation.blocking_threads,
-        ));
+        .max_blocking_threads(BlockingPool::runtime_threads(settings.blocking_threads));
     if let Some(threads) = settings.worker_threads {
         builder.worker_threads(threads);
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ppio_agent_protocol::environment;
+
 use super::registry::Registry;
 use super::source_location::SourceLocation;
 use super::start_error::StartError;
@@ -11,6 +13,7 @@ use crate::config::settings::Settings;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::index::Index;
 use crate::endpoints::ping::{Ping, PingHandler};
+use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
 use crate::server::AgentRuntimeServer;
 use crate::server::agent::Agent;
@@ -107,21 +110,22 @@ impl AgentRuntimeApp {
         config: RuntimeConfig,
         entrypoint: &str,
     ) -> Result<Self, StartError> {
-        let settings = Settings::resolve(config, &environment_variable)?;
-        if settings.require_ping && ping.is_none() {
+        let settings = Settings::resolve(config, &environment::text)?;
+        let values = &settings.values;
+        if values.require_ping && ping.is_none() {
             return Err(StartError::NoPing {
                 entrypoint: entrypoint.to_owned(),
             });
         }
-        let middleware = if settings.enable_middleware {
+        let middleware = if values.enable_middleware {
             middleware
         } else {
             Vec::new()
         };
-        let index = Index::new(settings.debug, settings.server.enable_metrics, schema);
+        let index = Index::new(values.debug, values.enable_metrics, schema);
         let agent = Agent::new(
-            settings.server.clone(),
-            &settings.invocation,
+            settings.server(),
+            values.clone(),
             handler,
             middleware,
             Ping::new(ping),
@@ -139,7 +143,8 @@ impl AgentRuntimeApp {
     /// # Errors
     /// If the address cannot be listened on.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
-        AgentRuntimeServer::listen(&self.settings.host, self.settings.port, self.agent)
+        let RuntimeSettings { host, port, .. } = self.settings();
+        AgentRuntimeServer::listen(host, *port, Arc::clone(&self.agent))
             .await
             .map_err(|source| StartError::Bind {
                 address: self.settings.address(),
@@ -152,7 +157,13 @@ impl AgentRuntimeApp {
         AgentService::new(self.agent)
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    /// The settings in force: the defaults, overridden by the [`RuntimeConfig`], overridden by the
+    /// environment.
+    pub fn settings(&self) -> &RuntimeSettings {
+        &self.settings.values
+    }
+
+    pub(super) fn resolved(&self) -> &Settings {
         &self.settings
     }
 }
@@ -187,9 +198,4 @@ impl AgentRuntimeServer {
         self.serve_with(&mut signals).await;
         Ok(())
     }
-}
-
-/// Reads an environment variable. A value that is not UTF-8 becomes text that no setting accepts.
-fn environment_variable(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

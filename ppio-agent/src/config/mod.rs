@@ -1,5 +1,6 @@
 //! The configuration in code, and its overlay with the environment.
 
+mod getters;
 pub(crate) mod settings;
 
 use std::time::Duration;
@@ -35,7 +36,7 @@ use ppio_agent_protocol::ByteSize;
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
-/// An empty variable counts as not set. `PORT`, which some platforms set for every program, counts
+/// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms set for every program, counts
 /// only where neither the code nor `PPIO_AGENT_PORT` names a port.
 ///
 /// ```
@@ -46,7 +47,12 @@ use ppio_agent_protocol::ByteSize;
 ///     .timeout(Duration::from_secs(600))
 ///     .max_request_size(ByteSize::new(2 * 1024 * 1024))
 ///     .cors_origins(["https://my-frontend.com"]);
+/// assert_eq!(config.get_timeout(), Some(Duration::from_secs(600)));
+/// assert_eq!(config.get_port(), None);
 /// ```
+///
+/// For each setting there is a getter, which returns what the code has set. The values in force are
+/// the [`RuntimeSettings`](crate::RuntimeSettings).
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeConfig {
     pub(crate) host: Option<String>,
@@ -60,7 +66,7 @@ pub struct RuntimeConfig {
     #[cfg(feature = "metrics")]
     pub(crate) enable_metrics: Option<bool>,
     pub(crate) enable_middleware: Option<bool>,
-    pub(crate) require_ping: bool,
+    pub(crate) require_ping: Option<bool>,
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) shutdown_grace: Option<Duration>,
@@ -170,7 +176,7 @@ impl RuntimeConfig {
 
     /// Whether starting without a `#[ppio::ping]` function is an error.
     pub fn require_ping(mut self, require: bool) -> Self {
-        self.require_ping = require;
+        self.require_ping = Some(require);
         self
     }
 

@@ -5,14 +5,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ppio_agent_connection::Limits;
-use ppio_agent_protocol::{ByteSize, headers};
+use ppio_agent_protocol::environment::is_blank;
 #[cfg(feature = "logging")]
 use tracing_subscriber::filter::Targets;
 
 use super::RuntimeConfig;
-use crate::invocation::InvocationSettings;
-#[cfg(feature = "logging")]
-use crate::invocation::guard::LOG_TARGET;
+use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::server::agent::ServerSettings;
 use crate::server::cors::Cors;
 use crate::server::host::{self, AllowedHosts};
@@ -20,14 +18,9 @@ use crate::server::host::{self, AllowedHosts};
 /// A configuration in which every setting has a value.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) debug: bool,
-    pub(crate) enable_middleware: bool,
-    pub(crate) require_ping: bool,
-    pub(crate) worker_threads: Option<usize>,
-    pub(crate) server: ServerSettings,
-    pub(crate) invocation: InvocationSettings,
+    pub(crate) values: RuntimeSettings,
+    cors: Cors,
+    allowed_hosts: AllowedHosts,
     #[cfg(feature = "logging")]
     pub(crate) log: Targets,
 }
@@ -57,93 +50,23 @@ impl Settings {
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        // Deployment files often unset a variable by setting it to an empty text.
-        let lookup = &|name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let lookup = &|name: &str| {
+            lookup(name)
+                .filter(|value| !is_blank(value))
+                .map(|value| value.trim().to_owned())
+        };
         let mut env = Environment {
             lookup,
             faults: Vec::new(),
         };
-        let debug = env.boolean("DEBUG", config.debug).unwrap_or(false);
-        // The default of a platform or an image, for agents that set none.
-        let default_origins =
-            env.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
-        let allowed_origins = env.read(
-            "CORS_ORIGINS",
-            "",
-            config.cors_origins.or(default_origins),
-            |text| Some(origins(text)),
-        );
-        let credentials = env.boolean("CORS_CREDENTIALS", config.cors_credentials);
-        let cors = Cors::new(allowed_origins.as_deref(), credentials.unwrap_or(false))
-            .unwrap_or_else(|fault| {
-                env.faults.push(fault);
-                Cors::none()
-            });
-        let host = env
-            .read("HOST", "", config.host, |text| Some(text.to_owned()))
-            .unwrap_or_else(|| default_host(lookup).to_owned());
-        let allowed_hosts = env.allowed_hosts(config.allowed_hosts, &host);
+        let values = env.values(config);
         let settings = Self {
-            host: host::bare(&host).to_owned(),
-            port: env
-                .read("PORT", EXPECTED_PORT, config.port, parse)
-                .or_else(|| env.platform_port())
-                .unwrap_or(headers::AGENT_PORT),
-            debug,
-            enable_middleware: env
-                .boolean("ENABLE_MIDDLEWARE", config.enable_middleware)
-                .unwrap_or(true),
-            require_ping: config.require_ping,
-            worker_threads: env.threads("WORKER_THREADS", config.worker_threads),
-            server: ServerSettings {
-                cors,
-                allowed_hosts,
-                max_request_size: env
-                    .read(
-                        "MAX_REQUEST_SIZE",
-                        "a size such as 1048576 or 2Mi",
-                        config.max_request_size,
-                        parse,
-                    )
-                    .unwrap_or(ByteSize::new(10 << 20)),
-                connection: Limits {
-                    // Longer than load balancers keep connections, usually 60 s, so that they and
-                    // not the agent close them: a request on its way to a closed one is lost.
-                    keep_alive_timeout: env.seconds(
-                        "KEEP_ALIVE_TIMEOUT",
-                        config.keep_alive_timeout,
-                        75,
-                    ),
-                    header_timeout: env.seconds("HEADER_TIMEOUT", config.header_timeout, 30),
-                    write_timeout: Some(env.seconds("WRITE_TIMEOUT", config.write_timeout, 60)),
-                },
-                body_timeout: env.seconds("BODY_TIMEOUT", config.body_timeout, 30),
-                shutdown_grace: env.duration("SHUTDOWN_GRACE", config.shutdown_grace, 30),
-                #[cfg(feature = "metrics")]
-                enable_metrics: env
-                    .boolean("ENABLE_METRICS", config.enable_metrics)
-                    .unwrap_or(true),
-                #[cfg(not(feature = "metrics"))]
-                enable_metrics: false,
-            },
-            invocation: InvocationSettings {
-                timeout: env.seconds("TIMEOUT", config.timeout, 300),
-                heartbeat: Some(env.duration("HEARTBEAT", config.heartbeat, 15))
-                    .filter(|interval| !interval.is_zero()),
-                max_concurrency: env
-                    .read(
-                        "MAX_CONCURRENCY",
-                        "a number, 0 for no limit",
-                        config.max_concurrency,
-                        parse,
-                    )
-                    .filter(|&limit| limit > 0),
-                blocking_threads: env
-                    .threads("BLOCKING_THREADS", config.blocking_threads)
-                    .unwrap_or(496),
-            },
+            cors: env.cors(&values),
+            allowed_hosts: env.allowed_hosts(&values),
+            // An invalid filter is a fault, found by `Environment::log`.
             #[cfg(feature = "logging")]
-            log: env.log(config.log, debug),
+            log: values.log.parse().unwrap_or_default(),
+            values,
         };
         if env.faults.is_empty() {
             Ok(settings)
@@ -152,12 +75,32 @@ impl Settings {
         }
     }
 
+    /// What the server needs of them.
+    pub(crate) fn server(&self) -> ServerSettings {
+        let values = &self.values;
+        ServerSettings {
+            cors: self.cors.clone(),
+            allowed_hosts: self.allowed_hosts.clone(),
+            max_request_size: values.max_request_size,
+            body_timeout: values.body_timeout,
+            connection: Limits {
+                keep_alive_timeout: values.keep_alive_timeout,
+                header_timeout: values.header_timeout,
+                write_timeout: Some(values.write_timeout),
+            },
+            shutdown_grace: values.shutdown_grace,
+            #[cfg(feature = "metrics")]
+            enable_metrics: values.enable_metrics,
+        }
+    }
+
     /// The address to listen on, as `host:port`.
     pub(crate) fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+        let RuntimeSettings { host, port, .. } = &self.values;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
         } else {
-            format!("{}:{}", self.host, self.port)
+            format!("{host}:{port}")
         }
     }
 }
@@ -169,6 +112,112 @@ struct Environment<'a> {
 }
 
 impl Environment<'_> {
+    /// Every setting: the variable, otherwise the code, otherwise the default.
+    fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
+        let defaults = RuntimeSettings::default();
+        let debug = self.boolean("DEBUG", config.debug, defaults.debug);
+        // The default of a platform or an image, for agents that set none.
+        let default_origins =
+            self.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
+        let cors_origins = self.read(
+            "CORS_ORIGINS",
+            "",
+            config.cors_origins.or(default_origins),
+            |text| Some(origins(text)),
+        );
+        let host = self
+            .read("HOST", "", config.host, |text| Some(text.to_owned()))
+            .unwrap_or_else(|| default_host(self.lookup, &defaults).to_owned());
+        let heartbeat = defaults.heartbeat.unwrap_or_default();
+        RuntimeSettings {
+            host: host::bare(&host).to_owned(),
+            port: self
+                .read("PORT", EXPECTED_PORT, config.port, parse)
+                .or_else(|| self.platform_port())
+                .unwrap_or(defaults.port),
+            debug,
+            timeout: self.seconds("TIMEOUT", config.timeout, defaults.timeout),
+            max_request_size: self
+                .read(
+                    "MAX_REQUEST_SIZE",
+                    "a size such as 1048576 or 2Mi",
+                    config.max_request_size,
+                    parse,
+                )
+                .unwrap_or(defaults.max_request_size),
+            allowed_hosts: self
+                .read("ALLOWED_HOSTS", "", config.allowed_hosts, |text| {
+                    Some(list(text))
+                })
+                .unwrap_or(defaults.allowed_hosts),
+            cors_origins,
+            cors_credentials: self.boolean(
+                "CORS_CREDENTIALS",
+                config.cors_credentials,
+                defaults.cors_credentials,
+            ),
+            #[cfg(feature = "metrics")]
+            enable_metrics: self.boolean(
+                "ENABLE_METRICS",
+                config.enable_metrics,
+                defaults.enable_metrics,
+            ),
+            #[cfg(not(feature = "metrics"))]
+            enable_metrics: false,
+            enable_middleware: self.boolean(
+                "ENABLE_MIDDLEWARE",
+                config.enable_middleware,
+                defaults.enable_middleware,
+            ),
+            require_ping: config.require_ping.unwrap_or(defaults.require_ping),
+            max_concurrency: self
+                .read(
+                    "MAX_CONCURRENCY",
+                    "a number, 0 for no limit",
+                    config.max_concurrency,
+                    parse,
+                )
+                .filter(|&limit| limit > 0),
+            heartbeat: Some(self.duration("HEARTBEAT", config.heartbeat, heartbeat))
+                .filter(|interval| !interval.is_zero()),
+            shutdown_grace: self.duration(
+                "SHUTDOWN_GRACE",
+                config.shutdown_grace,
+                defaults.shutdown_grace,
+            ),
+            keep_alive_timeout: self.seconds(
+                "KEEP_ALIVE_TIMEOUT",
+                config.keep_alive_timeout,
+                defaults.keep_alive_timeout,
+            ),
+            header_timeout: self.seconds(
+                "HEADER_TIMEOUT",
+                config.header_timeout,
+                defaults.header_timeout,
+            ),
+            body_timeout: self.seconds("BODY_TIMEOUT", config.body_timeout, defaults.body_timeout),
+            write_timeout: self.seconds(
+                "WRITE_TIMEOUT",
+                config.write_timeout,
+                defaults.write_timeout,
+            ),
+            worker_threads: self.threads("WORKER_THREADS", config.worker_threads),
+            blocking_threads: self
+                .threads("BLOCKING_THREADS", config.blocking_threads)
+                .unwrap_or(defaults.blocking_threads),
+            #[cfg(feature = "logging")]
+            log: self.log(config.log, debug, defaults.log),
+        }
+    }
+
+    fn cors(&mut self, values: &RuntimeSettings) -> Cors {
+        let origins = values.cors_origins.as_deref();
+        Cors::new(origins, values.cors_credentials).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            Cors::none()
+        })
+    }
+
     /// The variable if it is set, otherwise the setting in code.
     fn read<T>(
         &mut self,
@@ -181,7 +230,7 @@ impl Environment<'_> {
         let Some(text) = (self.lookup)(&name) else {
             return code;
         };
-        let parsed = parse(text.trim());
+        let parsed = parse(&text);
         if parsed.is_none() {
             self.faults
                 .push(format!("{name}={text:?} is not {expected}"));
@@ -192,7 +241,7 @@ impl Environment<'_> {
     /// The port that platforms such as Cloud Run and Heroku give to every program.
     fn platform_port(&mut self) -> Option<u16> {
         let text = (self.lookup)("PORT")?;
-        let port = parse(text.trim());
+        let port = parse(&text);
         if port.is_none() {
             self.faults
                 .push(format!("PORT={text:?} is not {EXPECTED_PORT}"));
@@ -201,17 +250,17 @@ impl Environment<'_> {
     }
 
     /// The hosts that are allowed beside loopback; the configured host is one of them.
-    fn allowed_hosts(&mut self, code: Option<Vec<String>>, own: &str) -> AllowedHosts {
-        let hosts = self.read("ALLOWED_HOSTS", "", code, |text| Some(list(text)));
-        let mut allowed = AllowedHosts::new(&hosts.unwrap_or_default()).unwrap_or_else(|fault| {
+    fn allowed_hosts(&mut self, values: &RuntimeSettings) -> AllowedHosts {
+        let allowed = AllowedHosts::new(&values.allowed_hosts);
+        let mut allowed = allowed.unwrap_or_else(|fault| {
             self.faults.push(fault);
             AllowedHosts::default()
         });
-        allowed.allow(own);
+        allowed.allow(&values.host);
         allowed
     }
 
-    fn boolean(&mut self, name: &str, code: Option<bool>) -> Option<bool> {
+    fn boolean(&mut self, name: &str, code: Option<bool>, default: bool) -> bool {
         self.read(name, "true or false", code, |text| {
             match text.to_ascii_lowercase().as_str() {
                 "1" | "true" | "yes" | "on" => Some(true),
@@ -219,19 +268,20 @@ impl Environment<'_> {
                 _ => None,
             }
         })
+        .unwrap_or(default)
     }
 
-    fn duration(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
+    fn duration(&mut self, name: &str, code: Option<Duration>, default: Duration) -> Duration {
         self.read(name, "a number of seconds", code, |text| {
             let seconds: f64 = text.parse().ok()?;
             Duration::try_from_secs_f64(seconds).ok()
         })
-        .unwrap_or(Duration::from_secs(default))
+        .unwrap_or(default)
         .min(MAX_DURATION)
     }
 
     /// A duration that must not be zero.
-    fn seconds(&mut self, name: &str, code: Option<Duration>, default: u64) -> Duration {
+    fn seconds(&mut self, name: &str, code: Option<Duration>, default: Duration) -> Duration {
         let duration = self.duration(name, code, default);
         if duration.is_zero() {
             self.faults
@@ -250,12 +300,8 @@ impl Environment<'_> {
     }
 
     #[cfg(feature = "logging")]
-    fn log(&mut self, code: Option<String>, debug: bool) -> Targets {
-        let default = if debug {
-            "debug".to_owned()
-        } else {
-            format!("info,{LOG_TARGET}=warn")
-        };
+    fn log(&mut self, code: Option<String>, debug: bool, default: String) -> String {
+        let default = if debug { "debug".to_owned() } else { default };
         let (source, text) = ["PPIO_AGENT_LOG", "RUST_LOG"]
             .into_iter()
             .find_map(|name| Some((name, (self.lookup)(name)?)))
@@ -266,11 +312,11 @@ impl Environment<'_> {
                 Some((name, (self.lookup)(name).filter(|_| !debug)?))
             })
             .unwrap_or(("log", default));
-        text.parse().unwrap_or_else(|error| {
+        if let Err(error) = text.parse::<Targets>() {
             self.faults
                 .push(format!("{source}={text:?} is not a log filter: {error}"));
-            Targets::new()
-        })
+        }
+        text
     }
 }
 
@@ -280,14 +326,17 @@ impl Environment<'_> {
 /// there is no parent process to look for. Programs that such a program or `cargo test` starts
 /// inherit the variables and run on the same machine. Installed programs and those in images have
 /// neither.
-fn default_host(lookup: &dyn Fn(&str) -> Option<String>) -> &'static str {
+fn default_host<'a>(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    defaults: &'a RuntimeSettings,
+) -> &'a str {
     let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
         .iter()
         .all(|name| lookup(name).is_some());
     if is_run_by_cargo {
         "127.0.0.1"
     } else {
-        "0.0.0.0"
+        &defaults.host
     }
 }
 
@@ -314,7 +363,13 @@ fn list(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use ppio_agent_protocol::ByteSize;
+
     use super::*;
+    #[cfg(feature = "logging")]
+    use crate::invocation::guard::LOG_TARGET;
     use crate::server::cors::Caller;
 
     fn resolve(config: RuntimeConfig, env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
@@ -335,16 +390,41 @@ mod tests {
             ],
         )
         .unwrap();
-        assert_eq!(settings.port, 2);
-        assert_eq!(settings.invocation.timeout, Duration::from_secs(7));
-        assert_eq!(settings.server.max_request_size, ByteSize::new(2 << 20));
-        assert_eq!(settings.host, "0.0.0.0");
+        assert_eq!(settings.values.port, 2);
+        assert_eq!(settings.values.timeout, Duration::from_secs(7));
+        assert_eq!(settings.values.max_request_size, ByteSize::new(2 << 20));
+        assert_eq!(settings.values.host, "0.0.0.0");
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        // Every variable of the table in the documentation of `RuntimeConfig`.
+        let table = include_str!("mod.rs")
+            .lines()
+            .filter(|line| line.starts_with("/// | ["));
+        let variables: BTreeSet<_> = table
+            .flat_map(|line| line.split('`'))
+            .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
+            .collect();
+        assert_eq!(variables.len(), 24, "{variables:?}");
+        let config = || {
+            RuntimeConfig::new()
+                .port(1)
+                .cors_origins(["https://a.example"])
+        };
+        let unset = format!("{:?}", resolve(config(), &[]).unwrap());
+        for name in variables {
+            for blank in ["", " ", "\t\n"] {
+                let settings = resolve(config(), &[(name, blank)]).unwrap();
+                assert_eq!(format!("{settings:?}"), unset, "{name}={blank:?}");
+            }
+        }
     }
 
     #[test]
     fn cargo_run_listens_on_loopback_unless_a_host_is_set() {
         let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
-            resolve(config, variables).unwrap().host
+            resolve(config, variables).unwrap().values.host
         };
         let folder = ("CARGO_MANIFEST_DIR", "/src/agent");
         let package = ("CARGO_PKG_NAME", "agent");
@@ -403,6 +483,8 @@ mod tests {
         };
         let new = RuntimeConfig::new;
         let quiet = format!("{LOG_TARGET}=warn,info");
+        let default = RuntimeSettings::default().log;
+        assert_eq!(default, format!("info,{LOG_TARGET}=warn"));
         assert_eq!(log(new(), &[]), quiet);
         assert_eq!(log(new(), &[fallback]), "warn");
         assert_eq!(log(new().log("error"), &[fallback]), "error");
@@ -422,7 +504,7 @@ mod tests {
         let everyone = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
         let one = "https://a.example";
         let allows_all = |config: RuntimeConfig, variables: &[(&str, &str)]| {
-            let cors = resolve(config, variables).unwrap().server.cors;
+            let cors = resolve(config, variables).unwrap().cors;
             let origin = http::HeaderValue::from_static("https://b.example");
             !matches!(cors.caller(Some(&origin), None), Caller::ForeignPage)
         };
@@ -444,7 +526,7 @@ mod tests {
             ],
         )
         .unwrap();
-        assert_eq!(settings.invocation.heartbeat, None);
-        assert_eq!(settings.invocation.max_concurrency, None);
+        assert_eq!(settings.values.heartbeat, None);
+        assert_eq!(settings.values.max_concurrency, None);
     }
 }

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use super::header_names::AGENT_CORE_SESSION_ID;
+use super::per_connection::PerConnection;
 use super::request_id::RequestId;
+use super::runtime_settings::RuntimeSettings;
 use super::stream_requested::stream_requested;
 use super::task_tracker::TaskTracker;
 
@@ -49,6 +51,7 @@ struct ContextData {
     body_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
     tasks: Option<TaskTracker>,
+    settings: Option<PerConnection<RuntimeSettings>>,
 }
 
 impl RequestContext {
@@ -65,6 +68,7 @@ impl RequestContext {
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: None,
+            settings: None,
         }))
     }
 
@@ -160,6 +164,14 @@ impl RequestContext {
         self.0.cancelled.load(Ordering::Relaxed)
     }
 
+    /// The settings in force; the defaults in a context that a test made.
+    pub fn settings(&self) -> &RuntimeSettings {
+        match &self.0.settings {
+            Some(settings) => settings,
+            None => RuntimeSettings::defaults(),
+        }
+    }
+
     /// Sets the body once it is read. Later calls change nothing.
     pub(crate) fn set_body(&self, body: Bytes) {
         self.0.body.get_or_init(|| body);
@@ -190,6 +202,7 @@ impl RequestContext {
             body_deadline: shared.body_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
             tasks: shared.tasks.clone(),
+            settings: shared.settings.clone(),
         });
         change(&mut inner);
         Self(Arc::new(inner))
@@ -204,6 +217,7 @@ pub(crate) struct NewContext {
     pub(crate) deadline: Instant,
     pub(crate) requested_deadline: Option<Instant>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) settings: PerConnection<RuntimeSettings>,
 }
 
 impl From<NewContext> for RequestContext {
@@ -219,6 +233,7 @@ impl From<NewContext> for RequestContext {
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             tasks: Some(new.tasks),
+            settings: Some(new.settings),
         }))
     }
 }

@@ -19,6 +19,7 @@ mod reply_serializer;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
 pub(crate) mod requested_format;
+pub(crate) mod runtime_settings;
 pub(crate) mod scoped_body;
 mod stream_requested;
 pub(crate) mod task_tracker;

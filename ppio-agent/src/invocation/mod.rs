@@ -42,18 +42,9 @@ use crate::exchange::header_names::X_ACCEL_BUFFERING;
 use crate::exchange::json;
 use crate::exchange::per_connection::PerConnection;
 use crate::exchange::rejection::Rejection;
+use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::exchange::scoped_body::scoped;
 use crate::exchange::task_tracker::TaskTracker;
-
-/// What the configuration says about invocations.
-#[derive(Debug, Clone)]
-pub(crate) struct InvocationSettings {
-    /// The time until the head of a response is due, then the longest silence of a stream.
-    pub(crate) timeout: Duration,
-    pub(crate) heartbeat: Option<Duration>,
-    pub(crate) max_concurrency: Option<usize>,
-    pub(crate) blocking_threads: usize,
-}
 
 /// Runs the invocations of one connection.
 pub(crate) struct Invoker {
@@ -61,15 +52,14 @@ pub(crate) struct Invoker {
     admission: PerConnection<Admission>,
     pool: BlockingPool,
     has_middleware: bool,
-    timeout: Duration,
-    heartbeat: Option<Duration>,
+    settings: PerConnection<RuntimeSettings>,
     tasks: TaskTracker,
 }
 
 impl Invoker {
     pub(crate) fn new(
         handler: Handler,
-        settings: &InvocationSettings,
+        settings: RuntimeSettings,
         has_middleware: bool,
         shutdown: watch::Receiver<()>,
     ) -> Self {
@@ -78,8 +68,7 @@ impl Invoker {
             admission: PerConnection::new(Admission::new(settings.max_concurrency, shutdown)),
             pool: BlockingPool::new(settings.blocking_threads),
             has_middleware,
-            timeout: settings.timeout,
-            heartbeat: settings.heartbeat,
+            settings: PerConnection::new(settings),
             tasks: TaskTracker::new(),
         }
     }
@@ -91,14 +80,13 @@ impl Invoker {
             admission: self.admission.for_connection(),
             pool: self.pool.for_connection(),
             has_middleware: self.has_middleware,
-            timeout: self.timeout,
-            heartbeat: self.heartbeat,
+            settings: self.settings.for_connection(),
             tasks: self.tasks.for_connection(),
         }
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
+    pub(crate) fn settings(&self) -> &PerConnection<RuntimeSettings> {
+        &self.settings
     }
 
     /// The background tasks that invocations started.
@@ -128,6 +116,7 @@ pub(crate) async fn invoke(
         deadline: exchange.deadline,
         requested_deadline: exchange.requested_deadline,
         tasks: invoker.tasks.clone(),
+        settings: invoker.settings.clone(),
     });
     let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
     let body = match payload::read(guard.context().headers(), body).await {
@@ -303,10 +292,10 @@ fn stream(
     guard: InvocationGuard,
 ) -> Response {
     let limits = StreamLimits {
-        max_silence: invoker.timeout,
+        max_silence: invoker.settings.timeout,
         deadline: caller_deadline(exchange, &guard),
     };
-    let mut body = SseBody::new(invocation, guard, invoker.heartbeat, limits);
+    let mut body = SseBody::new(invocation, guard, invoker.settings.heartbeat, limits);
     if let Some(outcome) = outcome {
         body.end(outcome);
     }

@@ -13,8 +13,9 @@ use super::middleware::{Middleware, MiddlewareChains};
 use super::shutdown::Shutdown;
 use crate::endpoints::index::Index;
 use crate::endpoints::ping::Ping;
+use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
-use crate::invocation::{InvocationSettings, Invoker};
 
 /// What the configuration says about connections and requests.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct ServerSettings {
     pub(crate) connection: Limits,
     pub(crate) shutdown_grace: Duration,
     /// Whether there is a route `/metrics`.
+    #[cfg(feature = "metrics")]
     pub(crate) enable_metrics: bool,
 }
 
@@ -42,7 +44,7 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(
         settings: ServerSettings,
-        invocation: &InvocationSettings,
+        values: RuntimeSettings,
         handler: Handler,
         middleware: Vec<Middleware>,
         ping: Ping,
@@ -53,7 +55,7 @@ impl Agent {
         let has_middleware = !chains.invocations.is_empty();
         Self {
             settings,
-            invoker: Invoker::new(handler, invocation, has_middleware, shutdown.subscribe()),
+            invoker: Invoker::new(handler, values, has_middleware, shutdown.subscribe()),
             chains,
             ping,
             index,

@@ -139,7 +139,7 @@ impl RoutedRequest {
             Span::none()
         };
         let started = Instant::now();
-        let deadline = started + agent.invoker.timeout();
+        let deadline = started + agent.invoker.settings().timeout;
         let requested_deadline =
             timeout.map(|seconds| started + Duration::from_secs(seconds.into()));
         let exchange = Exchange {
@@ -243,6 +243,7 @@ impl RoutedRequest {
             deadline: self.exchange.deadline,
             requested_deadline: self.exchange.requested_deadline,
             tasks: self.agent.invoker().tasks().clone(),
+            settings: self.agent.invoker().settings().clone(),
         });
         let next = Next::new(self.exchange.clone(), Arc::clone(chain), self.endpoint());
         let run = AgentRuntimeContext::scope(context.clone(), next.run(request));

@@ -77,6 +77,49 @@ async fn the_routes_of_the_enabled_features_are_served() {
     );
 }
 
+#[cfg(feature = "stream")]
+#[tokio::test]
+async fn a_block_with_yield_is_a_stream() {
+    use std::time::Duration;
+
+    use ppio::testing::TestAgent;
+    use ppio::tokio::time::sleep;
+    use ppio::{BoxError, Sse, Stream, stream, try_stream};
+
+    fn numbers(words: Vec<String>) -> impl Stream<Item = Result<u32, BoxError>> {
+        try_stream! {
+            for word in words {
+                let number: u32 = word.parse()?;
+                yield number;
+            }
+        }
+    }
+
+    let app = AgentRuntimeApp::builder()
+        .entrypoint(|count: u32| async move {
+            Sse(stream! {
+                for number in 0..count {
+                    sleep(Duration::from_millis(1)).await;
+                    yield Ok::<_, BoxError>(number);
+                }
+                yield Ok(99);
+            })
+        })
+        .build()
+        .expect("a valid configuration");
+    let reply = TestAgent::new(app).invoke(&2).await;
+    assert_eq!(reply.items::<u32>().await, [0, 1, 99]);
+
+    let app = AgentRuntimeApp::builder()
+        .entrypoint(|words: Vec<String>| async move { Sse(numbers(words)) })
+        .build()
+        .expect("a valid configuration");
+    let mut reply = TestAgent::new(app).invoke(&["1", "x", "2"]).await;
+    assert_eq!(reply.next_item::<Value>().await, Some(json!(1)));
+    let error = reply.next_item::<Value>().await.expect("an error item");
+    assert_eq!(error["error"], "invalid digit found in string", "{error}");
+}
+
 #[tokio::test]
 async fn an_annotated_agent_answers() {
     let agent = ppio::testing::TestAgent::annotated().expect("one entrypoint");

@@ -218,7 +218,9 @@ async fn a_failure_is_logged_once_with_its_ids() {
     assert_eq!(failed["error"], "no luck");
     assert_eq!(failed["error_type"], "AgentError");
     assert_eq!(failed["status"], 500);
-    assert!(failed["duration_ms"].is_u64());
+    // Most agents answer within a millisecond.
+    let duration = failed["duration_ms"].as_f64().unwrap();
+    assert!(duration > 0.0, "{failed}");
 }
 
 #[tokio::test]
@@ -293,7 +295,8 @@ async fn every_invocation_is_a_line_where_the_level_includes_it() {
                 (Some("ERROR"), Some(500))
             ]
         );
-        assert!(lines.iter().all(|line| line["duration_ms"].is_u64()));
+        let is_measured = |line: &Value| line["duration_ms"].as_f64() > Some(0.0);
+        assert!(lines.iter().all(is_measured), "{lines:?}");
         assert!(lines.iter().all(|line| line["request_id"].is_string()));
     }
 }

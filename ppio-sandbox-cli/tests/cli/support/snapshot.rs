@@ -21,7 +21,7 @@ const RULES: &[(&str, &str)] = &[
     (r"target\(s\) in [0-9][0-9a-z. ]*", "target(s) in <time>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
     (r"\d\d:\d\d:\d\d\.\d+Z?", "<time>"),
-    (r"duration_ms=\d+", "duration_ms=<time>"),
+    (r"duration_ms=\d+(\.\d+)?", "duration_ms=<time>"),
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "<uuid>",

@@ -1,0 +1,173 @@
+//! What the code has set.
+
+use std::time::Duration;
+
+use ppio_agent_protocol::ByteSize;
+
+use super::RuntimeConfig;
+
+/// `None` where the code has set nothing.
+impl RuntimeConfig {
+    /// The value of [`host`](Self::host).
+    pub fn get_host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The value of [`port`](Self::port).
+    pub fn get_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The value of [`debug`](Self::debug).
+    pub fn get_debug(&self) -> Option<bool> {
+        self.debug
+    }
+
+    /// The value of [`timeout`](Self::timeout).
+    pub fn get_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// The value of [`max_request_size`](Self::max_request_size).
+    pub fn get_max_request_size(&self) -> Option<ByteSize> {
+        self.max_request_size
+    }
+
+    /// The value of [`allowed_hosts`](Self::allowed_hosts).
+    pub fn get_allowed_hosts(&self) -> Option<&[String]> {
+        self.allowed_hosts.as_deref()
+    }
+
+    /// The value of [`cors_origins`](Self::cors_origins).
+    pub fn get_cors_origins(&self) -> Option<&[String]> {
+        self.cors_origins.as_deref()
+    }
+
+    /// The value of [`cors_credentials`](Self::cors_credentials).
+    pub fn get_cors_credentials(&self) -> Option<bool> {
+        self.cors_credentials
+    }
+
+    /// The value of [`enable_metrics`](Self::enable_metrics).
+    #[cfg(feature = "metrics")]
+    pub fn get_enable_metrics(&self) -> Option<bool> {
+        self.enable_metrics
+    }
+
+    /// The value of [`enable_middleware`](Self::enable_middleware).
+    pub fn get_enable_middleware(&self) -> Option<bool> {
+        self.enable_middleware
+    }
+
+    /// The value of [`require_ping`](Self::require_ping).
+    pub fn get_require_ping(&self) -> Option<bool> {
+        self.require_ping
+    }
+
+    /// The value of [`max_concurrency`](Self::max_concurrency).
+    pub fn get_max_concurrency(&self) -> Option<usize> {
+        self.max_concurrency
+    }
+
+    /// The value of [`heartbeat`](Self::heartbeat).
+    pub fn get_heartbeat(&self) -> Option<Duration> {
+        self.heartbeat
+    }
+
+    /// The value of [`shutdown_grace`](Self::shutdown_grace).
+    pub fn get_shutdown_grace(&self) -> Option<Duration> {
+        self.shutdown_grace
+    }
+
+    /// The value of [`keep_alive_timeout`](Self::keep_alive_timeout).
+    pub fn get_keep_alive_timeout(&self) -> Option<Duration> {
+        self.keep_alive_timeout
+    }
+
+    /// The value of [`header_timeout`](Self::header_timeout).
+    pub fn get_header_timeout(&self) -> Option<Duration> {
+        self.header_timeout
+    }
+
+    /// The value of [`body_timeout`](Self::body_timeout).
+    pub fn get_body_timeout(&self) -> Option<Duration> {
+        self.body_timeout
+    }
+
+    /// The value of [`write_timeout`](Self::write_timeout).
+    pub fn get_write_timeout(&self) -> Option<Duration> {
+        self.write_timeout
+    }
+
+    /// The value of [`worker_threads`](Self::worker_threads).
+    pub fn get_worker_threads(&self) -> Option<usize> {
+        self.worker_threads
+    }
+
+    /// The value of [`blocking_threads`](Self::blocking_threads).
+    pub fn get_blocking_threads(&self) -> Option<usize> {
+        self.blocking_threads
+    }
+
+    /// The value of [`log`](Self::log).
+    #[cfg(feature = "logging")]
+    pub fn get_log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_getter_returns_what_its_setter_set() {
+        let seconds = Duration::from_secs;
+        let config = RuntimeConfig::new()
+            .host("h")
+            .port(1)
+            .debug(true)
+            .timeout(seconds(2))
+            .max_request_size(ByteSize::new(3))
+            .allowed_hosts(["a"])
+            .cors_origins(["b"])
+            .cors_credentials(true)
+            .enable_middleware(false)
+            .require_ping(true)
+            .max_concurrency(4)
+            .heartbeat(seconds(5))
+            .shutdown_grace(seconds(6))
+            .keep_alive_timeout(seconds(7))
+            .header_timeout(seconds(8))
+            .body_timeout(seconds(9))
+            .write_timeout(seconds(10))
+            .worker_threads(11)
+            .blocking_threads(12);
+        assert_eq!(config.get_host(), Some("h"));
+        assert_eq!(config.get_port(), Some(1));
+        assert_eq!(config.get_debug(), Some(true));
+        assert_eq!(config.get_timeout(), Some(seconds(2)));
+        assert_eq!(config.get_max_request_size(), Some(ByteSize::new(3)));
+        assert_eq!(config.get_allowed_hosts().unwrap(), ["a"]);
+        assert_eq!(config.get_cors_origins().unwrap(), ["b"]);
+        assert_eq!(config.get_cors_credentials(), Some(true));
+        assert_eq!(config.get_enable_middleware(), Some(false));
+        assert_eq!(config.get_require_ping(), Some(true));
+        assert_eq!(config.get_max_concurrency(), Some(4));
+        assert_eq!(config.get_heartbeat(), Some(seconds(5)));
+        assert_eq!(config.get_shutdown_grace(), Some(seconds(6)));
+        assert_eq!(config.get_keep_alive_timeout(), Some(seconds(7)));
+        assert_eq!(config.get_header_timeout(), Some(seconds(8)));
+        assert_eq!(config.get_body_timeout(), Some(seconds(9)));
+        assert_eq!(config.get_write_timeout(), Some(seconds(10)));
+        assert_eq!(config.get_worker_threads(), Some(11));
+        assert_eq!(config.get_blocking_threads(), Some(12));
+        #[cfg(feature = "metrics")]
+        assert_eq!(
+            config.enable_metrics(false).get_enable_metrics(),
+            Some(false)
+        );
+        #[cfg(feature = "logging")]
+        assert_eq!(RuntimeConfig::new().log("warn").get_log(), Some("warn"));
+    }
+}

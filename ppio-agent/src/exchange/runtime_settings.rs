@@ -1,0 +1,117 @@
+//! The values in force, as an author reads them.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ppio_agent_protocol::{ByteSize, headers};
+
+/// The settings in force: the defaults, overridden by the [`RuntimeConfig`] in code, overridden by
+/// the environment.
+///
+/// [`AgentRuntimeApp::settings`] and [`RequestContext::settings`] return them.
+///
+/// ```
+/// use ppio::{AgentRuntimeApp, RuntimeConfig, Value};
+///
+/// let app = AgentRuntimeApp::builder()
+///     .entrypoint(|request: Value| async move { request })
+///     .config(RuntimeConfig::new().port(9000))
+///     .build()?;
+/// // Unless `PPIO_AGENT_PORT` names another.
+/// assert_eq!(app.settings().port, 9000);
+/// # Ok::<(), ppio::StartError>(())
+/// ```
+///
+/// [`RuntimeConfig`]: crate::RuntimeConfig
+/// [`AgentRuntimeApp::settings`]: crate::AgentRuntimeApp::settings
+/// [`RequestContext::settings`]: crate::RequestContext::settings
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
+pub struct RuntimeSettings {
+    /// The address or host name to listen on, without brackets.
+    pub host: String,
+    /// The port to listen on; 0 for any free port, which
+    /// [`AgentRuntimeServer::local_addr`](crate::AgentRuntimeServer::local_addr) returns.
+    pub port: u16,
+    /// Whether debug mode is on.
+    pub debug: bool,
+    /// The time until a response begins, then the longest time between two items of a stream.
+    pub timeout: Duration,
+    /// The largest request body.
+    pub max_request_size: ByteSize,
+    /// The hosts that an agent on a loopback address serves beside loopback.
+    pub allowed_hosts: Vec<String>,
+    /// The web origins whose pages may call the agent; `None` for its own origin and pages of this
+    /// machine.
+    pub cors_origins: Option<Vec<String>>,
+    /// Whether these pages may send credentials.
+    pub cors_credentials: bool,
+    /// Whether there is a route `GET /metrics`; never without the feature `metrics`.
+    pub enable_metrics: bool,
+    /// Whether middleware runs.
+    pub enable_middleware: bool,
+    /// Whether starting without a health check is an error.
+    pub require_ping: bool,
+    /// How many invocations may run at once; `None` for no limit.
+    pub max_concurrency: Option<usize>,
+    /// How often an idle stream sends a comment; `None` for never.
+    pub heartbeat: Option<Duration>,
+    /// How long requests and background tasks may take to finish after SIGTERM or SIGINT.
+    pub shutdown_grace: Duration,
+    /// How long a connection may stay idle between two requests.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
+    /// How long a client may read nothing.
+    pub write_timeout: Duration,
+    /// The number of threads that run asynchronous code; `None` for one per core.
+    pub worker_threads: Option<usize>,
+    /// The number of threads that synchronous functions and iterators may occupy at once.
+    pub blocking_threads: usize,
+    /// What is logged.
+    #[cfg(feature = "logging")]
+    pub log: String,
+}
+
+/// The defaults of an agent in production.
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: headers::AGENT_PORT,
+            debug: false,
+            timeout: Duration::from_secs(300),
+            max_request_size: ByteSize::new(10 << 20),
+            allowed_hosts: Vec::new(),
+            cors_origins: None,
+            cors_credentials: false,
+            enable_metrics: cfg!(feature = "metrics"),
+            enable_middleware: true,
+            require_ping: false,
+            max_concurrency: None,
+            heartbeat: Some(Duration::from_secs(15)),
+            shutdown_grace: Duration::from_secs(30),
+            // Longer than load balancers keep connections, usually 60 s, so that they and not the
+            // agent close them: a request on its way to a closed one is lost.
+            keep_alive_timeout: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            worker_threads: None,
+            blocking_threads: 496,
+            #[cfg(feature = "logging")]
+            log: "info,ppio::invocation=warn".to_owned(),
+        }
+    }
+}
+
+impl RuntimeSettings {
+    /// The defaults, for contexts that no server made.
+    pub(crate) fn defaults() -> &'static Self {
+        static DEFAULTS: LazyLock<RuntimeSettings> = LazyLock::new(RuntimeSettings::default);
+        &DEFAULTS
+    }
+}
