@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error_response::{Subject, error_from_response};
+use super::error_response::{Subject, error_from_response, error_type};
 use super::json::read_json;
 use crate::config::AuthManager;
 use crate::error::Error;
@@ -189,9 +189,22 @@ impl Service {
         call: ServiceCall,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, Error> {
-        let (prepared, subject) = self.prepare(call)?;
+        let sent = self.send_typed(call, deadline).await;
+        sent.map_err(|(error, _)| error)
+    }
+
+    /// The same; an error comes with the `error_type` of the response.
+    pub(crate) async fn send_typed(
+        &self,
+        call: ServiceCall,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, (Error, Option<String>)> {
+        let untyped = |error| (error, None);
+        let (prepared, subject) = self.prepare(call).map_err(untyped)?;
         // Boxed because the future is large, and would be part of every caller's.
-        let response = Box::pin(self.transport.call(&prepared, deadline)).await?;
+        let response = Box::pin(self.transport.call(&prepared, deadline))
+            .await
+            .map_err(untyped)?;
         let status = response.status().as_u16();
         tracing::trace!(operation = %prepared.operation, status, "response received");
         if response.status().is_success() {
@@ -199,14 +212,15 @@ impl Service {
         }
         let (head, body) = (response.status(), response.body());
         let headers = response.headers();
-        Err(error_from_response(
+        let error = error_from_response(
             &prepared.operation,
             &subject,
             &self.auth,
             head,
             headers,
             body,
-        ))
+        );
+        Err((error, error_type(body)))
     }
 
     /// Sends the call and parses the JSON of its response.

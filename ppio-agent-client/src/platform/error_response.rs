@@ -73,6 +73,16 @@ pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     (!text.is_empty()).then(|| excerpt(&auth.redact(text)))
 }
 
+/// The `error_type` of an error body.
+pub(super) fn error_type(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Typed {
+        error_type: String,
+    }
+    let typed: Typed = serde_json::from_slice(body).ok()?;
+    Some(typed.error_type)
+}
+
 fn excerpt(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -99,19 +99,28 @@ impl SandboxSession {
             .default_headers(self.core.credentials())
             .limit(BodyLimit::fixed(MAX_PING_RESPONSE))
             .idempotency(idempotency);
-        let response = self.core.agent.send_by(call, deadline).await;
-        let ping = response.and_then(|response| read_json("ping agent", response.body()));
-        match ping.map_err(|error| self.auth().redact_error(error)) {
-            Err(Error::Runtime {
-                status, message, ..
-            }) => Err(Error::Invocation {
+        let failure = match self.core.agent.send_typed(call, deadline).await {
+            Ok(response) => match read_json("ping agent", response.body()) {
+                Ok(ping) => return Ok(ping),
+                Err(error) => (error, None),
+            },
+            Err(failure) => failure,
+        };
+        let error = match failure {
+            (
+                Error::Runtime {
+                    status, message, ..
+                },
+                error_type,
+            ) => Error::Invocation {
                 sandbox_id: self.sandbox_id().to_owned(),
                 status,
-                error_type: None,
+                error_type,
                 message,
                 request_id: None,
-            }),
-            other => other,
-        }
+            },
+            (error, _) => error,
+        };
+        Err(self.auth().redact_error(error))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
+use ppio_agent_protocol::START_COMMAND_ENDED;
 use tokio::time::Instant;
 
 use super::sandbox_session::SandboxSession;
@@ -127,6 +128,19 @@ impl SandboxSession {
                 Ok(_) => return Ok(()),
                 // A rejected key stays rejected.
                 Err(error @ Error::Authentication { .. }) => return Err(error),
+                // No agent is left that could become healthy.
+                Err(Error::Invocation {
+                    status,
+                    error_type: Some(kind),
+                    message,
+                    ..
+                }) if kind == START_COMMAND_ENDED => {
+                    return Err(Error::Runtime {
+                        operation: "start the agent".into(),
+                        status,
+                        message,
+                    });
+                }
                 Err(error) => {
                     let sandbox_id = self.sandbox_id();
                     tracing::trace!(sandbox_id, error = %error.report(), "not healthy yet");

@@ -13,6 +13,7 @@ use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ppio_agent_protocol::START_COMMAND_ENDED;
 use ppio_agent_protocol::host::is_loopback;
 
 use self::port_conflict::PortConflict;
@@ -23,6 +24,7 @@ use crate::shared::Shared;
 
 pub use self::forward::forward;
 pub(crate) use self::unavailable::unavailable;
+use self::unavailable::unavailable_because;
 
 pub(crate) async fn to_sandbox(
     sandbox: &Arc<LocalSandbox>,
@@ -91,6 +93,10 @@ async fn closed_port(
     port: u16,
     sandboxes: &Arc<SandboxRegistry>,
 ) -> Response<Body> {
+    if let Some(message) = sandbox.ended_start_command().await {
+        let kind = Some(START_COMMAND_ENDED);
+        return unavailable_because(&sandbox.id, Some(port), &message, kind);
+    }
     let (closed, all) = (Arc::clone(sandbox), Arc::clone(sandboxes));
     let conflict =
         tokio::task::spawn_blocking(move || PortConflict::find(&closed, port, &all)).await;

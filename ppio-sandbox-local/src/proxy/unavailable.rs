@@ -6,6 +6,16 @@ use serde::Serialize;
 
 /// Status 502, which clients read as "the sandbox is not running".
 pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
+    unavailable_because(id, port, message, None)
+}
+
+/// The same with the kind of the error, which clients tell it from others by.
+pub(super) fn unavailable_because(
+    id: &str,
+    port: Option<u16>,
+    message: &str,
+    error_type: Option<&str>,
+) -> Response {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Unavailable<'a> {
@@ -14,6 +24,8 @@ pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Respons
         sandbox_id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         port: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none", rename = "error_type")]
+        error_type: Option<&'a str>,
     }
     let status = StatusCode::BAD_GATEWAY;
     let body = Unavailable {
@@ -21,6 +33,7 @@ pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Respons
         message,
         sandbox_id: id,
         port,
+        error_type,
     };
     (status, axum::Json(body)).into_response()
 }

@@ -130,6 +130,7 @@ impl SandboxRegistry {
                 ready: new.template.ready_command,
                 user: new.template.user.unwrap_or_default(),
             },
+            started: RwLock::default(),
             ingress: new.ingress,
             sandbox_processes: RwLock::new(Arc::new(prepared.sandbox_processes)),
             cgroups: self.cgroup().cloned(),

@@ -12,6 +12,7 @@ use super::lifetime::Lifetime;
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
 use super::ports::ReservedPort;
+use super::process::Process;
 use super::process_table::ProcessTable;
 use super::template_image::StartCommand;
 use super::verified_listeners::VerifiedListeners;
@@ -44,6 +45,8 @@ pub(crate) struct LocalSandbox {
     pub(crate) directory: Option<String>,
     /// The start command, which runs at the first start and after a pause that kept only the files.
     pub(crate) start: StartCommand,
+    /// The process of the start command, once it was started.
+    pub(super) started: RwLock<Option<Arc<Process>>>,
     pub(crate) ingress: Ingress,
     /// Replaced when the sandbox starts again.
     pub(super) sandbox_processes: RwLock<Arc<SandboxProcesses>>,

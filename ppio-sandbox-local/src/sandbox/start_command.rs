@@ -1,7 +1,7 @@
 //! Runs the start command of a template, and waits until its ready command succeeds.
 
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -23,7 +23,12 @@ impl LocalSandbox {
     /// If the start command fails before the ready command succeeds, or ends without a process that
     /// goes on. [`CreateError::NotReady`] after a minute.
     pub(super) async fn run_start_command(&self) -> Result<(), CreateError> {
-        let start = |command| self.run(command, "start-command");
+        let start = |command| {
+            let process = self.run(command, "start-command")?;
+            let mut started = self.started.write().unwrap_or_else(PoisonError::into_inner);
+            *started = Some(Arc::clone(&process));
+            Ok::<_, CreateError>(process)
+        };
         let Some(ready) = &self.start.ready else {
             return self
                 .start
@@ -83,6 +88,26 @@ impl LocalSandbox {
         Err(CreateError::NotReady {
             lines: self.last_lines(started),
         })
+    }
+
+    /// The exit status and the last lines of the start command, if it has ended and nothing else
+    /// runs, so that no port will open.
+    pub(crate) async fn ended_start_command(&self) -> Option<String> {
+        let started = {
+            let started = self.started.read();
+            started.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let started = started.filter(|started| started.has_ended())?;
+        if !self.processes.list().is_empty() {
+            return None;
+        }
+        let status = started.wait().await?;
+        let processes = self.sandbox_processes();
+        let looking = tokio::task::spawn_blocking(move || processes.are_idle());
+        looking
+            .await
+            .unwrap_or_default()
+            .then(|| self.ended_early(&started, status).to_string())
     }
 
     fn ended_early(&self, started: &Process, status: ExitStatus) -> CreateError {

@@ -1,6 +1,9 @@
 //! Start commands that fail or end.
 
+use std::time::Duration;
+
 use ppio_sandbox_local::TemplateSpec;
+use ppio_test_support::with_timeout;
 use serde_json::json;
 
 use crate::raw_calls::call;
@@ -49,4 +52,36 @@ async fn a_start_command_that_ends_is_an_error_at_once() {
         "{message}"
     );
     platform.stop().await;
+}
+
+/// Without a ready command a sandbox exists before its start command has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_start_command_ends_fails_at_once() {
+    let local = TestPlatform::with(|builder| builder).await;
+    let client = local.client();
+    for (name, start, expected) in [
+        ("failing", "echo the reason; exit 3", "exit status: 3"),
+        ("killed", "echo the reason; kill -9 $$", "signal: 9"),
+        ("ending", "echo the reason", "exit status: 0"),
+        (
+            "missing",
+            "echo the reason; exec ./agent",
+            "exit status: 127",
+        ),
+    ] {
+        let spec = TemplateSpec::new(name).start_command(start);
+        let template = local.template(spec).await;
+        // Longer than the deadline of the test.
+        let session = client
+            .create_session(&template)
+            .start_timeout(Duration::from_secs(3600));
+        let error = with_timeout("a failure", session).await.unwrap_err();
+        let text = error.report().to_string();
+        assert!(
+            text.contains(expected) && text.contains("the reason"),
+            "{name}: {text}"
+        );
+    }
+    client.close().await.unwrap();
+    local.stop().await;
 }
