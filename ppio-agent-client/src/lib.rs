@@ -37,6 +37,8 @@
 //! | [`InvocationStream`] | the items of a response |
 //! | [`Error`] | every failure, with its HTTP status and whether a retry is safe |
 //! | [`ClientConfig`], [`SandboxConfig`] | limits and addresses |
+//! | [`TemplateManager`], [`AuthManager`] | a client's, or usable without one |
+//! | [`AgentConfig`] and its parts | `agent.yaml`, also in a template's metadata |
 //! | [`platform`] | the control plane and the daemon in each sandbox, for any platform with the E2B protocol |
 //!
 //! Futures of this crate need a Tokio runtime with I/O and time enabled.
@@ -103,7 +105,11 @@
 //! `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. If `E2B_API_KEY` is
 //! set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and the default
 //! domain is `e2b.app`: a key is only used with the addresses of its vendor. `HTTPS_PROXY`,
-//! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+//! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`. A variable that is
+//! empty or has white space only counts as not set.
+//!
+//! # Features
+//! `yaml` (off by default): `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
 
 mod client;
 mod config;
@@ -129,7 +135,14 @@ pub use http;
 /// The type of payloads and files ([`AgentRuntimeClient::invoke_agent_runtime`]).
 pub use bytes;
 
+/// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
-    AgentConfig, AgentId, ByteSize, CpuLimit, InvocationRequest, InvocationResponse,
-    InvocationStatus, MemoryLimit, PingResponse, PingStatus,
+    AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
+    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, MemoryLimit, RuntimeSpec,
+    SandboxSpec, StartTimeout, Timestamp,
+};
+
+pub use ppio_agent_protocol::{
+    AgentId, ByteSize, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse,
+    PingStatus,
 };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
+use ppio::tokio::time::sleep;
+use ppio::{Stream, stream};
 
 #[derive(serde::Deserialize)]
 struct Prompt {
@@ -11,13 +12,10 @@ struct Prompt {
 
 #[ppio::entrypoint]
 async fn agent(request: Prompt) -> impl Stream<Item = String> {
-    let words: Vec<String> = request
-        .prompt
-        .split_inclusive(' ')
-        .map(str::to_owned)
-        .collect();
-    stream::iter(words).then(|word| async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        word
-    })
+    stream! {
+        for word in request.prompt.split_inclusive(' ') {
+            sleep(Duration::from_millis(300)).await;
+            yield word.to_owned();
+        }
+    }
 }

@@ -7,14 +7,25 @@ use super::secret::Secret;
 use crate::error::Error;
 
 /// Holds the API key and makes the headers that carry it.
+///
+/// A client makes its own. One that is made by itself authenticates other HTTP calls, or a
+/// [`TemplateManager`](crate::TemplateManager) without a client.
 #[derive(Debug, Clone)]
 pub struct AuthManager {
     api_key: Secret,
+    source: KeySource,
     /// Removed from error texts as the key is: the access token, the tokens of sandboxes.
     tokens: Vec<Secret>,
     bearer: HeaderValue,
     key_header: HeaderValue,
     token_bearer: HeaderValue,
+}
+
+/// Where the key comes from. A key of the environment belongs to the vendor of its variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeySource {
+    Code,
+    Environment,
 }
 
 impl AuthManager {
@@ -49,8 +60,25 @@ impl AuthManager {
             bearer,
             key_header,
             tokens: Vec::new(),
+            source: KeySource::Code,
             api_key,
         })
+    }
+
+    /// Adds the token for calls about templates; without one they use the key.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`] if the token contains characters that no token contains.
+    pub fn with_access_token(mut self, token: impl Into<Secret>) -> Result<Self, Error> {
+        let token = token.into();
+        self.token_bearer = token
+            .header("Bearer ")
+            .ok_or_else(|| Error::Authentication {
+                status: None,
+                message: "the access token contains characters that no token contains".into(),
+            })?;
+        self.tokens.push(token);
+        Ok(self)
     }
 
     /// Uses `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN`; where the key is not set, `E2B_API_KEY` and
@@ -60,7 +88,19 @@ impl AuthManager {
     /// [`Error::Authentication`] if neither key is set, or the key is malformed.
     pub fn from_env() -> Result<Self, Error> {
         let settings = EnvironmentSettings::read()?;
-        Self::from_parts(settings.api_key, settings.access_token)
+        let auth = Self::from_parts(settings.api_key, settings.access_token)?;
+        Ok(Self {
+            source: KeySource::Environment,
+            ..auth
+        })
+    }
+
+    /// The variables with the addresses that this key may be used with.
+    pub(crate) fn environment(&self) -> Result<EnvironmentSettings, Error> {
+        match self.source {
+            KeySource::Code => EnvironmentSettings::read_without_keys(),
+            KeySource::Environment => EnvironmentSettings::read(),
+        }
     }
 
     pub(crate) fn from_parts(
@@ -71,16 +111,11 @@ impl AuthManager {
             status: None,
             message: "no API key: set PPIO_API_KEY, or pass one to the builder".into(),
         })?;
-        let mut auth = Self::new(api_key)?;
-        if let Some(token) = access_token {
-            let malformed = || Error::Authentication {
-                status: None,
-                message: "the access token contains characters that no token contains".into(),
-            };
-            auth.token_bearer = token.header("Bearer ").ok_or_else(malformed)?;
-            auth.tokens.push(token);
+        let auth = Self::new(api_key)?;
+        match access_token {
+            Some(token) => auth.with_access_token(token),
+            None => Ok(auth),
         }
-        Ok(auth)
     }
 
     /// Whether the key is well formed. Only the platform can accept or reject it.

@@ -4,7 +4,7 @@ use super::background::BackgroundTasks;
 use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
 use crate::platform::{ControlPlane, Envd, PlatformEndpoints, SandboxAddress, Service};
 use crate::templates::{StartCommandCache, TemplateManager};
-use crate::transport::{BodyLimit, PoolLimits, Proxies, RetryPolicy, Transport};
+use crate::transport::{BodyLimit, Proxies, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
@@ -25,28 +25,11 @@ impl ClientCore {
         auth: AuthManager,
         proxies: Proxies,
     ) -> Self {
-        let limits = PoolLimits {
-            max_active: config.max_connections,
-            max_idle: config.max_keepalive_connections,
-            idle_timeout: config.keepalive_expiry,
-        };
-        let retry = RetryPolicy {
-            max_retries: config.max_retries,
-            delay: config.retry_delay,
-            max_delay: config.max_retry_delay,
-        };
-        let certificates = config.root_certificates.clone();
-        let transport =
-            Transport::new(limits, retry, proxies, config.connect_timeout, certificates);
-        let platform = ControlPlane::new(
-            transport.clone(),
-            endpoints.control_plane(),
-            auth.clone(),
-            config.timeout,
-            endpoints.is_legacy(),
-        );
+        let transport = Transport::new(&config, proxies);
+        let platform =
+            ControlPlane::new(transport.clone(), &endpoints, auth.clone(), config.timeout);
         Self {
-            templates: TemplateManager::new(platform.clone()),
+            templates: TemplateManager::of(platform.clone()),
             start_commands: StartCommandCache::default(),
             background: BackgroundTasks::default(),
             config,

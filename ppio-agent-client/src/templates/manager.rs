@@ -2,17 +2,58 @@
 
 use super::agent_template::AgentTemplate;
 use super::list_templates::ListTemplates;
+use crate::config::{AuthManager, ClientConfig};
 use crate::error::Error;
-use crate::platform::{ControlPlane, Template};
+use crate::platform::{ControlPlane, PlatformEndpoints, Template};
+use crate::transport::{Proxies, Transport};
 
 /// Finds agent templates. Every call sends requests; nothing is cached.
+///
+/// [`AgentRuntimeClient::templates`](crate::AgentRuntimeClient::templates) returns a client's. It
+/// works without a client as well:
+///
+/// ```no_run
+/// use ppio_agent_client::{AuthManager, TemplateManager};
+///
+/// # async fn run() -> Result<(), ppio_agent_client::Error> {
+/// let templates = TemplateManager::new(AuthManager::from_env()?)?;
+/// for template in templates.list_templates().tags(["data-analysis", "ai"]).await? {
+///     println!("{} {}", template.name, template.version);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TemplateManager {
     platform: ControlPlane,
 }
 
 impl TemplateManager {
-    pub(crate) fn new(platform: ControlPlane) -> Self {
+    /// Finds the templates of the account that a key belongs to, at the address of the environment.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`] if the key of the environment belongs to another vendor than the
+    /// address; [`Error::Validation`] for an invalid variable.
+    pub fn new(auth: AuthManager) -> Result<Self, Error> {
+        Self::with_config(auth, &ClientConfig::default())
+    }
+
+    /// The same with the addresses and limits of a configuration, which the environment completes
+    /// as for a client.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), and [`Error::Validation`] for an invalid address or limit.
+    pub fn with_config(auth: AuthManager, config: &ClientConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let endpoints = PlatformEndpoints::resolve(config, &auth.environment()?)?;
+        let proxies = Proxies::from_env();
+        endpoints.check_proxy(&proxies)?;
+        let transport = Transport::new(config, proxies);
+        let platform = ControlPlane::new(transport, &endpoints, auth, config.timeout);
+        Ok(Self::of(platform))
+    }
+
+    pub(crate) fn of(platform: ControlPlane) -> Self {
         Self { platform }
     }
 

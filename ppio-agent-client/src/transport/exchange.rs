@@ -15,6 +15,7 @@ use super::prepared_request::PreparedRequest;
 use super::proxy::Proxies;
 use super::retry::RetryPolicy;
 use super::{pool, retry};
+use crate::config::ClientConfig;
 use crate::error::{Error, NetworkError};
 
 /// Sends requests. Cheap to clone; clones share connections.
@@ -27,16 +28,22 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        limits: PoolLimits,
-        retry: RetryPolicy,
-        proxies: Proxies,
-        connect_timeout: std::time::Duration,
-        root_certificates: Vec<Vec<u8>>,
-    ) -> Self {
+    pub(crate) fn new(config: &ClientConfig, proxies: Proxies) -> Self {
+        let limits = PoolLimits {
+            max_active: config.max_connections,
+            max_idle: config.max_keepalive_connections,
+            idle_timeout: config.keepalive_expiry,
+        };
+        let retry = RetryPolicy {
+            max_retries: config.max_retries,
+            delay: config.retry_delay,
+            max_delay: config.max_retry_delay,
+        };
+        let certificates = config.root_certificates.clone();
+        let connector = Connector::new(proxies, config.connect_timeout, certificates);
         Self {
             pool: Pool::new(limits),
-            connector: Arc::new(Connector::new(proxies, connect_timeout, root_certificates)),
+            connector: Arc::new(connector),
             retry,
             plain_http: Arc::default(),
         }

@@ -16,6 +16,7 @@ mod scopes;
 mod secrets;
 mod sessions;
 mod settings_order;
+mod standalone;
 mod streams;
 mod uploads;
 mod wire;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
+use ppio::tokio::time::sleep;
+use ppio::{Stream, stream};
 
 /// A request that does not fit is answered with the field that is wrong.
 #[derive(serde::Deserialize)]
@@ -13,15 +14,12 @@ struct Request {
 /// Every item goes out as soon as it is there. A caller that goes away ends the stream.
 #[ppio::entrypoint]
 async fn agent(request: Request) -> impl Stream<Item = String> {
-    let words: Vec<String> = request
-        .prompt
-        .split_inclusive(' ')
-        .map(str::to_owned)
-        .collect();
-    stream::iter(words).then(|word| async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        word
-    })
+    stream! {
+        for word in request.prompt.split_inclusive(' ') {
+            sleep(Duration::from_millis(50)).await;
+            yield word.to_owned();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod examples;
+mod import_surface;
 mod launcher;
 mod lifecycle;
 mod log;

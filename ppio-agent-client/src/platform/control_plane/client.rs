@@ -7,6 +7,7 @@ use ppio_agent_protocol::headers;
 
 use crate::config::AuthManager;
 use crate::platform::call::{Service, ServiceCall};
+use crate::platform::endpoints::PlatformEndpoints;
 use crate::transport::{BodyLimit, Transport};
 
 /// The size limit of one response: a long list of templates has a few megabytes.
@@ -24,23 +25,22 @@ pub struct ControlPlane {
 impl ControlPlane {
     pub(crate) fn new(
         transport: Transport,
-        base: &str,
+        endpoints: &PlatformEndpoints,
         auth: AuthManager,
         timeout: Duration,
-        legacy: bool,
     ) -> Self {
         let key = HeaderName::from_static(headers::API_KEY);
         Self {
             service: Service {
                 transport,
-                base: base.to_owned(),
+                base: endpoints.control_plane().to_owned(),
                 headers: HeaderMap::from_iter([(key, auth.key_header())]),
                 auth,
                 timeout,
                 limit: BodyLimit::fixed(MAX_RESPONSE),
                 invalid_address: None,
             },
-            legacy,
+            legacy: endpoints.is_legacy(),
         }
     }
 

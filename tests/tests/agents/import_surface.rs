@@ -1,0 +1,39 @@
+//! `agent.yaml` is built, written and read with what either crate exports.
+
+/// The example of the agent's configuration, with the names of one crate.
+macro_rules! configures_an_agent {
+    ($name:ident, $crate_name:ident) => {
+        #[test]
+        fn $name() -> Result<(), $crate_name::AgentConfigError> {
+            use $crate_name::{
+                AgentConfig, AgentMetadata, AgentSpec, AgentStatus, DeploymentPhase, RuntimeSpec,
+                SandboxSpec,
+            };
+
+            let config = AgentConfig::new(
+                AgentMetadata::new("my-agent", "1.0.0", "developer@example.com")?
+                    .with_description("An agent")
+                    .with_created("2024-01-15T10:30:00Z")?,
+                AgentSpec::new("src/main.rs")?
+                    .with_runtime(
+                        RuntimeSpec::new()
+                            .with_timeout(60)?
+                            .with_memory_limit("1Gi")?
+                            .with_cpu_limit("1")?,
+                    )
+                    .with_sandbox(SandboxSpec::new("tmpl_abc123")),
+            )
+            .with_status(AgentStatus::new(DeploymentPhase::Deployed).with_build_id("build_1"));
+
+            let read = AgentConfig::from_yaml(&config.to_yaml()?)?;
+            assert_eq!(read, config);
+            assert_eq!(AgentConfig::from_json(&config.to_json()?)?, config);
+            let status = read.status.expect("it was set");
+            assert_eq!(status.phase, Some(DeploymentPhase::Deployed));
+            Ok(())
+        }
+    };
+}
+
+configures_an_agent!(with_the_runtime_alone, ppio);
+configures_an_agent!(with_the_client_alone, ppio_agent_client);
