@@ -93,20 +93,21 @@ async fn closed_port(
     port: u16,
     sandboxes: &Arc<SandboxRegistry>,
 ) -> Response<Body> {
-    if let Some(message) = sandbox.ended_start_command().await {
-        let kind = Some(START_COMMAND_ENDED);
-        return unavailable_because(&sandbox.id, Some(port), &message, kind);
-    }
     let (closed, all) = (Arc::clone(sandbox), Arc::clone(sandboxes));
     let conflict =
         tokio::task::spawn_blocking(move || PortConflict::find(&closed, port, &all)).await;
-    let message = if let Ok(Some(conflict)) = conflict {
-        conflict.log(sandbox);
-        conflict.to_string()
-    } else {
-        format!("the sandbox is running, but nothing in it listens on port {port}")
+    let ended = sandbox.ended_start_command().await;
+    let error_type = ended.as_ref().map(|_| START_COMMAND_ENDED);
+    let message = match (conflict, ended) {
+        (Ok(Some(conflict)), ended) => {
+            conflict.log(sandbox);
+            let ended = ended.map(|ended| format!("; {ended}"));
+            format!("{conflict}{}", ended.unwrap_or_default())
+        }
+        (_, Some(ended)) => ended,
+        (_, None) => format!("the sandbox is running, but nothing in it listens on port {port}"),
     };
-    unavailable(&sandbox.id, Some(port), &message)
+    unavailable_because(&sandbox.id, Some(port), &message, error_type)
 }
 
 /// Removes every header value that contains the platform's API key. Clients send the key with all

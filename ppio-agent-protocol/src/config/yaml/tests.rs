@@ -346,7 +346,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn time() -> impl Strategy<Value = Timestamp> {
-    "20[0-9]{2}-0[1-9]-[12][0-9](T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z)?"
+    "20[0-9]{2}-0[1-9]-1[0-9](T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z)?"
         .prop_map(|time| time.parse().unwrap())
 }
 
