@@ -45,13 +45,20 @@ pub(crate) async fn settle(progress: &Progress, headers: &mut HeaderMap) {
         if let Some(body) = body {
             progress.abandon(number, body);
         }
-    } else if !closes(headers) {
+    } else {
+        close_after(headers);
+    }
+}
+
+/// Has the connection closed after the response.
+pub(crate) fn close_after(headers: &mut HeaderMap) {
+    if !closes(headers) {
         headers.append(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
 /// Whether the headers end the connection.
-fn closes(headers: &HeaderMap) -> bool {
+pub(crate) fn closes(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(|value| {
         value
             .as_bytes()

@@ -9,23 +9,28 @@
 //!   is used again,
 //! - otherwise the response says `connection: close`, and after it the connection is only half
 //!   closed until the client has closed its side, within [`LINGER_TIMEOUT`].
+//!
+//! A request whose end is not certain has a [`FramingError`] as an extension.
 
 #![forbid(unsafe_code)]
 
+mod chunk_scan;
 mod deadlines;
 mod discard;
-mod head_scan;
+mod framing;
 mod limits;
 mod linger;
+mod message_scan;
 mod progress;
 mod request_body;
 mod responding;
 mod response_body;
+mod rest_of_body;
 mod serve;
 mod stream;
 
 pub use discard::{DISCARD_TIMEOUT, MAX_DISCARDED};
-pub use head_scan::AmbiguousLength;
+pub use framing::FramingError;
 pub use limits::{ConnectionError, Limits};
 pub use linger::{LINGER_TIMEOUT, MAX_LINGERED};
 pub use request_body::RequestBody;

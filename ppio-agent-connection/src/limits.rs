@@ -13,7 +13,7 @@ pub struct Limits {
     pub write_timeout: Option<Duration>,
 }
 
-/// Why a connection ended early. Clients cause all of these.
+/// Why a connection ended early. Clients cause all of these but a failed body.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// An invalid head, or a broken connection.
@@ -22,6 +22,12 @@ pub enum ConnectionError {
     /// The head of a request did not arrive in time.
     #[error("the head of a request did not arrive within {} s", .0.as_secs_f64())]
     HeaderTimeout(Duration),
+    /// The rest of a response could not be written.
+    #[error("cannot write to the connection: {0}")]
+    Write(#[source] std::io::Error),
+    /// The body of a response failed.
+    #[error("the body of the response failed: {0}")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The client does not read the response.
     #[error("the client read nothing for {} s", .0.as_secs_f64())]
     WriteTimeout(Duration),

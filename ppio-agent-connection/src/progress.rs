@@ -1,5 +1,6 @@
 //! What is known of a connection, shared by its stream, its bodies and the task that runs it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -12,6 +13,8 @@ pub(crate) const UNKNOWN: u64 = (1 << 47) - 1;
 /// The flag of a body that the client sends only after `100 Continue`.
 const AWAITS_CONTINUE: u64 = 1 << 47;
 const NUMBER_SHIFT: u32 = 48;
+/// No length was found in a head.
+const NOT_FOUND: u64 = u64::MAX;
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,16 +55,24 @@ pub(crate) struct Progress {
     /// read. Together, so that a body that is kept for longer than its request, whose last bytes
     /// hyper holds, does not change what is known of the next one.
     body: AtomicU64,
-    /// The head had a length and a transfer encoding.
-    is_ambiguous: AtomicBool,
+    /// The length of the body that was found in the head, which hyper has not parsed yet.
+    announced: AtomicU64,
     /// hyper closes the stream.
     is_closing: AtomicBool,
+    /// Whether the rest of the response can be sent without hyper.
+    is_chunked: AtomicBool,
+    /// Whether the connection goes on after the response.
+    keeps_alive: AtomicBool,
+    /// hyper is dropped in the middle of a response.
+    is_releasing: AtomicBool,
     opened: Instant,
     /// Since when the client has read nothing, and until when to linger; 0 for neither. In
     /// milliseconds after `opened`.
     blocked_since: AtomicU64,
     lingers_until: AtomicU64,
     abandoned: Mutex<Abandoned>,
+    /// The body of the response that hyper was dropped with.
+    kept_body: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 fn number_of(body: u64) -> u16 {
@@ -85,12 +96,16 @@ impl Progress {
         Self {
             phase: AtomicU8::new(Phase::Fresh as u8),
             body: AtomicU64::new(0),
-            is_ambiguous: AtomicBool::new(false),
+            announced: AtomicU64::new(NOT_FOUND),
             is_closing: AtomicBool::new(false),
+            is_chunked: AtomicBool::new(false),
+            keeps_alive: AtomicBool::new(false),
+            is_releasing: AtomicBool::new(false),
             opened: Instant::now(),
             blocked_since: AtomicU64::new(0),
             lingers_until: AtomicU64::new(0),
             abandoned: Mutex::default(),
+            kept_body: Mutex::default(),
         }
     }
 
@@ -104,13 +119,15 @@ impl Progress {
     }
 
     /// Bytes of a head arrived, which may be the one after the current request.
-    pub(crate) fn head_read(&self, is_ambiguous: bool) {
+    pub(crate) fn head_read(&self) {
         if self.awaits_head() {
             self.set(Phase::Head);
         }
-        if is_ambiguous {
-            self.is_ambiguous.store(true, Relaxed);
-        }
+    }
+
+    /// A head has ended, and announces a body of so many bytes.
+    pub(crate) fn announce(&self, length: Option<u64>) {
+        self.announced.store(length.unwrap_or(NOT_FOUND), Relaxed);
     }
 
     /// Whether there is no current request.
@@ -133,19 +150,63 @@ impl Progress {
         matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
     }
 
-    /// A whole head arrived, with a body of so many bytes. Returns whether the head had a length
-    /// and a transfer encoding.
+    /// hyper parsed a head, with a body of so many bytes. Returns whether that is the length which
+    /// was found in the head.
     pub(crate) fn request(&self, unread: u64, awaits_continue: bool) -> bool {
         self.set(Phase::Handling);
         let number = self.request_number().wrapping_add(1);
         let flag = if awaits_continue { AWAITS_CONTINUE } else { 0 };
         self.body.store(body_word(number, unread) | flag, Relaxed);
-        self.is_ambiguous.load(Relaxed) && self.is_ambiguous.swap(false, Relaxed)
+        let announced = self.announced.load(Relaxed);
+        self.announce(None);
+        announced == unread.min(UNKNOWN)
     }
 
-    /// The handler returned.
-    pub(crate) fn respond(&self) {
+    /// The handler returned. `is_chunked` is whether hyper sends the body in chunks.
+    pub(crate) fn respond(&self, is_chunked: bool, keeps_alive: bool) {
+        self.is_chunked.store(is_chunked, Relaxed);
+        self.keeps_alive.store(keeps_alive, Relaxed);
         self.set(Phase::Responding);
+    }
+
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.keeps_alive.load(Relaxed)
+    }
+
+    /// Whether the rest of the response can be sent without hyper, which has nothing left to write
+    /// and nothing to read.
+    pub(crate) fn is_releasable(&self) -> bool {
+        self.phase() == Phase::Responding
+            && self.is_chunked.load(Relaxed)
+            && self.unread() == 0
+            && self.blocked_since.load(Relaxed) == 0
+    }
+
+    /// From now on until [`take_body`](Self::take_body) the body of the response is kept when it is
+    /// dropped.
+    pub(crate) fn release(&self) {
+        self.is_releasing.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.is_releasing.load(Relaxed)
+    }
+
+    pub(crate) fn keep_body(&self, body: Box<dyn Any + Send>) {
+        *self.kept_body() = Some(body);
+    }
+
+    /// The body that was kept.
+    pub(crate) fn take_body<B: 'static>(&self) -> Option<Box<B>> {
+        self.is_releasing.store(false, Relaxed);
+        self.is_chunked.store(false, Relaxed);
+        self.kept_body().take()?.downcast().ok()
+    }
+
+    fn kept_body(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.kept_body
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The response body ended, or was dropped.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::Response;
+use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::discard::settle;
+use crate::discard::{close_after, closes, settle};
 use crate::progress::Progress;
 use crate::response_body::ResponseBody;
+use crate::rest_of_body::is_chunked;
 
 type Settling<'a, B> = Pin<Box<dyn Future<Output = Response<B>> + Send + 'a>>;
 
@@ -26,15 +28,27 @@ pin_project! {
         // Boxed, because few requests have an unread body.
         settling: Option<Settling<'a, B>>,
         progress: &'a Arc<Progress>,
+        head: RequestHead,
     }
 }
 
+/// What the response depends on of a request's head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestHead {
+    /// The end of the request is certain; otherwise the response ends the connection.
+    pub(crate) is_framed: bool,
+    /// The client understands chunks.
+    pub(crate) is_http_11: bool,
+    pub(crate) keeps_alive: bool,
+}
+
 impl<'a, F, B> Responding<'a, F, B> {
-    pub(crate) fn new(handler: F, progress: &'a Arc<Progress>) -> Self {
+    pub(crate) fn new(handler: F, progress: &'a Arc<Progress>, head: RequestHead) -> Self {
         Self {
             handler,
             settling: None,
             progress,
+            head,
         }
     }
 }
@@ -42,7 +56,7 @@ impl<'a, F, B> Responding<'a, F, B> {
 impl<F, B> Future for Responding<'_, F, B>
 where
     F: Future<Output = Response<B>>,
-    B: Send + 'static,
+    B: Body + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
@@ -53,6 +67,9 @@ where
             ready!(settling.as_mut().poll(cx))
         } else {
             let mut response = ready!(this.handler.poll(cx));
+            if !this.head.is_framed {
+                close_after(response.headers_mut());
+            }
             if progress.unread() > 0 {
                 let settling = this.settling.insert(Box::pin(async move {
                     settle(progress, response.headers_mut()).await;
@@ -63,7 +80,9 @@ where
                 response
             }
         };
-        progress.respond();
+        let is_chunked = this.head.is_http_11 && is_chunked(&response);
+        let keeps_alive = is_chunked && this.head.keeps_alive && !closes(response.headers());
+        progress.respond(is_chunked, keeps_alive);
         let body = |body| ResponseBody::new(body, Arc::clone(progress));
         Poll::Ready(Ok(response.map(body)))
     }

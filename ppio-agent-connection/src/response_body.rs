@@ -9,18 +9,20 @@ use http_body::{Body, Frame, SizeHint};
 use crate::progress::Progress;
 
 /// A body that marks its end in the state of the connection.
-pub(crate) struct ResponseBody<B> {
-    body: B,
+pub(crate) struct ResponseBody<B: Send + 'static> {
+    /// `None` only while it is dropped.
+    body: Option<B>,
     progress: Arc<Progress>,
 }
 
-impl<B> ResponseBody<B> {
+impl<B: Send + 'static> ResponseBody<B> {
     pub(crate) fn new(body: B, progress: Arc<Progress>) -> Self {
+        let body = Some(body);
         Self { body, progress }
     }
 }
 
-impl<B: Body + Unpin> Body for ResponseBody<B> {
+impl<B: Body + Unpin + Send + 'static> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -28,20 +30,29 @@ impl<B: Body + Unpin> Body for ResponseBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        Pin::new(body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
-impl<B> Drop for ResponseBody<B> {
+impl<B: Send + 'static> Drop for ResponseBody<B> {
     fn drop(&mut self) {
-        self.progress.response_ended();
+        if self.progress.is_releasing() {
+            if let Some(body) = self.body.take() {
+                self.progress.keep_body(Box::new(body));
+            }
+        } else {
+            self.progress.response_ended();
+        }
     }
 }

@@ -18,12 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::deadlines::{Deadlines, Expired, RELEASE_TIMEOUT};
-use crate::discard::Discarding;
-use crate::head_scan::AmbiguousLength;
+use crate::discard::{Discarding, closes};
+use crate::framing::FramingError;
 use crate::limits::{ConnectionError, Limits};
-use crate::progress::{Phase, Progress};
+use crate::progress::{Phase, Progress, UNKNOWN};
 use crate::request_body::{RequestBody, left};
-use crate::responding::Responding;
+use crate::responding::{RequestHead, Responding};
+use crate::rest_of_body::RestOfBody;
 use crate::stream::ConnectionStream;
 
 /// Serves the requests of one connection until it ends. Upgrades work as with hyper.
@@ -31,8 +32,8 @@ use crate::stream::ConnectionStream;
 /// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects, the
 /// future of `handler` or the response body is dropped.
 ///
-/// hyper and its buffers exist only while there is a request, and for up to a second after frequent
-/// ones: an idle connection takes little memory.
+/// hyper and its buffers exist only until a response is written or has to be waited for, and for up
+/// to a second after frequent ones: an idle connection or stream takes little memory.
 ///
 /// The shutdown begins when `shutdown` changes, or has changed. A connection without the whole head
 /// of a request then ends at once, any other with its current request.
@@ -56,14 +57,18 @@ where
     let progress = Arc::new(Progress::new());
     let mut timer = pin!(tokio::time::sleep(limits.header_timeout));
     let mut deadlines = Deadlines::new(limits);
-    let service =
-        service_fn(|request| Responding::new(handler(begin(&progress, request)), &progress));
+    let service = service_fn(|request| {
+        let (request, head) = begin(&progress, request);
+        Responding::new(handler(request), &progress, head)
+    });
     let mut http = http.clone();
     // The stream notices that the client disconnects; hyper would keep a buffer for that.
     http.half_close(true);
     // One of the two: hyper's connection, with its buffers, is made when there is something to read.
     let mut waiting = Some(ConnectionStream::new(stream, Arc::clone(&progress)));
     let mut connection = None;
+    // What is written to the waiting stream first.
+    let mut rest: Option<RestOfBody<B>> = None;
     let mut waiting_since = Instant::now();
     let mut is_frequent = false;
     let mut discarding = Discarding::default();
@@ -73,7 +78,17 @@ where
     let mut is_shutting_down = false;
     poll_fn(|cx| {
         loop {
-            if let Some(stream) = &mut waiting
+            if let (Some(unsent), Some(stream)) = (&mut rest, &mut waiting)
+                && let Poll::Ready(goes_on) = unsent.poll(stream, is_shutting_down, cx)
+            {
+                if !goes_on? {
+                    return Poll::Ready(Ok(()));
+                }
+                rest = None;
+                waiting_since = Instant::now();
+            }
+            if rest.is_none()
+                && let Some(stream) = &mut waiting
                 && stream.poll_first_bytes(cx).is_ready()
             {
                 // The first request of a connection says nothing about the next one.
@@ -114,7 +129,8 @@ where
                 }
             }
             let has_buffers = connection.is_some() && progress.is_idle() && !is_shutting_down;
-            if !has_buffers || is_frequent {
+            let is_releasable = connection.is_some() && progress.is_releasable();
+            if !is_releasable && (!has_buffers || is_frequent) {
                 let body = discarding.until();
                 match deadlines.poll(&progress, body, has_buffers, timer.as_mut(), cx) {
                     Poll::Ready(Expired::Buffers) => {}
@@ -126,25 +142,33 @@ where
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            // The request is answered and nothing of a later one is whole, so a new connection of
-            // hyper's can read it.
+            // The request is answered but for the rest of the body, and nothing of a later one is
+            // whole, so a new connection of hyper's can read it.
+            progress.release();
             let Some(parts) = connection
                 .take()
                 .and_then(UpgradeableConnection::into_parts)
             else {
                 return Poll::Ready(Ok(()));
             };
-            let mut stream = parts.io.into_inner();
-            stream.unread(&parts.read_buf);
-            waiting = Some(stream);
+            // hyper has at most the empty lines that may precede a request.
+            if parts.read_buf.iter().any(|byte| !b"\r\n".contains(byte)) {
+                return Poll::Ready(Ok(()));
+            }
+            waiting = Some(parts.io.into_inner());
             waiting_since = Instant::now();
+            let body = progress.take_body();
+            rest = body.map(|body| RestOfBody::new(body, Arc::clone(&progress)));
         }
     })
     .await
 }
 
-/// Records the head of a request.
-fn begin(progress: &Arc<Progress>, mut request: Request<Incoming>) -> Request<RequestBody> {
+/// Records the head of a request. Returns whether the end of the request is certain.
+fn begin(
+    progress: &Arc<Progress>,
+    mut request: Request<Incoming>,
+) -> (Request<RequestBody>, RequestHead) {
     let unread = left(request.body());
     // As hyper decides it.
     let awaits_continue = unread > 0
@@ -154,10 +178,20 @@ fn begin(progress: &Arc<Progress>, mut request: Request<Incoming>) -> Request<Re
             .get_all(EXPECT)
             .iter()
             .any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if progress.request(unread, awaits_continue) {
-        request.extensions_mut().insert(AmbiguousLength);
+    let is_announced = progress.request(unread, awaits_continue);
+    let error = (unread == UNKNOWN)
+        .then(|| FramingError::check_coding(request.headers()))
+        .flatten()
+        .or_else(|| (!is_announced).then_some(FramingError::AmbiguousLength));
+    let head = RequestHead {
+        is_framed: error.is_none(),
+        is_http_11: request.version() == Version::HTTP_11,
+        keeps_alive: !closes(request.headers()),
+    };
+    if let Some(error) = error {
+        request.extensions_mut().insert(error);
     }
-    request.map(|body| RequestBody::new(body, progress))
+    (request.map(|body| RequestBody::new(body, progress)), head)
 }
 
 fn is_registered(waker: Option<&Waker>, cx: &Context<'_>) -> bool {

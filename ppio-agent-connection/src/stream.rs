@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::head_scan::HeadScan;
 use crate::linger::Linger;
+use crate::message_scan::MessageScan;
 use crate::progress::Progress;
 
 /// How many bytes are read before hyper wants them: enough to notice the end of a stream.
@@ -20,12 +21,14 @@ const EARLY_SIZE: usize = 64;
 pub(crate) struct ConnectionStream<S> {
     stream: S,
     progress: Arc<Progress>,
-    scan: HeadScan,
+    scan: MessageScan,
     /// The request after which `scan` began.
     scanned: u16,
     is_blocked: bool,
-    /// What was read before hyper wanted it.
-    early: Vec<u8>,
+    /// What was read before hyper wanted it: the beginning of a request, or what follows one.
+    early: BytesMut,
+    /// `early` has bytes that were read to notice the end of the stream.
+    has_read_ahead: bool,
     linger: Option<Box<Linger>>,
 }
 
@@ -34,34 +37,44 @@ impl<S> ConnectionStream<S> {
         Self {
             stream,
             progress,
-            scan: HeadScan::default(),
+            scan: MessageScan::default(),
             scanned: 0,
             is_blocked: false,
-            early: Vec::new(),
+            early: BytesMut::new(),
+            has_read_ahead: false,
             linger: None,
         }
     }
 
-    /// Takes back what hyper read of the next request.
-    pub(crate) fn unread(&mut self, bytes: &[u8]) {
-        // hyper skips empty lines before a head. They do not begin one.
-        let begin = bytes.iter().position(|byte| !b"\r\n".contains(byte));
-        let next = begin.map_or(&[][..], |begin| &bytes[begin..]);
-        self.early.splice(..0, next.iter().copied());
-    }
-
-    fn record_read(&mut self, bytes: &[u8]) {
-        // While nothing of a body is unread, bytes belong to the next head.
-        if bytes.is_empty() || self.progress.unread() > 0 {
+    /// Before hyper reads: begins with the next request if the last one has been read.
+    fn begin_scan(&mut self) {
+        if !self.scan.is_at_end() {
             return;
         }
         let number = self.progress.request_number();
-        if self.scanned != number {
-            self.scanned = number;
+        // hyper can be ahead of the handler in a body with a length. It reads the head after chunks
+        // when the handler has read them, or closes the connection.
+        let is_inside = self.scan.is_chunked() && self.progress.unread() > 0;
+        if self.scanned == number || is_inside {
+            self.scan.lose();
+            self.progress.announce(None);
+        } else {
             self.scan.reset();
+            self.scanned = number;
         }
-        let is_ambiguous = self.scan.scan(bytes);
-        self.progress.head_read(is_ambiguous);
+    }
+
+    /// Scans bytes for hyper. Returns how many of them hyper is given.
+    fn scan(&mut self, bytes: &[u8]) -> usize {
+        let awaited_end = self.scan.awaits_end_of_head();
+        let length = self.scan.scan(bytes);
+        if self.scan.has_begun() {
+            self.progress.head_read();
+        }
+        if awaited_end && !self.scan.awaits_end_of_head() {
+            self.progress.announce(self.scan.length());
+        }
+        length
     }
 
     fn record_write<T>(&mut self, written: Poll<T>) -> Poll<T> {
@@ -97,7 +110,8 @@ impl<S: AsyncRead + Unpin> ConnectionStream<S> {
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Ok(true),
             Poll::Ready(Ok(())) => {
-                self.early = buffer.filled().to_vec();
+                self.early.extend_from_slice(buffer.filled());
+                self.has_read_ahead = true;
                 Ok(false)
             }
             Poll::Ready(Err(error)) => Err(error),
@@ -113,22 +127,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if self.early.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        } else {
-            let length = self.early.len().min(buffer.remaining());
-            buffer.put_slice(&self.early[..length]);
-            if length == self.early.len() {
-                self.early = Vec::new();
+        self.begin_scan();
+        if !self.early.is_empty() {
+            let mut early = std::mem::take(&mut self.early);
+            let length = early.len().min(buffer.remaining());
+            let length = self.scan(&early[..length]);
+            buffer.put_slice(&early[..length]);
+            early.advance(length);
+            if early.is_empty() {
+                self.has_read_ahead = false;
             } else {
-                self.early.drain(..length);
-            }
-            // The rest of the head, usually; an error or the end is returned again next time.
-            if buffer.remaining() > 0 {
-                let _ = Pin::new(&mut self.stream).poll_read(cx, buffer)?;
+                self.early = early;
             }
         }
-        self.record_read(&buffer.filled()[before..]);
+        if self.early.is_empty() && buffer.remaining() > 0 && !self.scan.is_at_end() {
+            let start = buffer.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            // The end or an error is returned again next time.
+            if start == before {
+                ready!(read)?;
+            }
+            let length = self.scan(&buffer.filled()[start..]);
+            self.early
+                .extend_from_slice(&buffer.filled()[start + length..]);
+            buffer.set_filled(start + length);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -163,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
             self.progress.flushed();
         }
         // hyper flushes whenever it is polled.
-        if self.progress.is_answering() && self.early.is_empty() && self.read_early(cx)? {
+        if self.progress.is_answering() && !self.has_read_ahead && self.read_early(cx)? {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         flushed
@@ -174,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
         this.progress.close();
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.progress.has_unread_bytes() {
+            if !this.progress.has_unread_bytes() && this.early.is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use ppio_agent_connection::FramingError;
 use ppio_agent_protocol::ByteSize;
 
 /// Why the runtime answers a request with an error of its own.
@@ -26,14 +27,8 @@ pub(crate) enum Rejection {
     RepeatedHost,
     #[error("the `Host` header is not a host name and port; send `host: <name>:<port>`")]
     InvalidHost,
-    #[error(
-        "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
-    )]
-    TransferCoding { found: String },
-    #[error(
-        "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
-    )]
-    AmbiguousLength,
+    #[error(transparent)]
+    Framing(FramingError),
     #[error(
         "the agent listens on a loopback address and does not answer for host {host:?} \
          (set PPIO_AGENT_ALLOWED_HOSTS to allow it)"
@@ -98,8 +93,7 @@ impl Rejection {
             | Self::NoHost
             | Self::RepeatedHost
             | Self::InvalidHost
-            | Self::TransferCoding { .. }
-            | Self::AmbiguousLength
+            | Self::Framing(_)
             | Self::InvalidHeader { .. } => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
@@ -129,8 +123,7 @@ impl Rejection {
             Self::NoHost
             | Self::RepeatedHost
             | Self::InvalidHost
-            | Self::TransferCoding { .. }
-            | Self::AmbiguousLength
+            | Self::Framing(_)
             | Self::InvalidHeader { .. } => "BadRequest",
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
@@ -167,8 +160,7 @@ impl Rejection {
             Self::NoHost
                 | Self::RepeatedHost
                 | Self::InvalidHost
-                | Self::TransferCoding { .. }
-                | Self::AmbiguousLength
+                | Self::Framing(_)
                 | Self::BodyCut(_)
                 | Self::BodyTooSlow(_)
         )

@@ -1,6 +1,6 @@
 //! The headers that decide how a request is handled.
 
-use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 
 use super::header_names::{
@@ -22,7 +22,6 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
-    pub(crate) has_transfer_encoding: bool,
 }
 
 /// A header whose value is not valid.
@@ -41,15 +40,13 @@ impl<'a> RequestHeaders<'a> {
         let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
         let (mut format, mut timeout) = (None, None);
         let mut is_agent_core = false;
-        let (mut repeats_host, mut has_transfer_encoding) = (false, false);
+        let mut repeats_host = false;
         for (name, value) in headers {
             if name == HOST {
                 repeats_host |= host.is_some();
                 host.get_or_insert(value);
             } else if name == ORIGIN {
                 origin.get_or_insert(value);
-            } else if name == TRANSFER_ENCODING {
-                has_transfer_encoding = true;
             } else if name == X_REQUEST_ID {
                 own_id.get_or_insert(value);
             } else if name == AGENT_CORE_REQUEST_ID {
@@ -77,7 +74,6 @@ impl<'a> RequestHeaders<'a> {
             origin,
             host,
             repeats_host,
-            has_transfer_encoding,
         };
         if let Some(value) = format {
             read.read_format(value);

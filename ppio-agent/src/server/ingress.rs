@@ -1,8 +1,7 @@
 //! Checks of a request's head before user code runs.
 
-use http::header::TRANSFER_ENCODING;
-use http::{HeaderMap, HeaderValue, Version};
-use ppio_agent_connection::AmbiguousLength;
+use http::{HeaderValue, Version};
+use ppio_agent_connection::FramingError;
 
 use super::host::{self, AllowedHosts};
 use crate::exchange::body::Request;
@@ -32,11 +31,8 @@ impl Ingress {
         let Self::Listener { is_loopback } = self else {
             return Ok(());
         };
-        if headers.has_transfer_encoding {
-            check_transfer_encoding(request.headers())?;
-            if request.extensions().get::<AmbiguousLength>().is_some() {
-                return Err(Rejection::AmbiguousLength);
-            }
+        if let Some(error) = request.extensions().get::<FramingError>() {
+            return Err(Rejection::Framing(error.clone()));
         }
         if headers.repeats_host {
             return Err(Rejection::RepeatedHost);
@@ -56,20 +52,6 @@ impl Ingress {
         }
         Ok(())
     }
-}
-
-/// With another coding beside `chunked`, proxies can disagree about where the body ends.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let only = codings.next().filter(|_| codings.next().is_none());
-    if !only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        let found = headers.get_all(TRANSFER_ENCODING).iter();
-        let found: Vec<_> = found.map(|coding| excerpt(coding.as_bytes())).collect();
-        return Err(Rejection::TransferCoding {
-            found: found.join(", "),
-        });
-    }
-    Ok(())
 }
 
 /// The host and port that a request is for. A complete URI in the request line comes before `Host`

@@ -290,15 +290,24 @@ async fn a_body_that_is_cut_or_slow_ends_the_connection() {
         .entrypoint(|request: Value| async move { request })
         .build();
     let server = TestServer::start(app).await;
-    for (body, status) in [
-        ("content-length: 1000\r\n\r\nx", 408),
-        ("transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+    for (earlier, body, status) in [
+        (0, "content-length: 1000\r\n\r\nx", 408),
+        (0, "transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
         (
+            0,
             "content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
             400,
         ),
         (
+            0,
             "transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+            400,
+        ),
+        // After another request in the same packet.
+        (
+            1,
+            "content-length: 1\r\n\r\n1POST /invocations HTTP/1.1\r\nhost: localhost\r\n\
+             transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n",
             400,
         ),
     ] {
@@ -308,6 +317,9 @@ async fn a_body_that_is_cut_or_slow_ends_the_connection() {
                 "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{body}"
             ))
             .await;
+        for _ in 0..earlier {
+            assert_eq!(connection.answer().await.status, 200);
+        }
         let answer = connection.answer().await;
         assert_eq!(
             (answer.status, answer.header("connection")),

@@ -12,6 +12,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
+use ppio_agent_connection::FramingError;
 use ppio_agent_protocol::InvocationResponse;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -161,6 +162,9 @@ async fn respond(
     callers: Arc<AllowedCallers>,
     phase: watch::Receiver<CurrentPhase>,
 ) -> Response {
+    if let Some(error) = request.extensions().get::<FramingError>() {
+        return error_response(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string());
+    }
     if let Err(refusal) = callers.check(&request) {
         return error_response(refusal.status, refusal.error_type, &refusal.message);
     }
@@ -253,4 +257,36 @@ fn error_response(status: StatusCode, error_type: &str, message: &str) -> Respon
     let mut body = InvocationResponse::<()>::failure(message);
     body.error_type = Some(error_type.into());
     (status, axum::Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_with_two_lengths_is_refused_as_by_agents() {
+        let proxy = DevProxy::listen(0).await.expect("a port");
+        let failed = BuildError {
+            message: "there is no agent".to_owned(),
+            output: String::new(),
+        };
+        proxy.set_phase(ProxyPhase::Broken(failed));
+        for before in ["", "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+            let mut stream = TcpStream::connect(proxy.address).await.expect("a server");
+            let request = format!(
+                "{before}POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\
+                 transfer-encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.expect("a write");
+            let mut text = String::new();
+            let read = stream.read_to_string(&mut text).await;
+            read.expect("the end of the connection");
+            let (_, refusal) = text.rsplit_once("HTTP/1.1 ").expect("a response");
+            assert!(refusal.starts_with("400 "), "{text}");
+            assert!(refusal.contains("connection: close"), "{text}");
+            assert!(refusal.contains(r#""error_type":"BadRequest""#), "{text}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
 
@@ -59,12 +59,6 @@ impl Edge {
     }
 
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
-        if let Err(error) = request_checks::check_framing(&request) {
-            let mut response = error.into_response();
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            return response;
-        }
         self.route(request)
             .await
             .unwrap_or_else(IntoResponse::into_response)

@@ -3,8 +3,6 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 
-use ppio_agent_connection::AmbiguousLength;
-
 use super::hosts::Hosts;
 use crate::api::ApiError;
 use crate::host_name::host_of;
@@ -26,31 +24,6 @@ pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), Ap
     }
     if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
         request.headers_mut().insert(header::HOST, host);
-    }
-    Ok(())
-}
-
-/// A body ends by `chunked` alone or by its length; hyper lets other codings before `chunked` pass.
-///
-/// Where the next request begins is unknown after such a head, so the connection has to be closed.
-pub(super) fn check_framing(request: &Request<Body>) -> Result<(), ApiError> {
-    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    let is_chunked = coding
-        .as_bytes()
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"chunked");
-    if !is_chunked || codings.next().is_some() {
-        return Err(ApiError::bad_request(
-            "the transfer encoding of a request must be `chunked` and nothing else",
-        ));
-    }
-    if request.extensions().get::<AmbiguousLength>().is_some() {
-        return Err(ApiError::bad_request(
-            "a request has a content length or a transfer encoding, not both",
-        ));
     }
     Ok(())
 }

@@ -8,14 +8,16 @@ use axum::http::uri::Scheme;
 use axum::http::{Method, Request, Response};
 use axum::response::IntoResponse as _;
 use hyper::server::conn::http1;
-use ppio_agent_connection::{Limits, RequestBody};
+use ppio_agent_connection::{FramingError, Limits, RequestBody};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::reset_stream::{CutShort, ResetStream};
 use super::tls::Tls;
 use super::tunnel::{self, Tunnel};
+use crate::api::ApiError;
 use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
@@ -80,32 +82,37 @@ async fn connection(state: Arc<ServerState>, stream: TcpStream) {
         Ok(Ok(1)) => {}
         _ => return,
     }
+    let cut_short = CutShort::default();
+    let stream = ResetStream::new(stream, cut_short.clone());
     if first[0] == TLS_HANDSHAKE {
         // A client that speaks TLS cannot read a plain answer.
         if let Some(tls) = &state.tls
             && let Ok(stream) = tls.accept(stream).await
         {
-            serve_http(&state, stream, Scheme::HTTPS).await;
+            serve_http(&state, stream, Scheme::HTTPS, cut_short).await;
         }
     } else {
-        serve_http(&state, stream, Scheme::HTTP).await;
+        serve_http(&state, stream, Scheme::HTTP, cut_short).await;
     }
 }
 
 /// Serves HTTP/1.1 on a connection until it ends, upgrades included. `scheme` is added to the
 /// extensions of each request.
-async fn serve_http<S>(state: &Arc<ServerState>, stream: S, scheme: Scheme)
+async fn serve_http<S>(state: &Arc<ServerState>, stream: S, scheme: Scheme, cut_short: CutShort)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let handler = |mut request: Request<RequestBody>| {
         request.extensions_mut().insert(scheme.clone());
-        let state = Arc::clone(state);
+        let (state, cut_short) = (Arc::clone(state), cut_short.clone());
         async move {
-            if request.method() == Method::CONNECT {
-                answer_connect(state, request).await
+            if let Some(error) = request.extensions().get::<FramingError>() {
+                ApiError::bad_request(error.to_string()).into_response()
+            } else if request.method() == Method::CONNECT {
+                answer_connect(state, request, cut_short).await
             } else {
-                state.edge.answer(request.map(Body::new)).await
+                let response = state.edge.answer(request.map(Body::new)).await;
+                response.map(|body| cut_short.watch(body))
             }
         }
     };
@@ -119,11 +126,15 @@ where
     }
 }
 
-async fn answer_connect(state: Arc<ServerState>, request: Request<RequestBody>) -> Response<Body> {
+async fn answer_connect(
+    state: Arc<ServerState>,
+    request: Request<RequestBody>,
+    cut_short: CutShort,
+) -> Response<Body> {
     let tls = state.tls.as_ref();
     match tunnel::open(&state.edge, tls, state.port, request).await {
         Ok(tunnel) => {
-            run(state, tunnel);
+            run(state, tunnel, cut_short);
             Response::new(Body::empty())
         }
         Err(error) => error.into_response(),
@@ -131,12 +142,12 @@ async fn answer_connect(state: Arc<ServerState>, request: Request<RequestBody>) 
 }
 
 /// Runs a tunnel in a task, which ends with the caller's connection.
-fn run(state: Arc<ServerState>, tunnel: Tunnel) {
+fn run(state: Arc<ServerState>, tunnel: Tunnel, cut_short: CutShort) {
     tokio::spawn(async move {
         let outcome = match tunnel {
             Tunnel::ToPlatform(tunnel) => match tunnel.accept().await {
                 Ok(stream) => {
-                    Box::pin(serve_http(&state, stream, Scheme::HTTPS)).await;
+                    Box::pin(serve_http(&state, stream, Scheme::HTTPS, cut_short)).await;
                     Ok(())
                 }
                 Err(error) => Err(error),

@@ -2,6 +2,7 @@
 
 mod authorities;
 mod listener;
+mod reset_stream;
 mod tls;
 mod tunnel;
 mod upstream_proxy;

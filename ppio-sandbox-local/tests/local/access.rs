@@ -189,18 +189,29 @@ async fn requests_that_can_be_read_in_two_ways_are_refused() {
             "{request}{answer}"
         );
     }
-    // Two lengths: the chunks count, and nothing after them is taken for a request.
+    // Two lengths, also after another request in the same packet and for a tunnel.
+    let get = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
     for lengths in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
     ] {
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: {host}\r\n{lengths}\r\n\r\n0\r\n\r\n\
-             GET /smuggled HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
-        );
-        let answer = raw(platform.platform.address(), &request).await;
-        assert!(!answer.contains("smuggled"), "{lengths}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        for (before, line) in [
+            ("", "POST /"),
+            (&*get, "POST /"),
+            ("", "CONNECT localhost:1"),
+        ] {
+            let request = format!(
+                "{before}{line} HTTP/1.1\r\nhost: {host}\r\n{lengths}\r\n\r\n0\r\n\r\n\
+                 GET /smuggled HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+            );
+            let answer = raw(platform.platform.address(), &request).await;
+            assert!(!answer.contains("smuggled"), "{lengths}: {answer}");
+            let (earlier, refusal) = answer.rsplit_once("HTTP/1.1 ").unwrap();
+            assert!(refusal.starts_with("400 "), "{answer}");
+            assert!(refusal.contains("connection: close"), "{answer}");
+            let responses = earlier.matches("HTTP/1.1 200 ").count();
+            assert_eq!(responses, before.matches("GET").count(), "{answer}");
+        }
     }
     kill(&platform, &sandbox).await;
     platform.stop().await;

@@ -1,0 +1,47 @@
+//! Requests whose end is not certain.
+
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, HeaderValue};
+
+/// The extension of a request that has to be refused with 400, because servers disagree about the
+/// end of such a request, which lets requests be smuggled (RFC 9112, section 6.1).
+///
+/// The connection is closed after the response.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FramingError {
+    /// The head has two lengths. hyper removes one of them from the headers, so that they do not
+    /// show it.
+    #[error(
+        "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
+    )]
+    AmbiguousLength,
+    /// The transfer encoding is not `chunked` alone. hyper lets other codings before it pass.
+    #[error(
+        "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
+    )]
+    TransferCoding {
+        /// The beginning of the header's values.
+        found: String,
+    },
+}
+
+/// How much of a header's value an error text quotes.
+const EXCERPT_LENGTH: usize = 200;
+
+impl FramingError {
+    /// Checks the transfer encoding of a request with chunks.
+    pub(crate) fn check_coding(headers: &HeaderMap) -> Option<Self> {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let only = codings.next().filter(|_| codings.next().is_none());
+        if only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return None;
+        }
+        let codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let codings: Vec<_> = codings.map(HeaderValue::as_bytes).collect();
+        let found = String::from_utf8_lossy(&codings.join(&b", "[..]))
+            .chars()
+            .take(EXCERPT_LENGTH)
+            .collect();
+        Some(Self::TransferCoding { found })
+    }
+}

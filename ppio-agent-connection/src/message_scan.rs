@@ -1,0 +1,312 @@
+//! Finds the end of each request, and heads with two lengths.
+
+use crate::chunk_scan::ChunkScan;
+use crate::progress::UNKNOWN;
+
+/// How much is kept of a line that one read did not end.
+const LINE_LENGTH: usize = 40;
+
+const LENGTH: &[u8] = b"content-length:";
+const CODING: &[u8] = b"transfer-encoding:";
+
+/// Scans the bytes of one request as they arrive.
+///
+/// hyper is given no byte beyond the end of a request before it wants the next one. So the head of
+/// each request is scanned, also if it arrives together with the request before it.
+#[derive(Debug, Default)]
+pub(crate) struct MessageScan {
+    part: Part,
+    head: Head,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Part {
+    /// Nothing but empty lines, which hyper skips.
+    #[default]
+    BeforeHead,
+    Head,
+    /// A body, of which so many bytes are left.
+    Sized(u64),
+    Chunked(ChunkScan),
+    End,
+    /// hyper and the scan disagree about the end of a request. Nothing that follows is scanned.
+    Lost,
+}
+
+impl MessageScan {
+    /// Reads the next bytes. Returns how many of them belong to this request: at least one, unless
+    /// it is at its end.
+    pub(crate) fn scan(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let rest = &bytes[taken..];
+            taken += match &mut self.part {
+                Part::BeforeHead | Part::Head => self.line(rest),
+                Part::Sized(left) => {
+                    let length =
+                        usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
+                    *left -= length as u64;
+                    if *left == 0 {
+                        self.part = Part::End;
+                    }
+                    length
+                }
+                Part::Chunked(chunks) => {
+                    let length = chunks.scan(rest);
+                    if chunks.is_at_end() {
+                        self.part = Part::End;
+                    } else if chunks.is_invalid() {
+                        self.part = Part::Lost;
+                    }
+                    length
+                }
+                Part::End => break,
+                Part::Lost => rest.len(),
+            };
+        }
+        taken
+    }
+
+    /// Whether the head, which may not have begun, has not ended.
+    pub(crate) fn awaits_end_of_head(&self) -> bool {
+        matches!(self.part, Part::BeforeHead | Part::Head)
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        !matches!(self.part, Part::BeforeHead)
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self.part, Part::End)
+    }
+
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.head.has_coding
+    }
+
+    /// The length of the body that the head announces: [`UNKNOWN`] for chunks, `None` for two
+    /// lengths.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.head.length()
+    }
+
+    /// The same object for the next request.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// hyper reads on where this request ends.
+    pub(crate) fn lose(&mut self) {
+        self.part = Part::Lost;
+    }
+
+    /// Reads up to the end of a line of the head. Returns how many bytes that is.
+    fn line(&mut self, bytes: &[u8]) -> usize {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.head.keep(bytes);
+            if self.head.begins_with_text() {
+                self.part = Part::Head;
+            }
+            return bytes.len();
+        };
+        if self.head.line(&bytes[..end]) {
+            self.part = Part::Head;
+        } else if matches!(self.part, Part::Head) {
+            self.part = match self.head.length() {
+                None | Some(0) => Part::End,
+                Some(UNKNOWN) if self.head.has_coding => Part::Chunked(ChunkScan::default()),
+                Some(length) => Part::Sized(length),
+            };
+        }
+        end + 1
+    }
+}
+
+/// What the head says of the length.
+#[derive(Debug)]
+struct Head {
+    /// The beginning of a line that the last read did not end.
+    kept: [u8; LINE_LENGTH],
+    kept_length: usize,
+    length: Option<u64>,
+    /// The head has lengths that differ, or one that is no number.
+    is_invalid: bool,
+    has_coding: bool,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            kept: [0; LINE_LENGTH],
+            kept_length: 0,
+            length: None,
+            is_invalid: false,
+            has_coding: false,
+        }
+    }
+}
+
+impl Head {
+    /// [`UNKNOWN`] for chunks, `None` for two lengths.
+    fn length(&self) -> Option<u64> {
+        match (self.has_coding, self.length) {
+            _ if self.is_invalid => None,
+            (true, Some(_)) => None,
+            (true, None) => Some(UNKNOWN),
+            (false, length) => Some(length.unwrap_or(0).min(UNKNOWN)),
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let taken = bytes.len().min(LINE_LENGTH - self.kept_length);
+        self.kept[self.kept_length..self.kept_length + taken].copy_from_slice(&bytes[..taken]);
+        self.kept_length += taken;
+    }
+
+    /// Whether the line that has not ended is none of the empty ones before a head.
+    fn begins_with_text(&self) -> bool {
+        self.kept[..self.kept_length]
+            .first()
+            .is_some_and(|byte| *byte != b'\r')
+    }
+
+    /// Reads the rest of a line. Returns false for an empty line.
+    fn line(&mut self, rest: &[u8]) -> bool {
+        if self.kept_length == 0 {
+            return self.whole_line(rest);
+        }
+        self.keep(rest);
+        let (kept, length) = (self.kept, std::mem::take(&mut self.kept_length));
+        self.whole_line(&kept[..length])
+    }
+
+    fn whole_line(&mut self, line: &[u8]) -> bool {
+        match line.first() {
+            Some(b'c' | b'C') => {
+                if let Some(value) = value(line, LENGTH) {
+                    let length = number(value);
+                    let differs = self.length.is_some() && self.length != length;
+                    self.is_invalid |= length.is_none() || differs;
+                    self.length = length;
+                }
+            }
+            Some(b't' | b'T') => self.has_coding |= value(line, CODING).is_some(),
+            None | Some(b'\r') => return false,
+            _ => {}
+        }
+        true
+    }
+}
+
+/// The value of the header `name`, if `line` is that one.
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then_some(value)
+}
+
+/// A length as hyper reads it: digits alone.
+fn number(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The length of the body, and how many bytes belong to the request.
+    fn scan(text: &str, size: usize) -> (Option<u64>, usize) {
+        let mut scan = MessageScan::default();
+        let mut length = 0;
+        for part in text.as_bytes().chunks(size) {
+            length += scan.scan(part);
+        }
+        assert!(scan.is_at_end(), "{text:?} {size}");
+        (scan.length(), length)
+    }
+
+    #[test]
+    fn lengths_and_ends_are_found_however_the_request_is_divided() {
+        for (head, length, body) in [
+            ("\r\n", Some(0), ""),
+            ("\n", Some(0), ""),
+            ("content-length: 0\r\n\r\n", Some(0), ""),
+            (
+                "Content-Length:\t12 \r\n\r\n",
+                Some(12),
+                "\r\n\r\nPOST /\n\n",
+            ),
+            ("content-length: 3\nContent-length: 3\n\n", Some(3), "abc"),
+            (
+                "x: transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
+                Some(1),
+                "a",
+            ),
+            ("content-lengthy: 1\r\n\r\n", Some(0), ""),
+            (
+                "transfer-encoding: chunked\r\n\r\n",
+                Some(UNKNOWN),
+                "1\r\na\r\n0\r\n\r\n",
+            ),
+            (
+                "transfer-encoding: chunked\r\n\r\n",
+                Some(UNKNOWN),
+                "0\r\ncontent-length: 1\r\n\r\n",
+            ),
+            (
+                "content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+                None,
+                "",
+            ),
+            (
+                "TRANSFER-ENCODING:chunked\r\nx: y\r\ncontent-length:1\r\n\r\n",
+                None,
+                "",
+            ),
+            (
+                "transfer-encoding: chunked\ncontent-length: 1\n\n",
+                None,
+                "",
+            ),
+            ("content-length: 1\r\ncontent-length: 2\r\n\r\n", None, ""),
+            (
+                "content-length: 1\r\ncontent-length: 1, 1\r\n\r\n",
+                None,
+                "",
+            ),
+            ("content-length: +1\r\n\r\n", None, ""),
+            ("content-length:\r\n\r\n", None, ""),
+        ] {
+            let request = format!("\r\n\nPOST /content-length:1 HTTP/1.1\r\n{head}{body}");
+            let text = format!("{request}GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n");
+            for size in [1, 2, 7, 19, text.len()] {
+                assert_eq!(
+                    scan(&text, size),
+                    (length, request.len()),
+                    "{text:?} {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_of_a_request_begins_it() {
+        for (text, begins) in [
+            ("\r\n\n\r", false),
+            ("G", true),
+            ("\r\nG", true),
+            ("\nG\r\n", true),
+        ] {
+            for size in [1, text.len()] {
+                let mut scan = MessageScan::default();
+                for part in text.as_bytes().chunks(size) {
+                    scan.scan(part);
+                }
+                assert_eq!(scan.has_begun(), begins, "{text:?}");
+            }
+        }
+    }
+}

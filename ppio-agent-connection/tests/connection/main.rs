@@ -1,0 +1,6 @@
+//! Connections over real sockets.
+
+mod framing;
+mod idle;
+mod silent_streams;
+mod support;
