@@ -57,8 +57,9 @@ where
     let progress = Arc::new(Progress::new());
     let mut timer = pin!(tokio::time::sleep(limits.header_timeout));
     let mut deadlines = Deadlines::new(limits);
-    let service = service_fn(|request| {
-        let (request, head) = begin(&progress, request);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let head = begin(&progress, &mut request);
+        let request = request.map(|body| RequestBody::new(body, &progress));
         Responding::new(handler(request), &progress, head)
     });
     let mut http = http.clone();
@@ -164,11 +165,8 @@ where
     .await
 }
 
-/// Records the head of a request. Returns whether the end of the request is certain.
-fn begin(
-    progress: &Arc<Progress>,
-    mut request: Request<Incoming>,
-) -> (Request<RequestBody>, RequestHead) {
+/// Records the head of a request.
+fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
     let unread = left(request.body());
     // As hyper decides it.
     let awaits_continue = unread > 0
@@ -191,7 +189,7 @@ fn begin(
     if let Some(error) = error {
         request.extensions_mut().insert(error);
     }
-    (request.map(|body| RequestBody::new(body, progress)), head)
+    head
 }
 
 fn is_registered(waker: Option<&Waker>, cx: &Context<'_>) -> bool {

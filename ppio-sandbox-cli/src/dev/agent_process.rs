@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Uri, header};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -57,6 +59,25 @@ pub(super) struct AgentExit {
     pub(super) status: ExitStatus,
     /// The last lines of its output.
     pub(super) tail: String,
+}
+
+impl AgentExit {
+    /// Whether the output names `EADDRINUSE`. Programs exit with the same status for every error,
+    /// so the output has to be read: Python, Rust and Node print its number or name, which no
+    /// locale changes; Go and some servers print the system's text alone.
+    pub(super) fn is_address_in_use(&self) -> bool {
+        let number = Errno::ADDRINUSE.raw_os_error();
+        let text = io::Error::from(Errno::ADDRINUSE).to_string();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        [
+            &*format!("[errno {number}]"),
+            &*format!("(os error {number})"),
+            "eaddrinuse",
+            &*text.to_ascii_lowercase(),
+        ]
+        .iter()
+        .any(|form| self.tail.to_ascii_lowercase().contains(form))
+    }
 }
 
 impl AgentProcess {
@@ -273,6 +294,26 @@ async fn answers_ping(port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_in_use_is_found_by_its_error() {
+        let exit = |tail: &str| AgentExit {
+            status: ExitStatus::default(),
+            tail: tail.to_owned(),
+        };
+        let number = Errno::ADDRINUSE.raw_os_error();
+        for tail in [
+            format!("[Errno {number}] error while attempting to bind on address ('::', 8080)"),
+            format!("OSError: [Errno {number}] Adresse wird bereits verwendet"),
+            format!("Error: Os {{ .. }} (os error {number})"),
+            "Error: listen EADDRINUSE: 8080".to_owned(),
+            "Address already in use\nPort 8080 is in use by another program".to_owned(),
+        ] {
+            assert!(exit(&tail).is_address_in_use(), "{tail}");
+        }
+        let other = format!("[Errno 13] Permission denied; line {number}");
+        assert!(!exit(&other).is_address_in_use());
+    }
 
     #[test]
     fn the_servers_own_state_is_found_by_its_target() {

@@ -312,9 +312,7 @@ impl Rebuilder {
 
     fn exit_error(&self, message: String, exit: &AgentExit) -> CliError {
         let error = CliError::new(ExitKind::Agent, message);
-        // The text of EADDRINUSE, whatever language the agent is written in.
-        let output = exit.tail.to_ascii_lowercase();
-        if self.proxy.port() == AGENT_PORT && output.contains("address already in use") {
+        if self.proxy.port() == AGENT_PORT && exit.is_address_in_use() {
             return error.help(format!(
                 "make the agent listen on PPIO_AGENT_PORT, or leave port {AGENT_PORT} to it with `--port {}`",
                 AGENT_PORT + 1
