@@ -23,6 +23,29 @@ pub const RESPONSE_FORMAT: &str = "ppio-response-format";
 /// The deadline of an invocation, a stream included, in whole seconds from its arrival.
 pub const TIMEOUT: &str = "ppio-timeout";
 
+/// The key of a request that may be sent again: an agent that honours keys runs it once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// On a response: the agent honours [`IDEMPOTENCY_KEY`]. The value is `supported`, or `replayed`
+/// where an earlier request with the key started the invocation that the response is of.
+pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
+
+/// What happens to an invocation whose caller disconnects: `cancel` or `continue`.
+pub const PPIO_ON_DISCONNECT: &str = "ppio-on-disconnect";
+
+/// On a request: `true` to get an event stream with ids and an end event. On a response: the
+/// stream has them.
+pub const PPIO_STREAM_IDS: &str = "ppio-stream-ids";
+
+/// The id of the last event that a reader has received.
+pub const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Preferences of a caller (RFC 7240), such as `respond-async`.
+pub const PREFER: &str = "prefer";
+
+/// The preferences that a response follows (RFC 7240).
+pub const PREFERENCE_APPLIED: &str = "preference-applied";
+
 /// The sandbox that a request is for, where the host name does not contain it.
 pub const PPIO_SANDBOX_ID: &str = "ppio-sandbox-id";
 
@@ -62,6 +85,13 @@ mod tests {
             AGENT_CORE_REQUEST_ID,
             RESPONSE_FORMAT,
             TIMEOUT,
+            IDEMPOTENCY_KEY,
+            PPIO_IDEMPOTENCY,
+            PPIO_ON_DISCONNECT,
+            PPIO_STREAM_IDS,
+            LAST_EVENT_ID,
+            PREFER,
+            PREFERENCE_APPLIED,
             PPIO_SANDBOX_ID,
             PPIO_SANDBOX_PORT,
             E2B_SANDBOX_ID,

@@ -11,6 +11,7 @@
 //! | what such a response says that it is | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
+//! | the state of an invocation that is kept | [`RunStatus`] |
 //! | the id of a deployed agent | [`AgentId`] |
 //! | header names and ports | [`headers`] |
 //! | host names, and which mean this machine | [`host`] |
@@ -39,6 +40,7 @@ pub mod headers;
 pub mod host;
 mod invocation;
 mod ping;
+mod run_status;
 pub mod sse;
 mod text;
 #[cfg(feature = "yaml")]
@@ -60,6 +62,7 @@ pub use invocation::{
     InvalidResponseFormat, InvocationRequest, InvocationResponse, InvocationStatus, ResponseFormat,
 };
 pub use ping::{InvalidPingStatus, PingResponse, PingStatus};
+pub use run_status::{InvalidRunStatus, RunStatus};
 // Signatures of this crate name their types.
 #[doc(no_inline)]
 pub use {bytes, serde_json};
