@@ -20,7 +20,11 @@ use proc_macro::TokenStream;
 /// | argument | meaning |
 /// | --- | --- |
 /// | `config = <expression>` | a `ppio::RuntimeConfig`; environment variables override it |
+/// | `on_disconnect = "cancel"` or `"continue"` | what happens to an invocation whose caller disconnects |
+/// | `session_concurrency = "parallel"`, `"queue"`, `"reject"` or `"interrupt"` | what a second invocation of a session does while one runs |
 /// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
+///
+/// The two policies replace those of `config`; environment variables override them as well.
 #[proc_macro_attribute]
 pub fn entrypoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::entrypoint(arguments.into(), &item.into()).into()

@@ -129,6 +129,7 @@ mod config;
 mod endpoints;
 mod exchange;
 mod invocation;
+mod runs;
 mod server;
 pub mod task;
 pub mod testing;
@@ -182,6 +183,7 @@ pub use endpoints::ping::IntoPing;
 pub use exchange::body::{Body, BodyEnd, Request, Response};
 pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
+pub use exchange::policies::{OnDisconnect, SessionConcurrency};
 pub use exchange::runtime_settings::RuntimeSettings;
 /// The trait of streams, which an entrypoint returns as `impl Stream<Item = …>`.
 pub use futures_core::Stream;

@@ -13,6 +13,10 @@ use crate::diagnostics::{Diagnostics, error_at};
 pub(crate) struct Arguments {
     /// The expression of a `ppio::RuntimeConfig`.
     pub(crate) config: Option<Expr>,
+    /// The variant of `ppio::OnDisconnect`.
+    pub(crate) on_disconnect: Option<Ident>,
+    /// The variant of `ppio::SessionConcurrency`.
+    pub(crate) session_concurrency: Option<Ident>,
     /// The position of middleware; the lowest is outermost.
     pub(crate) order: i32,
     /// Whether middleware runs on every route.
@@ -86,6 +90,12 @@ impl Arguments {
                 let message = "`config` must be an expression of type `ppio::RuntimeConfig`";
                 self.config = Some(parse_value(input, message, &help)?);
             }
+            Argument::OnDisconnect => {
+                self.on_disconnect = parse_word(argument, input, diagnostics)?;
+            }
+            Argument::SessionConcurrency => {
+                self.session_concurrency = parse_word(argument, input, diagnostics)?;
+            }
             Argument::Order => {
                 let value = parse_value(input, ORDER_MESSAGE, &help)?;
                 match integer(&value) {
@@ -116,6 +126,41 @@ const ORDER_MESSAGE: &str = "`order` must be an integer from -2147483648 to 2147
 fn parse_value<T: Parse>(input: ParseStream<'_>, message: &str, help: &str) -> syn::Result<T> {
     let start = input.span();
     input.parse().map_err(|_| error_at(start, message, help))
+}
+
+/// Parses one of the words that an argument takes, as the name of its variant.
+fn parse_word(
+    argument: Argument,
+    input: ParseStream<'_>,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Option<Ident>> {
+    let words: Vec<String> = argument
+        .words()
+        .iter()
+        .map(|(word, _)| format!("`\"{word}\"`"))
+        .collect();
+    let (last, others) = words
+        .split_last()
+        .map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+    let message = format!(
+        "`{}` must be {} or {last}",
+        argument.name(),
+        others.join(", ")
+    );
+    let help = format!("write `{}`", argument.example());
+    let value: Expr = parse_value(input, &message, &help)?;
+    if let Expr::Lit(ExprLit {
+        lit: Lit::Str(text),
+        ..
+    }) = &value
+    {
+        let word = text.value();
+        if let Some((_, variant)) = argument.words().iter().find(|(found, _)| *found == word) {
+            return Ok(Some(Ident::new(variant, text.span())));
+        }
+    }
+    diagnostics.report(value, &message, &help);
+    Ok(None)
 }
 
 /// Skips the value of an argument that is already reported, so that the arguments after it are

@@ -12,6 +12,8 @@ pub(crate) enum Attribute {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Argument {
     Config,
+    OnDisconnect,
+    SessionConcurrency,
     Order,
     All,
     Crate,
@@ -74,7 +76,12 @@ impl Attribute {
 
     fn arguments(self) -> &'static [Argument] {
         match self {
-            Self::Entrypoint => &[Argument::Config, Argument::Crate],
+            Self::Entrypoint => &[
+                Argument::Config,
+                Argument::OnDisconnect,
+                Argument::SessionConcurrency,
+                Argument::Crate,
+            ],
             Self::Ping => &[Argument::Crate],
             Self::Middleware => &[Argument::Order, Argument::All, Argument::Crate],
         }
@@ -82,9 +89,11 @@ impl Attribute {
 }
 
 impl Argument {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
+            Self::OnDisconnect => "on_disconnect",
+            Self::SessionConcurrency => "session_concurrency",
             Self::Order => "order",
             Self::All => "all",
             Self::Crate => "crate",
@@ -94,9 +103,25 @@ impl Argument {
     fn form(self) -> &'static str {
         match self {
             Self::Config => "config = <expression>",
+            Self::OnDisconnect => "on_disconnect = <policy>",
+            Self::SessionConcurrency => "session_concurrency = <policy>",
             Self::Order => "order = <integer>",
             Self::All => "all",
             Self::Crate => "crate = <path>",
+        }
+    }
+
+    /// The words that the argument takes as its value, each with the name of its variant.
+    pub(super) fn words(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::OnDisconnect => &[("cancel", "Cancel"), ("continue", "Continue")],
+            Self::SessionConcurrency => &[
+                ("parallel", "Parallel"),
+                ("queue", "Queue"),
+                ("reject", "Reject"),
+                ("interrupt", "Interrupt"),
+            ],
+            Self::Config | Self::Order | Self::All | Self::Crate => &[],
         }
     }
 
@@ -104,6 +129,8 @@ impl Argument {
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Config => "config = ppio::RuntimeConfig::new()",
+            Self::OnDisconnect => "on_disconnect = \"continue\"",
+            Self::SessionConcurrency => "session_concurrency = \"queue\"",
             Self::Order => "order = 10",
             Self::All => "all",
             Self::Crate => "crate = my_crate::ppio",

@@ -48,10 +48,7 @@ fn generate(
         .context
         .map(|_| quote!(let __context = #private::context(&__call);));
     let start = start(&runtime, function, parameters);
-    let config = arguments.config.as_ref().map_or_else(
-        || quote!(::core::option::Option::None),
-        |config| quote!(::core::option::Option::Some(|| #config)),
-    );
+    let config = config(&runtime, arguments);
     let location = source_location(function, &runtime);
     let (name, request) = (function.name(), parameters.request);
     let registration = quote! {
@@ -75,6 +72,41 @@ fn generate(
     let root = runtime.root();
     let main = main_function(&quote!(#root::run()));
     quote!(#entrypoint #(#cfg_attributes)* #main)
+}
+
+/// Returns the function that makes the configuration, as an `Option`: the `config` expression, with
+/// the policies in arguments of their own.
+fn config(runtime: &RuntimePath<'_>, arguments: &Arguments) -> TokenStream {
+    let root = runtime.root();
+    let policies: Vec<TokenStream> = [
+        arguments
+            .on_disconnect
+            .as_ref()
+            .map(|policy| quote!(.on_disconnect(#root::OnDisconnect::#policy))),
+        arguments
+            .session_concurrency
+            .as_ref()
+            .map(|policy| quote!(.session_concurrency(#root::SessionConcurrency::#policy))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match (&arguments.config, &policies[..]) {
+        (None, []) => quote!(::core::option::Option::None),
+        (Some(config), []) => quote!(::core::option::Option::Some(|| #config)),
+        (config, policies) => {
+            let config = config.as_ref().map_or_else(
+                || quote!(#root::RuntimeConfig::new()),
+                |config| quote!(#config),
+            );
+            quote! {
+                ::core::option::Option::Some(|| {
+                    let __config: #root::RuntimeConfig = #config;
+                    __config #(#policies)*
+                })
+            }
+        }
+    }
 }
 
 /// Returns the path of the function that parses the request; `rustc` reports a type that cannot be

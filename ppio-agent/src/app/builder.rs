@@ -15,6 +15,7 @@ use crate::endpoints::entrypoint_schema::EntrypointSchema;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::ping::{IntoPing, PingHandler};
 use crate::exchange::body::Request;
+use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::invocation::handler::{AgentRequest, Entrypoint, Handler};
 use crate::server::middleware::{IntoResponse, Middleware, Next};
 
@@ -25,6 +26,8 @@ pub struct AgentRuntimeAppBuilder<E> {
     ping: Option<PingHandler>,
     middleware: Vec<Middleware>,
     config: RuntimeConfig,
+    on_disconnect: Option<OnDisconnect>,
+    session_concurrency: Option<SessionConcurrency>,
 }
 
 impl AgentRuntimeApp {
@@ -35,6 +38,8 @@ impl AgentRuntimeApp {
             ping: None,
             middleware: Vec::new(),
             config: RuntimeConfig::default(),
+            on_disconnect: None,
+            session_concurrency: None,
         }
     }
 }
@@ -55,6 +60,8 @@ impl AgentRuntimeAppBuilder<()> {
             ping: self.ping,
             middleware: self.middleware,
             config: self.config,
+            on_disconnect: self.on_disconnect,
+            session_concurrency: self.session_concurrency,
         }
     }
 }
@@ -123,6 +130,20 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
+    /// What happens to an invocation whose caller disconnects, in place of that in
+    /// [`config`](Self::config). The environment variable overrides it.
+    pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
+        self.on_disconnect = Some(policy);
+        self
+    }
+
+    /// What a second invocation of a session does while one runs, in place of that in
+    /// [`config`](Self::config). The environment variable overrides it.
+    pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
+        self.session_concurrency = Some(concurrency);
+        self
+    }
+
     /// The configuration. Environment variables override it.
     pub fn config(mut self, config: RuntimeConfig) -> Self {
         self.config = config;
@@ -136,12 +157,15 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     /// # Errors
     /// If the configuration is invalid; the error names every variable at fault.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
+        let mut config = self.config;
+        config.on_disconnect = self.on_disconnect.or(config.on_disconnect);
+        config.session_concurrency = self.session_concurrency.or(config.session_concurrency);
         AgentRuntimeApp::new(
             self.entrypoint.handler,
             self.entrypoint.schema,
             self.ping,
             self.middleware,
-            self.config,
+            config,
             "the configuration",
         )
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ppio_agent_protocol::ByteSize;
 
 use super::RuntimeConfig;
+use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 
 /// `None` where the code has set nothing.
 impl RuntimeConfig {
@@ -72,6 +73,56 @@ impl RuntimeConfig {
     /// The value of [`heartbeat`](Self::heartbeat).
     pub fn get_heartbeat(&self) -> Option<Duration> {
         self.heartbeat
+    }
+
+    /// The value of [`busy_after`](Self::busy_after).
+    pub fn get_busy_after(&self) -> Option<Duration> {
+        self.busy_after
+    }
+
+    /// The value of [`session_concurrency`](Self::session_concurrency).
+    pub fn get_session_concurrency(&self) -> Option<SessionConcurrency> {
+        self.session_concurrency
+    }
+
+    /// The value of [`session_queue`](Self::session_queue).
+    pub fn get_session_queue(&self) -> Option<usize> {
+        self.session_queue
+    }
+
+    /// The value of [`on_disconnect`](Self::on_disconnect).
+    pub fn get_on_disconnect(&self) -> Option<OnDisconnect> {
+        self.on_disconnect
+    }
+
+    /// The value of [`reconnect_grace`](Self::reconnect_grace).
+    pub fn get_reconnect_grace(&self) -> Option<Duration> {
+        self.reconnect_grace
+    }
+
+    /// The value of [`max_runs`](Self::max_runs).
+    pub fn get_max_runs(&self) -> Option<usize> {
+        self.max_runs
+    }
+
+    /// The value of [`max_run_size`](Self::max_run_size).
+    pub fn get_max_run_size(&self) -> Option<ByteSize> {
+        self.max_run_size
+    }
+
+    /// The value of [`max_total_run_size`](Self::max_total_run_size).
+    pub fn get_max_total_run_size(&self) -> Option<ByteSize> {
+        self.max_total_run_size
+    }
+
+    /// The value of [`run_retention`](Self::run_retention).
+    pub fn get_run_retention(&self) -> Option<Duration> {
+        self.run_retention
+    }
+
+    /// The value of [`list_anonymous_runs`](Self::list_anonymous_runs).
+    pub fn get_list_anonymous_runs(&self) -> Option<bool> {
+        self.list_anonymous_runs
     }
 
     /// The value of [`shutdown_grace`](Self::shutdown_grace).
@@ -142,7 +193,17 @@ mod tests {
             .body_timeout(seconds(9))
             .write_timeout(seconds(10))
             .worker_threads(11)
-            .blocking_threads(12);
+            .blocking_threads(12)
+            .busy_after(seconds(13))
+            .session_concurrency(SessionConcurrency::Queue)
+            .session_queue(14)
+            .on_disconnect(OnDisconnect::Continue)
+            .reconnect_grace(seconds(15))
+            .max_runs(16)
+            .max_run_size(ByteSize::new(17))
+            .max_total_run_size(ByteSize::new(18))
+            .run_retention(seconds(19))
+            .list_anonymous_runs(false);
         assert_eq!(config.get_host(), Some("h"));
         assert_eq!(config.get_port(), Some(1));
         assert_eq!(config.get_debug(), Some(true));
@@ -162,6 +223,17 @@ mod tests {
         assert_eq!(config.get_write_timeout(), Some(seconds(10)));
         assert_eq!(config.get_worker_threads(), Some(11));
         assert_eq!(config.get_blocking_threads(), Some(12));
+        assert_eq!(config.get_busy_after(), Some(seconds(13)));
+        let concurrency = config.get_session_concurrency();
+        assert_eq!(concurrency, Some(SessionConcurrency::Queue));
+        assert_eq!(config.get_session_queue(), Some(14));
+        assert_eq!(config.get_on_disconnect(), Some(OnDisconnect::Continue));
+        assert_eq!(config.get_reconnect_grace(), Some(seconds(15)));
+        assert_eq!(config.get_max_runs(), Some(16));
+        assert_eq!(config.get_max_run_size(), Some(ByteSize::new(17)));
+        assert_eq!(config.get_max_total_run_size(), Some(ByteSize::new(18)));
+        assert_eq!(config.get_run_retention(), Some(seconds(19)));
+        assert_eq!(config.get_list_anonymous_runs(), Some(false));
         #[cfg(feature = "metrics")]
         assert_eq!(
             config.enable_metrics(false).get_enable_metrics(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
+use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
+
 /// The configuration of an agent in its code.
 ///
 /// Every setting is optional and has the default below. Environment variables override the code, so
@@ -26,7 +28,17 @@ use ppio_agent_protocol::ByteSize;
 /// | [`enable_middleware`](Self::enable_middleware) | `PPIO_AGENT_ENABLE_MIDDLEWARE` | `true` |
 /// | [`require_ping`](Self::require_ping) | | `false` |
 /// | [`max_concurrency`](Self::max_concurrency) | `PPIO_AGENT_MAX_CONCURRENCY`, 0 for no limit | no limit |
+/// | [`busy_after`](Self::busy_after) | `PPIO_AGENT_BUSY_AFTER`, seconds | 60 s |
 /// | [`heartbeat`](Self::heartbeat) | `PPIO_AGENT_HEARTBEAT`, seconds, 0 for none | 15 s |
+/// | [`session_concurrency`](Self::session_concurrency) | `PPIO_AGENT_SESSION_CONCURRENCY`: `parallel`, `queue`, `reject` or `interrupt` | `parallel` |
+/// | [`session_queue`](Self::session_queue) | `PPIO_AGENT_SESSION_QUEUE` | 16 |
+/// | [`on_disconnect`](Self::on_disconnect) | `PPIO_AGENT_ON_DISCONNECT`: `cancel` or `continue` | `cancel` |
+/// | [`reconnect_grace`](Self::reconnect_grace) | `PPIO_AGENT_RECONNECT_GRACE`, seconds | 5 s |
+/// | [`max_runs`](Self::max_runs) | `PPIO_AGENT_MAX_RUNS` | 1000 |
+/// | [`max_run_size`](Self::max_run_size) | `PPIO_AGENT_MAX_RUN_SIZE`, bytes or `2Mi` | 8 MiB |
+/// | [`max_total_run_size`](Self::max_total_run_size) | `PPIO_AGENT_MAX_TOTAL_RUN_SIZE`, bytes or `2Mi` | 64 MiB |
+/// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
+/// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
 /// | [`keep_alive_timeout`](Self::keep_alive_timeout) | `PPIO_AGENT_KEEP_ALIVE_TIMEOUT`, seconds | 75 s |
 /// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
@@ -68,7 +80,17 @@ pub struct RuntimeConfig {
     pub(crate) enable_middleware: Option<bool>,
     pub(crate) require_ping: Option<bool>,
     pub(crate) max_concurrency: Option<usize>,
+    pub(crate) busy_after: Option<Duration>,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) session_concurrency: Option<SessionConcurrency>,
+    pub(crate) session_queue: Option<usize>,
+    pub(crate) on_disconnect: Option<OnDisconnect>,
+    pub(crate) reconnect_grace: Option<Duration>,
+    pub(crate) max_runs: Option<usize>,
+    pub(crate) max_run_size: Option<ByteSize>,
+    pub(crate) max_total_run_size: Option<ByteSize>,
+    pub(crate) run_retention: Option<Duration>,
+    pub(crate) list_anonymous_runs: Option<bool>,
     pub(crate) shutdown_grace: Option<Duration>,
     pub(crate) keep_alive_timeout: Option<Duration>,
     pub(crate) header_timeout: Option<Duration>,
@@ -186,10 +208,88 @@ impl RuntimeConfig {
         self
     }
 
+    /// How long an invocation runs before `/ping` answers `HealthyBusy` because of it.
+    ///
+    /// Platforms reclaim sandboxes that look idle, and a request that sends nothing for minutes looks
+    /// idle to them. Invocations that continue without their caller count from their start.
+    pub fn busy_after(mut self, duration: Duration) -> Self {
+        self.busy_after = Some(duration);
+        self
+    }
+
     /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means
     /// never.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
+        self
+    }
+
+    /// What a second invocation of the same session does while one runs. The session is AgentCore's
+    /// session header, otherwise the body's `sandbox_id`; an invocation without one always runs at
+    /// once.
+    pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
+        self.session_concurrency = Some(concurrency);
+        self
+    }
+
+    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; one more is a
+    /// 503.
+    pub fn session_queue(mut self, limit: usize) -> Self {
+        self.session_queue = Some(limit);
+        self
+    }
+
+    /// What happens to an invocation whose caller disconnects, unless the caller chooses with the
+    /// header `PPIO-On-Disconnect`.
+    ///
+    /// With [`OnDisconnect::Continue`] it runs to its end, and its answer is kept: `GET
+    /// /invocations/{id}` has its state and `GET /invocations/{id}/events` its items, where the id is
+    /// the `x-request-id` of the response. Such an invocation makes `/ping` answer `HealthyBusy`.
+    pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
+        self.on_disconnect = Some(policy);
+        self
+    }
+
+    /// How long an invocation with an idempotency key waits for its caller to come back before it is
+    /// cancelled, if that is its policy.
+    pub fn reconnect_grace(mut self, grace: Duration) -> Self {
+        self.reconnect_grace = Some(grace);
+        self
+    }
+
+    /// How many invocations are kept for callers that come back. Beyond that the one that ended
+    /// first is dropped; if all of them run, one more is a 503.
+    pub fn max_runs(mut self, limit: usize) -> Self {
+        self.max_runs = Some(limit);
+        self
+    }
+
+    /// How much of the answer of one invocation is kept. A longer stream waits for its slowest reader,
+    /// and without one its oldest items are dropped; a longer value is dropped when its callers have
+    /// received it.
+    pub fn max_run_size(mut self, size: ByteSize) -> Self {
+        self.max_run_size = Some(size);
+        self
+    }
+
+    /// How much of all answers together is kept. Beyond that those of the invocations that ended
+    /// first are dropped.
+    pub fn max_total_run_size(mut self, size: ByteSize) -> Self {
+        self.max_total_run_size = Some(size);
+        self
+    }
+
+    /// How long an answer is kept after the end of its invocation.
+    pub fn run_retention(mut self, retention: Duration) -> Self {
+        self.run_retention = Some(retention);
+        self
+    }
+
+    /// Whether `GET /invocations` lists the invocations of callers that send neither a session header nor
+    /// `Authorization`. Such callers cannot be told apart, so each of them sees those of all. With
+    /// `false` they need the id of an invocation, and the list is a 403.
+    pub fn list_anonymous_runs(mut self, list: bool) -> Self {
+        self.list_anonymous_runs = Some(list);
         self
     }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ppio_agent_connection::Limits;
+use ppio_agent_protocol::ByteSize;
 use ppio_agent_protocol::environment::is_blank;
 #[cfg(feature = "logging")]
 use tracing_subscriber::filter::Targets;
@@ -115,6 +116,7 @@ impl Environment<'_> {
     /// Every setting: the variable, otherwise the code, otherwise the default.
     fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
+        let runs = self.run_values(&config);
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
         // The default of a platform or an image, for agents that set none.
         let default_origins =
@@ -137,14 +139,11 @@ impl Environment<'_> {
                 .unwrap_or(defaults.port),
             debug,
             timeout: self.seconds("TIMEOUT", config.timeout, defaults.timeout),
-            max_request_size: self
-                .read(
-                    "MAX_REQUEST_SIZE",
-                    "a size such as 1048576 or 2Mi",
-                    config.max_request_size,
-                    parse,
-                )
-                .unwrap_or(defaults.max_request_size),
+            max_request_size: self.size(
+                "MAX_REQUEST_SIZE",
+                config.max_request_size,
+                defaults.max_request_size,
+            ),
             allowed_hosts: self
                 .read("ALLOWED_HOSTS", "", config.allowed_hosts, |text| {
                     Some(list(text))
@@ -207,6 +206,57 @@ impl Environment<'_> {
                 .unwrap_or(defaults.blocking_threads),
             #[cfg(feature = "logging")]
             log: self.log(config.log, debug, defaults.log),
+            ..runs
+        }
+    }
+
+    /// The settings of sessions and of invocations that are kept; the others have their defaults.
+    fn run_values(&mut self, config: &RuntimeConfig) -> RuntimeSettings {
+        let defaults = RuntimeSettings::default();
+        RuntimeSettings {
+            busy_after: self.duration("BUSY_AFTER", config.busy_after, defaults.busy_after),
+            session_concurrency: self
+                .read(
+                    "SESSION_CONCURRENCY",
+                    "`parallel`, `queue`, `reject` or `interrupt`",
+                    config.session_concurrency,
+                    parse,
+                )
+                .unwrap_or(defaults.session_concurrency),
+            session_queue: self
+                .read("SESSION_QUEUE", "a number", config.session_queue, parse)
+                .unwrap_or(defaults.session_queue),
+            on_disconnect: self
+                .read(
+                    "ON_DISCONNECT",
+                    "`cancel` or `continue`",
+                    config.on_disconnect,
+                    parse,
+                )
+                .unwrap_or(defaults.on_disconnect),
+            reconnect_grace: self.duration(
+                "RECONNECT_GRACE",
+                config.reconnect_grace,
+                defaults.reconnect_grace,
+            ),
+            max_runs: self.at_least_one("MAX_RUNS", config.max_runs, defaults.max_runs),
+            max_run_size: self.size("MAX_RUN_SIZE", config.max_run_size, defaults.max_run_size),
+            max_total_run_size: self.size(
+                "MAX_TOTAL_RUN_SIZE",
+                config.max_total_run_size,
+                defaults.max_total_run_size,
+            ),
+            run_retention: self.duration(
+                "RUN_RETENTION",
+                config.run_retention,
+                defaults.run_retention,
+            ),
+            list_anonymous_runs: self.boolean(
+                "LIST_ANONYMOUS_RUNS",
+                config.list_anonymous_runs,
+                defaults.list_anonymous_runs,
+            ),
+            ..defaults
         }
     }
 
@@ -288,6 +338,20 @@ impl Environment<'_> {
                 .push(format!("PPIO_AGENT_{name} must be more than 0 seconds"));
         }
         duration
+    }
+
+    fn size(&mut self, name: &str, code: Option<ByteSize>, default: ByteSize) -> ByteSize {
+        self.read(name, "a size such as 1048576 or 2Mi", code, parse)
+            .unwrap_or(default)
+    }
+
+    fn at_least_one(&mut self, name: &str, code: Option<usize>, default: usize) -> usize {
+        let number = self.read(name, "a number", code, parse).unwrap_or(default);
+        if number == 0 {
+            self.faults
+                .push(format!("PPIO_AGENT_{name} must be at least 1"));
+        }
+        number
     }
 
     fn threads(&mut self, name: &str, code: Option<usize>) -> Option<usize> {
@@ -450,6 +514,15 @@ mod tests {
                 ("PPIO_AGENT_HEARTBEAT", "-1"),
                 ("PPIO_AGENT_MAX_REQUEST_SIZE", "lots"),
                 ("PPIO_AGENT_WORKER_THREADS", "0"),
+                ("PPIO_AGENT_ON_DISCONNECT", "stop"),
+                ("PPIO_AGENT_SESSION_CONCURRENCY", "serial"),
+                ("PPIO_AGENT_SESSION_QUEUE", "-1"),
+                ("PPIO_AGENT_MAX_RUNS", "0"),
+                ("PPIO_AGENT_MAX_RUN_SIZE", "big"),
+                ("PPIO_AGENT_MAX_TOTAL_RUN_SIZE", "-1"),
+                ("PPIO_AGENT_RUN_RETENTION", "long"),
+                ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
+                ("PPIO_AGENT_RECONNECT_GRACE", "x"),
                 #[cfg(feature = "logging")]
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
@@ -465,6 +538,15 @@ mod tests {
             "_HEARTBEAT",
             "_MAX_REQUEST_SIZE",
             "_WORKER_THREADS",
+            "_ON_DISCONNECT",
+            "_SESSION_CONCURRENCY",
+            "_SESSION_QUEUE",
+            "_MAX_RUNS",
+            "_MAX_RUN_SIZE",
+            "_MAX_TOTAL_RUN_SIZE",
+            "_RUN_RETENTION",
+            "_LIST_ANONYMOUS_RUNS",
+            "_RECONNECT_GRACE",
             #[cfg(feature = "logging")]
             "_LOG",
             "_CORS_CREDENTIALS",

@@ -7,19 +7,20 @@ use http::header::CONTENT_TYPE;
 
 use crate::exchange::body::{Body, Response};
 use crate::invocation::counters::Counters;
+use crate::runs::registry::RunRegistry;
 
 /// The content type of the text format.
 const TEXT_FORMAT: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Answers with the counters and the number of running background tasks.
-pub(crate) fn answer(counters: &Counters, tasks: usize) -> Response {
-    let mut response = Response::new(Body::from(page(counters, tasks)));
+/// Answers with the counters, the number of running background tasks, and what the runs hold.
+pub(crate) fn answer(counters: &Counters, tasks: usize, runs: &RunRegistry) -> Response {
+    let mut response = Response::new(Body::from(page(counters, tasks, runs.kept())));
     response.headers_mut().insert(CONTENT_TYPE, TEXT_FORMAT);
     response
 }
 
-fn page(counters: &Counters, tasks: usize) -> String {
+fn page(counters: &Counters, tasks: usize, (runs, run_bytes): (usize, usize)) -> String {
     let totals = counters.totals();
     let mut page = Page(String::with_capacity(2048));
     page.head(
@@ -71,6 +72,18 @@ fn page(counters: &Counters, tasks: usize) -> String {
         tasks as u64,
     );
     page.metric(
+        "ppio_agent_runs_kept",
+        "gauge",
+        "Invocations whose answers are kept.",
+        runs as u64,
+    );
+    page.metric(
+        "ppio_agent_runs_bytes",
+        "gauge",
+        "Size of the answers that are kept.",
+        run_bytes as u64,
+    );
+    page.metric(
         "ppio_agent_uptime_seconds",
         "gauge",
         "Time since the start.",
@@ -118,7 +131,7 @@ mod tests {
                 scope.spawn(|| counters.count_start());
             }
         });
-        let page = page(&counters, 1);
+        let page = page(&counters, 1, (2, 500));
         for line in [
             "ppio_agent_invocations_total{end=\"success\"} 1",
             "ppio_agent_invocation_duration_seconds_bucket{le=\"0.005\"} 0",
@@ -128,6 +141,8 @@ mod tests {
             "ppio_agent_invocation_duration_seconds_sum 1000.01",
             "ppio_agent_invocations_running 2",
             "ppio_agent_stream_items_total 3",
+            "ppio_agent_runs_kept 2",
+            "ppio_agent_runs_bytes 500",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }

@@ -5,3 +5,4 @@ pub(crate) mod index;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
 pub(crate) mod ping;
+pub(crate) mod runs;

@@ -6,13 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{PingResponse, PingStatus};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::exchange::body::Response;
 use crate::exchange::error::{Error, panic_message};
+use crate::exchange::header_names::PPIO_IDEMPOTENCY;
 use crate::exchange::json;
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
@@ -232,10 +234,10 @@ impl Ping {
         // AgentCore ends a session that is idle since this time, so a check cannot set it.
         ping.time_of_last_update = Some(unix_seconds(changed));
         let mut response = json::response(status, json::to_bytes(&ping));
-        response.headers_mut().insert(
-            http::header::CACHE_CONTROL,
-            http::HeaderValue::from_static("no-store"),
-        );
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Callers learn here, before their first invocation, whether they can send it again.
+        headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static("supported"));
         if let Some(error) = failure {
             response.extensions_mut().insert(error);
         }

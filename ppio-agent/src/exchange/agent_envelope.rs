@@ -77,6 +77,11 @@ impl AgentEnvelope {
         body.into()
     }
 
+    /// A copy of the result.
+    pub(crate) fn result(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.result)
+    }
+
     /// The result alone.
     pub(crate) fn into_result(self) -> Bytes {
         self.result.into()

@@ -72,6 +72,11 @@ impl RequestContext {
         }))
     }
 
+    /// Replaces the request id.
+    pub(crate) fn with_request_id(self, id: RequestId) -> Self {
+        self.change(|inner| inner.request_id = id)
+    }
+
     /// Replaces the session id.
     pub fn with_session_id(self, session_id: impl Into<String>) -> Self {
         self.change(|inner| inner.session_id = Some(session_id.into()).into())

@@ -35,6 +35,22 @@ pub(crate) fn finish(
     body.into()
 }
 
+/// The body of a success whose value is JSON already.
+pub(crate) fn success_body(
+    value: &Bytes,
+    format: RequestedFormat,
+    duration: Duration,
+    request_id: &str,
+) -> Bytes {
+    if !format.has_envelope() {
+        return value.clone();
+    }
+    let mut body = Vec::with_capacity(value.len() + 256);
+    body.extend_from_slice(RESULT);
+    body.extend_from_slice(value);
+    finish(body, format, duration, request_id)
+}
+
 /// The body of an error, where the agent did not fill it.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]

@@ -14,6 +14,7 @@ mod limited_body;
 pub(crate) mod log_ids;
 mod on_end_body;
 pub(crate) mod per_connection;
+pub(crate) mod policies;
 pub(crate) mod rejection;
 mod reply_serializer;
 pub(crate) mod request_headers;
@@ -25,7 +26,7 @@ mod stream_requested;
 pub(crate) mod task_tracker;
 pub(crate) mod written_value;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER};
@@ -73,9 +74,15 @@ impl Exchange {
     /// Writes an error as a response, which has the error in its extensions. Nothing else in the
     /// crate does.
     pub(crate) fn error_response(&self, error: Error) -> Response {
-        let body = error.body().cloned().unwrap_or_else(|| {
-            json::error_body(&error, self.started.elapsed(), self.request_id.as_str())
-        });
+        self.error_response_after(error, self.started.elapsed())
+    }
+
+    /// The same for an error that ended an invocation of the given duration.
+    pub(crate) fn error_response_after(&self, error: Error, duration: Duration) -> Response {
+        let body = error
+            .body()
+            .cloned()
+            .unwrap_or_else(|| json::error_body(&error, duration, self.request_id.as_str()));
         let mut response = json::response(error.status(), body);
         let headers = response.headers_mut();
         self.announce(ResponseFormat::Envelope, headers);

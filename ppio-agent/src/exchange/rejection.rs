@@ -74,6 +74,52 @@ pub(crate) enum Rejection {
     ShuttingDown,
     #[error("the agent is already handling {limit} requests; try again")]
     Overloaded { limit: usize },
+    #[error("an invocation of session {session:?} is running; try again when it has ended")]
+    SessionBusy { session: String },
+    #[error("{limit} invocations of session {session:?} are waiting already; try again")]
+    SessionQueueFull { session: String, limit: usize },
+    #[error("a later invocation of the same session ended this one")]
+    Interrupted,
+    #[error("the invocation was cancelled: {reason}")]
+    Cancelled { reason: &'static str },
+    #[error(
+        "all {limit} invocations that the agent can keep are running; try again \
+         (set PPIO_AGENT_MAX_RUNS to change this)"
+    )]
+    TooManyRuns { limit: usize },
+    #[error(
+        "callers without a session and without `Authorization` cannot list invocations here \
+         (set PPIO_AGENT_LIST_ANONYMOUS_RUNS to change this)"
+    )]
+    AnonymousList,
+    #[error("no invocation {id:?} is kept here; it may have expired, or is another caller's")]
+    RunNotFound { id: String },
+    #[error(
+        "the events up to {last} are no longer kept; read on from a later one, or invoke again"
+    )]
+    EventsGone { last: u64 },
+    #[error(
+        "the invocation has ended, but its answer is larger than {limit} and was not kept \
+         (set PPIO_AGENT_MAX_RUN_SIZE to change this)"
+    )]
+    AnswerGone { limit: ByteSize },
+    #[error("{found:?} is not the id of an event; send the number of the last event received")]
+    InvalidEventId { found: String },
+    #[error("event {found} was not sent; the last one is {last}")]
+    UnknownEventId { found: u64, last: u64 },
+    #[error("the idempotency key {reason}; send one of 1 to 255 printable ASCII characters")]
+    InvalidKey { reason: &'static str },
+    #[error(
+        "the idempotency key was used for another request; send a new key, or the same body and \
+         content type"
+    )]
+    KeyReused,
+    #[error("`{name}: {found}` is not valid; write {expected}")]
+    InvalidOption {
+        name: &'static str,
+        found: String,
+        expected: &'static str,
+    },
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     #[error("the stream sent nothing for {} s and was ended", .0.as_secs_f64())]
@@ -94,21 +140,32 @@ impl Rejection {
             | Self::RepeatedHost
             | Self::InvalidHost
             | Self::Framing(_)
-            | Self::InvalidHeader { .. } => StatusCode::BAD_REQUEST,
+            | Self::InvalidHeader { .. }
+            | Self::InvalidEventId { .. }
+            | Self::UnknownEventId { .. }
+            | Self::InvalidKey { .. }
+            | Self::InvalidOption { .. } => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
-            Self::NoRoute { .. } => StatusCode::NOT_FOUND,
+            Self::OriginNotAllowed { .. } | Self::AnonymousList => StatusCode::FORBIDDEN,
+            Self::NoRoute { .. } | Self::RunNotFound { .. } => StatusCode::NOT_FOUND,
+            Self::SessionBusy { .. } | Self::Interrupted | Self::Cancelled { .. } => {
+                StatusCode::CONFLICT
+            }
+            Self::EventsGone { .. } | Self::AnswerGone { .. } => StatusCode::GONE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson { .. } | Self::NoContentType | Self::Encoded { .. } => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::DoesNotFit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::DoesNotFit { .. } | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Panicked | Self::NotSerializable(_) | Self::ResponseCut => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::ShuttingDown | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ShuttingDown
+            | Self::Overloaded { .. }
+            | Self::SessionQueueFull { .. }
+            | Self::TooManyRuns { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -124,7 +181,8 @@ impl Rejection {
             | Self::RepeatedHost
             | Self::InvalidHost
             | Self::Framing(_)
-            | Self::InvalidHeader { .. } => "BadRequest",
+            | Self::InvalidHeader { .. }
+            | Self::InvalidOption { .. } => "BadRequest",
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
@@ -140,6 +198,17 @@ impl Rejection {
             Self::ResponseCut => "ResponseCut",
             Self::ShuttingDown => "Draining",
             Self::Overloaded { .. } => "Overloaded",
+            Self::SessionBusy { .. } => "SessionBusy",
+            Self::SessionQueueFull { .. } => "SessionQueueFull",
+            Self::Interrupted => "Interrupted",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::TooManyRuns { .. } => "TooManyRuns",
+            Self::AnonymousList => "AnonymousList",
+            Self::RunNotFound { .. } => "RunNotFound",
+            Self::EventsGone { .. } | Self::AnswerGone { .. } => "Gone",
+            Self::InvalidEventId { .. } | Self::UnknownEventId { .. } => "InvalidLastEventId",
+            Self::InvalidKey { .. } => "InvalidIdempotencyKey",
+            Self::KeyReused => "IdempotencyKeyReused",
             Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => "Timeout",
         }
     }
@@ -168,6 +237,11 @@ impl Rejection {
 
     /// The `Retry-After` header, in seconds, where a retry can succeed.
     pub(crate) fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::ShuttingDown | Self::Overloaded { .. }).then_some(1)
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+
+    /// Whether the invocation was ended from outside, and did not fail by itself.
+    pub(crate) fn is_cancellation(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Cancelled { .. })
     }
 }

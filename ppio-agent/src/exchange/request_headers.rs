@@ -4,7 +4,8 @@ use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 
 use super::header_names::{
-    AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, RESPONSE_FORMAT, TIMEOUT, X_REQUEST_ID,
+    AGENT_CORE_REQUEST_ID, AGENT_CORE_SESSION_ID, IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT,
+    PPIO_STREAM_IDS, PREFER, RESPONSE_FORMAT, TIMEOUT, X_REQUEST_ID,
 };
 use super::rejection::Rejection;
 use super::request_id::RequestId;
@@ -22,6 +23,8 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
+    /// Whether a header may make an invocation a kept run; `runs::options` reads which.
+    pub(crate) has_run_options: bool,
 }
 
 /// A header whose value is not valid.
@@ -40,7 +43,7 @@ impl<'a> RequestHeaders<'a> {
         let (mut own_id, mut agent_core_id, mut origin, mut host) = (None, None, None, None);
         let (mut format, mut timeout) = (None, None);
         let mut is_agent_core = false;
-        let mut repeats_host = false;
+        let (mut repeats_host, mut has_run_options) = (false, false);
         for (name, value) in headers {
             if name == HOST {
                 repeats_host |= host.is_some();
@@ -58,6 +61,12 @@ impl<'a> RequestHeaders<'a> {
                 format.get_or_insert(value);
             } else if name == TIMEOUT {
                 timeout.get_or_insert(value);
+            } else if name == IDEMPOTENCY_KEY
+                || name == PPIO_STREAM_IDS
+                || name == PPIO_ON_DISCONNECT
+                || name == PREFER
+            {
+                has_run_options = true;
             }
         }
         // AgentCore sends its headers with every request and expects the bare value.
@@ -74,6 +83,7 @@ impl<'a> RequestHeaders<'a> {
             origin,
             host,
             repeats_host,
+            has_run_options,
         };
         if let Some(value) = format {
             read.read_format(value);

@@ -6,6 +6,11 @@ use uuid::fmt::Hyphenated;
 /// The longest id that is taken from a request; longer ones would fill the log.
 const MAX_LENGTH: usize = 128;
 
+/// In the extensions of a response: the id of the run that it is of, where that is not the id of
+/// the request.
+#[derive(Debug, Clone)]
+pub(crate) struct AnswerId(pub(crate) RequestId);
+
 /// A request id. A new one is kept as text and becomes a header value once, in the response.
 #[derive(Debug, Clone)]
 pub(crate) enum RequestId {
@@ -40,6 +45,12 @@ impl RequestId {
         };
         // Both are ASCII, so the default is never used.
         std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The id as one segment of a path.
+    pub(crate) fn path_segment(&self) -> String {
+        // The only characters of an id that a path gives a meaning to.
+        self.as_str().replace('/', "%2F").replace('#', "%23")
     }
 
     pub(crate) fn header_value(&self) -> HeaderValue {

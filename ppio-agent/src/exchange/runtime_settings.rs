@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ppio_agent_protocol::{ByteSize, headers};
 
+use super::policies::{OnDisconnect, SessionConcurrency};
+
 /// The settings in force: the defaults, overridden by the [`RuntimeConfig`] in code, overridden by
 /// the environment.
 ///
@@ -57,6 +59,26 @@ pub struct RuntimeSettings {
     pub max_concurrency: Option<usize>,
     /// How often an idle stream sends a comment; `None` for never.
     pub heartbeat: Option<Duration>,
+    /// How long an invocation runs before it makes the agent busy.
+    pub busy_after: Duration,
+    /// What a second invocation of a session does while one runs.
+    pub session_concurrency: SessionConcurrency,
+    /// How many invocations of one session may wait.
+    pub session_queue: usize,
+    /// What happens to an invocation whose caller disconnects.
+    pub on_disconnect: OnDisconnect,
+    /// How long an invocation with an idempotency key waits for its caller to come back.
+    pub reconnect_grace: Duration,
+    /// How many invocations are kept.
+    pub max_runs: usize,
+    /// How much of the answer of one invocation is kept.
+    pub max_run_size: ByteSize,
+    /// How much of all answers together is kept.
+    pub max_total_run_size: ByteSize,
+    /// How long an answer is kept after the end of its invocation.
+    pub run_retention: Duration,
+    /// Whether callers without a session and credentials may list invocations.
+    pub list_anonymous_runs: bool,
     /// How long requests and background tasks may take to finish after SIGTERM or SIGINT.
     pub shutdown_grace: Duration,
     /// How long a connection may stay idle between two requests.
@@ -93,6 +115,16 @@ impl Default for RuntimeSettings {
             require_ping: false,
             max_concurrency: None,
             heartbeat: Some(Duration::from_secs(15)),
+            busy_after: Duration::from_secs(60),
+            session_concurrency: SessionConcurrency::Parallel,
+            session_queue: 16,
+            on_disconnect: OnDisconnect::Cancel,
+            reconnect_grace: Duration::from_secs(5),
+            max_runs: 1000,
+            max_run_size: ByteSize::new(8 << 20),
+            max_total_run_size: ByteSize::new(64 << 20),
+            run_retention: Duration::from_secs(600),
+            list_anonymous_runs: true,
             shutdown_grace: Duration::from_secs(30),
             // Longer than load balancers keep connections, usually 60 s, so that they and not the
             // agent close them: a request on its way to a closed one is lost.

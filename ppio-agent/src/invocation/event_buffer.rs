@@ -20,7 +20,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
 
 /// Ready items are written together up to this many bytes.
-const HIGH_WATER: usize = 32 * 1024;
+pub(crate) const HIGH_WATER: usize = 32 * 1024;
 /// How long an iterator may occupy its thread before another stream can have it.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
@@ -192,15 +192,13 @@ impl EventBuffer {
 
     /// Takes the whole events written so far.
     pub(crate) fn take(&self) -> Bytes {
+        self.state().take().into()
+    }
+
+    /// Takes the whole events written so far, with the number of all items up to them.
+    pub(crate) fn take_counted(&self) -> (Vec<u8>, u64) {
         let mut state = self.state();
-        let complete = std::mem::take(&mut state.complete);
-        if complete == 0 {
-            return Bytes::new();
-        }
-        let next = Vec::with_capacity(complete.min(HIGH_WATER));
-        let mut events = std::mem::replace(&mut state.events, next);
-        events.truncate(complete);
-        events.into()
+        (state.take(), state.items)
     }
 
     /// Ends reading: blocking code stops at its next item.
@@ -210,6 +208,17 @@ impl EventBuffer {
 }
 
 impl BufferState {
+    fn take(&mut self) -> Vec<u8> {
+        let complete = std::mem::take(&mut self.complete);
+        if complete == 0 {
+            return Vec::new();
+        }
+        let next = Vec::with_capacity(complete.min(HIGH_WATER));
+        let mut events = std::mem::replace(&mut self.events, next);
+        events.truncate(complete);
+        events
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();

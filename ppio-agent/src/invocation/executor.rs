@@ -10,7 +10,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,8 +19,10 @@ use tokio::task::JoinHandle;
 use super::blocking_pool::BlockingPool;
 use super::event_buffer::{EventBuffer, RunOn};
 use super::reply::Outcome;
+use super::session_gate::SessionTurn;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
+use crate::exchange::requested_format::RequestedFormat;
 
 /// The future of a handler.
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -33,14 +35,21 @@ pub struct Job {
     pub(crate) buffer: EventBuffer,
 }
 
+/// Starts a job: parses the request and calls the user function.
+type Start = Box<dyn FnOnce() -> Result<Job, Error> + Send>;
+
 /// Runs a [`Job`] on the threads that it needs.
 pub(crate) struct InvocationFuture {
     stage: Stage,
     buffer: EventBuffer,
     pool: BlockingPool,
+    /// The turn in the session, where its invocations run one at a time.
+    turn: Option<Box<SessionTurn>>,
 }
 
 enum Stage {
+    /// Waiting for the turn in the session, before the user function is called.
+    Waiting(Start, Instant),
     /// Between steps.
     Parked(HandlerFuture),
     /// Waiting for a blocking thread.
@@ -59,12 +68,34 @@ enum StepResult {
 }
 
 impl InvocationFuture {
-    pub(crate) fn new(job: Job, pool: BlockingPool) -> Self {
+    pub(crate) fn new(job: Job, pool: BlockingPool, turn: Option<Box<SessionTurn>>) -> Self {
         Self {
             stage: Stage::Parked(job.future),
             buffer: job.buffer,
             pool,
+            turn,
         }
+    }
+
+    /// An invocation that starts when its turn is ready.
+    pub(crate) fn waiting(
+        start: impl FnOnce() -> Result<Job, Error> + Send + 'static,
+        format: RequestedFormat,
+        pool: BlockingPool,
+        turn: Box<SessionTurn>,
+    ) -> Self {
+        Self {
+            stage: Stage::Waiting(Box::new(start), Instant::now()),
+            // That of the job replaces it.
+            buffer: EventBuffer::new(format, RunOn::Async),
+            pool,
+            turn: Some(turn),
+        }
+    }
+
+    /// Takes the turn of an invocation that goes on in the body of its response.
+    pub(crate) fn take_turn(&mut self) -> Option<Box<SessionTurn>> {
+        self.turn.take()
     }
 
     pub(crate) fn buffer(&self) -> &EventBuffer {
@@ -101,8 +132,33 @@ impl Future for InvocationFuture {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(turn) = &self.turn
+            && let Err(interrupted) = ready!(turn.poll(cx))
+        {
+            self.stop();
+            self.turn = None;
+            return Poll::Ready(Outcome::Failed(interrupted.into()));
+        }
+        let outcome = ready!(self.poll_handler(cx));
+        if !matches!(outcome, Outcome::Response(_)) {
+            self.turn = None;
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl InvocationFuture {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Waiting(start, since) => match start() {
+                    Ok(job) => {
+                        job.buffer.add_queue_time(since.elapsed());
+                        self.stage = Stage::Parked(job.future);
+                        self.buffer = job.buffer;
+                    }
+                    Err(error) => return Poll::Ready(Outcome::Failed(error)),
+                },
                 Stage::Parked(mut future) => match self.buffer.run_on() {
                     RunOn::Async => {
                         if let Poll::Ready(outcome) = poll_caught(&mut future, cx) {
@@ -161,8 +217,9 @@ impl Future for InvocationFuture {
     }
 }
 
-impl Drop for InvocationFuture {
-    fn drop(&mut self) {
+impl InvocationFuture {
+    /// Drops the handler before its end.
+    fn stop(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
         if matches!(stage, Stage::Done) {
             return;
@@ -175,6 +232,12 @@ impl Drop for InvocationFuture {
             // The `Drop` of an iterator may block as well.
             drop(runtime.spawn_blocking(move || drop(future)));
         }
+    }
+}
+
+impl Drop for InvocationFuture {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

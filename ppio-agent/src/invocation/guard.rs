@@ -14,6 +14,7 @@ use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::log_ids::log_about;
 use crate::exchange::per_connection::PerConnection;
 use crate::exchange::rejection::Rejection;
+use crate::exchange::runtime_settings::RuntimeSettings;
 
 /// The target of the line that an invocation ends with: at level `info`, or `error` if it failed.
 ///
@@ -26,18 +27,30 @@ pub(crate) struct Admission {
     max_concurrency: Option<usize>,
     /// How many invocations run; counted only if there is a limit.
     running: AtomicUsize,
+    /// An invocation that has run for longer makes `/ping` answer `HealthyBusy`: platforms reclaim
+    /// idle sandboxes, and a request that is silent for minutes looks idle to them.
+    busy_after: Duration,
+    /// How many invocations have run for longer.
+    long: AtomicUsize,
     /// Changes when a shutdown begins.
     shutdown: watch::Receiver<()>,
 }
 
 impl Admission {
-    pub(crate) fn new(max_concurrency: Option<usize>, shutdown: watch::Receiver<()>) -> Self {
+    pub(crate) fn new(settings: &RuntimeSettings, shutdown: watch::Receiver<()>) -> Self {
         Self {
             counters: Counters::new(),
-            max_concurrency,
+            max_concurrency: settings.max_concurrency,
+            busy_after: settings.busy_after,
             running: AtomicUsize::new(0),
+            long: AtomicUsize::new(0),
             shutdown,
         }
+    }
+
+    /// Whether an invocation has run for long.
+    pub(crate) fn has_long(&self) -> bool {
+        self.long.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -48,6 +61,7 @@ pub(crate) struct InvocationGuard {
     span: Span,
     started: Instant,
     ended: bool,
+    long: bool,
 }
 
 impl InvocationGuard {
@@ -67,6 +81,7 @@ impl InvocationGuard {
             span: exchange.span.clone(),
             started: exchange.started,
             ended: false,
+            long: false,
         };
         // An error means that the server is gone.
         let rejection = if admission.shutdown.has_changed().unwrap_or(true) {
@@ -87,6 +102,21 @@ impl InvocationGuard {
 
     pub(crate) fn context(&self) -> &RequestContext {
         &self.context
+    }
+
+    /// When the invocation has to be marked as a long one; `None` if it is.
+    ///
+    /// Whatever waits for an invocation has a timer anyway, so no invocation needs one of its own
+    /// while it is fast.
+    pub(crate) fn becomes_long_at(&self) -> Option<Instant> {
+        (!self.long).then(|| self.started + self.admission.busy_after)
+    }
+
+    /// Counts the invocation among those that have run for long.
+    pub(crate) fn mark_long(&mut self) {
+        if !std::mem::replace(&mut self.long, true) {
+            self.admission.long.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Ends the invocation with a response, counts and logs it by its status, and returns how long
@@ -130,7 +160,12 @@ impl InvocationGuard {
     pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
         let status = error.status();
         let error_type = error.error_type();
-        if status.is_server_error() {
+        if error.rejection().is_some_and(Rejection::is_cancellation) {
+            let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
+            self.log(|| {
+                tracing::info!(target: "ppio", %error, duration_ms, items, "invocation cancelled");
+            });
+        } else if status.is_server_error() {
             let duration_ms = milliseconds(self.end(InvocationEnd::ServerError, items));
             self.log(|| {
                 tracing::error!(
@@ -191,6 +226,9 @@ impl Drop for InvocationGuard {
             self.cancelled(0);
         }
         self.context.cancel();
+        if self.long {
+            self.admission.long.fetch_sub(1, Ordering::Relaxed);
+        }
         if self.admission.max_concurrency.is_some() {
             self.admission.running.fetch_sub(1, Ordering::Relaxed);
         }

@@ -8,34 +8,39 @@ pub(crate) mod executor;
 pub(crate) mod guard;
 pub(crate) mod handler;
 mod mismatch;
-mod payload;
+pub(crate) mod payload;
 pub(crate) mod reply;
-mod sse_body;
+pub(crate) mod session_gate;
+pub(crate) mod sse_body;
+mod user_body;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{ResponseFormat, sse};
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 
 use self::blocking_pool::BlockingPool;
 use self::counters::Counters;
-use self::executor::InvocationFuture;
+use self::executor::{InvocationFuture, Job};
 use self::guard::{Admission, InvocationGuard};
 use self::handler::{Call, Handler};
 use self::reply::Outcome;
+use self::session_gate::{SessionGate, SessionTurn};
 use self::sse_body::{SseBody, StreamLimits};
+use self::user_body::UserBody;
 use crate::exchange::Exchange;
 use crate::exchange::agent_envelope::AgentEnvelope;
-use crate::exchange::body::{Body, BodyEnd, Request, Response};
-use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
+use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::caller_deadline::CallerDeadline;
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::header_names::X_ACCEL_BUFFERING;
@@ -54,6 +59,7 @@ pub(crate) struct Invoker {
     has_middleware: bool,
     settings: PerConnection<RuntimeSettings>,
     tasks: TaskTracker,
+    sessions: Option<Arc<SessionGate>>,
 }
 
 impl Invoker {
@@ -65,9 +71,10 @@ impl Invoker {
     ) -> Self {
         Self {
             handler,
-            admission: PerConnection::new(Admission::new(settings.max_concurrency, shutdown)),
+            admission: PerConnection::new(Admission::new(&settings, shutdown)),
             pool: BlockingPool::new(settings.blocking_threads),
             has_middleware,
+            sessions: SessionGate::new(settings.session_concurrency, settings.session_queue),
             settings: PerConnection::new(settings),
             tasks: TaskTracker::new(),
         }
@@ -82,6 +89,7 @@ impl Invoker {
             has_middleware: self.has_middleware,
             settings: self.settings.for_connection(),
             tasks: self.tasks.for_connection(),
+            sessions: self.sessions.clone(),
         }
     }
 
@@ -89,9 +97,18 @@ impl Invoker {
         &self.settings
     }
 
+    pub(crate) fn admission(&self) -> &PerConnection<Admission> {
+        &self.admission
+    }
+
     /// The background tasks that invocations started.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// Whether background work or an invocation runs for so long that the sandbox has to stay.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.tasks.running() > 0 || self.admission.has_long()
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -131,13 +148,7 @@ pub(crate) async fn invoke(
     let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
     let head = match first {
         Poll::Ready(head) => head,
-        Poll::Pending => match Box::pin(wait(
-            &mut invocation,
-            exchange.started,
-            guard.context().deadline().unwrap_or(exchange.deadline),
-        ))
-        .await
-        {
+        Poll::Pending => match Box::pin(wait(&mut invocation, exchange, &mut guard)).await {
             Ok(head) => head,
             Err(error) => return Err(guard.failed(error)),
         },
@@ -146,7 +157,7 @@ pub(crate) async fn invoke(
 }
 
 /// Starts the handler, which parses the body.
-fn start(
+pub(crate) fn start(
     invoker: &Invoker,
     exchange: &Exchange,
     body: Bytes,
@@ -160,17 +171,42 @@ fn start(
     {
         outer.set_body(body.clone());
     }
+    let turns = invoker.sessions.as_ref().and_then(|gate| {
+        let session = context.session_id()?;
+        Some((gate, session.to_owned()))
+    });
+    let format = exchange.format;
     let call = Call {
         body,
         context,
-        format: exchange.format,
+        format,
         span: exchange.span.clone(),
         started: exchange.started,
     };
+    let pool = invoker.pool.clone();
+    let Some((gate, session)) = turns else {
+        let job = call_handler(&invoker.handler, call)?;
+        return Ok(InvocationFuture::new(job, pool, None));
+    };
+    if gate.interrupts() {
+        let job = call_handler(&invoker.handler, call)?;
+        let turn = Box::new(gate.enter(&session)?);
+        return Ok(InvocationFuture::new(job, pool, Some(turn)));
+    }
+    let turn = Box::new(gate.enter(&session)?);
+    if turn.is_ready() {
+        let job = call_handler(&invoker.handler, call)?;
+        return Ok(InvocationFuture::new(job, pool, Some(turn)));
+    }
+    let handler = Arc::clone(&invoker.handler);
+    let start = move || call_handler(&handler, call);
+    Ok(InvocationFuture::waiting(start, format, pool, turn))
+}
+
+fn call_handler(handler: &Handler, call: Call) -> Result<Job, Error> {
     // The call is not used again after a panic in the request's `Deserialize`.
-    let job = catch_unwind(AssertUnwindSafe(|| (invoker.handler)(call)))
-        .unwrap_or_else(|panic| Err(Error::from_panic(panic.as_ref())))?;
-    Ok(InvocationFuture::new(job, invoker.pool.clone()))
+    catch_unwind(AssertUnwindSafe(|| handler(call)))
+        .unwrap_or_else(|panic| Err(Error::from_panic(panic.as_ref())))
 }
 
 /// Adds the session, which may be in the body, to the span of the invocation.
@@ -193,19 +229,28 @@ fn poll_head(invocation: &mut InvocationFuture, cx: &mut Context<'_>) -> Poll<Op
 
 async fn wait(
     invocation: &mut InvocationFuture,
-    started: Instant,
-    deadline: Instant,
+    exchange: &Exchange,
+    guard: &mut InvocationGuard,
 ) -> Result<Option<Outcome>, Error> {
-    let head = poll_fn(|cx| poll_head(invocation, cx));
-    tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), head)
-        .await
-        .map_err(|_| Rejection::TimedOut(deadline - started).into())
+    let mut head = poll_fn(|cx| poll_head(invocation, cx));
+    let deadline = guard.context().deadline().unwrap_or(exchange.deadline);
+    // One timer at a time: first for the invocation to be long, if the deadline is later.
+    if let Some(long) = guard.becomes_long_at()
+        && long < deadline
+    {
+        match timeout_at(long.into(), &mut head).await {
+            Ok(head) => return Ok(head),
+            Err(_) => guard.mark_long(),
+        }
+    }
+    let head = timeout_at(deadline.into(), head).await;
+    head.map_err(|_| Rejection::TimedOut(deadline - exchange.started).into())
 }
 
 fn respond(
     invoker: &Invoker,
     exchange: &Exchange,
-    invocation: InvocationFuture,
+    mut invocation: InvocationFuture,
     head: Option<Outcome>,
     mut guard: InvocationGuard,
 ) -> Result<Response, Error> {
@@ -220,7 +265,10 @@ fn respond(
             let queue_time = invocation.buffer().queue_time();
             envelope_response(exchange, *envelope, queue_time, guard)
         }
-        Some(Outcome::Response(response)) => Ok(user_response(exchange, *response, guard)),
+        Some(Outcome::Response(response)) => {
+            let turn = invocation.take_turn();
+            Ok(user_response(exchange, *response, guard, turn))
+        }
         Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
             Err(guard.failed(error))
         }
@@ -249,7 +297,12 @@ fn envelope_response(
 }
 
 /// A response that the handler made. The invocation ends when its body does.
-fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationGuard) -> Response {
+fn user_response(
+    exchange: &Exchange,
+    response: Response,
+    mut guard: InvocationGuard,
+    turn: Option<Box<SessionTurn>>,
+) -> Response {
     let status = response.status();
     if !response.body().is_user_body() {
         guard.responded(status, 0);
@@ -257,21 +310,8 @@ fn user_response(exchange: &Exchange, response: Response, mut guard: InvocationG
     }
     let context = guard.context().clone();
     let deadline = caller_deadline(exchange, &guard);
-    response.map(|mut body| {
-        if let Some(deadline) = deadline {
-            body = Body::new(DeadlineBody::new(body, deadline));
-        }
-        let body = body.on_end(move |end| match end {
-            BodyEnd::Complete => {
-                guard.responded(status, 0);
-            }
-            BodyEnd::Failed => {
-                let expired = deadline.and_then(CallerDeadline::expired);
-                let failure = expired.unwrap_or(Rejection::ResponseCut);
-                guard.stream_failed(&failure.into(), 0);
-            }
-            BodyEnd::Dropped => drop(guard),
-        });
+    response.map(|body| {
+        let body = Body::new(UserBody::new(body, status, guard, turn, deadline));
         scoped(body, context, &exchange.span)
     })
 }
@@ -299,7 +339,12 @@ fn stream(
     if let Some(outcome) = outcome {
         body.end(outcome);
     }
-    let mut response = Response::new(Body::stream(body));
+    event_stream(exchange, Body::stream(body))
+}
+
+/// A response that is an event stream.
+pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -18,10 +18,10 @@ use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
 
 /// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
-const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+pub(crate) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
 /// When a stream fails.
-pub(super) struct StreamLimits {
+pub(crate) struct StreamLimits {
     /// How long the handler may produce nothing.
     pub(super) max_silence: Duration,
     /// When the stream has to end, where the caller sets a timeout.
@@ -112,6 +112,11 @@ impl SseBody {
             let max_silence = self.limits.max_silence;
             let stalls = self.last_item + max_silence;
             let beats = self.heartbeat.map(|interval| self.last_byte + interval);
+            let long = self.guard.becomes_long_at().map(Instant::from_std);
+            if long.is_some_and(|long| now >= long) {
+                self.guard.mark_long();
+                continue;
+            }
             if let Some(expired) = self.limits.expired() {
                 return Poll::Ready(Timer::Failed(expired));
             }
@@ -125,7 +130,7 @@ impl SseBody {
                 .limits
                 .deadline
                 .map(|deadline| Instant::from_std(deadline.at));
-            let next = [beats, ends]
+            let next = [beats, ends, long]
                 .into_iter()
                 .flatten()
                 .fold(stalls, Instant::min);
@@ -166,9 +171,16 @@ impl HttpBody for SseBody {
             // Events that were written before the end are sent before it.
             let events = self.invocation.buffer().take();
             if !events.is_empty() {
-                self.last_item = Instant::now();
-                self.last_byte = self.last_item;
+                let now = Instant::now();
+                (self.last_item, self.last_byte) = (now, now);
                 self.writing = true;
+                if self
+                    .guard
+                    .becomes_long_at()
+                    .is_some_and(|long| now.into_std() >= long)
+                {
+                    self.guard.mark_long();
+                }
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
             match std::mem::replace(&mut self.state, StreamState::Ended) {

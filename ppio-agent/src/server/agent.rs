@@ -16,6 +16,7 @@ use crate::endpoints::ping::Ping;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
+use crate::runs::registry::RunRegistry;
 
 /// What the configuration says about connections and requests.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub(crate) struct Agent {
     pub(crate) settings: ServerSettings,
     pub(crate) chains: MiddlewareChains,
     pub(crate) invoker: Invoker,
+    pub(crate) runs: Arc<RunRegistry>,
     pub(crate) ping: Ping,
     pub(crate) index: Index,
     pub(crate) shutdown: Shutdown,
@@ -55,6 +57,7 @@ impl Agent {
         let has_middleware = !chains.invocations.is_empty();
         Self {
             settings,
+            runs: RunRegistry::new(&values),
             invoker: Invoker::new(handler, values, has_middleware, shutdown.subscribe()),
             chains,
             ping,

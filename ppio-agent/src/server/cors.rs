@@ -13,6 +13,11 @@ use super::host;
 /// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
+/// What pages may read of the response of a run.
+const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
+    "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-stream-ids, preference-applied",
+);
+
 /// The configured policy.
 #[derive(Debug, Clone)]
 pub(crate) struct Cors {
@@ -147,6 +152,15 @@ impl Cors {
             response
                 .entry(ACCESS_CONTROL_ALLOW_CREDENTIALS)
                 .or_insert(HeaderValue::from_static("true"));
+        }
+    }
+
+    /// Lets a page read the headers of a run's response.
+    pub(crate) fn expose_run(caller: &Caller, response: &mut HeaderMap) {
+        if matches!(caller, Caller::Page(_)) {
+            response
+                .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
+                .or_insert(EXPOSED_OF_RUNS);
         }
     }
 

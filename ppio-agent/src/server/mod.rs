@@ -158,6 +158,8 @@ impl Connections {
             while self.tasks.join_next().await.is_some() {}
             let left = deadline.saturating_duration_since(Instant::now());
             self.agent.invoker.tasks().wait_idle(left).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.agent.runs.wait_idle(left).await;
         };
         let finished = tokio::select! {
             finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
@@ -165,13 +167,19 @@ impl Connections {
         };
         let running = self.agent.invoker.counters().running();
         let tasks = self.agent.invoker.tasks().running();
-        if !finished || tasks > 0 {
+        let cancelled_runs = self.agent.runs.cancel_all();
+        if !finished || tasks > 0 || cancelled_runs {
             tracing::warn!(
                 invocations = running,
                 tasks,
                 "grace of {} s is over; aborting what still runs",
                 grace.as_secs_f64()
             );
+        }
+        if cancelled_runs {
+            // Their readers get the end.
+            let told = async { while self.tasks.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(ABORT_TIMEOUT / 2, told).await;
         }
         self.tasks.abort_all();
         // A handler that blocks its thread cannot be aborted.

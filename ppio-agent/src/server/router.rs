@@ -18,18 +18,21 @@ use super::ingress::{self, Ingress};
 use super::middleware::{Endpoint, Middleware, Next};
 #[cfg(feature = "metrics")]
 use crate::endpoints::metrics;
+use crate::endpoints::runs::{self as run_endpoints, RunRoute};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::header_names::X_REQUEST_ID;
 use crate::exchange::log_ids::{invocation_span, log_about};
+use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_headers::{InvalidHeader, RequestHeaders};
-use crate::exchange::request_id::RequestId;
+use crate::exchange::request_id::{AnswerId, RequestId};
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::scoped_body::scoped;
 use crate::invocation::invoke;
+use crate::runs;
 
 /// Answers any request. Errors are responses as well.
 pub(crate) async fn respond(
@@ -44,6 +47,7 @@ pub(crate) async fn respond(
         .caller(headers.origin, ingress::authority(&request, &headers));
     let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
     let invalid = headers.invalid;
+    let has_run_options = headers.has_run_options;
     let routed = RoutedRequest::new(
         agent,
         &request,
@@ -61,7 +65,7 @@ pub(crate) async fn respond(
         let response = routed.exchange.error_response(rejection.into());
         return routed.finish(&caller, response);
     }
-    let result = if routed.is_invocation_without_middleware(&request) {
+    let result = if !has_run_options && routed.is_invocation_alone(&request) {
         invoke(routed.agent.invoker(), &routed.exchange, request).await
     } else if request.method() == Method::OPTIONS && routed.route != Route::Unknown {
         Ok(routed.options(request.headers(), &caller))
@@ -76,6 +80,7 @@ pub(crate) async fn respond(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Invocations,
+    Run(RunRoute),
     Ping,
     Index,
     #[cfg(feature = "metrics")]
@@ -95,23 +100,28 @@ impl Route {
             "/" => Self::Index,
             #[cfg(feature = "metrics")]
             "/metrics" if settings.enable_metrics => Self::Metrics,
-            _ => Self::Unknown,
+            path => match RunRoute::of(path) {
+                Some((route, _)) => Self::Run(route),
+                None => Self::Unknown,
+            },
         }
     }
 
     /// The methods of the route, as an `Allow` header.
     fn allow(self) -> &'static str {
         match self {
-            Self::Invocations => "POST, OPTIONS",
+            Self::Invocations => "GET, HEAD, POST, OPTIONS",
+            Self::Run(route) => route.allow(),
             _ => "GET, HEAD, OPTIONS",
         }
     }
 
     fn has(self, method: &Method) -> bool {
         match self {
-            Self::Invocations => method == Method::POST,
+            Self::Run(route) => route.has(method),
             // Its path is rejected instead.
             Self::Unknown => true,
+            Self::Invocations if method == Method::POST => true,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -133,7 +143,8 @@ impl RoutedRequest {
         timeout: Option<u32>,
     ) -> Self {
         let route = Route::of(request.uri().path(), &agent.settings);
-        let span = if route == Route::Invocations {
+        let is_invocation = route == Route::Invocations && request.method() == Method::POST;
+        let span = if is_invocation {
             invocation_span(&request_id, request.headers())
         } else {
             Span::none()
@@ -189,13 +200,14 @@ impl RoutedRequest {
     /// The middleware around the route.
     fn chain(&self) -> &Arc<[Middleware]> {
         match self.route {
-            Route::Invocations => &self.agent.chains.invocations,
+            Route::Invocations | Route::Run(_) => &self.agent.chains.invocations,
             _ => &self.agent.chains.others,
         }
     }
 
     /// Adds the headers that every response has.
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
+        let answer_id = response.extensions_mut().remove::<AnswerId>();
         let headers = response.headers_mut();
         let is_invocation = self.route == Route::Invocations;
         if is_invocation {
@@ -204,15 +216,24 @@ impl RoutedRequest {
         }
         // Caches do not keep responses to POST.
         let cors = &self.agent.settings.cors;
+        if answer_id.is_some() {
+            Cors::expose_run(caller, headers);
+        }
         cors.apply(caller, !is_invocation, headers);
-        headers.insert(X_REQUEST_ID, self.exchange.request_id.header_value());
+        let id = answer_id
+            .as_ref()
+            .map_or(&self.exchange.request_id, |id| &id.0);
+        headers.insert(X_REQUEST_ID, id.header_value());
         response
     }
 
-    fn is_invocation_without_middleware(&self, request: &Request) -> bool {
+    /// Whether this is an invocation without middleware and, unless its headers say otherwise,
+    /// without a run.
+    fn is_invocation_alone(&self, request: &Request) -> bool {
         self.route == Route::Invocations
-            && self.route.has(request.method())
+            && request.method() == Method::POST
             && self.agent.chains.invocations.is_empty()
+            && self.agent.runs.settings().on_disconnect == OnDisconnect::Cancel
     }
 
     /// Answers with the methods of the route, and to a preflight with the CORS policy.
@@ -306,13 +327,23 @@ async fn run_endpoint(
         .into());
     }
     match route {
-        Route::Invocations => invoke(agent.invoker(), exchange, request).await,
-        Route::Ping => Ok(agent.ping.answer(agent.invoker.tasks().running() > 0).await),
+        Route::Invocations if request.method() == Method::POST => {
+            runs::invoke(&agent.runs, agent.invoker(), exchange, request).await
+        }
+        Route::Invocations => run_endpoints::list(&agent.runs, &request),
+        Route::Run(_) => {
+            run_endpoints::answer(&agent.runs, agent.invoker(), exchange, request).await
+        }
+        Route::Ping => {
+            let busy = agent.invoker.is_busy() || agent.runs.is_busy();
+            Ok(agent.ping.answer(busy).await)
+        }
         Route::Index => Ok(agent.index.answer(request.headers())),
         #[cfg(feature = "metrics")]
         Route::Metrics => Ok(metrics::answer(
             agent.invoker.counters(),
             agent.invoker.tasks().running(),
+            &agent.runs,
         )),
         Route::Unknown if !agent.chains.others.is_empty() => own_route(&request),
         Route::Unknown => Err(no_route(&request)),

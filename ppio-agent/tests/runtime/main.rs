@@ -14,6 +14,7 @@ mod hosts;
 mod middleware;
 mod panics;
 mod replies;
+mod runs;
 mod settings;
 mod shutdown;
 mod slow_clients;

@@ -94,7 +94,8 @@ async fn middleware_wraps_invocations_or_all_routes() {
         assert_eq!(story.take(), way);
     }
     // Middleware also runs around the refusal of a wrong method.
-    assert_eq!(server.send(get("/invocations")).await.status, 405);
+    let request = get("/invocations").replacen("GET", "PUT", 1);
+    assert_eq!(server.send(request).await.status, 405);
     let way = [
         "all in /invocations",
         "one in /invocations",

@@ -85,6 +85,27 @@ mod config_block {
     }
 }
 
+mod policies {
+    use ppio::{RuntimeConfig, Value};
+
+    use super::{get, invoke};
+
+    #[ppio::entrypoint(
+        on_disconnect = "continue",
+        config = RuntimeConfig::new().enable_metrics(false),
+        session_concurrency = "queue",
+    )]
+    fn agent(request: Value) -> Value {
+        request
+    }
+
+    #[tokio::test]
+    async fn are_applied_with_the_configuration() {
+        assert_eq!(invoke(module_path!(), "1").await.status, 200);
+        assert_eq!(get(module_path!(), "/metrics").await.status, 404);
+    }
+}
+
 mod two_entrypoints {
     mod first {
         #[ppio::entrypoint]

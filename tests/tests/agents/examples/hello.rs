@@ -25,8 +25,8 @@ async fn what_the_agent_cannot_answer_is_an_error_with_its_body() {
     );
     let lost = send("GET", "/invocation", &[], "").await;
     lost.error(404, "NotFound").await;
-    let read = send("GET", "/invocations", &[], "").await;
-    assert_eq!(read.headers()["allow"], "POST, OPTIONS");
+    let read = send("PUT", "/invocations", &[], "").await;
+    assert_eq!(read.headers()["allow"], "GET, HEAD, POST, OPTIONS");
     read.error(405, "MethodNotAllowed").await;
     let large = "x".repeat(10 * 1024 * 1024);
     let large = send("POST", "/invocations", &json, &format!("\"{large}\"")).await;

@@ -1,0 +1,64 @@
+//! What the settings say about invocations whose callers leave, and about those of one session.
+
+use std::str::FromStr;
+
+/// What happens to an invocation whose caller disconnects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnDisconnect {
+    /// The invocation is cancelled.
+    #[default]
+    Cancel,
+    /// The invocation continues, and its answer is kept for the caller to come back.
+    Continue,
+}
+
+impl OnDisconnect {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Continue => "continue",
+        }
+    }
+}
+
+impl FromStr for OnDisconnect {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "cancel" => Ok(Self::Cancel),
+            "continue" => Ok(Self::Continue),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What a second invocation of the same session does while one runs. An invocation without a
+/// session always runs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SessionConcurrency {
+    /// Both run.
+    #[default]
+    Parallel,
+    /// The second waits until the first has ended; more of them wait in the order of their
+    /// requests. The time that an invocation waits counts for its deadline.
+    Queue,
+    /// The second is a 409.
+    Reject,
+    /// The first is cancelled: its caller gets the error `Interrupted`.
+    Interrupt,
+}
+
+impl FromStr for SessionConcurrency {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "parallel" => Ok(Self::Parallel),
+            "queue" => Ok(Self::Queue),
+            "reject" => Ok(Self::Reject),
+            "interrupt" => Ok(Self::Interrupt),
+            _ => Err(()),
+        }
+    }
+}

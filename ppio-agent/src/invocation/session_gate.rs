@@ -1,0 +1,240 @@
+//! What a second invocation of a session does while one runs.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::exchange::policies::SessionConcurrency;
+use crate::exchange::rejection::Rejection;
+
+/// Lets the invocations of each session run one at a time.
+pub(crate) struct SessionGate {
+    concurrency: SessionConcurrency,
+    max_waiting: usize,
+    /// The sessions that have a running invocation.
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+struct Session {
+    running: Arc<TurnState>,
+    waiting: VecDeque<Arc<TurnState>>,
+}
+
+/// The state of one invocation, which its turn and the gate share.
+struct TurnState(Mutex<(Phase, Option<Waker>)>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Running,
+    Interrupted,
+}
+
+impl SessionGate {
+    /// A gate, unless all invocations run at once.
+    pub(crate) fn new(concurrency: SessionConcurrency, max_waiting: usize) -> Option<Arc<Self>> {
+        (concurrency != SessionConcurrency::Parallel).then(|| {
+            Arc::new(Self {
+                concurrency,
+                max_waiting,
+                sessions: Mutex::default(),
+            })
+        })
+    }
+
+    /// Whether a later invocation ends the first, so that it must be valid before it enters.
+    pub(crate) fn interrupts(&self) -> bool {
+        self.concurrency == SessionConcurrency::Interrupt
+    }
+
+    /// Enters an invocation of a session, which runs when its turn is ready.
+    pub(crate) fn enter(self: &Arc<Self>, session: &str) -> Result<SessionTurn, Rejection> {
+        let mut sessions = self.sessions();
+        let state = match sessions.entry(session.to_owned()) {
+            Entry::Vacant(entry) => {
+                let running = TurnState::new(Phase::Running);
+                entry.insert(Session {
+                    running: Arc::clone(&running),
+                    waiting: VecDeque::new(),
+                });
+                running
+            }
+            Entry::Occupied(mut entry) => self.enter_behind(session, entry.get_mut())?,
+        };
+        drop(sessions);
+        Ok(SessionTurn {
+            gate: Arc::clone(self),
+            session: session.to_owned(),
+            state,
+        })
+    }
+
+    /// Enters an invocation of a session that has a running one.
+    fn enter_behind(&self, name: &str, session: &mut Session) -> Result<Arc<TurnState>, Rejection> {
+        match self.concurrency {
+            SessionConcurrency::Reject => Err(Rejection::SessionBusy {
+                session: name.to_owned(),
+            }),
+            SessionConcurrency::Queue if session.waiting.len() >= self.max_waiting => {
+                Err(Rejection::SessionQueueFull {
+                    session: name.to_owned(),
+                    limit: self.max_waiting,
+                })
+            }
+            SessionConcurrency::Queue => {
+                let state = TurnState::new(Phase::Waiting);
+                session.waiting.push_back(Arc::clone(&state));
+                Ok(state)
+            }
+            // The first is not polled any more, so the second need not wait for its end.
+            SessionConcurrency::Interrupt | SessionConcurrency::Parallel => {
+                let state = TurnState::new(Phase::Running);
+                let first = std::mem::replace(&mut session.running, Arc::clone(&state));
+                first.set(Phase::Interrupted);
+                Ok(state)
+            }
+        }
+    }
+
+    fn leave(&self, session: &str, state: &Arc<TurnState>) {
+        let mut sessions = self.sessions();
+        let Some(found) = sessions.get_mut(session) else {
+            return;
+        };
+        if !Arc::ptr_eq(&found.running, state) {
+            found.waiting.retain(|waiting| !Arc::ptr_eq(waiting, state));
+        } else if let Some(next) = found.waiting.pop_front() {
+            next.set(Phase::Running);
+            found.running = next;
+        } else {
+            sessions.remove(session);
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TurnState {
+    fn new(phase: Phase) -> Arc<Self> {
+        Arc::new(Self((phase, None).into()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Phase, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.0 = phase;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The turn of one invocation. Dropping it lets the next one of the session run.
+pub(crate) struct SessionTurn {
+    gate: Arc<SessionGate>,
+    session: String,
+    state: Arc<TurnState>,
+}
+
+impl SessionTurn {
+    /// Whether the invocation may run at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state.lock().0 == Phase::Running
+    }
+
+    /// Waits for the turn. After that it is ready, and fails once a later invocation interrupts
+    /// this one, so it is polled before each step.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        let mut state = self.state.lock();
+        let poll = match state.0 {
+            Phase::Waiting => Poll::Pending,
+            Phase::Running => Poll::Ready(Ok(())),
+            Phase::Interrupted => return Poll::Ready(Err(Rejection::Interrupted)),
+        };
+        match &mut state.1 {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        poll
+    }
+}
+
+impl Drop for SessionTurn {
+    fn drop(&mut self) {
+        self.gate.leave(&self.session, &self.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(turn: &SessionTurn) -> Poll<Result<(), &'static str>> {
+        let poll = turn.poll(&mut Context::from_waker(Waker::noop()));
+        poll.map(|turn| turn.map_err(|rejection| rejection.error_type()))
+    }
+
+    fn gate(concurrency: SessionConcurrency) -> Arc<SessionGate> {
+        SessionGate::new(concurrency, 2).expect("a gate")
+    }
+
+    #[test]
+    fn parallel_sessions_need_no_gate() {
+        assert!(SessionGate::new(SessionConcurrency::Parallel, 2).is_none());
+    }
+
+    #[test]
+    fn a_queue_is_in_order_and_bounded() {
+        let gate = gate(SessionConcurrency::Queue);
+        let first = gate.enter("s").unwrap();
+        let second = gate.enter("s").unwrap();
+        let third = gate.enter("s").unwrap();
+        assert_eq!(
+            gate.enter("s").err().unwrap().error_type(),
+            "SessionQueueFull"
+        );
+        assert_eq!(poll(&gate.enter("other").unwrap()), Poll::Ready(Ok(())));
+        assert_eq!(poll(&first), Poll::Ready(Ok(())));
+        assert!(poll(&second).is_pending() && poll(&third).is_pending());
+        // One that leaves the queue makes room and does not get a turn.
+        drop(second);
+        let fourth = gate.enter("s").unwrap();
+        drop(first);
+        assert_eq!(poll(&third), Poll::Ready(Ok(())));
+        assert!(poll(&fourth).is_pending());
+        drop(third);
+        assert_eq!(poll(&fourth), Poll::Ready(Ok(())));
+        drop(fourth);
+        assert!(gate.sessions().is_empty());
+    }
+
+    #[test]
+    fn a_busy_session_rejects() {
+        let gate = gate(SessionConcurrency::Reject);
+        let first = gate.enter("s").unwrap();
+        assert_eq!(gate.enter("s").err().unwrap().error_type(), "SessionBusy");
+        drop(first);
+        assert!(gate.enter("s").is_ok());
+    }
+
+    #[test]
+    fn the_last_interrupts_all_before_it() {
+        let gate = gate(SessionConcurrency::Interrupt);
+        let first = gate.enter("s").unwrap();
+        let second = gate.enter("s").unwrap();
+        assert_eq!(poll(&first), Poll::Ready(Err("Interrupted")));
+        assert_eq!(poll(&second), Poll::Ready(Ok(())));
+        drop(first);
+        let third = gate.enter("s").unwrap();
+        assert_eq!(poll(&second), Poll::Ready(Err("Interrupted")));
+        assert_eq!(poll(&third), Poll::Ready(Ok(())));
+        drop((second, third));
+        assert!(gate.sessions().is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! Who a run belongs to, and which request a key belongs to.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
+
+/// Who sent a request: the session, and the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunCaller {
+    session: Option<String>,
+    /// A hash of `Authorization`, which is not kept itself.
+    credentials: Option<u128>,
+}
+
+/// Who may use a key again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Scope {
+    Session(String),
+    Credentials(Option<u128>),
+}
+
+/// An idempotency key of one caller.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ScopedKey {
+    scope: Scope,
+    key: String,
+}
+
+impl RunCaller {
+    /// Whether nothing distinguishes this caller from others.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.session.is_none() && self.credentials.is_none()
+    }
+
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Whether a request of this caller may read and cancel the run of `owner`.
+    ///
+    /// A session's caller may renew its credentials. A caller without a session, such as a person with
+    /// a command line, finds what was started with the same credentials in any session.
+    pub(super) fn sees(&self, owner: &Self) -> bool {
+        match &self.session {
+            Some(_) => self.session == owner.session,
+            None => self.credentials == owner.credentials,
+        }
+    }
+
+    pub(super) fn scoped(&self, key: String) -> ScopedKey {
+        let scope = match &self.session {
+            Some(session) => Scope::Session(session.clone()),
+            None => Scope::Credentials(self.credentials),
+        };
+        ScopedKey { scope, key }
+    }
+}
+
+/// Hashes of 128 bits with keys of this process, so that no request can be made to collide with
+/// another.
+#[derive(Debug, Default)]
+pub(super) struct Fingerprints(RandomState, RandomState);
+
+impl Fingerprints {
+    pub(super) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
+        let has_credentials = headers.contains_key(AUTHORIZATION);
+        RunCaller {
+            session: session.map(str::to_owned),
+            credentials: has_credentials.then(|| self.of(headers, &AUTHORIZATION, b"")),
+        }
+    }
+
+    /// Identifies what a key was used for.
+    pub(super) fn request(&self, headers: &HeaderMap, body: &[u8]) -> u128 {
+        self.of(headers, &CONTENT_TYPE, body)
+    }
+
+    fn of(&self, headers: &HeaderMap, name: &HeaderName, body: &[u8]) -> u128 {
+        let half = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            for value in headers.get_all(name) {
+                hasher.write_usize(value.len());
+                hasher.write(value.as_bytes());
+            }
+            hasher.write(body);
+            hasher.finish()
+        };
+        u128::from(half(&self.0)) << 64 | u128::from(half(&self.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_seen_in_its_session_or_with_its_credentials() {
+        let fingerprints = Fingerprints::default();
+        let caller = |session: Option<&str>, token: Option<&'static str>| {
+            let token = token.map(|token| (AUTHORIZATION, HeaderValue::from_static(token)));
+            fingerprints.caller(&token.into_iter().collect(), session)
+        };
+        for (owner, reader, sees) in [
+            (caller(None, None), caller(None, None), true),
+            (caller(Some("s"), None), caller(Some("s"), None), true),
+            (caller(Some("s"), None), caller(Some("t"), None), false),
+            (caller(None, None), caller(Some("t"), None), false),
+            // Renewed credentials.
+            (
+                caller(Some("s"), Some("a")),
+                caller(Some("s"), Some("b")),
+                true,
+            ),
+            // From any session.
+            (caller(Some("s"), Some("a")), caller(None, Some("a")), true),
+            (caller(Some("s"), Some("a")), caller(None, Some("b")), false),
+            (caller(Some("s"), Some("a")), caller(None, None), false),
+            (caller(None, Some("a")), caller(None, None), false),
+            (caller(None, None), caller(None, Some("a")), false),
+        ] {
+            assert_eq!(reader.sees(&owner), sees, "{reader:?} reads {owner:?}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_the_body_and_the_content_type() {
+        let fingerprints = Fingerprints::default();
+        let json: HeaderMap = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))]
+            .into_iter()
+            .collect();
+        let of = |headers: &HeaderMap, body: &str| fingerprints.request(headers, body.as_bytes());
+        assert_eq!(of(&json, "1"), of(&json, "1"));
+        assert_ne!(of(&json, "1"), of(&json, "2"));
+        assert_ne!(of(&json, "1"), of(&HeaderMap::new(), "1"));
+    }
+}

@@ -1,0 +1,340 @@
+//! Runs: invocations whose answer is kept, so that it can be read again and by several readers.
+//!
+//! An invocation becomes a run if its caller may come back for the answer: with the policy
+//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. Then a task of the
+//! registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
+//! `log`), and every connection, that of the first caller included, is a reader with a position of
+//! its own (`reader`). All other invocations have no run and go through `invocation` alone.
+
+mod answer;
+mod caller;
+mod log;
+pub(crate) mod options;
+mod producer;
+mod reader;
+mod readers;
+pub(crate) mod registry;
+mod run;
+pub(crate) mod view;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ppio_agent_protocol::{ByteSize, ResponseFormat};
+use serde::Serialize;
+
+use self::answer::Answer;
+use self::options::RunOptions;
+use self::producer::{Producer, Work};
+use self::reader::RunReader;
+use self::registry::{Claim, RunRegistry};
+use self::run::{AnswerHead, Head, ReadFormat, Run};
+use crate::exchange::Exchange;
+use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::context::{NewContext, RequestContext, session_header};
+use crate::exchange::error::Error;
+use crate::exchange::header_names::{PPIO_IDEMPOTENCY, PPIO_STREAM_IDS, PREFERENCE_APPLIED};
+use crate::exchange::json;
+use crate::exchange::policies::OnDisconnect;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_id::AnswerId;
+use crate::exchange::requested_format::RequestedFormat;
+use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::invocation::guard::InvocationGuard;
+use crate::invocation::{Invoker, event_stream, payload};
+
+/// What the configuration says about runs.
+#[derive(Debug, Clone)]
+pub(crate) struct RunSettings {
+    pub(crate) on_disconnect: OnDisconnect,
+    /// How many runs are kept.
+    pub(crate) max_runs: usize,
+    /// The size of what one run keeps.
+    pub(crate) max_size: usize,
+    /// The size of what all runs keep together.
+    pub(crate) max_total_size: usize,
+    /// Whether callers that cannot be told apart may list their runs.
+    pub(crate) lists_anonymous: bool,
+    /// How long a run is kept after its end.
+    pub(crate) retention: Duration,
+    /// How long a run that is cancelled without readers waits for a caller with its key.
+    pub(crate) reconnect_grace: Duration,
+}
+
+impl RunSettings {
+    fn of(settings: &RuntimeSettings) -> Self {
+        // A size over that of the address space is no limit.
+        let size = |size: ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+        Self {
+            on_disconnect: settings.on_disconnect,
+            max_runs: settings.max_runs,
+            max_size: size(settings.max_run_size),
+            max_total_size: size(settings.max_total_run_size),
+            lists_anonymous: settings.list_anonymous_runs,
+            retention: settings.run_retention,
+            reconnect_grace: settings.reconnect_grace,
+        }
+    }
+}
+
+/// Answers `POST /invocations`, with a run if the request or the configuration wants one.
+pub(crate) async fn invoke(
+    runs: &Arc<RunRegistry>,
+    invoker: &Invoker,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let configured = runs.settings().on_disconnect;
+    let options = RunOptions::of(request.headers(), configured)?;
+    if options.is_plain() {
+        return crate::invocation::invoke(invoker, exchange, request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers.clone();
+    let context = RequestContext::from(NewContext {
+        request_id: exchange.request_id.clone(),
+        headers: parts.headers,
+        extensions: parts.extensions,
+        deadline: exchange.deadline,
+        requested_deadline: exchange.requested_deadline,
+        tasks: invoker.tasks().clone(),
+        settings: invoker.settings().clone(),
+    });
+    let body = match payload::read(&headers, body).await {
+        Ok(body) => body,
+        // Counted as an invocation, as without a run.
+        Err(error) => {
+            let mut guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
+            return Err(guard.failed(error));
+        }
+    };
+    context.set_body(body.clone());
+    let caller = runs.caller(&headers, context.session_id());
+    let claim = runs.claim(&exchange.request_id, caller, &options, &headers, &body)?;
+    let (run, joined) = match claim {
+        Claim::New(run) => (run, false),
+        Claim::Joined(run) => (run, true),
+    };
+    let exchange = Exchange {
+        request_id: run.id.clone(),
+        ..exchange.clone()
+    };
+    let mut response = if joined {
+        if options.on_disconnect == OnDisconnect::Continue {
+            run.keep_running();
+        }
+        match RunReader::attach(&run, 0) {
+            Ok(_) if options.respond_async => accepted(&run),
+            Ok(reader) => answer(reader, &exchange, invoker, options.stream_ids).await,
+            Err(rejection) => exchange.error_response(rejection.into()),
+        }
+    } else {
+        let reader = RunReader::attach(&run, 0)?;
+        match start(runs, invoker, &exchange, &run, body, context) {
+            Ok(()) if options.respond_async => accepted(&run),
+            _ => answer(reader, &exchange, invoker, options.stream_ids).await,
+        }
+    };
+    if options.key.is_some() {
+        let value = if joined { "replayed" } else { "supported" };
+        let headers = response.headers_mut();
+        headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static(value));
+    }
+    response
+        .extensions_mut()
+        .insert(AnswerId(exchange.request_id));
+    Ok(response)
+}
+
+/// Starts the task of a new run. If the invocation is refused before its function is called, the
+/// run ends with that error and is not kept.
+fn start(
+    runs: &Arc<RunRegistry>,
+    invoker: &Invoker,
+    exchange: &Exchange,
+    run: &Arc<Run>,
+    body: Bytes,
+    context: RequestContext,
+) -> Result<(), ()> {
+    // The value is stored once, and put into an envelope for callers that expect one.
+    let exchange = Exchange {
+        format: RequestedFormat::AgentCore,
+        ..exchange.clone()
+    };
+    let context = if context.request_id() == exchange.request_id.as_str() {
+        context
+    } else {
+        let id = exchange.request_id.as_str();
+        exchange.span.record("request_id", id);
+        context.with_request_id(exchange.request_id.clone())
+    };
+    let started = begin(invoker, &exchange, body, context);
+    match started {
+        Ok((invocation, guard)) => {
+            let max_silence = invoker.settings().timeout;
+            tokio::spawn(Producer {
+                run: Arc::clone(run),
+                work: Work::Handler(invocation),
+                guard,
+                span: exchange.span.clone(),
+                deadline: exchange.deadline,
+                started: exchange.started,
+                max_silence,
+                silent_since: Instant::now(),
+                timer: None,
+                items: 0,
+                _running: runs.tasks().start(),
+            });
+            Ok(())
+        }
+        Err(error) => {
+            run.fail(error, exchange.started.elapsed());
+            runs.forget(run);
+            Err(())
+        }
+    }
+}
+
+fn begin(
+    invoker: &Invoker,
+    exchange: &Exchange,
+    body: Bytes,
+    context: RequestContext,
+) -> Result<
+    (
+        crate::invocation::executor::InvocationFuture,
+        InvocationGuard,
+    ),
+    Error,
+> {
+    let mut guard = InvocationGuard::begin(invoker.admission(), exchange, context.clone())?;
+    match crate::invocation::start(invoker, exchange, body, context) {
+        Ok(invocation) => Ok((invocation, guard)),
+        Err(error) => Err(guard.failed(error)),
+    }
+}
+
+/// The answer to a caller that does not wait for the run.
+fn accepted(run: &Run) -> Response {
+    #[derive(Serialize)]
+    struct Accepted<'a> {
+        id: &'a str,
+        status: &'static str,
+    }
+    let body = json::to_bytes(&Accepted {
+        id: run.id.as_str(),
+        status: run.status().as_str(),
+    });
+    let mut response = json::response(StatusCode::ACCEPTED, body);
+    let headers = response.headers_mut();
+    let location = format!("/invocations/{}", run.id.path_segment());
+    // The characters of an id are those of a header.
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        headers.insert(LOCATION, location);
+    }
+    headers.insert(
+        PREFERENCE_APPLIED,
+        HeaderValue::from_static("respond-async"),
+    );
+    response
+}
+
+/// Waits until the answer of a run begins, and answers with it.
+async fn answer(
+    reader: RunReader,
+    exchange: &Exchange,
+    invoker: &Invoker,
+    with_ids: bool,
+) -> Response {
+    match reader.answer().await {
+        AnswerHead::Logged(Head::Events) => events(reader, exchange, invoker, with_ids),
+        AnswerHead::Logged(Head::Response(head)) => {
+            let body = reader.into_body(ReadFormat::Response, exchange.format, None);
+            let mut response = Response::new(Body::stream(body));
+            *response.status_mut() = head.0;
+            *response.headers_mut() = head.1.clone();
+            response
+        }
+        AnswerHead::Ended(Answer::Value(value)) => {
+            let id = exchange.request_id.as_str();
+            exchange.value_response(value.body(exchange.format, id))
+        }
+        AnswerHead::Ended(Answer::Failed(error, duration)) => {
+            exchange.error_response_after(error, duration)
+        }
+        AnswerHead::Ended(Answer::Dropped | Answer::Logged) => {
+            exchange.error_response(reader.run().answer_gone().into())
+        }
+    }
+}
+
+/// The items of a run as an event stream.
+fn events(reader: RunReader, exchange: &Exchange, invoker: &Invoker, with_ids: bool) -> Response {
+    let format = if with_ids {
+        ReadFormat::EventsWithIds
+    } else {
+        ReadFormat::Events
+    };
+    let body = reader.into_body(format, exchange.format, invoker.settings().heartbeat);
+    let mut response = event_stream(exchange, Body::stream(body));
+    if with_ids {
+        let headers = response.headers_mut();
+        headers.insert(PPIO_STREAM_IDS, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The run of an id that the sender of a request may see.
+pub(crate) fn find(
+    runs: &RunRegistry,
+    headers: &HeaderMap,
+    id: &str,
+) -> Result<Arc<Run>, Rejection> {
+    let caller = runs.caller(headers, session_header(headers));
+    runs.find(id, &caller)
+}
+
+/// Answers as the `POST` that started the run does.
+pub(crate) async fn replay(
+    run: &Arc<Run>,
+    exchange: &Exchange,
+    invoker: &Invoker,
+    headers: &HeaderMap,
+) -> Result<Response, Rejection> {
+    let with_ids = options::stream_ids(headers)?;
+    let reader = RunReader::attach(run, 0)?;
+    let exchange = Exchange {
+        request_id: run.id.clone(),
+        ..exchange.clone()
+    };
+    let mut response = answer(reader, &exchange, invoker, with_ids).await;
+    // A response of user code that does not say what it is.
+    exchange.announce(ResponseFormat::Value, response.headers_mut());
+    response
+        .extensions_mut()
+        .insert(AnswerId(exchange.request_id));
+    Ok(no_store(response))
+}
+
+/// The items of a run behind the last one that the caller has, with ids.
+pub(crate) fn resume(
+    run: &Arc<Run>,
+    exchange: &Exchange,
+    invoker: &Invoker,
+    last_event_id: u64,
+) -> Result<Response, Rejection> {
+    let reader = RunReader::attach(run, last_event_id)?;
+    Ok(events(reader, exchange, invoker, true))
+}
+
+/// Keeps caches from storing a state that changes.
+pub(crate) fn no_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}

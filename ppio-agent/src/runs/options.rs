@@ -1,0 +1,204 @@
+//! What a request says about its run.
+
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::exchange::header_names::{IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER};
+use crate::exchange::policies::OnDisconnect;
+use crate::exchange::rejection::Rejection;
+
+/// The longest idempotency key.
+const MAX_KEY: usize = 255;
+
+/// What a request says about its run, with the configured policy.
+#[derive(Debug, Default)]
+pub(crate) struct RunOptions {
+    pub(super) on_disconnect: OnDisconnect,
+    /// Whether the request itself says `cancel`.
+    pub(super) cancels_at_once: bool,
+    pub(super) respond_async: bool,
+    pub(super) stream_ids: bool,
+    pub(super) key: Option<String>,
+}
+
+impl RunOptions {
+    /// Reads the headers of a request.
+    pub(crate) fn of(headers: &HeaderMap, configured: OnDisconnect) -> Result<Self, Rejection> {
+        let respond_async = prefers_async(headers);
+        let stated = on_disconnect(headers)?;
+        Ok(Self {
+            on_disconnect: if respond_async {
+                OnDisconnect::Continue
+            } else {
+                stated.unwrap_or(configured)
+            },
+            cancels_at_once: stated == Some(OnDisconnect::Cancel),
+            respond_async,
+            stream_ids: stream_ids(headers)?,
+            key: key(headers)?,
+        })
+    }
+
+    /// Whether the answer cannot be read a second time, so that the invocation needs no run.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.on_disconnect == OnDisconnect::Cancel && !self.stream_ids && self.key.is_none()
+    }
+}
+
+/// The value of a header that has one value; several are refused, since they may disagree.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(()),
+    }
+}
+
+/// Whether a `Prefer` header lists `respond-async` (RFC 7240). Other preferences may be ignored.
+fn prefers_async(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|preference| preference.split(';').next())
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn on_disconnect(headers: &HeaderMap) -> Result<Option<OnDisconnect>, Rejection> {
+    let expected = "`cancel` or `continue`";
+    option(headers, &PPIO_ON_DISCONNECT, "ppio-on-disconnect", expected)
+}
+
+/// Whether a request wants ids in the event stream.
+pub(super) fn stream_ids(headers: &HeaderMap) -> Result<bool, Rejection> {
+    let expected = "`true` or `false`";
+    let stated = option(headers, &PPIO_STREAM_IDS, "ppio-stream-ids", expected)?;
+    Ok(stated.unwrap_or(false))
+}
+
+fn option<T: FromStr>(
+    headers: &HeaderMap,
+    header: &HeaderName,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Option<T>, Rejection> {
+    let value = match only(headers, header) {
+        Ok(None) => return Ok(None),
+        Ok(Some(value)) => value.as_bytes(),
+        Err(()) => b"(several)",
+    };
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    match text.to_ascii_lowercase().parse() {
+        Ok(value) => Ok(Some(value)),
+        Err(_) => Err(Rejection::InvalidOption {
+            name,
+            found: excerpt(value),
+            expected,
+        }),
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
+    let reason = match only(headers, &IDEMPOTENCY_KEY) {
+        Ok(None) => return Ok(None),
+        Err(()) => "was sent more than once",
+        Ok(Some(value)) => match value.to_str() {
+            Err(_) => "has characters outside of ASCII",
+            Ok("") => "is empty",
+            Ok(key) if key.len() > MAX_KEY => "is too long",
+            Ok(key) => return Ok(Some(key.to_owned())),
+        },
+    };
+    Err(Rejection::InvalidKey { reason })
+}
+
+/// The beginning of what a client sent, for an error text.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(headers: &[(&'static str, &str)]) -> Result<RunOptions, Rejection> {
+        let mut map = HeaderMap::new();
+        for &(name, value) in headers {
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        RunOptions::of(&map, OnDisconnect::Cancel)
+    }
+
+    #[test]
+    fn most_requests_need_no_run() {
+        for plain in [
+            &[][..],
+            &[("prefer", "return=minimal")],
+            &[("prefer", "x-respond-async, wait=10")],
+            &[("ppio-on-disconnect", "cancel")],
+            &[("ppio-stream-ids", "false")],
+        ] {
+            assert!(options(plain).unwrap().is_plain(), "{plain:?}");
+        }
+        for kept in [
+            ("prefer", "wait=10, Respond-Async; x=1"),
+            ("ppio-on-disconnect", "Continue"),
+            ("ppio-stream-ids", "true"),
+            ("idempotency-key", "\"8e03978e\""),
+        ] {
+            assert!(!options(&[kept]).unwrap().is_plain(), "{kept:?}");
+        }
+    }
+
+    #[test]
+    fn respond_async_implies_continue() {
+        let both = [
+            ("prefer", "respond-async"),
+            ("ppio-on-disconnect", "cancel"),
+        ];
+        assert_eq!(
+            options(&both).unwrap().on_disconnect,
+            OnDisconnect::Continue
+        );
+    }
+
+    #[test]
+    fn invalid_values_are_refused() {
+        for (headers, error) in [
+            (&[("ppio-on-disconnect", "stop")][..], "BadRequest"),
+            (&[("ppio-on-disconnect", "")], "BadRequest"),
+            (
+                &[
+                    ("ppio-on-disconnect", "cancel"),
+                    ("ppio-on-disconnect", "cancel"),
+                ],
+                "BadRequest",
+            ),
+            (&[("ppio-stream-ids", "yes")], "BadRequest"),
+            (&[("idempotency-key", "")], "InvalidIdempotencyKey"),
+            (&[("idempotency-key", "k\u{e9}")], "InvalidIdempotencyKey"),
+            (
+                &[("idempotency-key", "a"), ("idempotency-key", "a")],
+                "InvalidIdempotencyKey",
+            ),
+        ] {
+            let rejection = options(headers).unwrap_err();
+            assert_eq!(rejection.error_type(), error, "{headers:?}");
+            assert_eq!(rejection.status(), 400);
+        }
+        let longest = "k".repeat(MAX_KEY);
+        assert!(options(&[("idempotency-key", &longest)]).is_ok());
+        assert!(options(&[("idempotency-key", &format!("{longest}k"))]).is_err());
+        let huge = "x".repeat(1 << 16);
+        let text = options(&[("ppio-on-disconnect", &huge)])
+            .unwrap_err()
+            .to_string();
+        assert!(text.len() < 300, "{text}");
+    }
+}

@@ -1,0 +1,328 @@
+//! The task of a running run: it polls the handler and appends what it writes to the log.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http_body::Body as _;
+use ppio_agent_protocol::RunStatus;
+use tokio::time::{Sleep, sleep_until};
+
+use super::answer::{Answer, KeptValue};
+use super::run::{Head, Permission, Run};
+use crate::exchange::agent_envelope::AgentEnvelope;
+use crate::exchange::body::{Body, Response};
+use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
+use crate::exchange::error::Error;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::scoped_body::scoped;
+use crate::exchange::task_tracker::RunningTask;
+use crate::invocation::event_buffer::HIGH_WATER;
+use crate::invocation::executor::InvocationFuture;
+use crate::invocation::guard::InvocationGuard;
+use crate::invocation::reply::Outcome;
+use crate::invocation::session_gate::SessionTurn;
+
+/// Runs the invocation of a run to its end.
+pub(super) struct Producer {
+    pub(super) run: Arc<Run>,
+    pub(super) work: Work,
+    pub(super) guard: InvocationGuard,
+    pub(super) span: tracing::Span,
+    /// When the answer has to begin.
+    pub(super) deadline: Instant,
+    pub(super) started: Instant,
+    pub(super) max_silence: Duration,
+    pub(super) silent_since: Instant,
+    /// One timer for all limits.
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
+    pub(super) items: u64,
+    pub(super) _running: RunningTask,
+}
+
+/// What is polled.
+pub(super) enum Work {
+    Handler(InvocationFuture),
+    /// The body of a response that the handler made.
+    Body {
+        body: Body,
+        status: StatusCode,
+        turn: Option<Box<SessionTurn>>,
+    },
+}
+
+/// What one poll of the work led to.
+enum Step {
+    /// It wrote so many bytes.
+    Wrote(usize),
+    /// The handler made a response, whose body is polled next.
+    Responded,
+    Ended,
+}
+
+impl Future for Producer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut written = 0;
+        loop {
+            let cancelled_at = match self.run.permission(cx) {
+                Permission::Produce(cancelled_at) => cancelled_at,
+                Permission::Wait => {
+                    // The handler is not polled meanwhile, so it is not silent.
+                    self.timer = None;
+                    self.silent_since = Instant::now();
+                    return Poll::Pending;
+                }
+                Permission::End(reason) => {
+                    let items = self.items;
+                    match reason {
+                        Some(error) => self.guard.stream_failed(&error, items),
+                        None => self.guard.cancelled(items),
+                    }
+                    return Poll::Ready(());
+                }
+            };
+            match self.poll_work(cx) {
+                Poll::Ready(Step::Ended) => return Poll::Ready(()),
+                Poll::Ready(Step::Responded) => {}
+                // The handler waits for another poll if it stopped because it wrote much.
+                Poll::Ready(Step::Wrote(bytes)) => {
+                    self.silent_since = Instant::now();
+                    written += bytes;
+                    if written >= HIGH_WATER {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Pending => return self.poll_limits(cancelled_at, cx),
+            }
+        }
+    }
+}
+
+impl Producer {
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        match &mut self.work {
+            Work::Handler(_) => self.poll_handler(cx),
+            Work::Body { body, turn, .. } => {
+                if let Some(turn) = turn
+                    && let Poll::Ready(Err(interrupted)) = turn.poll(cx)
+                {
+                    self.fail(interrupted.into());
+                    return Poll::Ready(Step::Ended);
+                }
+                match ready!(Pin::new(body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        let data = frame.into_data().unwrap_or_default();
+                        let length = data.len();
+                        self.run.append(data.into(), 1);
+                        Poll::Ready(Step::Wrote(length))
+                    }
+                    Some(Err(_)) => {
+                        let expired = self.caller_deadline().and_then(CallerDeadline::expired);
+                        self.fail(expired.unwrap_or(Rejection::ResponseCut).into());
+                        Poll::Ready(Step::Ended)
+                    }
+                    None => {
+                        self.succeed();
+                        Poll::Ready(Step::Ended)
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let caller_deadline = self.caller_deadline();
+        let Work::Handler(invocation) = &mut self.work else {
+            return Poll::Pending;
+        };
+        // A handler that always has a next item never waits for the timer.
+        if invocation.buffer().is_streaming()
+            && let Some(expired) = caller_deadline.and_then(CallerDeadline::expired)
+        {
+            self.fail(expired.into());
+            return Poll::Ready(Step::Ended);
+        }
+        let polled = Pin::new(&mut *invocation).poll(cx);
+        let is_streaming = invocation.buffer().is_streaming();
+        let (events, items) = invocation.buffer().take_counted();
+        if is_streaming {
+            self.run.begin(Head::Events);
+        }
+        let length = events.len();
+        if length > 0 {
+            self.run.append(events, items - self.items);
+            self.items = items;
+        }
+        match polled {
+            Poll::Pending if length > 0 => Poll::Ready(Step::Wrote(length)),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(outcome) => Poll::Ready(self.finish(outcome, is_streaming)),
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome, is_streaming: bool) -> Step {
+        match outcome {
+            Outcome::Failed(error) => self.fail(error),
+            Outcome::Response(response) if !is_streaming => {
+                self.respond(*response);
+                return Step::Responded;
+            }
+            Outcome::Value(value) if !is_streaming => {
+                let duration = self.guard.responded(StatusCode::OK, 0);
+                let answer = Answer::Value(KeptValue {
+                    json: value.into(),
+                    envelope: None,
+                    duration,
+                });
+                self.run.end(RunStatus::Success, answer);
+            }
+            Outcome::Envelope(envelope) if !is_streaming => self.finish_envelope(*envelope),
+            // A handler that has begun a stream returns no value or response.
+            Outcome::StreamEnded
+            | Outcome::Value(_)
+            | Outcome::Envelope(_)
+            | Outcome::Response(_) => self.succeed(),
+        }
+        Step::Ended
+    }
+
+    /// Ends with an envelope that the handler filled. With the status `error` the invocation failed.
+    fn finish_envelope(&mut self, envelope: AgentEnvelope) {
+        let id = self.run.id.as_str();
+        let queue_time = match &self.work {
+            Work::Handler(invocation) => invocation.buffer().queue_time(),
+            Work::Body { .. } => Duration::ZERO,
+        };
+        if let Some(error) = envelope.failure() {
+            let body = envelope.into_body(self.started.elapsed(), queue_time, id);
+            self.fail(error.with_body(body));
+            return;
+        }
+        let duration = self.guard.responded(StatusCode::OK, 0);
+        let answer = Answer::Value(KeptValue {
+            json: envelope.result(),
+            envelope: Some(envelope.into_body(duration, queue_time, id)),
+            duration,
+        });
+        self.run.end(RunStatus::Success, answer);
+    }
+
+    /// Continues with the body of a response that the handler made.
+    fn respond(&mut self, response: Response) {
+        let Work::Handler(invocation) = &mut self.work else {
+            return;
+        };
+        let turn = invocation.take_turn();
+        let (head, body) = response.into_parts();
+        let body = match self.caller_deadline() {
+            Some(deadline) if body.is_user_body() => Body::new(DeadlineBody::new(body, deadline)),
+            _ => body,
+        };
+        let body = scoped(body, self.guard.context().clone(), &self.span);
+        let status = head.status;
+        self.run
+            .begin(Head::Response(Arc::new((status, head.headers))));
+        self.work = Work::Body { body, status, turn };
+    }
+
+    fn succeed(&mut self) {
+        let status = match self.work {
+            Work::Handler(_) => StatusCode::OK,
+            Work::Body { status, .. } => status,
+        };
+        self.guard.responded(status, self.items);
+        let status = if status.is_client_error() || status.is_server_error() {
+            RunStatus::Error
+        } else {
+            RunStatus::Success
+        };
+        self.run.end(status, Answer::Logged);
+    }
+
+    fn fail(&mut self, error: Error) {
+        let duration = self.started.elapsed();
+        self.guard.stream_failed(&error, self.items);
+        self.run.fail(error, duration);
+    }
+
+    /// When the whole invocation has to end, where its caller set a timeout.
+    fn caller_deadline(&self) -> Option<CallerDeadline> {
+        Some(CallerDeadline {
+            at: self.guard.context().requested_deadline()?,
+            started: self.started,
+        })
+    }
+
+    /// Waits for the next limit, and acts on those that are reached.
+    fn poll_limits(&mut self, cancelled_at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            let long_at = self.guard.becomes_long_at();
+            if long_at.is_some_and(|at| now >= at) {
+                self.guard.mark_long();
+                continue;
+            }
+            if cancelled_at.is_some_and(|at| now >= at) {
+                let reason = "its last reader has left and did not come back";
+                self.fail(Rejection::Cancelled { reason }.into());
+                return Poll::Ready(());
+            }
+            let limit = match self.limit() {
+                Some((at, rejection)) if now >= at => {
+                    self.fail(rejection.into());
+                    return Poll::Ready(());
+                }
+                limit => limit.map(|(at, _)| at),
+            };
+            let Some(next) = [long_at, cancelled_at, limit].into_iter().flatten().min() else {
+                return Poll::Pending;
+            };
+            let next = next.into();
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(next)));
+            // A timer that fires early is set again; one for an earlier limit is left.
+            if timer.is_elapsed() || timer.deadline() > next {
+                timer.as_mut().reset(next);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// When the handler is too late, and the error then.
+    fn limit(&self) -> Option<(Instant, Rejection)> {
+        match &self.work {
+            Work::Handler(invocation) if invocation.buffer().is_streaming() => {
+                let stalled = Rejection::StreamStalled(self.max_silence);
+                let stalls = self.silent_since + self.max_silence;
+                match self.caller_deadline() {
+                    Some(CallerDeadline { at, started }) if at <= stalls => {
+                        Some((at, Rejection::StreamTimedOut(at - started)))
+                    }
+                    _ => Some((stalls, stalled)),
+                }
+            }
+            Work::Handler(_) => {
+                let deadline = self.guard.context().deadline().unwrap_or(self.deadline);
+                let late = Rejection::TimedOut(deadline - self.started);
+                Some((deadline, late))
+            }
+            Work::Body { .. } => None,
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // The tokio runtime drops tasks when it ends.
+        self.run.cancel("the agent has shut down");
+    }
+}

@@ -1,0 +1,92 @@
+//! The readers that a run has now.
+
+use std::task::Waker;
+
+/// The readers of a run, by numbers that are used again.
+#[derive(Default)]
+pub(super) struct Readers {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+}
+
+struct Slot {
+    /// The id of the first item that the reader has not read.
+    next: u64,
+    /// Wakes a reader that has read everything.
+    waker: Option<Waker>,
+}
+
+impl Readers {
+    pub(super) fn add(&mut self, next: u64) -> usize {
+        let slot = Some(Slot { next, waker: None });
+        if let Some(reader) = self.free.pop() {
+            self.slots[reader] = slot;
+            reader
+        } else {
+            self.slots.push(slot);
+            self.slots.len() - 1
+        }
+    }
+
+    pub(super) fn remove(&mut self, reader: usize) {
+        if self.slots[reader].take().is_some() {
+            self.free.push(reader);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
+    }
+
+    /// Records how far a reader has read.
+    pub(super) fn advance(&mut self, reader: usize, next: u64) {
+        if let Some(slot) = &mut self.slots[reader] {
+            slot.next = next;
+        }
+    }
+
+    /// The position of the slowest reader, if there is one.
+    pub(super) fn slowest(&self) -> Option<u64> {
+        self.slots.iter().flatten().map(|slot| slot.next).min()
+    }
+
+    /// Wakes a reader when [`wake`](Self::wake) is called.
+    pub(super) fn wait(&mut self, reader: usize, waker: &Waker) {
+        if let Some(slot) = &mut self.slots[reader] {
+            match &mut slot.waker {
+                Some(current) => current.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Wakes all readers that wait.
+    pub(super) fn wake(&mut self) {
+        for slot in self.slots.iter_mut().flatten() {
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_reader_is_found_among_those_that_are_left() {
+        let mut readers = Readers::default();
+        assert!(readers.is_empty());
+        let (a, b) = (readers.add(1), readers.add(5));
+        readers.advance(a, 9);
+        assert_eq!(readers.slowest(), Some(5));
+        readers.remove(b);
+        assert_eq!(readers.slowest(), Some(9));
+        assert_eq!(readers.add(2), b);
+        readers.remove(a);
+        readers.remove(b);
+        assert!(readers.is_empty());
+        assert_eq!(readers.slowest(), None);
+    }
+}

@@ -1,0 +1,420 @@
+//! One run: its log, its readers, and its end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use ppio_agent_protocol::{ByteSize, RunStatus};
+
+use super::answer::{Answer, RunEnd};
+use super::caller::RunCaller;
+use super::log::{Cursor, RunLog};
+use super::options::RunOptions;
+use super::readers::Readers;
+use super::registry::RunRegistry;
+use crate::exchange::error::Error;
+use crate::exchange::policies::OnDisconnect;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_id::RequestId;
+
+/// While other runs take all the memory, a run may still hold this much, so that it goes on.
+const MIN_ROOM: usize = 32 * 1024;
+
+/// An invocation whose answer can be read more than once, and after its caller has left.
+pub(crate) struct Run {
+    pub(super) id: RequestId,
+    pub(super) caller: RunCaller,
+    /// The place in the order of all runs.
+    pub(super) number: u64,
+    started_at: SystemTime,
+    registry: Weak<RunRegistry>,
+    /// The size of the logs and answers of all runs.
+    total_size: Arc<AtomicUsize>,
+    max_size: usize,
+    state: Mutex<RunState>,
+}
+
+struct RunState {
+    on_disconnect: OnDisconnect,
+    /// How long a run that is cancelled without readers waits for one.
+    grace: Duration,
+    /// Since when it waits.
+    unattended_since: Option<Instant>,
+    head: Option<Head>,
+    log: RunLog,
+    end: Option<RunEnd>,
+    readers: Readers,
+    producer: Option<Waker>,
+    /// Whether the producer waits for the slowest reader.
+    waits_for_room: bool,
+}
+
+/// How the answer begins, where it is not a value or an error.
+#[derive(Clone)]
+pub(super) enum Head {
+    /// An event stream.
+    Events,
+    /// A response that the handler made. The log has its bytes.
+    Response(Arc<(StatusCode, HeaderMap)>),
+}
+
+/// What a caller that waits for the answer gets.
+pub(super) enum AnswerHead {
+    Logged(Head),
+    Ended(Answer),
+}
+
+/// What a reader reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadFormat {
+    Events,
+    EventsWithIds,
+    /// The bytes of a response that the handler made.
+    Response,
+}
+
+/// What a reader gets next.
+pub(super) enum Read {
+    /// Whole items, or a part of a response.
+    Data(Bytes),
+    /// There is no more.
+    End(RunEnd),
+}
+
+/// What the producer may do.
+pub(super) enum Permission {
+    /// Produce. Without readers the run is cancelled at the given time.
+    Produce(Option<Instant>),
+    /// Wait until the slowest reader has read more.
+    Wait,
+    /// End: the run was cancelled.
+    End(Option<Error>),
+}
+
+/// The state of a run, for the endpoints.
+pub(crate) struct RunView {
+    pub(super) id: RequestId,
+    pub(super) session: Option<String>,
+    pub(super) on_disconnect: OnDisconnect,
+    pub(super) started_at: SystemTime,
+    pub(super) ended_at: Option<SystemTime>,
+    pub(super) status: RunStatus,
+    pub(super) items: u64,
+    pub(super) is_stream: bool,
+    pub(super) response_status: Option<StatusCode>,
+    pub(super) answer: Option<Answer>,
+}
+
+impl Run {
+    pub(super) fn new(
+        id: RequestId,
+        caller: RunCaller,
+        number: u64,
+        options: &RunOptions,
+        settings: &super::RunSettings,
+        registry: &Arc<RunRegistry>,
+    ) -> Self {
+        let waits = options.key.is_some() && !options.cancels_at_once;
+        Self {
+            id,
+            caller,
+            number,
+            started_at: SystemTime::now(),
+            registry: Arc::downgrade(registry),
+            total_size: Arc::clone(registry.total_size()),
+            max_size: settings.max_size,
+            state: Mutex::new(RunState {
+                on_disconnect: options.on_disconnect,
+                grace: if waits {
+                    settings.reconnect_grace
+                } else {
+                    Duration::ZERO
+                },
+                unattended_since: None,
+                head: None,
+                log: RunLog::new(settings.max_size),
+                end: None,
+                readers: Readers::default(),
+                producer: None,
+                waits_for_room: false,
+            }),
+        }
+    }
+
+    /// The state stays valid if a waker panics.
+    fn state(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn status(&self) -> RunStatus {
+        self.state().status()
+    }
+
+    /// The error of a caller that asks for an answer that was not kept.
+    pub(super) fn answer_gone(&self) -> Rejection {
+        Rejection::AnswerGone {
+            limit: ByteSize::new(self.max_size as u64),
+        }
+    }
+
+    pub(super) fn has_readers(&self) -> bool {
+        !self.state().readers.is_empty()
+    }
+
+    pub(crate) fn view(&self) -> RunView {
+        let state = self.state();
+        let response_status = match &state.head {
+            Some(Head::Response(head)) => Some(head.0),
+            _ => None,
+        };
+        RunView {
+            id: self.id.clone(),
+            session: self.caller.session().map(str::to_owned),
+            on_disconnect: state.on_disconnect,
+            started_at: self.started_at,
+            ended_at: state.end.as_ref().map(|end| end.ended_at),
+            status: state.status(),
+            items: state.items(),
+            is_stream: matches!(state.head, Some(Head::Events)),
+            response_status,
+            answer: state.end.as_ref().map(|end| end.answer.clone()),
+        }
+    }
+
+    // The side of the caller.
+
+    /// Adds a reader after an item; 0 is the start. [`leave`](Self::leave) removes it.
+    pub(super) fn attach(&self, after: u64) -> Result<(usize, Cursor), Rejection> {
+        let mut state = self.state();
+        let last = state.items();
+        if after > last {
+            return Err(Rejection::UnknownEventId { found: after, last });
+        }
+        let first = state.log.first();
+        // An ended stream can still be read from its last item on, to get its end.
+        if after + 1 < first {
+            return Err(Rejection::EventsGone { last: first - 1 });
+        }
+        state.unattended_since = None;
+        Ok((state.readers.add(after + 1), Cursor::after(after)))
+    }
+
+    /// Removes a reader. Without readers a run is cancelled, if that is its policy.
+    pub(super) fn leave(&self, reader: usize) {
+        let mut state = self.state();
+        state.readers.remove(reader);
+        state.wake_producer();
+        if !state.readers.is_empty() {
+            return;
+        }
+        if state.end.is_some() {
+            self.drop_large_answer(&mut state);
+        } else if state.on_disconnect == OnDisconnect::Cancel {
+            if state.grace.is_zero() {
+                drop(state);
+                self.cancel("its last reader has left");
+            } else {
+                state.unattended_since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Makes the run continue without readers.
+    pub(super) fn keep_running(&self) {
+        let mut state = self.state();
+        if state.end.is_none() && state.on_disconnect == OnDisconnect::Cancel {
+            state.on_disconnect = OnDisconnect::Continue;
+            state.unattended_since = None;
+            // Under the lock, so that the end is counted later.
+            if let Some(registry) = self.registry.upgrade() {
+                registry.count_continuing();
+            }
+        }
+    }
+
+    /// Waits until the answer begins.
+    pub(super) fn poll_answer(&self, reader: usize, cx: &mut Context<'_>) -> Poll<AnswerHead> {
+        let mut state = self.state();
+        if let Some(head) = &state.head {
+            return Poll::Ready(AnswerHead::Logged(head.clone()));
+        }
+        if let Some(end) = &state.end {
+            return Poll::Ready(AnswerHead::Ended(end.answer.clone()));
+        }
+        state.readers.wait(reader, cx.waker());
+        Poll::Pending
+    }
+
+    /// Waits for more than a reader has read.
+    pub(super) fn poll_read(
+        &self,
+        reader: usize,
+        cursor: &mut Cursor,
+        format: ReadFormat,
+        cx: &mut Context<'_>,
+    ) -> Poll<Read> {
+        let mut state = self.state();
+        loop {
+            let data = state.log.read(cursor, format == ReadFormat::EventsWithIds);
+            if data.is_empty() {
+                break;
+            }
+            state.readers.advance(reader, cursor.next);
+            if std::mem::take(&mut state.waits_for_room) {
+                state.wake_producer();
+            }
+            // A response that the handler made has no events.
+            let is_response = matches!(state.head, Some(Head::Response(_)));
+            if is_response == (format == ReadFormat::Response) {
+                return Poll::Ready(Read::Data(data));
+            }
+        }
+        if let Some(end) = &state.end {
+            return Poll::Ready(Read::End(end.clone()));
+        }
+        state.readers.wait(reader, cx.waker());
+        Poll::Pending
+    }
+
+    // The side of the producer.
+
+    /// Whether the producer may go on; otherwise it is woken when it may.
+    pub(super) fn permission(&self, cx: &mut Context<'_>) -> Permission {
+        let registry = self.registry.upgrade();
+        let is_full = registry.is_some_and(|registry| !registry.make_room());
+        let mut state = self.state();
+        if let Some(end) = &state.end {
+            return Permission::End(match &end.answer {
+                Answer::Failed(error, _) => Some(error.clone()),
+                _ => None,
+            });
+        }
+        match &mut state.producer {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let limit = if is_full {
+            MIN_ROOM.min(self.max_size)
+        } else {
+            self.max_size
+        };
+        state.waits_for_room = !self.make_room(&mut state, limit);
+        if state.waits_for_room {
+            return Permission::Wait;
+        }
+        Permission::Produce(state.unattended_since.map(|since| since + state.grace))
+    }
+
+    /// Drops the oldest items that every reader has read, as far as necessary.
+    fn make_room(&self, state: &mut RunState, limit: usize) -> bool {
+        while state.log.size() >= limit {
+            let end = state.log.end_of_oldest();
+            if state.readers.slowest().is_some_and(|next| next < end) {
+                return false;
+            }
+            let dropped = state.log.drop_oldest();
+            self.total_size.fetch_sub(dropped, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Begins an answer that is not a value.
+    pub(super) fn begin(&self, head: Head) {
+        let mut state = self.state();
+        if state.head.is_none() && state.end.is_none() {
+            state.head = Some(head);
+            state.readers.wake();
+        }
+    }
+
+    /// Appends items of a stream, or a part of a response.
+    pub(super) fn append(&self, bytes: Vec<u8>, items: u64) {
+        let mut state = self.state();
+        if state.end.is_none() {
+            self.total_size.fetch_add(bytes.len(), Ordering::Relaxed);
+            state.log.append(bytes, items);
+            state.readers.wake();
+        }
+    }
+
+    /// Ends the run as cancelled.
+    pub(crate) fn cancel(&self, reason: &'static str) {
+        let duration = self.started_at.elapsed().unwrap_or_default();
+        self.fail(Rejection::Cancelled { reason }.into(), duration);
+    }
+
+    /// Ends the run with an error.
+    pub(super) fn fail(&self, error: Error, duration: Duration) {
+        let (status, answer) = Answer::of_error(error, duration);
+        self.end(status, answer);
+    }
+
+    /// Ends the run. An ended one does not change any more.
+    pub(super) fn end(&self, status: RunStatus, answer: Answer) {
+        let mut state = self.state();
+        if state.end.is_some() {
+            return;
+        }
+        self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
+        state.log.seal();
+        state.end = Some(RunEnd {
+            status,
+            answer,
+            ended_at: SystemTime::now(),
+        });
+        let continued = state.on_disconnect == OnDisconnect::Continue;
+        if state.readers.is_empty() {
+            self.drop_large_answer(&mut state);
+        }
+        state.readers.wake();
+        state.wake_producer();
+        drop(state);
+        if let Some(registry) = self.registry.upgrade() {
+            registry.ended(self.number, continued);
+        }
+    }
+
+    /// Drops a value over the limit once its readers have it.
+    fn drop_large_answer(&self, state: &mut RunState) {
+        if let Some(RunEnd { answer, .. }) = &mut state.end
+            && answer.size() > self.max_size
+        {
+            self.total_size.fetch_sub(answer.size(), Ordering::Relaxed);
+            *answer = Answer::Dropped;
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let answer = state.end.as_ref().map_or(0, |end| end.answer.size());
+        let size = state.log.size() + answer;
+        self.total_size.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+impl RunState {
+    fn status(&self) -> RunStatus {
+        self.end
+            .as_ref()
+            .map_or(RunStatus::Running, |end| end.status)
+    }
+
+    /// The number of items; the parts of a response are none.
+    fn items(&self) -> u64 {
+        match self.head {
+            Some(Head::Response(_)) => 0,
+            _ => self.log.items(),
+        }
+    }
+
+    fn wake_producer(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            producer.wake();
+        }
+    }
+}

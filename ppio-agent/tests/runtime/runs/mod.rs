@@ -1,0 +1,11 @@
+//! Invocations that are kept: after their callers left, for several readers, and by key.
+
+mod bad_input;
+mod bounds;
+mod contract;
+mod cuts;
+mod idempotency;
+mod lifecycle;
+mod policies;
+mod sessions;
+mod support;

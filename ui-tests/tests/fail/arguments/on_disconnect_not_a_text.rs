@@ -1,0 +1,6 @@
+use ppio::Value;
+
+#[ppio::entrypoint(on_disconnect = ppio::OnDisconnect::Continue)]
+async fn agent(request: Value) -> Value {
+    request
+}

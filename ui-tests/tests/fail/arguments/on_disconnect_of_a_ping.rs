@@ -1,0 +1,8 @@
+use ppio::PingStatus;
+
+#[ppio::ping(on_disconnect = "continue")]
+fn health() -> PingStatus {
+    PingStatus::Healthy
+}
+
+fn main() {}
