@@ -470,7 +470,7 @@ mod tests {
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
             .collect();
-        assert_eq!(variables.len(), 24, "{variables:?}");
+        assert_eq!(variables.len(), 34, "{variables:?}");
         let config = || {
             RuntimeConfig::new()
                 .port(1)

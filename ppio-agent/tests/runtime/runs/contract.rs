@@ -1,7 +1,9 @@
 //! What callers of `/invocations/{id}` rely on.
 
 use ppio::http::HeaderValue;
-use ppio::{AgentRuntimeApp, Error, Next, OnDisconnect, Request, Response, Value, json};
+use ppio::{
+    AgentRuntimeApp, Error, InvocationResponse, Next, OnDisconnect, Request, Response, Value, json,
+};
 
 use super::support::{
     Event, Scripted, Step, end, events, items, parse, request, responding, streaming,
@@ -424,4 +426,67 @@ async fn an_idle_stream_of_a_run_has_heartbeats() {
     })
     .await;
     started.end();
+}
+
+#[tokio::test]
+async fn a_kept_value_is_answered_in_the_format_of_each_caller() {
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(|request: Value| async {
+            let mut response = InvocationResponse::success(request);
+            response.tokens_used = Some(7);
+            response
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let key = "idempotency-key: k\r\nx-request-id: r\r\n";
+    let first = server.send(invocation_with(key, "1")).await;
+    assert_eq!(first.json()["tokens_used"], 7);
+    for (headers, has_envelope, announced) in [
+        ("", true, None),
+        ("ppio-response-format: envelope\r\n", true, Some("envelope")),
+        ("ppio-response-format: value\r\n", false, Some("value")),
+        (
+            "x-amzn-bedrock-agentcore-runtime-request-id: a\r\n",
+            false,
+            None,
+        ),
+    ] {
+        let replayed = server
+            .send(invocation_with(&format!("{key}{headers}"), "1"))
+            .await;
+        let read = server
+            .send(request("GET", "/invocations/r/response", headers))
+            .await;
+        for answer in [replayed, read] {
+            assert_eq!(
+                answer.header("ppio-response-format"),
+                announced,
+                "{headers}"
+            );
+            let expected = if has_envelope { &first.body[..] } else { b"1" };
+            assert_eq!(answer.body, expected, "{headers}");
+        }
+    }
+    let state = server.send(get("/invocations/r")).await.json();
+    assert_eq!(state["response"], first.json());
+}
+
+#[tokio::test]
+async fn the_callers_deadline_ends_a_kept_stream() {
+    let agent = Scripted::start(config()).await;
+    let mut caller = agent.server.connect().await;
+    let headers = format!("{WITH_IDS}ppio-timeout: 1\r\nppio-response-format: value\r\n");
+    caller.write(streaming(&headers)).await;
+    let started = agent.started().await;
+    started.item(1);
+    let answer = caller.answer().await;
+    assert_eq!(answer.header("ppio-response-format"), Some("events"));
+    let all = events(&answer);
+    assert_eq!(all[..1], items(1, [json!(1)]));
+    assert!(
+        matches!(&all[1], Event::End(end) if end["error_type"] == "Timeout"),
+        "{all:?}"
+    );
+    started.wait_dropped().await;
 }
