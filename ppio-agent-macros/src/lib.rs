@@ -1,5 +1,6 @@
 //! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and
-//! documents them as `#[ppio::entrypoint]`, `#[ppio::ping]` and `#[ppio::middleware]`.
+//! documents them as `#[ppio::entrypoint]`, `#[ppio::ping]`, `#[ppio::middleware]`, `#[ppio::startup]`
+//! and `#[ppio::shutdown]`.
 //!
 //! An attribute is expanded in three steps:
 //!
@@ -50,4 +51,24 @@ pub fn ping(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn middleware(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::middleware(arguments.into(), &item.into()).into()
+}
+
+/// Makes a function build a state before the agent listens.
+///
+/// | argument | meaning |
+/// | --- | --- |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
+#[proc_macro_attribute]
+pub fn startup(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::startup(arguments.into(), &item.into()).into()
+}
+
+/// Runs a function when the agent ends.
+///
+/// | argument | meaning |
+/// | --- | --- |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
+#[proc_macro_attribute]
+pub fn shutdown(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::shutdown(arguments.into(), &item.into()).into()
 }

@@ -35,23 +35,28 @@ pub trait EitherReply {
     type Items;
 }
 
-/// A function of up to two parameters. `Parameters` is inferred.
+/// A function of up to twelve parameters. `Parameters` is inferred.
 pub trait Callable<Parameters> {
     /// What the function returns.
     type Return;
 }
 
-impl<F: Fn() -> R, R> Callable<()> for F {
-    type Return = R;
+macro_rules! callable {
+    (impl $($parameter:ident)*) => {
+        impl<F: Fn($($parameter),*) -> R, R, $($parameter),*> Callable<($($parameter,)*)> for F {
+            type Return = R;
+        }
+    };
+    () => {
+        callable!(impl);
+    };
+    ($first:ident $($parameter:ident)*) => {
+        callable!(impl $first $($parameter)*);
+        callable!($($parameter)*);
+    };
 }
 
-impl<F: Fn(A) -> R, A, R> Callable<(A,)> for F {
-    type Return = R;
-}
-
-impl<F: Fn(A, B) -> R, A, B, R> Callable<(A, B)> for F {
-    type Return = R;
-}
+callable!(A B C D E G H I J K L M);
 
 /// Returns the return type of a function.
 pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {

@@ -22,9 +22,9 @@
 //!
 //! # Entrypoints
 //!
-//! The function takes the request and optionally the [`RequestContext`], by value or by reference.
-//! The request is any type that implements `Deserialize`; a body of another shape is a 422 that
-//! names the field.
+//! The function takes the request, then in any order the [`RequestContext`] and [`State`]s, by value
+//! or by reference. The request is any type that implements `Deserialize`; a body of another shape
+//! is a 422 that names the field.
 //!
 //! The type that it returns decides the answer. Aliases, `impl Trait` and boxes work:
 //!
@@ -89,6 +89,35 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Shared state
+//!
+//! A function with [`startup`] builds what all requests share, once, before the agent listens. It may
+//! fail: the process then exits with the error. Functions take the value as a [`State`]; a state that
+//! no startup function builds does not compile. A function with [`shutdown`] releases it at the end.
+//!
+//! ```no_run
+//! use ppio::State;
+//!
+//! struct Model {
+//!     weights: Vec<u8>,
+//! }
+//!
+//! #[ppio::startup]
+//! async fn load() -> std::io::Result<Model> {
+//!     Ok(Model { weights: std::fs::read("model.bin")? })
+//! }
+//!
+//! #[ppio::entrypoint]
+//! async fn agent(prompt: String, model: State<Model>) -> String {
+//!     format!("{prompt} and {} bytes", model.weights.len())
+//! }
+//!
+//! #[ppio::shutdown]
+//! async fn release(model: State<Model>) {
+//!     tracing::info!("{} bytes were used", model.weights.len());
+//! }
+//! ```
+//!
 //! # The rest of the service
 //!
 //! - [`ping`] makes a function the health check; [`middleware`] wraps the routes.
@@ -120,7 +149,7 @@
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
 //! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the
-//! rest.
+//! rest. Then the [`shutdown`] functions run, in what is left of the grace.
 
 #![forbid(unsafe_code)]
 
@@ -129,6 +158,7 @@ mod config;
 mod endpoints;
 mod exchange;
 mod invocation;
+mod lifecycle;
 mod runs;
 mod server;
 pub mod task;
@@ -190,6 +220,7 @@ pub use futures_core::Stream;
 /// The crate of the HTTP types in public signatures, such as [`http::StatusCode`].
 pub use http;
 pub use invocation::reply::{IntoReply, Json, Reply, Sse, SseIter};
+pub use lifecycle::{LifecycleError, State};
 /// Makes a function the agent's entrypoint and generates `main`; see the [crate's page](crate) for
 /// the signatures.
 ///
@@ -245,8 +276,8 @@ pub use ppio_agent_macros::entrypoint;
 ///
 /// It can read and replace the request and the response, answer without calling [`Next::run`], and
 /// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
-/// [`RequestContext::extension`]. The lowest order is outermost; equal orders keep the source
-/// order.
+/// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
+/// outermost; equal orders keep the source order.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///
@@ -261,10 +292,63 @@ pub use ppio_agent_macros::middleware;
 /// }
 /// ```
 ///
-/// It has no parameters, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500
+/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500
 /// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
 /// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
+/// Runs a function when the agent ends: after running requests and background tasks, in what is
+/// left of the [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took all
+/// of it.
+///
+/// ```no_run
+/// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
+/// # struct Log; impl Log { async fn flush(&self) -> std::io::Result<()> { Ok(()) } }
+/// # #[ppio::startup] async fn open() -> Log { Log }
+/// use ppio::State;
+///
+/// #[ppio::shutdown]
+/// async fn flush(log: State<Log>) -> std::io::Result<()> {
+///     log.flush().await
+/// }
+/// ```
+///
+/// It takes nothing or [`State`]s, is `async` or not, and returns nothing or a `Result` with an error
+/// that implements `Display`. An error, a panic or a function that does not end in time is an error
+/// of [`run`]: the process exits with code 1. Several functions run at the same time.
+///
+/// They run as well if the agent cannot listen on its address, and not if a startup function fails.
+/// A second signal ends the process without waiting for them.
+pub use ppio_agent_macros::shutdown;
+/// Builds a [`State`] before the agent listens.
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+///
+/// use ppio::State;
+///
+/// /// Where the model is served.
+/// struct Backend(SocketAddr);
+///
+/// #[ppio::startup]
+/// async fn find_backend() -> Result<Backend, Box<dyn std::error::Error>> {
+///     let address = std::env::var("BACKEND")?;
+///     Ok(Backend(address.parse()?))
+/// }
+///
+/// #[ppio::entrypoint]
+/// async fn agent(_prompt: String, backend: &State<Backend>) -> String {
+///     backend.0.0.to_string()
+/// }
+/// ```
+///
+/// It has no parameters, is `async` or not, and returns the value or a `Result` with an error that
+/// implements `Display`. An error or a panic ends the process with exit code 1 before it listens, and
+/// so does a signal, with exit code 0. Several functions run one after the other in source order;
+/// each builds another type.
+///
+/// A state is taken in the crate of its startup function or in a crate that depends on it: a
+/// parameter of type `State<T>` does not compile without a startup function that returns `T`.
+pub use ppio_agent_macros::startup;
 /// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
@@ -293,7 +377,8 @@ pub mod __private {
 
     pub use crate::__entrypoint_schema as entrypoint_schema;
     pub use crate::app::{
-        EntrypointRegistration, MiddlewareRegistration, PingRegistration, SourceLocation,
+        EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
+        SourceLocation, StartupRegistration,
     };
     #[cfg(feature = "schema")]
     pub use crate::endpoints::entrypoint_schema::EntrypointSchema;
@@ -304,9 +389,13 @@ pub mod __private {
     pub mod autoref {
         pub use crate::invocation::autoref::*;
     }
-    pub use crate::invocation::autoref::fail;
-    pub use crate::invocation::handler::{
-        context, on_blocking_thread, on_worker, pass_context, request,
+    pub use crate::invocation::autoref::{fail, hook_error, no_result};
+    pub use crate::invocation::handler::{handler, on_blocking_thread, on_worker, request};
+    pub use crate::invocation::parameter::{parameter, parameter_source, pass_parameter};
+    pub use crate::lifecycle::annotated::{Built, ResultType, pass_state, state, state_slot};
+    pub use crate::lifecycle::shutdown::{
+        shutdown_on_blocking_thread, shutdown_on_worker, shutdown_output,
     };
+    pub use crate::lifecycle::startup::{startup_on_blocking_thread, startup_on_worker};
     pub use crate::server::middleware::{into_response, middleware, pass_next, pass_request};
 }

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! In the crate of an agent, [`TestAgent::annotated`] calls its annotated functions, middleware and
-//! ping included. An unexpected answer (not JSON, not a stream) is a panic that shows it.
+//! ping included. The startup functions run before the first request;
+//! [`AgentRuntimeApp::with_state`] replaces what they build. An unexpected answer (not JSON, not a stream) is a panic that shows it.
 
 use std::fmt;
 
@@ -45,7 +46,7 @@ impl TestAgent {
     /// Makes a test agent of any app.
     pub fn new(app: AgentRuntimeApp) -> Self {
         Self {
-            service: app.into_service(),
+            service: app.into_unstarted_service(),
         }
     }
 
@@ -68,6 +69,22 @@ impl TestAgent {
     /// Sends `GET /ping`.
     pub async fn ping(&self) -> TestReply {
         self.request(Method::GET, "/ping").send().await
+    }
+
+    /// Runs the startup functions of the agent, which the first request does otherwise.
+    ///
+    /// # Errors
+    /// If a startup function fails.
+    pub async fn start(&self) -> Result<(), StartError> {
+        Ok(self.service.agent().lifecycle.start().await?)
+    }
+
+    /// Runs the shutdown functions of the agent, if its startup functions have run.
+    ///
+    /// # Errors
+    /// If a shutdown function fails.
+    pub async fn shut_down(&self) -> Result<(), StartError> {
+        self.service.shut_down().await
     }
 
     /// Begins a request to any route.
@@ -131,7 +148,13 @@ impl TestRequest {
     ///
     /// Without a `PPIO-Response-Format` header it asks for the format that the request has
     /// anyway, so that the response says what it is.
+    ///
+    /// # Panics
+    /// If a startup function of the agent fails.
     pub async fn send(mut self) -> TestReply {
+        if let Err(error) = self.service.agent().lifecycle.start().await {
+            panic!("the agent does not start: {error}");
+        }
         let headers = self.request.headers_mut();
         if !headers.contains_key(RESPONSE_FORMAT) {
             let format = RequestHeaders::of(headers).format.of_value();

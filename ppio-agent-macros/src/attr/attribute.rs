@@ -1,4 +1,4 @@
-//! What distinguishes the three attributes: names, arguments, and texts for messages.
+//! What distinguishes the attributes: names, arguments, and texts for messages.
 
 /// One of the attributes of this crate.
 #[derive(Clone, Copy)]
@@ -6,6 +6,8 @@ pub(crate) enum Attribute {
     Entrypoint,
     Ping,
     Middleware,
+    Startup,
+    Shutdown,
 }
 
 /// An argument that an attribute accepts.
@@ -26,6 +28,8 @@ impl Attribute {
             Self::Entrypoint => "ppio::entrypoint",
             Self::Ping => "ppio::ping",
             Self::Middleware => "ppio::middleware",
+            Self::Startup => "ppio::startup",
+            Self::Shutdown => "ppio::shutdown",
         }
     }
 
@@ -35,6 +39,8 @@ impl Attribute {
             Self::Entrypoint => "an entrypoint",
             Self::Ping => "a ping",
             Self::Middleware => "middleware",
+            Self::Startup => "a startup function",
+            Self::Shutdown => "a shutdown function",
         }
     }
 
@@ -44,6 +50,8 @@ impl Attribute {
             Self::Entrypoint => "agent",
             Self::Ping => "health",
             Self::Middleware => "log_requests",
+            Self::Startup => "connect",
+            Self::Shutdown => "close",
         }
     }
 
@@ -55,6 +63,8 @@ impl Attribute {
             Self::Middleware => {
                 "async fn log_requests(request: ppio::Request, next: ppio::Next) -> ppio::Response"
             }
+            Self::Startup => "async fn connect() -> Result<Database, Error>",
+            Self::Shutdown => "async fn close(database: ppio::State<Database>)",
         }
     }
 
@@ -82,7 +92,7 @@ impl Attribute {
                 Argument::SessionConcurrency,
                 Argument::Crate,
             ],
-            Self::Ping => &[Argument::Crate],
+            Self::Ping | Self::Startup | Self::Shutdown => &[Argument::Crate],
             Self::Middleware => &[Argument::Order, Argument::All, Argument::Crate],
         }
     }

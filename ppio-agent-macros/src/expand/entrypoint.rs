@@ -1,7 +1,7 @@
 //! Expands `#[ppio::entrypoint]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::Type;
 
 use super::registration::{register, source_location};
@@ -44,10 +44,16 @@ fn generate(
     let runtime = RuntimePath::new(arguments);
     let private = runtime.private();
     let parse_request = parse_request(&runtime, parameters.request);
-    let bind_context = parameters
-        .context
-        .map(|_| quote!(let __context = #private::context(&__call);));
-    let start = start(&runtime, function, parameters);
+    let further = FurtherParameters::new(&runtime, &parameters.rest);
+    let start = start(&runtime, function, &further);
+    let FurtherParameters {
+        sources, values, ..
+    } = &further;
+    let (states, move_) = if sources.is_empty() {
+        (quote!(_), None)
+    } else {
+        (quote!(__states), Some(quote!(move)))
+    };
     let config = config(&runtime, arguments);
     let location = source_location(function, &runtime);
     let (name, request) = (function.name(), parameters.request);
@@ -56,10 +62,13 @@ fn generate(
         use #private::autoref::prelude::*;
         #private::inventory::submit! {
             #private::EntrypointRegistration {
-                start: |mut __call| {
-                    let __request = #parse_request(&mut __call)?;
-                    #bind_context
-                    ::core::result::Result::Ok(#start)
+                handler: |#states| {
+                    #sources
+                    #private::handler(#move_ |mut __call| {
+                        let __request = #parse_request(&mut __call)?;
+                        #values
+                        ::core::result::Result::Ok(#start)
+                    })
                 },
                 schema: #private::entrypoint_schema!(#name, #request),
                 config: #config,
@@ -109,6 +118,36 @@ fn config(runtime: &RuntimePath<'_>, arguments: &Arguments) -> TokenStream {
     }
 }
 
+/// The code that takes the context and states.
+#[derive(Default)]
+struct FurtherParameters {
+    /// Statements that find the sources when the agent is made.
+    sources: TokenStream,
+    /// Statements that make the values for one invocation.
+    values: TokenStream,
+    /// The arguments, each after a comma.
+    arguments: TokenStream,
+}
+
+impl FurtherParameters {
+    fn new(runtime: &RuntimePath<'_>, types: &[&Type]) -> Self {
+        let private = runtime.private();
+        let mut parameters = Self::default();
+        for (position, ty) in types.iter().enumerate() {
+            let source = format_ident!("__source_{position}");
+            let value = format_ident!("__parameter_{position}");
+            let find = quote!(let #source = #private::parameter_source(__states););
+            parameters.sources.extend(find);
+            let make = quote!(let #value = #private::parameter(&#source, &__call););
+            parameters.values.extend(make);
+            let range = TokenRange::of(ty);
+            let pass = runtime.call_at("pass_parameter", range, quote!(&#value));
+            parameters.arguments.extend(quote!(, #pass));
+        }
+        parameters
+    }
+}
+
 /// Returns the path of the function that parses the request; `rustc` reports a type that cannot be
 /// parsed at the parameter's type.
 fn parse_request(runtime: &RuntimePath<'_>, ty: &Type) -> TokenStream {
@@ -121,14 +160,11 @@ fn parse_request(runtime: &RuntimePath<'_>, ty: &Type) -> TokenStream {
 fn start(
     runtime: &RuntimePath<'_>,
     function: &Function,
-    parameters: &EntrypointParameters<'_>,
+    parameters: &FurtherParameters,
 ) -> TokenStream {
     let private = runtime.private();
     let name = function.name();
-    let context = parameters.context.map(|ty| {
-        let context = runtime.call_at("pass_context", TokenRange::of(ty), quote!(&__context));
-        quote!(, #context)
-    });
+    let arguments = &parameters.arguments;
     let (start, await_) = if function.is_async() {
         ("on_worker", Some(quote!(.await)))
     } else {
@@ -144,10 +180,11 @@ fn start(
     let run = async_closure(
         function,
         &[&buffer],
+        &TokenStream::new(),
         quote! {
             let __buffer = #buffer;
             let __reply = {
-                let #bind_output = (#name(__request #context) #await_,);
+                let #bind_output = (#name(__request #arguments) #await_,);
                 let __kind = (&&#private::autoref::TypeTag::of(&#output)).future_kind();
                 let #bind_borrowed = (&#output,);
                 __kind.check(#borrowed);

@@ -6,11 +6,12 @@ use syn::ext::IdentExt as _;
 
 use super::registration::{register, source_location};
 use super::runtime_path::RuntimePath;
+use super::states::States;
 use super::token_range::{TokenRange, async_closure, variable};
 use crate::ast::Function;
 use crate::attr::{Arguments, Attribute};
 use crate::diagnostics::Diagnostics;
-use crate::valid;
+use crate::valid::{self, MiddlewareParameter, MiddlewareParameters};
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -19,26 +20,43 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         valid::report_item(Attribute::Middleware, item, &mut diagnostics);
         return diagnostics.into_tokens(item);
     };
-    valid::check_middleware(&function, &mut diagnostics);
-    if diagnostics.is_empty() {
-        generate(&arguments, &function)
-    } else {
-        diagnostics.into_tokens(function.without_reported())
+    let parameters = valid::check_middleware(&function, &mut diagnostics);
+    if let Some(parameters) = parameters
+        && diagnostics.is_empty()
+    {
+        return generate(&arguments, &function, &parameters);
     }
+    diagnostics.into_tokens(function.without_reported())
 }
 
-fn generate(arguments: &Arguments, function: &Function) -> TokenStream {
+fn generate(
+    arguments: &Arguments,
+    function: &Function,
+    parameters: &MiddlewareParameters<'_>,
+) -> TokenStream {
     let runtime = RuntimePath::new(arguments);
     let private = runtime.private();
     let name = function.name();
     // Each argument is converted at its parameter's type, where `rustc` reports a wrong type.
     let request = variable(function, "__request");
     let next = variable(function, "__next");
-    let call_arguments = function
-        .parameters()
-        .into_iter()
-        .zip([("pass_request", &request), ("pass_next", &next)])
-        .map(|(ty, (pass, value))| runtime.call_at(pass, TokenRange::of(ty), quote!(#value)));
+    let pass_request = runtime.call_at(
+        "pass_request",
+        TokenRange::of(parameters.request),
+        quote!(#request),
+    );
+    let states = parameters.rest.iter().filter_map(|it| match it {
+        MiddlewareParameter::Next(_) => None,
+        MiddlewareParameter::State(ty) => Some(*ty),
+    });
+    let states = States::new(&runtime, states);
+    let mut state_arguments = states.arguments.iter();
+    let rest = parameters.rest.iter().map(|it| match it {
+        MiddlewareParameter::Next(ty) => {
+            Some(runtime.call_at("pass_next", TokenRange::of(ty), quote!(#next)))
+        }
+        MiddlewareParameter::State(_) => state_arguments.next().cloned(),
+    });
     let output_range = TokenRange::of_output(function);
     let output = output_range.binding("__output");
     let (bind_output, value) = (output.name, output.value);
@@ -46,19 +64,21 @@ fn generate(arguments: &Arguments, function: &Function) -> TokenStream {
     let run = async_closure(
         function,
         &[&request, &next],
+        &states.copies,
         quote! {
-            let #bind_output = (#name(#(#call_arguments),*).await,);
+            let #bind_output = (#name(#pass_request #(, #rest)*).await,);
             #into_response
         },
     );
     let (order, all) = (arguments.order, arguments.all);
     let name_range = TokenRange::of_name(function);
     let middleware = runtime.call_at("middleware", name_range, quote!(#run, #order, #all));
+    let middleware = states.maker(&middleware);
     let location = source_location(function, &runtime);
     let registration = quote! {
         #private::inventory::submit! {
             #private::MiddlewareRegistration {
-                middleware: || #middleware,
+                middleware: #middleware,
                 location: #location,
             }
         }

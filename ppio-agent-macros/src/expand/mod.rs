@@ -6,8 +6,13 @@ mod ping;
 mod registration;
 mod reply;
 mod runtime_path;
+mod shutdown;
+mod startup;
+mod states;
 mod token_range;
 
 pub(crate) use entrypoint::expand as entrypoint;
 pub(crate) use middleware::expand as middleware;
 pub(crate) use ping::expand as ping;
+pub(crate) use shutdown::expand as shutdown;
+pub(crate) use startup::expand as startup;

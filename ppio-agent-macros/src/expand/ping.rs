@@ -5,6 +5,7 @@ use quote::quote;
 
 use super::registration::{register, source_location};
 use super::runtime_path::RuntimePath;
+use super::states::States;
 use super::token_range::{TokenRange, async_closure};
 use crate::ast::Function;
 use crate::attr::{Arguments, Attribute};
@@ -37,18 +38,27 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let (bind_output, value) = (output.name, output.value);
     let into_ping = runtime.call_at("into_ping", output_range, value);
     let name_range = TokenRange::of_name(function);
+    let states = States::new(runtime, function.parameters());
+    let (copies, arguments) = (&states.copies, &states.arguments);
     let handler = if function.is_async() {
-        let code = quote!(let #bind_output = (#name().await,); #into_ping);
-        let check = async_closure(function, &[], code);
+        let code = quote!(let #bind_output = (#name(#(#arguments),*).await,); #into_ping);
+        let check = async_closure(function, &[], copies, code);
         runtime.call_at("ping_on_worker", name_range, check)
     } else {
-        let check = quote!(|| { let #bind_output = (#name(),); #into_ping });
+        let check = quote! {
+            move || {
+                #copies
+                let #bind_output = (#name(#(#arguments),*),);
+                #into_ping
+            }
+        };
         runtime.call_at("ping_on_blocking_thread", name_range, check)
     };
+    let ping = states.maker(&handler);
     let location = source_location(function, runtime);
     let registration = quote! {
         #private::inventory::submit! {
-            #private::PingRegistration { ping: || #handler, location: #location }
+            #private::PingRegistration { ping: #ping, location: #location }
         }
     };
     register(function, &registration, CONSTANT)

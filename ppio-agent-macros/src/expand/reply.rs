@@ -1,4 +1,4 @@
-//! Generates the conversion of what an entrypoint returned into a reply.
+//! Generates the conversion of what a function returned.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -37,6 +37,37 @@ pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> Toke
             let #bind_error = ((&&&(&&#value).item_error()).error_kind(),);
             let __writer = (&&#value).item_kind().writer(#value, #error);
             #autoref::reply(__shape, __writer)
+        }
+    }
+}
+
+/// Returns an expression of type `Result<_, ppio::Error>` from what a startup or shutdown function
+/// returned, which may be a `Result`. `check` names a function that the value of a success is passed
+/// through.
+pub(super) fn hook_result(
+    runtime: &RuntimePath<'_>,
+    function: &Function,
+    output: &TokenStream,
+    check: Option<&str>,
+) -> TokenStream {
+    let private = runtime.private();
+    let autoref = quote!(#private::autoref);
+    let range = TokenRange::of_output(function);
+    let error = range.binding("__error");
+    let (bind_error, error) = (error.name, error.value);
+    let convert = runtime.call_at("hook_error", range, quote!(#error, __failure.0));
+    let value = range.binding("__value");
+    let (bind_value, value) = (value.name, value.value);
+    let success = match check {
+        None => value,
+        Some(check) => runtime.call_at(check, range, value),
+    };
+    quote! {
+        let __split = (&&#autoref::TypeTag::of(&#output)).result_kind().split(#output);
+        let #bind_error = ((&&&#autoref::error_of(&__split)).error_kind(),);
+        match __split {
+            ::core::result::Result::Ok(#bind_value) => ::core::result::Result::Ok(#success),
+            ::core::result::Result::Err(__failure) => ::core::result::Result::Err(#convert),
         }
     }
 }

@@ -54,16 +54,23 @@ impl TokenRange {
 }
 
 /// Returns `move |parameters| async move { code }` at the function's name, where `rustc` reports
-/// values of the future that are not `Send`.
+/// values of the future that are not `Send`. `copies` are statements that copy, for each call, what
+/// the code takes from the closure.
 pub(super) fn async_closure(
     function: &Function,
     parameters: &[&Ident],
+    copies: &TokenStream,
     code: TokenStream,
 ) -> TokenStream {
     let span = function.name().span();
     let mut block = Group::new(Delimiter::Brace, code);
     block.set_span(span);
-    quote_spanned!(span=> move |#(#parameters),*| async move #block)
+    let future = quote_spanned!(span=> async move #block);
+    if copies.is_empty() {
+        quote_spanned!(span=> move |#(#parameters),*| #future)
+    } else {
+        quote_spanned!(span=> move |#(#parameters),*| { #copies #future })
+    }
 }
 
 /// Returns a variable at the function's name, for [`async_closure`].

@@ -3,15 +3,20 @@
 use syn::Type;
 
 use super::borrows::find_borrow;
+use super::parameters::check_shared;
 use super::signature;
 use crate::ast::Function;
 use crate::attr::Attribute;
 use crate::diagnostics::Diagnostics;
 
+/// How many parameters the schema of an entrypoint can be found with.
+const MAX_PARAMETERS: usize = 12;
+
 /// The types of an entrypoint's parameters.
 pub(crate) struct EntrypointParameters<'a> {
     pub(crate) request: &'a Type,
-    pub(crate) context: Option<&'a Type>,
+    /// The context and states.
+    pub(crate) rest: Vec<&'a Type>,
 }
 
 /// Reports every error of the signature; returns the parameters if there is a request.
@@ -38,23 +43,16 @@ pub(crate) fn check<'a>(
             "write an owned type, such as `String` for `&str` or `Vec<T>` for `&[T]`",
         );
     }
-    let context = rest.first().copied();
-    if let Some(Type::Reference(reference)) = context
-        && let Some(mutability) = &reference.mutability
-    {
-        diagnostics.report(
-            mutability,
-            "an entrypoint cannot borrow the context mutably",
-            "write `&ppio::RequestContext`",
-        );
-    }
-    for parameter in rest.iter().skip(1) {
+    check_shared(Attribute::Entrypoint, rest, diagnostics);
+    if let Some(parameter) = parameters.get(MAX_PARAMETERS) {
         diagnostics.report(
             parameter,
-            "an entrypoint cannot have more than two parameters",
-            "remove this one; put its value into the request, into an extension that middleware \
-             sets, or into a `static`",
+            &format!("an entrypoint cannot have more than {MAX_PARAMETERS} parameters"),
+            "combine states in one type that a `#[ppio::startup]` function builds",
         );
     }
-    Some(EntrypointParameters { request, context })
+    Some(EntrypointParameters {
+        request,
+        rest: rest.to_vec(),
+    })
 }

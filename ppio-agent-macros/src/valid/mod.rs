@@ -3,14 +3,19 @@
 mod borrows;
 mod entrypoint;
 mod middleware;
+mod parameters;
 mod ping;
+mod shutdown;
 mod signature;
+mod startup;
 
 use proc_macro2::TokenStream;
 
 pub(crate) use entrypoint::{EntrypointParameters, check as check_entrypoint};
-pub(crate) use middleware::check as check_middleware;
+pub(crate) use middleware::{MiddlewareParameter, MiddlewareParameters, check as check_middleware};
 pub(crate) use ping::check as check_ping;
+pub(crate) use shutdown::check as check_shutdown;
+pub(crate) use startup::check as check_startup;
 
 use crate::ast::ItemKind;
 use crate::attr::Attribute;

@@ -2,6 +2,7 @@
 
 use syn::ReturnType;
 
+use super::parameters::check_shared;
 use super::signature;
 use crate::ast::Function;
 use crate::attr::Attribute;
@@ -10,13 +11,7 @@ use crate::diagnostics::Diagnostics;
 /// Reports every error of the signature.
 pub(crate) fn check(function: &Function, diagnostics: &mut Diagnostics) {
     signature::check(Attribute::Ping, function, diagnostics);
-    for parameter in function.parameters() {
-        diagnostics.report(
-            parameter,
-            "a ping cannot have parameters",
-            "remove the parameter",
-        );
-    }
+    check_shared(Attribute::Ping, &function.parameters(), diagnostics);
     if matches!(function.signature.output, ReturnType::Default) {
         diagnostics.report(
             function.name(),

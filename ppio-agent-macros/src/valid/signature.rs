@@ -113,7 +113,7 @@ fn check_generics(subject: &str, function: &Function, diagnostics: &mut Diagnost
 }
 
 /// The first `impl` of a type, at any depth.
-fn find_impl(tokens: TokenStream) -> Option<Ident> {
+pub(super) fn find_impl(tokens: TokenStream) -> Option<Ident> {
     tokens.into_iter().find_map(|token| match token {
         TokenTree::Ident(ident) if ident == "impl" => Some(ident),
         TokenTree::Group(group) => find_impl(group.stream()),

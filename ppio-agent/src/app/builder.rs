@@ -2,33 +2,43 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 #[cfg(feature = "schema")]
 use ppio_agent_schema::{ReplySchema, Schema};
 
-use super::runtime_app::AgentRuntimeApp;
+use super::runtime_app::{AgentRuntimeApp, AppParts};
 use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 #[cfg(feature = "schema")]
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
-use crate::endpoints::ping::{IntoPing, PingHandler};
+use crate::endpoints::ping::{AsyncPing, BlockingPing, PingHandler};
 use crate::exchange::body::Request;
+use crate::exchange::error::{BoxError, Error};
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::invocation::handler::{AgentRequest, Entrypoint, Handler};
-use crate::server::middleware::{IntoResponse, Middleware, Next};
+use crate::lifecycle::Hook;
+use crate::lifecycle::shutdown::{Shutdown, ShutdownFunction};
+use crate::lifecycle::startup::Startup;
+use crate::lifecycle::states::{AnySlot, Slot, StateLookup, States};
+use crate::server::middleware::{IntoResponse, Middleware, MiddlewareWithState, Next};
 
 /// Builds an [`AgentRuntimeApp`]. `E` is [`BuilderEntrypoint`] once it has an entrypoint.
 #[must_use]
 pub struct AgentRuntimeAppBuilder<E> {
     entrypoint: E,
-    ping: Option<PingHandler>,
-    middleware: Vec<Middleware>,
+    ping: Option<Deferred<PingHandler>>,
+    middleware: Vec<Deferred<Middleware>>,
+    values: Vec<AnySlot>,
+    startups: Vec<Startup>,
+    shutdowns: Vec<Deferred<Shutdown>>,
     config: RuntimeConfig,
     on_disconnect: Option<OnDisconnect>,
     session_concurrency: Option<SessionConcurrency>,
 }
+
+/// Makes a part of the agent once all states are known.
+type Deferred<T> = Box<dyn FnOnce(&mut StateLookup<'_>) -> T + Send>;
 
 impl AgentRuntimeApp {
     /// Begins an app from closures or functions.
@@ -37,6 +47,9 @@ impl AgentRuntimeApp {
             entrypoint: (),
             ping: None,
             middleware: Vec::new(),
+            values: Vec::new(),
+            startups: Vec::new(),
+            shutdowns: Vec::new(),
             config: RuntimeConfig::default(),
             on_disconnect: None,
             session_concurrency: None,
@@ -46,19 +59,23 @@ impl AgentRuntimeApp {
 
 impl AgentRuntimeAppBuilder<()> {
     /// The function that answers invocations: it takes the request and optionally the
-    /// [`RequestContext`](crate::RequestContext), is `async` or not, and returns an
-    /// [`IntoReply`](crate::IntoReply). Functions that are not `async` run on blocking threads.
+    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async` or not, and
+    /// returns an [`IntoReply`](crate::IntoReply). Functions that are not `async` run on blocking
+    /// threads.
     pub fn entrypoint<M, F>(self, entrypoint: F) -> AgentRuntimeAppBuilder<BuilderEntrypoint>
     where
         F: Entrypoint<M>,
     {
         AgentRuntimeAppBuilder {
             entrypoint: BuilderEntrypoint {
-                handler: Arc::new(move |call| entrypoint.start(call)),
+                handler: Box::new(|states| entrypoint.into_handler(states)),
                 schema: schema_of::<F::Request>(),
             },
             ping: self.ping,
             middleware: self.middleware,
+            values: self.values,
+            startups: self.startups,
+            shutdowns: self.shutdowns,
             config: self.config,
             on_disconnect: self.on_disconnect,
             session_concurrency: self.session_concurrency,
@@ -82,28 +99,27 @@ fn schema_of<T: AgentRequest>() -> SchemaFunction {
 
 /// The entrypoint of a builder that can be built.
 pub struct BuilderEntrypoint {
-    handler: Handler,
+    handler: Deferred<Handler>,
     schema: SchemaFunction,
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// An asynchronous health check.
-    pub fn ping<F, R>(mut self, ping: F) -> Self
+    /// An asynchronous health check, which may take [`State`](crate::State)s.
+    pub fn ping<M, F>(mut self, ping: F) -> Self
     where
-        F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output: IntoPing> + Send + 'static,
+        F: AsyncPing<M>,
     {
-        self.ping = Some(PingHandler::on_worker(ping));
+        self.ping = Some(Box::new(|states| ping.into_handler(states)));
         self
     }
 
-    /// A synchronous health check. It runs on a blocking thread.
-    pub fn blocking_ping<F, R>(mut self, ping: F) -> Self
+    /// A synchronous health check, which may take [`State`](crate::State)s. It runs on a blocking
+    /// thread.
+    pub fn blocking_ping<M, F>(mut self, ping: F) -> Self
     where
-        F: Fn() -> R + Send + Sync + 'static,
-        R: IntoPing,
+        F: BlockingPing<M>,
     {
-        self.ping = Some(PingHandler::on_blocking_thread(ping));
+        self.ping = Some(Box::new(|states| ping.into_handler(states)));
         self
     }
 
@@ -113,7 +129,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
         R: Future<Output: IntoResponse> + Send + 'static,
     {
-        self.wrap(Middleware::new(middleware, 0, false))
+        self.wrap(Box::new(|_| Middleware::new(middleware, 0, false)))
     }
 
     /// Middleware around every route, the health check included.
@@ -122,10 +138,28 @@ impl<E> AgentRuntimeAppBuilder<E> {
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
         R: Future<Output: IntoResponse> + Send + 'static,
     {
-        self.wrap(Middleware::new(middleware, 0, true))
+        self.wrap(Box::new(|_| Middleware::new(middleware, 0, true)))
     }
 
-    fn wrap(mut self, middleware: Middleware) -> Self {
+    /// Middleware around `/invocations` that takes [`State`](crate::State)s after the request and the
+    /// [`Next`].
+    pub fn middleware_with_state<M, F>(self, middleware: F) -> Self
+    where
+        F: MiddlewareWithState<M>,
+    {
+        self.wrap(Box::new(|states| middleware.into_middleware(states, false)))
+    }
+
+    /// Middleware around every route that takes [`State`](crate::State)s after the request and the
+    /// [`Next`].
+    pub fn middleware_with_state_for_all_routes<M, F>(self, middleware: F) -> Self
+    where
+        F: MiddlewareWithState<M>,
+    {
+        self.wrap(Box::new(|states| middleware.into_middleware(states, true)))
+    }
+
+    fn wrap(mut self, middleware: Deferred<Middleware>) -> Self {
         self.middleware.push(middleware);
         self
     }
@@ -144,6 +178,73 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
+    /// A state that is built already. Functions take it as a [`State`](crate::State); each type is
+    /// one state.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use ppio::{AgentRuntimeApp, Json, State, Value};
+    ///
+    /// # fn main() -> Result<(), ppio::StartError> {
+    /// let app = AgentRuntimeApp::builder()
+    ///     .state(AtomicU64::new(0))
+    ///     .entrypoint(async |_: Value, count: State<AtomicU64>| {
+    ///         Json(count.fetch_add(1, Ordering::Relaxed))
+    ///     })
+    ///     .build()?;
+    /// # let _ = app; Ok(()) }
+    /// ```
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.values.push(AnySlot::new(Slot::of(value)));
+        self
+    }
+
+    /// An asynchronous function that builds a state before the agent listens. Functions take it as a
+    /// [`State`](crate::State); each type is one state. An error ends the start.
+    ///
+    /// ```
+    /// use ppio::{AgentRuntimeApp, State};
+    ///
+    /// struct Greeting(String);
+    ///
+    /// # fn main() -> Result<(), ppio::StartError> {
+    /// let app = AgentRuntimeApp::builder()
+    ///     .startup(async || std::fs::read_to_string("greeting.txt").map(Greeting))
+    ///     .shutdown(async |greeting: State<Greeting>| {
+    ///         std::fs::write("greeting.txt", &greeting.0.0)
+    ///     })
+    ///     .entrypoint(async |name: String, greeting: State<Greeting>| {
+    ///         format!("{}, {name}", greeting.0.0)
+    ///     })
+    ///     .build()?;
+    /// # let _ = app; Ok(()) }
+    /// ```
+    pub fn startup<T, X, F, R>(mut self, startup: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        X: Into<BoxError>,
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = Result<T, X>> + Send + 'static,
+    {
+        self.startups.push(Startup::new(|| {
+            let state = startup();
+            async move { state.await.map_err(Error::from_boxable) }
+        }));
+        self
+    }
+
+    /// An asynchronous function that runs when the agent ends, after running requests and within the
+    /// shutdown grace. It may take [`State`](crate::State)s, and returns nothing or a `Result`.
+    pub fn shutdown<M, F>(mut self, shutdown: F) -> Self
+    where
+        F: ShutdownFunction<M>,
+    {
+        self.shutdowns
+            .push(Box::new(|states| shutdown.into_shutdown(states)));
+        self
+    }
+
     /// The configuration. Environment variables override it.
     pub fn config(mut self, config: RuntimeConfig) -> Self {
         self.config = config;
@@ -155,19 +256,49 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     /// Resolves the configuration.
     ///
     /// # Errors
-    /// If the configuration is invalid; the error names every variable at fault.
+    /// If the configuration is invalid; the error names every variable at fault. If a function takes
+    /// a state that the builder does not have, or there are two of one type.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);
         config.session_concurrency = self.session_concurrency.or(config.session_concurrency);
-        AgentRuntimeApp::new(
-            self.entrypoint.handler,
-            self.entrypoint.schema,
-            self.ping,
-            self.middleware,
+        let mut states = States::default();
+        for value in self.values {
+            let name = format!("the value of `.state({})`", value.type_name());
+            states.add(value, name)?;
+        }
+        let mut startups = Vec::new();
+        for startup in self.startups {
+            let name = format!("the startup function of `{}`", startup.state_name());
+            startups.push(startup.register(name, &mut states)?);
+        }
+        let handler = (self.entrypoint.handler)(&mut states.for_function("the entrypoint"));
+        let ping = self
+            .ping
+            .map(|ping| ping(&mut states.for_function("the ping")));
+        let middleware = self.middleware.into_iter();
+        let middleware = middleware
+            .map(|middleware| middleware(&mut states.for_function("middleware")))
+            .collect();
+        let shutdowns = self.shutdowns.into_iter().zip(1..);
+        let shutdowns = shutdowns
+            .map(|(shutdown, number)| {
+                let name = format!("shutdown function {number} of the builder");
+                let function = shutdown(&mut states.for_function(&name));
+                Hook { name, function }
+            })
+            .collect();
+        AgentRuntimeApp::new(AppParts {
+            handler,
+            schema: self.entrypoint.schema,
+            ping,
+            middleware,
             config,
-            "the configuration",
-        )
+            entrypoint: "the configuration".to_owned(),
+            states,
+            startups,
+            shutdowns,
+        })
     }
 }
 

@@ -12,7 +12,10 @@ mod start_error;
 mod supervisor;
 
 pub use builder::{AgentRuntimeAppBuilder, BuilderEntrypoint};
-pub use registry::{EntrypointRegistration, MiddlewareRegistration, PingRegistration};
+pub use registry::{
+    EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
+    StartupRegistration,
+};
 pub use run::run;
 pub use runtime_app::AgentRuntimeApp;
 pub use source_location::SourceLocation;

@@ -5,15 +5,16 @@ use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::ping::PingHandler;
-use crate::exchange::error::Error;
-use crate::invocation::executor::Job;
-use crate::invocation::handler::Call;
+use crate::invocation::handler::Handler;
+use crate::lifecycle::shutdown::Shutdown;
+use crate::lifecycle::startup::Startup;
+use crate::lifecycle::states::StateLookup;
 use crate::server::middleware::Middleware;
 
 /// What `#[ppio::entrypoint]` registers.
 pub struct EntrypointRegistration {
-    /// Starts one invocation.
-    pub start: fn(Call) -> Result<Job, Error>,
+    /// Makes the function that starts one invocation.
+    pub handler: fn(&mut StateLookup<'_>) -> Handler,
     /// What the function takes and returns.
     pub schema: SchemaFunction,
     /// The `config = …` argument.
@@ -25,7 +26,7 @@ pub struct EntrypointRegistration {
 /// What `#[ppio::ping]` registers.
 pub struct PingRegistration {
     /// Makes the health check.
-    pub ping: fn() -> PingHandler,
+    pub ping: fn(&mut StateLookup<'_>) -> PingHandler,
     /// Where the function is.
     pub location: SourceLocation,
 }
@@ -33,7 +34,23 @@ pub struct PingRegistration {
 /// What `#[ppio::middleware]` registers.
 pub struct MiddlewareRegistration {
     /// Makes the middleware.
-    pub middleware: fn() -> Middleware,
+    pub middleware: fn(&mut StateLookup<'_>) -> Middleware,
+    /// Where the function is.
+    pub location: SourceLocation,
+}
+
+/// What `#[ppio::startup]` registers.
+pub struct StartupRegistration {
+    /// Makes the startup function.
+    pub startup: fn() -> Startup,
+    /// Where the function is.
+    pub location: SourceLocation,
+}
+
+/// What `#[ppio::shutdown]` registers.
+pub struct ShutdownRegistration {
+    /// Makes the shutdown function.
+    pub shutdown: fn(&mut StateLookup<'_>) -> Shutdown,
     /// Where the function is.
     pub location: SourceLocation,
 }
@@ -41,6 +58,8 @@ pub struct MiddlewareRegistration {
 inventory::collect!(EntrypointRegistration);
 inventory::collect!(PingRegistration);
 inventory::collect!(MiddlewareRegistration);
+inventory::collect!(StartupRegistration);
+inventory::collect!(ShutdownRegistration);
 
 /// The registrations of one agent.
 pub(crate) struct Registry {
@@ -48,6 +67,10 @@ pub(crate) struct Registry {
     pub(crate) ping: Option<&'static PingRegistration>,
     /// In source order.
     pub(crate) middleware: Vec<&'static MiddlewareRegistration>,
+    /// In source order.
+    pub(crate) startups: Vec<&'static StartupRegistration>,
+    /// In source order.
+    pub(crate) shutdowns: Vec<&'static ShutdownRegistration>,
 }
 
 impl Registry {
@@ -64,17 +87,26 @@ impl Registry {
             |found| found.location,
         )
         .map_err(|(first, second)| StartError::TwoPings { first, second })?;
-        let mut middleware: Vec<_> = inventory::iter::<MiddlewareRegistration>()
-            .filter(|found| includes(&found.location))
-            .collect();
-        // The linker's order is arbitrary.
-        middleware.sort_by_key(|found| found.location);
         Ok(Self {
             entrypoint,
             ping,
-            middleware,
+            middleware: in_source_order(&includes, |found: &MiddlewareRegistration| found.location),
+            startups: in_source_order(&includes, |found: &StartupRegistration| found.location),
+            shutdowns: in_source_order(&includes, |found: &ShutdownRegistration| found.location),
         })
     }
+}
+
+/// Returns the registrations whose location `includes` accepts. The linker's order is arbitrary.
+fn in_source_order<R: inventory::Collect>(
+    includes: &impl Fn(&SourceLocation) -> bool,
+    location: impl Fn(&R) -> SourceLocation,
+) -> Vec<&'static R> {
+    let mut registrations: Vec<_> = inventory::iter::<R>()
+        .filter(|found| includes(&location(found)))
+        .collect();
+    registrations.sort_by_key(|found| location(found));
+    registrations
 }
 
 /// Returns the only registration, or the locations of the first two.

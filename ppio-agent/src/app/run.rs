@@ -36,7 +36,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes to standard error why the agent does not start: as text on a terminal or without a log,
+/// Writes to standard error why the agent does not start, or did not end well: as text on a terminal or without a log,
 /// otherwise as a log line.
 fn report(error: &StartError) {
     let source = error.source().map(|source| format!(": {source}"));
@@ -51,7 +51,8 @@ fn report(error: &StartError) {
 }
 
 impl AgentRuntimeApp {
-    /// Starts the log and serves on a new tokio runtime until SIGTERM or SIGINT, then shuts down.
+    /// Starts the log, runs the startup functions, and serves on a new tokio runtime until SIGTERM or
+    /// SIGINT, then shuts down. A signal while startup functions run ends them.
     ///
     /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the result
     /// is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that has no
@@ -61,7 +62,8 @@ impl AgentRuntimeApp {
     /// a `tracing` subscriber of its own.
     ///
     /// # Errors
-    /// If the address cannot be listened on, the runtime cannot start, or the health check fails.
+    /// If a startup function fails, the address cannot be listened on, the runtime cannot start, a
+    /// shutdown function fails, or the health check fails.
     /// Inside a tokio runtime, as with `#[tokio::main]`: use
     /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
@@ -99,12 +101,16 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
     }
     let runtime = builder.build().map_err(StartError::Runtime)?;
     // A program that reads the line below may send a signal at once.
-    let supervisor = Supervisor::new().map_err(StartError::Runtime)?;
-    let result = runtime.block_on(app.bind()).map(|server| {
-        // The agent also serves if standard output is closed.
-        let _ = writeln!(io::stdout(), "{}", listening_on(server.local_addr()));
-        supervisor.serve(runtime.handle(), server);
-    });
+    let mut supervisor = Supervisor::new().map_err(StartError::Runtime)?;
+    let result = match supervisor.bind(runtime.handle(), app) {
+        Ok(Some(server)) => {
+            // The agent also serves if standard output is closed.
+            let _ = writeln!(io::stdout(), "{}", listening_on(server.local_addr()));
+            supervisor.serve(runtime.handle(), server)
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     // Code that never returns must not keep the process alive.
     runtime.shutdown_background();
     result

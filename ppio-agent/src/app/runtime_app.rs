@@ -15,6 +15,10 @@ use crate::endpoints::index::Index;
 use crate::endpoints::ping::{Ping, PingHandler};
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
+use crate::lifecycle::shutdown::Shutdown;
+use crate::lifecycle::startup::StartupRun;
+use crate::lifecycle::states::States;
+use crate::lifecycle::{Hook, Lifecycle};
 use crate::server::AgentRuntimeServer;
 use crate::server::agent::Agent;
 use crate::server::middleware::Middleware;
@@ -41,13 +45,29 @@ use crate::server::signals::Signals;
 pub struct AgentRuntimeApp {
     settings: Arc<Settings>,
     agent: Arc<Agent>,
+    states: Arc<States>,
+}
+
+/// What an app is made of.
+pub(super) struct AppParts {
+    pub(super) handler: Handler,
+    pub(super) schema: SchemaFunction,
+    pub(super) ping: Option<PingHandler>,
+    pub(super) middleware: Vec<Middleware>,
+    pub(super) config: RuntimeConfig,
+    /// What names the entrypoint in errors.
+    pub(super) entrypoint: String,
+    pub(super) states: States,
+    pub(super) startups: Vec<Hook<StartupRun>>,
+    pub(super) shutdowns: Vec<Hook<Shutdown>>,
 }
 
 impl AgentRuntimeApp {
     /// The app of the annotated functions of this program.
     ///
     /// # Errors
-    /// No entrypoint or more than one, more than one ping, or an invalid configuration.
+    /// No entrypoint or more than one, more than one ping, a state that no startup function builds
+    /// or that two build, or an invalid configuration.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
     }
@@ -91,69 +111,157 @@ impl AgentRuntimeApp {
     fn annotated_where(includes: impl Fn(&SourceLocation) -> bool) -> Result<Self, StartError> {
         let registry = Registry::collect(includes)?;
         let entrypoint = registry.entrypoint;
+        let mut states = States::default();
+        let mut startups = Vec::new();
+        for found in registry.startups {
+            let name = format!("the startup function {}", found.location);
+            startups.push((found.startup)().register(name, &mut states)?);
+        }
+        let handler =
+            (entrypoint.handler)(&mut states.for_function(&entrypoint.location.to_string()));
+        let ping = registry
+            .ping
+            .map(|found| (found.ping)(&mut states.for_function(&found.location.to_string())));
         let middleware = registry.middleware.iter();
-        Self::new(
-            Arc::new(entrypoint.start),
-            entrypoint.schema,
-            registry.ping.map(|found| (found.ping)()),
-            middleware.map(|found| (found.middleware)()).collect(),
-            entrypoint.config.map(|config| config()).unwrap_or_default(),
-            &entrypoint.location.to_string(),
-        )
+        let middleware = middleware
+            .map(|found| (found.middleware)(&mut states.for_function(&found.location.to_string())))
+            .collect();
+        let shutdowns = registry.shutdowns.iter();
+        let shutdowns = shutdowns
+            .map(|found| Hook {
+                name: format!("the shutdown function {}", found.location),
+                function: (found.shutdown)(&mut states.for_function(&found.location.to_string())),
+            })
+            .collect();
+        Self::new(AppParts {
+            handler,
+            schema: entrypoint.schema,
+            ping,
+            middleware,
+            config: entrypoint.config.map(|config| config()).unwrap_or_default(),
+            entrypoint: entrypoint.location.to_string(),
+            states,
+            startups,
+            shutdowns,
+        })
     }
 
-    pub(super) fn new(
-        handler: Handler,
-        schema: SchemaFunction,
-        ping: Option<PingHandler>,
-        middleware: Vec<Middleware>,
-        config: RuntimeConfig,
-        entrypoint: &str,
-    ) -> Result<Self, StartError> {
-        let settings = Settings::resolve(config, &environment::text)?;
+    pub(super) fn new(mut parts: AppParts) -> Result<Self, StartError> {
+        parts.states.check()?;
+        let settings = Settings::resolve(parts.config, &environment::text)?;
         let values = &settings.values;
-        if values.require_ping && ping.is_none() {
+        if values.require_ping && parts.ping.is_none() {
             return Err(StartError::NoPing {
-                entrypoint: entrypoint.to_owned(),
+                entrypoint: parts.entrypoint,
             });
         }
         let middleware = if values.enable_middleware {
-            middleware
+            parts.middleware
         } else {
             Vec::new()
         };
-        let index = Index::new(values.debug, values.enable_metrics, schema);
+        let index = Index::new(values.debug, values.enable_metrics, parts.schema);
         let agent = Agent::new(
             settings.server(),
             values.clone(),
-            handler,
+            parts.handler,
             middleware,
-            Ping::new(ping),
+            Ping::new(parts.ping),
             index,
+            Lifecycle::new(parts.startups, parts.shutdowns),
         );
         Ok(Self {
             settings: Arc::new(settings),
             agent: Arc::new(agent),
+            states: Arc::new(parts.states),
         })
     }
 
-    /// Listens on the configured address, inside a tokio runtime. The log is the program's, see
-    /// [`AgentRuntimeServer::serve`].
+    /// Replaces a state, whose startup function then does not run: in a test, a database by a value
+    /// that needs none.
+    ///
+    /// ```
+    /// mod agent {
+    ///     pub struct Greeting {
+    ///         pub text: String,
+    ///     }
+    ///
+    ///     #[ppio::startup]
+    ///     async fn load() -> Result<Greeting, std::io::Error> {
+    ///         let text = std::fs::read_to_string("/etc/greeting")?;
+    ///         Ok(Greeting { text })
+    ///     }
+    ///
+    ///     #[ppio::entrypoint]
+    ///     async fn agent(name: String, greeting: ppio::State<Greeting>) -> String {
+    ///         format!("{}, {name}", greeting.text)
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), ppio::StartError> {
+    /// use ppio::AgentRuntimeApp;
+    /// use ppio::testing::TestAgent;
+    ///
+    /// let text = "Hi".to_owned();
+    /// let app = AgentRuntimeApp::annotated_in(concat!(module_path!(), "::agent"))?;
+    /// let app = app.with_state(agent::Greeting { text })?;
+    /// let reply = TestAgent::new(app).invoke("Ann").await;
+    /// assert_eq!(reply.value::<String>().await, "Hi, Ann");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// If the address cannot be listened on.
+    /// If no startup function builds a state of this type, or it has a value already.
+    pub fn with_state<T: Send + Sync + 'static>(self, value: T) -> Result<Self, StartError> {
+        self.states.replace(value)?;
+        Ok(self)
+    }
+
+    /// Runs the startup functions and returns the agent as a service, to mount in another server.
+    /// [`AgentService::shut_down`] runs the shutdown functions.
+    ///
+    /// # Errors
+    /// If a startup function fails.
+    pub async fn start(self) -> Result<AgentService, StartError> {
+        self.agent.lifecycle.start().await?;
+        Ok(AgentService::new(self.agent))
+    }
+
+    /// Runs the startup functions and listens on the configured address, inside a tokio runtime. The
+    /// log is the program's, see [`AgentRuntimeServer::serve`].
+    ///
+    /// # Errors
+    /// If a startup function fails, or the address cannot be listened on. In the latter case the
+    /// shutdown functions run.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
+        self.agent.lifecycle.start().await?;
         let RuntimeSettings { host, port, .. } = self.settings();
-        AgentRuntimeServer::listen(host, *port, Arc::clone(&self.agent))
-            .await
-            .map_err(|source| StartError::Bind {
-                address: self.settings.address(),
-                source,
-            })
+        match AgentRuntimeServer::listen(host, *port, Arc::clone(&self.agent)).await {
+            Ok(server) => Ok(server),
+            Err(source) => {
+                self.agent.shut_down_logged().await;
+                Err(StartError::Bind {
+                    address: self.settings.address(),
+                    source,
+                })
+            }
+        }
     }
 
     /// The agent as a service, to mount in another server or to call without a socket.
+    ///
+    /// # Panics
+    /// If the agent has startup functions, which only [`start`](Self::start) can run.
     pub fn into_service(self) -> AgentService {
+        assert!(
+            self.agent.lifecycle.has_started(),
+            "`into_service` cannot run startup functions: call `app.start().await` instead"
+        );
+        AgentService::new(self.agent)
+    }
+
+    /// The agent as a service whose caller runs the startup functions.
+    pub(crate) fn into_unstarted_service(self) -> AgentService {
         AgentService::new(self.agent)
     }
 
@@ -177,10 +285,10 @@ impl fmt::Debug for AgentRuntimeApp {
 }
 
 impl AgentRuntimeServer {
-    /// Listens on the configured address.
+    /// Runs the startup functions and listens on the configured address.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
+    /// Those of [`AgentRuntimeApp::bind`].
     pub async fn bind(app: AgentRuntimeApp) -> Result<Self, StartError> {
         app.bind().await
     }
@@ -192,10 +300,21 @@ impl AgentRuntimeServer {
     /// [`AgentRuntimeApp::start_logging`].
     ///
     /// # Errors
-    /// If the system does not deliver signals.
+    /// If the system does not deliver signals, or a shutdown function fails.
     pub async fn serve(self) -> Result<(), StartError> {
         let mut signals = Signals::new().map_err(StartError::Runtime)?;
-        self.serve_with(&mut signals).await;
-        Ok(())
+        Ok(self.serve_with(&mut signals).await?)
+    }
+}
+
+impl AgentService {
+    /// Runs the shutdown functions, within the shutdown grace. The server that mounts the agent
+    /// calls it once no request runs.
+    ///
+    /// # Errors
+    /// If a shutdown function fails or does not end in time. All of them run in any case.
+    pub async fn shut_down(&self) -> Result<(), StartError> {
+        let agent = self.agent();
+        Ok(agent.lifecycle.shut_down(agent.shutdown_deadline()).await?)
     }
 }

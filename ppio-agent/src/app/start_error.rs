@@ -5,8 +5,9 @@ use std::{fmt, io};
 use super::source_location::SourceLocation;
 use crate::config::settings::ConfigError;
 use crate::exchange::error::ErrorChain;
+use crate::lifecycle::LifecycleError;
 
-/// Why an agent does not start.
+/// Why an agent does not start, or does not end as it should.
 ///
 /// `Debug` writes the text and its cause, which is what a `main` that returns the error prints.
 #[derive(thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum StartError {
         /// The entrypoint whose configuration requires it.
         entrypoint: String,
     },
+    /// A state is missing, or a startup or shutdown function failed.
+    #[error("{0}")]
+    Lifecycle(LifecycleError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} (set PPIO_AGENT_HOST or PPIO_AGENT_PORT to use another)")]
     Bind {
@@ -77,5 +81,11 @@ impl fmt::Debug for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<LifecycleError> for StartError {
+    fn from(error: LifecycleError) -> Self {
+        Self::Lifecycle(error)
     }
 }

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
+use super::runtime_app::AgentRuntimeApp;
+use super::start_error::StartError;
+use crate::lifecycle::LifecycleError;
 use crate::server::signals::Signals;
 use crate::server::{ABORT_TIMEOUT, AgentRuntimeServer};
 
@@ -32,14 +36,44 @@ impl Supervisor {
         Ok(Self { runtime, signals })
     }
 
+    /// Runs the startup functions on the threads of `agent` and listens; `None` if a signal came
+    /// first.
+    pub(super) fn bind(
+        &mut self,
+        agent: &Handle,
+        app: AgentRuntimeApp,
+    ) -> Result<Option<AgentRuntimeServer>, StartError> {
+        let mut binding = agent.spawn(app.bind());
+        let signals = &mut self.signals;
+        self.runtime.block_on(async {
+            tokio::select! {
+                bound = &mut binding => match bound {
+                    Ok(bound) => bound.map(Some),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+                () = signals.next() => {
+                    tracing::info!(target: LOG_TARGET, "ended by a signal before it listened");
+                    binding.abort();
+                    // A startup function that blocks its thread cannot be aborted.
+                    let _ = timeout(ABORT_TIMEOUT, binding).await;
+                    Ok(None)
+                }
+            }
+        })
+    }
+
     /// Serves on the threads of `agent` until a signal, and returns at the latest when the grace is
     /// over, or soon after a second signal.
-    pub(super) fn serve(self, agent: &Handle, server: AgentRuntimeServer) {
+    pub(super) fn serve(
+        self,
+        agent: &Handle,
+        server: AgentRuntimeServer,
+    ) -> Result<(), StartError> {
         let Self {
             runtime,
             mut signals,
         } = self;
-        let grace = server.shutdown_grace();
+        let longest = server.longest_shutdown();
         let (shutdown, begun) = oneshot::channel();
         let (abort, aborted) = oneshot::channel();
         let mut serving =
@@ -47,24 +81,34 @@ impl Supervisor {
         runtime.block_on(async {
             tokio::select! {
                 () = signals.next() => {}
-                _ = &mut serving => return,
+                outcome = &mut serving => return result(outcome),
             }
             let _ = shutdown.send(());
             tokio::select! {
-                _ = &mut serving => return,
+                outcome = &mut serving => return result(outcome),
                 () = signals.next() => {}
                 // The server itself ends the grace, unless its threads are blocked.
-                () = sleep(grace + ABORT_TIMEOUT + Duration::from_millis(100)) => {}
+                () = sleep(longest + Duration::from_millis(100)) => {}
             }
             let _ = abort.send(());
-            if timeout(ABORT_TIMEOUT, serving).await.is_err() {
-                tracing::warn!(
-                    target: LOG_TARGET,
-                    "the agent's code blocks its threads; ending without it (code that blocks \
-                     belongs in a plain `fn` or in `tokio::task::spawn_blocking`)"
-                );
+            // The server waits for aborted requests before it returns.
+            if let Ok(outcome) = timeout(ABORT_TIMEOUT, serving).await {
+                return result(outcome);
             }
-        });
+            tracing::warn!(
+                target: LOG_TARGET,
+                "the agent's code blocks its threads; ending without it (code that blocks \
+                 belongs in a plain `fn` or in `tokio::task::spawn_blocking`)"
+            );
+            Ok(())
+        })
+    }
+}
+
+fn result(outcome: Result<Result<(), LifecycleError>, JoinError>) -> Result<(), StartError> {
+    match outcome {
+        Ok(result) => Ok(result?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -16,6 +16,8 @@ use crate::exchange::body::Response;
 use crate::exchange::error::{Error, panic_message};
 use crate::exchange::header_names::PPIO_IDEMPOTENCY;
 use crate::exchange::json;
+use crate::lifecycle::State;
+use crate::lifecycle::states::{Slot, StateLookup};
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,6 +171,67 @@ async fn join(
             Err(_) => Err("the health check was cancelled".to_owned()),
         },
     }
+}
+
+/// A closure or function that can be an asynchronous ping of the builder: it takes up to four
+/// [`State`]s. `Marker` distinguishes the signatures; it is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a ping",
+    label = "not a ping",
+    note = "help: take nothing or up to four parameters of type `ppio::State<T>`, be `async`, and return a `ppio::PingStatus` or another `ppio::IntoPing`"
+)]
+pub trait AsyncPing<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler;
+}
+
+/// The same for a plain function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a ping that blocks",
+    label = "not a ping that blocks",
+    note = "help: take nothing or up to four parameters of type `ppio::State<T>`, and return a `ppio::PingStatus` or another `ppio::IntoPing`"
+)]
+pub trait BlockingPing<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler;
+}
+
+macro_rules! pings {
+    ($(($($state:ident $slot:ident),*))*) => {$(
+        impl<F, R, $($state),*> AsyncPing<($(State<$state>,)*)> for F
+        where
+            F: Fn($(State<$state>),*) -> R + Send + Sync + 'static,
+            R: Future<Output: IntoPing> + Send + 'static,
+            $($state: Send + Sync + 'static,)*
+        {
+            #[allow(unused_variables, reason = "without states")]
+            fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler {
+                $(let $slot: Slot<$state> = states.slot();)*
+                PingHandler::on_worker(move || self($($slot.state()),*))
+            }
+        }
+
+        impl<F, R, $($state),*> BlockingPing<($(State<$state>,)*)> for F
+        where
+            F: Fn($(State<$state>),*) -> R + Send + Sync + 'static,
+            R: IntoPing,
+            $($state: Send + Sync + 'static,)*
+        {
+            #[allow(unused_variables, reason = "without states")]
+            fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler {
+                $(let $slot: Slot<$state> = states.slot();)*
+                PingHandler::on_blocking_thread(move || self($($slot.state()),*))
+            }
+        }
+    )*};
+}
+
+pings! {
+    ()
+    (A a)
+    (A a, B b)
+    (A a, B b, C c)
+    (A a, B b, C c, D d)
 }
 
 /// When the status last changed, for AgentCore's `time_of_last_update`.

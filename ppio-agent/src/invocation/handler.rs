@@ -14,11 +14,13 @@ use tracing::{Instrument as _, Span};
 
 use super::event_buffer::{EventBuffer, RunOn};
 use super::executor::{HandlerFuture, Job};
+use super::parameter::Parameter;
 use super::payload;
 use super::reply::{IntoReply, Outcome};
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::requested_format::RequestedFormat;
+use crate::lifecycle::states::StateLookup;
 
 /// An entrypoint of any signature, shared by all connections.
 pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
@@ -85,10 +87,6 @@ impl Call {
         Ok(request)
     }
 
-    fn context(&self) -> RequestContext {
-        self.context.clone()
-    }
-
     fn start<F, R>(self, run_on: RunOn, run: F) -> Job
     where
         F: FnOnce(EventBuffer) -> R,
@@ -116,9 +114,12 @@ pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Erro
     call.request()
 }
 
-/// The context of the invocation.
-pub fn context(call: &Call) -> RequestContext {
-    call.context()
+/// Makes a handler of what the expansion generates.
+pub fn handler<F>(start: F) -> Handler
+where
+    F: Fn(Call) -> Result<Job, Error> + Send + Sync + 'static,
+{
+    Arc::new(start)
 }
 
 /// Starts an `async` function, on the async workers.
@@ -139,44 +140,15 @@ where
     call.start(RunOn::Blocking, run)
 }
 
-/// The second parameter of an entrypoint. A macro sees no types, so this trait checks them.
-#[diagnostic::on_unimplemented(
-    message = "the second parameter of an entrypoint must be `ppio::RequestContext`, not `{Self}`",
-    label = "expected the context",
-    note = "help: write `ppio::RequestContext` or `&ppio::RequestContext`"
-)]
-pub trait PassContext<'a> {
-    #[doc(hidden)]
-    fn pass(context: &'a RequestContext) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<'a> PassContext<'a> for RequestContext {
-    fn pass(context: &'a RequestContext) -> Self {
-        context.clone()
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<'a> PassContext<'a> for &'a RequestContext {
-    fn pass(context: &'a RequestContext) -> Self {
-        context
-    }
-}
-
-/// Passes the context by value or by reference.
-pub fn pass_context<'a, C: PassContext<'a>>(context: &'a RequestContext) -> C {
-    C::pass(context)
-}
-
-/// A closure or function that can be an entrypoint without the macro: it takes the request and
-/// optionally the context, is `async` or not, and returns an [`IntoReply`].
+/// A closure or function that can be an entrypoint without the macro: it takes the request, then up
+/// to four further parameters, the context and [`State`](crate::State)s, is `async` or not, and
+/// returns an [`IntoReply`].
 ///
-/// `Marker` distinguishes the four signatures; it is inferred.
+/// `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an entrypoint",
     label = "not an entrypoint",
-    note = "help: take the request, which implements `serde::Deserialize`, and optionally a `ppio::RequestContext`",
+    note = "help: take the request, which implements `serde::Deserialize`, and optionally a `ppio::RequestContext` and `ppio::State`s",
     note = "help: return a value in `ppio::Json(..)`, a stream of `Result`s in `ppio::Sse(..)`, an iterator of `Result`s in `ppio::SseIter(..)`, or a `Result` of one of these",
     note = "help: make the items of a stream `Result`s with `.map(Ok::<_, ppio::Error>)`; a function with `#[ppio::entrypoint]` returns values, streams and iterators as they are"
 )]
@@ -186,7 +158,7 @@ pub trait Entrypoint<Marker>: Send + Sync + 'static {
     type Request: AgentRequest;
 
     #[doc(hidden)]
-    fn start(&self, call: Call) -> Result<Job, Error>;
+    fn into_handler(self, states: &mut StateLookup<'_>) -> Handler;
 }
 
 /// Marks an asynchronous entrypoint.
@@ -196,66 +168,57 @@ pub struct Async<T>(T);
 #[derive(Debug)]
 pub struct Blocking<T>(T);
 
-impl<F, T, R> Entrypoint<Async<(T,)>> for F
-where
-    F: Fn(T) -> R + Send + Sync + 'static,
-    T: AgentRequest + Send,
-    R: Future<Output: IntoReply> + Send + 'static,
-{
-    type Request = T;
+macro_rules! entrypoints {
+    ($(($($parameter:ident $source:ident),*))*) => {$(
+        impl<F, T, R, $($parameter),*> Entrypoint<Async<(T, $($parameter,)*)>> for F
+        where
+            F: Fn(T, $($parameter),*) -> R + Send + Sync + 'static,
+            T: AgentRequest + Send,
+            R: Future<Output: IntoReply> + Send + 'static,
+            $($parameter: Parameter,)*
+        {
+            type Request = T;
 
-    fn start(&self, mut call: Call) -> Result<Job, Error> {
-        let future = self(call.request()?);
-        Ok(on_worker(call, |buffer| async move {
-            future.await.deliver(buffer).await
-        }))
-    }
+            #[allow(unused_variables, reason = "without further parameters")]
+            fn into_handler(self, states: &mut StateLookup<'_>) -> Handler {
+                $(let $source = $parameter::source(states);)*
+                handler(move |mut call| {
+                    let future = self(call.request()?, $($parameter::make(&$source, &call)),*);
+                    Ok(on_worker(call, |buffer| async move {
+                        future.await.deliver(buffer).await
+                    }))
+                })
+            }
+        }
+
+        impl<F, T, R, $($parameter),*> Entrypoint<Blocking<(T, $($parameter,)*)>> for F
+        where
+            F: Fn(T, $($parameter),*) -> R + Clone + Send + Sync + 'static,
+            T: AgentRequest + Send,
+            R: IntoReply + Send + 'static,
+            $($parameter: Parameter,)*
+        {
+            type Request = T;
+
+            #[allow(unused_variables, reason = "without further parameters")]
+            fn into_handler(self, states: &mut StateLookup<'_>) -> Handler {
+                $(let $source = $parameter::source(states);)*
+                handler(move |mut call| {
+                    let (request, function) = (call.request()?, self.clone());
+                    $(let $source = $parameter::make(&$source, &call);)*
+                    Ok(on_blocking_thread(call, |buffer| async move {
+                        function(request, $($source),*).deliver(buffer).await
+                    }))
+                })
+            }
+        }
+    )*};
 }
 
-impl<F, T, R> Entrypoint<Async<(T, RequestContext)>> for F
-where
-    F: Fn(T, RequestContext) -> R + Send + Sync + 'static,
-    T: AgentRequest + Send,
-    R: Future<Output: IntoReply> + Send + 'static,
-{
-    type Request = T;
-
-    fn start(&self, mut call: Call) -> Result<Job, Error> {
-        let future = self(call.request()?, call.context());
-        Ok(on_worker(call, |buffer| async move {
-            future.await.deliver(buffer).await
-        }))
-    }
-}
-
-impl<F, T, R> Entrypoint<Blocking<(T,)>> for F
-where
-    F: Fn(T) -> R + Clone + Send + Sync + 'static,
-    T: AgentRequest + Send,
-    R: IntoReply + Send + 'static,
-{
-    type Request = T;
-
-    fn start(&self, mut call: Call) -> Result<Job, Error> {
-        let (request, function) = (call.request()?, self.clone());
-        Ok(on_blocking_thread(call, |buffer| async move {
-            function(request).deliver(buffer).await
-        }))
-    }
-}
-
-impl<F, T, R> Entrypoint<Blocking<(T, RequestContext)>> for F
-where
-    F: Fn(T, RequestContext) -> R + Clone + Send + Sync + 'static,
-    T: AgentRequest + Send,
-    R: IntoReply + Send + 'static,
-{
-    type Request = T;
-
-    fn start(&self, mut call: Call) -> Result<Job, Error> {
-        let (request, context, function) = (call.request()?, call.context(), self.clone());
-        Ok(on_blocking_thread(call, |buffer| async move {
-            function(request, context).deliver(buffer).await
-        }))
-    }
+entrypoints! {
+    ()
+    (A a)
+    (A a, B b)
+    (A a, B b, C c)
+    (A a, B b, C c, D d)
 }

@@ -8,6 +8,7 @@ pub(crate) mod executor;
 pub(crate) mod guard;
 pub(crate) mod handler;
 mod mismatch;
+pub(crate) mod parameter;
 pub(crate) mod payload;
 pub(crate) mod reply;
 pub(crate) mod session_gate;

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ppio_agent_connection::Limits;
 use ppio_agent_protocol::ByteSize;
@@ -16,6 +16,7 @@ use crate::endpoints::ping::Ping;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
+use crate::lifecycle::Lifecycle;
 use crate::runs::registry::RunRegistry;
 
 /// What the configuration says about connections and requests.
@@ -41,6 +42,7 @@ pub(crate) struct Agent {
     pub(crate) ping: Ping,
     pub(crate) index: Index,
     pub(crate) shutdown: Shutdown,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 impl Agent {
@@ -51,6 +53,7 @@ impl Agent {
         middleware: Vec<Middleware>,
         ping: Ping,
         index: Index,
+        lifecycle: Lifecycle,
     ) -> Self {
         let chains = MiddlewareChains::new(middleware);
         let shutdown = Shutdown::new();
@@ -63,6 +66,25 @@ impl Agent {
             ping,
             index,
             shutdown,
+            lifecycle,
+        }
+    }
+}
+
+/// What a shutdown function has at least, if running requests took the whole grace.
+pub(crate) const MIN_SHUTDOWN: Duration = Duration::from_secs(1);
+
+impl Agent {
+    /// When shutdown functions have to end that begin to run now.
+    pub(crate) fn shutdown_deadline(&self) -> Instant {
+        Instant::now() + self.settings.shutdown_grace.max(MIN_SHUTDOWN)
+    }
+
+    /// Runs the shutdown functions, and logs which fail.
+    pub(crate) async fn shut_down_logged(&self) {
+        let shutdown = self.lifecycle.shut_down(self.shutdown_deadline());
+        if let Err(error) = shutdown.await {
+            tracing::error!("{error}");
         }
     }
 }

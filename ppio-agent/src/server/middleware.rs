@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::{BoxError, Error, ErrorChain};
+use crate::lifecycle::State;
+use crate::lifecycle::states::{Slot, StateLookup};
 
 /// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
 #[diagnostic::on_unimplemented(
@@ -121,6 +123,42 @@ impl Middleware {
             all,
         }
     }
+}
+
+/// A closure or function that can be middleware of the builder with up to four [`State`]s after the
+/// request and the `Next`. `Marker` distinguishes the signatures; it is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not middleware with states",
+    label = "not middleware with states",
+    note = "help: take a `ppio::Request`, a `ppio::Next` and one to four parameters of type `ppio::State<T>`, be `async`, and return a `ppio::Response` or a `Result` of it"
+)]
+pub trait MiddlewareWithState<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn into_middleware(self, states: &mut StateLookup<'_>, all: bool) -> Middleware;
+}
+
+macro_rules! middleware_with_states {
+    ($(($($state:ident $slot:ident),*))*) => {$(
+        impl<F, R, $($state),*> MiddlewareWithState<($(State<$state>,)*)> for F
+        where
+            F: Fn(Request, Next, $(State<$state>),*) -> R + Send + Sync + 'static,
+            R: Future<Output: IntoResponse> + Send + 'static,
+            $($state: Send + Sync + 'static,)*
+        {
+            fn into_middleware(self, states: &mut StateLookup<'_>, all: bool) -> Middleware {
+                $(let $slot: Slot<$state> = states.slot();)*
+                let run = move |request, next| self(request, next, $($slot.state()),*);
+                Middleware::new(run, 0, all)
+            }
+        }
+    )*};
+}
+
+middleware_with_states! {
+    (A a)
+    (A a, B b)
+    (A a, B b, C c)
+    (A a, B b, C c, D d)
 }
 
 /// The middleware around the routes, outermost first.

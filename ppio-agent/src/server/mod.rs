@@ -22,8 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::agent::Agent;
+use self::agent::{Agent, MIN_SHUTDOWN};
 use self::signals::Signals;
+use crate::lifecycle::LifecycleError;
 
 /// How long accepting pauses if the system has no descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -68,19 +69,28 @@ impl AgentRuntimeServer {
 
     /// Serves until `shutdown` is ready, then shuts down: no new connections are accepted, running
     /// requests and background tasks may finish within the shutdown grace, and the rest is aborted.
+    /// Then the shutdown functions run; those that fail are logged.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
         let connections = self.accept_until(shutdown.as_mut()).await;
-        connections.shut_down(std::future::pending()).await;
+        if let Err(error) = connections.shut_down(std::future::pending()).await {
+            tracing::error!("{error}");
+        }
     }
 
-    pub(crate) async fn serve_with(self, signals: &mut Signals) {
+    pub(crate) async fn serve_with(self, signals: &mut Signals) -> Result<(), LifecycleError> {
         let connections = self.accept_until(signals.next()).await;
-        connections.shut_down_logged(signals.next()).await;
+        connections.shut_down_logged(signals.next()).await
     }
 
-    pub(crate) fn shutdown_grace(&self) -> Duration {
-        self.agent.settings.shutdown_grace
+    /// The longest time that a shutdown takes, unless user code blocks the threads.
+    pub(crate) fn longest_shutdown(&self) -> Duration {
+        let longest = self.agent.settings.shutdown_grace + ABORT_TIMEOUT;
+        if self.agent.lifecycle.has_shutdowns() {
+            longest + MIN_SHUTDOWN
+        } else {
+            longest
+        }
     }
 
     /// Serves until `shutdown`, then shuts down; `abort` ends the grace early.
@@ -88,9 +98,9 @@ impl AgentRuntimeServer {
         self,
         shutdown: impl Future<Output = ()>,
         abort: impl Future<Output = ()>,
-    ) {
+    ) -> Result<(), LifecycleError> {
         let connections = self.accept_until(shutdown).await;
-        connections.shut_down_logged(abort).await;
+        connections.shut_down_logged(abort).await
     }
 
     async fn accept_until(self, shutdown: impl Future<Output = ()>) -> Connections {
@@ -143,14 +153,15 @@ impl Connections {
     }
 
     /// As [`shut_down`](Self::shut_down), for a program that ends at a signal.
-    async fn shut_down_logged(self, abort: impl Future<Output = ()>) {
+    async fn shut_down_logged(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         tracing::info!("shutting down; a second signal aborts running requests");
-        self.shut_down(abort).await;
+        self.shut_down(abort).await
     }
 
-    /// Waits for all connections and background tasks within the grace, then aborts the rest. `abort`
-    /// ends the grace early.
-    async fn shut_down(mut self, abort: impl Future<Output = ()>) {
+    /// Waits for all connections and background tasks within the grace, aborts the rest, and runs the
+    /// shutdown functions in what is left of the grace. `abort` ends all of it early.
+    async fn shut_down(mut self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
+        let mut abort = std::pin::pin!(abort);
         self.agent.shutdown.begin();
         let grace = self.agent.settings.shutdown_grace;
         let deadline = Instant::now() + grace;
@@ -161,9 +172,9 @@ impl Connections {
             let left = deadline.saturating_duration_since(Instant::now());
             self.agent.runs.wait_idle(left).await;
         };
-        let finished = tokio::select! {
-            finished = tokio::time::timeout_at(deadline, finish) => finished.is_ok(),
-            () = abort => false,
+        let (finished, aborted) = tokio::select! {
+            finished = tokio::time::timeout_at(deadline, finish) => (finished.is_ok(), false),
+            () = &mut abort => (false, true),
         };
         let running = self.agent.invoker.counters().running();
         let tasks = self.agent.invoker.tasks().running();
@@ -183,8 +194,26 @@ impl Connections {
         }
         self.tasks.abort_all();
         // A handler that blocks its thread cannot be aborted.
-        let aborted = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(ABORT_TIMEOUT, aborted).await;
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, ended).await;
+        if !self.agent.lifecycle.has_shutdowns() {
+            return Ok(());
+        }
+        let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
+        let shutdown = self.agent.lifecycle.shut_down(deadline.into());
+        let abort = async {
+            if !aborted {
+                abort.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = abort => {
+                tracing::warn!("aborting the shutdown functions");
+                Ok(())
+            }
+            result = shutdown => result,
+        }
     }
 }
 

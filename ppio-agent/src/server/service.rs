@@ -44,6 +44,10 @@ impl AgentService {
         }
     }
 
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     /// Answers one request.
     pub async fn respond<B>(&self, request: http::Request<B>) -> Response
     where

@@ -18,6 +18,7 @@ mod runs;
 mod settings;
 mod shutdown;
 mod slow_clients;
+mod state;
 mod support;
 mod testing;
 mod timeouts;

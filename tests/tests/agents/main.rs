@@ -8,3 +8,4 @@ mod launcher;
 mod lifecycle;
 mod log;
 mod settings;
+mod state;

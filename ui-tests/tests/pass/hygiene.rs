@@ -29,6 +29,20 @@ macro_rules! named {
                         next.run(request).await
                     }
                 }
+
+                struct Word;
+
+                mod build {
+                    #[ppio::startup]
+                    async fn $name() -> super::Word {
+                        super::Word
+                    }
+                }
+
+                mod release {
+                    #[ppio::shutdown]
+                    fn $name(_: &ppio::State<super::Word>) {}
+                }
             }
 
             #[tokio::test]

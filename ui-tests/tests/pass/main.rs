@@ -8,6 +8,8 @@
 #![allow(
     clippy::elidable_lifetime_names,
     clippy::manual_async_fn,
+    clippy::needless_lifetimes,
+    clippy::needless_pass_by_value,
     clippy::unnecessary_box_returns,
     clippy::unnecessary_wraps,
     reason = "the tests cover every way to write a function"
@@ -19,3 +21,4 @@ mod http;
 mod hygiene;
 mod middleware;
 mod ping;
+mod state;

@@ -68,9 +68,14 @@ dyn_errors!(
     dyn StdError + Send + Sync
 );
 
+/// Converts the error of a startup or shutdown function.
+pub fn hook_error<E, K: ConvertError<E>>(_: K, error: E) -> Error {
+    K::convert(error)
+}
+
 /// Converts the error of a user function.
 #[diagnostic::on_unimplemented(
-    message = "an entrypoint cannot return the error `{E}`",
+    message = "a function of the agent cannot return the error `{E}`",
     label = "the error does not implement `std::fmt::Display`",
     note = "help: implement `std::fmt::Display` for the error, for example with `#[derive(thiserror::Error)]`, or return `ppio::Error`"
 )]

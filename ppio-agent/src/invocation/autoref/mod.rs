@@ -36,7 +36,7 @@ mod typed_reply;
 
 pub use self::error_kind::{
     BoxedErrorKind, ConvertError, DisplayKind, DynError, IsBoxedError, IsDisplay, IsStdError,
-    StdErrorKind,
+    StdErrorKind, hook_error,
 };
 pub use self::future_kind::{AgentFuture, FutureKind, IsFuture, IsNotFuture, NotFutureKind};
 pub use self::item_kind::{AgentItem, PlainItem, PlainItemKind, ResultItem, ResultItemKind};
@@ -46,7 +46,9 @@ pub use self::reply_kind::{
     ReplyWithIteratorKind, ReplyWithStreamKind, ReplyWithoutItemsKind, ResponseKind, StreamKind,
     ValueKind,
 };
-pub use self::result_kind::{IsNotResult, IsResult, NotResultKind, ResultKind, Split, error_of};
+pub use self::result_kind::{
+    IsNotResult, IsResult, NoResult, NotResultKind, ResultKind, Split, error_of, no_result,
+};
 pub use self::type_tag::TypeTag;
 pub use self::typed_reply::{
     Iterating, Shape, Streaming, TypedReply, Whole, WholeOr, fail, item_of, reply,

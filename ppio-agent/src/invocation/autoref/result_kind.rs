@@ -54,3 +54,17 @@ impl IsNotResult {
 pub fn error_of<T, E>(_: &Split<T, E>) -> TypeTag<E> {
     TypeTag::new()
 }
+
+/// A return type of a startup function that is not written as a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "the startup function returns a `Result` under another name",
+    label = "an alias of `Result`",
+    note = "help: write `Result<T, E>`, or name the alias `Result`, so that the attribute sees which type is built"
+)]
+pub trait NoResult {}
+
+#[diagnostic::do_not_recommend]
+impl NoResult for IsNotResult {}
+
+/// Requires that a value is not a `Result`.
+pub fn no_result<K: NoResult>(_: K) {}

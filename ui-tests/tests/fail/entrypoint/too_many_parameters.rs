@@ -1,6 +1,6 @@
-use ppio::{RequestContext, Value};
+use ppio::{RequestContext as C, Value};
 
 #[ppio::entrypoint]
-async fn agent(request: Value, _context: RequestContext, _database: String) -> Value {
+async fn agent(request: Value, _: C, _: C, _: C, _: C, _: C, _: C, _: C, _: C, _: C, _: C, _: C, _: &C) -> Value {
     request
 }

@@ -43,10 +43,11 @@ async fn send(app: AgentRuntimeApp, request: String) -> HttpResponse {
         .await
         .expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound address");
+    let service = app.start().await.expect("the startup functions succeed");
     let serve = async {
         let (stream, _) = listener.accept().await?;
         let served = http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), app.into_service())
+            .serve_connection(TokioIo::new(stream), service)
             .await;
         served.map_err(std::io::Error::other)
     };

@@ -1,0 +1,59 @@
+//! Generates how a function takes states.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::Type;
+
+use super::runtime_path::RuntimePath;
+use super::token_range::TokenRange;
+
+/// The code that takes the states of one function.
+#[derive(Default)]
+pub(super) struct States {
+    /// Statements that find the slots when the agent is made.
+    pub(super) slots: TokenStream,
+    /// Statements that copy the states for one call.
+    pub(super) copies: TokenStream,
+    /// The arguments, in the order of the parameters.
+    pub(super) arguments: Vec<TokenStream>,
+}
+
+impl States {
+    pub(super) fn new<'a>(
+        runtime: &RuntimePath<'_>,
+        parameters: impl IntoIterator<Item = &'a Type>,
+    ) -> Self {
+        let private = runtime.private();
+        let mut states = Self::default();
+        for (position, ty) in parameters.into_iter().enumerate() {
+            let (slot, state) = names(position);
+            states
+                .slots
+                .extend(quote!(let #slot = #private::state_slot(__states);));
+            states
+                .copies
+                .extend(quote!(let #state = #private::state(&#slot);));
+            let range = TokenRange::of(ty);
+            let argument = runtime.call_at("pass_state", range, quote!(&#state));
+            states.arguments.push(argument);
+        }
+        states
+    }
+
+    /// Returns a closure that makes the function's part of the agent: `make`, after its slots.
+    pub(super) fn maker(&self, make: &TokenStream) -> TokenStream {
+        let slots = &self.slots;
+        if slots.is_empty() {
+            quote!(|_| #make)
+        } else {
+            quote!(|__states| { #slots #make })
+        }
+    }
+}
+
+fn names(position: usize) -> (Ident, Ident) {
+    (
+        format_ident!("__slot_{position}"),
+        format_ident!("__state_{position}"),
+    )
+}

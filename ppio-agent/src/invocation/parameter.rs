@@ -1,0 +1,103 @@
+//! The parameters of an entrypoint after the request: the context and states.
+
+use super::handler::Call;
+use crate::exchange::context::RequestContext;
+use crate::lifecycle::State;
+use crate::lifecycle::annotated::Built;
+use crate::lifecycle::states::{Slot, StateLookup};
+
+/// What an entrypoint can take after the request.
+pub trait Parameter: Send + Sync + Sized + 'static {
+    /// What the parameter is made from, found when the agent is made.
+    #[doc(hidden)]
+    type Source: Send + Sync + 'static;
+    #[doc(hidden)]
+    fn source(states: &mut StateLookup<'_>) -> Self::Source;
+    #[doc(hidden)]
+    fn make(source: &Self::Source, call: &Call) -> Self;
+}
+
+impl Parameter for RequestContext {
+    type Source = ();
+
+    fn source(_: &mut StateLookup<'_>) {}
+
+    fn make((): &(), call: &Call) -> Self {
+        call.context.clone()
+    }
+}
+
+impl<T: Send + Sync + 'static> Parameter for State<T> {
+    type Source = Slot<T>;
+
+    fn source(states: &mut StateLookup<'_>) -> Slot<T> {
+        states.slot()
+    }
+
+    fn make(slot: &Slot<T>, _: &Call) -> Self {
+        slot.state()
+    }
+}
+
+/// The source of a parameter.
+pub struct ParameterSource<P: Parameter>(P::Source);
+
+/// Finds the source of a parameter when the agent is made.
+pub fn parameter_source<P: Parameter>(states: &mut StateLookup<'_>) -> ParameterSource<P> {
+    ParameterSource(P::source(states))
+}
+
+/// Makes a parameter for one invocation.
+pub fn parameter<P: Parameter>(source: &ParameterSource<P>, call: &Call) -> P {
+    P::make(&source.0, call)
+}
+
+/// The type of a parameter after the request. A macro sees no types, so this trait checks them;
+/// `P` is the type without a reference.
+#[diagnostic::on_unimplemented(
+    message = "an entrypoint cannot take `{Self}` after the request",
+    label = "expected the context or a state",
+    note = "help: write `ppio::RequestContext`, or `ppio::State<T>` where a `#[ppio::startup]` function builds `T`, or a reference to one of these"
+)]
+pub trait PassParameter<'a, P, StartupFunction> {
+    #[doc(hidden)]
+    fn pass(parameter: &'a P) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> PassParameter<'a, RequestContext, ()> for RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context.clone()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> PassParameter<'a, RequestContext, ()> for &'a RequestContext {
+    fn pass(context: &'a RequestContext) -> Self {
+        context
+    }
+}
+
+// Without `do_not_recommend`, so that a state that is not built is reported instead.
+impl<'a, T: Built<StartupFunction>, StartupFunction> PassParameter<'a, State<T>, (StartupFunction,)>
+    for State<T>
+{
+    fn pass(state: &'a State<T>) -> Self {
+        state.clone()
+    }
+}
+
+impl<'a, T: Built<StartupFunction>, StartupFunction> PassParameter<'a, State<T>, (StartupFunction,)>
+    for &'a State<T>
+{
+    fn pass(state: &'a State<T>) -> Self {
+        state
+    }
+}
+
+/// Passes a parameter by value or by reference.
+pub fn pass_parameter<'a, T: PassParameter<'a, P, StartupFunction>, P, StartupFunction>(
+    parameter: &'a P,
+) -> T {
+    T::pass(parameter)
+}

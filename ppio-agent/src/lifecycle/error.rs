@@ -1,0 +1,60 @@
+//! Why states cannot be built or released.
+
+use crate::exchange::error::{Error, ErrorChain};
+
+/// An error of states, or of startup or shutdown functions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LifecycleError {
+    /// A function takes a state that nothing builds.
+    #[error(
+        "{function} takes `State<{state}>`, and no startup function of the agent builds `{state}`: \
+         write one with `#[ppio::startup]`, or give the builder one with `.startup(..)` or the \
+         value with `.state(..)`"
+    )]
+    NoState {
+        /// The type of the state.
+        state: &'static str,
+        /// The function that takes it, with its place.
+        function: String,
+    },
+    /// Two states have the same type.
+    #[error(
+        "two states of the type `{state}`: {first} and {second}; remove one, or wrap its value in a \
+         type of its own"
+    )]
+    TwoStates {
+        /// The type of the states.
+        state: &'static str,
+        /// What builds the first.
+        first: String,
+        /// What builds the second.
+        second: String,
+    },
+    /// [`with_state`](crate::AgentRuntimeApp::with_state) found no state of the type.
+    #[error("cannot replace the state `{state}`, which no startup function of the agent builds")]
+    UnknownState {
+        /// The type of the state.
+        state: &'static str,
+    },
+    /// [`with_state`](crate::AgentRuntimeApp::with_state) was called too late, or twice.
+    #[error("cannot replace the state `{state}`, which has a value already")]
+    StateInUse {
+        /// The type of the state.
+        state: &'static str,
+    },
+    /// A startup function returned an error or panicked.
+    #[error("{function} failed: {}", ErrorChain(.error))]
+    Startup {
+        /// The function, with its place.
+        function: String,
+        /// The error that it returned, or the message of its panic.
+        error: Error,
+    },
+    /// The agent is started again after its startup functions failed or were interrupted.
+    #[error("cannot start the agent again, since its startup functions did not finish")]
+    StartedBefore,
+    /// Shutdown functions returned an error, panicked or did not end in time; a text for each.
+    #[error("{}", .0.join("; "))]
+    Shutdown(Vec<String>),
+}

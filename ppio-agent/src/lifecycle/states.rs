@@ -1,0 +1,151 @@
+//! The states of one agent by their types.
+//!
+//! Handlers are made before the startup functions run, so each holds the [`Slot`] of every state
+//! that it takes. A missing state is found when the agent is made, and a call looks nothing up.
+
+use std::any::{Any, TypeId, type_name};
+use std::sync::{Arc, OnceLock};
+
+use super::error::LifecycleError;
+use super::state::State;
+
+/// The place of one state, which is empty until its startup function has run.
+pub struct Slot<T>(Arc<OnceLock<State<T>>>);
+
+impl<T> Slot<T> {
+    pub(crate) fn empty() -> Self {
+        Self(Arc::new(OnceLock::new()))
+    }
+
+    pub(crate) fn of(value: T) -> Self {
+        Self(Arc::new(OnceLock::from(State::new(value))))
+    }
+
+    /// The state. No request is answered before the startup functions have run.
+    pub(crate) fn state(&self) -> State<T> {
+        match self.0.get() {
+            Some(state) => state.clone(),
+            None => unreachable!("{} is used before the agent has started", type_name::<T>()),
+        }
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Fills the slot, unless it is filled.
+    pub(crate) fn fill(&self, value: T) {
+        let _ = self.0.set(State::new(value));
+    }
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// A slot of any type.
+pub(crate) struct AnySlot {
+    type_id: TypeId,
+    type_name: &'static str,
+    slot: Box<dyn Any + Send + Sync>,
+}
+
+impl AnySlot {
+    pub(crate) fn new<T: Send + Sync + 'static>(slot: Slot<T>) -> Self {
+        Self {
+            type_id: TypeId::of::<T>(),
+            type_name: type_name::<T>(),
+            slot: Box::new(slot),
+        }
+    }
+
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+/// The states of one agent.
+#[derive(Default)]
+pub(crate) struct States {
+    /// With what fills each, for errors.
+    slots: Vec<(AnySlot, String)>,
+    /// The first state that a function takes and nothing fills.
+    missing: Option<LifecycleError>,
+}
+
+impl States {
+    /// Adds a state. Each type is one state, except `()`, which startup functions return that only
+    /// check something.
+    pub(crate) fn add(&mut self, slot: AnySlot, provider: String) -> Result<(), LifecycleError> {
+        let same = |other: &&(AnySlot, String)| other.0.type_id == slot.type_id;
+        if let Some((_, first)) = self.slots.iter().find(same)
+            && slot.type_id != TypeId::of::<()>()
+        {
+            return Err(LifecycleError::TwoStates {
+                state: slot.type_name,
+                first: first.clone(),
+                second: provider,
+            });
+        }
+        self.slots.push((slot, provider));
+        Ok(())
+    }
+
+    /// The states as one function takes them.
+    pub(crate) fn for_function(&mut self, function: &str) -> StateLookup<'_> {
+        StateLookup {
+            states: self,
+            function: function.to_owned(),
+        }
+    }
+
+    /// Fills a slot before its startup function runs, which then does not run.
+    pub(crate) fn replace<T: Send + Sync + 'static>(&self, value: T) -> Result<(), LifecycleError> {
+        match self.find::<T>() {
+            Some(slot) if slot.is_filled() => Err(LifecycleError::StateInUse {
+                state: type_name::<T>(),
+            }),
+            Some(slot) => {
+                slot.fill(value);
+                Ok(())
+            }
+            None => Err(LifecycleError::UnknownState {
+                state: type_name::<T>(),
+            }),
+        }
+    }
+
+    /// Fails if a function takes a state that nothing fills.
+    pub(crate) fn check(&mut self) -> Result<(), LifecycleError> {
+        self.missing.take().map_or(Ok(()), Err)
+    }
+
+    fn find<T: 'static>(&self) -> Option<Slot<T>> {
+        let mut slots = self.slots.iter();
+        slots.find_map(|(any, _)| any.slot.downcast_ref::<Slot<T>>().cloned())
+    }
+}
+
+/// Looks up the states that one function takes.
+pub struct StateLookup<'a> {
+    states: &'a mut States,
+    function: String,
+}
+
+impl StateLookup<'_> {
+    /// The slot of a state. If there is none, [`States::check`] fails.
+    pub(crate) fn slot<T: Send + Sync + 'static>(&mut self) -> Slot<T> {
+        self.states.find().unwrap_or_else(|| {
+            let function = &self.function;
+            self.states
+                .missing
+                .get_or_insert_with(|| LifecycleError::NoState {
+                    state: type_name::<T>(),
+                    function: function.clone(),
+                });
+            Slot::empty()
+        })
+    }
+}

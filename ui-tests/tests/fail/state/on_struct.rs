@@ -1,0 +1,7 @@
+#[ppio::startup]
+struct Pool;
+
+#[ppio::shutdown]
+enum Closed {}
+
+fn main() {}
