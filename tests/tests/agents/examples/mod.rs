@@ -4,5 +4,6 @@ mod blocking;
 mod hello;
 mod llm_chat;
 mod middleware;
+mod state;
 mod stream;
 mod typed;
