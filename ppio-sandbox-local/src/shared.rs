@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::api::IdempotentAnswers;
 use crate::home::ApiKey;
 use crate::home::Home;
 use crate::sandbox::SandboxRegistry;
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) builder: TemplateBuilder,
     pub(crate) sandboxes: Arc<SandboxRegistry>,
+    /// The sandboxes created for requests with an idempotency key.
+    pub(crate) creations: IdempotentAnswers,
     pub(crate) home: Home,
 }
 

@@ -17,10 +17,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await?;
-        let bytes: &[u8] = if bytes.trim_ascii().is_empty() {
+        Self::parse(&bytes)
+    }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        let bytes = if bytes.trim_ascii().is_empty() {
             b"{}"
         } else {
-            &bytes
+            bytes
         };
         serde_json::from_slice(bytes).map(Self).map_err(|error| {
             ApiError::new(

@@ -18,10 +18,12 @@ mod uploads;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
+use ppio_agent_protocol::headers::PPIO_IDEMPOTENCY;
 
 use crate::api::ApiError;
 use crate::shared::Shared;
@@ -90,7 +92,17 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::map_response(announce_keys))
         .with_state(shared)
+}
+
+/// Says in every answer that idempotency keys are honoured.
+async fn announce_keys(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .entry(HeaderName::from_static(PPIO_IDEMPOTENCY))
+        .or_insert(HeaderValue::from_static("supported"));
+    response
 }
 
 async fn health() -> Json<serde_json::Value> {

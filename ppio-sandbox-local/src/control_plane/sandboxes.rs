@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use ppio_agent_protocol::headers::PPIO_IDEMPOTENCY;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::network::{self, NetworkRequest};
 use super::{sandbox_views, unsupported};
-use crate::api::ApiError;
-use crate::api::JsonBody;
-use crate::api::PathParameters;
+use crate::api::{AnswerOrigin, ApiError, JsonBody, PathParameters, idempotency_key};
 use crate::error::with_sources;
 use crate::identity::without_client_id;
 use crate::sandbox::{
@@ -87,10 +88,30 @@ pub(super) struct ResumeRequest {
 
 /// `secure` in the request changes nothing: every sandbox's daemon requires its token. Nor does
 /// `mcp`: clients start the gateway themselves, with these settings as its arguments.
+///
+/// A request with the idempotency key of an earlier one is answered with the sandbox of that.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
-    JsonBody(request): JsonBody<CreateRequest>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+    request: Request,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(request.headers())?;
+    let body = Bytes::from_request(request, &()).await?;
+    let creation = create_sandbox(Arc::clone(&shared), body.clone());
+    let (sandbox, origin) = match key {
+        Some(key) => shared.creations.answer(key, &body, creation).await?,
+        None => (creation.await?, AnswerOrigin::Own),
+    };
+    let mut response = (StatusCode::CREATED, Json(sandbox)).into_response();
+    if origin == AnswerOrigin::Replayed {
+        let name = HeaderName::from_static(PPIO_IDEMPOTENCY);
+        let replayed = HeaderValue::from_static("replayed");
+        response.headers_mut().insert(name, replayed);
+    }
+    Ok(response)
+}
+
+async fn create_sandbox(shared: Arc<Shared>, body: Bytes) -> Result<Value, ApiError> {
+    let JsonBody(request) = JsonBody::parse(&body)?;
     let new = check(&shared, request)?;
     let template_id = new.template.template_id.clone();
     let sandbox = shared
@@ -99,10 +120,7 @@ pub(super) async fn create(
         .await
         .map_err(|error| create_error(&error))?;
     shared.templates.count_spawn(&template_id);
-    Ok((
-        StatusCode::CREATED,
-        Json(sandbox_views::created(&shared, &sandbox)),
-    ))
+    Ok(sandbox_views::created(&shared, &sandbox))
 }
 
 fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiError> {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::local_platform::LocalPlatform;
 use super::state_file::{PlatformState, StateFile};
+use crate::api::IdempotentAnswers;
 use crate::edge::{Edge, Hosts};
 use crate::error::Error;
 use crate::home::{ApiKey, Home, Placement};
@@ -220,6 +221,7 @@ impl LocalPlatformBuilder {
             builder: TemplateBuilder::new(Arc::clone(&templates), Arc::clone(&sandboxes)),
             templates,
             sandboxes,
+            creations: IdempotentAnswers::default(),
             home,
         });
         let (closing, closed) = watch::channel(false);
