@@ -35,6 +35,7 @@
 //! | [`SandboxSession`] | one sandbox with an agent in it |
 //! | [`Invoke`] | one invocation: options, and how its response is read |
 //! | [`InvocationStream`] | the items of a response |
+//! | [`Run`] | an invocation that outlives its connection |
 //! | [`Error`] | every failure, with its HTTP status and whether a retry is safe |
 //! | [`ClientConfig`], [`SandboxConfig`] | limits and addresses |
 //! | [`TemplateManager`], [`AuthManager`] | a client's, or usable without one |
@@ -51,11 +52,21 @@
 //! | call | retried after |
 //! | --- | --- |
 //! | reads, and calls with the same effect when repeated (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
-//! | creating a sandbox, a template, a build | connections that were not established, 429, 503: nothing was created |
-//! | invocations, input of a process | connections that were not established, or closed before a byte was written |
+//! | creating a sandbox on a platform that honours idempotency keys | the same |
+//! | creating a sandbox on any other platform, a template, a build | connections that were not established, 429, 503: nothing was created |
+//! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 of a server before the agent |
+//! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
 //!
-//! An invocation that may have reached the agent is never sent twice; only the caller can decide to
-//! repeat it. [`Error::is_retryable`] returns whether repeating a call does nothing twice.
+//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys, which it says in
+//! its responses (`PPIO-Idempotency`), runs an invocation once, however often it is sent, and sends
+//! its answer again. An invocation that may have reached any other agent is never sent twice; only
+//! the caller can decide to repeat it. [`Error::is_retryable`] returns whether repeating a call does
+//! nothing twice.
+//!
+//! # Runs
+//! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream that
+//! reconnects after a broken connection, [`Invoke::detach`] starts an invocation without waiting for
+//! it, and [`SandboxSession::run`] finds it again from anywhere.
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
@@ -72,7 +83,9 @@
 //! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if its
 //!   connection broke.
 //! - [`Invoke`] and [`InvocationStream`]: the connection is closed, which cancels the invocation. A
-//!   session that was created for the call is closed.
+//!   session that was created for the call is closed. An agent that honours idempotency keys waits
+//!   some seconds for the caller of a broken connection, so it is also sent a request to cancel.
+//!   Resumable streams and streams of a [`Run`] cancel nothing.
 //! - [`SandboxSession`]: when the last handle is dropped, a sandbox that this client created is
 //!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
 //!   that were found again are not killed.
@@ -125,7 +138,7 @@ mod transport;
 pub use client::{AgentRuntimeClient, AgentRuntimeResponse, ClientBuilder, InvokeAgentRuntime};
 pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
-pub use invocation::{InvocationOutput, InvocationStream, Invoke};
+pub use invocation::{InvocationOutput, InvocationStream, Invoke, ListRuns, Run, RunInfo};
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, ListTemplates, RuntimeInfo, TemplateManager};
 
@@ -144,5 +157,5 @@ pub use ppio_agent_protocol::{
 
 pub use ppio_agent_protocol::{
     AgentId, ByteSize, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse,
-    PingStatus,
+    PingStatus, RunStatus,
 };

@@ -4,7 +4,7 @@ use super::background::BackgroundTasks;
 use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
 use crate::platform::{ControlPlane, Envd, PlatformEndpoints, SandboxAddress, Service};
 use crate::templates::{StartCommandCache, TemplateManager};
-use crate::transport::{BodyLimit, Proxies, Transport};
+use crate::transport::{BodyLimit, KeySupport, Proxies, Transport};
 
 #[derive(Debug)]
 pub(crate) struct ClientCore {
@@ -50,6 +50,7 @@ impl ClientCore {
             auth: self.auth.clone(),
             timeout: self.config.timeout,
             limit: self.response_limit(),
+            key_support: KeySupport::default(),
             invalid_address: address.validation_error(),
         }
     }

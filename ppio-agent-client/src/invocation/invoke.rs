@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::invoke_call::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, InvokeCall, InvokeTarget};
-use super::options::InvokeOptions;
+use super::invoke_call::{InvokeCall, InvokeTarget, ends_with_the_call};
+use super::options::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, InvokeOptions, ResponseKind};
 use super::request_body;
 use super::response::{AgentResponse, InvocationOutput};
+use super::run::Run;
 use super::stream::InvocationStream;
 use crate::deferred::Deferred;
 use crate::error::Error;
@@ -29,6 +30,7 @@ use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
 /// | [`.json::<T>().await`](Self::json) | the result as a `T` |
 /// | [`.stream().await`](Self::stream) | the items of a stream |
 /// | [`.output().await`](Self::output) | a response or a stream, as the agent sends it |
+/// | [`.detach().await`](Self::detach) | a [`Run`] that needs no connection |
 ///
 /// It is a future, so it can be spawned, and awaited with others:
 ///
@@ -178,6 +180,33 @@ impl Invoke {
         })
     }
 
+    /// Lets the invocation outlive its connection. A stream whose connection breaks is opened again
+    /// by itself and goes on after the last item that was received: no item is missing and none
+    /// comes twice, also where the agent's sandbox was paused and resumed meanwhile. It fails once
+    /// an outage has lasted for the [`timeout`](Self::timeout) of the call, and at once if the agent
+    /// no longer has the run (status 404) or its next items (410).
+    ///
+    /// The agent goes on when the stream is dropped; [`Run::cancel`] stops it, with
+    /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
+    /// again after a broken connection in any case; with this option the agent works on it however
+    /// long the client is away.
+    ///
+    /// # Errors
+    /// When awaited, [`Error::Runtime`] if the agent keeps no runs; it is not invoked then.
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// let mut story = session.invoke("a long story").resumable().stream().await?;
+    /// while let Some(item) = story.next().await {
+    ///     println!("{}", item?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resumable(self) -> Self {
+        self.set(|call| call.options.resumable = true)
+    }
+
     pub(crate) fn with_options(self, options: InvokeOptions) -> Self {
         self.set(|call| call.options = options)
     }
@@ -201,7 +230,8 @@ impl Invoke {
     /// ```
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let call = self.call.into_options();
-        Box::pin(call.run_with(ACCEPT_JSON, AgentResponse::into_result, |_| false)).await
+        let response = ResponseKind::Answer(ACCEPT_JSON);
+        Box::pin(call.run_with(response, AgentResponse::into_result, ends_with_the_call)).await
     }
 
     /// Invokes the agent and returns the items of its response. A response in one piece is a
@@ -218,7 +248,12 @@ impl Invoke {
     /// ```
     pub async fn stream(self) -> Result<InvocationStream, Error> {
         let call = self.call.into_options();
-        Box::pin(call.run_with(ACCEPT_STREAM, AgentResponse::into_stream, |_| true)).await
+        let response = ResponseKind::Answer(ACCEPT_STREAM);
+        let keep = |stream: &mut InvocationStream, cancel| {
+            stream.set_cancel(cancel);
+            true
+        };
+        Box::pin(call.run_with(response, AgentResponse::into_stream, keep)).await
     }
 
     /// Invokes the agent and returns a response or a stream, by the content type that it sends.
@@ -237,9 +272,44 @@ impl Invoke {
     /// # Ok(()) });
     /// ```
     pub async fn output(self) -> Result<InvocationOutput, Error> {
-        let is_stream = |output: &_| matches!(output, InvocationOutput::Stream(_));
         let call = self.call.into_options();
-        Box::pin(call.run_with(ACCEPT_ANY, AgentResponse::into_output, is_stream)).await
+        let response = ResponseKind::Answer(ACCEPT_ANY);
+        let keep = |output: &mut InvocationOutput, cancel| match output {
+            InvocationOutput::Stream(stream) => {
+                stream.set_cancel(cancel);
+                true
+            }
+            InvocationOutput::Value(response) => ends_with_the_call(response, cancel),
+        };
+        Box::pin(call.run_with(response, AgentResponse::into_output, keep)).await
+    }
+
+    /// Starts the invocation and returns its run, without waiting for the answer. The agent goes on
+    /// without a connection; the run is read, waited for and cancelled through its handle, or from
+    /// another process with [`SandboxSession::run`].
+    ///
+    /// The handle keeps its session open. One that was created for the call is closed with its last
+    /// handle, and the run ends with it: keep the sandbox with [`SandboxSession::detach`].
+    ///
+    /// # Errors
+    /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent keeps no
+    /// runs; it is not invoked then.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// let run = client.invoke_agent("tmpl_1", "write a book").detach().await?;
+    /// println!("session {}, run {}", run.session().sandbox_id(), run.id());
+    /// run.session().clone().detach();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn detach(self) -> Result<Run, Error> {
+        let call = self.call.into_options();
+        let keep = |run: &mut Run, cancel| {
+            ends_with_the_call(run, cancel);
+            true
+        };
+        Box::pin(call.run_with(ResponseKind::Detached, AgentResponse::into_run, keep)).await
     }
 }
 

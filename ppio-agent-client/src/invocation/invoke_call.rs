@@ -4,23 +4,20 @@ use std::time::Duration;
 
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::options::{InvokeOptions, invocation_call};
+use super::agent_call::{AgentCall, Repeat};
+use super::cancellation::CancelOnDrop;
+use super::options::{ACCEPT_JSON, InvokeOptions, ResponseKind, invocation_call};
 use super::request_body::RequestBody;
+use super::request_id;
 use super::response::AgentResponse;
-use super::{error_response, request_id};
+use super::resume::StreamOfRun;
+use super::run::require_runs;
 use crate::deferred::Call;
 use crate::error::Error;
-use crate::platform::ServiceCall;
 use crate::session::{CreateSession, SandboxSession, Sessions};
-use crate::transport::{Deadline, Idempotency};
-
-pub(super) const ACCEPT_JSON: &str = "application/json";
-pub(super) const ACCEPT_STREAM: &str =
-    "text/event-stream, application/x-ndjson;q=0.9, application/json;q=0.5";
-pub(super) const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndjson";
+use crate::transport::Deadline;
 
 /// An invocation before it is sent.
 pub(super) struct InvokeCall {
@@ -43,19 +40,27 @@ impl Call for InvokeCall {
     type Output = Result<InvocationResponse<Value>, Error>;
 
     async fn run(self) -> Self::Output {
-        self.run_with(ACCEPT_JSON, AgentResponse::into_value, |_| false)
+        let response = ResponseKind::Answer(ACCEPT_JSON);
+        self.run_with(response, AgentResponse::into_value, ends_with_the_call)
             .await
     }
 }
 
+/// For [`InvokeCall::run_with`]: the value needs neither the run nor the session.
+pub(super) fn ends_with_the_call<T>(_: &mut T, mut cancel: CancelOnDrop) -> bool {
+    cancel.disarm();
+    false
+}
+
 impl InvokeCall {
-    /// Sends the request, reads the response with `read`, and closes a session that was created
-    /// for the call unless the value `keeps_session`.
+    /// Sends the request and reads the response with `read`. `keep` gets the value and what cancels
+    /// its run, which does so no more when it returns; it returns whether the value needs a session
+    /// that was created for the call, which is closed otherwise.
     pub(super) async fn run_with<T, F>(
         self,
-        accept: &'static str,
-        read: impl FnOnce(AgentResponse) -> F,
-        keeps_session: impl FnOnce(&T) -> bool,
+        response: ResponseKind,
+        read: impl Fn(AgentResponse) -> F,
+        keep: impl FnOnce(&mut T, CancelOnDrop) -> bool,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -65,10 +70,12 @@ impl InvokeCall {
         let requested_timeout = body.options.timeout()?;
         let timeout = self.options.timeout;
         let mut options = self.options;
+        let resumable = options.resumable;
         let request_id = options.request_id.take().or(body.options.request_id);
+        let is_random_id = request_id.is_none();
         let request_id = request_id.unwrap_or_else(request_id::random);
-        let headers = options.into_headers(accept, &request_id, requested_timeout)?;
-        let call = invocation_call(body.bytes, headers).idempotency(Idempotency::IfUnsent);
+        let headers = options.into_headers(response, &request_id, requested_timeout)?;
+        let call = invocation_call(body.bytes, headers.map);
         let (session, is_temporary) = match self.target {
             InvokeTarget::Session(session) => (session, false),
             InvokeTarget::NewSession(create) => (create.await?, true),
@@ -95,12 +102,45 @@ impl InvokeCall {
             template_id = session.template_id(),
             %request_id,
         );
-        let deadlines = (deadline, stream_deadline);
-        let outcome = send(&session, call, deadlines, request_id, read)
-            .instrument(span)
-            .await;
+        // The run of a temporary session ends with it, and an id of the caller may be another run's.
+        let mut cancel = if headers.cancels_on_drop && is_random_id && !is_temporary {
+            CancelOnDrop::new(&session, &request_id, headers.for_run.clone())
+        } else {
+            CancelOnDrop::disarmed()
+        };
+        let sending = async {
+            if resumable || response == ResponseKind::Detached {
+                require_runs(&session, "invoke agent", deadline).await?;
+            }
+            let call = AgentCall {
+                session: &session,
+                call,
+                repeat: Repeat::IfKeysHonoured,
+                policy: session.retry_policy(),
+                deadline,
+                stream_deadline,
+                request_id,
+                stream: resumable.then_some(StreamOfRun {
+                    run_id: None,
+                    last: 0,
+                    limit,
+                }),
+                run_headers: headers.for_run,
+            };
+            call.send(read).await
+        };
+        let mut outcome = sending.instrument(span).await;
+        let keeps_session = match &mut outcome {
+            Ok(value) => keep(value, cancel),
+            // The agent goes on until the run is cancelled.
+            Err(Error::Timeout { .. }) => false,
+            Err(_) => {
+                cancel.disarm();
+                false
+            }
+        };
         if is_temporary
-            && !outcome.as_ref().is_ok_and(keeps_session)
+            && !keeps_session
             && let Err(error) = session.close().await
         {
             let error = error.report();
@@ -108,40 +148,4 @@ impl InvokeCall {
         }
         outcome
     }
-}
-
-async fn send<T, F>(
-    session: &SandboxSession,
-    call: ServiceCall,
-    (deadline, stream_deadline): (Deadline, Option<Deadline>),
-    request_id: String,
-    read: impl FnOnce(AgentResponse) -> F,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let started_at = Instant::now();
-    session.record_activity();
-    let outcome = async {
-        let response = session.send(call, deadline).await?;
-        let response = AgentResponse {
-            request_id: request_id::of_response(response.headers())
-                .map_or(request_id, str::to_owned),
-            response,
-            session: session.clone(),
-            deadline,
-            stream_deadline,
-            started_at,
-        };
-        if response.response.status().is_success() {
-            read(response).await
-        } else {
-            Err(error_response::invocation_error(response).await)
-        }
-    }
-    .await
-    .map_err(|error: Error| session.auth().redact_error(error));
-    session.record_activity();
-    tracing::debug!(elapsed = ?started_at.elapsed(), ok = outcome.is_ok(), "agent responded");
-    outcome
 }

@@ -6,15 +6,49 @@ use std::task::{Context, Poll, ready};
 use ppio_agent_protocol::sse;
 use serde_json::Value;
 
+use super::run_end::END_EVENT;
 use crate::error::Error;
 use crate::transport::{BodyLimit, Chunks};
 
 const OPERATION: &str = "read stream";
 
+#[derive(Debug)]
 pub(super) struct StreamItem {
     pub(super) value: Value,
-    /// Whether it is an event named `error`.
-    pub(super) is_error: bool,
+    pub(super) kind: ItemKind,
+    /// The id of its event.
+    pub(super) id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ItemKind {
+    Item,
+    /// An event named `error`.
+    Error,
+    /// The end event of a stream with ids.
+    End,
+}
+
+impl StreamItem {
+    fn item(value: Value) -> Self {
+        Self {
+            value,
+            kind: ItemKind::Item,
+            id: None,
+        }
+    }
+
+    fn of_event(event: sse::Event, has_ids: bool) -> Self {
+        Self {
+            kind: match event.event.as_deref() {
+                Some("error") => ItemKind::Error,
+                Some(END_EVENT) if has_ids => ItemKind::End,
+                _ => ItemKind::Item,
+            },
+            value: parse(event.data),
+            id: event.id,
+        }
+    }
 }
 
 /// Reads the items of a stream.
@@ -24,6 +58,7 @@ pub(super) enum ItemReader {
         chunks: Chunks,
         decoder: Box<sse::Decoder>,
         limit: BodyLimit,
+        has_ids: bool,
     },
     Lines {
         chunks: Chunks,
@@ -66,6 +101,17 @@ impl ItemReader {
             chunks,
             decoder: Box::new(sse::Decoder::with_limit(limit.bytes())),
             limit,
+            has_ids: false,
+        }
+    }
+
+    /// The events of a stream with ids and an end event.
+    pub(super) fn events_with_ids(chunks: Chunks, limit: BodyLimit) -> Self {
+        Self::Events {
+            chunks,
+            decoder: Box::new(sse::Decoder::with_limit(limit.bytes())),
+            limit,
+            has_ids: true,
         }
     }
 
@@ -90,20 +136,15 @@ impl ItemReader {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<StreamItem>, Error>> {
         match self {
-            Self::Once(value) => Poll::Ready(Ok(value.take().map(|value| StreamItem {
-                value,
-                is_error: false,
-            }))),
+            Self::Once(value) => Poll::Ready(Ok(value.take().map(StreamItem::item))),
             Self::Events {
                 chunks,
                 decoder,
                 limit,
+                has_ids,
             } => loop {
                 if let Some(event) = decoder.next_event() {
-                    return Poll::Ready(Ok(Some(StreamItem {
-                        value: parse(event.data),
-                        is_error: event.event.as_deref() == Some("error"),
-                    })));
+                    return Poll::Ready(Ok(Some(StreamItem::of_event(event, *has_ids))));
                 }
                 match ready!(chunks.poll_next(cx))? {
                     Some(bytes) => decoder
@@ -114,6 +155,11 @@ impl ItemReader {
                             chunks.cut_error("the stream ended within an event")
                         ));
                     }
+                    None if *has_ids => {
+                        return Poll::Ready(Err(
+                            chunks.cut_error("the stream ended without its end event")
+                        ));
+                    }
                     None => return Poll::Ready(Ok(None)),
                 }
             },
@@ -122,11 +168,9 @@ impl ItemReader {
                     let line = line.trim_ascii();
                     if !line.is_empty() {
                         let text = || String::from_utf8_lossy(line).into_owned();
-                        return Poll::Ready(Ok(Some(StreamItem {
-                            value: serde_json::from_slice(line)
-                                .unwrap_or_else(|_| Value::String(text())),
-                            is_error: false,
-                        })));
+                        let value = serde_json::from_slice(line);
+                        let value = value.unwrap_or_else(|_| Value::String(text()));
+                        return Poll::Ready(Ok(Some(StreamItem::item(value))));
                     }
                 }
                 match ready!(chunks.poll_next(cx))? {
@@ -140,10 +184,7 @@ impl ItemReader {
                                 chunks.cut_error("the stream ended within a line")
                             ));
                         };
-                        return Poll::Ready(Ok(Some(StreamItem {
-                            value,
-                            is_error: false,
-                        })));
+                        return Poll::Ready(Ok(Some(StreamItem::item(value))));
                     }
                 }
             },

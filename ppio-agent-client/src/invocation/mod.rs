@@ -1,19 +1,29 @@
 //! Invocations of an agent, and its responses.
 
+mod agent_call;
 mod caller_headers;
+mod cancellation;
 mod error_response;
 mod invoke;
 mod invoke_call;
 mod items;
+mod list_runs;
 mod options;
 mod request_body;
 mod request_id;
 mod response;
+mod resume;
+mod run;
+mod run_end;
+mod run_info;
 mod session_invoke;
 mod stream;
 
 pub use invoke::Invoke;
+pub use list_runs::ListRuns;
 pub use response::InvocationOutput;
+pub use run::Run;
+pub use run_info::RunInfo;
 pub use stream::InvocationStream;
 
 pub(crate) use options::InvokeOptions;

@@ -4,21 +4,64 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ppio_agent_protocol::ResponseFormat;
-use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID, RESPONSE_FORMAT, TIMEOUT};
+use ppio_agent_protocol::headers::{
+    AGENT_CORE_REQUEST_ID, IDEMPOTENCY_KEY, LAST_EVENT_ID, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS,
+    PREFER, REQUEST_ID, RESPONSE_FORMAT, TIMEOUT,
+};
 
 use super::caller_headers::CallerHeaders;
+use super::request_id;
 use crate::error::Error;
 use crate::platform::ServiceCall;
 
+pub(super) const ACCEPT_JSON: &str = "application/json";
+pub(super) const ACCEPT_STREAM: &str =
+    "text/event-stream, application/x-ndjson;q=0.9, application/json;q=0.5";
+pub(super) const ACCEPT_ANY: &str = "application/json, text/event-stream, application/x-ndjson";
+
 /// The headers that carry a trace from service to service (W3C Trace Context and Baggage).
 const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+/// Headers of an invocation that later calls about its run do not share.
+const HEADERS_OF_ONE_CALL: [&str; 11] = [
+    "accept",
+    "content-type",
+    AGENT_CORE_REQUEST_ID,
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    PPIO_ON_DISCONNECT,
+    PPIO_STREAM_IDS,
+    PREFER,
+    REQUEST_ID,
+    RESPONSE_FORMAT,
+    TIMEOUT,
+];
 
 #[derive(Default)]
 pub(crate) struct InvokeOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) request_id: Option<String>,
     pub(crate) headers: CallerHeaders,
+    pub(crate) resumable: bool,
     trace: HeaderMap,
+}
+
+/// How the response is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ResponseKind {
+    /// In the formats of this `Accept` header.
+    Answer(&'static str),
+    /// Only that the run was accepted.
+    Detached,
+}
+
+/// The headers of an invocation.
+pub(super) struct InvocationHeaders {
+    pub(super) map: HeaderMap,
+    /// The caller's headers for later calls about the same run, such as `authorization`.
+    pub(super) for_run: HeaderMap,
+    /// Whether leaving the invocation is meant to cancel it, and no other call can share its run.
+    pub(super) cancels_on_drop: bool,
 }
 
 impl InvokeOptions {
@@ -35,28 +78,62 @@ impl InvokeOptions {
     /// The headers of the request. Those of the caller replace those of this crate.
     pub(super) fn into_headers(
         self,
-        accept: &'static str,
+        response: ResponseKind,
         request_id: &str,
         timeout: Option<u64>,
-    ) -> Result<HeaderMap, Error> {
+    ) -> Result<InvocationHeaders, Error> {
         let id = HeaderValue::from_str(request_id).map_err(|_| {
             Error::validation("request_id", "contains characters that no header can carry")
         })?;
+        // An agent that honours it runs the invocation once, however often it is sent.
+        let key = HeaderValue::try_from(request_id::random());
+        let key = key.map_err(|error| Error::validation("header", error.to_string()))?;
+        let accept = match response {
+            ResponseKind::Answer(accept) => accept,
+            ResponseKind::Detached => ACCEPT_ANY,
+        };
         let format = HeaderValue::from_static(ResponseFormat::Envelope.as_str());
-        let mut headers = HeaderMap::from_iter([
+        let mut map = HeaderMap::from_iter([
             (header::ACCEPT, HeaderValue::from_static(accept)),
             (HeaderName::from_static(REQUEST_ID), id.clone()),
             (HeaderName::from_static(AGENT_CORE_REQUEST_ID), id),
             // Without it, AgentCore's headers would mean the bare value.
             (HeaderName::from_static(RESPONSE_FORMAT), format),
+            (HeaderName::from_static(IDEMPOTENCY_KEY), key),
         ]);
         if let Some(seconds) = timeout {
             // The body has it too, where only an agent that takes an `InvocationRequest` reads it.
-            headers.insert(HeaderName::from_static(TIMEOUT), seconds.into());
+            map.insert(HeaderName::from_static(TIMEOUT), seconds.into());
         }
-        headers.extend(self.trace);
-        headers.extend(self.headers.into_map()?);
-        Ok(headers)
+        let mut set = |name, value| {
+            map.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        };
+        if response == ResponseKind::Detached {
+            set(PREFER, "respond-async");
+        }
+        if self.resumable {
+            set(PPIO_ON_DISCONNECT, "continue");
+            set(PPIO_STREAM_IDS, "true");
+        }
+        let caller = self.headers.into_map()?;
+        let continues = response == ResponseKind::Detached || self.resumable;
+        let is_decided = [IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT]
+            .iter()
+            .any(|name| caller.contains_key(*name));
+        map.extend(self.trace);
+        map.extend(caller.clone());
+        let mut for_run = caller;
+        for name in HEADERS_OF_ONE_CALL {
+            for_run.remove(name);
+        }
+        Ok(InvocationHeaders {
+            map,
+            for_run,
+            cancels_on_drop: !continues && !is_decided,
+        })
     }
 }
 

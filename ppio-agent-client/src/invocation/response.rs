@@ -1,13 +1,15 @@
 //! Reading an agent's response.
 
-use http::{HeaderMap, HeaderName, Response, header};
-use ppio_agent_protocol::headers::RESPONSE_FORMAT;
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use ppio_agent_protocol::headers::{PPIO_STREAM_IDS, RESPONSE_FORMAT};
 use ppio_agent_protocol::{InvocationResponse, ResponseFormat, sse};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::items::ItemReader;
+use super::resume::{Resumption, StreamOfRun};
+use super::run::Run;
 use super::stream::InvocationStream;
 use crate::error::Error;
 use crate::platform::read_json;
@@ -34,6 +36,10 @@ pub(super) struct AgentResponse {
     pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
     pub(super) started_at: Instant,
+    /// What a stream with ids is resumed with, if the call requested one.
+    pub(super) stream: Option<StreamOfRun>,
+    /// The caller's headers for later calls about the same run.
+    pub(super) run_headers: HeaderMap,
 }
 
 enum BodyFormat {
@@ -70,6 +76,12 @@ fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error
         let message = format!("the response has the header {RESPONSE_FORMAT}: {text:?}: {error}");
         Error::protocol(OPERATION, message)
     })
+}
+
+/// Whether the body is an event stream with ids and an end event.
+fn has_ids(response: &HeaderMap) -> bool {
+    let value = response.get(HeaderName::from_static(PPIO_STREAM_IDS));
+    value.is_some_and(|value| value == "true")
 }
 
 fn unexpected_format(content_type: &str) -> Error {
@@ -116,12 +128,77 @@ impl AgentResponse {
         }
     }
 
+    /// The run of an invocation that the agent has accepted.
+    pub(super) async fn into_run(mut self) -> Result<Run, Error> {
+        /// The body of the response.
+        #[derive(serde::Deserialize)]
+        struct Accepted {
+            id: String,
+        }
+
+        if self.response.status() != StatusCode::ACCEPTED {
+            let message = "the agent answered at once, and kept no run; invoke it without `detach`";
+            return Err(Error::runtime(OPERATION, message));
+        }
+        let session = self.session.clone();
+        let headers = std::mem::take(&mut self.run_headers);
+        let accepted: Accepted = self.into_json().await?;
+        Ok(Run::new(session, accepted.id, headers))
+    }
+
+    /// The whole body as JSON.
+    pub(super) async fn into_json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        read_json(OPERATION, &self.whole().await?)
+    }
+
+    async fn resumable(mut self, stream: StreamOfRun) -> Result<InvocationOutput, Error> {
+        let session = self.session.clone();
+        let run_id = stream.run_id.unwrap_or_else(|| self.request_id.clone());
+        let headers = std::mem::take(&mut self.run_headers);
+        let run = Run::new(session.clone(), run_id.clone(), headers);
+        let deadline = self.stream_deadline;
+        let items = self.into_items_with_ids().await?;
+        // The end event has the error, so an item that looks like one is an item.
+        let mut output = InvocationStream::new(items, session, run_id)
+            .with_deadline(deadline)
+            .with_named_errors(true);
+        output.set_resumption(Resumption::new(run, stream.last, stream.limit));
+        Ok(InvocationOutput::Stream(output))
+    }
+
+    async fn whole(self) -> Result<bytes::Bytes, Error> {
+        let limit = self.session.response_limit();
+        let whole = self.response.into_body().whole(OPERATION, limit);
+        self.deadline.run(OPERATION, whole).await?
+    }
+
+    /// The items of a stream with ids.
+    pub(super) async fn into_items_with_ids(self) -> Result<ItemReader, Error> {
+        let is_stream = matches!(
+            body_format(self.response.headers()),
+            BodyFormat::EventStream
+        );
+        if !is_stream || !has_ids(self.response.headers()) {
+            let message = "the agent's stream cannot be resumed, because it has no ids";
+            return Err(Error::protocol(OPERATION, message));
+        }
+        let idle_timeout = self.session.stream_idle_timeout();
+        let chunks = Chunks::new(self.response.into_body(), idle_timeout);
+        Ok(ItemReader::events_with_ids(
+            chunks,
+            self.session.response_limit(),
+        ))
+    }
+
     /// The response in the format that it has.
-    pub(super) async fn into_output(self) -> Result<InvocationOutput, Error> {
+    pub(super) async fn into_output(mut self) -> Result<InvocationOutput, Error> {
         let reader: fn(Chunks, BodyLimit) -> ItemReader = match body_format(self.response.headers())
         {
             BodyFormat::Json => return self.read_json().await.map(InvocationOutput::Value),
-            BodyFormat::EventStream => ItemReader::events,
+            BodyFormat::EventStream => match self.stream.take() {
+                Some(stream) => return self.resumable(stream).await,
+                None => ItemReader::events,
+            },
             BodyFormat::JsonLines => ItemReader::lines,
             BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
         };
@@ -143,12 +220,10 @@ impl AgentResponse {
 
     async fn read_json(self) -> Result<InvocationResponse<Value>, Error> {
         let sandbox_id = self.session.sandbox_id().to_owned();
-        let (request_id, started_at) = (self.request_id, self.started_at);
+        let (request_id, started_at) = (self.request_id.clone(), self.started_at);
         let status = self.response.status().as_u16();
         let announced = announced_format(self.response.headers())?;
-        let limit = self.session.response_limit();
-        let whole = self.response.into_body().whole(OPERATION, limit);
-        let body = self.deadline.run(OPERATION, whole).await??;
+        let body = self.whole().await?;
         let envelope = match announced {
             Some(ResponseFormat::Envelope) => Ok(read_json(OPERATION, &body)?),
             Some(_) => Err(read_json(OPERATION, &body)?),

@@ -15,7 +15,8 @@ impl SandboxSession {
     /// metadata. [`json`](Invoke::json) returns the result as a type of the caller,
     /// [`stream`](Invoke::stream) the items of a stream.
     ///
-    /// An invocation that may have reached the agent is never sent again.
+    /// An invocation that may have reached the agent is sent again only if the agent honours its
+    /// idempotency key, with which it runs once.
     ///
     /// # Errors
     /// [`Error::Invocation`] if the agent fails, [`Error::SessionNotFound`] if the sandbox is

@@ -10,7 +10,10 @@ use ppio_agent_protocol::ErrorItem;
 use serde_json::Value;
 use tokio::time::Sleep;
 
-use super::items::{ItemReader, StreamItem};
+use super::cancellation::CancelOnDrop;
+use super::items::{ItemKind, ItemReader, StreamItem};
+use super::resume::{Connected, Reconnecting, Resumption};
+use super::run_end::{RunAnswer, RunEnd};
 use crate::error::Error;
 use crate::session::SandboxSession;
 use crate::transport::Deadline;
@@ -27,25 +30,51 @@ const OPERATION: &str = "read stream";
 ///
 /// The stream keeps its session open. Dropping it closes the connection, which cancels the
 /// invocation.
+///
+/// A stream that is [resumable](crate::Invoke::resumable), or of a [`Run`](crate::Run), reconnects
+/// instead of ending with [`Error::Network`] or [`Error::StreamIdle`], and dropping it does not
+/// cancel the invocation.
 #[must_use = "nothing is read until the stream is polled"]
 pub struct InvocationStream {
-    /// `None` after the end.
-    items: Option<ItemReader>,
+    state: StreamState,
     session: SandboxSession,
     request_id: String,
     deadline: Option<(Pin<Box<Sleep>>, Deadline)>,
     /// Whether the agent names its errors, so that an item that looks like one is an item.
     has_named_errors: bool,
+    resumption: Option<Resumption>,
+    /// How the run of a resumable stream has answered, after its end.
+    answer: Option<AnswerKind>,
+    /// Dropped after the session: with its last handle, its sandbox is killed.
+    cancel: CancelOnDrop,
+}
+
+/// How a run has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnswerKind {
+    Items,
+    Value,
+    Response,
+}
+
+#[derive(Debug)]
+enum StreamState {
+    Open(Box<ItemReader>),
+    Reconnecting(Reconnecting),
+    Ended,
 }
 
 impl InvocationStream {
     pub(super) fn new(items: ItemReader, session: SandboxSession, request_id: String) -> Self {
         Self {
-            items: Some(items),
+            state: StreamState::Open(Box::new(items)),
             session,
             request_id,
             deadline: None,
             has_named_errors: false,
+            resumption: None,
+            answer: None,
+            cancel: CancelOnDrop::disarmed(),
         }
     }
 
@@ -73,6 +102,21 @@ impl InvocationStream {
         Ok(())
     }
 
+    /// Makes the stream, which has ids, reconnect.
+    pub(super) fn set_resumption(&mut self, resumption: Resumption) {
+        self.resumption = Some(resumption);
+    }
+
+    /// Cancels the run of the stream when the stream is dropped before its end.
+    pub(super) fn set_cancel(&mut self, cancel: CancelOnDrop) {
+        self.cancel = cancel;
+    }
+
+    /// How the run of a resumable stream has answered; `None` before its end.
+    pub(super) fn answer(&self) -> Option<AnswerKind> {
+        self.answer
+    }
+
     /// The next item; `None` after the last one. Cancel safe.
     ///
     /// ```
@@ -92,6 +136,13 @@ impl InvocationStream {
         &self.request_id
     }
 
+    /// The number of the last item, counted from 1 in the whole stream of the run;
+    /// [`Run::stream_after`](crate::Run::stream_after) goes on after it. `None` before the first
+    /// item, and for a stream that is not resumable.
+    pub fn last_event_id(&self) -> Option<u64> {
+        self.resumption.as_ref().and_then(Resumption::last)
+    }
+
     /// The session that the stream belongs to.
     pub fn session(&self) -> &SandboxSession {
         &self.session
@@ -102,12 +153,12 @@ impl StreamItem {
     /// The value of the item, or the error that it reports.
     fn into_result(self, stream: &InvocationStream) -> Result<Value, Error> {
         let (session, request_id) = (&stream.session, &stream.request_id);
-        if stream.has_named_errors && !self.is_error {
+        if stream.has_named_errors && self.kind != ItemKind::Error {
             return Ok(self.value);
         }
         let error = match ErrorItem::from_value(&self.value) {
             Some(error) => error,
-            None if self.is_error => ErrorItem::new(match self.value {
+            None if self.kind == ItemKind::Error => ErrorItem::new(match self.value {
                 Value::String(text) => text,
                 other => other.to_string(),
             }),
@@ -124,29 +175,104 @@ impl StreamItem {
     }
 }
 
+/// What a poll of the stream returns.
+type Next = Option<Result<Value, Error>>;
+
+impl InvocationStream {
+    /// What an event of the open stream is for the caller; `None` if it is nothing.
+    fn take(&mut self, event: Result<Option<StreamItem>, Error>) -> Option<Next> {
+        self.session.record_activity();
+        let event = match (event, &mut self.resumption) {
+            (Ok(Some(event)), _) => event,
+            (Ok(None), _) => return Some(None),
+            (Err(error), Some(resumption)) if is_interruption(&error) => {
+                let reconnecting = resumption.reconnect(error);
+                self.state = StreamState::Reconnecting(reconnecting);
+                return None;
+            }
+            (Err(error), _) => return Some(Some(Err(error))),
+        };
+        if event.kind == ItemKind::End {
+            return Some(self.take_end(event.value).transpose());
+        }
+        if let Some(resumption) = &mut self.resumption {
+            match resumption.accept(event.id.as_deref()) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Some(Err(error))),
+            }
+        }
+        Some(Some(event.into_result(self)))
+    }
+
+    /// The value of a run that has no items.
+    fn take_end(&mut self, end: Value) -> Result<Option<Value>, Error> {
+        self.end();
+        let (sandbox_id, run_id) = (self.session.sandbox_id(), &self.request_id);
+        let answer = RunEnd::from_value(end)?.into_answer(sandbox_id, run_id);
+        let answer = answer.map_err(|error| self.session.auth().redact_error(error))?;
+        let (kind, value) = match answer {
+            RunAnswer::Items => (AnswerKind::Items, None),
+            RunAnswer::Value(value) => (AnswerKind::Value, Some(value)),
+            RunAnswer::Response => (AnswerKind::Response, None),
+        };
+        self.answer = Some(kind);
+        Ok(value)
+    }
+
+    /// Takes over a new connection, or the error of an outage that has lasted too long.
+    fn reconnected(&mut self, outcome: Connected) -> Option<Next> {
+        let (items, attempts) = match outcome {
+            Ok(connected) => connected,
+            Err(error) => return Some(Some(Err(error))),
+        };
+        if let Some(resumption) = &mut self.resumption {
+            resumption.reconnected(attempts);
+        }
+        self.state = StreamState::Open(Box::new(items));
+        None
+    }
+
+    fn end(&mut self) {
+        self.state = StreamState::Ended;
+        self.cancel.disarm();
+    }
+}
+
 impl Stream for InvocationStream {
     type Item = Result<Value, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let expired = self.poll_deadline(cx);
-        let Some(items) = &mut self.items else {
-            return Poll::Ready(None);
-        };
-        let item = match expired {
-            Ok(()) => ready!(items.poll_next(cx)),
-            Err(expired) => Err(expired),
-        };
-        self.session.record_activity();
-        let item = match item {
-            Ok(Some(item)) => Some(item.into_result(&self)),
-            Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        };
-        if !matches!(item, Some(Ok(_))) {
-            self.items = None;
+        let is_ended = matches!(self.state, StreamState::Ended);
+        if !is_ended && let Err(expired) = self.poll_deadline(cx) {
+            self.end();
+            return Poll::Ready(Some(Err(expired)));
         }
-        Poll::Ready(item)
+        loop {
+            let step = match &mut self.state {
+                StreamState::Ended => return Poll::Ready(None),
+                StreamState::Open(items) => {
+                    let event = ready!(items.poll_next(cx));
+                    self.take(event)
+                }
+                StreamState::Reconnecting(reconnecting) => {
+                    let outcome = ready!(reconnecting.as_future().poll(cx));
+                    self.reconnected(outcome)
+                }
+            };
+            if let Some(next) = step {
+                if !matches!(next, Some(Ok(_))) {
+                    self.end();
+                }
+                return Poll::Ready(next);
+            }
+        }
     }
+}
+
+/// Whether the rest of a stream may come over another connection.
+fn is_interruption(error: &Error) -> bool {
+    matches!(error, Error::Network { .. } | Error::StreamIdle { .. })
 }
 
 impl fmt::Debug for InvocationStream {
@@ -154,7 +280,7 @@ impl fmt::Debug for InvocationStream {
         f.debug_struct("InvocationStream")
             .field("request_id", &self.request_id)
             .field("session", &self.session)
-            .field("ended", &self.items.is_none())
+            .field("ended", &matches!(self.state, StreamState::Ended))
             .finish_non_exhaustive()
     }
 }

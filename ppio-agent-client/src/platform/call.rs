@@ -13,7 +13,8 @@ use super::json::read_json;
 use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::{
-    BodyLimit, Deadline, Idempotency, PreparedRequest, ResponseBody, Transport, UploadMeter,
+    BodyLimit, Deadline, Idempotency, KeySupport, PreparedRequest, ResponseBody, Transport,
+    UploadMeter,
 };
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -24,20 +25,21 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// `text` as one segment of a path, or one part of a query.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
 const USER_AGENT: &str = concat!("ppio-agent-client-rust/", env!("CARGO_PKG_VERSION"));
 
 /// A request to a service, before its address and headers are added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ServiceCall {
     operation: &'static str,
     method: Method,
     path: String,
     headers: HeaderMap,
-    body: Result<Bytes, serde_json::Error>,
+    /// `Err` is why the request cannot be written as JSON.
+    body: Result<Bytes, String>,
     subject: Subject,
     idempotency: Idempotency,
     queue: bool,
@@ -116,7 +118,9 @@ impl ServiceCall {
         let json = HeaderValue::from_static("application/json");
         let call = self.header(header::CONTENT_TYPE, json);
         Self {
-            body: serde_json::to_vec(body).map(Bytes::from),
+            body: serde_json::to_vec(body)
+                .map(Bytes::from)
+                .map_err(|error| error.to_string()),
             ..call
         }
     }
@@ -174,6 +178,8 @@ pub(crate) struct Service {
     pub(crate) timeout: Duration,
     /// The size limit of a response.
     pub(crate) limit: BodyLimit,
+    /// Whether the service honours idempotency keys.
+    pub(crate) key_support: KeySupport,
     /// Why the address is invalid; calls fail with it and send nothing.
     pub(crate) invalid_address: Option<String>,
 }
@@ -259,7 +265,7 @@ impl Service {
             .map_err(|error| Error::validation("url", format!("{url:?}: {error}")))?;
         let body = call
             .body
-            .map_err(|error| Error::validation("request", error.to_string()))?;
+            .map_err(|error| Error::validation("request", error))?;
         let mut request = Request::new(body);
         *request.method_mut() = call.method;
         *request.uri_mut() = uri;
@@ -271,6 +277,7 @@ impl Service {
             operation: call.operation.to_owned(),
             request,
             idempotency: call.idempotency,
+            key_support: self.key_support.clone(),
             queue: call.queue,
             meter: call.meter,
             limit: call.limit.unwrap_or(self.limit),

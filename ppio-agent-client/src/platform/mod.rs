@@ -42,7 +42,7 @@ pub use envd::{
     WrittenFile,
 };
 
-pub(crate) use call::{Service, ServiceCall};
+pub(crate) use call::{Service, ServiceCall, encode};
 pub(crate) use endpoints::PlatformEndpoints;
 pub(crate) use error_response::error_message;
 pub(crate) use identifiers::check_name;

@@ -19,4 +19,5 @@ pub use sandbox_config::SandboxConfig;
 pub use sandbox_session::SandboxSession;
 pub use status::SessionStatus;
 
+pub(crate) use sandbox_session::WeakSession;
 pub(crate) use sessions::Sessions;

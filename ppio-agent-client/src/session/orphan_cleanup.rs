@@ -1,7 +1,8 @@
 //! Finds and kills a sandbox whose creation failed after the request may have arrived.
 //!
-//! If the connection breaks during `POST /sandboxes`, the sandbox may exist. Each one is therefore
-//! created with an idempotency key in its metadata, and is found by it.
+//! If the connection breaks during `POST /sandboxes`, the sandbox may exist. A platform that honours
+//! idempotency keys is sent the request again. For any other, each sandbox is created with the key
+//! in its metadata, and is found by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) fn idempotency_key() -> String {
 }
 
 /// Whether a sandbox may exist after its creation failed with this error.
-fn may_exist(error: &Error) -> bool {
+pub(super) fn may_exist(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
         // A response of success was too large, or not as expected.

@@ -13,6 +13,9 @@ use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
 /// The time limit of the lookup of a sandbox's state; after it, the agent's response decides.
 const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The time limit of the ping that finds out what the agent supports.
+const ABILITY_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The size limit of the response to a ping, which has about 100 bytes.
 const MAX_PING_RESPONSE: usize = 64 * 1024;
 
@@ -89,6 +92,24 @@ impl SandboxSession {
         self.core.agent.open(call, deadline).await
     }
 
+    /// Whether the agent honours idempotency keys, and keeps runs. Pings it if no response has said
+    /// so yet.
+    ///
+    /// # Errors
+    /// That of the ping.
+    pub(crate) async fn honours_keys(&self, deadline: Deadline) -> Result<bool, Error> {
+        if self.core.agent.key_support.get().is_none() {
+            let deadline = deadline.at_most(ABILITY_PING_TIMEOUT);
+            self.ping_by(deadline, Idempotency::IfUnsent).await?;
+        }
+        Ok(self.is_known_to_honour_keys())
+    }
+
+    /// Whether a response of the agent has said that it honours idempotency keys.
+    pub(crate) fn is_known_to_honour_keys(&self) -> bool {
+        self.core.agent.key_support.is_known()
+    }
+
     pub(super) async fn ping_by(
         &self,
         deadline: Deadline,
@@ -100,10 +121,13 @@ impl SandboxSession {
             .limit(BodyLimit::fixed(MAX_PING_RESPONSE))
             .idempotency(idempotency);
         let failure = match self.core.agent.send_typed(call, deadline).await {
-            Ok(response) => match read_json("ping agent", response.body()) {
-                Ok(ping) => return Ok(ping),
-                Err(error) => (error, None),
-            },
+            Ok(response) => {
+                self.core.agent.key_support.set_by(response.headers());
+                match read_json("ping agent", response.body()) {
+                    Ok(ping) => return Ok(ping),
+                    Err(error) => (error, None),
+                }
+            }
             Err(failure) => failure,
         };
         let error = match failure {

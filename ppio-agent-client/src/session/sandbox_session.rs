@@ -1,7 +1,8 @@
 //! The handle of a session.
 
 use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use super::session_core::{SessionCore, non_empty};
 use crate::config::{AuthManager, Secret};
 use crate::error::Error;
 use crate::platform::Envd;
-use crate::transport::BodyLimit;
+use crate::transport::{BodyLimit, RetryPolicy};
 
 /// How long after its expiry a sandbox counts as expired for good: until then a refresh may be on
 /// its way.
@@ -28,6 +29,17 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct SandboxSession {
     pub(super) core: Arc<SessionCore>,
+}
+
+/// A handle that does not keep the session open.
+#[derive(Debug)]
+pub(crate) struct WeakSession(Weak<SessionCore>);
+
+impl WeakSession {
+    /// The session, if it has another handle.
+    pub(crate) fn upgrade(&self) -> Option<SandboxSession> {
+        self.0.upgrade().map(|core| SandboxSession { core })
+    }
 }
 
 impl SandboxSession {
@@ -182,6 +194,22 @@ impl SandboxSession {
 
     pub(crate) fn stream_idle_timeout(&self) -> Duration {
         self.core.client.config.stream_idle_timeout
+    }
+
+    /// How often a call to the agent is sent again, and how long the pauses are.
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.core.agent.transport.retry_policy()
+    }
+
+    /// Runs a task that the client waits for when it is closed.
+    pub(crate) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let core = &self.core;
+        core.client.background.spawn(&core.runtime, task);
+    }
+
+    /// A handle that does not keep the session open.
+    pub(crate) fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.core))
     }
 
     /// The secrets to remove from the errors of this session.

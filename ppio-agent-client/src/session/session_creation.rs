@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan};
+use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan, may_exist};
 use super::sandbox_config::SandboxConfig;
 use super::sandbox_session::SandboxSession;
 use super::session_core::{PORT_KEY, TIMEOUT_KEY};
@@ -23,6 +23,10 @@ use crate::templates::StartCommand;
 /// How long a failed creation waits for its sandbox to be killed before it returns. The kill
 /// continues in the background.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a creation whose connection broke waits for the lookup of the template, whose response
+/// says whether the platform honours idempotency keys.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type Created = Result<SandboxSession, Error>;
 
@@ -72,18 +76,14 @@ impl SessionCreation {
         })
     }
 
-    /// Creates the sandbox. Must not be cancelled: if the request was sent, its response names the
-    /// sandbox to kill.
+    /// Creates the sandbox, or fetches the one that an earlier call with this request created. Must
+    /// not be cancelled: if the request was sent, its response names the sandbox to kill.
     async fn create_sandbox(&self, request: &NewSandbox) -> Result<SandboxSession, Error> {
-        let core = self.sessions.core();
-        match core.platform.create_sandbox(request).await {
-            // From here on, dropping the session kills the sandbox.
-            Ok(sandbox) => Ok(self.sessions.created(sandbox, request, &self.config)),
-            Err(error) => {
-                kill_orphan(core, request, &error);
-                Err(error.while_creating(&self.template_id, None))
-            }
-        }
+        let platform = &self.sessions.core().platform;
+        let key = request.metadata.get(CREATE_KEY).map_or("", String::as_str);
+        let sandbox = platform.create_sandbox_once(request, key).await?;
+        // From here on, dropping the session kills the sandbox.
+        Ok(self.sessions.created(sandbox, request, &self.config))
     }
 
     /// Checks the size of the sandbox, and waits for its agent and ports.
@@ -113,6 +113,7 @@ impl SessionCreation {
     /// caller's future must not cancel a creation that the platform has begun.
     async fn run_detached(self, request: NewSandbox, mut caller: oneshot::Sender<Created>) {
         let core = self.sessions.core();
+        let honours_keys = core.platform.honours_keys();
         let outcome = {
             let mut lookup = pin!(core.start_commands.find(&core.templates, &self.template_id));
             let mut creation = pin!(self.create_sandbox(&request));
@@ -125,8 +126,25 @@ impl SessionCreation {
                     command = &mut lookup, if found.is_none() => found = Some(command),
                 }
             };
+            let created = match created {
+                // The response to the lookup may be the first to say that keys are honoured.
+                Err(error) if may_exist(&error) && !honours_keys => {
+                    if found.is_none() {
+                        found = timeout(LOOKUP_TIMEOUT, lookup.as_mut()).await.ok();
+                    }
+                    if core.platform.honours_keys() {
+                        self.create_sandbox(&request).await
+                    } else {
+                        Err(error)
+                    }
+                }
+                created => created,
+            };
             match created {
-                Err(error) => Err(error),
+                Err(error) => {
+                    kill_orphan(core, &request, &error);
+                    Err(error.while_creating(&self.template_id, None))
+                }
                 Ok(session) => {
                     let lookup = async {
                         match found {

@@ -71,7 +71,7 @@ impl Transport {
             let body = deadline.run(operation, read).await??;
             Ok(Response::from_parts(head, body))
         };
-        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
+        retry::run(self.retry, || prepared.idempotency(), deadline, attempt).await
     }
 
     /// Sends the request, with retries, and returns the response with its body unread.
@@ -81,7 +81,12 @@ impl Transport {
         deadline: Deadline,
     ) -> Result<Response<ResponseBody>, Error> {
         let attempt = || self.exchange(prepared, deadline);
-        retry::run(self.retry, prepared.idempotency, deadline, attempt).await
+        retry::run(self.retry, || prepared.idempotency(), deadline, attempt).await
+    }
+
+    /// How often a request is sent again, and how long the pauses are.
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// One attempt: an idle or new connection, the request, the head of the response.
@@ -113,6 +118,7 @@ impl Transport {
                 let response = connection.send(request).await.map_err(|(kind, error)| {
                     failed(NetworkError::new(kind, origin.host(), error))
                 })?;
+                prepared.key_support.record(response.headers());
                 let pooled =
                     pool::PooledConnection::new(connection, origin, Arc::clone(&self.pool), permit);
                 Ok(response.map(|incoming| ResponseBody::new(incoming, pooled)))

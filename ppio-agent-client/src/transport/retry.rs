@@ -14,6 +14,9 @@ use crate::error::{Error, NetworkErrorKind};
 pub(crate) enum Idempotency {
     /// After any broken connection or temporary failure: twice has the effect of once.
     Safe,
+    /// As [`Safe`](Self::Safe) where the server honours the idempotency key of the request,
+    /// otherwise as [`IfRejected`](Self::IfRejected).
+    Keyed,
     /// Only if the server rejected it (429, 503), or cannot have received it.
     IfRejected,
     /// Only if the server cannot have received it.
@@ -42,7 +45,7 @@ impl RetryPolicy {
 
     /// Full jitter, between zero and the ceiling, so that clients that failed together do not
     /// retry together.
-    fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
+    pub(crate) fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
         match requested {
             // A little is added, so that not all clients retry at the requested moment.
             Some(requested) => {
@@ -53,13 +56,39 @@ impl RetryPolicy {
     }
 }
 
-/// Runs `attempt` until it succeeds, fails permanently, or attempts or time run out.
-///
-/// If a pause would outlast the deadline, the last failure is returned at once: it says more than a
-/// timeout.
-pub(crate) async fn run<B, F, Fut>(
+impl RetryPolicy {
+    /// Runs `attempt` until it needs no retry, or attempts or time run out.
+    ///
+    /// If a pause would outlast the deadline, the last outcome is returned at once: it says more
+    /// than a timeout.
+    pub(crate) async fn run<T, F, Fut>(self, deadline: Deadline, mut attempt: F) -> T
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = (T, Retry)>,
+    {
+        let mut number = 0;
+        loop {
+            let (outcome, retry) = attempt().await;
+            let Retry::After(requested) = retry else {
+                return outcome;
+            };
+            let pause = self.pause(number, requested);
+            if number >= self.max_retries || pause >= deadline.remaining() {
+                return outcome;
+            }
+            tracing::debug!(?pause, "retrying");
+            drop(outcome);
+            tokio::time::sleep(pause).await;
+            number += 1;
+        }
+    }
+}
+
+/// Runs `attempt` until it succeeds, fails permanently, or attempts or time run out. `idempotency`
+/// decides after each attempt.
+pub(super) async fn run<B, F, Fut>(
     policy: RetryPolicy,
-    idempotency: Idempotency,
+    idempotency: impl Fn() -> Idempotency,
     deadline: Deadline,
     mut attempt: F,
 ) -> Result<Response<B>, Error>
@@ -67,41 +96,35 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Response<B>, Error>>,
 {
-    let mut number = 0;
-    loop {
-        let outcome = attempt().await;
-        let retry = match &outcome {
-            Ok(response) => after_response(idempotency, response),
-            Err(error) => after_failure(idempotency, error),
-        };
-        let Retry::After(requested) = retry else {
-            return outcome;
-        };
-        let pause = policy.pause(number, requested);
-        if number >= policy.max_retries || pause >= deadline.remaining() {
-            return outcome;
-        }
-        match &outcome {
-            Ok(response) => {
-                tracing::debug!(status = response.status().as_u16(), ?pause, "retrying");
+    let idempotency = &idempotency;
+    policy
+        .run(deadline, || {
+            let attempt = attempt();
+            async move {
+                let outcome = attempt.await;
+                let retry = match &outcome {
+                    Ok(response) => after_response(idempotency(), response),
+                    Err(error) => after_failure(idempotency(), error),
+                };
+                (outcome, retry)
             }
-            Err(error) => tracing::debug!(error = %error.report(), ?pause, "retrying"),
-        }
-        drop(outcome);
-        tokio::time::sleep(pause).await;
-        number += 1;
-    }
+        })
+        .await
 }
 
-enum Retry {
+/// Whether a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
     No,
+    /// After the pause that the server requests, or the policy's.
     After(Option<Duration>),
 }
 
 fn after_response<B>(idempotency: Idempotency, response: &Response<B>) -> Retry {
     let is_temporary = match idempotency {
         Idempotency::IfUnsent | Idempotency::Never => false,
-        Idempotency::IfRejected => matches!(
+        // Until the server is known to honour keys.
+        Idempotency::Keyed | Idempotency::IfRejected => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ),
@@ -115,16 +138,19 @@ fn after_response<B>(idempotency: Idempotency, response: &Response<B>) -> Retry 
         ),
     };
     if is_temporary {
+        tracing::debug!(status = response.status().as_u16(), "a temporary failure");
         Retry::After(retry_after(response.headers()))
     } else {
         Retry::No
     }
 }
 
-fn after_failure(idempotency: Idempotency, error: &Error) -> Retry {
+/// Whether a request that failed with `error` may be sent again.
+pub(crate) fn after_failure(idempotency: Idempotency, error: &Error) -> Retry {
     let Error::Network { source, .. } = error else {
         return Retry::No;
     };
+    tracing::debug!(error = %error.report(), "a connection failed");
     match source.kind() {
         _ if idempotency == Idempotency::Never => Retry::No,
         // The idle connection was closed; a new one needs no pause.
@@ -176,12 +202,17 @@ mod tests {
     ) -> (Result<Response<()>, Error>, Vec<Duration>) {
         let start = Instant::now();
         let attempts = RefCell::new(Vec::new());
-        let outcome = run(POLICY, idempotency, Deadline::after(limit), || {
-            let number = attempts.borrow().len();
-            attempts.borrow_mut().push(start.elapsed());
-            let line = script[number.min(script.len() - 1)];
-            async move { line() }
-        })
+        let outcome = run(
+            POLICY,
+            || idempotency,
+            Deadline::after(limit),
+            || {
+                let number = attempts.borrow().len();
+                attempts.borrow_mut().push(start.elapsed());
+                let line = script[number.min(script.len() - 1)];
+                async move { line() }
+            },
+        )
         .await;
         (outcome, attempts.into_inner())
     }
@@ -286,7 +317,7 @@ mod tests {
             let header = after.to_owned();
             let outcome = run(
                 POLICY,
-                Idempotency::Safe,
+                || Idempotency::Safe,
                 Deadline::after(Duration::MAX),
                 || async { response(429, Some(&header)) },
             );

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::platform::call::{Service, ServiceCall};
 use crate::platform::error_response::Subject;
 use crate::platform::identifiers::{self, segment};
-use crate::transport::{Deadline, Idempotency, UploadMeter};
+use crate::transport::{Deadline, Idempotency, KeySupport, UploadMeter};
 
 /// The transfer rate that the time limit of an upload assumes, in bytes per second.
 const MIN_UPLOAD_RATE: u64 = 100_000;
@@ -147,6 +147,8 @@ impl ControlPlane {
         let storage = Service {
             base: String::new(),
             headers: http::HeaderMap::new(),
+            // The storage is another server.
+            key_support: KeySupport::default(),
             ..self.service.clone()
         };
         let transfer = Duration::from_secs(archive.len() as u64 / MIN_UPLOAD_RATE);

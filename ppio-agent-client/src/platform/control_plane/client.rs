@@ -8,7 +8,7 @@ use ppio_agent_protocol::headers;
 use crate::config::AuthManager;
 use crate::platform::call::{Service, ServiceCall};
 use crate::platform::endpoints::PlatformEndpoints;
-use crate::transport::{BodyLimit, Transport};
+use crate::transport::{BodyLimit, KeySupport, Transport};
 
 /// The size limit of one response: a long list of templates has a few megabytes.
 const MAX_RESPONSE: usize = 16 * 1024 * 1024;
@@ -38,6 +38,7 @@ impl ControlPlane {
                 auth,
                 timeout,
                 limit: BodyLimit::fixed(MAX_RESPONSE),
+                key_support: KeySupport::default(),
                 invalid_address: None,
             },
             legacy: endpoints.is_legacy(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+use ppio_agent_protocol::headers;
 use serde_json::json;
 
 use super::client::ControlPlane;
@@ -57,8 +59,9 @@ impl ControlPlane {
         checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// Creates a sandbox. Retried only if the platform rejected the request; not after a broken
-    /// connection, because the sandbox may exist.
+    /// Creates a sandbox. Retried if the platform rejected the request. After a broken connection,
+    /// when the sandbox may exist, only if the platform is known to honour idempotency keys: its
+    /// earlier responses said so.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -70,12 +73,31 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
+        let key = format!("{:032x}", fastrand::u128(..));
+        self.create_sandbox_once(sandbox, &key).await
+    }
+
+    /// Creates a sandbox; calls with the same key create the same one, where the platform honours
+    /// keys.
+    pub(crate) async fn create_sandbox_once(
+        &self,
+        sandbox: &NewSandbox,
+        key: &str,
+    ) -> Result<Sandbox, Error> {
+        let key = HeaderValue::try_from(key)
+            .map_err(|error| Error::validation("idempotency key", error.to_string()))?;
         let call = ServiceCall::post("create sandbox", "/sandboxes")
             .json(sandbox)
+            .header(HeaderName::from_static(headers::IDEMPOTENCY_KEY), key)
             .about(Subject::Template(sandbox.template_id.clone()))
-            .idempotency(Idempotency::IfRejected);
+            .idempotency(Idempotency::Keyed);
         let sandbox: Sandbox = self.service.fetch(call).await?;
         self.check_sandbox("create sandbox", sandbox)
+    }
+
+    /// Whether a response of the platform has said that it honours idempotency keys.
+    pub(crate) fn honours_keys(&self) -> bool {
+        self.service.key_support.is_known()
     }
 
     /// A sandbox and its current state.
