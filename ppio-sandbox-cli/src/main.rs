@@ -5,6 +5,8 @@
 //! `external_program`, `signals`, `error`.
 
 mod arguments;
+mod attach;
+mod cancel;
 mod completions;
 mod configure;
 mod delete;
@@ -21,6 +23,7 @@ mod logs;
 mod man;
 mod platform;
 mod project;
+mod runs;
 mod signals;
 mod status;
 mod stop;
@@ -88,6 +91,11 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Cli
         AgentCommand::Dev(arguments) => dev::run(arguments, terminal).await,
         AgentCommand::Deploy(arguments) => deploy::run(arguments, terminal).await,
         AgentCommand::Invoke(arguments) => invoke::run(arguments, terminal).await,
+        AgentCommand::Runs(arguments) => or_interrupted(runs::run(arguments, terminal)).await,
+        AgentCommand::Attach(arguments) => attach::run(arguments, terminal).await,
+        AgentCommand::Cancel(arguments) => {
+            or_interrupted(Box::pin(cancel::run(arguments, terminal))).await
+        }
         AgentCommand::List(arguments) => or_interrupted(list::run(arguments, terminal)).await,
         AgentCommand::Status(arguments) => or_interrupted(status::run(arguments, terminal)).await,
         AgentCommand::Logs(arguments) => or_interrupted(logs::run(arguments, terminal)).await,

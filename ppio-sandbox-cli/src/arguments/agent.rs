@@ -24,6 +24,14 @@ pub(crate) enum AgentCommand {
     /// Without `--input` and `--json FILE` the prompt is read from standard input, unless that is a
     /// terminal.
     Invoke(InvokeArguments),
+    /// List the runs that the sessions of an agent keep
+    Runs(RunsArguments),
+    /// Print the answer of a run, from its start or after an item, until it ends
+    ///
+    /// Ctrl-C ends the output, not the run.
+    Attach(AttachArguments),
+    /// Cancel a run
+    Cancel(CancelArguments),
     /// List the deployed agents
     List(ListArguments),
     /// Show the project's deployment and its sessions
@@ -177,12 +185,16 @@ With JSON output, an answer that is not a stream is one line:
 A stream is a line for each item, and a line for its end:
   {\"item\": …}
   {\"end\": {\"items\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": …}}
+With `--detach`:
+  {\"run_id\": …, \"session_id\": …, \"status\": \"running\"}
 
 Examples:
   ppio-sandbox-cli agent invoke --input 'tell me a story'
   ppio-sandbox-cli agent invoke --json request.json
   ppio-sandbox-cli agent invoke --json '{\"prompt\": \"hi\"}' --output json
-  git diff | ppio-sandbox-cli agent invoke --template-id reviewer";
+  git diff | ppio-sandbox-cli agent invoke --template-id reviewer
+  run=$(ppio-sandbox-cli agent invoke --detach --input 'write a book')
+  ppio-sandbox-cli agent attach \"$run\"";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = INVOKE_HELP)]
@@ -206,9 +218,74 @@ pub(crate) struct InvokeArguments {
     /// Keep the new session open and print its id
     #[arg(long, conflicts_with = "session")]
     pub(crate) keep: bool,
+    /// Start the invocation and print the id of its run, without waiting for the answer. The session
+    /// stays open, and the run ends with it
+    #[arg(long)]
+    pub(crate) detach: bool,
     /// The longest time for the call in seconds, including the agent's start
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+const RUNS_HELP: &str = "\
+A run is an invocation that the agent keeps, while it runs and for some time after its end: one of `agent invoke \
+--detach`, or of a client with an idempotency key. Paused sessions are left out.
+
+With JSON output:
+  [{\"run_id\": …, \"session_id\": …, \"status\": …, \"items\": …, \"started_at\": …, \"ended_at\": …}, …]
+The status is running, success, error, cancelled or interrupted.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = RUNS_HELP)]
+pub(crate) struct RunsArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// The session [default: all of the agent that are running]
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
+    pub(crate) session: Option<String>,
+}
+
+/// A run of an agent.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) agent: AgentArguments,
+    /// The run, by the id that `agent invoke --detach` and `agent runs` print
+    #[arg(value_name = "ID", value_parser = not_empty)]
+    pub(crate) run_id: String,
+    /// The session of the run; a paused one is resumed [default: the session of the agent that has
+    /// the run]
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
+    pub(crate) session: Option<String>,
+}
+
+const ATTACH_HELP: &str = "\
+With JSON output, an item is a line with its number, and the end is a line:
+  {\"id\": …, \"item\": …}
+  {\"end\": {\"items\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": true}}
+An answer that is not a stream is an item without a number.
+
+A connection that breaks is opened again, and the output goes on after the last item.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = ATTACH_HELP)]
+pub(crate) struct AttachArguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Begin after the item with this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) last_event_id: u64,
+}
+
+const CANCEL_HELP: &str = "\
+A run that has ended stays as it is, which is not an error. With JSON output:
+  {\"run_id\": …, \"session_id\": …, \"status\": …}";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = CANCEL_HELP)]
+pub(crate) struct CancelArguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
 }
 
 #[derive(Debug, Args)]

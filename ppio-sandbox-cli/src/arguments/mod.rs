@@ -14,9 +14,9 @@ use clap::{Parser, Subcommand};
 use ppio_agent_protocol::environment::is_blank;
 
 pub(crate) use self::agent::{
-    AgentCommand, ConfigureArguments, DeleteArguments, DeployArguments, DevArguments,
-    InitArguments, InvokeArguments, ListArguments, LogsArguments, ProjectTemplate, StatusArguments,
-    StopArguments,
+    AgentCommand, AttachArguments, CancelArguments, ConfigureArguments, DeleteArguments,
+    DeployArguments, DevArguments, InitArguments, InvokeArguments, ListArguments, LogsArguments,
+    ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
 };
 pub(crate) use self::local::{
     DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,

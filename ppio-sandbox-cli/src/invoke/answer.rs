@@ -13,18 +13,18 @@ use crate::terminal::{OutputFormat, Terminal};
 
 /// The facts about an invocation. The names are a contract with the programs that read JSON output.
 #[derive(Debug, Serialize)]
-pub(super) struct InvocationSummary {
+pub(crate) struct InvocationSummary {
     /// `None` if the answer is not a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) items: Option<u64>,
-    pub(super) session_id: String,
+    pub(crate) items: Option<u64>,
+    pub(crate) session_id: String,
     /// The id in the agent's log; [`print()`] sets it.
-    pub(super) request_id: String,
+    pub(crate) request_id: String,
     /// From the request to the end of the answer, in seconds.
-    pub(super) duration: f64,
-    pub(super) kept: bool,
+    pub(crate) duration: f64,
+    pub(crate) kept: bool,
     #[serde(skip)]
-    pub(super) first_item: Option<Duration>,
+    pub(crate) first_item: Option<Duration>,
 }
 
 /// JSON output for an answer that is not a stream.
@@ -36,7 +36,7 @@ struct ValueOutput<'a> {
 }
 
 /// Prints the answer, the items of a stream when they arrive.
-pub(super) async fn print(
+pub(crate) async fn print(
     answer: InvocationOutput,
     sent: Instant,
     mut summary: InvocationSummary,
@@ -103,15 +103,18 @@ impl<'a> ItemPrinter<'a> {
             let item = item.map_err(PrintError::Client)?;
             self.first.get_or_insert_with(|| sent.elapsed());
             self.count += 1;
-            self.print_item(&item)?;
+            self.print_item(stream.last_event_id(), &item)?;
         }
         Ok(())
     }
 
     /// Prints a string as a part of one text, another item on its own line.
-    fn print_item(&mut self, item: &Value) -> Result<(), CliError> {
+    fn print_item(&mut self, id: Option<u64>, item: &Value) -> Result<(), CliError> {
         match (self.terminal.format(), item) {
-            (OutputFormat::Json, item) => self.terminal.write_json(&json!({ "item": item })),
+            (OutputFormat::Json, item) => self.terminal.write_json(&match id {
+                Some(id) => json!({ "id": id, "item": item }),
+                None => json!({ "item": item }),
+            }),
             (OutputFormat::Text, Value::String(text)) => {
                 if !text.is_empty() {
                     self.in_line = !text.ends_with('\n');
@@ -146,7 +149,7 @@ fn to_text(result: &Value) -> String {
 
 impl InvocationSummary {
     /// The summary as a sentence.
-    pub(super) fn text(&self, platform: &str) -> String {
+    pub(crate) fn text(&self, platform: &str) -> String {
         let answer = match self.items {
             None => "answered".to_owned(),
             Some(1) => "1 item".to_owned(),

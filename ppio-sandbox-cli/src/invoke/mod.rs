@@ -3,15 +3,14 @@
 //! `request` reads the request, `new_session` opens a session unless one is named, and `answer`
 //! prints what the agent sends.
 
-mod answer;
+pub(crate) mod answer;
 mod new_session;
 mod request;
 
 use std::time::{Duration, Instant};
 
-use ppio_agent_client::platform::SandboxState;
-use ppio_agent_client::{Error, NetworkErrorKind, SandboxSession};
-use serde_json::Value;
+use ppio_agent_client::{Error, NetworkErrorKind, Run, RunStatus, SandboxSession};
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use self::answer::InvocationSummary;
@@ -104,6 +103,22 @@ impl InvokeCommand<'_> {
             None => self.existing_session(&progress).await?,
         };
         progress.set_message("waiting for the answer");
+        if self.arguments.detach {
+            let run = session
+                .invoke(request)
+                .timeout(self.arguments.timeout)
+                .detach()
+                .await;
+            drop(progress);
+            return match run {
+                Ok(run) => {
+                    self.report_run(&run);
+                    self.keep(session);
+                    Ok(())
+                }
+                Err(error) => Err(self.failed(&error, session).await),
+            };
+        }
         let sent = Instant::now();
         let answer = session
             .invoke(request)
@@ -116,7 +131,7 @@ impl InvokeCommand<'_> {
             session_id: session.sandbox_id().to_owned(),
             request_id: String::new(),
             duration: 0.0,
-            kept: self.agent.is_none() || self.arguments.keep,
+            kept: self.stays_open(),
             first_item: None,
         };
         let printed = match answer {
@@ -131,55 +146,65 @@ impl InvokeCommand<'_> {
                 Ok(())
             }
             Err(PrintError::Output(error)) => Err(error),
-            Err(PrintError::Client(error)) => {
-                let error = self.error(&error).await;
-                let error = error.field("session_id", session.sandbox_id());
-                // A session with `--keep` stays open, so that its log can be read.
-                let kept = self.keep(session);
-                Err(match (&error.help, kept) {
-                    (None, true) => error.help(
-                        "read the agent's output with `ppio-sandbox-cli agent logs --session ID`",
-                    ),
-                    (None, false) => error.help(
-                        "to read the agent's output with `agent logs`, keep the session open with `--keep`",
-                    ),
-                    (Some(_), _) => error,
-                })
-            }
+            Err(PrintError::Client(error)) => Err(self.failed(&error, session).await),
         }
+    }
+
+    /// The error of a call, with the help for it. A session with `--keep` stays open, so that its log
+    /// can be read.
+    async fn failed(&self, error: &Error, session: SandboxSession) -> CliError {
+        let error = self.error(error).await;
+        let error = error.field("session_id", session.sandbox_id());
+        let kept = self.arguments.keep || self.agent.is_none();
+        if kept {
+            self.keep(session);
+        }
+        match (&error.help, kept) {
+            (None, true) => error
+                .help("read the agent's output with `ppio-sandbox-cli agent logs --session ID`"),
+            (None, false) => error.help(
+                "to read the agent's output with `agent logs`, keep the session open with `--keep`",
+            ),
+            (Some(_), _) => error,
+        }
+    }
+
+    /// Prints the id of a run that goes on.
+    fn report_run(&self, run: &Run) {
+        let (run_id, session_id) = (run.id(), run.session().sandbox_id());
+        let document = json!({
+            "run_id": run_id,
+            "session_id": session_id,
+            "status": RunStatus::Running,
+        });
+        self.terminal.result(&document, || run_id.to_owned());
+        self.terminal.note(&format!(
+            "read the answer with `ppio-sandbox-cli agent attach {run_id} --session {session_id}`"
+        ));
     }
 
     /// The session of `--session`, resumed or with its lifetime extended.
     async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, CliError> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
-        let session = deployed_agent::session(id, self.platform).await?;
-        let failed = |error: Error| {
-            self.platform
-                .error(format!("cannot use session {id}"), &error)
-        };
-        if session.info().await.map_err(failed)?.state == SandboxState::Paused {
-            progress.suspend(|| self.terminal.note("the session is paused, resuming it"));
-            session.resume().await.map_err(failed)?;
-        } else {
-            session.refresh().await.map_err(failed)?;
-        }
-        Ok(session)
+        let note = || self.terminal.note("the session is paused, resuming it");
+        deployed_agent::usable_session(id, self.platform, || progress.suspend(note)).await
     }
 
-    /// Detaches a new session with `--keep`. Returns whether the session stays open.
-    fn keep(&self, session: SandboxSession) -> bool {
-        if self.agent.is_none() {
-            return true;
-        }
-        if !self.arguments.keep {
-            return false;
+    /// Whether the session stays open after a call that succeeds.
+    fn stays_open(&self) -> bool {
+        self.agent.is_none() || self.arguments.keep || self.arguments.detach
+    }
+
+    /// Detaches a new session that stays open.
+    fn keep(&self, session: SandboxSession) {
+        if self.agent.is_none() || !self.stays_open() {
+            return;
         }
         let seconds = session.timeout().as_secs();
         let id = session.detach();
         self.terminal.note(&format!(
             "session {id} stays open for {seconds} s; call it again with `agent invoke --session {id}`"
         ));
-        true
     }
 
     async fn error(&self, error: &Error) -> CliError {

@@ -1,7 +1,7 @@
 //! The deployed agent that a command is about.
 
-use ppio_agent_client::platform::{SandboxFilter, SandboxInfo};
-use ppio_agent_client::{AgentTemplate, SandboxSession};
+use ppio_agent_client::platform::{SandboxFilter, SandboxInfo, SandboxState};
+use ppio_agent_client::{AgentTemplate, Error, SandboxSession};
 
 use crate::arguments::AgentArguments;
 use crate::error::{CliError, ExitKind};
@@ -93,10 +93,31 @@ pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSess
     let failed = |error| platform.error(format!("cannot use session {id}"), &error);
     match platform.client().get_session(id).await {
         Ok(Some(session)) => Ok(session),
-        Ok(None) => Err(failed(ppio_agent_client::Error::SessionNotFound {
+        Ok(None) => Err(failed(Error::SessionNotFound {
             sandbox_id: id.to_owned(),
             status: Some(404),
         })),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The session with this id, resumed or with its lifetime extended. Calls `on_paused` before it
+/// resumes the session.
+///
+/// # Errors
+/// If it does not exist, or cannot be resumed.
+pub(crate) async fn usable_session(
+    id: &str,
+    platform: &Platform,
+    on_paused: impl FnOnce(),
+) -> Result<SandboxSession, CliError> {
+    let session = session(id, platform).await?;
+    let failed = |error: Error| platform.error(format!("cannot use session {id}"), &error);
+    if session.info().await.map_err(failed)?.state == SandboxState::Paused {
+        on_paused();
+        session.resume().await.map_err(failed)?;
+    } else {
+        session.refresh().await.map_err(failed)?;
+    }
+    Ok(session)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod deployed_agent;
 pub(crate) mod local;
 mod print_error;
+pub(crate) mod session_of_run;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ mod local;
 mod logs;
 mod mistakes;
 mod output;
+mod runs;
 mod sessions;
 mod support;
 mod uploads;

@@ -170,7 +170,14 @@ fn completions_and_manual_pages_have_every_command() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let done = sandbox.run(["completions", shell]).code(0);
-        for word in ["invoke", "doctor", "completions", "detach", "template-id"] {
+        for word in [
+            "invoke",
+            "attach",
+            "doctor",
+            "completions",
+            "detach",
+            "template-id",
+        ] {
             assert!(done.stdout.contains(word), "no {word} for {shell}");
         }
     }
@@ -199,6 +206,7 @@ fn completions_and_manual_pages_have_every_command() {
     done.says("wrote ");
     for page in [
         "ppio-sandbox-cli.1",
+        "ppio-sandbox-cli-agent-attach.1",
         "ppio-sandbox-cli-agent-invoke.1",
         "ppio-sandbox-cli-local-up.1",
     ] {
