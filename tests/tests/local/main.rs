@@ -5,6 +5,7 @@
 mod client;
 mod client_examples;
 mod client_sandbox;
+mod cutting_proxy;
 mod daemon;
 mod envelopes;
 mod isolation_mode;
@@ -17,6 +18,7 @@ mod ports;
 mod prepared;
 mod proxies;
 mod raw_calls;
+mod runs;
 mod sandboxes;
 mod signed_links;
 mod snapshots;
