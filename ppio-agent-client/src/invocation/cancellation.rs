@@ -16,7 +16,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// An agent that honours idempotency keys waits some seconds for the caller of a broken connection.
 /// For a caller that leaves on purpose, that would be work for nothing.
 #[derive(Debug)]
-pub(super) struct CancelOnDrop(Option<Cancellation>);
+pub(super) struct CancelOnDrop(Option<Box<Cancellation>>);
 
 #[derive(Debug)]
 struct Cancellation {
@@ -28,11 +28,11 @@ struct Cancellation {
 impl CancelOnDrop {
     /// Cancels this run of the session, with these headers of the caller.
     pub(super) fn new(session: &SandboxSession, run_id: &str, headers: HeaderMap) -> Self {
-        Self(Some(Cancellation {
+        Self(Some(Box::new(Cancellation {
             session: session.downgrade(),
             run_id: run_id.to_owned(),
             headers,
-        }))
+        })))
     }
 
     /// One that does nothing.

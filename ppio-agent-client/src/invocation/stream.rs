@@ -42,7 +42,7 @@ pub struct InvocationStream {
     deadline: Option<(Pin<Box<Sleep>>, Deadline)>,
     /// Whether the agent names its errors, so that an item that looks like one is an item.
     has_named_errors: bool,
-    resumption: Option<Resumption>,
+    resumption: Option<Box<Resumption>>,
     /// How the run of a resumable stream has answered, after its end.
     answer: Option<AnswerKind>,
     /// Dropped after the session: with its last handle, its sandbox is killed.
@@ -104,7 +104,7 @@ impl InvocationStream {
 
     /// Makes the stream, which has ids, reconnect.
     pub(super) fn set_resumption(&mut self, resumption: Resumption) {
-        self.resumption = Some(resumption);
+        self.resumption = Some(Box::new(resumption));
     }
 
     /// Cancels the run of the stream when the stream is dropped before its end.
@@ -140,7 +140,7 @@ impl InvocationStream {
     /// [`Run::stream_after`](crate::Run::stream_after) goes on after it. `None` before the first
     /// item, and for a stream that is not resumable.
     pub fn last_event_id(&self) -> Option<u64> {
-        self.resumption.as_ref().and_then(Resumption::last)
+        self.resumption.as_ref().and_then(|resumption| resumption.last())
     }
 
     /// The session that the stream belongs to.
