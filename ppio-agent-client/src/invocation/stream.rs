@@ -140,7 +140,9 @@ impl InvocationStream {
     /// [`Run::stream_after`](crate::Run::stream_after) goes on after it. `None` before the first
     /// item, and for a stream that is not resumable.
     pub fn last_event_id(&self) -> Option<u64> {
-        self.resumption.as_ref().and_then(|resumption| resumption.last())
+        self.resumption
+            .as_ref()
+            .and_then(|resumption| resumption.last())
     }
 
     /// The session that the stream belongs to.
