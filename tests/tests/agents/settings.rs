@@ -363,7 +363,7 @@ async fn debug_and_log() {
 }
 
 /// A bad value of each variable, and what the error says that it is not.
-const BAD: [(&str, &str, &str); 21] = [
+const BAD: &[(&str, &str, &str)] = &[
     ("HOST", "no such host", "cannot listen on no such host:"),
     ("PORT", "eighty", "is not a port from 0 to 65535"),
     ("PORT", "65536", "is not a port from 0 to 65535"),
@@ -401,11 +401,33 @@ const BAD: [(&str, &str, &str); 21] = [
     ("WORKER_THREADS", "0", "must be from 1 to 10000"),
     ("BLOCKING_THREADS", "many", "is not a number of threads"),
     ("LOG", "a=b=c", "is not a log filter"),
+    ("BUSY_AFTER", "a minute", "is not a number of seconds"),
+    ("ON_DISCONNECT", "stop", "is not `cancel` or `continue`"),
+    ("RECONNECT_GRACE", "5s", "is not a number of seconds"),
+    (
+        "SESSION_CONCURRENCY",
+        "serial",
+        "is not `parallel`, `queue`, `reject` or `interrupt`",
+    ),
+    ("SESSION_QUEUE", "-1", "is not a number"),
+    ("MAX_RUNS", "0", "must be at least 1"),
+    (
+        "MAX_RUN_SIZE",
+        "big",
+        "is not a size such as 1048576 or 2Mi",
+    ),
+    (
+        "MAX_TOTAL_RUN_SIZE",
+        "-1",
+        "is not a size such as 1048576 or 2Mi",
+    ),
+    ("RUN_RETENTION", "long", "is not a number of seconds"),
+    ("LIST_ANONYMOUS_RUNS", "some", "is not true or false"),
 ];
 
 #[test]
 fn a_bad_value_is_a_start_up_error_that_names_the_variable() {
-    for (name, value, text) in BAD {
+    for &(name, value, text) in BAD {
         let mut agent = launcher(FAILING)
             .env(format!("PPIO_AGENT_{name}"), value)
             .spawn();
