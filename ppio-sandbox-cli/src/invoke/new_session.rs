@@ -1,6 +1,6 @@
 //! Creates a session, and watches its agent so that the error of a failed start has its output.
 
-use std::path::Path;
+use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +17,6 @@ const START_KEY: &str = "ppio-cli-start";
 /// An agent that starts within this time is not watched.
 const WATCH_DELAY: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The number of checks in a row that find no process before the agent counts as ended: there is
-/// none between two commands either.
-const IDLE_CHECKS: usize = 3;
 /// The number of output lines in the error.
 const TAIL_LINES: u32 = 20;
 
@@ -42,16 +39,22 @@ pub(super) async fn create(
             Ok(session) => return Ok(session),
             Err(error) => platform.error(creation_message(agent, &error), &error),
         },
-        error = watch(agent, platform, &start_id, &tail) => error,
+        never = keep_last_lines(platform, &start_id, &tail) => match never {},
     };
-    let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if error.kind != ExitKind::Agent || tail.is_empty() {
+    if error.kind != ExitKind::Agent {
         return Err(error);
     }
-    let mut error = error.cause("last lines of its output:");
-    error
-        .causes
-        .extend(tail.into_iter().map(|line| format!("  {line}")));
+    let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut error = error;
+    // The error of an agent that ended at once has its output already.
+    if let Some(last) = tail.last()
+        && !error.causes.iter().any(|cause| cause.contains(last))
+    {
+        error = error.cause("last lines of its output:");
+        error
+            .causes
+            .extend(tail.into_iter().map(|line| format!("  {line}")));
+    }
     Err(match error.help {
         Some(_) => error,
         None => error.help("run it with `ppio-sandbox-cli agent dev` to see all of its output"),
@@ -78,40 +81,20 @@ fn creation_message(agent: &DeployedAgent, error: &Error) -> String {
     }
 }
 
-/// Keeps the last output lines in `tail`. Returns an error when the agent has ended, otherwise never.
-async fn watch(
-    agent: &DeployedAgent,
+/// Keeps the last output lines in `tail`, until it is dropped.
+async fn keep_last_lines(
     platform: &Platform,
     start_id: &str,
     tail: &Mutex<Vec<String>>,
-) -> CliError {
+) -> Infallible {
     sleep(WATCH_DELAY).await;
     let sandbox = wait_for_sandbox(platform, start_id).await;
-    // The client watches the agents that it starts. Other platforms may not list the process that a
-    // template starts.
-    let ends_with_its_processes = platform.is_local() && starts_with_sandbox(agent, platform).await;
-    let envd = platform
-        .client()
-        .envd(&sandbox.address(), sandbox.envd_access_token.as_ref());
-    let mut idle = 0;
-    while idle < IDLE_CHECKS {
-        // Before the log, so that the log of an ended agent is complete.
-        match envd.list_processes().await {
-            Ok(processes) if processes.is_empty() && ends_with_its_processes => idle += 1,
-            Ok(_) | Err(_) => idle = 0,
-        }
+    loop {
         if let Ok(lines) = last_lines(platform, &sandbox.sandbox_id).await {
             *tail.lock().unwrap_or_else(PoisonError::into_inner) = lines;
         }
         sleep(POLL_INTERVAL).await;
     }
-    let message = match agent {
-        DeployedAgent::Template(_) => "the agent ended while it was starting".to_owned(),
-        DeployedAgent::Project(project, _) => {
-            format!("{} ended while it was starting", project.name())
-        }
-    };
-    CliError::new(ExitKind::Agent, message)
 }
 
 /// Waits until the platform lists the sandbox.
@@ -134,15 +117,6 @@ async fn wait_for_sandbox(platform: &Platform, start_id: &str) -> SandboxInfo {
         }
         sleep(POLL_INTERVAL).await;
     }
-}
-
-async fn starts_with_sandbox(agent: &DeployedAgent, platform: &Platform) -> bool {
-    let template = platform.client().get_template(agent.template()).await;
-    let Ok(Ok(config)) = template.map(|template| template.agent_config()) else {
-        return false;
-    };
-    let entrypoint = config.and_then(|config| config.spec.entrypoint);
-    entrypoint.is_none_or(|file| Path::new(file.as_str()).extension() != Some("py".as_ref()))
 }
 
 async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>, Error> {

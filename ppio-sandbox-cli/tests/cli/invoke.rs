@@ -347,7 +347,8 @@ fn the_output_of_an_agent_that_cannot_start_is_shown() {
     let sandbox = Sandbox::with([crashes, python]);
 
     let done = sandbox.command(INVOKE).args(["--input", "x"]).run().code(1);
-    done.says("ended while it was starting")
+    done.says("did not start")
+        .says("exit status: 3")
         .says("cannot open the model")
         .says("agent dev");
     let done = sandbox
