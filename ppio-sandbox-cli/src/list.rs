@@ -27,11 +27,13 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     let platform = Platform::choose(&arguments.platform)?;
     let client = platform.client();
     let all = SandboxFilter::default();
-    let (templates, sandboxes) = tokio::try_join!(
-        client.list_templates(),
-        client.platform().list_sandboxes(&all)
-    )
-    .map_err(|error| platform.error("cannot list the agents", &error))?;
+    let is_filtered = !arguments.tag.is_empty() || arguments.name.is_some();
+    // An empty name is part of every name.
+    let templates = client.list_templates().tags(arguments.tag);
+    let templates = templates.name(arguments.name.unwrap_or_default());
+    let (templates, sandboxes) =
+        tokio::try_join!(templates, client.platform().list_sandboxes(&all))
+            .map_err(|error| platform.error("cannot list the agents", &error))?;
     let mut sandboxes_of: BTreeMap<String, usize> = BTreeMap::new();
     for sandbox in sandboxes {
         *sandboxes_of.entry(sandbox.template_id).or_default() += 1;
@@ -53,10 +55,14 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
         .collect();
     agents.sort_by(|a, b| (&a.name, &a.template_id).cmp(&(&b.name, &b.template_id)));
     if agents.is_empty() {
-        terminal.note(&format!(
-            "no agents on {}; deploy a project with `ppio-sandbox-cli agent deploy`",
-            platform.name()
-        ));
+        let platform = platform.name();
+        terminal.note(&if is_filtered {
+            format!("no agents on {platform} have these tags and this name")
+        } else {
+            format!(
+                "no agents on {platform}; deploy a project with `ppio-sandbox-cli agent deploy`"
+            )
+        });
     }
     terminal.result(&agents, || {
         let mut table = Table::new(["NAME", "VERSION", "TEMPLATE", "STATUS", "SANDBOXES", "TAGS"]);

@@ -292,6 +292,12 @@ pub(crate) struct CancelArguments {
 pub(crate) struct ListArguments {
     #[command(flatten)]
     pub(crate) platform: PlatformArguments,
+    /// List only agents with this tag, or with all of several
+    #[arg(long, value_name = "TAG", value_parser = not_empty)]
+    pub(crate) tag: Vec<String>,
+    /// List only agents with this text in their names
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod hostile_output;
 mod init;
 mod interruptions;
 mod invoke;
+mod list;
 mod local;
 mod logs;
 mod mistakes;
