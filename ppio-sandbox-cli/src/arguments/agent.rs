@@ -89,6 +89,9 @@ pub(crate) struct ConfigureArguments {
     /// What the agent does
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
+    /// A tag by which the agent is found, or several; they replace those in the file
+    #[arg(long, value_name = "TAG", value_parser = not_empty)]
+    pub(crate) tag: Vec<String>,
     /// The file with the entrypoint
     #[arg(long, value_name = "FILE")]
     pub(crate) entrypoint: Option<String>,

@@ -4,7 +4,7 @@ use ppio_agent_protocol::{
     AgentName, AuthorEmail, CpuLimit, Entrypoint, MemoryLimit, StartTimeout,
 };
 
-use crate::project::edit::{Change, Scalar};
+use crate::project::edit::{Change, NewValue};
 
 /// A value with its flag, question and check.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl ConfigField {
         };
         Change {
             path: self.path,
-            value: number.map_or_else(|| Scalar::Text(value.to_owned()), Scalar::Number),
+            value: number.map_or_else(|| NewValue::Text(value.to_owned()), NewValue::Number),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::configure::fields::{CONFIG_FIELDS, ConfigField};
 use crate::error::{CliError, ExitKind};
 use crate::project::AgentFile;
 use crate::project::author;
-use crate::project::edit::{self, Change};
+use crate::project::edit::{self, Change, NewValue};
 use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
@@ -22,6 +22,9 @@ use crate::terminal::styled::Styled;
 
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
+
+/// The agent's tags, for which there is a flag and no question.
+const TAGS: &[&str] = &["metadata", "tags"];
 
 /// The text of a new file.
 const NEW_FILE: &str = "apiVersion: v1\nkind: Agent\n";
@@ -97,6 +100,12 @@ async fn changes(
         } else if field.required || present.is_some() {
             missing.push(field);
         }
+    }
+    if !arguments.tag.is_empty() {
+        changes.push(Change {
+            path: TAGS,
+            value: NewValue::Texts(arguments.tag.clone()),
+        });
     }
     if missing.is_empty() {
         return Ok(changes);

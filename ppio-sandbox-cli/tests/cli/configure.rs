@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ppio_agent_protocol::AgentConfig;
+
 use crate::support::snapshot::screen;
 use crate::support::{Sandbox, everything_in};
 
@@ -51,6 +53,27 @@ fn flags_are_written_and_the_rest_is_unchanged() {
     );
     let again = sandbox.run(arguments).code(0);
     assert!(again.stdout.contains("is complete"), "{again:?}");
+}
+
+#[test]
+fn tags_replace_those_in_the_file() {
+    let sandbox = sandbox(&TEXT.replace("\n\n", "\n  author: a@example.com\n\n"));
+    let tags = |tags: &[&str]| {
+        let flags = tags.iter().flat_map(|tag| ["--tag", tag]);
+        let command = sandbox.command(["agent", "configure"]).args(flags);
+        command.run().code(0);
+        let text = fs::read_to_string(sandbox.path("agent.yaml")).unwrap();
+        assert!(
+            text.starts_with("# by hand\nmetadata:\n  name: my-agent # stays\n"),
+            "{text}"
+        );
+        let config = AgentConfig::from_yaml(&text).expect("valid");
+        config.metadata.extra["tags"].clone()
+    };
+    for expected in [&["ai", "no, not: this"][..], &["chat"], &["ai", "chat"]] {
+        assert_eq!(tags(expected), serde_json::json!(expected));
+    }
+    sandbox.run(["agent", "configure", "--tag", ""]).code(2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use ppio_agent_protocol::yaml::is_plain;
 use serde_yaml::Value;
-use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile};
+use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile, YamlValue};
 
 /// Some editors on Windows write it at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -13,14 +13,15 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: &'static [&'static str],
-    pub(crate) value: Scalar,
+    pub(crate) value: NewValue,
 }
 
 /// The value of a [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Scalar {
+pub(crate) enum NewValue {
     Text(String),
     Number(u32),
+    Texts(Vec<String>),
 }
 
 /// Why a value cannot be changed without changing other lines.
@@ -37,7 +38,7 @@ impl Change {
     pub(crate) fn text(path: &'static [&'static str], value: impl Into<String>) -> Self {
         Self {
             path,
-            value: Scalar::Text(value.into()),
+            value: NewValue::Text(value.into()),
         }
     }
 
@@ -156,8 +157,9 @@ fn with(mut document: Value, change: &Change) -> Option<Value> {
             .or_insert(Value::Null);
     }
     *value = match &change.value {
-        Scalar::Text(text) => text.as_str().into(),
-        Scalar::Number(number) => (*number).into(),
+        NewValue::Text(text) => text.as_str().into(),
+        NewValue::Number(number) => (*number).into(),
+        NewValue::Texts(texts) => texts.iter().map(String::as_str).collect(),
     };
     Some(document)
 }
@@ -217,7 +219,7 @@ fn edited(text: &str, change: &Change) -> Option<String> {
 }
 
 /// `last: value` inside nested sections.
-fn nested(sections: &[&str], last: &str, value: ScalarValue) -> Mapping {
+fn nested(sections: &[&str], last: &str, value: YamlValue) -> Mapping {
     let innermost = Mapping::new();
     innermost.set(last, value);
     sections.iter().rev().fold(innermost, |inner, key| {
@@ -237,7 +239,7 @@ fn appended(text: &str, change: &Change) -> String {
         let indent = "  ".repeat(depth);
         text.extend([&indent, *key, ":"]);
         if depth + 1 == change.path.len() {
-            text.extend([" ", &written(&change.value).to_yaml_string()]);
+            text.extend([" ", &line_of(&change.value)]);
         }
         text.push_str(newline);
     }
@@ -248,14 +250,41 @@ fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Plain if every YAML version reads it as a string, otherwise in double quotes.
-fn written(value: &Scalar) -> ScalarValue {
+fn written(value: &NewValue) -> YamlValue {
     match value {
-        Scalar::Number(number) => ScalarValue::from(i64::from(*number)),
-        Scalar::Text(text) if is_plain(text) => {
-            ScalarValue::with_style(text.as_str(), ScalarStyle::Plain)
+        NewValue::Number(number) => YamlValue::Scalar(ScalarValue::from(i64::from(*number))),
+        NewValue::Text(text) => YamlValue::Scalar(written_text(text)),
+        NewValue::Texts(texts) => {
+            let texts = texts.iter().map(|text| written_text(text));
+            YamlValue::Sequence(texts.map(YamlValue::Scalar).collect())
         }
-        Scalar::Text(text) => ScalarValue::with_style(text.as_str(), ScalarStyle::DoubleQuoted),
+    }
+}
+
+/// Plain if every YAML version reads it as a string, otherwise in double quotes.
+fn written_text(text: &str) -> ScalarValue {
+    let style = if is_plain(text) {
+        ScalarStyle::Plain
+    } else {
+        ScalarStyle::DoubleQuoted
+    };
+    ScalarValue::with_style(text, style)
+}
+
+/// A value on one line.
+fn line_of(value: &NewValue) -> String {
+    match value {
+        NewValue::Number(number) => number.to_string(),
+        NewValue::Text(text) => written_text(text).to_yaml_string(),
+        NewValue::Texts(texts) => {
+            let quoted = |text: &String| {
+                ScalarValue::with_style(text.as_str(), ScalarStyle::DoubleQuoted).to_yaml_string()
+            };
+            format!(
+                "[{}]",
+                texts.iter().map(quoted).collect::<Vec<_>>().join(", ")
+            )
+        }
     }
 }
 

@@ -11,6 +11,7 @@ const TIMEOUT: &[&str] = &["spec", "runtime", "timeout"];
 const TEMPLATE: &[&str] = &["spec", "sandbox", "template_id"];
 const PHASE: &[&str] = &["status", "phase"];
 const DEPLOYED: &[&str] = &["status", "last_deployed"];
+const TAGS: &[&str] = &["metadata", "tags"];
 const KIND: &[&str] = &["kind"];
 
 const BLOCK: &str = "# top\napiVersion: v1\nmetadata: # who\n  name: my-agent   # the name\n  version: \"1.0.0\" # quoted\n  author: 'a@b.co'\n\nspec:\n    # deep indentation\n    entrypoint: agent.py\n\n    runtime:\n        timeout: 60\n\n# last\n";
@@ -60,6 +61,14 @@ fn documents() -> Vec<(&'static str, String)> {
             "unicode",
             "metadata:\n  name: x\n  description: \"日本語 🎉\" # 説明 # mehr\nspec:\n  entrypoint: a.py\n",
         ),
+        (
+            "a list",
+            "metadata:\n  name: x\n  tags: [old, older] # c\n  version: \"1\"\n",
+        ),
+        (
+            "a list in lines",
+            "metadata:\n  tags: # c\n  - old\n  - older\n  name: x # d\nspec:\n  entrypoint: a.py\n",
+        ),
         ("nothing", ""),
         ("comments", "# nothing yet"),
         (
@@ -85,13 +94,24 @@ fn changes() -> Vec<Change> {
         Change::text(DESCRIPTION, "it's \"so\"\nbig\t\\ \u{7} 日"),
         Change {
             path: TIMEOUT,
-            value: Scalar::Number(90),
+            value: NewValue::Number(90),
         },
         Change::text(TEMPLATE, "1e3"),
         Change::text(PHASE, "deployed"),
         Change::text(DEPLOYED, "2024-01-15T10:30:00Z"),
         Change::text(KIND, "Agent"),
+        Change {
+            path: TAGS,
+            value: NewValue::Texts(["ai", "no", "a, [b]: #c"].map(str::to_owned).to_vec()),
+        },
     ]
+}
+
+/// The value at a path; null if there is none.
+fn at(text: &str, path: &[&str]) -> Value {
+    let document = read(text).unwrap();
+    let value = path.iter().try_fold(&document, |value, key| value.get(key));
+    value.cloned().unwrap_or_default()
 }
 
 /// The lines of `before` that `after` lacks, in order.
@@ -115,7 +135,7 @@ fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: 
         })
         .collect();
     let key = change.path.last().unwrap();
-    let old = value_at(before, change.path).unwrap_or_default();
+    let old = serde_yaml::to_string(&at(before, change.path)).unwrap();
     for line in &lost {
         let part_of_the_value =
             line.contains(key) || (old.contains(line.trim()) && !old.is_empty());
@@ -146,10 +166,11 @@ fn every_change_applies_to_every_form_of_yaml() {
                 Err(error) => panic!("{what}, {change:?}: {error}\n{text}"),
             };
             let value = match &change.value {
-                Scalar::Text(text) => text.clone(),
-                Scalar::Number(number) => number.to_string(),
+                NewValue::Text(text) => Value::from(text.as_str()),
+                NewValue::Number(number) => Value::from(*number),
+                NewValue::Texts(texts) => texts.iter().map(String::as_str).collect(),
             };
-            assert_eq!(value_at(&after, change.path), Some(value), "{what}");
+            assert_eq!(at(&after, change.path), value, "{what}");
             assert_only_the_value_changed(what, &text, &after, &change);
             // Once more is no change at all.
             assert_eq!(apply(&after, &[change]).unwrap(), after, "{what}");
