@@ -21,9 +21,11 @@ pub fn build_program(name: &str) -> PathBuf {
     build_from("integration-tests", name)
 }
 
+/// The program `name` of the workspace package `package`, built first if need be.
+///
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether there is anything
 /// to do and serializes builds of several test processes itself.
-fn build_from(package: &str, name: &str) -> PathBuf {
+pub fn build_from(package: &str, name: &str) -> PathBuf {
     // After a failed build other tests report the build as well, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
@@ -31,21 +33,10 @@ fn build_from(package: &str, name: &str) -> PathBuf {
         return binary.clone();
     }
 
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command
         .args(["build", "--quiet", "--package", package, "--bin", name])
-        .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null());
-    // Cargo's variables of the test's own package. A build script that watches these (ring's does)
-    // would run again, and all that depends on it, whenever a test builds after a developer did.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
-    }
+        .args(["--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -62,6 +53,24 @@ fn build_from(package: &str, name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("the package `{package}` has no binary `{name}`"));
     built.insert(name.to_owned(), binary.clone());
     binary
+}
+
+/// A start of cargo in this workspace, without standard input.
+pub fn cargo() -> Command {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(program);
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    // Cargo's variables of the test's own package. A build script that watches these (ring's does)
+    // would run again, and all that depends on it, whenever a test builds after a developer did.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
 }
 
 /// The path of the binary `name` in cargo's messages, one JSON object a line.

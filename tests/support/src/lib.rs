@@ -19,7 +19,9 @@ mod wait;
 mod watchdog;
 
 pub use agent_process::{AgentLauncher, AgentProcess};
-pub use example_binary::{build as example_binary, build_program as test_program};
+pub use example_binary::{
+    build as example_binary, build_from as example_program, build_program as test_program, cargo,
+};
 pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
 pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
 pub use raw_request::{RawAnswer, raw_request};

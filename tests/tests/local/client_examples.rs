@@ -2,6 +2,7 @@
 //! platform.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +39,12 @@ const OURS: [&str; 16] = [
 
 async fn example(name: &'static str) -> Command {
     let built = tokio::task::spawn_blocking(move || example_binary(name));
-    let mut command = Command::new(built.await.unwrap());
+    without_variables(built.await.unwrap())
+}
+
+/// A start of a program without variables of ours.
+pub(crate) fn without_variables(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
     for variable in OURS {
         command.env_remove(variable);
     }
@@ -46,13 +52,13 @@ async fn example(name: &'static str) -> Command {
     command
 }
 
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-async fn run(mut command: Command) -> Ran {
+pub(crate) async fn run(mut command: Command) -> Ran {
     let output = tokio::time::timeout(Duration::from_secs(60), command.output());
     let output = output.await.expect("it ends in time").unwrap();
     Ran {

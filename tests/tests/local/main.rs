@@ -17,6 +17,7 @@ mod platform_with_client;
 mod ports;
 mod prepared;
 mod proxies;
+mod python_examples;
 mod raw_calls;
 mod runs;
 mod sandboxes;

@@ -1,0 +1,26 @@
+//! One invocation, in a session that is closed after it.
+
+use ppio_agent_client::{AgentRuntimeClient, Error, InvocationRequest};
+use serde_json::json;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    // With a key in code.
+    let builder = AgentRuntimeClient::builder().api_key("your-api-key");
+    builder.scope(async |_client| Ok::<_, Error>(())).await?;
+
+    // With the key in PPIO_API_KEY.
+    AgentRuntimeClient::scope(async |client| {
+        let request = InvocationRequest::prompt("Please analyse this data")
+            .with_data(json!({"dataset": "sales_data.csv"}))
+            .with_timeout(300);
+
+        let call = client.invoke_agent("data-analysis-agent", request);
+        let response = call.await?;
+
+        println!("result: {}", response.result.unwrap_or_default());
+        println!("took: {} s", response.duration);
+        Ok(())
+    })
+    .await
+}
