@@ -1,0 +1,156 @@
+//! `docs/configuration.md` lists every environment variable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use crate::{read, repository};
+use documents::table::{rows, spans};
+
+/// Files that put names of variables together, each with what it puts before them.
+const COMPOSED: [(&str, &[&str]); 5] = [
+    ("ppio-agent/src/config/settings.rs", &["PPIO_AGENT_"]),
+    (
+        "ppio-agent-client/src/config/environment.rs",
+        &["PPIO_", "E2B_"],
+    ),
+    (
+        "ppio-agent-client/src/platform/endpoints/mod.rs",
+        &["PPIO_", "E2B_"],
+    ),
+    ("ppio-sandbox-cli/src/platform/mod.rs", &["PPIO_", "E2B_"]),
+    (
+        "ppio-sandbox-local/src/platform/environment.rs",
+        &["PPIO_", "E2B_", "NOVITA_"],
+    ),
+];
+
+/// Texts in capital letters with an underscore that are not variables, by how they begin.
+const OTHER_TEXTS: [&str; 11] = [
+    // Names that the macros generate, and those that cargo has while it compiles.
+    "AN_AGENT_HAS_ONE_",
+    "CARGO_PKG_RUST_VERSION",
+    "CARGO_PKG_VERSION",
+    // Constants of protocols: envd, health checks, capabilities of Linux.
+    "CAP_SET",
+    "EVENT_TYPE_",
+    "FILE_TYPE_",
+    "HEALTHY_BUSY",
+    "SIGNAL_SIG",
+    // Followed by a number: a variable on its way to a program, through those that start it.
+    "PPIO_LOCAL_VARIABLE_",
+    // The output of `getconf`, and a file of SSH.
+    "GNU_LIBC_VERSION",
+    "ID_ED25519",
+];
+
+/// Words in [`COMPOSED`] files that are not the end of a name.
+const OTHER_WORDS: [&str; 3] = ["E2B", "NOVITA", "PPIO"];
+
+/// The variables of the document, each with a line that has it.
+fn documented() -> BTreeMap<String, usize> {
+    let mut variables = BTreeMap::new();
+    for row in rows(&read("docs/configuration.md")) {
+        for span in spans(&row.cells[0]) {
+            variables.entry(span).or_insert(row.line);
+        }
+    }
+    variables
+}
+
+/// The texts in capital letters in the sources of the products, without tests and comments.
+fn texts_of_sources() -> BTreeMap<PathBuf, BTreeSet<String>> {
+    let mut texts = BTreeMap::new();
+    let entries = fs::read_dir(repository("")).expect("the repository");
+    for entry in entries.map(|entry| entry.expect("an entry")) {
+        if entry.file_name().to_string_lossy().starts_with("ppio-") {
+            collect(&entry.path().join("src"), &mut texts);
+        }
+    }
+    for (file, _) in COMPOSED {
+        assert!(
+            texts.contains_key(&repository(file)),
+            "{file} does not exist"
+        );
+    }
+    texts
+}
+
+fn collect(folder: &Path, texts: &mut BTreeMap<PathBuf, BTreeSet<String>>) {
+    let text = Regex::new(r#""([A-Z][A-Z0-9_]+|[a-z]+_proxy)""#).expect("a valid pattern");
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        if path.is_dir() {
+            collect(&path, texts);
+        } else if is_source && !path.ends_with("tests.rs") {
+            let source = fs::read_to_string(&path).expect("a source");
+            let source = source
+                .split("#[cfg(test)]\nmod ")
+                .next()
+                .unwrap_or_default();
+            let lines = source
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let found = lines.flat_map(|line| text.captures_iter(line));
+            let found = found.map(|found| found[1].to_owned()).collect();
+            texts.insert(path, found);
+        }
+    }
+}
+
+/// What a file puts before the ends of names.
+fn prefixes(path: &Path) -> &'static [&'static str] {
+    let found = COMPOSED.iter().find(|(file, _)| repository(file) == path);
+    found.map_or(&[], |(_, prefixes)| *prefixes)
+}
+
+#[test]
+fn every_variable_of_the_code_is_documented() {
+    let documented = documented();
+    let mut missing = Vec::new();
+    for (path, texts) in texts_of_sources() {
+        let prefixes = prefixes(&path);
+        for text in texts {
+            let is_other = OTHER_TEXTS.iter().any(|other| text.starts_with(other))
+                || OTHER_WORDS.contains(&text.as_str());
+            // A single word is a variable only where names are put together, as far as a test can tell.
+            if is_other
+                || documented.contains_key(&text)
+                || (prefixes.is_empty() && !text.contains('_'))
+            {
+                continue;
+            }
+            let names = prefixes.iter().map(|prefix| format!("{prefix}{text}"));
+            let names: Vec<_> = names.collect();
+            if names.is_empty() || names.iter().any(|name| !documented.contains_key(name)) {
+                missing.push(format!("{}: {text} {names:?}", path.display()));
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "docs/configuration.md lacks\n{}",
+        missing.join("\n")
+    );
+}
+
+#[test]
+fn every_documented_variable_is_in_the_code() {
+    let mut known = BTreeSet::new();
+    for (path, texts) in texts_of_sources() {
+        for prefix in prefixes(&path) {
+            known.extend(texts.iter().map(|text| format!("{prefix}{text}")));
+        }
+        known.extend(texts);
+    }
+    for (name, line) in documented() {
+        assert!(
+            known.contains(&name),
+            "docs/configuration.md, line {line}: no source has {name}"
+        );
+    }
+}
