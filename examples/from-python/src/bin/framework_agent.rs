@@ -1,21 +1,18 @@
 //! An agent that another library builds, made once and called for every request.
 
-use std::sync::LazyLock;
+use ppio::{State, Value, json};
 
-use ppio::{Value, json};
-
-static AGENT: LazyLock<Workflow> = LazyLock::new(create_workflow);
-
+#[ppio::startup]
 fn create_workflow() -> Workflow {
     let steps: [fn(&str) -> String; 2] = [str::to_uppercase, |text| format!("{text}!")];
     Workflow(steps.to_vec())
 }
 
 #[ppio::entrypoint]
-async fn framework_agent(request: Value) -> Value {
+async fn framework_agent(request: Value, agent: State<Workflow>) -> Value {
     let query = request["query"].as_str().unwrap_or_default();
 
-    let result = AGENT.invoke(query).await;
+    let result = agent.invoke(query).await;
 
     json!({
         "response": result.output,
