@@ -44,8 +44,8 @@ pub(crate) struct Home {
     run: PathBuf,
     /// The link to `run` where it is not in the home.
     link: Option<PathBuf>,
-    // The kernel releases the lock when the file is closed, also when the process is killed.
-    _lock: File,
+    // Also released when the process is killed: the kernel closes the file.
+    lock: File,
 }
 
 impl Home {
@@ -88,7 +88,7 @@ impl Home {
             path,
             run,
             link,
-            _lock: lock,
+            lock,
         };
         fs::create_dir_all(home.templates()).map_err(Error::home(home.templates()))?;
         if let Some(link) = &home.link {
@@ -185,6 +185,8 @@ fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
 impl Drop for Home {
     /// Removes the directory of a failed start. One with sandboxes in it is left to the watchdog.
     fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started has a copy until `exec`.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
         if fs::remove_dir(&self.run).is_ok() {
             let _ = self.remove_link();
         }
@@ -226,8 +228,9 @@ pub(crate) fn is_locked(home: &Path) -> bool {
     let Ok(lock) = File::open(lock_path(home)) else {
         return false;
     };
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)
-        == Err(rustix::io::Errno::WOULDBLOCK)
+    let taken = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared);
+    let _ = rustix::fs::flock(&lock, FlockOperation::Unlock);
+    taken == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 fn lock_path(home: &Path) -> PathBuf {
@@ -260,5 +263,16 @@ mod tests {
         ));
         drop(first);
         Home::open(directory.path(), Placement::InHome).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_being_started_does_not_keep_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::open(directory.path(), Placement::InHome).unwrap();
+        // As after `fork`.
+        let _copy = home.lock.try_clone().unwrap();
+        assert!(is_locked(directory.path()));
+        drop(home);
+        assert!(!is_locked(directory.path()));
     }
 }
