@@ -5,19 +5,21 @@
 //! shell enters the network namespace, and no other namespace of the sandbox, whose processes do
 //! not see it. The shell connects, and the platform copies its socket (`pidfd_getfd(2)`).
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 use crate::processes;
 
@@ -36,14 +38,21 @@ done
 "#;
 /// Longer than a connection on one machine takes, unless the server's queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most connections that are made at once, each by a shell.
+const MAX_SHELLS: usize = 16;
 
 /// Connects to ports in one network namespace.
 #[derive(Debug)]
 pub(crate) struct NetworkConnector {
     /// The programs that enter the namespace, and the shell.
     arguments: Vec<OsString>,
-    /// `None` while it connects, and after it failed. A new one is then started.
-    shell: Mutex<Option<ConnectorShell>>,
+    /// The shell that connected last. Another one is started while it connects, since a server that
+    /// does not accept connections must not delay those to other ports.
+    idle: Mutex<Option<ConnectorShell>>,
+    /// The ports to which connections are being made, one at a time for each, so that one port does
+    /// not occupy all shells.
+    ports: Mutex<HashMap<u16, Arc<AsyncMutex<()>>>>,
+    shells: Semaphore,
 }
 
 #[derive(Debug)]
@@ -66,27 +75,43 @@ impl NetworkConnector {
         let shell = ConnectorShell::start(&entering).await?;
         Ok(Self {
             arguments: entering,
-            shell: Mutex::new(Some(shell)),
+            idle: Mutex::new(Some(shell)),
+            ports: Mutex::default(),
+            shells: Semaphore::new(MAX_SHELLS),
         })
     }
 
     /// Connects to an address as processes in the namespace would. `None` if the connection is
-    /// refused. One connection is made at a time.
+    /// refused.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
-        let mut slot = self.shell.lock().await;
-        // Not in its place again before it has answered, also if this future is dropped.
         let connecting = async {
-            let mut shell = match slot.take() {
+            let _turn = self.turn(address.port()).await;
+            let _permit = self.shells.acquire().await.map_err(io::Error::other)?;
+            let idle = self.idle().take();
+            // Killed if it fails or if this future is dropped: it may answer later.
+            let mut shell = match idle {
                 Some(shell) => shell,
                 None => ConnectorShell::start(&self.arguments).await?,
             };
             let stream = shell.connect(address).await?;
-            Ok((shell, stream))
+            *self.idle() = Some(shell);
+            Ok(stream)
         };
-        let connected: io::Result<_> = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?;
-        let (shell, stream) = connected?;
-        *slot = Some(shell);
-        Ok(stream)
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<ConnectorShell>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other connection to `port` is being made.
+    async fn turn(&self, port: u16) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            ports.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(ports.entry(port).or_default())
+        };
+        turn.lock_owned().await
     }
 }
 
@@ -150,5 +175,51 @@ impl ConnectorShell {
                 "failed to copy a socket of the sandbox's network namespace: {error}"
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::pin::pin;
+
+    use super::*;
+
+    /// Connections to a server that accepts none, until its queue is full.
+    fn fill_queue(address: SocketAddr) -> Vec<StdTcpStream> {
+        let timeout = Duration::from_millis(200);
+        let connect = || StdTcpStream::connect_timeout(&address, timeout).ok();
+        std::iter::from_fn(connect).collect()
+    }
+
+    #[tokio::test]
+    async fn a_port_that_accepts_nothing_does_not_delay_others() {
+        // In this machine's network: no program is run to enter another.
+        let bash = processes::find_program("bash").unwrap();
+        let connector = NetworkConnector::start(Vec::new(), &bash).await.unwrap();
+        let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        rustix::net::listen(&full, 0).unwrap();
+        let full_address = full.local_addr().unwrap();
+        let _queued = fill_queue(full_address);
+        let open = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = open.local_addr().unwrap();
+
+        let mut waiting = pin!(async {
+            tokio::join!(
+                connector.connect(full_address),
+                connector.connect(full_address)
+            )
+        });
+        for _ in 0..3 {
+            let connected = tokio::select! {
+                biased;
+                ended = &mut waiting => panic!("{ended:?}"),
+                connected = connector.connect(address) => connected,
+            };
+            assert!(connected.unwrap().is_some());
+        }
+        // Two shells: the one that waits and the one that connected last.
+        assert_eq!(connector.shells.available_permits(), MAX_SHELLS - 1);
+        assert!(connector.idle().is_some());
     }
 }
