@@ -74,5 +74,7 @@ pub use schemars;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::autoref::{FindReplySchema, FindRequestSchema, SchemaOf};
-    pub use crate::reply::{AwaitedType, ReplyForm, SuccessType, WrittenItem, return_type};
+    pub use crate::reply::{
+        AwaitedType, EnvelopedType, ReplyForm, SuccessType, WrittenItem, return_type,
+    };
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use futures_core::Stream;
+use ppio_agent_protocol::InvocationResponse;
 use serde::Serialize;
 
 use crate::autoref::SchemaOf;
@@ -84,6 +85,17 @@ pub trait SuccessType<T> {
 
 impl<T, E> SuccessType<T> for &SchemaOf<Result<T, E>> {}
 impl<T> SuccessType<T> for SchemaOf<T> {}
+
+/// The result of an envelope, which is the value of the answer; any other type stays.
+pub trait EnvelopedType<T> {
+    /// The type after this step.
+    fn enveloped(&self) -> SchemaOf<T> {
+        SchemaOf::new()
+    }
+}
+
+impl<T> EnvelopedType<T> for &SchemaOf<InvocationResponse<T>> {}
+impl<T> EnvelopedType<T> for SchemaOf<T> {}
 
 /// An answer that is one value.
 pub struct ValueReply<T>(SchemaOf<T>);
@@ -212,14 +224,15 @@ impl<T, I> ValueOrItemsReply<T, I> {
 macro_rules! reply_schema {
     ($function:path) => {{
         use $crate::__private::{
-            AwaitedType as _, FindReplySchema as _, ReplyForm as _, SuccessType as _,
-            WrittenItem as _,
+            AwaitedType as _, EnvelopedType as _, FindReplySchema as _, ReplyForm as _,
+            SuccessType as _, WrittenItem as _,
         };
         let returned = $crate::__private::return_type(&$function);
         let awaited = (&&returned).awaited();
         let success = (&&awaited).success();
         let form = (&&&&&success).form();
         let value = form.value();
+        let value = (&&value).enveloped();
         let item = form.item();
         let item = (&&item).written_item();
         form.reply((&&value).reply_schema(), (&&item).reply_schema())

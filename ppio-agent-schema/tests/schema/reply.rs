@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 
 use futures_util::stream::{self, Stream};
+use ppio_agent_protocol::InvocationResponse;
 use ppio_agent_schema::{EitherReply, ReplySchema, Schema, reply_schema, schemars};
 use serde::Serialize;
 use serde_json::json;
@@ -70,11 +71,19 @@ fn values_in_every_wrapping_are_described() {
         "The answer in words."
     );
     assert_eq!(expected.as_value()["required"], json!(["messageText"]));
+    fn enveloped() -> InvocationResponse<Described> {
+        InvocationResponse::success(described())
+    }
+    async fn fallibly_enveloped(_: u8) -> Result<InvocationResponse<Described>, String> {
+        Ok(InvocationResponse::success(described()))
+    }
     for schema in [
         reply_schema!(future),
         reply_schema!(fallible),
         reply_schema!(borrowing),
         reply_schema!(boxed),
+        reply_schema!(enveloped),
+        reply_schema!(fallibly_enveloped),
     ] {
         assert_eq!(value(schema), expected);
     }
