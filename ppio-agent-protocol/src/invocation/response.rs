@@ -67,7 +67,8 @@ pub struct InvocationResponse<T = Value> {
     pub tokens_used: Option<u64>,
     /// The cost of the invocation, in a currency that the agent defines.
     pub cost: Option<f64>,
-    /// Fields that this version does not define.
+    /// Fields that this version does not define. Those with the name of a field above are not
+    /// written.
     pub extra: Map<String, Value>,
 }
 
@@ -182,6 +183,20 @@ impl<T: Serialize> Serialize for InvocationResponse<T> {
     }
 }
 
+/// The names of the fields of an [`InvocationResponse`].
+const DEFINED_FIELDS: [&str; 10] = [
+    "result",
+    "status",
+    "duration",
+    "metadata",
+    "error",
+    "error_type",
+    "processing_time",
+    "queue_time",
+    "tokens_used",
+    "cost",
+];
+
 /// The envelope as an object.
 struct Fields<'a, T>(&'a InvocationResponse<T>);
 
@@ -210,7 +225,9 @@ impl<T: Serialize> Serialize for Fields<'_, T> {
             map.serialize_entry("cost", cost)?;
         }
         for (name, value) in &response.extra {
-            map.serialize_entry(name, value)?;
+            if !DEFINED_FIELDS.contains(&name.as_str()) {
+                map.serialize_entry(name, value)?;
+            }
         }
         map.end()
     }

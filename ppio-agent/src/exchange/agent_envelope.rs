@@ -136,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn a_further_field_does_not_replace_a_defined_one() {
+        let mut response = InvocationResponse::success("hi");
+        for name in ["result", "status", "duration", "tokens_used", "mine"] {
+            response.extra.insert(name.to_owned(), json!("error"));
+        }
+        assert!(envelope(&response).failure().is_none());
+        let body = body(envelope(&response));
+        assert_eq!(
+            (&body["result"], &body["mine"]),
+            (&json!("hi"), &json!("error"))
+        );
+        assert_eq!(body.get("tokens_used"), None);
+    }
+
+    #[test]
     fn a_result_keeps_its_text() {
         let text = r#"{"b":1, "a":[0.10],"b":123456789012345678901234567890}"#;
         let raw = RawValue::from_string(text.to_owned()).unwrap();
