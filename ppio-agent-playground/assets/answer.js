@@ -131,7 +131,7 @@ function renderAnswer(box, record) {
 /** The result in the envelope, or the body where there is no envelope. */
 function valueOf(record) {
   const { raw } = record;
-  if (formatOf(record) === 'envelope' && !jsonError(raw))
+  if (formatOf(record) === 'envelope' && !jsonError(raw) && jsonType(raw) === 'object')
     return valueView(members(raw).get('result'));
   return valueView(raw);
 }

@@ -23,7 +23,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use ppio_agent_protocol::{ResponseFormat, headers, sse};
+use ppio_agent_protocol::{InvocationResponse, ResponseFormat, headers, sse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -219,14 +219,21 @@ impl TestReply {
     pub async fn value<T: DeserializeOwned>(self) -> T {
         let status = self.status();
         let format = self.headers().get(RESPONSE_FORMAT);
-        let has_envelope = format.is_some_and(|it| it == ResponseFormat::Envelope.as_str());
+        let format = format.map(|format| format == ResponseFormat::Envelope.as_str());
         let text = self.text().await;
         assert!(status.is_success(), "the agent answered {status}: {text}");
-        if !has_envelope {
-            return read(&text);
+        match format {
+            Some(true) => {
+                let mut envelope: Value = read(&text);
+                read(&envelope["result"].take().to_string())
+            }
+            Some(false) => read(&text),
+            // A body that middleware made.
+            None => match InvocationResponse::from_exact(read(&text)) {
+                Ok(envelope) => read(&envelope.result.unwrap_or_default().to_string()),
+                Err(_) => read(&text),
+            },
         }
-        let mut envelope: Value = read(&text);
-        read(&envelope["result"].take().to_string())
     }
 
     /// The error in the response, with its status, type and text.

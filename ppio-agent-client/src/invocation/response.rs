@@ -84,6 +84,20 @@ fn has_ids(response: &HeaderMap) -> bool {
     value.is_some_and(|value| value == "true")
 }
 
+/// Reads the envelope of an agent that announces one. Middleware of the agent may have replaced the
+/// body and left the header.
+fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
+    if value.get("result").or(value.get("error")).is_none() {
+        let message = format!(
+            "the response has the header {RESPONSE_FORMAT}: {}, and its body is not an envelope: \
+             it has no `result`; code of the agent that replaces a body has to set the header",
+            ResponseFormat::Envelope
+        );
+        return Err(Error::protocol(OPERATION, message));
+    }
+    serde_json::from_value(value).map_err(|error| Error::protocol(OPERATION, error.to_string()))
+}
+
 fn unexpected_format(content_type: &str) -> Error {
     let message = format!(
         "the response has the content type {content_type:?}, which agents do not send; check \
@@ -225,7 +239,7 @@ impl AgentResponse {
         let announced = announced_format(self.response.headers())?;
         let body = self.whole().await?;
         let envelope = match announced {
-            Some(ResponseFormat::Envelope) => Ok(read_json(OPERATION, &body)?),
+            Some(ResponseFormat::Envelope) => Ok(announced_envelope(read_json(OPERATION, &body)?)?),
             Some(_) => Err(read_json(OPERATION, &body)?),
             None => InvocationResponse::from_exact(read_json(OPERATION, &body)?),
         };

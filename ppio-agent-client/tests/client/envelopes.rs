@@ -107,13 +107,17 @@ async fn a_response_is_what_the_agent_says() {
     );
     let error = session.invoke("go").await.unwrap_err();
     assert!(matches!(error, Error::Invocation { .. }), "{error}");
-    platform.script(INVOKE, reply(Some("envelope"), &json!([1])));
-    let error = session.invoke("go").await.unwrap_err();
-    assert!(
-        error.report().to_string().contains("envelope"),
-        "{}",
-        error.report()
-    );
+    for own in [
+        json!([1]),
+        json!({}),
+        json!({"answer": 1}),
+        json!(null),
+        json!({"result": 1, "duration": "long"}),
+    ] {
+        platform.script(INVOKE, reply(Some("envelope"), &own));
+        let error = session.invoke("go").await.unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "{own}: {error}");
+    }
     platform.script(INVOKE, reply(Some("xml"), &envelope()));
     let error = session.invoke("go").await.unwrap_err().report().to_string();
     assert!(error.contains("xml"), "{error}");

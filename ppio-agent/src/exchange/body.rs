@@ -10,7 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use ppio_agent_connection::RequestBody;
-use ppio_agent_protocol::ByteSize;
+use ppio_agent_protocol::{ByteSize, ResponseFormat};
 
 use super::error::{BoxError, Error};
 use super::limited_body::LimitedBody;
@@ -35,7 +35,12 @@ pub type Response = http::Response<Body>;
 /// assert_eq!(body.bytes().await?, "hello");
 /// # Ok(()) }
 /// ```
-pub struct Body(BodyKind);
+pub struct Body {
+    kind: BodyKind,
+    /// What the body of a response is, where the runtime or an entrypoint made it. Unlike the
+    /// header, it stays when middleware moves the body into a new response.
+    format: Option<ResponseFormat>,
+}
 
 enum BodyKind {
     Empty,
@@ -49,7 +54,7 @@ enum BodyKind {
 impl Body {
     /// An empty body.
     pub fn empty() -> Self {
-        Self(BodyKind::Empty)
+        BodyKind::Empty.into()
     }
 
     /// Wraps any `http_body::Body`, for example one that counts or changes the frames of another.
@@ -58,7 +63,7 @@ impl Body {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(BodyKind::User(body.map_err(Into::into).boxed_unsync()))
+        BodyKind::User(body.map_err(Into::into).boxed_unsync()).into()
     }
 
     /// Reads the whole body.
@@ -67,7 +72,7 @@ impl Body {
     /// 413 if it is larger than the limit, 408 if it arrives too slowly, 400 if the connection ends
     /// before the body does.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
-        if let BodyKind::Full(bytes) = self.0 {
+        if let BodyKind::Full(bytes) = self.kind {
             return Ok(bytes);
         }
         let mut all = BytesMut::new();
@@ -98,7 +103,7 @@ impl Body {
     /// }
     /// ```
     pub fn on_end(self, callback: impl FnOnce(BodyEnd) + Send + 'static) -> Self {
-        Self::new(OnEndBody::new(self, callback))
+        self.wrap(|body| OnEndBody::new(body, callback))
     }
 
     /// The body of a request that came over a connection.
@@ -106,9 +111,7 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self(BodyKind::Incoming(Box::new(LimitedBody::new(
-            body, limit, deadline,
-        ))))
+        BodyKind::Incoming(Box::new(LimitedBody::new(body, limit, deadline))).into()
     }
 
     /// The body of a request that another server received, under the same limits.
@@ -122,7 +125,7 @@ impl Body {
 
     /// Whether polling this runs user code.
     pub(crate) fn is_user_body(&self) -> bool {
-        matches!(self.0, BodyKind::User(_)) && !self.is_end_stream()
+        matches!(self.kind, BodyKind::User(_)) && !self.is_end_stream()
     }
 
     /// A stream of the runtime's own.
@@ -130,7 +133,29 @@ impl Body {
     where
         B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
     {
-        Self(BodyKind::Stream(Box::pin(body)))
+        BodyKind::Stream(Box::pin(body)).into()
+    }
+
+    /// Wraps this body in one with the same content.
+    pub(crate) fn wrap<B>(self, wrap: impl FnOnce(Self) -> B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let format = self.format;
+        Self {
+            format,
+            ..Self::new(wrap(self))
+        }
+    }
+
+    /// What the body of a response is, if that is known.
+    pub(crate) fn format(&self) -> Option<ResponseFormat> {
+        self.format
+    }
+
+    pub(crate) fn set_format(&mut self, format: ResponseFormat) {
+        self.format = Some(format);
     }
 }
 
@@ -142,9 +167,9 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut self.0 {
+        match &mut self.kind {
             BodyKind::Empty => Poll::Ready(None),
-            BodyKind::Full(_) => match std::mem::replace(&mut self.0, BodyKind::Empty) {
+            BodyKind::Full(_) => match std::mem::replace(&mut self.kind, BodyKind::Empty) {
                 BodyKind::Full(bytes) if !bytes.is_empty() => {
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
@@ -157,7 +182,7 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             BodyKind::Empty => true,
             BodyKind::Full(bytes) => bytes.is_empty(),
             BodyKind::Incoming(limited) => limited.is_end_stream(),
@@ -167,7 +192,7 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             BodyKind::Empty => SizeHint::with_exact(0),
             BodyKind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             BodyKind::Incoming(limited) => limited.size_hint(),
@@ -193,7 +218,7 @@ impl Default for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.0 {
+        let kind = match &self.kind {
             BodyKind::Empty => "empty",
             BodyKind::Full(_) => "full",
             BodyKind::Incoming(_) => "incoming",
@@ -204,9 +229,15 @@ impl fmt::Debug for Body {
     }
 }
 
+impl From<BodyKind> for Body {
+    fn from(kind: BodyKind) -> Self {
+        Self { kind, format: None }
+    }
+}
+
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(BodyKind::Full(bytes))
+        BodyKind::Full(bytes).into()
     }
 }
 

@@ -108,7 +108,10 @@ impl Error {
 
     /// Replaces the error type, the short name that programs match on.
     pub fn with_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
-        self.data().error_type = error_type.into();
+        let data = self.data();
+        data.error_type = error_type.into();
+        // It has the type that the agent set.
+        data.body = None;
         self
     }
 
@@ -309,6 +312,13 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
     struct Outer(#[source] std::fmt::Error);
+
+    #[test]
+    fn a_new_type_is_sent() {
+        let error = Error::internal("no luck").with_body(Bytes::from_static(b"{}"));
+        assert_eq!(error.clone().with_source("hidden").body(), error.body());
+        assert_eq!(error.with_type("Own").body(), None);
+    }
 
     #[test]
     fn a_success_status_is_not_an_error() {

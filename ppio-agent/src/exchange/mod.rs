@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::ResponseFormat;
 use tracing::Span;
 
@@ -59,15 +59,25 @@ impl Exchange {
     /// Writes a value, or the envelope around it, as a response.
     pub(crate) fn value_response(&self, body: Bytes) -> Response {
         let mut response = json::response(StatusCode::OK, body);
-        self.announce(self.format.of_value(), response.headers_mut());
+        self.announce(self.format.of_value(), &mut response);
         response
     }
 
     /// Sets the format of the response, if the caller requests a format. A header that is set
     /// already stays: the code that set it made the body.
-    pub(crate) fn announce(&self, format: ResponseFormat, headers: &mut HeaderMap) {
+    pub(crate) fn announce(&self, format: ResponseFormat, response: &mut Response) {
+        let headers = response.headers_mut();
         if self.format.is_announced() && !headers.contains_key(RESPONSE_FORMAT) {
             headers.insert(RESPONSE_FORMAT, HeaderValue::from_static(format.as_str()));
+            response.body_mut().set_format(format);
+        }
+    }
+
+    /// Sets the header again in a response into which middleware moved the body. A body that
+    /// middleware made or read may be in any format, and gets no header.
+    pub(crate) fn announce_again(&self, response: &mut Response) {
+        if let Some(format) = response.body().format() {
+            self.announce(format, response);
         }
     }
 
@@ -84,8 +94,8 @@ impl Exchange {
             .cloned()
             .unwrap_or_else(|| json::error_body(&error, duration, self.request_id.as_str()));
         let mut response = json::response(error.status(), body);
+        self.announce(ResponseFormat::Envelope, &mut response);
         let headers = response.headers_mut();
-        self.announce(ResponseFormat::Envelope, headers);
         if let Some(allow) = error.rejection().and_then(Rejection::allow) {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }

@@ -14,7 +14,7 @@ use super::error::Error;
 /// Wraps a body that runs user code, so that its log lines carry the request's ids.
 pub(crate) fn scoped(body: Body, context: RequestContext, span: &Span) -> Body {
     if body.is_user_body() {
-        Body::new(ScopedBody::new(body, context, span.clone()))
+        body.wrap(|body| ScopedBody::new(body, context, span.clone()))
     } else {
         body
     }

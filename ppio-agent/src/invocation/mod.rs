@@ -300,10 +300,11 @@ fn envelope_response(
 /// A response that the handler made. The invocation ends when its body does.
 fn user_response(
     exchange: &Exchange,
-    response: Response,
+    mut response: Response,
     mut guard: InvocationGuard,
     turn: Option<Box<SessionTurn>>,
 ) -> Response {
+    exchange.announce(ResponseFormat::Value, &mut response);
     let status = response.status();
     if !response.body().is_user_body() {
         guard.responded(status, 0);
@@ -312,7 +313,7 @@ fn user_response(
     let context = guard.context().clone();
     let deadline = caller_deadline(exchange, &guard);
     response.map(|body| {
-        let body = Body::new(UserBody::new(body, status, guard, turn, deadline));
+        let body = body.wrap(|body| UserBody::new(body, status, guard, turn, deadline));
         scoped(body, context, &exchange.span)
     })
 }
@@ -350,6 +351,6 @@ pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    exchange.announce(ResponseFormat::Events, headers);
+    exchange.announce(ResponseFormat::Events, &mut response);
     response
 }

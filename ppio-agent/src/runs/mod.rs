@@ -127,14 +127,14 @@ pub(crate) async fn invoke(
             run.keep_running();
         }
         match RunReader::attach(&run, 0) {
-            Ok(_) if options.respond_async => accepted(&run),
+            Ok(_) if options.respond_async => accepted(&run, &exchange),
             Ok(reader) => answer(reader, &exchange, invoker, options.stream_ids).await,
             Err(rejection) => exchange.error_response(rejection.into()),
         }
     } else {
         let reader = RunReader::attach(&run, 0)?;
         match start(runs, invoker, &exchange, &run, body, context) {
-            Ok(()) if options.respond_async => accepted(&run),
+            Ok(()) if options.respond_async => accepted(&run, &exchange),
             _ => answer(reader, &exchange, invoker, options.stream_ids).await,
         }
     };
@@ -218,7 +218,7 @@ fn begin(
 }
 
 /// The answer to a caller that does not wait for the run.
-fn accepted(run: &Run) -> Response {
+fn accepted(run: &Run, exchange: &Exchange) -> Response {
     #[derive(Serialize)]
     struct Accepted<'a> {
         id: &'a str,
@@ -229,6 +229,7 @@ fn accepted(run: &Run) -> Response {
         status: run.status().as_str(),
     });
     let mut response = json::response(StatusCode::ACCEPTED, body);
+    exchange.announce(ResponseFormat::Value, &mut response);
     let headers = response.headers_mut();
     let location = format!("/invocations/{}", run.id.path_segment());
     // The characters of an id are those of a header.
@@ -256,6 +257,7 @@ async fn answer(
             let mut response = Response::new(Body::stream(body));
             *response.status_mut() = head.0;
             *response.headers_mut() = head.1.clone();
+            exchange.announce(ResponseFormat::Value, &mut response);
             response
         }
         AnswerHead::Ended(Answer::Value(value)) => {
@@ -311,8 +313,6 @@ pub(crate) async fn replay(
         ..exchange.clone()
     };
     let mut response = answer(reader, &exchange, invoker, with_ids).await;
-    // A response of user code that does not say what it is.
-    exchange.announce(ResponseFormat::Value, response.headers_mut());
     response
         .extensions_mut()
         .insert(AnswerId(exchange.request_id));

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use ppio_agent_protocol::ResponseFormat;
 use tracing::{Instrument as _, Span};
 
 use super::agent::{ConnectionAgent, ServerSettings};
@@ -208,18 +207,15 @@ impl RoutedRequest {
     /// Adds the headers that every response has.
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
         let answer_id = response.extensions_mut().remove::<AnswerId>();
+        self.exchange.announce_again(&mut response);
         let headers = response.headers_mut();
-        let is_invocation = self.route == Route::Invocations;
-        if is_invocation {
-            // A response of user code that does not say what it is.
-            self.exchange.announce(ResponseFormat::Value, headers);
-        }
         // Caches do not keep responses to POST.
+        let is_cacheable = self.route != Route::Invocations;
         let cors = &self.agent.settings.cors;
         if answer_id.is_some() {
             Cors::expose_run(caller, headers);
         }
-        cors.apply(caller, !is_invocation, headers);
+        cors.apply(caller, is_cacheable, headers);
         let id = answer_id
             .as_ref()
             .map_or(&self.exchange.request_id, |id| &id.0);

@@ -350,7 +350,8 @@ async fn the_time_in_the_queue_is_not_processing_time() {
     }
 }
 
-/// A response of user code has the format that its header names, and is a value without one.
+/// An entrypoint's response has the format that its header names, and is a value without one. One
+/// that middleware made may be anything, such as an envelope from a cache.
 #[tokio::test]
 async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     let own = own_values()[2].to_string();
@@ -390,12 +391,72 @@ async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     for (headers, body, announced) in [
         (&asks, "false", Some("value")),
         (&asks, "true", Some("envelope")),
-        (&short, "false", Some("value")),
+        (&short, "false", None),
         (&String::new(), "false", None),
     ] {
         let answer = server.send(invocation_with(headers, body)).await;
         assert_eq!(answer.header(FORMAT), announced, "{headers}{body}");
         assert_eq!(answer.text(), own);
+    }
+}
+
+/// Middleware that makes a new response and leaves out the headers of the one it got. `x-body`
+/// selects what happens to the body.
+async fn rebuild(request: Request, next: Next) -> Response {
+    let change = request.headers().get("x-body").cloned();
+    let change = change
+        .as_ref()
+        .map_or("", |text| text.to_str().expect("text"));
+    let (head, body) = next.run(request).await.into_parts();
+    let mut response = Response::new(match change {
+        "measured" => body.on_end(|_| ()),
+        "read" => Body::from(body.bytes().await.expect("a body")),
+        _ => body,
+    });
+    *response.status_mut() = head.status;
+    response
+}
+
+#[tokio::test]
+async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
+    let builder = || {
+        let builder = AgentRuntimeApp::builder().config(config());
+        builder.middleware(rebuild)
+    };
+    let value = builder().entrypoint(async |value: Value| value).build();
+    let stream = builder()
+        .entrypoint(async |_: Value| Sse(stream::iter([Ok(1), Err("no luck")])))
+        .build();
+    let own = builder()
+        .entrypoint(async |_: Value| Response::new(Body::from("1")))
+        .build();
+    let filled = builder()
+        .entrypoint(async |value: Value| filled(value))
+        .build();
+    for (app, body, status, announced) in [
+        (value, "1", 200, "envelope"),
+        (stream, "1", 200, "events"),
+        (own, "1", 200, "value"),
+        (filled, "nonsense", 400, "envelope"),
+    ] {
+        let server = TestServer::start(app).await;
+        for (change, announced) in [
+            ("same", Some(announced)),
+            ("measured", Some(announced)),
+            // It may have become anything.
+            ("read", None),
+        ] {
+            let headers = format!("{FORMAT}: envelope\r\nx-body: {change}\r\n");
+            let answer = server.send(invocation_with(&headers, body)).await;
+            assert_eq!(answer.header(FORMAT), announced, "{change}");
+            assert_eq!(answer.status, status);
+        }
+    }
+    // Tests of agents read it as clients do.
+    for value in own_values() {
+        let app = builder().entrypoint(async |value: Value| value).build();
+        let reply = ask(app, &[("x-body", "read")], &value).await;
+        assert_eq!(reply.value::<Value>().await, value);
     }
 }
 
