@@ -151,11 +151,13 @@ pub use bytes;
 /// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
-    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, MemoryLimit, RuntimeSpec,
-    SandboxSpec, StartTimeout, Timestamp,
+    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
+    InvalidAuthorEmail, InvalidCpuLimit, InvalidDeploymentPhase, InvalidEntrypoint,
+    InvalidMemoryLimit, InvalidStartTimeout, InvalidTimestamp, MemoryLimit, RuntimeSpec,
+    SandboxSpec, StartTimeout, Timestamp, UnsupportedDocument,
 };
 
 pub use ppio_agent_protocol::{
-    AgentId, ByteSize, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse,
-    PingStatus, RunStatus,
+    AgentId, ByteSize, InvalidAgentId, InvalidByteSize, InvalidPingStatus, InvocationRequest,
+    InvocationResponse, InvocationStatus, PingResponse, PingStatus, RunStatus,
 };

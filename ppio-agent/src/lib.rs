@@ -352,11 +352,14 @@ pub use ppio_agent_macros::startup;
 /// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
-    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, MemoryLimit, RuntimeSpec,
-    SandboxSpec, StartTimeout, Timestamp,
+    AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
+    InvalidAuthorEmail, InvalidCpuLimit, InvalidDeploymentPhase, InvalidEntrypoint,
+    InvalidMemoryLimit, InvalidStartTimeout, InvalidTimestamp, MemoryLimit, RuntimeSpec,
+    SandboxSpec, StartTimeout, Timestamp, UnsupportedDocument,
 };
 pub use ppio_agent_protocol::{
-    ByteSize, InvocationRequest, InvocationResponse, InvocationStatus, PingResponse, PingStatus,
+    ByteSize, InvalidByteSize, InvalidPingStatus, InvocationRequest, InvocationResponse,
+    InvocationStatus, PingResponse, PingStatus,
 };
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;

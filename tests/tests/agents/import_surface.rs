@@ -35,5 +35,34 @@ macro_rules! configures_an_agent {
     };
 }
 
+/// The errors of texts that are no values, with the names of one crate.
+macro_rules! names_its_errors {
+    ($name:ident, $crate_name:ident) => {
+        #[test]
+        fn $name() {
+            use $crate_name::*;
+
+            fn fails<T: std::str::FromStr<Err = E>, E: std::error::Error>() {
+                assert!("\u{0}".parse::<T>().is_err());
+            }
+            fails::<AgentName, InvalidAgentName>();
+            fails::<AuthorEmail, InvalidAuthorEmail>();
+            fails::<ByteSize, InvalidByteSize>();
+            fails::<CpuLimit, InvalidCpuLimit>();
+            fails::<DeploymentPhase, InvalidDeploymentPhase>();
+            fails::<Entrypoint, InvalidEntrypoint>();
+            fails::<MemoryLimit, InvalidMemoryLimit>();
+            fails::<Timestamp, InvalidTimestamp>();
+            fails::<PingStatus, InvalidPingStatus>();
+            fails::<ApiVersion, UnsupportedDocument>();
+            fails::<DocumentKind, UnsupportedDocument>();
+            assert!(StartTimeout::try_from(0).is_err_and(|_: InvalidStartTimeout| true));
+        }
+    };
+}
+
+names_its_errors!(errors_of_the_runtime, ppio);
+names_its_errors!(errors_of_the_client, ppio_agent_client);
+
 configures_an_agent!(with_the_runtime_alone, ppio);
 configures_an_agent!(with_the_client_alone, ppio_agent_client);
