@@ -37,7 +37,8 @@ async fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let template = arguments
         .next()
-        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok())
+        .filter(|template| !template.trim().is_empty());
     let Some(template) = template else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

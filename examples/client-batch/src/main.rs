@@ -19,7 +19,8 @@ async fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let template = arguments
         .next()
-        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok())
+        .filter(|template| !template.trim().is_empty());
     let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
     let (Some(template), Ok(questions), Ok(at_once @ 1..)) = (template, number(50), number(16))
     else {

@@ -17,7 +17,8 @@ the variables that lead to it.";
 async fn main() -> ExitCode {
     let template = env::args()
         .nth(1)
-        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok());
+        .or_else(|| env::var("PPIO_TEMPLATE_ID").ok())
+        .filter(|template| !template.trim().is_empty());
     let Some(template) = template else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

@@ -90,8 +90,11 @@ async fn examples_without_settings_print_their_usage() {
         "client-batch",
         "backend-axum",
     ] {
-        let ran = run(example(name).await).await;
-        assert_eq!(ran.code, Some(2), "{name}");
+        let mut command = example(name).await;
+        // An empty variable is not set.
+        command.env("PPIO_TEMPLATE_ID", " ");
+        let ran = run(command).await;
+        assert_eq!(ran.code, Some(2), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("usage:"), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("PPIO_API_KEY"), "{name}");
 
