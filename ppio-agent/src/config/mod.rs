@@ -48,8 +48,8 @@ use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
-/// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms set for every program, counts
-/// only where neither the code nor `PPIO_AGENT_PORT` names a port.
+/// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms
+/// set for every program, counts only where neither the code nor `PPIO_AGENT_PORT` names a port.
 ///
 /// ```
 /// use std::time::Duration;
