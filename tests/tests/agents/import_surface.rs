@@ -40,7 +40,13 @@ macro_rules! names_its_errors {
     ($name:ident, $crate_name:ident) => {
         #[test]
         fn $name() {
-            use $crate_name::*;
+            use $crate_name::{
+                AgentName, ApiVersion, AuthorEmail, ByteSize, CpuLimit, DeploymentPhase,
+                DocumentKind, Entrypoint, InvalidAgentName, InvalidAuthorEmail, InvalidByteSize,
+                InvalidCpuLimit, InvalidDeploymentPhase, InvalidEntrypoint, InvalidMemoryLimit,
+                InvalidPingStatus, InvalidStartTimeout, InvalidTimestamp, MemoryLimit, PingStatus,
+                StartTimeout, Timestamp, UnsupportedDocument,
+            };
 
             fn fails<T: std::str::FromStr<Err = E>, E: std::error::Error>() {
                 assert!("\u{0}".parse::<T>().is_err());
