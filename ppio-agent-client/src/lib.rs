@@ -158,6 +158,6 @@ pub use ppio_agent_protocol::{
 };
 
 pub use ppio_agent_protocol::{
-    AgentId, ByteSize, InvalidAgentId, InvalidByteSize, InvalidPingStatus, InvocationRequest,
-    InvocationResponse, InvocationStatus, PingResponse, PingStatus, RunStatus,
+    AgentId, ByteSize, InvalidAgentId, InvalidByteSize, InvalidPingStatus, InvalidRunStatus,
+    InvocationRequest, InvocationResponse, InvocationStatus, PingResponse, PingStatus, RunStatus,
 };
