@@ -221,8 +221,9 @@ impl AgentRuntimeApp {
     /// [`AgentService::shut_down`] runs the shutdown functions.
     ///
     /// # Errors
-    /// If a startup function fails.
+    /// If the journal cannot be used, or a startup function fails.
     pub async fn start(self) -> Result<AgentService, StartError> {
+        self.open_journal().await?;
         self.agent.lifecycle.start().await?;
         Ok(AgentService::new(self.agent))
     }
@@ -231,9 +232,10 @@ impl AgentRuntimeApp {
     /// log is the program's, see [`AgentRuntimeServer::serve`].
     ///
     /// # Errors
-    /// If a startup function fails, or the address cannot be listened on. In the latter case the
-    /// shutdown functions run.
+    /// If the journal cannot be used, a startup function fails, or the address cannot be listened on.
+    /// In the last case the shutdown functions run.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
+        self.open_journal().await?;
         self.agent.lifecycle.start().await?;
         let RuntimeSettings { host, port, .. } = self.settings();
         match AgentRuntimeServer::listen(host, *port, Arc::clone(&self.agent)).await {
@@ -248,7 +250,25 @@ impl AgentRuntimeApp {
         }
     }
 
+    /// Reads the journal, if one is configured.
+    async fn open_journal(&self) -> Result<(), StartError> {
+        let Some(directory) = &self.settings().journal else {
+            return Ok(());
+        };
+        let runs = Arc::clone(&self.agent.runs);
+        let opened = tokio::task::spawn_blocking(move || runs.open_journal()).await;
+        opened
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|reason| StartError::Journal {
+                directory: directory.display().to_string(),
+                reason,
+            })
+    }
+
     /// The agent as a service, to mount in another server or to call without a socket.
+    ///
+    /// This reads the [journal](crate::RuntimeConfig::journal), if one is configured. If that fails, the
+    /// reason is logged, and invocations that would be kept are a 503.
     ///
     /// # Panics
     /// If the agent has startup functions, which only [`start`](Self::start) can run.
@@ -257,11 +277,14 @@ impl AgentRuntimeApp {
             self.agent.lifecycle.has_started(),
             "`into_service` cannot run startup functions: call `app.start().await` instead"
         );
-        AgentService::new(self.agent)
+        self.into_unstarted_service()
     }
 
     /// The agent as a service whose caller runs the startup functions.
     pub(crate) fn into_unstarted_service(self) -> AgentService {
+        if let Err(reason) = self.agent.runs.open_journal() {
+            tracing::error!(reason, "cannot use the journal");
+        }
         AgentService::new(self.agent)
     }
 

@@ -56,6 +56,17 @@ pub enum StartError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The journal cannot be read or written.
+    #[error(
+        "cannot use {directory} as the journal: {reason} \
+         (set PPIO_AGENT_JOURNAL to another directory)"
+    )]
+    Journal {
+        /// The directory as configured.
+        directory: String,
+        /// What failed.
+        reason: String,
+    },
     /// The system did not provide threads or signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),

@@ -1,5 +1,6 @@
 //! What the code has set.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
@@ -120,6 +121,11 @@ impl RuntimeConfig {
         self.run_retention
     }
 
+    /// The value of [`journal`](Self::journal).
+    pub fn get_journal(&self) -> Option<&Path> {
+        self.journal.as_deref()
+    }
+
     /// The value of [`list_anonymous_runs`](Self::list_anonymous_runs).
     pub fn get_list_anonymous_runs(&self) -> Option<bool> {
         self.list_anonymous_runs
@@ -203,7 +209,8 @@ mod tests {
             .max_run_size(ByteSize::new(17))
             .max_total_run_size(ByteSize::new(18))
             .run_retention(seconds(19))
-            .list_anonymous_runs(false);
+            .list_anonymous_runs(false)
+            .journal("j");
         assert_eq!(config.get_host(), Some("h"));
         assert_eq!(config.get_port(), Some(1));
         assert_eq!(config.get_debug(), Some(true));
@@ -234,6 +241,7 @@ mod tests {
         assert_eq!(config.get_max_total_run_size(), Some(ByteSize::new(18)));
         assert_eq!(config.get_run_retention(), Some(seconds(19)));
         assert_eq!(config.get_list_anonymous_runs(), Some(false));
+        assert_eq!(config.get_journal(), Some(Path::new("j")));
         #[cfg(feature = "metrics")]
         assert_eq!(
             config.enable_metrics(false).get_enable_metrics(),

@@ -3,6 +3,7 @@
 mod getters;
 pub(crate) mod settings;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
@@ -39,6 +40,7 @@ use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 /// | [`max_total_run_size`](Self::max_total_run_size) | `PPIO_AGENT_MAX_TOTAL_RUN_SIZE`, bytes or `2Mi` | 64 MiB |
 /// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
 /// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` |
+/// | [`journal`](Self::journal) | `PPIO_AGENT_JOURNAL`, a directory | none |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
 /// | [`keep_alive_timeout`](Self::keep_alive_timeout) | `PPIO_AGENT_KEEP_ALIVE_TIMEOUT`, seconds | 75 s |
 /// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
@@ -91,6 +93,7 @@ pub struct RuntimeConfig {
     pub(crate) max_total_run_size: Option<ByteSize>,
     pub(crate) run_retention: Option<Duration>,
     pub(crate) list_anonymous_runs: Option<bool>,
+    pub(crate) journal: Option<PathBuf>,
     pub(crate) shutdown_grace: Option<Duration>,
     pub(crate) keep_alive_timeout: Option<Duration>,
     pub(crate) header_timeout: Option<Duration>,
@@ -290,6 +293,16 @@ impl RuntimeConfig {
     /// `false` they need the id of an invocation, and the list is a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
+        self
+    }
+
+    /// A directory in which kept invocations survive the end of the process: after a crash and a
+    /// restart they answer as before, and those that had not ended are `interrupted` with the items
+    /// that they had. It is created if it does not exist, and no other agent may use it.
+    ///
+    /// Without it everything is kept in memory alone.
+    pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.journal = Some(directory.into());
         self
     }
 

@@ -256,6 +256,7 @@ impl Environment<'_> {
                 config.list_anonymous_runs,
                 defaults.list_anonymous_runs,
             ),
+            journal: self.read("JOURNAL", "", config.journal.clone(), |text| Some(text.into())),
             ..defaults
         }
     }
@@ -470,7 +471,7 @@ mod tests {
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
             .collect();
-        assert_eq!(variables.len(), 34, "{variables:?}");
+        assert_eq!(variables.len(), 35, "{variables:?}");
         let config = || {
             RuntimeConfig::new()
                 .port(1)

@@ -107,6 +107,7 @@ pub(crate) async fn answer(
         RunRoute::State => {
             if parts.method == Method::DELETE {
                 run.cancel("by a caller");
+                run.end_recorded().await;
             }
             let response = json::response(StatusCode::OK, run.view().to_json());
             Ok(runs::no_store(response))

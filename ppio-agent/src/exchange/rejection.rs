@@ -82,6 +82,15 @@ pub(crate) enum Rejection {
     Interrupted,
     #[error("the invocation was cancelled: {reason}")]
     Cancelled { reason: &'static str },
+    #[error("the agent stopped before the invocation had ended")]
+    AgentStopped,
+    #[error(
+        "the invocation was not started, because it cannot be written to the journal: {reason}; \
+         try again"
+    )]
+    NotJournaled { reason: String },
+    #[error("the invocation was ended, because it cannot be written to the journal: {reason}")]
+    JournalFailed { reason: String },
     #[error(
         "all {limit} invocations that the agent can keep are running; try again \
          (set PPIO_AGENT_MAX_RUNS to change this)"
@@ -159,12 +168,15 @@ impl Rejection {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::DoesNotFit { .. } | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Panicked | Self::NotSerializable(_) | Self::ResponseCut => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Panicked
+            | Self::NotSerializable(_)
+            | Self::ResponseCut
+            | Self::AgentStopped
+            | Self::JournalFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ShuttingDown
             | Self::Overloaded { .. }
             | Self::SessionQueueFull { .. }
+            | Self::NotJournaled { .. }
             | Self::TooManyRuns { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -202,6 +214,8 @@ impl Rejection {
             Self::SessionQueueFull { .. } => "SessionQueueFull",
             Self::Interrupted => "Interrupted",
             Self::Cancelled { .. } => "Cancelled",
+            Self::AgentStopped => "AgentStopped",
+            Self::NotJournaled { .. } | Self::JournalFailed { .. } => "JournalError",
             Self::TooManyRuns { .. } => "TooManyRuns",
             Self::AnonymousList => "AnonymousList",
             Self::RunNotFound { .. } => "RunNotFound",

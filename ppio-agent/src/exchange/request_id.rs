@@ -30,6 +30,12 @@ impl RequestId {
             .map_or_else(Self::random, |value| Self::Given(value.clone()))
     }
 
+    /// An id that was accepted before; `None` for a text that is no id.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let value = HeaderValue::from_str(text).ok().filter(usable)?;
+        Some(Self::Given(value))
+    }
+
     /// A random (version 4) UUID. It is not a secret, so a fast generator is enough.
     pub(crate) fn random() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();

@@ -1,5 +1,6 @@
 //! The values in force, as an author reads them.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub struct RuntimeSettings {
     pub run_retention: Duration,
     /// Whether callers without a session and credentials may list invocations.
     pub list_anonymous_runs: bool,
+    /// The directory in which kept invocations survive the process; `None` for memory alone.
+    pub journal: Option<PathBuf>,
     /// How long requests and background tasks may take to finish after SIGTERM or SIGINT.
     pub shutdown_grace: Duration,
     /// How long a connection may stay idle between two requests.
@@ -125,6 +128,7 @@ impl Default for RuntimeSettings {
             max_total_run_size: ByteSize::new(64 << 20),
             run_retention: Duration::from_secs(600),
             list_anonymous_runs: true,
+            journal: None,
             shutdown_grace: Duration::from_secs(30),
             // Longer than load balancers keep connections, usually 60 s, so that they and not the
             // agent close them: a request on its way to a closed one is lost.

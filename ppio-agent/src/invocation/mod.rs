@@ -166,12 +166,7 @@ pub(crate) fn start(
 ) -> Result<InvocationFuture, Error> {
     context.set_body(body.clone());
     record_session(exchange, &context);
-    // Middleware runs in a context of its own, which takes the session from the body as well.
-    if invoker.has_middleware
-        && let Some(outer) = AgentRuntimeContext::current()
-    {
-        outer.set_body(body.clone());
-    }
+    share_body(invoker, &body);
     let turns = invoker.sessions.as_ref().and_then(|gate| {
         let session = context.session_id()?;
         Some((gate, session.to_owned()))
@@ -202,6 +197,15 @@ pub(crate) fn start(
     let handler = Arc::clone(&invoker.handler);
     let start = move || call_handler(&handler, call);
     Ok(InvocationFuture::waiting(start, format, pool, turn))
+}
+
+/// Middleware runs in a context of its own, which takes the session from the body as well.
+pub(crate) fn share_body(invoker: &Invoker, body: &Bytes) {
+    if invoker.has_middleware
+        && let Some(outer) = AgentRuntimeContext::current()
+    {
+        outer.set_body(body.clone());
+    }
 }
 
 fn call_handler(handler: &Handler, call: Call) -> Result<Job, Error> {

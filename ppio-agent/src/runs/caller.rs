@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// Who sent a request: the session, and the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,18 @@ impl RunCaller {
         self.session.is_none() && self.credentials.is_none()
     }
 
+    /// The caller of a run that was written to the journal.
+    pub(super) fn restored(session: Option<String>, credentials: Option<u128>) -> Self {
+        Self {
+            session,
+            credentials,
+        }
+    }
+
+    pub(super) fn credentials(&self) -> Option<u128> {
+        self.credentials
+    }
+
     pub(super) fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
@@ -58,12 +71,22 @@ impl RunCaller {
     }
 }
 
-/// Hashes of 128 bits with keys of this process, so that no request can be made to collide with
-/// another.
-#[derive(Debug, Default)]
-pub(super) struct Fingerprints(RandomState, RandomState);
+/// Hashes of 128 bits with a secret key, so that no request can be made to collide with another. A
+/// journal has its key, so that hashes of earlier processes can be compared.
+pub(super) struct Fingerprints(SipHasher13);
+
+impl Default for Fingerprints {
+    fn default() -> Self {
+        let random = || RandomState::new().hash_one(());
+        Self(SipHasher13::new_with_keys(random(), random()))
+    }
+}
 
 impl Fingerprints {
+    pub(super) fn with_key(key: &[u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(key))
+    }
+
     pub(super) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
         let has_credentials = headers.contains_key(AUTHORIZATION);
         RunCaller {
@@ -78,16 +101,13 @@ impl Fingerprints {
     }
 
     fn of(&self, headers: &HeaderMap, name: &HeaderName, body: &[u8]) -> u128 {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            for value in headers.get_all(name) {
-                hasher.write_usize(value.len());
-                hasher.write(value.as_bytes());
-            }
-            hasher.write(body);
-            hasher.finish()
-        };
-        u128::from(half(&self.0)) << 64 | u128::from(half(&self.1))
+        let mut hasher = self.0;
+        for value in headers.get_all(name) {
+            hasher.write(&(value.len() as u64).to_le_bytes());
+            hasher.write(value.as_bytes());
+        }
+        hasher.write(body);
+        hasher.finish128().as_u128()
     }
 }
 

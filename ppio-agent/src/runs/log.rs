@@ -22,6 +22,8 @@ pub(super) struct RunLog {
     next: u64,
     /// The size of all kept items.
     size: usize,
+    /// What each [`append`](Self::append) counts beside its bytes.
+    overhead: usize,
     max_segment: usize,
 }
 
@@ -30,6 +32,8 @@ struct Segment<B = Bytes> {
     /// The id of its first item.
     first: u64,
     bytes: B,
+    /// What it counts.
+    size: usize,
 }
 
 /// A position in a log: before an item.
@@ -54,24 +58,28 @@ impl Cursor {
 }
 
 impl RunLog {
-    /// An empty log that will hold about `max_size` bytes.
-    pub(super) fn new(max_size: usize) -> Self {
+    /// An empty log whose first item has the given number, and that will hold about `max_size` bytes.
+    pub(super) fn new(first: u64, max_size: usize, overhead: usize) -> Self {
         Self {
             segments: VecDeque::new(),
             tail: Segment {
-                first: 1,
+                first,
                 bytes: Vec::new(),
+                size: 0,
             },
-            next: 1,
+            next: first,
             size: 0,
+            overhead,
             // The oldest items are dropped by segments, so a small log needs small ones.
             max_segment: SEGMENT.min(max_size / 4).max(1),
         }
     }
 
-    /// Appends whole items. Everything that a reader is ever sent goes through here.
+    /// Appends whole items. Everything that a reader is ever sent goes through here; with a
+    /// journal it is written before.
     pub(super) fn append(&mut self, events: Vec<u8>, items: u64) {
-        self.size += events.len();
+        let size = events.len() + self.overhead;
+        self.size += size;
         let is_large = events.len() >= LARGE.min(self.max_segment);
         if is_large || self.tail.bytes.len() + events.len() > self.max_segment {
             self.seal();
@@ -79,9 +87,10 @@ impl RunLog {
         if is_large {
             let bytes = exact(events);
             let first = self.next;
-            self.segments.push_back(Segment { first, bytes });
+            self.segments.push_back(Segment { first, bytes, size });
         } else {
             self.tail.bytes.extend_from_slice(&events);
+            self.tail.size += size;
         }
         self.next += items;
         if is_large {
@@ -95,6 +104,7 @@ impl RunLog {
             self.segments.push_back(Segment {
                 first: self.tail.first,
                 bytes: exact(std::mem::take(&mut self.tail.bytes)),
+                size: std::mem::take(&mut self.tail.size),
             });
         }
         self.tail.first = self.next;
@@ -106,7 +116,7 @@ impl RunLog {
             self.seal();
         }
         let dropped = self.segments.pop_front();
-        let size = dropped.map_or(0, |segment| segment.bytes.len());
+        let size = dropped.map_or(0, |segment| segment.size);
         self.size -= size;
         size
     }
@@ -254,7 +264,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         (0..40)
             .map(|_| {
-                let mut log = RunLog::new(random.usize(1..200_000));
+                let mut log = RunLog::new(1, random.usize(1..200_000), 0);
                 let mut items = Vec::new();
                 for _ in 0..random.usize(0..60) {
                     let mut events = Vec::new();
@@ -294,7 +304,7 @@ mod tests {
     #[test]
     fn a_cursor_stays_valid_while_items_are_appended_and_sealed() {
         for with_ids in [false, true] {
-            let mut log = RunLog::new(1000);
+            let mut log = RunLog::new(1, 1000, 0);
             let mut cursor = Cursor::after(0);
             let mut read = Vec::new();
             for number in 1..200 {

@@ -8,6 +8,7 @@
 
 mod answer;
 mod caller;
+mod journal;
 mod log;
 pub(crate) mod options;
 mod producer;
@@ -15,8 +16,10 @@ mod reader;
 mod readers;
 pub(crate) mod registry;
 mod run;
+mod stored;
 pub(crate) mod view;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +59,8 @@ pub(crate) struct RunSettings {
     pub(crate) max_size: usize,
     /// The size of what all runs keep together.
     pub(crate) max_total_size: usize,
+    /// The directory in which runs survive the process.
+    pub(crate) journal: Option<PathBuf>,
     /// Whether callers that cannot be told apart may list their runs.
     pub(crate) lists_anonymous: bool,
     /// How long a run is kept after its end.
@@ -74,6 +79,7 @@ impl RunSettings {
             max_size: size(settings.max_run_size),
             max_total_size: size(settings.max_total_run_size),
             lists_anonymous: settings.list_anonymous_runs,
+            journal: settings.journal.clone(),
             retention: settings.run_retention,
             reconnect_grace: settings.reconnect_grace,
         }
@@ -127,13 +133,22 @@ pub(crate) async fn invoke(
             run.keep_running();
         }
         match RunReader::attach(&run, 0) {
-            Ok(_) if options.respond_async => accepted(&run, &exchange),
+            Ok(_) if options.respond_async => {
+                run.recorded().await;
+                accepted(&run, &exchange)
+            }
             Ok(reader) => answer(reader, &exchange, invoker, options.stream_ids).await,
             Err(rejection) => exchange.error_response(rejection.into()),
         }
     } else {
         let reader = RunReader::attach(&run, 0)?;
-        match start(runs, invoker, &exchange, &run, body, context) {
+        let started = if runs.journal()?.is_some() {
+            crate::invocation::share_body(invoker, &body);
+            start_recorded(runs, invoker, &exchange, &run, body, context).await
+        } else {
+            start(runs, invoker, &exchange, &run, body, context)
+        };
+        match started {
             Ok(()) if options.respond_async => accepted(&run, &exchange),
             _ => answer(reader, &exchange, invoker, options.stream_ids).await,
         }
@@ -147,6 +162,27 @@ pub(crate) async fn invoke(
         .extensions_mut()
         .insert(AnswerId(exchange.request_id));
     Ok(response)
+}
+
+/// Starts a run once the journal has it, also if its caller leaves meanwhile.
+async fn start_recorded(
+    runs: &Arc<RunRegistry>,
+    invoker: &Invoker,
+    exchange: &Exchange,
+    run: &Arc<Run>,
+    body: Bytes,
+    context: RequestContext,
+) -> Result<(), ()> {
+    let (runs, run) = (Arc::clone(runs), Arc::clone(run));
+    let invoker = invoker.for_connection();
+    let exchange = exchange.clone();
+    let starting = tokio::spawn(async move {
+        if !run.recorded().await {
+            return Err(());
+        }
+        start(&runs, &invoker, &exchange, &run, body, context)
+    });
+    starting.await.unwrap_or(Err(()))
 }
 
 /// Starts the task of a new run. If the invocation is refused before its function is called, the

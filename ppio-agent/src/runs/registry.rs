@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderMap;
 use ppio_agent_protocol::RunStatus;
+use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::RunSettings;
 use super::caller::{Fingerprints, RunCaller, ScopedKey};
+use super::journal::record::{Record, RunStart, milliseconds};
+use super::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use super::options::RunOptions;
 use super::run::{Run, RunView};
 use crate::exchange::policies::OnDisconnect;
@@ -21,7 +24,11 @@ use crate::exchange::task_tracker::TaskTracker;
 /// The runs of one agent.
 pub(crate) struct RunRegistry {
     settings: RunSettings,
-    fingerprints: Fingerprints,
+    fingerprints: OnceLock<Fingerprints>,
+    /// Why it cannot be used, if it cannot.
+    journal: OnceLock<Result<Journal, String>>,
+    /// Where the task that drops runs is started; the thread of the journal has no runtime.
+    runtime: OnceLock<Handle>,
     /// Counts the tasks of running runs.
     tasks: TaskTracker,
     total_size: Arc<AtomicUsize>,
@@ -42,6 +49,7 @@ struct Index {
     next_number: u64,
     /// Whether a task drops runs when their time is over.
     expires: bool,
+    journal: Option<Journal>,
 }
 
 /// What a key was used for.
@@ -61,7 +69,9 @@ impl RunRegistry {
     pub(crate) fn new(settings: &RuntimeSettings) -> Arc<Self> {
         Arc::new(Self {
             settings: RunSettings::of(settings),
-            fingerprints: Fingerprints::default(),
+            fingerprints: OnceLock::new(),
+            journal: OnceLock::new(),
+            runtime: OnceLock::new(),
             tasks: TaskTracker::new(),
             total_size: Arc::default(),
             continuing: AtomicUsize::new(0),
@@ -73,9 +83,107 @@ impl RunRegistry {
         &self.settings
     }
 
+    fn fingerprints(&self) -> &Fingerprints {
+        self.fingerprints.get_or_init(Fingerprints::default)
+    }
+
+    /// Opens the journal, if one is configured, and restores the runs in it. Called before the first
+    /// request.
+    pub(crate) fn open_journal(self: &Arc<Self>) -> Result<(), String> {
+        let Some(directory) = &self.settings.journal else {
+            return Ok(());
+        };
+        let limits = JournalLimits {
+            max_runs: self.settings.max_runs,
+            max_size: self.settings.max_size,
+            max_total_size: self.settings.max_total_size,
+        };
+        let journal = self.journal.get_or_init(|| {
+            let opened = Journal::open(directory, limits).map_err(|error| error.to_string())?;
+            let journal = opened.journal.clone();
+            self.restore(opened);
+            Ok(journal)
+        });
+        journal.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    /// The journal that new runs are written to, if one is configured.
+    pub(super) fn journal(&self) -> Result<Option<&Journal>, Rejection> {
+        match self.journal.get() {
+            None => Ok(None),
+            Some(Ok(journal)) => Ok(Some(journal)),
+            Some(Err(reason)) => Err(Rejection::NotJournaled {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Waits until everything up to now is in the journal.
+    pub(crate) async fn flush_journal(&self) {
+        if let Some(Ok(journal)) = self.journal.get() {
+            journal.flush().await;
+        }
+    }
+
+    /// Adds the runs of an earlier process.
+    fn restore(self: &Arc<Self>, opened: OpenedJournal) {
+        let _ = self.fingerprints.set(Fingerprints::with_key(&opened.key));
+        let mut index = self.index();
+        index.journal = Some(opened.journal);
+        index.next_number = opened.next_number;
+        for recovered in opened.runs {
+            self.restore_run(&mut index, recovered);
+        }
+        // The clock of the process begins anew, and the ends are in the order of the starts.
+        index.ended.make_contiguous().sort_unstable();
+        index.expire(self.settings.retention);
+        self.start_expiring(&mut index);
+    }
+
+    fn restore_run(self: &Arc<Self>, index: &mut Index, recovered: RecoveredRun) {
+        let number = recovered.number;
+        let key = recovered.start.key.clone();
+        let request = recovered.start.request;
+        let run = Run::restored(recovered, &self.settings, self);
+        let Some(run) = run.filter(|run| !index.by_id.contains_key(run.id.as_str())) else {
+            tracing::warn!(number, "ignoring a run in the journal that is damaged");
+            return;
+        };
+        let id = run.id.as_str().to_owned();
+        index.by_id.insert(id, number);
+        if let Some(key) = key {
+            let key = run.caller.scoped(key);
+            index.by_key.insert(key.clone(), KeyUse { number, request });
+            index.keys.insert(number, key);
+        }
+        let age = run.ended_at().and_then(|ended| ended.elapsed().ok());
+        let now = Instant::now();
+        // An end before the start of this machine's clock is as old as it can be.
+        let ended = now.checked_sub(age.unwrap_or_default());
+        let ended = ended.or_else(|| now.checked_sub(self.settings.retention));
+        index.ended.push_back((ended.unwrap_or(now), number));
+        index.runs.insert(number, Arc::new(run));
+    }
+
+    /// Starts the task that drops runs when their time is over.
+    fn start_expiring(self: &Arc<Self>, index: &mut Index) {
+        if index.expires || index.ended.is_empty() {
+            return;
+        }
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime.clone(),
+            None => match Handle::try_current() {
+                Ok(current) => current,
+                Err(_) => return,
+            },
+        };
+        index.expires = true;
+        runtime.spawn(expire(Arc::downgrade(self)));
+    }
+
     /// Who sent a request with these headers.
     pub(crate) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
-        self.fingerprints.caller(headers, session)
+        self.fingerprints().caller(headers, session)
     }
 
     pub(super) fn tasks(&self) -> &TaskTracker {
@@ -100,8 +208,14 @@ impl RunRegistry {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Claim, Rejection> {
-        let request = self.fingerprints.request(headers, body);
+        let request = self.fingerprints().request(headers, body);
         let key = options.key.clone().map(|key| caller.scoped(key));
+        let journal = self.journal()?.cloned();
+        if journal.is_some()
+            && let Ok(current) = Handle::try_current()
+        {
+            self.runtime.get_or_init(|| current);
+        }
         let mut index = self.index();
         index.expire(self.settings.retention);
         if let Some(found) = key.as_ref().and_then(|key| index.by_key.get(key)) {
@@ -124,8 +238,19 @@ impl RunRegistry {
         };
         let number = index.next_number;
         index.next_number += 1;
-        let run = Run::new(id, caller, number, options, &self.settings, self);
+        let run = Run::new(id, caller, number, options, self, journal);
         let run = Arc::new(run);
+        run.record_start(|run| {
+            Record::Start(RunStart {
+                id: run.id.as_str().to_owned(),
+                session: run.caller.session().map(str::to_owned),
+                credentials: run.caller.credentials(),
+                key: options.key.clone(),
+                request,
+                continues: options.on_disconnect == OnDisconnect::Continue,
+                started_at: milliseconds(run.started_at),
+            })
+        });
         index.by_id.insert(run.id.as_str().to_owned(), number);
         if let Some(key) = key {
             index.by_key.insert(key.clone(), KeyUse { number, request });
@@ -189,13 +314,11 @@ impl RunRegistry {
             self.continuing.fetch_sub(1, Ordering::Relaxed);
         }
         let mut index = self.index();
-        index.ended.push_back((Instant::now(), number));
-        if !index.expires
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            index.expires = true;
-            runtime.spawn(expire(Arc::downgrade(self)));
+        // One that was not started is forgotten already.
+        if index.runs.contains_key(&number) {
+            index.ended.push_back((Instant::now(), number));
         }
+        self.start_expiring(&mut index);
         drop(index);
         self.make_room();
     }
@@ -258,6 +381,9 @@ impl RunRegistry {
 
 impl Index {
     fn remove(&mut self, number: u64) {
+        if let Some(journal) = &self.journal {
+            journal.remove(number);
+        }
         if let Some(run) = self.runs.remove(&number) {
             self.by_id.remove(run.id.as_str());
             // The oldest is usually the first.

@@ -1,5 +1,7 @@
 //! One run: its log, its readers, and its end.
 
+use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -8,9 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use ppio_agent_protocol::{ByteSize, RunStatus};
+use tokio::sync::Notify;
 
 use super::answer::{Answer, RunEnd};
 use super::caller::RunCaller;
+use super::journal::record::{ITEMS_OVERHEAD, Record, time};
+use super::journal::{Journal, RecoveredRun, log_limit};
 use super::log::{Cursor, RunLog};
 use super::options::RunOptions;
 use super::readers::Readers;
@@ -19,9 +24,13 @@ use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
+use crate::invocation::event_buffer::HIGH_WATER;
 
 /// While other runs take all the memory, a run may still hold this much, so that it goes on.
 const MIN_ROOM: usize = 32 * 1024;
+
+/// While the journal writes this much, the producer waits.
+const MAX_UNWRITTEN: usize = 2 * HIGH_WATER;
 
 /// An invocation whose answer can be read more than once, and after its caller has left.
 pub(crate) struct Run {
@@ -29,11 +38,14 @@ pub(crate) struct Run {
     pub(super) caller: RunCaller,
     /// The place in the order of all runs.
     pub(super) number: u64,
-    started_at: SystemTime,
+    pub(super) started_at: SystemTime,
     registry: Weak<RunRegistry>,
+    journal: Option<Journal>,
     /// The size of the logs and answers of all runs.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
+    /// Notifies those that wait for the journal to have the run, or its end.
+    recording: Notify,
     state: Mutex<RunState>,
 }
 
@@ -46,6 +58,14 @@ struct RunState {
     head: Option<Head>,
     log: RunLog,
     end: Option<RunEnd>,
+    /// The end while the journal writes it. Nothing is appended after it.
+    ending: Option<RunEnd>,
+    /// Whether the answer has begun, for the producer.
+    begun: bool,
+    /// Whether the journal has the run. Without a journal it need not.
+    is_recorded: bool,
+    /// The size of the items that the journal writes now.
+    unwritten: usize,
     readers: Readers,
     producer: Option<Waker>,
     /// Whether the producer waits for the slowest reader.
@@ -114,10 +134,17 @@ impl Run {
         caller: RunCaller,
         number: u64,
         options: &RunOptions,
-        settings: &super::RunSettings,
         registry: &Arc<RunRegistry>,
+        journal: Option<Journal>,
     ) -> Self {
-        let waits = options.key.is_some() && !options.cancels_at_once;
+        let settings = registry.settings();
+        let overhead = journal.as_ref().map_or(0, |_| ITEMS_OVERHEAD);
+        let log = RunLog::new(1, settings.max_size, overhead);
+        let mut state = RunState::new(options.on_disconnect, log);
+        state.is_recorded = journal.is_none();
+        if options.key.is_some() && !options.cancels_at_once {
+            state.grace = settings.reconnect_grace;
+        }
         Self {
             id,
             caller,
@@ -126,22 +153,52 @@ impl Run {
             registry: Arc::downgrade(registry),
             total_size: Arc::clone(registry.total_size()),
             max_size: settings.max_size,
-            state: Mutex::new(RunState {
-                on_disconnect: options.on_disconnect,
-                grace: if waits {
-                    settings.reconnect_grace
-                } else {
-                    Duration::ZERO
-                },
-                unattended_since: None,
-                head: None,
-                log: RunLog::new(settings.max_size),
-                end: None,
-                readers: Readers::default(),
-                producer: None,
-                waits_for_room: false,
-            }),
+            recording: Notify::new(),
+            state: Mutex::new(state),
+            journal,
         }
+    }
+
+    /// A run of an earlier process, which has ended. `None` if what was written cannot be one.
+    pub(super) fn restored(
+        recovered: RecoveredRun,
+        settings: &super::RunSettings,
+        registry: &Arc<RunRegistry>,
+    ) -> Option<Self> {
+        let RecoveredRun { start, end, .. } = recovered;
+        let on_disconnect = if end.continues {
+            OnDisconnect::Continue
+        } else {
+            OnDisconnect::Cancel
+        };
+        let mut log = RunLog::new(recovered.first, settings.max_size, ITEMS_OVERHEAD);
+        for (count, bytes) in recovered.items {
+            log.append(bytes, count);
+        }
+        log.seal();
+        let end = RunEnd::restored(end)?;
+        let size = log.size() + end.answer.size();
+        let mut state = RunState::new(on_disconnect, log);
+        if let Some(head) = recovered.head {
+            state.head = Some(Head::restored(head)?);
+        }
+        state.end = Some(end);
+        let id = RequestId::parse(&start.id)?;
+        // `Drop` subtracts it.
+        let total_size = Arc::clone(registry.total_size());
+        total_size.fetch_add(size, Ordering::Relaxed);
+        Some(Self {
+            id,
+            caller: RunCaller::restored(start.session, start.credentials),
+            number: recovered.number,
+            started_at: time(start.started_at),
+            registry: Arc::downgrade(registry),
+            journal: None,
+            total_size,
+            max_size: settings.max_size,
+            recording: Notify::new(),
+            state: Mutex::new(state),
+        })
     }
 
     /// The state stays valid if a waker panics.
@@ -158,6 +215,11 @@ impl Run {
         Rejection::AnswerGone {
             limit: ByteSize::new(self.max_size as u64),
         }
+    }
+
+    /// When the run ended.
+    pub(super) fn ended_at(&self) -> Option<SystemTime> {
+        self.state().end.as_ref().map(|end| end.ended_at)
     }
 
     pub(super) fn has_readers(&self) -> bool {
@@ -203,7 +265,7 @@ impl Run {
     }
 
     /// Removes a reader. Without readers a run is cancelled, if that is its policy.
-    pub(super) fn leave(&self, reader: usize) {
+    pub(super) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
         state.readers.remove(reader);
         state.wake_producer();
@@ -212,7 +274,7 @@ impl Run {
         }
         if state.end.is_some() {
             self.drop_large_answer(&mut state);
-        } else if state.on_disconnect == OnDisconnect::Cancel {
+        } else if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             if state.grace.is_zero() {
                 drop(state);
                 self.cancel("its last reader has left");
@@ -225,7 +287,7 @@ impl Run {
     /// Makes the run continue without readers.
     pub(super) fn keep_running(&self) {
         let mut state = self.state();
-        if state.end.is_none() && state.on_disconnect == OnDisconnect::Cancel {
+        if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             state.on_disconnect = OnDisconnect::Continue;
             state.unattended_since = None;
             // Under the lock, so that the end is counted later.
@@ -286,7 +348,7 @@ impl Run {
         let registry = self.registry.upgrade();
         let is_full = registry.is_some_and(|registry| !registry.make_room());
         let mut state = self.state();
-        if let Some(end) = &state.end {
+        if let Some(end) = state.ending.as_ref().or(state.end.as_ref()) {
             return Permission::End(match &end.answer {
                 Answer::Failed(error, _) => Some(error.clone()),
                 _ => None,
@@ -296,12 +358,15 @@ impl Run {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        let limit = if is_full {
-            MIN_ROOM.min(self.max_size)
-        } else {
-            self.max_size
+        let mut limit = match self.journal {
+            Some(_) => log_limit(self.max_size),
+            None => self.max_size,
         };
-        state.waits_for_room = !self.make_room(&mut state, limit);
+        if is_full {
+            limit = limit.min(MIN_ROOM);
+        }
+        state.waits_for_room =
+            state.unwritten >= MAX_UNWRITTEN || !self.make_room(&mut state, limit);
         if state.waits_for_room {
             return Permission::Wait;
         }
@@ -310,7 +375,8 @@ impl Run {
 
     /// Drops the oldest items that every reader has read, as far as necessary.
     fn make_room(&self, state: &mut RunState, limit: usize) -> bool {
-        while state.log.size() >= limit {
+        let before = state.log.first();
+        while state.log.size() + state.unwritten >= limit && state.log.size() > 0 {
             let end = state.log.end_of_oldest();
             if state.readers.slowest().is_some_and(|next| next < end) {
                 return false;
@@ -318,53 +384,112 @@ impl Run {
             let dropped = state.log.drop_oldest();
             self.total_size.fetch_sub(dropped, Ordering::Relaxed);
         }
+        if let Some(journal) = &self.journal
+            && state.log.first() > before
+        {
+            journal.trim(self.number, state.log.first());
+        }
         true
     }
 
     /// Begins an answer that is not a value.
-    pub(super) fn begin(&self, head: Head) {
+    pub(super) fn begin(self: &Arc<Self>, head: Head) {
         let mut state = self.state();
-        if state.head.is_none() && state.end.is_none() {
+        if state.begun || !state.is_open() {
+            return;
+        }
+        state.begun = true;
+        let Some(journal) = &self.journal else {
             state.head = Some(head);
             state.readers.wake();
-        }
+            return;
+        };
+        let run = Arc::clone(self);
+        let record = Record::Head(head.to_stored());
+        journal.write(self.number, record, move |_, written| {
+            let mut state = run.state();
+            match written {
+                Ok(()) => {
+                    state.head = Some(head);
+                    state.readers.wake();
+                }
+                Err(error) => run.fail_unwritten(state, &error),
+            }
+        });
     }
 
     /// Appends items of a stream, or a part of a response.
-    pub(super) fn append(&self, bytes: Vec<u8>, items: u64) {
+    pub(super) fn append(self: &Arc<Self>, bytes: Vec<u8>, count: u64) {
         let mut state = self.state();
-        if state.end.is_none() {
-            self.total_size.fetch_add(bytes.len(), Ordering::Relaxed);
-            state.log.append(bytes, items);
-            state.readers.wake();
+        if !state.is_open() {
+            return;
         }
+        let Some(journal) = &self.journal else {
+            self.total_size.fetch_add(bytes.len(), Ordering::Relaxed);
+            state.log.append(bytes, count);
+            state.readers.wake();
+            return;
+        };
+        let size = bytes.len() + ITEMS_OVERHEAD;
+        self.total_size.fetch_add(size, Ordering::Relaxed);
+        state.unwritten += size;
+        let run = Arc::clone(self);
+        let record = Record::Items { count, bytes };
+        // Under the lock, so that the records are in the order of the items.
+        journal.write(self.number, record, move |record, written| {
+            run.items_written(record, size, written);
+        });
     }
 
     /// Ends the run as cancelled.
-    pub(crate) fn cancel(&self, reason: &'static str) {
+    pub(crate) fn cancel(self: &Arc<Self>, reason: &'static str) {
         let duration = self.started_at.elapsed().unwrap_or_default();
         self.fail(Rejection::Cancelled { reason }.into(), duration);
     }
 
     /// Ends the run with an error.
-    pub(super) fn fail(&self, error: Error, duration: Duration) {
+    pub(super) fn fail(self: &Arc<Self>, error: Error, duration: Duration) {
         let (status, answer) = Answer::of_error(error, duration);
         self.end(status, answer);
     }
 
     /// Ends the run. An ended one does not change any more.
-    pub(super) fn end(&self, status: RunStatus, answer: Answer) {
+    pub(super) fn end(self: &Arc<Self>, status: RunStatus, answer: Answer) {
         let mut state = self.state();
-        if state.end.is_some() {
+        if !state.is_open() {
             return;
         }
         self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
-        state.log.seal();
-        state.end = Some(RunEnd {
+        let end = RunEnd {
             status,
             answer,
             ended_at: SystemTime::now(),
+        };
+        let Some(journal) = &self.journal else {
+            self.finish(state, end);
+            return;
+        };
+        let record = Record::End(end.to_stored(&self.id, state.on_disconnect, self.max_size));
+        state.ending = Some(end);
+        state.wake_producer();
+        let run = Arc::clone(self);
+        journal.write(self.number, record, move |_, written| {
+            let mut state = run.state();
+            match written {
+                Ok(()) => {
+                    if let Some(end) = state.ending.take() {
+                        run.finish(state, end);
+                    }
+                }
+                Err(error) => run.fail_unwritten(state, &error),
+            }
         });
+    }
+
+    /// Makes an end visible to readers.
+    fn finish(&self, mut state: MutexGuard<'_, RunState>, end: RunEnd) {
+        state.log.seal();
+        state.end = Some(end);
         let continued = state.on_disconnect == OnDisconnect::Continue;
         if state.readers.is_empty() {
             self.drop_large_answer(&mut state);
@@ -372,9 +497,108 @@ impl Run {
         state.readers.wake();
         state.wake_producer();
         drop(state);
+        self.recording.notify_waiters();
         if let Some(registry) = self.registry.upgrade() {
             registry.ended(self.number, continued);
         }
+    }
+
+    // The side of the journal.
+
+    /// Writes that the run starts. It is not started before the journal has that.
+    pub(super) fn record_start(self: &Arc<Self>, record: impl FnOnce(&Self) -> Record) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        let run = Arc::clone(self);
+        journal.write(self.number, record(self), move |_, written| {
+            let mut state = run.state();
+            match written {
+                Ok(()) => {
+                    state.is_recorded = true;
+                    drop(state);
+                    run.recording.notify_waiters();
+                }
+                Err(error) => {
+                    tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
+                    let reason = error.to_string();
+                    run.fail_with(state, Rejection::NotJournaled { reason });
+                    if let Some(registry) = run.registry.upgrade() {
+                        registry.forget(&run);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Waits until the journal has the run, if there is one. Returns whether the run can start.
+    pub(super) async fn recorded(&self) -> bool {
+        loop {
+            let mut changed = pin!(self.recording.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state();
+                if state.is_recorded || state.end.is_some() {
+                    return state.is_open();
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the end of a run that was cancelled is in the journal.
+    pub(crate) async fn end_recorded(&self) {
+        loop {
+            let mut changed = pin!(self.recording.notified());
+            changed.as_mut().enable();
+            if self.state().end.is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn items_written(&self, record: Record, size: usize, written: io::Result<()>) {
+        let mut state = self.state();
+        state.unwritten -= size;
+        match (record, written) {
+            (Record::Items { count, bytes }, Ok(())) if state.end.is_none() => {
+                state.log.append(bytes, count);
+                state.readers.wake();
+                if std::mem::take(&mut state.waits_for_room) {
+                    state.wake_producer();
+                }
+            }
+            (_, written) => {
+                self.total_size.fetch_sub(size, Ordering::Relaxed);
+                if let Err(error) = written {
+                    self.fail_unwritten(state, &error);
+                }
+            }
+        }
+    }
+
+    /// Ends a run that the journal cannot write. It does not continue without the journal.
+    fn fail_unwritten(&self, state: MutexGuard<'_, RunState>, error: &io::Error) {
+        if state.end.is_none() {
+            tracing::error!(%error, run = self.id.as_str(), "cannot write the journal");
+            let reason = error.to_string();
+            self.fail_with(state, Rejection::JournalFailed { reason });
+        }
+    }
+
+    fn fail_with(&self, mut state: MutexGuard<'_, RunState>, rejection: Rejection) {
+        if let Some(ending) = state.ending.take() {
+            let size = ending.answer.size();
+            self.total_size.fetch_sub(size, Ordering::Relaxed);
+        }
+        let duration = self.started_at.elapsed().unwrap_or_default();
+        let end = RunEnd {
+            status: RunStatus::Error,
+            answer: Answer::Failed(rejection.into(), duration),
+            ended_at: SystemTime::now(),
+        };
+        self.finish(state, end);
     }
 
     /// Drops a value over the limit once its readers have it.
@@ -398,6 +622,29 @@ impl Drop for Run {
 }
 
 impl RunState {
+    fn new(on_disconnect: OnDisconnect, log: RunLog) -> Self {
+        Self {
+            on_disconnect,
+            grace: Duration::ZERO,
+            unattended_since: None,
+            head: None,
+            log,
+            end: None,
+            ending: None,
+            begun: false,
+            is_recorded: true,
+            unwritten: 0,
+            readers: Readers::default(),
+            producer: None,
+            waits_for_room: false,
+        }
+    }
+
+    /// Whether it runs and nothing has decided its end.
+    fn is_open(&self) -> bool {
+        self.end.is_none() && self.ending.is_none()
+    }
+
     fn status(&self) -> RunStatus {
         self.end
             .as_ref()

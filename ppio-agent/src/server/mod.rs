@@ -194,7 +194,10 @@ impl Connections {
         }
         self.tasks.abort_all();
         // A handler that blocks its thread cannot be aborted.
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let ended = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.agent.runs.flush_journal().await;
+        };
         let _ = tokio::time::timeout(ABORT_TIMEOUT, ended).await;
         if !self.agent.lifecycle.has_shutdowns() {
             return Ok(());

@@ -5,6 +5,8 @@ mod bounds;
 mod contract;
 mod cuts;
 mod idempotency;
+mod journal;
+mod journal_kills;
 mod lifecycle;
 mod policies;
 mod sessions;

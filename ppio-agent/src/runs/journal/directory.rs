@@ -1,0 +1,214 @@
+//! The directory of a journal: its lock, its key, and the names of its files.
+
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File, OpenOptions};
+use std::hash::BuildHasher as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::JournalError;
+
+const LOCK: &str = "lock";
+const KEY: &str = "key";
+const PROBE: &str = "probe";
+const SUFFIX: &str = ".run";
+/// A process that is just ending may hold the lock.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// As much as can be written at start to prove that the disk has room.
+const PROBE_SIZE: usize = 64 * 1024;
+/// Larger numbers are not those of runs; adding to one that is does not overflow.
+const MAX_NUMBER: u64 = 1 << 48;
+
+/// A directory that no other process uses as a journal.
+pub(super) struct JournalDirectory {
+    path: PathBuf,
+    /// The system releases the lock when the file is closed, also when the process is killed.
+    _lock: File,
+}
+
+/// A file of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FileName {
+    /// The number of the run.
+    pub(super) number: u64,
+    /// The position among the files of the run, from 0.
+    pub(super) segment: u32,
+}
+
+impl JournalDirectory {
+    /// Creates the directory, if necessary, and locks it.
+    pub(super) fn lock(path: &Path) -> Result<Self, JournalError> {
+        create(path)?;
+        let lock = open_lock(&path.join(LOCK))?;
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.check_writable()?;
+        Ok(directory)
+    }
+
+    pub(super) fn path(&self, name: FileName) -> PathBuf {
+        self.path
+            .join(format!("{:016x}-{:08x}{SUFFIX}", name.number, name.segment))
+    }
+
+    /// Fails if the disk is full.
+    fn check_writable(&self) -> io::Result<()> {
+        let path = self.path.join(PROBE);
+        let written = private(&path).and_then(|mut file| file.write_all(&[0; PROBE_SIZE]));
+        let removed = fs::remove_file(&path);
+        written.and(removed)
+    }
+
+    /// The key of the hashes in the files. It is made once, so that hashes of earlier processes can
+    /// be compared.
+    pub(super) fn key(&self) -> io::Result<[u8; 16]> {
+        let path = self.path.join(KEY);
+        match fs::read(&path) {
+            Ok(found) => match found.as_slice().try_into() {
+                Ok(key) => return Ok(key),
+                Err(_) => tracing::warn!(
+                    path = %path.display(),
+                    "the key of the journal is damaged and is replaced; idempotency keys of earlier \
+                     runs are refused"
+                ),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let random = || RandomState::new().hash_one(()).to_ne_bytes();
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&random());
+        key[8..].copy_from_slice(&random());
+        // Whole or not at all, also if the process is killed.
+        let new = self.path.join(PROBE);
+        private(&new)?.write_all(&key)?;
+        fs::rename(&new, &path)?;
+        Ok(key)
+    }
+
+    /// The files of runs, in order. Others are left alone, with a warning.
+    pub(super) fn files(&self) -> io::Result<Vec<FileName>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if [LOCK, KEY, PROBE].iter().any(|own| name == *own) {
+                continue;
+            }
+            let file = name.to_str().and_then(FileName::parse);
+            // Not through a link, and no pipe, which would block.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            match file.filter(|_| is_file) {
+                Some(file) => files.push(file),
+                None => tracing::warn!(?name, "ignoring a file in the journal that is not a run"),
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+}
+
+impl FileName {
+    fn parse(name: &str) -> Option<Self> {
+        let (number, segment) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+        let is_hex = |text: &str, length| {
+            text.len() == length
+                && text
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if !is_hex(number, 16) || !is_hex(segment, 8) {
+            return None;
+        }
+        let number = u64::from_str_radix(number, 16).ok()?;
+        let segment = u32::from_str_radix(segment, 16).ok()?;
+        (number < MAX_NUMBER).then_some(Self { number, segment })
+    }
+}
+
+/// Creates a file that only this user can read, in place of an earlier one.
+fn private(path: &Path) -> io::Result<File> {
+    options().create(true).truncate(true).open(path)
+}
+
+/// Options to write a file that only this user can read.
+pub(super) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn open_lock(path: &Path) -> Result<File, JournalError> {
+    for attempt in 1.. {
+        if let Some(lock) = try_lock(path)? {
+            return Ok(lock);
+        }
+        if attempt == LOCK_ATTEMPTS {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(JournalError::InUse)
+}
+
+#[cfg(unix)]
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    use rustix::fs::{FlockOperation, flock};
+    let file = options().create(true).truncate(false).open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(windows)]
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    match options().create(true).share_mode(0).open(path) {
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_number_and_a_segment() {
+        let parse = FileName::parse;
+        let name = "000000000000000a-00000001.run";
+        let (number, segment) = (10, 1);
+        assert_eq!(parse(name), Some(FileName { number, segment }));
+        for bad in [
+            "",
+            ".run",
+            "-.run",
+            "000000000000000A-00000001.run",
+            "00000000000000a-00000001.run",
+            "+00000000000000a-00000001.run",
+            "000000000000000a-00000001",
+            "000000000000000a-00000001.run.run",
+            "../00000000000a-00000001.run",
+            "ffffffffffffffff-00000001.run",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The journal: the files from which runs are restored after a crash of the process.
+//!
+//! ```text
+//! <directory>/lock                           held while an agent uses the directory
+//! <directory>/key                            the key of the hashes in the files
+//! <directory>/<number>-<segment>.run         the records of a run
+//! ```
+//!
+//! A run has one file, or several if its stream is long, so that the oldest items can be deleted. A
+//! thread writes them (`writer`), one record with one `write` (`record`), and reports each record
+//! that the kernel has taken. `recovery` reads the files back at start.
+
+mod directory;
+pub(super) mod record;
+mod recovery;
+mod writer;
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+
+use tokio::sync::oneshot;
+
+use self::directory::JournalDirectory;
+use self::record::Record;
+pub(super) use self::recovery::RecoveredRun;
+use self::writer::{Job, Writer};
+
+/// How a run is divided into files: one holds this part of what a run may keep.
+const SEGMENTS: usize = 16;
+
+/// The journal of an agent. The directory is locked until its last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Journal {
+    jobs: Sender<Job>,
+}
+
+/// A journal with what an earlier process left in it.
+pub(super) struct OpenedJournal {
+    pub(super) journal: Journal,
+    pub(super) key: [u8; 16],
+    /// In the order in which they started.
+    pub(super) runs: Vec<RecoveredRun>,
+    /// The number after the last one that is used in the directory.
+    pub(super) next_number: u64,
+}
+
+/// How much is read back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JournalLimits {
+    pub(super) max_runs: usize,
+    /// Bytes of one run.
+    pub(super) max_size: usize,
+    /// Bytes of all runs.
+    pub(super) max_total_size: usize,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    #[error("another process uses it")]
+    InUse,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Journal {
+    /// Creates or locks the directory, reads what is in it, and starts the thread that writes to it.
+    pub(super) fn open(path: &Path, limits: JournalLimits) -> Result<OpenedJournal, JournalError> {
+        let directory = JournalDirectory::lock(path)?;
+        let key = directory.key()?;
+        let recovered = recovery::recover(&directory, limits)?;
+        let (jobs, received) = channel();
+        let segment_size = (limits.max_size / SEGMENTS).max(4096) as u64;
+        let writer = Writer::new(directory, segment_size, &recovered.runs);
+        std::thread::Builder::new()
+            .name("ppio-journal".to_owned())
+            .spawn(move || writer.run(&received))?;
+        Ok(OpenedJournal {
+            journal: Self { jobs },
+            key,
+            runs: recovered.runs,
+            next_number: recovered.next_number,
+        })
+    }
+
+    /// Writes a record of a run, and calls `then` with it on the thread of the journal.
+    pub(super) fn write(
+        &self,
+        number: u64,
+        record: Record,
+        then: impl FnOnce(Record, io::Result<()>) + Send + 'static,
+    ) {
+        let then = Box::new(then);
+        self.send(Job::Write {
+            number,
+            record,
+            then,
+        });
+    }
+
+    /// Deletes the files of a run that have only items before `first`.
+    pub(super) fn trim(&self, number: u64, first: u64) {
+        self.send(Job::Trim { number, first });
+    }
+
+    /// Deletes the files of a run.
+    pub(super) fn remove(&self, number: u64) {
+        self.send(Job::Remove { number });
+    }
+
+    /// Waits until everything up to now is written.
+    pub(super) async fn flush(&self) {
+        let (flushed, is_flushed) = oneshot::channel();
+        self.send(Job::Flush(flushed));
+        let _ = is_flushed.await;
+    }
+
+    fn send(&self, job: Job) {
+        // The thread ends only after all senders are dropped.
+        let _ = self.jobs.send(job);
+    }
+}
+
+/// The size of what a run may keep in its log, so that its files with their beginnings stay below
+/// `max_size`: the oldest file is deleted as a whole.
+pub(super) fn log_limit(max_size: usize) -> usize {
+    max_size - max_size / SEGMENTS * 2
+}
