@@ -256,7 +256,9 @@ impl Environment<'_> {
                 config.list_anonymous_runs,
                 defaults.list_anonymous_runs,
             ),
-            journal: self.read("JOURNAL", "", config.journal.clone(), |text| Some(text.into())),
+            journal: self.read("JOURNAL", "", config.journal.clone(), |text| {
+                Some(text.into())
+            }),
             ..defaults
         }
     }

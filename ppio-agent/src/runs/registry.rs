@@ -94,9 +94,9 @@ impl RunRegistry {
             return Ok(());
         };
         let limits = JournalLimits {
-            max_runs: self.settings.max_runs,
-            max_size: self.settings.max_size,
-            max_total_size: self.settings.max_total_size,
+            runs: self.settings.max_runs,
+            run_size: self.settings.max_size,
+            total_size: self.settings.max_total_size,
         };
         let journal = self.journal.get_or_init(|| {
             let opened = Journal::open(directory, limits).map_err(|error| error.to_string())?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::journal::record::{StoredAnswer, StoredEnd, StoredHead, milliseconds, time};
 use super::answer::{Answer, KeptValue, RunEnd};
+use super::journal::record::{StoredAnswer, StoredEnd, StoredHead, milliseconds, time};
 use super::run::Head;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;

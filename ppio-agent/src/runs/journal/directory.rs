@@ -58,7 +58,7 @@ impl JournalDirectory {
     /// Fails if the disk is full.
     fn check_writable(&self) -> io::Result<()> {
         let path = self.path.join(PROBE);
-        let written = private(&path).and_then(|mut file| file.write_all(&[0; PROBE_SIZE]));
+        let written = private(&path).and_then(|mut file| file.write_all(&vec![0; PROBE_SIZE]));
         let removed = fs::remove_file(&path);
         written.and(removed)
     }
@@ -68,14 +68,16 @@ impl JournalDirectory {
     pub(super) fn key(&self) -> io::Result<[u8; 16]> {
         let path = self.path.join(KEY);
         match fs::read(&path) {
-            Ok(found) => match found.as_slice().try_into() {
-                Ok(key) => return Ok(key),
-                Err(_) => tracing::warn!(
+            Ok(found) => {
+                if let Ok(key) = found.as_slice().try_into() {
+                    return Ok(key);
+                }
+                tracing::warn!(
                     path = %path.display(),
                     "the key of the journal is damaged and is replaced; idempotency keys of earlier \
                      runs are refused"
-                ),
-            },
+                );
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -102,9 +104,10 @@ impl JournalDirectory {
             let file = name.to_str().and_then(FileName::parse);
             // Not through a link, and no pipe, which would block.
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            match file.filter(|_| is_file) {
-                Some(file) => files.push(file),
-                None => tracing::warn!(?name, "ignoring a file in the journal that is not a run"),
+            if let Some(file) = file.filter(|_| is_file) {
+                files.push(file);
+            } else {
+                tracing::warn!(?name, "ignoring a file in the journal that is not a run");
             }
         }
         files.sort_unstable();

@@ -48,11 +48,11 @@ pub(super) struct OpenedJournal {
 /// How much is read back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JournalLimits {
-    pub(super) max_runs: usize,
+    pub(super) runs: usize,
     /// Bytes of one run.
-    pub(super) max_size: usize,
+    pub(super) run_size: usize,
     /// Bytes of all runs.
-    pub(super) max_total_size: usize,
+    pub(super) total_size: usize,
 }
 
 /// Why a journal cannot be used.
@@ -71,7 +71,7 @@ impl Journal {
         let key = directory.key()?;
         let recovered = recovery::recover(&directory, limits)?;
         let (jobs, received) = channel();
-        let segment_size = (limits.max_size / SEGMENTS).max(4096) as u64;
+        let segment_size = (limits.run_size / SEGMENTS).max(4096) as u64;
         let writer = Writer::new(directory, segment_size, &recovered.runs);
         std::thread::Builder::new()
             .name("ppio-journal".to_owned())

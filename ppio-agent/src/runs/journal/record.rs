@@ -189,8 +189,8 @@ fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
 fn checksum(content: &[u8]) -> u32 {
     let mut hasher = SipHasher13::new();
     hasher.write(content);
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)) as u32
+    let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// Reads the records of a file.
@@ -374,7 +374,11 @@ mod tests {
             let whole = ends.iter().filter(|end| **end <= length).count();
             assert_eq!(read, records()[..whole.saturating_sub(1)], "{length}");
             let is_whole = ends.contains(&length);
-            assert_eq!(matches!(error, Some(ReadError::Torn)), !is_whole, "{length}");
+            assert_eq!(
+                matches!(error, Some(ReadError::Torn)),
+                !is_whole,
+                "{length}"
+            );
         }
     }
 

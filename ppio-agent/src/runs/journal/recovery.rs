@@ -73,7 +73,7 @@ pub(super) fn recover(
     }
     let next_number = by_number.last_key_value().map_or(0, |(last, _)| last + 1);
     let mut runs = Vec::new();
-    let mut left = limits.max_total_size as u64;
+    let mut left = limits.total_size as u64;
     for (number, segments) in by_number.into_iter().rev() {
         let found = match read(directory, number, &segments, limits)? {
             Found::Foreign => {
@@ -87,7 +87,7 @@ pub(super) fn recover(
                 );
                 continue;
             }
-            Found::Run(run) if run.size <= left && runs.len() < limits.max_runs => Some(run),
+            Found::Run(run) if run.size <= left && runs.len() < limits.runs => Some(run),
             Found::Run(_) | Found::NotStarted | Found::TooLarge => None,
         };
         let kept = |segment: &u32| {
@@ -119,7 +119,7 @@ fn read(
         let path = directory.path(name);
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let reader = RecordReader::new(BufReader::new(file), length, limits.max_size);
+        let reader = RecordReader::new(BufReader::new(file), length, limits.run_size);
         let read = reader.and_then(|mut reader| read_file(&mut reader, segment, &mut run));
         let is_cut = match read {
             Ok(()) => false,
@@ -139,7 +139,7 @@ fn read(
         };
         let size = run.as_ref().map_or(0, |run| run.size);
         // Twice, since a value or an item that has the whole size may follow others.
-        if size > limits.max_size.saturating_mul(2) as u64 {
+        if size > limits.run_size.saturating_mul(2) as u64 {
             return Ok(Found::TooLarge);
         }
         if is_cut || run.as_ref().is_some_and(|run| run.end.is_some()) {
@@ -235,21 +235,20 @@ impl PartialRun {
 
     /// Ends a run that was interrupted, also in its file.
     fn finish(self, directory: &JournalDirectory, number: u64) -> io::Result<RecoveredRun> {
-        let end = match self.end {
-            Some(end) => end,
-            None => {
-                let end = interrupted(&self.start);
-                if let Some(&SegmentFile { segment, .. }) = self.files.back() {
-                    let path = directory.path(FileName { number, segment });
-                    let mut file = options().append(true).open(path)?;
-                    // Cuts off a record that is not whole.
-                    file.set_len(self.length)?;
-                    let mut encoded = Vec::new();
-                    Record::End(end.clone()).encode(&mut encoded);
-                    file.write_all(&encoded)?;
-                }
-                end
+        let end = if let Some(end) = self.end {
+            end
+        } else {
+            let end = interrupted(&self.start);
+            if let Some(&SegmentFile { segment, .. }) = self.files.back() {
+                let path = directory.path(FileName { number, segment });
+                let mut file = options().append(true).open(path)?;
+                // Cuts off a record that is not whole.
+                file.set_len(self.length)?;
+                let mut encoded = Vec::new();
+                Record::End(end.clone()).encode(&mut encoded);
+                file.write_all(&encoded)?;
             }
+            end
         };
         Ok(RecoveredRun {
             number,

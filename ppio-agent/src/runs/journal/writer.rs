@@ -238,7 +238,11 @@ impl Writer {
         let Some(files) = self.runs.get_mut(&number) else {
             return;
         };
-        while files.segments.get(1).is_some_and(|next| next.first <= first) {
+        while files
+            .segments
+            .get(1)
+            .is_some_and(|next| next.first <= first)
+        {
             if let Some(oldest) = files.segments.pop_front() {
                 let segment = oldest.segment;
                 delete(&self.directory, FileName { number, segment });

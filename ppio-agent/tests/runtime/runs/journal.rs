@@ -21,16 +21,16 @@ fn with_journal(path: &Path) -> RuntimeConfig {
 
 /// Copies the files of a journal.
 fn copy(from: &Path, to: &Path) {
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    for file in fs::read_dir(from).expect("a directory") {
+        let file = file.expect("a file");
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
     }
 }
 
 /// The files of runs in a journal.
 fn run_files(journal: &Path) -> Vec<std::path::PathBuf> {
-    let files = fs::read_dir(journal).unwrap();
-    let files = files.map(|file| file.unwrap().path());
+    let files = fs::read_dir(journal).expect("a directory");
+    let files = files.map(|file| file.expect("a file").path());
     let mut files: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|it| it == "run"))
         .collect();
@@ -51,7 +51,11 @@ async fn everything(server: &TestServer, id: &str, headers: &str) -> Vec<(u16, V
         let answer: Answer = server.send(request("GET", &path, headers)).await;
         // The duration of an error about the run itself is that of the request.
         let gone = answer.status == 404;
-        let body = if gone { Vec::new() } else { answer.body.clone() };
+        let body = if gone {
+            Vec::new()
+        } else {
+            answer.body.clone()
+        };
         answers.push((answer.status, body));
     }
     answers
@@ -222,6 +226,12 @@ async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
             assert_eq!(kept, all[..kept.len()], "{length}");
             lengths.insert(kept.len());
         }
+        let before = everything(&agent.server, &id, "").await;
+        stop(agent.server).await;
+        // The end was written behind the last whole record.
+        let agent = Scripted::start(with_journal(copied.path())).await;
+        let after = everything(&agent.server, &id, "").await;
+        assert_eq!(after, before, "{length}");
         stop(agent.server).await;
     }
     assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);

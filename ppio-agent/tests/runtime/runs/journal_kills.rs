@@ -44,7 +44,7 @@ fn agent_program() {
             }
             Reply::Stream(Box::pin(stream::unfold(1, move |number| async move {
                 // Some items are sent together.
-                if (seed + number) % 3 == 0 {
+                if (seed + number).is_multiple_of(3) {
                     tokio::task::yield_now().await;
                 }
                 let item = Ok::<_, Error>(item(seed, number));
@@ -159,7 +159,11 @@ impl Invocation {
             assert!(stream.ends_with("\n\n"), "{stream}");
             let mut kept = parse(&stream);
             let seen = parse(seen.map_or("", |(_, body)| body));
-            assert!(kept.starts_with(&seen), "{} are kept of {seen:?}", kept.len());
+            assert!(
+                kept.starts_with(&seen),
+                "{} are kept of {seen:?}",
+                kept.len()
+            );
             let end = kept.pop();
             assert!(
                 matches!(&end, Some(Event::End(end)) if end["status"] == status),
@@ -236,7 +240,9 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
         last = now;
     }
     let agent = launch();
-    last.iter().for_each(|it| it.check(agent.addr()));
+    for invocation in last {
+        invocation.check(agent.addr());
+    }
 }
 
 #[test]
@@ -273,7 +279,10 @@ fn a_run_that_cannot_be_written_fails_with_the_reason() {
     assert_eq!(end["status"], "error");
     assert_eq!(end["error_type"], "JournalError");
     let reason = end["error"].as_str().expect("an error");
-    assert!(reason.contains("cannot be written to the journal"), "{reason}");
+    assert!(
+        reason.contains("cannot be written to the journal"),
+        "{reason}"
+    );
     let sent = events.len();
     assert!((1..5000).contains(&sent), "{sent}");
     // Other runs are not affected.
@@ -283,7 +292,11 @@ fn a_run_that_cannot_be_written_fails_with_the_reason() {
     let agent = program(journal.path()).start();
     let (_, stream) = call(agent.addr(), "GET", "/invocations/long/events", "", "");
     let kept = parse(&stream);
-    assert!(kept.starts_with(&events), "{} of {sent} are kept", kept.len());
+    assert!(
+        kept.starts_with(&events),
+        "{} of {sent} are kept",
+        kept.len()
+    );
     let end = kept.last();
     assert!(
         matches!(end, Some(Event::End(end)) if end["status"] == "interrupted"),

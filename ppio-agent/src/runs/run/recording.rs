@@ -1,0 +1,162 @@
+//! The side of the journal: what is written of a run, and a run that was written.
+
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use ppio_agent_protocol::RunStatus;
+use tokio::sync::Notify;
+
+use super::super::RunSettings;
+use super::super::answer::{Answer, RunEnd};
+use super::super::caller::RunCaller;
+use super::super::journal::RecoveredRun;
+use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
+use super::super::log::RunLog;
+use super::super::registry::RunRegistry;
+use super::{Head, Run, RunState};
+use crate::exchange::policies::OnDisconnect;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::request_id::RequestId;
+
+impl Run {
+    /// A run of an earlier process, which has ended. `None` if what was written cannot be one.
+    pub(in crate::runs) fn restored(
+        recovered: RecoveredRun,
+        settings: &RunSettings,
+        registry: &Arc<RunRegistry>,
+    ) -> Option<Self> {
+        let RecoveredRun { start, end, .. } = recovered;
+        let on_disconnect = if end.continues {
+            OnDisconnect::Continue
+        } else {
+            OnDisconnect::Cancel
+        };
+        let mut log = RunLog::new(recovered.first, settings.max_size, ITEMS_OVERHEAD);
+        for (count, bytes) in recovered.items {
+            log.append(bytes, count);
+        }
+        log.seal();
+        let end = RunEnd::restored(end)?;
+        let size = log.size() + end.answer.size();
+        let mut state = RunState::new(on_disconnect, log);
+        if let Some(head) = recovered.head {
+            state.head = Some(Head::restored(head)?);
+        }
+        state.end = Some(end);
+        let id = RequestId::parse(&start.id)?;
+        // `Drop` subtracts it.
+        let total_size = Arc::clone(registry.total_size());
+        total_size.fetch_add(size, Ordering::Relaxed);
+        Some(Self {
+            id,
+            caller: RunCaller::restored(start.session, start.credentials),
+            number: recovered.number,
+            started_at: time(start.started_at),
+            registry: Arc::downgrade(registry),
+            journal: None,
+            total_size,
+            max_size: settings.max_size,
+            recording: Notify::new(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Writes that the run starts. It is not started before the journal has that.
+    pub(in crate::runs) fn record_start(self: &Arc<Self>, record: impl FnOnce(&Self) -> Record) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        let run = Arc::clone(self);
+        journal.write(self.number, record(self), move |_, written| {
+            let mut state = run.state();
+            match written {
+                Ok(()) => {
+                    state.is_recorded = true;
+                    drop(state);
+                    run.recording.notify_waiters();
+                }
+                Err(error) => {
+                    tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
+                    let reason = error.to_string();
+                    run.fail_with(state, Rejection::NotJournaled { reason });
+                    if let Some(registry) = run.registry.upgrade() {
+                        registry.forget(&run);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Waits until the journal has the run, if there is one. Returns whether the run can start.
+    pub(in crate::runs) async fn recorded(&self) -> bool {
+        loop {
+            let mut changed = pin!(self.recording.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state();
+                if state.is_recorded || state.end.is_some() {
+                    return state.is_open();
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the end of a run that was cancelled is in the journal.
+    pub(crate) async fn end_recorded(&self) {
+        loop {
+            let mut changed = pin!(self.recording.notified());
+            changed.as_mut().enable();
+            if self.state().end.is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn items_written(&self, record: Record, size: usize, written: io::Result<()>) {
+        let mut state = self.state();
+        state.unwritten -= size;
+        match (record, written) {
+            (Record::Items { count, bytes }, Ok(())) if state.end.is_none() => {
+                state.log.append(bytes, count);
+                state.readers.wake();
+                if std::mem::take(&mut state.waits_for_room) {
+                    state.wake_producer();
+                }
+            }
+            (_, written) => {
+                self.total_size.fetch_sub(size, Ordering::Relaxed);
+                if let Err(error) = written {
+                    self.fail_unwritten(state, &error);
+                }
+            }
+        }
+    }
+
+    /// Ends a run that the journal cannot write. It does not continue without the journal.
+    pub(super) fn fail_unwritten(&self, state: MutexGuard<'_, RunState>, error: &io::Error) {
+        if state.end.is_none() {
+            tracing::error!(%error, run = self.id.as_str(), "cannot write the journal");
+            let reason = error.to_string();
+            self.fail_with(state, Rejection::JournalFailed { reason });
+        }
+    }
+
+    fn fail_with(&self, mut state: MutexGuard<'_, RunState>, rejection: Rejection) {
+        if let Some(ending) = state.ending.take() {
+            let size = ending.answer.size();
+            self.total_size.fetch_sub(size, Ordering::Relaxed);
+        }
+        let duration = self.started_at.elapsed().unwrap_or_default();
+        let end = RunEnd {
+            status: RunStatus::Error,
+            answer: Answer::Failed(rejection.into(), duration),
+            ended_at: SystemTime::now(),
+        };
+        self.finish(state, end);
+    }
+}
