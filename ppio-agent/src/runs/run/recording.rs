@@ -71,20 +71,19 @@ impl Run {
         };
         let run = Arc::clone(self);
         journal.write(self.number, record(self), move |_, written| {
-            let mut state = run.state();
             match written {
                 Ok(()) => {
-                    state.is_recorded = true;
-                    drop(state);
+                    run.state().is_recorded = true;
                     run.recording.notify_waiters();
                 }
                 Err(error) => {
                     tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
-                    let reason = error.to_string();
-                    run.fail_with(state, Rejection::NotJournaled { reason });
+                    // First, so that a caller that tries again does not join the run.
                     if let Some(registry) = run.registry.upgrade() {
                         registry.forget(&run);
                     }
+                    let reason = error.to_string();
+                    run.fail_with(run.state(), Rejection::NotJournaled { reason });
                 }
             }
         });
