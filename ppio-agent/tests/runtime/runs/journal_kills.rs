@@ -120,10 +120,13 @@ impl Invocation {
         format!("x-request-id: {id}\r\nidempotency-key: {id}\r\nppio-stream-ids: true\r\n")
     }
 
+    /// Sends the request.
+    fn send(&self, address: SocketAddr) -> TcpStream {
+        open(address, "POST", "/invocations", &self.headers(), &self.body)
+    }
+
     /// Receives the answer until the agent is killed.
-    fn receive(&mut self, address: SocketAddr, received: &dyn Fn(usize)) {
-        let headers = self.headers();
-        let mut stream = open(address, "POST", "/invocations", &headers, &self.body);
+    fn receive(&mut self, mut stream: TcpStream, received: &dyn Fn(usize)) {
         let mut buffer = [0; 1500];
         while let Ok(length @ 1..) = stream.read(&mut buffer) {
             self.received.extend_from_slice(&buffer[..length]);
@@ -215,14 +218,17 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
         let mut now: Vec<_> = (0..3)
             .map(|number| Invocation::new(format!("{round}-{number}"), random))
             .collect();
-        let limit = random.usize(..300_000);
+        // Some are killed at the first byte.
+        let limit = random.usize(..300_000).saturating_sub(30_000);
         let total_received = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (reached, is_reached) = channel();
             for invocation in &mut now {
                 let (reached, total_received) = (reached.clone(), &total_received);
+                // Before a kill, after which another agent may get the port.
+                let stream = invocation.send(address);
                 scope.spawn(move || {
-                    invocation.receive(address, &|length| {
+                    invocation.receive(stream, &|length| {
                         if total_received.fetch_add(length, Ordering::Relaxed) + length > limit {
                             reached.send(()).ok();
                         }
