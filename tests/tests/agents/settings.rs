@@ -253,7 +253,7 @@ async fn an_empty_variable_is_not_set() {
         .env("PPIO_AGENT_DEFAULT_LOG", "")
         .env("RUST_LOG", "")
         .env("PORT", "");
-    for (name, ..) in BAD {
+    for &(name, ..) in BAD {
         if !matches!(name, "HOST" | "PORT") {
             launcher = launcher.env(format!("PPIO_AGENT_{name}"), " ");
         }
@@ -423,6 +423,11 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
     ("RUN_RETENTION", "long", "is not a number of seconds"),
     ("LIST_ANONYMOUS_RUNS", "some", "is not true or false"),
+    (
+        "JOURNAL",
+        "/dev/null/runs",
+        "cannot use /dev/null/runs as the journal",
+    ),
 ];
 
 #[test]

@@ -144,7 +144,10 @@ async fn monitored_agent() {
     let failed = logged(&session, "agent_invocation_failed").await;
     assert_lines(&failed[0].message, &["`prompt` is missing"]);
     let failed = logged(&session, "request_failed").await;
-    assert_lines(&failed[0].message, &["POST", "/invocations", "`prompt` is missing"]);
+    assert_lines(
+        &failed[0].message,
+        &["POST", "/invocations", "`prompt` is missing"],
+    );
     client.close().await.unwrap();
     local.stop().await;
 }
