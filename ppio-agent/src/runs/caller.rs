@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::stable_hasher::StableHasher;
 
 /// Who sent a request: the session, and the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,18 +74,32 @@ impl RunCaller {
 
 /// Hashes of 128 bits with a secret key, so that no request can be made to collide with another. A
 /// journal has its key, so that hashes of earlier processes can be compared.
-pub(super) struct Fingerprints(SipHasher13);
+pub(super) struct Fingerprints([StableHasher; 2]);
 
 impl Default for Fingerprints {
     fn default() -> Self {
         let random = || RandomState::new().hash_one(());
-        Self(SipHasher13::new_with_keys(random(), random()))
+        Self::with_keys(random(), random())
     }
 }
 
 impl Fingerprints {
     pub(super) fn with_key(key: &[u8; 16]) -> Self {
-        Self(SipHasher13::new_with_key(key))
+        let half = |start| u64::from_le_bytes(std::array::from_fn(|at| key[start + at]));
+        Self::with_keys(half(0), half(8))
+    }
+
+    /// Each half of a hash has a key that is derived from the given one.
+    fn with_keys(first: u64, second: u64) -> Self {
+        let derived = |number: u8| {
+            let mut hasher = StableHasher::with_keys(first, second);
+            hasher.write_u8(number);
+            hasher.finish()
+        };
+        Self([
+            StableHasher::with_keys(derived(0), derived(1)),
+            StableHasher::with_keys(derived(2), derived(3)),
+        ])
     }
 
     pub(super) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
@@ -101,13 +116,15 @@ impl Fingerprints {
     }
 
     fn of(&self, headers: &HeaderMap, name: &HeaderName, body: &[u8]) -> u128 {
-        let mut hasher = self.0;
-        for value in headers.get_all(name) {
-            hasher.write(&(value.len() as u64).to_le_bytes());
-            hasher.write(value.as_bytes());
-        }
-        hasher.write(body);
-        hasher.finish128().as_u128()
+        let [low, high] = self.0.clone().map(|mut hasher| {
+            for value in headers.get_all(name) {
+                hasher.write(&(value.len() as u64).to_le_bytes());
+                hasher.write(value.as_bytes());
+            }
+            hasher.write(body);
+            u128::from(hasher.finish())
+        });
+        high << 64 | low
     }
 }
 

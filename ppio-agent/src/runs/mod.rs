@@ -16,6 +16,7 @@ mod reader;
 mod readers;
 pub(crate) mod registry;
 mod run;
+mod stable_hasher;
 mod stored;
 pub(crate) mod view;
 

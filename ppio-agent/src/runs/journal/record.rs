@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use ppio_agent_protocol::RunStatus;
 use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
+
+use crate::runs::stable_hasher::StableHasher;
 
 /// What a file of a run begins with. The last digit is the version of the format.
 pub(super) const MAGIC: &[u8] = b"ppio-run-1\n";
@@ -187,7 +188,7 @@ fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
 }
 
 fn checksum(content: &[u8]) -> u32 {
-    let mut hasher = SipHasher13::new();
+    let mut hasher = StableHasher::with_keys(0, 0);
     hasher.write(content);
     let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
