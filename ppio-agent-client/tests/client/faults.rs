@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use ppio_agent_client::{
     AgentRuntimeClient, ClientConfig, Error, NetworkErrorKind, SandboxSession,
 };
+use ppio_test_support::free_port;
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::clients::{client_of, client_with};
 
@@ -36,14 +36,10 @@ fn kind(error: &Error) -> Option<NetworkErrorKind> {
 }
 
 /// A client of a port on which nothing listens.
-async fn client_of_closed_port(config: ClientConfig) -> AgentRuntimeClient {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("set up")
-        .local_addr()
-        .expect("set up");
+fn client_of_closed_port(config: ClientConfig) -> AgentRuntimeClient {
+    let port = free_port();
     let config = ClientConfig {
-        base_url: Some(format!("http://{free}")),
+        base_url: Some(format!("http://127.0.0.1:{port}")),
         retry_delay: Duration::from_millis(1),
         ..config
     };
@@ -56,7 +52,7 @@ async fn client_of_closed_port(config: ClientConfig) -> AgentRuntimeClient {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_network_error_of_an_unsent_request() {
-    let client = client_of_closed_port(ClientConfig::default()).await;
+    let client = client_of_closed_port(ClientConfig::default());
     let error = client.list_sessions().await.unwrap_err();
     assert_eq!(kind(&error), Some(NetworkErrorKind::Connect), "{error}");
     assert!(error.is_retryable());

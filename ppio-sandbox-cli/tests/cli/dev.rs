@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use ppio_test_support::free_port;
+
 use crate::support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
 use crate::support::scaffold::{self, edit};
-use crate::support::{Sandbox, eventually, free_port, is_alive, send};
+use crate::support::{Sandbox, eventually, is_alive, send};
 
 #[test]
 fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {

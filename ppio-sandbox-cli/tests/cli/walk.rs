@@ -5,9 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
+use ppio_test_support::free_port;
+
 use crate::support::scaffold::{self, pin_versions};
 use crate::support::snapshot::{Transcript, screen};
-use crate::support::{Invocation, Sandbox, eventually, free_port};
+use crate::support::{Invocation, Sandbox, eventually};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Walker {

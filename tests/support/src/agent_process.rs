@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::capture::Capture;
 use crate::example_binary;
+use crate::free_port::free_port;
 use crate::watchdog::Watchdog;
 
 /// How long an agent may take from start to a healthy `/ping`, unless the launcher says otherwise.
@@ -255,7 +256,9 @@ impl AgentLauncher {
     }
 
     fn launch(&mut self) -> AgentProcess {
-        let address = self.address.unwrap_or_else(free_address);
+        let address = self
+            .address
+            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, free_port()).into());
         self.command
             .env("PPIO_AGENT_HOST", address.ip().to_string())
             .env("PPIO_AGENT_PORT", address.port().to_string());
@@ -329,11 +332,4 @@ fn answers_ping(address: SocketAddr) -> bool {
         Ok(answer)
     };
     ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
-}
-
-/// A loopback address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("loopback has a free port")
 }

@@ -10,6 +10,7 @@ mod capture;
 #[doc(hidden)]
 pub mod client_example;
 mod example_binary;
+mod free_port;
 mod interop;
 mod process_search;
 mod raw_request;
@@ -22,6 +23,7 @@ pub use agent_process::{AgentLauncher, AgentProcess};
 pub use example_binary::{
     build as example_binary, build_from as example_program, build_program as test_program, cargo,
 };
+pub use free_port::free_port;
 pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
 pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
 pub use raw_request::{RawAnswer, raw_request};

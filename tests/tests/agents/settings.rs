@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ppio_test_support::call::{self, Answer};
-use ppio_test_support::{AgentLauncher, AgentProcess, eventually, eventually_some};
+use ppio_test_support::{AgentLauncher, AgentProcess, eventually, eventually_some, free_port};
 use serde_json::{Value, json};
 
 /// What a test sets a limit to, in seconds, so that it is over soon.
@@ -217,11 +217,7 @@ async fn keep_alive_timeout() {
 /// The variable of platforms that start any program.
 #[tokio::test]
 async fn port_of_the_platform() {
-    let free = || {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let (platform, own) = (free(), free());
+    let (platform, own) = (free_port(), free_port());
     for (settings, port) in [
         (vec![("PORT", platform)], platform),
         (vec![("PORT", platform), ("PPIO_AGENT_PORT", own)], own),

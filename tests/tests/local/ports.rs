@@ -1,7 +1,7 @@
 //! Servers in a sandbox, by the addresses they listen on.
 
 use ppio_sandbox_local::TemplateSpec;
-use ppio_test_support::eventually_some;
+use ppio_test_support::{eventually_some, free_port};
 use serde_json::json;
 
 use crate::isolation_mode::IsolationMode;
@@ -21,9 +21,7 @@ async fn servers_on_one_family_of_addresses_are_reached() {
         let template = platform.platform.build_template(spec).await.unwrap();
         let sandbox = create(&platform, &template.id, json!({})).await;
         for address in ["::1", "127.0.0.1", "::", "0.0.0.0"] {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free_port();
             let line = format!(
                 "cd /app; PPIO_AGENT_HOST={address} PPIO_AGENT_PORT={port} ./echoing-server >/dev/null 2>&1 & echo"
             );

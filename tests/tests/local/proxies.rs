@@ -2,14 +2,14 @@
 //! sent before the request body was read must not break the next one.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::test_platform::TestPlatform;
 use ppio_test_support::call::send_to;
-use ppio_test_support::{AgentProcess, raw_request};
+use ppio_test_support::{AgentProcess, free_port, raw_request};
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,10 +45,7 @@ impl Proxy {
         arguments: impl FnOnce(&Path) -> Vec<String>,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let file = directory.path().join("proxy.conf");
         fs::write(&file, configuration(address, directory.path())).unwrap();
         let mut process = Command::new(program)

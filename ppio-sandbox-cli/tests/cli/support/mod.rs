@@ -234,12 +234,6 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A port that is free at this moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
-}
-
 /// A template of the scripted agent, with an agent's configuration.
 pub(crate) fn scripted(name: &str) -> TemplateSpec {
     agent(name, &ppio_test_support::test_program("scripted-agent"))

@@ -1,0 +1,31 @@
+//! Ports for programs that a test starts.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Below the ports that the system gives to outgoing connections and to listeners on port 0.
+const FIRST: u16 = 10_000;
+const COUNT: u16 = 22_000;
+
+/// A loopback port that is free now, and that no later call in this process returns.
+///
+/// A port that the system chose could be chosen again before its program listens, and two programs
+/// that share a port are taken for each other. Processes count from different numbers.
+///
+/// # Panics
+///
+/// If no port is free.
+pub fn free_port() -> u16 {
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    // Neighbouring process ids start far apart.
+    let start = std::process::id().wrapping_mul(7919);
+    for _ in 0..COUNT {
+        let call = u32::from(CALLS.fetch_add(1, Ordering::Relaxed));
+        let offset = start.wrapping_add(call) % u32::from(COUNT);
+        let port = FIRST + u16::try_from(offset).expect("less than the count");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("loopback has no free port");
+}
