@@ -3,6 +3,7 @@
 mod entrypoint;
 mod middleware;
 mod ping;
+mod plain;
 mod registration;
 mod reply;
 mod runtime_path;

@@ -4,58 +4,33 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt as _;
 
+use super::plain::{self, RunsOn};
 use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
 use super::states::States;
-use super::token_range::{TokenRange, async_closure};
+use super::token_range::TokenRange;
 use crate::ast::Function;
-use crate::attr::{Arguments, Attribute};
-use crate::diagnostics::Diagnostics;
+use crate::attr::Attribute;
 use crate::valid;
 
+const RUNS_ON: RunsOn = RunsOn {
+    worker: "shutdown_on_worker",
+    blocking_thread: "shutdown_on_blocking_thread",
+};
+
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
-    let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(Attribute::Shutdown, arguments, &mut diagnostics);
-    let Some(function) = Function::parse(item) else {
-        valid::report_item(Attribute::Shutdown, item, &mut diagnostics);
-        return diagnostics.into_tokens(item);
-    };
-    valid::check_shutdown(&function, &mut diagnostics);
-    if diagnostics.is_empty() {
-        generate(&RuntimePath::new(&arguments), &function)
-    } else {
-        diagnostics.into_tokens(function.without_reported())
-    }
+    let check = valid::check_shutdown;
+    plain::expand(Attribute::Shutdown, arguments, item, check, generate)
 }
 
 fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let private = runtime.private();
-    let name = function.name();
-    let (name_range, output_range) = (
-        TokenRange::of_name(function),
-        TokenRange::of_output(function),
-    );
-    let output = output_range.binding("__output");
-    let (bind_output, output) = (output.name, output.value);
-    let result = reply::hook_result(runtime, function, &output, Some("shutdown_output"));
+    let output = TokenRange::of_output(function).binding("__output");
+    let result = reply::hook_result(runtime, function, &output.value, Some("shutdown_output"));
     let states = States::new(runtime, function.parameters());
-    let (copies, arguments) = (&states.copies, &states.arguments);
-    let shutdown = if function.is_async() {
-        let code = quote!(let #bind_output = (#name(#(#arguments),*).await,); #result);
-        let shutdown = async_closure(function, &[], copies, code);
-        runtime.call_at("shutdown_on_worker", name_range, shutdown)
-    } else {
-        let shutdown = quote! {
-            move || {
-                #copies
-                let #bind_output = (#name(#(#arguments),*),);
-                #result
-            }
-        };
-        runtime.call_at("shutdown_on_blocking_thread", name_range, shutdown)
-    };
-    let shutdown = states.maker(&shutdown);
+    let handler = plain::handler(runtime, function, &states, &output, &result, &RUNS_ON);
+    let shutdown = states.maker(&handler);
     let location = source_location(function, runtime);
     let registration = quote! {
         #[allow(unused_imports)]
@@ -65,6 +40,6 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
         }
     };
     // A module can have any number of shutdown functions.
-    let constant = format!("__PPIO_SHUTDOWN_{}", name.unraw());
+    let constant = format!("__PPIO_SHUTDOWN_{}", function.name().unraw());
     register(function, &registration, &constant)
 }

@@ -5,40 +5,32 @@ use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::{ReturnType, Type};
 
+use super::plain::{self, RunsOn};
 use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
-use super::token_range::{TokenRange, async_closure};
+use super::states::States;
+use super::token_range::TokenRange;
 use crate::ast::Function;
-use crate::attr::{Arguments, Attribute};
-use crate::diagnostics::Diagnostics;
+use crate::attr::Attribute;
 use crate::valid;
 
+const RUNS_ON: RunsOn = RunsOn {
+    worker: "startup_on_worker",
+    blocking_thread: "startup_on_blocking_thread",
+};
+
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
-    let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(Attribute::Startup, arguments, &mut diagnostics);
-    let Some(function) = Function::parse(item) else {
-        valid::report_item(Attribute::Startup, item, &mut diagnostics);
-        return diagnostics.into_tokens(item);
-    };
-    valid::check_startup(&function, &mut diagnostics);
-    if diagnostics.is_empty() {
-        generate(&RuntimePath::new(&arguments), &function)
-    } else {
-        diagnostics.into_tokens(function.without_reported())
-    }
+    let check = valid::check_startup;
+    plain::expand(Attribute::Startup, arguments, item, check, generate)
 }
 
 fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let private = runtime.private();
-    let name = function.name();
-    let (name_range, output_range) = (
-        TokenRange::of_name(function),
-        TokenRange::of_output(function),
-    );
+    let output_range = TokenRange::of_output(function);
     let output = output_range.binding("__output");
-    let (bind_output, output) = (output.name, output.value);
-    let result = reply::hook_result(runtime, function, &output, None);
+    let value = &output.value;
+    let result = reply::hook_result(runtime, function, value, None);
     let (state, check) = match &function.signature.output {
         ReturnType::Default => (quote!(()), None),
         ReturnType::Type(_, ty) if is_named_result(ty) => {
@@ -46,7 +38,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
             (quote!(<#ty as #result_type>::State), None)
         }
         ReturnType::Type(_, ty) => {
-            let kind = quote!((&&#private::autoref::TypeTag::of(&#output)).result_kind());
+            let kind = quote!((&&#private::autoref::TypeTag::of(&#value)).result_kind());
             let bound = output_range.binding("__kind");
             let (bind_kind, bound) = (bound.name, bound.value);
             let check = runtime.call_at("no_result", output_range, bound);
@@ -57,14 +49,8 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
         }
     };
     let result = quote!(#check #result);
-    let startup = if function.is_async() {
-        let code = quote!(let #bind_output = (#name().await,); #result);
-        let startup = async_closure(function, &[], &TokenStream::new(), code);
-        runtime.call_at("startup_on_worker", name_range, startup)
-    } else {
-        let startup = quote!(|| { let #bind_output = (#name(),); #result });
-        runtime.call_at("startup_on_blocking_thread", name_range, startup)
-    };
+    let states = States::default();
+    let startup = plain::handler(runtime, function, &states, &output, &result, &RUNS_ON);
     let location = source_location(function, runtime);
     let registration = quote! {
         #[allow(unused_imports)]
@@ -77,7 +63,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
         }
     };
     // A module can have any number of startup functions.
-    let constant = format!("__PPIO_STARTUP_{}", name.unraw());
+    let constant = format!("__PPIO_STARTUP_{}", function.name().unraw());
     register(function, &registration, &constant)
 }
 
