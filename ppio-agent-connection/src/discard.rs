@@ -59,12 +59,15 @@ pub(crate) fn close_after(headers: &mut HeaderMap) {
 
 /// Whether the headers end the connection.
 pub(crate) fn closes(headers: &HeaderMap) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-    })
+    headers.get_all(CONNECTION).iter().any(says_close)
+}
+
+/// Whether the value of a `Connection` header ends the connection.
+pub(crate) fn says_close(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// What may still be discarded.

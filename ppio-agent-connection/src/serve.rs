@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::deadlines::{Deadlines, Expired, RELEASE_TIMEOUT};
-use crate::discard::{Discarding, closes};
+use crate::discard::{Discarding, says_close};
 use crate::framing::FramingError;
 use crate::limits::{ConnectionError, Limits};
 use crate::progress::{Phase, Progress, UNKNOWN};
@@ -168,14 +168,17 @@ where
 /// Records the head of a request.
 fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
     let unread = left(request.body());
+    // One pass costs less than a lookup of each.
+    let (mut expects_continue, mut closes) = (false, false);
+    for (name, value) in request.headers() {
+        if name == EXPECT {
+            expects_continue |= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        } else if name == CONNECTION {
+            closes |= says_close(value);
+        }
+    }
     // As hyper decides it.
-    let awaits_continue = unread > 0
-        && request.version() > Version::HTTP_10
-        && request
-            .headers()
-            .get_all(EXPECT)
-            .iter()
-            .any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let awaits_continue = expects_continue && unread > 0 && request.version() > Version::HTTP_10;
     let is_announced = progress.request(unread, awaits_continue);
     let error = (unread == UNKNOWN)
         .then(|| FramingError::check_coding(request.headers()))
@@ -184,7 +187,7 @@ fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
     let head = RequestHead {
         is_framed: error.is_none(),
         is_http_11: request.version() == Version::HTTP_11,
-        keeps_alive: !closes(request.headers()),
+        keeps_alive: !closes,
     };
     if let Some(error) = error {
         request.extensions_mut().insert(error);
