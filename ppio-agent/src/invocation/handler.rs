@@ -5,34 +5,22 @@ use std::any::Any;
 use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use ppio_agent_protocol::InvocationRequest;
 use serde::de::DeserializeOwned;
-use tracing::{Instrument as _, Span};
 
+use super::call::Call;
 use super::event_buffer::{EventBuffer, RunOn};
-use super::executor::{HandlerFuture, Job};
+use super::executor::Job;
 use super::parameter::Parameter;
 use super::payload;
 use super::reply::{IntoReply, Outcome};
-use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
-use crate::exchange::requested_format::RequestedFormat;
 use crate::lifecycle::states::StateLookup;
 
 /// An entrypoint of any signature, shared by all connections.
 pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
-
-/// What an invocation passes to the user function.
-pub struct Call {
-    pub(crate) body: Bytes,
-    pub(crate) context: RequestContext,
-    pub(crate) format: RequestedFormat,
-    pub(crate) span: Span,
-    pub(crate) started: Instant,
-}
 
 /// What an entrypoint can take as its request.
 #[diagnostic::on_unimplemented(
@@ -85,21 +73,6 @@ impl Call {
             self.context.set_body_deadline(self.started + timeout);
         }
         Ok(request)
-    }
-
-    fn start<F, R>(self, run_on: RunOn, run: F) -> Job
-    where
-        F: FnOnce(EventBuffer) -> R,
-        R: Future<Output = Outcome> + Send + 'static,
-    {
-        let buffer = EventBuffer::new(self.format, run_on);
-        let future = AgentRuntimeContext::scope(self.context, run(buffer.clone()));
-        let future: HandlerFuture = if self.span.is_none() {
-            Box::pin(future)
-        } else {
-            Box::pin(future.instrument(self.span))
-        };
-        Job { future, buffer }
     }
 }
 

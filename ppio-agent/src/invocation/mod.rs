@@ -2,6 +2,7 @@
 
 pub(crate) mod autoref;
 pub(crate) mod blocking_pool;
+mod call;
 pub(crate) mod counters;
 pub(crate) mod event_buffer;
 pub(crate) mod executor;
@@ -30,10 +31,11 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use self::blocking_pool::BlockingPool;
+use self::call::Call;
 use self::counters::Counters;
 use self::executor::{InvocationFuture, Job};
 use self::guard::{Admission, InvocationGuard};
-use self::handler::{Call, Handler};
+use self::handler::Handler;
 use self::reply::Outcome;
 use self::session_gate::{SessionGate, SessionTurn};
 use self::sse_body::{SseBody, StreamLimits};

@@ -1,6 +1,6 @@
 //! The parameters of an entrypoint after the request: the context and states.
 
-use super::handler::Call;
+use super::call::Call;
 use crate::exchange::context::RequestContext;
 use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
