@@ -35,7 +35,7 @@ use self::options::RunOptions;
 use self::producer::{Producer, Work};
 use self::reader::RunReader;
 use self::registry::{Claim, RunRegistry};
-use self::run::{AnswerHead, Head, ReadFormat, Run};
+use self::run::{AnswerHead, Head, ReadFormat, Run, RunOwner as _};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{NewContext, RequestContext, session_header};

@@ -14,7 +14,7 @@ use super::caller::{Fingerprints, RunCaller, ScopedKey};
 use super::journal::record::{Record, RunStart, milliseconds};
 use super::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use super::options::RunOptions;
-use super::run::{Run, RunView};
+use super::run::{Run, RunOwner, RunView};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
@@ -83,6 +83,11 @@ impl RunRegistry {
         &self.settings
     }
 
+    /// This registry as its runs see it.
+    fn owner(self: &Arc<Self>) -> Arc<dyn RunOwner> {
+        Arc::<Self>::clone(self)
+    }
+
     fn fingerprints(&self) -> &Fingerprints {
         self.fingerprints.get_or_init(Fingerprints::default)
     }
@@ -144,7 +149,7 @@ impl RunRegistry {
         let number = recovered.number;
         let key = recovered.start.key.clone();
         let request = recovered.start.request;
-        let run = Run::restored(recovered, &self.settings, self);
+        let run = Run::restored(recovered, &self.owner());
         let Some(run) = run.filter(|run| !index.by_id.contains_key(run.id.as_str())) else {
             tracing::warn!(number, "ignoring a run in the journal that is damaged");
             return;
@@ -190,10 +195,6 @@ impl RunRegistry {
         &self.tasks
     }
 
-    pub(super) fn total_size(&self) -> &Arc<AtomicUsize> {
-        &self.total_size
-    }
-
     /// The index stays valid if a `Drop` panics.
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,8 +209,12 @@ impl RunRegistry {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Claim, Rejection> {
-        let request = self.fingerprints().request(headers, body);
         let key = options.key.clone().map(|key| caller.scoped(key));
+        let request = match key {
+            Some(_) => self.fingerprints().request(headers, body),
+            // Only requests with a key are compared.
+            None => 0,
+        };
         let journal = self.journal()?.cloned();
         if journal.is_some()
             && let Ok(current) = Handle::try_current()
@@ -238,7 +243,7 @@ impl RunRegistry {
         };
         let number = index.next_number;
         index.next_number += 1;
-        let run = Run::new(id, caller, number, options, self, journal);
+        let run = Run::new(id, caller, number, options, &self.owner(), journal);
         let run = Arc::new(run);
         run.record_start(|run| {
             Record::Start(RunStart {
@@ -262,11 +267,6 @@ impl RunRegistry {
             self.count_continuing();
         }
         Ok(Claim::New(run))
-    }
-
-    /// Forgets a run whose function was not called.
-    pub(super) fn forget(&self, run: &Run) {
-        self.index().remove(run.number);
     }
 
     /// The run of an id, if the caller may see it.
@@ -304,50 +304,6 @@ impl RunRegistry {
         runs.iter().map(|run| run.view()).collect()
     }
 
-    pub(super) fn count_continuing(&self) {
-        self.continuing.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Keeps a run that has ended for some time.
-    pub(super) fn ended(self: &Arc<Self>, number: u64, continued: bool) {
-        if continued {
-            self.continuing.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut index = self.index();
-        // One that was not started is forgotten already.
-        if index.runs.contains_key(&number) {
-            index.ended.push_back((Instant::now(), number));
-        }
-        self.start_expiring(&mut index);
-        drop(index);
-        self.make_room();
-    }
-
-    /// Drops ended runs while all together are over the limit, the oldest first. Returns whether
-    /// they are below it.
-    pub(super) fn make_room(&self) -> bool {
-        let is_full = || self.total_size.load(Ordering::Relaxed) > self.settings.max_total_size;
-        if !is_full() {
-            return true;
-        }
-        let mut index = self.index();
-        let ended: Vec<u64> = index.ended.iter().map(|&(_, number)| number).collect();
-        for number in ended {
-            if !is_full() {
-                break;
-            }
-            // Its memory is not free before its readers have left.
-            if index
-                .runs
-                .get(&number)
-                .is_some_and(|run| !run.has_readers())
-            {
-                index.remove(number);
-            }
-        }
-        !is_full()
-    }
-
     /// Whether a run goes on without its caller, so that the sandbox has to stay.
     pub(crate) fn is_busy(&self) -> bool {
         self.continuing.load(Ordering::Relaxed) > 0
@@ -376,6 +332,61 @@ impl RunRegistry {
             run.cancel("the agent has shut down");
         }
         any
+    }
+}
+
+impl RunOwner for RunRegistry {
+    fn settings(&self) -> &RunSettings {
+        &self.settings
+    }
+
+    fn total_size(&self) -> &Arc<AtomicUsize> {
+        &self.total_size
+    }
+
+    fn count_continuing(&self) {
+        self.continuing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn make_room(&self) -> bool {
+        let is_full = || self.total_size.load(Ordering::Relaxed) > self.settings.max_total_size;
+        if !is_full() {
+            return true;
+        }
+        let mut index = self.index();
+        let ended: Vec<u64> = index.ended.iter().map(|&(_, number)| number).collect();
+        for number in ended {
+            if !is_full() {
+                break;
+            }
+            // Its memory is not free before its readers have left.
+            if index
+                .runs
+                .get(&number)
+                .is_some_and(|run| !run.has_readers())
+            {
+                index.remove(number);
+            }
+        }
+        !is_full()
+    }
+
+    fn ended(self: Arc<Self>, number: u64, continued: bool) {
+        if continued {
+            self.continuing.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut index = self.index();
+        // One that was not started is forgotten already.
+        if index.runs.contains_key(&number) {
+            index.ended.push_back((Instant::now(), number));
+        }
+        self.start_expiring(&mut index);
+        drop(index);
+        self.make_room();
+    }
+
+    fn forget(&self, run: &Run) {
+        self.index().remove(run.number);
     }
 }
 

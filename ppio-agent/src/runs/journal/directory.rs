@@ -37,6 +37,13 @@ pub(super) struct FileName {
     pub(super) segment: u32,
 }
 
+/// A file and the number of its first item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentFile {
+    pub(super) segment: u32,
+    pub(super) first: u64,
+}
+
 impl JournalDirectory {
     /// Creates the directory, if necessary, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Self, JournalError> {
@@ -48,6 +55,16 @@ impl JournalDirectory {
         };
         directory.check_writable()?;
         Ok(directory)
+    }
+
+    /// Deletes a file of a run that is no longer kept.
+    pub(super) fn delete(&self, name: FileName) {
+        let path = self.path(name);
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot delete a file of the journal");
+        }
     }
 
     pub(super) fn path(&self, name: FileName) -> PathBuf {

@@ -8,12 +8,11 @@ use std::time::{Duration, SystemTime};
 use ppio_agent_protocol::RunStatus;
 
 use super::JournalLimits;
-use super::directory::{FileName, JournalDirectory, options};
+use super::directory::{FileName, JournalDirectory, SegmentFile, options};
 use super::record::{
     MAGIC, ReadError, Record, RecordReader, RunStart, StoredAnswer, StoredEnd, StoredHead,
     milliseconds, time,
 };
-use super::writer::{SegmentFile, delete};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
@@ -95,7 +94,7 @@ pub(super) fn recover(
             files.is_some_and(|files| files.iter().any(|file| file.segment == *segment))
         };
         for segment in segments.iter().copied().filter(|segment| !kept(segment)) {
-            delete(directory, FileName { number, segment });
+            directory.delete(FileName { number, segment });
         }
         if let Some(run) = found {
             left -= run.size;

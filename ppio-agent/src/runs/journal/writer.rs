@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
 
-use super::directory::{FileName, JournalDirectory, options};
+use super::directory::{FileName, JournalDirectory, SegmentFile, options};
 use super::record::{MAGIC, Record};
 use super::recovery::RecoveredRun;
 
@@ -54,13 +54,6 @@ struct RunFiles {
     length: u64,
     /// Whether a record was lost, so that no later one may follow.
     failed: bool,
-}
-
-/// A file and the number of its first item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentFile {
-    pub(super) segment: u32,
-    pub(super) first: u64,
 }
 
 impl Writer {
@@ -245,7 +238,7 @@ impl Writer {
         {
             if let Some(oldest) = files.segments.pop_front() {
                 let segment = oldest.segment;
-                delete(&self.directory, FileName { number, segment });
+                self.directory.delete(FileName { number, segment });
             }
         }
     }
@@ -258,7 +251,7 @@ impl Writer {
             self.open -= 1;
         }
         for SegmentFile { segment, .. } in files.segments {
-            delete(&self.directory, FileName { number, segment });
+            self.directory.delete(FileName { number, segment });
         }
     }
 }
@@ -282,16 +275,6 @@ impl RunFiles {
         self.segments
             .back()
             .is_some_and(|last| last.first < self.next)
-    }
-}
-
-/// Deletes a file of a run that is no longer kept.
-pub(super) fn delete(directory: &JournalDirectory, name: FileName) {
-    let path = directory.path(name);
-    if let Err(error) = fs::remove_file(&path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "cannot delete a file of the journal");
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use ppio_agent_protocol::{ByteSize, RunStatus};
 use tokio::sync::Notify;
 
+use super::RunSettings;
 use super::answer::{Answer, RunEnd};
 use super::caller::RunCaller;
 use super::journal::record::{ITEMS_OVERHEAD, Record};
@@ -19,7 +20,6 @@ use super::journal::{Journal, log_limit};
 use super::log::{Cursor, RunLog};
 use super::options::RunOptions;
 use super::readers::Readers;
-use super::registry::RunRegistry;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -39,7 +39,7 @@ pub(crate) struct Run {
     /// The place in the order of all runs.
     pub(super) number: u64,
     pub(super) started_at: SystemTime,
-    registry: Weak<RunRegistry>,
+    owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
     /// The size of the logs and answers of all runs.
     total_size: Arc<AtomicUsize>,
@@ -47,6 +47,27 @@ pub(crate) struct Run {
     /// Notifies those that wait for the journal to have the run, or its end.
     recording: Notify,
     state: Mutex<RunState>,
+}
+
+/// What keeps the runs, which a run reports to.
+pub(super) trait RunOwner: Send + Sync {
+    fn settings(&self) -> &RunSettings;
+
+    /// The size of the logs and answers of all runs.
+    fn total_size(&self) -> &Arc<AtomicUsize>;
+
+    /// A run continues from now on without a reader.
+    fn count_continuing(&self);
+
+    /// Drops ended runs while all together are over the limit, the oldest first. Returns whether
+    /// they are below it.
+    fn make_room(&self) -> bool;
+
+    /// Keeps a run that has ended for some time.
+    fn ended(self: Arc<Self>, number: u64, continued: bool);
+
+    /// Forgets a run whose function was not called.
+    fn forget(&self, run: &Run);
 }
 
 struct RunState {
@@ -134,10 +155,10 @@ impl Run {
         caller: RunCaller,
         number: u64,
         options: &RunOptions,
-        registry: &Arc<RunRegistry>,
+        owner: &Arc<dyn RunOwner>,
         journal: Option<Journal>,
     ) -> Self {
-        let settings = registry.settings();
+        let settings = owner.settings();
         let overhead = journal.as_ref().map_or(0, |_| ITEMS_OVERHEAD);
         let log = RunLog::new(1, settings.max_size, overhead);
         let mut state = RunState::new(options.on_disconnect, log);
@@ -150,8 +171,8 @@ impl Run {
             caller,
             number,
             started_at: SystemTime::now(),
-            registry: Arc::downgrade(registry),
-            total_size: Arc::clone(registry.total_size()),
+            owner: Arc::downgrade(owner),
+            total_size: Arc::clone(owner.total_size()),
             max_size: settings.max_size,
             recording: Notify::new(),
             state: Mutex::new(state),
@@ -249,8 +270,8 @@ impl Run {
             state.on_disconnect = OnDisconnect::Continue;
             state.unattended_since = None;
             // Under the lock, so that the end is counted later.
-            if let Some(registry) = self.registry.upgrade() {
-                registry.count_continuing();
+            if let Some(owner) = self.owner.upgrade() {
+                owner.count_continuing();
             }
         }
     }
@@ -303,8 +324,8 @@ impl Run {
 
     /// Whether the producer may go on; otherwise it is woken when it may.
     pub(super) fn permission(&self, cx: &mut Context<'_>) -> Permission {
-        let registry = self.registry.upgrade();
-        let is_full = registry.is_some_and(|registry| !registry.make_room());
+        let owner = self.owner.upgrade();
+        let is_full = owner.is_some_and(|owner| !owner.make_room());
         let mut state = self.state();
         if let Some(end) = state.ending.as_ref().or(state.end.as_ref()) {
             return Permission::End(match &end.answer {
@@ -456,8 +477,8 @@ impl Run {
         state.wake_producer();
         drop(state);
         self.recording.notify_waiters();
-        if let Some(registry) = self.registry.upgrade() {
-            registry.ended(self.number, continued);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.ended(self.number, continued);
         }
     }
 

@@ -9,14 +9,12 @@ use std::time::SystemTime;
 use ppio_agent_protocol::RunStatus;
 use tokio::sync::Notify;
 
-use super::super::RunSettings;
 use super::super::answer::{Answer, RunEnd};
 use super::super::caller::RunCaller;
 use super::super::journal::RecoveredRun;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
 use super::super::log::RunLog;
-use super::super::registry::RunRegistry;
-use super::{Head, Run, RunState};
+use super::{Head, Run, RunOwner, RunState};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
@@ -25,16 +23,16 @@ impl Run {
     /// A run of an earlier process, which has ended. `None` if what was written cannot be one.
     pub(in crate::runs) fn restored(
         recovered: RecoveredRun,
-        settings: &RunSettings,
-        registry: &Arc<RunRegistry>,
+        owner: &Arc<dyn RunOwner>,
     ) -> Option<Self> {
         let RecoveredRun { start, end, .. } = recovered;
+        let max_size = owner.settings().max_size;
         let on_disconnect = if end.continues {
             OnDisconnect::Continue
         } else {
             OnDisconnect::Cancel
         };
-        let mut log = RunLog::new(recovered.first, settings.max_size, ITEMS_OVERHEAD);
+        let mut log = RunLog::new(recovered.first, max_size, ITEMS_OVERHEAD);
         for (count, bytes) in recovered.items {
             log.append(bytes, count);
         }
@@ -48,17 +46,17 @@ impl Run {
         state.end = Some(end);
         let id = RequestId::parse(&start.id)?;
         // `Drop` subtracts it.
-        let total_size = Arc::clone(registry.total_size());
+        let total_size = Arc::clone(owner.total_size());
         total_size.fetch_add(size, Ordering::Relaxed);
         Some(Self {
             id,
             caller: RunCaller::restored(start.session, start.credentials),
             number: recovered.number,
             started_at: time(start.started_at),
-            registry: Arc::downgrade(registry),
+            owner: Arc::downgrade(owner),
             journal: None,
             total_size,
-            max_size: settings.max_size,
+            max_size,
             recording: Notify::new(),
             state: Mutex::new(state),
         })
@@ -79,8 +77,8 @@ impl Run {
                 Err(error) => {
                     tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
                     // First, so that a caller that tries again does not join the run.
-                    if let Some(registry) = run.registry.upgrade() {
-                        registry.forget(&run);
+                    if let Some(owner) = run.owner.upgrade() {
+                        owner.forget(&run);
                     }
                     let reason = error.to_string();
                     run.fail_with(run.state(), Rejection::NotJournaled { reason });
