@@ -5,8 +5,7 @@ use tokio::time::Instant;
 
 use super::error_response::invocation_error;
 use super::request_id;
-use super::response::AgentResponse;
-use super::resume::StreamOfRun;
+use super::response::{AgentResponse, StreamOfRun};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;

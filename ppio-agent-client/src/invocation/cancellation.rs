@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::run::cancel_call;
+use super::run_calls::cancel_call;
 use crate::session::{SandboxSession, WeakSession};
 use crate::transport::{Deadline, Idempotency};
 

@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::invoke_call::{InvokeCall, InvokeTarget, ends_with_the_call};
 use super::options::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, InvokeOptions, ResponseKind};
+use super::output::InvocationOutput;
 use super::request_body;
-use super::response::{AgentResponse, InvocationOutput};
+use super::response::AgentResponse;
 use super::run::Run;
 use super::stream::InvocationStream;
 use crate::deferred::Deferred;

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use ppio_agent_protocol::RunStatus;
 
 use super::caller_headers::CallerHeaders;
-use super::run::{fetch, require_runs};
+use super::run_calls::{fetch, require_runs};
 use super::run_info::{RunInfo, RunList};
 use crate::deferred::{Call, Deferred};
 use crate::error::Error;

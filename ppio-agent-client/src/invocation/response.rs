@@ -1,6 +1,8 @@
 //! Reading an agent's response.
 
-use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Response, header};
 use ppio_agent_protocol::headers::{PPIO_STREAM_IDS, RESPONSE_FORMAT};
 use ppio_agent_protocol::{InvocationResponse, ResponseFormat, sse};
 use serde::de::DeserializeOwned;
@@ -8,23 +10,22 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::items::ItemReader;
-use super::resume::{Resumption, StreamOfRun};
-use super::run::Run;
-use super::stream::InvocationStream;
 use crate::error::Error;
 use crate::platform::read_json;
 use crate::session::SandboxSession;
-use crate::transport::{BodyLimit, Chunks, Deadline, ResponseBody};
+use crate::transport::{Chunks, Deadline, ResponseBody};
 
-const OPERATION: &str = "invoke agent";
+pub(super) const OPERATION: &str = "invoke agent";
 
-/// A response in one piece or a stream, as the agent sends it.
-#[derive(Debug)]
-pub enum InvocationOutput {
-    /// A response in one piece.
-    Value(InvocationResponse<Value>),
-    /// A stream of items.
-    Stream(InvocationStream),
+/// What a stream is resumed with.
+#[derive(Debug, Clone)]
+pub(super) struct StreamOfRun {
+    /// `None` until the response to the invocation names it.
+    pub(super) run_id: Option<String>,
+    /// The last item that was received; 0 before the first.
+    pub(super) last: u64,
+    /// How long an outage may last.
+    pub(super) limit: Duration,
 }
 
 /// A response whose body has not been read.
@@ -42,14 +43,15 @@ pub(super) struct AgentResponse {
     pub(super) run_headers: HeaderMap,
 }
 
-enum BodyFormat {
+/// How the body is written.
+pub(super) enum BodyFormat {
     Json,
     EventStream,
     JsonLines,
     Other(String),
 }
 
-fn body_format(headers: &HeaderMap) -> BodyFormat {
+pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         // Parsing decides.
         return BodyFormat::Json;
@@ -67,7 +69,7 @@ fn body_format(headers: &HeaderMap) -> BodyFormat {
 }
 
 /// What the agent says that its response is; `None` from an agent that does not know the header.
-fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
+pub(super) fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
     let Some(format) = headers.get(HeaderName::from_static(RESPONSE_FORMAT)) else {
         return Ok(None);
     };
@@ -98,7 +100,7 @@ fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     serde_json::from_value(value).map_err(|error| Error::protocol(OPERATION, error.to_string()))
 }
 
-fn unexpected_format(content_type: &str) -> Error {
+pub(super) fn unexpected_format(content_type: &str) -> Error {
     let message = format!(
         "the response has the content type {content_type:?}, which agents do not send; check \
          that the agent listens on its port, and no other service"
@@ -129,55 +131,9 @@ impl AgentResponse {
         })
     }
 
-    /// The items of the response.
-    pub(super) async fn into_stream(self) -> Result<InvocationStream, Error> {
-        let (session, request_id) = (self.session.clone(), self.request_id.clone());
-        match self.into_output().await? {
-            InvocationOutput::Stream(stream) => Ok(stream),
-            InvocationOutput::Value(response) => {
-                let item = response.result.unwrap_or(Value::Null);
-                let items = ItemReader::once(item);
-                Ok(InvocationStream::new(items, session, request_id))
-            }
-        }
-    }
-
-    /// The run of an invocation that the agent has accepted.
-    pub(super) async fn into_run(mut self) -> Result<Run, Error> {
-        /// The body of the response.
-        #[derive(serde::Deserialize)]
-        struct Accepted {
-            id: String,
-        }
-
-        if self.response.status() != StatusCode::ACCEPTED {
-            let message = "the agent answered at once, and kept no run; invoke it without `detach`";
-            return Err(Error::runtime(OPERATION, message));
-        }
-        let session = self.session.clone();
-        let headers = std::mem::take(&mut self.run_headers);
-        let accepted: Accepted = self.into_json().await?;
-        Ok(Run::new(session, accepted.id, headers))
-    }
-
     /// The whole body as JSON.
     pub(super) async fn into_json<T: DeserializeOwned>(self) -> Result<T, Error> {
         read_json(OPERATION, &self.whole().await?)
-    }
-
-    async fn resumable(mut self, stream: StreamOfRun) -> Result<InvocationOutput, Error> {
-        let session = self.session.clone();
-        let run_id = stream.run_id.unwrap_or_else(|| self.request_id.clone());
-        let headers = std::mem::take(&mut self.run_headers);
-        let run = Run::new(session.clone(), run_id.clone(), headers);
-        let deadline = self.stream_deadline;
-        let items = self.into_items_with_ids().await?;
-        // The end event has the error, so an item that looks like one is an item.
-        let mut output = InvocationStream::new(items, session, run_id)
-            .with_deadline(deadline)
-            .with_named_errors(true);
-        output.set_resumption(Resumption::new(run, stream.last, stream.limit));
-        Ok(InvocationOutput::Stream(output))
     }
 
     async fn whole(self) -> Result<bytes::Bytes, Error> {
@@ -204,35 +160,14 @@ impl AgentResponse {
         ))
     }
 
-    /// The response in the format that it has.
-    pub(super) async fn into_output(mut self) -> Result<InvocationOutput, Error> {
-        let reader: fn(Chunks, BodyLimit) -> ItemReader = match body_format(self.response.headers())
-        {
-            BodyFormat::Json => return self.read_json().await.map(InvocationOutput::Value),
-            BodyFormat::EventStream => match self.stream.take() {
-                Some(stream) => return self.resumable(stream).await,
-                None => ItemReader::events,
-            },
-            BodyFormat::JsonLines => ItemReader::lines,
-            BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
-        };
-        let announced = announced_format(self.response.headers())?;
-        let idle_timeout = self.session.stream_idle_timeout();
-        let chunks = Chunks::new(self.response.into_body(), idle_timeout);
-        let items = reader(chunks, self.session.response_limit());
-        let stream = InvocationStream::new(items, self.session, self.request_id)
-            .with_deadline(self.stream_deadline)
-            .with_named_errors(announced == Some(ResponseFormat::Events));
-        Ok(InvocationOutput::Stream(stream))
-    }
-
     /// The start of an error response.
     pub(super) async fn read_start(self) -> Result<bytes::Bytes, Error> {
         let start = self.response.into_body().start(OPERATION);
         self.deadline.run(OPERATION, start).await?
     }
 
-    async fn read_json(self) -> Result<InvocationResponse<Value>, Error> {
+    /// The envelope, or the value as an envelope.
+    pub(super) async fn read_json(self) -> Result<InvocationResponse<Value>, Error> {
         let sandbox_id = self.session.sandbox_id().to_owned();
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);
         let status = self.response.status().as_u16();

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::items::ItemReader;
 use super::response::AgentResponse;
-use super::run::Run;
+use super::run_calls::RunTarget;
 use crate::error::Error;
 use crate::transport::{Deadline, RetryPolicy};
 
@@ -18,17 +18,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection that broke sooner without an item belongs to the outage before it.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
-
-/// What a stream is resumed with.
-#[derive(Debug, Clone)]
-pub(super) struct StreamOfRun {
-    /// `None` until the response to the invocation names it.
-    pub(super) run_id: Option<String>,
-    /// The last item that was received; 0 before the first.
-    pub(super) last: u64,
-    /// How long an outage may last.
-    pub(super) limit: Duration,
-}
 
 /// A time without a connection that delivers items.
 #[derive(Debug)]
@@ -40,7 +29,7 @@ struct Outage {
 /// The position in the stream of a run, and its outage.
 #[derive(Debug)]
 pub(super) struct Resumption {
-    run: Run,
+    run: RunTarget,
     last: u64,
     limit: Duration,
     connected_at: Instant,
@@ -55,7 +44,7 @@ pub(super) struct Reconnecting(Pin<Box<dyn Future<Output = Connected> + Send>>);
 pub(super) type Connected = Result<(ItemReader, u32), Error>;
 
 impl Resumption {
-    pub(super) fn new(run: Run, last: u64, limit: Duration) -> Self {
+    pub(super) fn new(run: RunTarget, last: u64, limit: Duration) -> Self {
         Self {
             run,
             last,
@@ -100,7 +89,7 @@ impl Resumption {
             deadline: Deadline::after(self.limit),
             attempts: 0,
         });
-        let policy = self.run.session().retry_policy();
+        let policy = self.run.session.retry_policy();
         let attempts = Attempts {
             run: self.run.clone(),
             last: self.last,
@@ -137,7 +126,7 @@ impl fmt::Debug for Reconnecting {
 
 /// The attempts of one outage.
 struct Attempts {
-    run: Run,
+    run: RunTarget,
     last: u64,
     deadline: Deadline,
     policy: RetryPolicy,
@@ -157,7 +146,7 @@ impl Attempts {
             }
             self.number = self.number.saturating_add(1);
             tracing::debug!(
-                run_id = self.run.id(), last = self.last, error = %error.report(),
+                run_id = self.run.id, last = self.last, error = %error.report(),
                 "resuming a stream"
             );
             match self.open().await {

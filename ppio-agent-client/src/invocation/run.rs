@@ -2,24 +2,21 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ppio_agent_protocol::{InvocationResponse, ResponseFormat, RunStatus, headers, sse};
-use serde::de::DeserializeOwned;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ppio_agent_protocol::{InvocationResponse, ResponseFormat, RunStatus, headers};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::agent_call::{AgentCall, Repeat};
 use super::caller_headers::CallerHeaders;
 use super::options::ACCEPT_JSON;
-use super::request_id;
-use super::response::AgentResponse;
-use super::resume::StreamOfRun;
+use super::response::{AgentResponse, OPERATION};
+use super::run_calls::{RunTarget, call_about_runs, cancel_call, fetch, path};
 use super::run_info::RunInfo;
 use super::stream::{AnswerKind, InvocationStream};
 use crate::error::Error;
-use crate::platform::{ServiceCall, encode};
+use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
-use crate::transport::{Deadline, RetryPolicy};
+use crate::transport::Deadline;
 
 /// An invocation that the agent keeps, by its id: it goes on without a caller, and is read from
 /// anywhere as often as wanted, while it runs and for some time after its end.
@@ -46,18 +43,17 @@ use crate::transport::{Deadline, RetryPolicy};
 /// ```
 #[derive(Clone)]
 pub struct Run {
-    session: SandboxSession,
-    id: String,
-    headers: HeaderMap,
+    target: RunTarget,
 }
 
 impl Run {
     pub(super) fn new(session: SandboxSession, id: String, headers: HeaderMap) -> Self {
-        Self {
+        let target = RunTarget {
             session,
             id,
             headers,
-        }
+        };
+        Self { target }
     }
 
     /// Adds a header to every call about the run: an `authorization`, for example, for an agent
@@ -73,18 +69,18 @@ impl Run {
     ) -> Result<Self, Error> {
         let mut headers = CallerHeaders::default();
         headers.add(name.as_ref(), value);
-        self.headers.extend(headers.into_map()?);
+        self.target.headers.extend(headers.into_map()?);
         Ok(self)
     }
 
     /// The run's id, which is the request id of its invocation.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.target.id
     }
 
     /// The session that the run belongs to.
     pub fn session(&self) -> &SandboxSession {
-        &self.session
+        &self.target.session
     }
 
     /// The run's current status.
@@ -101,8 +97,12 @@ impl Run {
     /// # Errors
     /// As [`status`](Self::status).
     pub async fn info(&self) -> Result<RunInfo, Error> {
-        let call = ServiceCall::get("look up run", path(&self.id, "")?);
-        fetch(&self.session, call.headers(self.headers.clone())).await
+        let call = ServiceCall::get("look up run", path(&self.target.id, "")?);
+        fetch(
+            &self.target.session,
+            call.headers(self.target.headers.clone()),
+        )
+        .await
     }
 
     /// The items of the run from its start, as they arrive. A run that answers with a value is a
@@ -125,35 +125,10 @@ impl Run {
     /// # Errors
     /// As [`stream`](Self::stream); status 400 if the run has no such item yet.
     pub async fn stream_after(&self, last_event_id: u64) -> Result<InvocationStream, Error> {
-        let deadline = Deadline::after(self.session.default_timeout());
-        let policy = self.session.retry_policy();
-        let call = self.open_events(last_event_id, policy, deadline)?;
+        let deadline = Deadline::after(self.target.session.default_timeout());
+        let policy = self.target.session.retry_policy();
+        let call = self.target.open_events(last_event_id, policy, deadline)?;
         call.send(AgentResponse::into_stream).await
-    }
-
-    /// The call that opens the events of the run after an item.
-    pub(super) fn open_events(
-        &self,
-        last_event_id: u64,
-        policy: RetryPolicy,
-        deadline: Deadline,
-    ) -> Result<AgentCall<'_>, Error> {
-        let name = HeaderName::from_static(headers::LAST_EVENT_ID);
-        let call = ServiceCall::get("read run", path(&self.id, "/events")?)
-            .headers(self.headers.clone())
-            .header(header::ACCEPT, HeaderValue::from_static(sse::MEDIA_TYPE))
-            .header(name, HeaderValue::from(last_event_id));
-        Ok(AgentCall {
-            policy,
-            deadline,
-            stream: Some(StreamOfRun {
-                run_id: Some(self.id.clone()),
-                last: last_event_id,
-                limit: self.session.default_timeout(),
-            }),
-            run_headers: self.headers.clone(),
-            ..call_about_runs(&self.session, call)
-        })
     }
 
     /// Waits until the run has ended, and returns its answer; of a stream, all items as an array. The
@@ -185,20 +160,20 @@ impl Run {
         let mut response = InvocationResponse::success(result);
         response.duration = waiting_since.elapsed().as_secs_f64();
         let metadata = response.metadata.get_or_insert_default();
-        metadata.insert("request_id".to_owned(), self.id.clone().into());
+        metadata.insert("request_id".to_owned(), self.target.id.clone().into());
         Ok(response)
     }
 
     /// The response that the function of the agent has made itself.
     async fn response(&self) -> Result<InvocationResponse<Value>, Error> {
-        let call = ServiceCall::get("read run", path(&self.id, "/response")?)
-            .headers(self.headers.clone())
+        let call = ServiceCall::get("read run", path(&self.target.id, "/response")?)
+            .headers(self.target.headers.clone())
             .header(header::ACCEPT, HeaderValue::from_static(ACCEPT_JSON))
             .header(
                 HeaderName::from_static(headers::RESPONSE_FORMAT),
                 HeaderValue::from_static(ResponseFormat::Envelope.as_str()),
             );
-        let call = call_about_runs(&self.session, call);
+        let call = call_about_runs(&self.target.session, call);
         call.send(AgentResponse::into_value).await
     }
 
@@ -208,18 +183,34 @@ impl Run {
     /// # Errors
     /// As [`status`](Self::status).
     pub async fn cancel(&self) -> Result<RunInfo, Error> {
-        let call = cancel_call(&self.id, self.headers.clone())?;
-        fetch(&self.session, call).await
+        let call = cancel_call(&self.target.id, self.target.headers.clone())?;
+        fetch(&self.target.session, call).await
     }
 }
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers may contain secrets.
-        f.debug_struct("Run")
-            .field("id", &self.id)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
+        self.target.fmt(f)
+    }
+}
+
+impl AgentResponse {
+    /// The run of an invocation that the agent has accepted.
+    pub(super) async fn into_run(mut self) -> Result<Run, Error> {
+        /// The body of the response.
+        #[derive(serde::Deserialize)]
+        struct Accepted {
+            id: String,
+        }
+
+        if self.response.status() != StatusCode::ACCEPTED {
+            let message = "the agent answered at once, and kept no run; invoke it without `detach`";
+            return Err(Error::runtime(OPERATION, message));
+        }
+        let session = self.session.clone();
+        let headers = std::mem::take(&mut self.run_headers);
+        let accepted: Accepted = self.into_json().await?;
+        Ok(Run::new(session, accepted.id, headers))
     }
 }
 
@@ -229,56 +220,4 @@ impl SandboxSession {
     pub fn run(&self, id: impl Into<String>) -> Run {
         Run::new(self.clone(), id.into(), HeaderMap::new())
     }
-}
-
-/// Fails if the agent keeps no runs.
-pub(super) async fn require_runs(
-    session: &SandboxSession,
-    operation: &str,
-    deadline: Deadline,
-) -> Result<(), Error> {
-    if session.honours_keys(deadline).await? {
-        return Ok(());
-    }
-    let message = "the agent keeps no runs: build it with a runtime that does, or invoke it without \
-                   `detach` and `resumable`";
-    Err(Error::runtime(operation, message))
-}
-
-/// The call that cancels a run.
-pub(super) fn cancel_call(run_id: &str, headers: HeaderMap) -> Result<ServiceCall, Error> {
-    Ok(ServiceCall::delete("cancel run", path(run_id, "")?).headers(headers))
-}
-
-/// Sends a call about runs and parses the JSON of its response.
-pub(super) async fn fetch<T: DeserializeOwned>(
-    session: &SandboxSession,
-    call: ServiceCall,
-) -> Result<T, Error> {
-    let call = call_about_runs(session, call);
-    call.send(AgentResponse::into_json).await
-}
-
-/// A call that may be sent as often as wanted.
-fn call_about_runs(session: &SandboxSession, call: ServiceCall) -> AgentCall<'_> {
-    AgentCall {
-        session,
-        call,
-        repeat: Repeat::Always,
-        policy: session.retry_policy(),
-        deadline: Deadline::after(session.default_timeout()),
-        stream_deadline: None,
-        request_id: request_id::random(),
-        stream: None,
-        run_headers: HeaderMap::new(),
-    }
-}
-
-/// The path of a call about one run.
-fn path(run_id: &str, rest: &str) -> Result<String, Error> {
-    if matches!(run_id, "" | "." | "..") {
-        let message = format!("{run_id:?} is not the id of a run");
-        return Err(Error::validation("run_id", message));
-    }
-    Ok(format!("/invocations/{}{rest}", encode(run_id)))
 }
