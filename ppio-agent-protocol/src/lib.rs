@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `agent.yaml`, and the same document in a template's metadata | [`AgentConfig`] |
 //! | the bodies of `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
+//! | messages, tools and events of a chat | [`ChatMessage`], [`ChatTool`], [`ChatEvent`] |
 //! | what such a response says that it is | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
@@ -33,6 +34,7 @@
 
 mod agent_id;
 mod byte_size;
+mod chat;
 mod config;
 pub mod environment;
 mod error_item;
@@ -48,6 +50,12 @@ pub mod yaml;
 
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use byte_size::{ByteSize, InvalidByteSize};
+#[doc(hidden)]
+pub use chat::CHAT_EVENT_NAME;
+pub use chat::{
+    ChatEvent, ChatMessage, ChatPart, ChatRole, ChatTool, FinishReason, InterruptResponse,
+    InterruptStatus, ToolCall,
+};
 pub use config::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
     AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,

@@ -137,6 +137,12 @@
 //! | `schema` | yes | the JSON Schemas that `GET /` shows in debug mode |
 //! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
 //! | `stream` | yes | `stream!` and `try_stream!`, which make a stream of a block with `yield` |
+//! | `protocols` | no | all of the protocols below |
+//! | `a2a` | no | A2A at `/a2a`, and the agent card |
+//! | `ag-ui` | no | AG-UI at `/ag-ui` |
+//! | `mcp` | no | MCP at `/mcp` |
+//! | `openai` | no | `OpenAI`'s chat completions and responses below `/v1` |
+//! | `ui-stream` | no | the UI message stream of the Vercel AI SDK at `/api/chat` |
 //! | `yaml` | no | `AgentConfig::from_yaml` and `AgentConfig::to_yaml` |
 //!
 //! # Cancellation and deadlines
@@ -159,6 +165,13 @@ mod endpoints;
 mod exchange;
 mod invocation;
 mod lifecycle;
+#[cfg(feature = "chat")]
+#[allow(dead_code, reason = "each protocol uses a part of it")]
+mod protocols;
+#[cfg_attr(
+    feature = "chat",
+    allow(dead_code, reason = "each protocol uses a part of it")
+)]
 mod runs;
 mod server;
 pub mod task;
@@ -214,6 +227,7 @@ pub use exchange::body::{Body, BodyEnd, Request, Response};
 pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
 pub use exchange::policies::{OnDisconnect, SessionConcurrency};
+pub use exchange::protocol::Protocol;
 pub use exchange::runtime_settings::RuntimeSettings;
 /// The trait of streams, which an entrypoint returns as `impl Stream<Item = …>`.
 pub use futures_core::Stream;
@@ -361,6 +375,11 @@ pub use ppio_agent_protocol::{
     ByteSize, InvalidByteSize, InvalidPingStatus, InvocationRequest, InvocationResponse,
     InvocationStatus, PingResponse, PingStatus,
 };
+/// The messages, tools and events of chats.
+pub use ppio_agent_protocol::{
+    ChatEvent, ChatMessage, ChatPart, ChatRole, ChatTool, FinishReason, InterruptResponse,
+    InterruptStatus, ToolCall,
+};
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
 pub use server::middleware::{IntoResponse, Next};
@@ -388,6 +407,7 @@ pub mod __private {
     #[cfg(not(feature = "schema"))]
     pub use crate::endpoints::entrypoint_schema::SchemaFunction;
     pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
+    pub use crate::exchange::agent_info::AgentInfo;
     /// Finds the kind of a returned value by its type.
     pub mod autoref {
         pub use crate::invocation::autoref::*;

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, FnArg, Signature, Type, Visibility};
+use syn::{Attribute, Expr, ExprLit, FnArg, Lit, Meta, Signature, Type, Visibility};
 
 /// A function under an attribute.
 ///
@@ -56,6 +56,27 @@ impl Function {
         self.attributes
             .iter()
             .filter(|attribute| attribute.path().is_ident("cfg"))
+    }
+
+    /// The text of the documentation comments, without the space that each line begins with. Parts
+    /// that another macro computes are left out.
+    pub(crate) fn documentation(&self) -> String {
+        let lines = self.attributes.iter().filter_map(|attribute| {
+            let Meta::NameValue(pair) = &attribute.meta else {
+                return None;
+            };
+            let Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) = &pair.value
+            else {
+                return None;
+            };
+            pair.path.is_ident("doc").then(|| text.value())
+        });
+        let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).to_owned());
+        let text = lines.collect::<Vec<_>>().join("\n");
+        text.trim().to_owned()
     }
 
     /// The function as it follows reported errors: without what `rustc` would report a second time.

@@ -56,6 +56,7 @@ fn generate(
     };
     let config = config(&runtime, arguments);
     let location = source_location(function, &runtime);
+    let info = agent_info(function, &runtime);
     let (name, request) = (function.name(), parameters.request);
     let registration = quote! {
         #[allow(unused_imports)]
@@ -70,6 +71,7 @@ fn generate(
                         ::core::result::Result::Ok(#start)
                     })
                 },
+                info: #info,
                 schema: #private::entrypoint_schema!(#name, #request),
                 config: #config,
                 location: #location,
@@ -81,6 +83,21 @@ fn generate(
     let root = runtime.root();
     let main = main_function(&quote!(#root::run()));
     quote!(#entrypoint #(#cfg_attributes)* #main)
+}
+
+/// Returns what the agent says about itself: its package, and the documentation of its function.
+fn agent_info(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
+    let private = runtime.private();
+    let name = function.name().to_string();
+    let documentation = function.documentation();
+    quote! {
+        #private::AgentInfo::new(
+            ::core::option_env!("CARGO_PKG_NAME"),
+            #name,
+            #documentation,
+            ::core::option_env!("CARGO_PKG_VERSION"),
+        )
+    }
 }
 
 /// Returns the function that makes the configuration, as an `Option`: the `config` expression, with

@@ -11,8 +11,9 @@ use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 #[cfg(feature = "schema")]
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
-use crate::endpoints::entrypoint_schema::SchemaFunction;
+use crate::endpoints::entrypoint_schema::{AboutAgent, SchemaFunction};
 use crate::endpoints::ping::{AsyncPing, BlockingPing, PingHandler};
+use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::Request;
 use crate::exchange::error::{BoxError, Error};
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
@@ -290,7 +291,10 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
             .collect();
         AgentRuntimeApp::new(AppParts {
             handler,
-            schema: self.entrypoint.schema,
+            about: AboutAgent {
+                info: AgentInfo::new(None, "agent", "", None),
+                schema: self.entrypoint.schema,
+            },
             ping,
             middleware,
             config,

@@ -5,6 +5,7 @@ use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::ping::PingHandler;
+use crate::exchange::agent_info::AgentInfo;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
 use crate::lifecycle::startup::Startup;
@@ -15,6 +16,8 @@ use crate::server::middleware::Middleware;
 pub struct EntrypointRegistration {
     /// Makes the function that starts one invocation.
     pub handler: fn(&mut StateLookup<'_>) -> Handler,
+    /// What the agent says about itself.
+    pub info: AgentInfo,
     /// What the function takes and returns.
     pub schema: SchemaFunction,
     /// The `config = …` argument.

@@ -10,8 +10,7 @@ use super::source_location::SourceLocation;
 use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::config::settings::Settings;
-use crate::endpoints::entrypoint_schema::SchemaFunction;
-use crate::endpoints::index::Index;
+use crate::endpoints::entrypoint_schema::AboutAgent;
 use crate::endpoints::ping::{Ping, PingHandler};
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
@@ -51,7 +50,7 @@ pub struct AgentRuntimeApp {
 /// What an app is made of.
 pub(super) struct AppParts {
     pub(super) handler: Handler,
-    pub(super) schema: SchemaFunction,
+    pub(super) about: AboutAgent,
     pub(super) ping: Option<PingHandler>,
     pub(super) middleware: Vec<Middleware>,
     pub(super) config: RuntimeConfig,
@@ -135,7 +134,10 @@ impl AgentRuntimeApp {
             .collect();
         Self::new(AppParts {
             handler,
-            schema: entrypoint.schema,
+            about: AboutAgent {
+                info: entrypoint.info,
+                schema: entrypoint.schema,
+            },
             ping,
             middleware,
             config: entrypoint.config.map(|config| config()).unwrap_or_default(),
@@ -160,14 +162,13 @@ impl AgentRuntimeApp {
         } else {
             Vec::new()
         };
-        let index = Index::new(values.debug, values.enable_metrics, parts.schema);
         let agent = Agent::new(
             settings.server(),
             values.clone(),
             parts.handler,
             middleware,
             Ping::new(parts.ping),
-            index,
+            parts.about,
             Lifecycle::new(parts.startups, parts.shutdowns),
         );
         Ok(Self {

@@ -7,6 +7,7 @@ use ppio_agent_protocol::ByteSize;
 
 use super::RuntimeConfig;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
+use crate::exchange::protocol::Protocol;
 
 /// `None` where the code has set nothing.
 impl RuntimeConfig {
@@ -99,6 +100,11 @@ impl RuntimeConfig {
     /// The value of [`reconnect_grace`](Self::reconnect_grace).
     pub fn get_reconnect_grace(&self) -> Option<Duration> {
         self.reconnect_grace
+    }
+
+    /// The value of [`protocols`](Self::protocols).
+    pub fn get_protocols(&self) -> Option<&[Protocol]> {
+        self.protocols.as_deref()
     }
 
     /// The value of [`max_runs`](Self::max_runs).
@@ -210,6 +216,7 @@ mod tests {
             .max_total_run_size(ByteSize::new(18))
             .run_retention(seconds(19))
             .list_anonymous_runs(false)
+            .protocols([Protocol::Mcp])
             .journal("j");
         assert_eq!(config.get_host(), Some("h"));
         assert_eq!(config.get_port(), Some(1));
@@ -241,6 +248,7 @@ mod tests {
         assert_eq!(config.get_max_total_run_size(), Some(ByteSize::new(18)));
         assert_eq!(config.get_run_retention(), Some(seconds(19)));
         assert_eq!(config.get_list_anonymous_runs(), Some(false));
+        assert_eq!(config.get_protocols(), Some(&[Protocol::Mcp][..]));
         assert_eq!(config.get_journal(), Some(Path::new("j")));
         #[cfg(feature = "metrics")]
         assert_eq!(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ppio_agent_protocol::ByteSize;
 
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
+use crate::exchange::protocol::Protocol;
 
 /// The configuration of an agent in its code.
 ///
@@ -28,6 +29,7 @@ use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 /// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
 /// | [`enable_middleware`](Self::enable_middleware) | `PPIO_AGENT_ENABLE_MIDDLEWARE` | `true` |
 /// | [`require_ping`](Self::require_ping) | | `false` |
+/// | [`protocols`](Self::protocols) | `PPIO_AGENT_PROTOCOLS`: `all`, `none` or comma-separated names | all whose features are on |
 /// | [`max_concurrency`](Self::max_concurrency) | `PPIO_AGENT_MAX_CONCURRENCY`, 0 for no limit | no limit |
 /// | [`busy_after`](Self::busy_after) | `PPIO_AGENT_BUSY_AFTER`, seconds | 60 s |
 /// | [`heartbeat`](Self::heartbeat) | `PPIO_AGENT_HEARTBEAT`, seconds, 0 for none | 15 s |
@@ -81,6 +83,7 @@ pub struct RuntimeConfig {
     pub(crate) enable_metrics: Option<bool>,
     pub(crate) enable_middleware: Option<bool>,
     pub(crate) require_ping: Option<bool>,
+    pub(crate) protocols: Option<Vec<Protocol>>,
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) busy_after: Option<Duration>,
     pub(crate) heartbeat: Option<Duration>,
@@ -202,6 +205,13 @@ impl RuntimeConfig {
     /// Whether starting without a `#[ppio::ping]` function is an error.
     pub fn require_ping(mut self, require: bool) -> Self {
         self.require_ping = Some(require);
+        self
+    }
+
+    /// The protocols that are served beside `POST /invocations`. Each of them has to be built in,
+    /// with its cargo feature.
+    pub fn protocols(mut self, protocols: impl IntoIterator<Item = Protocol>) -> Self {
+        self.protocols = Some(protocols.into_iter().collect());
         self
     }
 

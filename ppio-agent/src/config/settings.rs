@@ -11,6 +11,7 @@ use ppio_agent_protocol::environment::is_blank;
 use tracing_subscriber::filter::Targets;
 
 use super::RuntimeConfig;
+use crate::exchange::protocol::Protocol;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::server::agent::ServerSettings;
 use crate::server::cors::Cors;
@@ -169,6 +170,7 @@ impl Environment<'_> {
                 defaults.enable_middleware,
             ),
             require_ping: config.require_ping.unwrap_or(defaults.require_ping),
+            protocols: self.protocols(config.protocols, defaults.protocols),
             max_concurrency: self
                 .read(
                     "MAX_CONCURRENCY",
@@ -269,6 +271,27 @@ impl Environment<'_> {
             self.faults.push(fault);
             Cors::none()
         })
+    }
+
+    /// The protocols to serve: those of the variable or of the code, which have to be built in.
+    fn protocols(&mut self, code: Option<Vec<Protocol>>, built_in: Vec<Protocol>) -> Vec<Protocol> {
+        let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` and \
+                        `websocket`";
+        let chosen = self.read("PROTOCOLS", expected, code, |text| match text {
+            "all" => Some(Protocol::built_in()),
+            "none" => Some(Vec::new()),
+            names => names.split(',').map(|name| parse(name.trim())).collect(),
+        });
+        let Some(chosen) = chosen else {
+            return built_in;
+        };
+        for protocol in chosen.iter().filter(|protocol| !protocol.is_built_in()) {
+            self.faults.push(format!(
+                "PPIO_AGENT_PROTOCOLS names {protocol}, which is not built in: turn on the feature \
+                 `{protocol}` of ppio-agent"
+            ));
+        }
+        chosen
     }
 
     /// The variable if it is set, otherwise the setting in code.
@@ -473,7 +496,7 @@ mod tests {
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
             .collect();
-        assert_eq!(variables.len(), 35, "{variables:?}");
+        assert_eq!(variables.len(), 36, "{variables:?}");
         let config = || {
             RuntimeConfig::new()
                 .port(1)
@@ -526,6 +549,7 @@ mod tests {
                 ("PPIO_AGENT_RUN_RETENTION", "long"),
                 ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
                 ("PPIO_AGENT_RECONNECT_GRACE", "x"),
+                ("PPIO_AGENT_PROTOCOLS", "openai,smtp"),
                 #[cfg(feature = "logging")]
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
@@ -550,6 +574,7 @@ mod tests {
             "_RUN_RETENTION",
             "_LIST_ANONYMOUS_RUNS",
             "_RECONNECT_GRACE",
+            "_PROTOCOLS",
             #[cfg(feature = "logging")]
             "_LOG",
             "_CORS_CREDENTIALS",

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use crate::exchange::agent_info::AgentInfo;
+
 /// What an entrypoint takes and returns.
 #[cfg(feature = "schema")]
 #[derive(Serialize)]
@@ -28,6 +30,13 @@ pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
 #[cfg(not(feature = "schema"))]
 #[derive(Clone, Copy)]
 pub struct SchemaFunction;
+
+/// What an agent says about itself, and the schemas of its entrypoint.
+#[derive(Clone, Copy)]
+pub(crate) struct AboutAgent {
+    pub(crate) info: AgentInfo,
+    pub(crate) schema: SchemaFunction,
+}
 
 /// The schemas of an entrypoint, computed at their first use.
 pub(crate) struct LazySchema {

@@ -1,29 +1,41 @@
 //! `GET /`: a description of the service; in debug mode the playground for browsers.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::VARY;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::entrypoint_schema::{EntrypointSchema, LazySchema, SchemaFunction};
+use super::entrypoint_schema::{EntrypointSchema, LazySchema};
 use super::ping::timestamp;
+use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::Response;
 use crate::exchange::json;
+use crate::exchange::runtime_settings::RuntimeSettings;
 
 /// The endpoint.
 pub(crate) struct Index {
     debug: bool,
     has_metrics: bool,
-    schema: LazySchema,
+    info: AgentInfo,
+    protocols: Vec<&'static str>,
+    schema: Arc<LazySchema>,
 }
 
 impl Index {
-    pub(crate) fn new(debug: bool, has_metrics: bool, schema: SchemaFunction) -> Self {
+    pub(crate) fn new(
+        settings: &RuntimeSettings,
+        info: AgentInfo,
+        schema: Arc<LazySchema>,
+    ) -> Self {
+        let protocols = settings.protocols.iter();
         Self {
-            debug,
-            has_metrics,
-            schema: LazySchema::new(schema),
+            debug: settings.debug,
+            has_metrics: settings.enable_metrics,
+            info,
+            protocols: protocols.map(|protocol| protocol.as_str()).collect(),
+            schema,
         }
     }
 
@@ -58,6 +70,12 @@ impl Index {
             version: env!("CARGO_PKG_VERSION"),
             status: "running",
             timestamp: timestamp(SystemTime::now()),
+            agent: self.debug.then_some(Agent {
+                name: self.info.name,
+                version: self.info.version,
+                description: self.info.description,
+            }),
+            protocols: &self.protocols,
             endpoints: Endpoints {
                 invocations: "/invocations",
                 ping: "/ping",
@@ -99,10 +117,24 @@ struct Description<'a> {
     version: &'static str,
     status: &'static str,
     timestamp: String,
+    /// In debug mode only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<Agent>,
     endpoints: Endpoints,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    protocols: &'a [&'static str],
     /// In debug mode only.
     #[serde(flatten)]
     schema: Option<&'a EntrypointSchema>,
+}
+
+#[derive(Serialize)]
+struct Agent {
+    name: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'static str,
 }
 
 #[derive(Serialize)]

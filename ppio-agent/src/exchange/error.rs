@@ -159,6 +159,13 @@ impl Error {
         self
     }
 
+    /// Removes the body that the agent filled.
+    #[cfg(feature = "chat")]
+    pub(crate) fn without_body(mut self) -> Self {
+        self.data().body = None;
+        self
+    }
+
     /// The body of the response, where the agent filled it.
     pub(crate) fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()

@@ -80,6 +80,16 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
 /// response, because an item of the agent may look like an error. Other callers read every line
 /// without `data:` as an item.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
+    #[cfg(feature = "chat")]
+    if format == RequestedFormat::Chat {
+        let data = to_bytes(&super::failure::Failure::of(error, request_id));
+        let mut event = BytesMut::from(&b"event: error\n"[..]);
+        sse::write_data(
+            &mut event,
+            sse::single_line(&data).as_deref().unwrap_or(&data),
+        );
+        return event.freeze();
+    }
     let item = ErrorItem::new(error.response_text(request_id)).with_type(error.error_type());
     let mut event = BytesMut::new();
     if format.is_announced() {

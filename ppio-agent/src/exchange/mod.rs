@@ -3,11 +3,14 @@
 //! Named `exchange` because `http` is a public re-export of this crate.
 
 pub(crate) mod agent_envelope;
+pub(crate) mod agent_info;
 pub(crate) mod body;
 pub(crate) mod caller_deadline;
 pub(crate) mod context;
 mod envelope_serializer;
 pub(crate) mod error;
+#[cfg(feature = "chat")]
+pub(crate) mod failure;
 pub(crate) mod header_names;
 pub(crate) mod json;
 mod limited_body;
@@ -15,6 +18,7 @@ pub(crate) mod log_ids;
 mod on_end_body;
 pub(crate) mod per_connection;
 pub(crate) mod policies;
+pub(crate) mod protocol;
 pub(crate) mod rejection;
 mod reply_serializer;
 pub(crate) mod request_headers;
@@ -36,6 +40,8 @@ use tracing::Span;
 
 use self::body::Response;
 use self::error::Error;
+#[cfg(feature = "chat")]
+use self::failure::Failure;
 use self::header_names::RESPONSE_FORMAT;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
@@ -53,6 +59,9 @@ pub(crate) struct Exchange {
     /// When the whole invocation has to end, where the caller sends a timeout.
     pub(crate) requested_deadline: Option<Instant>,
     pub(crate) format: RequestedFormat,
+    /// How the protocol of the route writes errors.
+    #[cfg(feature = "chat")]
+    pub(crate) error_body: Option<fn(&Failure) -> Bytes>,
 }
 
 impl Exchange {
@@ -81,6 +90,15 @@ impl Exchange {
         }
     }
 
+    fn error_body(&self, error: &Error, duration: Duration) -> Bytes {
+        let id = self.request_id.as_str();
+        #[cfg(feature = "chat")]
+        if let Some(write) = self.error_body {
+            return write(&Failure::of(error, id));
+        }
+        json::error_body(error, duration, id)
+    }
+
     /// Writes an error as a response, which has the error in its extensions. Nothing else in the
     /// crate does.
     pub(crate) fn error_response(&self, error: Error) -> Response {
@@ -92,7 +110,7 @@ impl Exchange {
         let body = error
             .body()
             .cloned()
-            .unwrap_or_else(|| json::error_body(&error, duration, self.request_id.as_str()));
+            .unwrap_or_else(|| self.error_body(&error, duration));
         let mut response = json::response(error.status(), body);
         self.announce(ResponseFormat::Envelope, &mut response);
         let headers = response.headers_mut();

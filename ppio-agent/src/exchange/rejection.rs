@@ -68,6 +68,9 @@ pub(crate) enum Rejection {
     Panicked,
     #[error("the answer cannot be written as JSON: {0}")]
     NotSerializable(String),
+    #[cfg(feature = "chat")]
+    #[error("the answer is larger than {limit}; ask for a stream")]
+    AnswerTooLarge { limit: ByteSize },
     #[error("the body of the agent's response failed before its end")]
     ResponseCut,
     #[error("the agent is shutting down; try again")]
@@ -138,6 +141,13 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
+    /// The rejection of a path that does not exist.
+    pub(crate) fn no_route(request: &http::Request<super::body::Body>) -> Self {
+        Self::NoRoute {
+            path: request.uri().path().chars().take(200).collect(),
+        }
+    }
+
     /// The status of the answer. Nothing else in the crate decides one.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -173,6 +183,8 @@ impl Rejection {
             | Self::ResponseCut
             | Self::AgentStopped
             | Self::JournalFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            #[cfg(feature = "chat")]
+            Self::AnswerTooLarge { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ShuttingDown
             | Self::Overloaded { .. }
             | Self::SessionQueueFull { .. }
@@ -208,6 +220,8 @@ impl Rejection {
             Self::Panicked => "Panic",
             Self::NotSerializable(_) => "SerializationError",
             Self::ResponseCut => "ResponseCut",
+            #[cfg(feature = "chat")]
+            Self::AnswerTooLarge { .. } => "AnswerTooLarge",
             Self::ShuttingDown => "Draining",
             Self::Overloaded { .. } => "Overloaded",
             Self::SessionBusy { .. } => "SessionBusy",

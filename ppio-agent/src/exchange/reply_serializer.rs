@@ -1,8 +1,8 @@
-//! Recognizes an envelope among the values that a handler returns.
+//! Recognizes an envelope or a chat event among the values that a handler returns.
 
 use std::fmt::Display;
 
-use ppio_agent_protocol::ENVELOPE_NAME;
+use ppio_agent_protocol::{CHAT_EVENT_NAME, ENVELOPE_NAME};
 use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::{CompactFormatter, Compound};
@@ -22,13 +22,24 @@ type JsonCompound<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 /// `serde_json` alone, so that only the outermost call passes through here.
 pub(super) struct ReplySerializer<'a, 'b> {
     json: &'a mut Json<'b>,
-    fields: &'a mut Option<Map<String, Value>>,
+    found: &'a mut Recognized,
+}
+
+/// What a value is.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Recognized {
+    #[default]
+    Value,
+    /// An `InvocationResponse`, with its fields beside the result.
+    Envelope(Map<String, Value>),
+    /// A [`ChatEvent`](ppio_agent_protocol::ChatEvent).
+    ChatEvent,
 }
 
 impl<'a, 'b> ReplySerializer<'a, 'b> {
-    /// Sets `fields` if the value is an envelope.
-    pub(super) fn new(json: &'a mut Json<'b>, fields: &'a mut Option<Map<String, Value>>) -> Self {
-        Self { json, fields }
+    /// Sets `found` to what the value is.
+    pub(super) fn new(json: &'a mut Json<'b>, found: &'a mut Recognized) -> Self {
+        Self { json, found }
     }
 }
 
@@ -79,10 +90,20 @@ impl<'a, 'b> Serializer for ReplySerializer<'a, 'b> {
             name: &'static str, index: u32, variant: &'static str, length: usize
         ) -> JsonCompound<'a, 'b>;
         serialize_map(length: Option<usize>) -> JsonCompound<'a, 'b>;
-        serialize_struct(name: &'static str, length: usize) -> JsonCompound<'a, 'b>;
         serialize_struct_variant(
             name: &'static str, index: u32, variant: &'static str, length: usize
         ) -> JsonCompound<'a, 'b>;
+    }
+
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        length: usize,
+    ) -> Result<JsonCompound<'a, 'b>, Self::Error> {
+        if name == CHAT_EVENT_NAME {
+            *self.found = Recognized::ChatEvent;
+        }
+        self.json.serialize_struct(name, length)
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Self::Error> {
@@ -95,7 +116,8 @@ impl<'a, 'b> Serializer for ReplySerializer<'a, 'b> {
         value: &T,
     ) -> Result<(), Self::Error> {
         if name == ENVELOPE_NAME {
-            *self.fields = Some(value.serialize(EnvelopeSerializer::new(self.json))?);
+            let fields = value.serialize(EnvelopeSerializer::new(self.json))?;
+            *self.found = Recognized::Envelope(fields);
             return Ok(());
         }
         value.serialize(self)
@@ -121,19 +143,19 @@ impl<'a, 'b> Serializer for ReplySerializer<'a, 'b> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use ppio_agent_protocol::InvocationResponse;
+    use ppio_agent_protocol::{ChatEvent, InvocationResponse};
     use serde_json::json;
     use serde_json::value::RawValue;
 
     use super::*;
 
-    fn write(value: &impl Serialize) -> (String, Option<Map<String, Value>>) {
-        let (mut body, mut fields) = (Vec::new(), None);
+    fn write(value: &impl Serialize) -> (String, Recognized) {
+        let (mut body, mut found) = (Vec::new(), Recognized::Value);
         let mut json = serde_json::Serializer::new(&mut body);
         value
-            .serialize(ReplySerializer::new(&mut json, &mut fields))
+            .serialize(ReplySerializer::new(&mut json, &mut found))
             .unwrap();
-        (String::from_utf8(body).unwrap(), fields)
+        (String::from_utf8(body).unwrap(), found)
     }
 
     #[derive(Serialize)]
@@ -165,7 +187,7 @@ mod tests {
         macro_rules! check {
             ($($value:expr),* $(,)?) => {$({
                 let expected = serde_json::to_string(&$value).unwrap();
-                assert_eq!(write(&$value), (expected, None));
+                assert_eq!(write(&$value), (expected, Recognized::Value));
             })*};
         }
         let response = InvocationResponse::success(1);
@@ -237,7 +259,27 @@ mod tests {
             write(&Transparent { inner: &response }),
             write(&Either::Own(&response)),
         ] {
-            assert_eq!(written, ("[1]".to_owned(), fields.as_object().cloned()));
+            let fields = Recognized::Envelope(fields.as_object().unwrap().clone());
+            assert_eq!(written, ("[1]".to_owned(), fields));
         }
+    }
+
+    #[test]
+    fn a_chat_event_is_recognized_through_types_that_are_what_they_contain() {
+        let event = ChatEvent::text("a");
+        let json = serde_json::to_string(&event).unwrap();
+        for written in [
+            write(&event),
+            write(&Box::new(Some(&event))),
+            write(&Newtype(&event)),
+            write(&Either::Own(&event)),
+        ] {
+            assert_eq!(written, (json.clone(), Recognized::ChatEvent));
+        }
+        assert_eq!(
+            write(&json!({"type": "text_delta", "text": "a"})).1,
+            Recognized::Value
+        );
+        assert_eq!(write(&[event]).1, Recognized::Value);
     }
 }

@@ -14,6 +14,10 @@ pub(crate) enum RequestedFormat {
     Envelope,
     /// The caller asks for the bare value.
     Value,
+    /// A protocol reads the response and writes its own: the bare value, with a mark where it is a
+    /// [`ChatEvent`](ppio_agent_protocol::ChatEvent).
+    #[cfg(feature = "chat")]
+    Chat,
 }
 
 impl RequestedFormat {
@@ -35,6 +39,15 @@ impl RequestedFormat {
     /// Whether the response has the format as a header: other callers do not read it.
     pub(crate) fn is_announced(self) -> bool {
         matches!(self, Self::Envelope | Self::Value)
+    }
+
+    /// Whether values and items that are `ChatEvent`s have a mark: a space in front of their JSON,
+    /// which readers of JSON and of event streams ignore.
+    pub(crate) fn marks_chat_events(self) -> bool {
+        #[cfg(feature = "chat")]
+        return self == Self::Chat;
+        #[cfg(not(feature = "chat"))]
+        return false;
     }
 
     /// What a value is written as.

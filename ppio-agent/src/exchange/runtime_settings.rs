@@ -7,6 +7,7 @@ use std::time::Duration;
 use ppio_agent_protocol::{ByteSize, headers};
 
 use super::policies::{OnDisconnect, SessionConcurrency};
+use super::protocol::Protocol;
 
 /// The settings in force: the defaults, overridden by the [`RuntimeConfig`] in code, overridden by
 /// the environment.
@@ -56,6 +57,8 @@ pub struct RuntimeSettings {
     pub enable_middleware: bool,
     /// Whether starting without a health check is an error.
     pub require_ping: bool,
+    /// The protocols that are served beside `POST /invocations`.
+    pub protocols: Vec<Protocol>,
     /// How many invocations may run at once; `None` for no limit.
     pub max_concurrency: Option<usize>,
     /// How often an idle stream sends a comment; `None` for never.
@@ -116,6 +119,7 @@ impl Default for RuntimeSettings {
             enable_metrics: cfg!(feature = "metrics"),
             enable_middleware: true,
             require_ping: false,
+            protocols: Protocol::built_in(),
             max_concurrency: None,
             heartbeat: Some(Duration::from_secs(15)),
             busy_after: Duration::from_secs(60),

@@ -6,7 +6,7 @@ use super::agent_envelope::AgentEnvelope;
 use super::error::Error;
 use super::json::RESULT;
 use super::rejection::Rejection;
-use super::reply_serializer::ReplySerializer;
+use super::reply_serializer::{Recognized, ReplySerializer};
 use super::requested_format::RequestedFormat;
 
 /// The initial capacity of a body: enough for the envelope and a short value.
@@ -30,19 +30,38 @@ impl WrittenValue {
             body.extend_from_slice(RESULT);
         }
         let start = body.len();
-        let mut fields = None;
+        let mut found = Recognized::Value;
         let mut json = serde_json::Serializer::new(&mut body);
         value
-            .serialize(ReplySerializer::new(&mut json, &mut fields))
+            .serialize(ReplySerializer::new(&mut json, &mut found))
             .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
-        Ok(match fields {
-            None => Self::Value(body),
-            Some(fields) => {
+        Ok(match found {
+            Recognized::Envelope(fields) => {
                 let result = body.split_off(start);
                 Self::Envelope(Box::new(AgentEnvelope::new(result, fields)))
             }
+            Recognized::ChatEvent if format.marks_chat_events() => {
+                body.insert(start, b' ');
+                Self::Value(body)
+            }
+            Recognized::Value | Recognized::ChatEvent => Self::Value(body),
         })
     }
+}
+
+/// Appends the JSON of an item for a protocol, with the mark of a chat event.
+pub(crate) fn write_chat_item<T: Serialize + ?Sized>(
+    item: &T,
+    json: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let start = json.len();
+    let mut found = Recognized::Value;
+    let mut serializer = serde_json::Serializer::new(&mut *json);
+    item.serialize(ReplySerializer::new(&mut serializer, &mut found))?;
+    if found == Recognized::ChatEvent {
+        json.insert(start, b' ');
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
+use crate::exchange::written_value::write_chat_item;
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
@@ -132,7 +133,12 @@ impl EventBuffer {
         events.truncate(*complete);
         events.extend_from_slice(b"data: ");
         let json = events.len();
-        if let Err(error) = serde_json::to_writer(&mut *events, item) {
+        let written = if self.format.marks_chat_events() {
+            write_chat_item(item, events)
+        } else {
+            serde_json::to_writer(&mut *events, item)
+        };
+        if let Err(error) = written {
             events.truncate(*complete);
             return Err(Rejection::NotSerializable(error.to_string()).into());
         }

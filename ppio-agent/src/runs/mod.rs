@@ -15,7 +15,7 @@ mod producer;
 mod reader;
 mod readers;
 pub(crate) mod registry;
-mod run;
+pub(crate) mod run;
 mod stable_hasher;
 mod stored;
 pub(crate) mod view;
@@ -96,6 +96,17 @@ pub(crate) async fn invoke(
 ) -> Result<Response, Error> {
     let configured = runs.settings().on_disconnect;
     let options = RunOptions::of(request.headers(), configured)?;
+    invoke_with(runs, invoker, exchange, request, options).await
+}
+
+/// Answers an invocation with the given options.
+pub(crate) async fn invoke_with(
+    runs: &Arc<RunRegistry>,
+    invoker: &Invoker,
+    exchange: &Exchange,
+    request: Request,
+    options: RunOptions,
+) -> Result<Response, Error> {
     if options.is_plain() {
         return crate::invocation::invoke(invoker, exchange, request).await;
     }
@@ -197,8 +208,13 @@ fn start(
     context: RequestContext,
 ) -> Result<(), ()> {
     // The value is stored once, and put into an envelope for callers that expect one.
+    let format = if exchange.format.marks_chat_events() {
+        exchange.format
+    } else {
+        RequestedFormat::AgentCore
+    };
     let exchange = Exchange {
-        format: RequestedFormat::AgentCore,
+        format,
         ..exchange.clone()
     };
     let context = if context.request_id() == exchange.request_id.as_str() {

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 use crate::exchange::header_names::{IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER};
 use crate::exchange::policies::OnDisconnect;
@@ -20,6 +21,19 @@ pub(crate) struct RunOptions {
     pub(super) respond_async: bool,
     pub(super) stream_ids: bool,
     pub(super) key: Option<String>,
+    /// What a protocol finds the run by.
+    pub(super) tag: Option<RunTag>,
+}
+
+/// What a protocol finds its runs by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunTag {
+    /// The name of the protocol.
+    pub(crate) protocol: String,
+    /// The id of the chat that the run belongs to, where the protocol has one.
+    pub(crate) thread: Option<String>,
+    /// What the protocol needs to answer later requests about the run.
+    pub(crate) data: String,
 }
 
 impl RunOptions {
@@ -37,12 +51,49 @@ impl RunOptions {
             respond_async,
             stream_ids: stream_ids(headers)?,
             key: key(headers)?,
+            tag: None,
         })
+    }
+
+    /// The options of a request of a protocol, whose answer is in no format that the headers of
+    /// runs describe.
+    #[cfg(feature = "chat")]
+    pub(crate) fn of_protocol(
+        headers: &HeaderMap,
+        configured: OnDisconnect,
+    ) -> Result<Self, Rejection> {
+        let stated = on_disconnect(headers)?;
+        Ok(Self {
+            on_disconnect: stated.unwrap_or(configured),
+            cancels_at_once: stated == Some(OnDisconnect::Cancel),
+            respond_async: false,
+            stream_ids: false,
+            key: key(headers)?,
+            tag: None,
+        })
+    }
+
+    /// Keeps the run, for the protocol to find it by a tag.
+    #[cfg(feature = "chat")]
+    pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
+        self.on_disconnect = on_disconnect;
+        self.tag = Some(tag);
+        self
+    }
+
+    /// Sets the idempotency key, where the protocol has an id that serves as one.
+    #[cfg(feature = "chat")]
+    pub(crate) fn or_key(mut self, key: String) -> Self {
+        self.key.get_or_insert(key);
+        self
     }
 
     /// Whether the answer cannot be read a second time, so that the invocation needs no run.
     pub(crate) fn is_plain(&self) -> bool {
-        self.on_disconnect == OnDisconnect::Cancel && !self.stream_ids && self.key.is_none()
+        self.on_disconnect == OnDisconnect::Cancel
+            && !self.stream_ids
+            && self.key.is_none()
+            && self.tag.is_none()
     }
 }
 

@@ -14,6 +14,8 @@ use super::caller::{Fingerprints, RunCaller, ScopedKey};
 use super::journal::record::{Record, RunStart, milliseconds};
 use super::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use super::options::RunOptions;
+#[cfg(feature = "chat")]
+use super::options::RunTag;
 use super::run::{Run, RunOwner, RunView};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -254,6 +256,7 @@ impl RunRegistry {
                 request,
                 continues: options.on_disconnect == OnDisconnect::Continue,
                 started_at: milliseconds(run.started_at),
+                tag: options.tag.clone().map(Box::new),
             })
         });
         index.by_id.insert(run.id.as_str().to_owned(), number);
@@ -281,6 +284,21 @@ impl RunRegistry {
                 id: id.chars().take(64).collect(),
             }),
         }
+    }
+
+    /// The newest run that the caller may see and that has a tag like this.
+    #[cfg(feature = "chat")]
+    pub(crate) fn find_tagged(
+        &self,
+        caller: &RunCaller,
+        is_wanted: impl Fn(&RunTag) -> bool,
+    ) -> Option<Arc<Run>> {
+        let mut index = self.index();
+        index.expire(self.settings.retention);
+        let mut newest_first = index.runs.values().rev();
+        let found = newest_first
+            .find(|run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller));
+        found.cloned()
     }
 
     /// The newest runs that the caller may see.

@@ -11,12 +11,15 @@ use super::cors::Cors;
 use super::host::AllowedHosts;
 use super::middleware::{Middleware, MiddlewareChains};
 use super::shutdown::Shutdown;
+use crate::endpoints::entrypoint_schema::{AboutAgent, LazySchema};
 use crate::endpoints::index::Index;
 use crate::endpoints::ping::Ping;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::Lifecycle;
+#[cfg(feature = "chat")]
+use crate::protocols::Protocols;
 use crate::runs::registry::RunRegistry;
 
 /// What the configuration says about connections and requests.
@@ -41,6 +44,8 @@ pub(crate) struct Agent {
     pub(crate) runs: Arc<RunRegistry>,
     pub(crate) ping: Ping,
     pub(crate) index: Index,
+    #[cfg(feature = "chat")]
+    pub(crate) protocols: Protocols,
     pub(crate) shutdown: Shutdown,
     pub(crate) lifecycle: Lifecycle,
 }
@@ -52,9 +57,13 @@ impl Agent {
         handler: Handler,
         middleware: Vec<Middleware>,
         ping: Ping,
-        index: Index,
+        about: AboutAgent,
         lifecycle: Lifecycle,
     ) -> Self {
+        let schema = Arc::new(LazySchema::new(about.schema));
+        #[cfg(feature = "chat")]
+        let protocols = Protocols::new(values.protocols.clone(), about.info, Arc::clone(&schema));
+        let index = Index::new(&values, about.info, schema);
         let chains = MiddlewareChains::new(middleware);
         let shutdown = Shutdown::new();
         let has_middleware = !chains.invocations.is_empty();
@@ -65,6 +74,8 @@ impl Agent {
             chains,
             ping,
             index,
+            #[cfg(feature = "chat")]
+            protocols,
             shutdown,
             lifecycle,
         }

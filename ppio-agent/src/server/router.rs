@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "chat")]
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{Instrument as _, Span};
 
-use super::agent::{ConnectionAgent, ServerSettings};
+use super::agent::{Agent, ConnectionAgent};
 use super::cors::{Caller, Cors};
 use super::ingress::{self, Ingress};
 use super::middleware::{Endpoint, Middleware, Next};
@@ -22,6 +24,8 @@ use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
+#[cfg(feature = "chat")]
+use crate::exchange::failure::Failure;
 use crate::exchange::header_names::X_REQUEST_ID;
 use crate::exchange::log_ids::{invocation_span, log_about};
 use crate::exchange::policies::OnDisconnect;
@@ -31,6 +35,8 @@ use crate::exchange::request_id::{AnswerId, RequestId};
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::scoped_body::scoped;
 use crate::invocation::invoke;
+#[cfg(feature = "chat")]
+use crate::protocols::{ProtocolAgent, ProtocolRoute};
 use crate::runs;
 
 /// Answers any request. Errors are responses as well.
@@ -84,6 +90,8 @@ enum Route {
     Index,
     #[cfg(feature = "metrics")]
     Metrics,
+    #[cfg(feature = "chat")]
+    Protocol(ProtocolRoute),
     Unknown,
 }
 
@@ -92,17 +100,37 @@ impl Route {
         not(feature = "metrics"),
         expect(unused_variables, reason = "no `/metrics`")
     )]
-    fn of(path: &str, settings: &ServerSettings) -> Self {
+    fn of(path: &str, agent: &Agent) -> Self {
         match path {
             "/invocations" => Self::Invocations,
             "/ping" => Self::Ping,
             "/" => Self::Index,
             #[cfg(feature = "metrics")]
-            "/metrics" if settings.enable_metrics => Self::Metrics,
+            "/metrics" if agent.settings.enable_metrics => Self::Metrics,
             path => match RunRoute::of(path) {
                 Some((route, _)) => Self::Run(route),
-                None => Self::Unknown,
+                None => Self::of_protocol(path, agent),
             },
+        }
+    }
+
+    #[cfg(feature = "chat")]
+    fn of_protocol(path: &str, agent: &Agent) -> Self {
+        let route = agent.protocols.route(path);
+        route.map_or(Self::Unknown, Self::Protocol)
+    }
+
+    #[cfg(not(feature = "chat"))]
+    fn of_protocol(_: &str, _: &Agent) -> Self {
+        Self::Unknown
+    }
+
+    /// How the protocol of the route writes errors.
+    #[cfg(feature = "chat")]
+    fn error_body(self) -> Option<fn(&Failure) -> Bytes> {
+        match self {
+            Self::Protocol(route) => Some(route.error_body()),
+            _ => None,
         }
     }
 
@@ -111,6 +139,8 @@ impl Route {
         match self {
             Self::Invocations => "GET, HEAD, POST, OPTIONS",
             Self::Run(route) => route.allow(),
+            #[cfg(feature = "chat")]
+            Self::Protocol(route) => route.allow,
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -118,6 +148,8 @@ impl Route {
     fn has(self, method: &Method) -> bool {
         match self {
             Self::Run(route) => route.has(method),
+            #[cfg(feature = "chat")]
+            Self::Protocol(route) => route.has(method),
             // Its path is rejected instead.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
@@ -141,8 +173,13 @@ impl RoutedRequest {
         format: RequestedFormat,
         timeout: Option<u32>,
     ) -> Self {
-        let route = Route::of(request.uri().path(), &agent.settings);
-        let is_invocation = route == Route::Invocations && request.method() == Method::POST;
+        let route = Route::of(request.uri().path(), &agent);
+        let is_invocation = match route {
+            Route::Invocations => request.method() == Method::POST,
+            #[cfg(feature = "chat")]
+            Route::Protocol(_) => request.method() == Method::POST,
+            _ => false,
+        };
         let span = if is_invocation {
             invocation_span(&request_id, request.headers())
         } else {
@@ -159,6 +196,8 @@ impl RoutedRequest {
             deadline: requested_deadline.map_or(deadline, |requested| requested.min(deadline)),
             requested_deadline,
             format,
+            #[cfg(feature = "chat")]
+            error_body: route.error_body(),
         };
         Self {
             agent,
@@ -200,6 +239,8 @@ impl RoutedRequest {
     fn chain(&self) -> &Arc<[Middleware]> {
         match self.route {
             Route::Invocations | Route::Run(_) => &self.agent.chains.invocations,
+            #[cfg(feature = "chat")]
+            Route::Protocol(_) => &self.agent.chains.invocations,
             _ => &self.agent.chains.others,
         }
     }
@@ -341,8 +382,17 @@ async fn run_endpoint(
             agent.invoker.tasks().running(),
             &agent.runs,
         )),
+        #[cfg(feature = "chat")]
+        Route::Protocol(route) => {
+            let agent = ProtocolAgent {
+                protocols: &agent.protocols,
+                runs: &agent.runs,
+                invoker: agent.invoker(),
+            };
+            route.answer(&agent, exchange, request).await
+        }
         Route::Unknown if !agent.chains.others.is_empty() => own_route(&request),
-        Route::Unknown => Err(no_route(&request)),
+        Route::Unknown => Err(Rejection::no_route(&request).into()),
     }
 }
 
@@ -354,17 +404,10 @@ fn own_route(request: &Request) -> Result<Response, Error> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
     let Some(method) = method.filter(|_| Cors::is_preflight(request.method(), headers)) else {
-        return Err(no_route(request));
+        return Err(Rejection::no_route(request).into());
     };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Cors::permit(headers, method.clone(), response.headers_mut());
     Ok(response)
-}
-
-fn no_route(request: &Request) -> Error {
-    Rejection::NoRoute {
-        path: request.uri().path().chars().take(200).collect(),
-    }
-    .into()
 }

@@ -3,10 +3,11 @@
 mod invalid_field;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use self::invalid_field::InvalidField;
+use crate::chat::{ChatMessage, ChatRole, ChatTool, InterruptResponse};
 
 /// The body of `POST /invocations` with the conventional fields. An agent may accept any other
 /// JSON.
@@ -38,6 +39,33 @@ pub struct InvocationRequest {
     /// The prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// The messages of a chat, the newest last.
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub messages: Vec<ChatMessage>,
+    /// The tools of the caller, which the agent's model may call.
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub tools: Vec<ChatTool>,
+    /// The state that the caller shares with the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+    /// The id of the chat, which stays the same over its requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// The responses to interrupts of the last answer.
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub resume: Vec<InterruptResponse>,
     /// Structured input, beside the prompt or instead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Map<String, Value>>,
@@ -132,6 +160,51 @@ impl InvocationRequest {
         self
     }
 
+    /// Creates a request of the messages of a chat. The prompt is the text of the user's last one.
+    ///
+    /// ```
+    /// use ppio_agent_protocol::{ChatMessage, InvocationRequest};
+    ///
+    /// let request = InvocationRequest::of_messages(vec![
+    ///     ChatMessage::user("Hi"),
+    ///     ChatMessage::assistant("Hello, what can I do?"),
+    ///     ChatMessage::user("Tell me a story."),
+    /// ]);
+    /// assert_eq!(request.prompt.as_deref(), Some("Tell me a story."));
+    /// ```
+    pub fn of_messages(messages: Vec<ChatMessage>) -> Self {
+        let is_user = |message: &&ChatMessage| message.role == ChatRole::User;
+        Self {
+            prompt: messages.iter().rfind(is_user).map(ChatMessage::text),
+            messages,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the tools of the caller.
+    pub fn with_tools(mut self, tools: Vec<ChatTool>) -> Self {
+        self.tools = tools;
+        self
+    }
+
+    /// Sets the state that the caller shares with the agent.
+    pub fn with_state(mut self, state: impl Into<Value>) -> Self {
+        self.state = Some(state.into());
+        self
+    }
+
+    /// Sets the id of the chat.
+    pub fn with_thread_id(mut self, thread_id: impl Into<String>) -> Self {
+        self.thread_id = Some(thread_id.into());
+        self
+    }
+
+    /// Sets the responses to interrupts.
+    pub fn with_resume(mut self, resume: Vec<InterruptResponse>) -> Self {
+        self.resume = resume;
+        self
+    }
+
     /// Sets the id of the sandbox, which is the session.
     pub fn with_sandbox_id(mut self, sandbox_id: impl Into<String>) -> Self {
         self.sandbox_id = Some(sandbox_id.into());
@@ -196,6 +269,11 @@ impl InvocationRequest {
     fn from_object(mut object: Map<String, Value>) -> Self {
         Self {
             prompt: take(&mut object, "prompt"),
+            messages: take(&mut object, "messages").unwrap_or_default(),
+            tools: take(&mut object, "tools").unwrap_or_default(),
+            state: take(&mut object, "state"),
+            thread_id: take(&mut object, "thread_id"),
+            resume: take(&mut object, "resume").unwrap_or_default(),
             data: take(&mut object, "data"),
             sandbox_id: take(&mut object, "sandbox_id"),
             timeout: take(&mut object, "timeout"),
@@ -235,6 +313,15 @@ impl From<Value> for InvocationRequest {
             other => Self::prompt(other.to_string()),
         }
     }
+}
+
+/// Some programs send `null` for an empty list.
+fn null_is_empty<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn take<T: DeserializeOwned>(object: &mut Map<String, Value>, name: &str) -> Option<T> {

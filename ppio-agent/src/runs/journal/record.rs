@@ -12,6 +12,7 @@ use bytes::Bytes;
 use ppio_agent_protocol::RunStatus;
 use serde::{Deserialize, Serialize};
 
+use crate::runs::options::RunTag;
 use crate::runs::stable_hasher::StableHasher;
 
 /// What a file of a run begins with. The last digit is the version of the format.
@@ -53,6 +54,9 @@ pub(in crate::runs) struct RunStart {
     pub(in crate::runs) continues: bool,
     /// Milliseconds since 1970.
     pub(in crate::runs) started_at: u64,
+    /// Where a protocol started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::runs) tag: Option<Box<RunTag>>,
 }
 
 /// How the answer begins.
@@ -297,6 +301,7 @@ mod tests {
                 request: 1 << 100,
                 continues: false,
                 started_at: 7,
+                tag: None,
             }),
             Record::First(9),
             Record::Head(StoredHead::Response(

@@ -18,7 +18,7 @@ use super::caller::RunCaller;
 use super::journal::record::{ITEMS_OVERHEAD, Record};
 use super::journal::{Journal, log_limit};
 use super::log::{Cursor, RunLog};
-use super::options::RunOptions;
+use super::options::{RunOptions, RunTag};
 use super::readers::Readers;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
@@ -39,6 +39,8 @@ pub(crate) struct Run {
     /// The place in the order of all runs.
     pub(super) number: u64,
     pub(super) started_at: SystemTime,
+    /// Where a protocol started it.
+    pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
     /// The size of the logs and answers of all runs.
@@ -171,6 +173,7 @@ impl Run {
             caller,
             number,
             started_at: SystemTime::now(),
+            tag: options.tag.clone(),
             owner: Arc::downgrade(owner),
             total_size: Arc::clone(owner.total_size()),
             max_size: settings.max_size,
@@ -185,7 +188,24 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn status(&self) -> RunStatus {
+    /// The id, which the `x-request-id` of the first answer is.
+    #[cfg(feature = "chat")]
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// What the protocol that started the run finds it by.
+    #[cfg(feature = "chat")]
+    pub(crate) fn tag(&self) -> Option<&RunTag> {
+        self.tag.as_ref()
+    }
+
+    #[cfg(feature = "chat")]
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    pub(crate) fn status(&self) -> RunStatus {
         self.state().status()
     }
 
@@ -197,7 +217,7 @@ impl Run {
     }
 
     /// When the run ended.
-    pub(super) fn ended_at(&self) -> Option<SystemTime> {
+    pub(crate) fn ended_at(&self) -> Option<SystemTime> {
         self.state().end.as_ref().map(|end| end.ended_at)
     }
 

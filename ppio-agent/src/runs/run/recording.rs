@@ -53,6 +53,7 @@ impl Run {
             caller: RunCaller::restored(start.session, start.credentials),
             number: recovered.number,
             started_at: time(start.started_at),
+            tag: start.tag.map(|tag| *tag),
             owner: Arc::downgrade(owner),
             journal: None,
             total_size,

@@ -1,0 +1,35 @@
+//! What an agent says about itself.
+
+/// What an agent says about itself, from its source and its package.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentInfo {
+    /// The name of its package, otherwise that of its function.
+    pub name: &'static str,
+    /// The documentation of its function; empty if it has none.
+    pub description: &'static str,
+    /// The version of its package; empty outside of cargo.
+    pub version: &'static str,
+}
+
+impl AgentInfo {
+    /// What the macro and the builder write.
+    #[doc(hidden)]
+    pub const fn new(
+        package: Option<&'static str>,
+        function: &'static str,
+        description: &'static str,
+        version: Option<&'static str>,
+    ) -> Self {
+        Self {
+            name: match package {
+                Some(package) => package,
+                None => function,
+            },
+            description,
+            version: match version {
+                Some(version) => version,
+                None => "",
+            },
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Calls the agent for a protocol.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use ppio_agent_protocol::InvocationRequest;
+
+use super::ProtocolAgent;
+use super::events::{TranslatedBody, Translator};
+use super::items::Items;
+use super::whole::{self, WholeAnswer};
+use crate::exchange::Exchange;
+use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::error::Error;
+use crate::exchange::header_names::RESPONSE_FORMAT;
+use crate::exchange::json;
+use crate::exchange::rejection::Rejection;
+use crate::exchange::requested_format::RequestedFormat;
+use crate::invocation::{event_stream, payload};
+use crate::runs::options::RunOptions;
+use crate::runs::run::Run;
+use crate::runs::{self};
+
+/// Reads the body of a request of a protocol, under the limits that hold for invocations.
+pub(crate) async fn read(request: Request) -> Result<(Parts, Bytes), Error> {
+    let (parts, body) = request.into_parts();
+    let body = payload::read(&parts.headers, body).await?;
+    Ok((parts, body))
+}
+
+/// Parses the body of a request of a protocol.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    payload::parse(body)
+}
+
+/// What the configuration and the headers of a request say about its run.
+pub(crate) fn run_options(
+    agent: &ProtocolAgent<'_>,
+    headers: &HeaderMap,
+) -> Result<RunOptions, Rejection> {
+    RunOptions::of_protocol(headers, agent.runs.settings().on_disconnect)
+}
+
+/// Calls the agent, and waits until its answer begins.
+///
+/// # Errors
+/// What the agent failed with before its answer began.
+pub(crate) async fn invoke(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    parts: Parts,
+    request: &InvocationRequest,
+    options: RunOptions,
+) -> Result<Answer, Error> {
+    let body = serde_json::to_vec(request)
+        .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
+    invoke_with_body(agent, exchange, parts, body.into(), options).await
+}
+
+/// The same with a body that is any JSON.
+pub(crate) async fn invoke_with_body(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    mut parts: Parts,
+    body: Bytes,
+    options: RunOptions,
+) -> Result<Answer, Error> {
+    // They describe the body that the caller sent, and the answer in its protocol; whether a stream
+    // is wanted is in the new body.
+    for name in [ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    let json = HeaderValue::from_static("application/json");
+    parts.headers.insert(CONTENT_TYPE, json);
+    let request = Request::from_parts(parts, Body::from(body));
+    let exchange = in_chat_format(exchange);
+    let answered = runs::invoke_with(agent.runs, agent.invoker, &exchange, request, options).await;
+    Answer::of(answered.map_err(Error::without_body)?)
+}
+
+/// Reads the answer of a run from its beginning, once it begins.
+///
+/// # Errors
+/// If the beginning is no longer kept, or what the agent failed with before its answer began.
+pub(crate) async fn reattach(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    run: &std::sync::Arc<Run>,
+) -> Result<Answer, Error> {
+    let exchange = in_chat_format(exchange);
+    let response = runs::replay(run, &exchange, agent.invoker, &HeaderMap::new()).await?;
+    Answer::of(response)
+}
+
+fn in_chat_format(exchange: &Exchange) -> Exchange {
+    Exchange {
+        format: RequestedFormat::Chat,
+        ..exchange.clone()
+    }
+}
+
+/// The answer of the agent, which has begun.
+pub(crate) struct Answer {
+    response: Response,
+}
+
+impl Answer {
+    fn of(response: Response) -> Result<Self, Error> {
+        match response.extensions().get::<Error>() {
+            Some(error) => Err(error.clone().without_body()),
+            None => Ok(Self { response }),
+        }
+    }
+
+    /// The id of the invocation, which is that of its run.
+    pub(crate) fn request_id<'a>(&'a self, exchange: &'a Exchange) -> &'a str {
+        let id = self
+            .response
+            .extensions()
+            .get::<crate::exchange::request_id::AnswerId>();
+        id.map_or(&exchange.request_id, |id| &id.0).as_str()
+    }
+
+    /// Answers with the events of a protocol.
+    pub(crate) fn into_events(self, exchange: &Exchange, translator: impl Translator) -> Response {
+        let (mut parts, body) = self.response.into_parts();
+        let items = Items::of(&parts.headers, body);
+        let body = Body::stream(TranslatedBody::new(items, translator));
+        let (headers, body) = {
+            let response = event_stream(exchange, body);
+            let (parts, body) = response.into_parts();
+            (parts.headers, body)
+        };
+        own_headers(&mut parts.headers);
+        parts.headers.extend(headers);
+        Response::from_parts(parts, body)
+    }
+
+    /// Reads the whole answer.
+    ///
+    /// # Errors
+    /// What the agent failed with in the middle of its answer, or an answer that is too large.
+    pub(crate) async fn into_whole(self) -> Result<(WholeAnswer, AnswerParts), Error> {
+        let (mut parts, body) = self.response.into_parts();
+        let items = Items::of(&parts.headers, body);
+        own_headers(&mut parts.headers);
+        Ok((whole::collect(items).await?, AnswerParts(parts)))
+    }
+
+    /// The items, for a protocol that does not send them as an event stream.
+    pub(crate) fn into_items(self) -> Items {
+        let (parts, body) = self.response.into_parts();
+        Items::of(&parts.headers, body)
+    }
+}
+
+/// The head of an answer that was read whole.
+pub(crate) struct AnswerParts(http::response::Parts);
+
+impl AnswerParts {
+    /// Answers with JSON.
+    pub(crate) fn json(self, body: Bytes) -> Response {
+        let mut response = json::response(http::StatusCode::OK, body);
+        response.extensions_mut().extend(self.0.extensions);
+        for (name, value) in self.0.headers {
+            if let Some(name) = name {
+                response.headers_mut().entry(name).or_insert(value);
+            }
+        }
+        response
+    }
+}
+
+/// Removes what describes the answer of the agent, and not that of the protocol.
+fn own_headers(headers: &mut HeaderMap) {
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    headers.remove(&RESPONSE_FORMAT);
+}

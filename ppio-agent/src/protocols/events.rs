@@ -1,0 +1,141 @@
+//! Writes the events of a protocol.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame};
+use ppio_agent_protocol::sse;
+use serde::Serialize;
+
+use super::items::{Item, Items, Part};
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+use crate::invocation::sse_body::HEARTBEAT;
+
+/// Turns the items of an answer into the events of a protocol.
+pub(crate) trait Translator: Send + 'static {
+    /// Writes what precedes the first item.
+    fn begin(&mut self, _events: &mut EventWriter) {}
+
+    /// Writes what an item is.
+    fn item(&mut self, item: Item<'_>, events: &mut EventWriter);
+
+    /// Writes the end of the answer: a success, or a failure.
+    fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter);
+}
+
+/// Writes an event stream.
+#[derive(Debug, Default)]
+pub(crate) struct EventWriter {
+    buffer: BytesMut,
+}
+
+impl EventWriter {
+    /// An event whose data is JSON.
+    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, data: &T) {
+        // What protocols write has string keys, so it cannot fail.
+        let _ = sse::write_json(&mut self.buffer, data);
+    }
+
+    /// An event with a name whose data is JSON.
+    pub(crate) fn named<T: Serialize + ?Sized>(&mut self, name: &str, data: &T) {
+        self.buffer.extend_from_slice(b"event: ");
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b"\n");
+        self.json(data);
+    }
+
+    /// An event whose data is JSON that exists in parts, each without line breaks.
+    pub(crate) fn parts(&mut self, parts: &[&str]) {
+        self.buffer.extend_from_slice(b"data: ");
+        for part in parts {
+            self.buffer.extend_from_slice(part.as_bytes());
+        }
+        self.buffer.extend_from_slice(b"\n\n");
+    }
+
+    fn keep_alive(&mut self) {
+        self.buffer.extend_from_slice(HEARTBEAT);
+    }
+
+    /// What was written since the last call.
+    pub(crate) fn take(&mut self) -> Bytes {
+        self.buffer.split().freeze()
+    }
+}
+
+/// The body of a response with the events of a protocol.
+pub(super) struct TranslatedBody<T> {
+    items: Items,
+    translator: T,
+    events: EventWriter,
+    state: State,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    New,
+    Running,
+    Ended,
+}
+
+impl<T: Translator> TranslatedBody<T> {
+    pub(super) fn new(items: Items, translator: T) -> Self {
+        Self {
+            items,
+            translator,
+            events: EventWriter::default(),
+            state: State::New,
+        }
+    }
+}
+
+impl<T> Unpin for TranslatedBody<T> {}
+
+impl<T: Translator> HttpBody for TranslatedBody<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Self {
+            items,
+            translator,
+            events,
+            state,
+        } = &mut *self;
+        if *state == State::New {
+            *state = State::Running;
+            translator.begin(events);
+        }
+        while *state == State::Running && events.buffer.is_empty() {
+            let mut failed = false;
+            let polled = items.poll_parts(cx, |part| match part {
+                Part::Item(item) => translator.item(item, events),
+                Part::KeepAlive => events.keep_alive(),
+                Part::Failed(failure) => {
+                    failed = true;
+                    translator.end(Some(failure), events);
+                }
+            });
+            match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(())) if failed => *state = State::Ended,
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) => {
+                    *state = State::Ended;
+                    translator.end(None, events);
+                }
+            }
+        }
+        let data = events.take();
+        Poll::Ready(if data.is_empty() {
+            None
+        } else {
+            Some(Ok(Frame::data(data)))
+        })
+    }
+}

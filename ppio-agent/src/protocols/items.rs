@@ -1,0 +1,267 @@
+//! Reads the items of an answer.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body::Body as _;
+use ppio_agent_protocol::{ChatEvent, sse};
+
+use crate::exchange::body::Body;
+use crate::exchange::failure::Failure;
+use crate::exchange::rejection::Rejection;
+
+/// Something that the agent answered with.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Item<'a> {
+    /// Text, as the JSON of a string, with its quotes.
+    Text(&'a str),
+    /// A chat event.
+    Event(ChatEvent),
+    /// Any other value, as JSON in one line.
+    Data(&'a str),
+}
+
+impl<'a> Item<'a> {
+    /// The item that JSON in one line is, with the mark of a chat event.
+    fn of(json: &'a str) -> Self {
+        if let Some(marked) = json.strip_prefix(' ')
+            && let Ok(event) = serde_json::from_str(marked)
+        {
+            return Self::Event(event);
+        }
+        let json = json.trim_ascii();
+        if json.starts_with('"') {
+            Self::Text(json)
+        } else {
+            Self::Data(json)
+        }
+    }
+}
+
+/// The text that the JSON of a string stands for.
+pub(crate) fn text_of(json: &str) -> String {
+    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
+}
+
+/// The text of an answer for a protocol that has nothing but text: a value that is no text is its
+/// JSON, in a line of its own.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerText {
+    is_within_line: bool,
+}
+
+impl AnswerText {
+    /// What an item adds to the text, as the JSON of a string; `None` for chat events that are no
+    /// text.
+    pub(crate) fn json_of<'a>(&mut self, item: &Item<'a>) -> Option<Cow<'a, str>> {
+        let added = match *item {
+            Item::Text(json) => Cow::Borrowed(json),
+            Item::Event(ChatEvent::TextDelta { ref text }) => Cow::Owned(json_of(text)),
+            Item::Event(_) => return None,
+            Item::Data(json) if self.is_within_line => Cow::Owned(json_of(&format!("\n{json}"))),
+            Item::Data(json) => Cow::Owned(json_of(json)),
+        };
+        if added != "\"\"" {
+            self.is_within_line = !added.ends_with("\\n\"");
+        }
+        Some(added)
+    }
+}
+
+/// What is read next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Part<'a> {
+    /// An item.
+    Item(Item<'a>),
+    /// The agent is still working.
+    KeepAlive,
+    /// The agent failed. Nothing follows.
+    Failed(Failure),
+}
+
+/// The items of an answer: those of a stream, or its only value.
+pub(crate) struct Items {
+    body: Body,
+    kind: Kind,
+    /// What was read of an event or a value that is not complete.
+    incomplete: BytesMut,
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Events,
+    Json,
+    /// A response that the agent made, of another type.
+    Text,
+}
+
+impl Items {
+    pub(crate) fn of(headers: &HeaderMap, body: Body) -> Self {
+        let content_type = headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next();
+        let kind = match essence.unwrap_or_default().trim() {
+            sse::MEDIA_TYPE => Kind::Events,
+            "application/json" => Kind::Json,
+            _ => Kind::Text,
+        };
+        Self {
+            body,
+            kind,
+            incomplete: BytesMut::new(),
+            ended: false,
+        }
+    }
+
+    /// Waits for more of the answer, and passes what it consists of on. `None` at the end, which a
+    /// failure precedes if there was one.
+    pub(crate) fn poll_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut each: impl FnMut(Part<'_>),
+    ) -> Poll<Option<()>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            None => {
+                self.end(&mut each);
+                return Poll::Ready(Some(()));
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                each(Part::Failed(Failure::of(&error, "")));
+                return Poll::Ready(Some(()));
+            }
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        };
+        if self.kind != Kind::Events {
+            self.incomplete.extend_from_slice(&frame);
+            return Poll::Ready(Some(()));
+        }
+        // The runtime's own frames are whole events.
+        let data = if self.incomplete.is_empty() {
+            frame
+        } else {
+            self.incomplete.extend_from_slice(&frame);
+            self.incomplete.split().freeze()
+        };
+        self.read_events(&data, &mut each);
+        Poll::Ready(Some(()))
+    }
+
+    /// The next batch of parts as values, for code that waits for them.
+    pub(crate) async fn next(&mut self, each: impl FnMut(Part<'_>)) -> Option<()> {
+        let mut each = each;
+        std::future::poll_fn(|cx| self.poll_parts(cx, &mut each)).await
+    }
+
+    fn read_events(&mut self, data: &Bytes, each: &mut impl FnMut(Part<'_>)) {
+        let mut rest = &data[..];
+        while !rest.is_empty() && !self.ended {
+            let Some(end) = event_end(rest) else {
+                self.incomplete.extend_from_slice(rest);
+                return;
+            };
+            let (event, after) = rest.split_at(end);
+            rest = after;
+            self.read_event(event, each);
+        }
+    }
+
+    fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(Part<'_>)) {
+        // What the runtime writes for an item.
+        if let Some(line) = event.strip_prefix(b"data: ")
+            && let Some(json) = line.strip_suffix(b"\n\n")
+            && memchr::memchr(b'\n', json).is_none()
+            && let Ok(json) = std::str::from_utf8(json)
+        {
+            return each(Part::Item(Item::of(json)));
+        }
+        let (mut name, mut data) = ("", None::<String>);
+        let text = String::from_utf8_lossy(event);
+        for line in text.lines() {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match (field, &mut data) {
+                ("event", _) => name = if value == "error" { "error" } else { "" },
+                ("data", Some(data)) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                ("data", none) => *none = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        match data {
+            None => each(Part::KeepAlive),
+            Some(data) if name == "error" && self.fails_with(&data, each) => {}
+            Some(data) => own_value(data.as_bytes(), each),
+        }
+    }
+
+    /// Reads the event of a failure.
+    fn fails_with(&mut self, data: &str, each: &mut impl FnMut(Part<'_>)) -> bool {
+        let Ok(failure) = serde_json::from_str(data) else {
+            return false;
+        };
+        self.ended = true;
+        each(Part::Failed(failure));
+        true
+    }
+
+    fn end(&mut self, each: &mut impl FnMut(Part<'_>)) {
+        self.ended = true;
+        let rest = self.incomplete.split();
+        match self.kind {
+            Kind::Events | Kind::Text if rest.is_empty() => {}
+            // A stream that the agent made ended within an event.
+            Kind::Events => {
+                let error = Rejection::ResponseCut.into();
+                each(Part::Failed(Failure::of(&error, "")));
+            }
+            Kind::Json => own_value(&rest, each),
+            Kind::Text => {
+                let json = json_of(&String::from_utf8_lossy(&rest));
+                each(Part::Item(Item::Text(&json)));
+            }
+        }
+    }
+}
+
+/// Passes a value on that need not be in one line, or be JSON at all.
+fn own_value(value: &[u8], each: &mut impl FnMut(Part<'_>)) {
+    let text = String::from_utf8_lossy(value);
+    if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
+        let json = json_of(&text);
+        return each(Part::Item(Item::Text(&json)));
+    }
+    match sse::single_line(text.as_bytes()) {
+        Some(line) => each(Part::Item(Item::of(&String::from_utf8_lossy(&line)))),
+        None => each(Part::Item(Item::of(&text))),
+    }
+}
+
+/// The JSON of a text.
+fn json_of(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The length of the first event of a stream, with the empty line that ends it.
+fn event_end(stream: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let line = from + memchr::memchr(b'\n', &stream[from..])?;
+        let next = line + 1;
+        match stream.get(next..) {
+            Some([b'\n', ..]) => return Some(next + 1),
+            Some([b'\r', b'\n', ..]) => return Some(next + 2),
+            _ => from = next,
+        }
+    }
+}

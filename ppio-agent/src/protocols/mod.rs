@@ -1,0 +1,146 @@
+//! Protocols that call the agent, beside `POST /invocations`.
+//!
+//! Each protocol turns its request into an [`InvocationRequest`](ppio_agent_protocol::InvocationRequest),
+//! which [`call::invoke`] answers as `POST /invocations` would, and writes the [`items`] of the answer
+//! as its own events ([`events`]) or as one answer ([`whole`]). So limits, deadlines, cancellation,
+//! middleware, counters and runs are the same for all. A protocol writes JSON; statuses, headers and
+//! the lines of event streams are written here and in `exchange`.
+
+#[cfg(feature = "a2a")]
+mod a2a;
+#[cfg(feature = "ag-ui")]
+mod ag_ui;
+pub(crate) mod call;
+pub(crate) mod events;
+pub(crate) mod items;
+#[cfg(feature = "mcp")]
+mod mcp;
+#[cfg(feature = "openai")]
+mod openai;
+#[cfg(feature = "ui-stream")]
+mod ui_stream;
+pub(crate) mod whole;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::endpoints::entrypoint_schema::LazySchema;
+use crate::exchange::Exchange;
+use crate::exchange::agent_info::AgentInfo;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+use crate::exchange::protocol::Protocol;
+use crate::invocation::Invoker;
+use crate::runs::registry::RunRegistry;
+
+/// The protocols that are served.
+pub(crate) struct Protocols {
+    enabled: Vec<Protocol>,
+    agent: AgentInfo,
+    schema: Arc<LazySchema>,
+}
+
+/// A path of a protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProtocolRoute {
+    protocol: Protocol,
+    /// The methods of the path, as an `Allow` header; `OPTIONS` is one of them.
+    pub(crate) allow: &'static str,
+}
+
+/// What a protocol needs of the agent to answer a request.
+pub(crate) struct ProtocolAgent<'a> {
+    pub(crate) protocols: &'a Protocols,
+    pub(crate) runs: &'a Arc<RunRegistry>,
+    pub(crate) invoker: &'a Invoker,
+}
+
+impl Protocols {
+    pub(crate) fn new(enabled: Vec<Protocol>, agent: AgentInfo, schema: Arc<LazySchema>) -> Self {
+        Self {
+            enabled,
+            agent,
+            schema,
+        }
+    }
+
+    /// Who the agent is.
+    pub(crate) fn agent(&self) -> &AgentInfo {
+        &self.agent
+    }
+
+    /// What the agent takes and returns.
+    pub(crate) fn schema(&self) -> &LazySchema {
+        &self.schema
+    }
+
+    /// The route of a path, if a protocol that is served has it.
+    pub(crate) fn route(&self, path: &str) -> Option<ProtocolRoute> {
+        self.enabled.iter().find_map(|&protocol| {
+            let allow = match protocol {
+                #[cfg(feature = "openai")]
+                Protocol::OpenAi => openai::allow(path)?,
+                #[cfg(feature = "ag-ui")]
+                Protocol::AgUi => ag_ui::allow(path)?,
+                #[cfg(feature = "a2a")]
+                Protocol::A2a => a2a::allow(path)?,
+                #[cfg(feature = "mcp")]
+                Protocol::Mcp => mcp::allow(path)?,
+                #[cfg(feature = "ui-stream")]
+                Protocol::UiStream => ui_stream::allow(path)?,
+                _ => return None,
+            };
+            Some(ProtocolRoute { protocol, allow })
+        })
+    }
+}
+
+impl ProtocolRoute {
+    /// Whether the path has a method; `OPTIONS` is answered before.
+    pub(crate) fn has(self, method: &Method) -> bool {
+        let mut allowed = self.allow.split(", ");
+        allowed.any(|name| name == method.as_str())
+    }
+
+    /// How the protocol writes an error.
+    pub(crate) fn error_body(self) -> fn(&Failure) -> Bytes {
+        match self.protocol {
+            #[cfg(feature = "openai")]
+            Protocol::OpenAi => openai::error_body,
+            #[cfg(feature = "ag-ui")]
+            Protocol::AgUi => ag_ui::error_body,
+            #[cfg(feature = "a2a")]
+            Protocol::A2a => a2a::error_body,
+            #[cfg(feature = "mcp")]
+            Protocol::Mcp => mcp::error_body,
+            #[cfg(feature = "ui-stream")]
+            Protocol::UiStream => ui_stream::error_body,
+            _ => |_| Bytes::new(),
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(
+        self,
+        agent: &ProtocolAgent<'_>,
+        exchange: &Exchange,
+        request: Request,
+    ) -> Result<Response, Error> {
+        match self.protocol {
+            #[cfg(feature = "openai")]
+            Protocol::OpenAi => openai::answer(agent, exchange, request).await,
+            #[cfg(feature = "ag-ui")]
+            Protocol::AgUi => ag_ui::answer(agent, exchange, request).await,
+            #[cfg(feature = "a2a")]
+            Protocol::A2a => a2a::answer(agent, exchange, request).await,
+            #[cfg(feature = "mcp")]
+            Protocol::Mcp => mcp::answer(agent, exchange, request).await,
+            #[cfg(feature = "ui-stream")]
+            Protocol::UiStream => ui_stream::answer(agent, exchange, request).await,
+            _ => Err(crate::exchange::rejection::Rejection::no_route(&request).into()),
+        }
+    }
+}

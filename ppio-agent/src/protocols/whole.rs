@@ -1,0 +1,142 @@
+//! An answer that is read whole before it is sent.
+
+use ppio_agent_protocol::{ByteSize, ChatEvent, FinishReason};
+use serde_json::Value;
+
+use super::items::{Item, Items, Part, text_of};
+use crate::exchange::error::Error;
+use crate::exchange::rejection::Rejection;
+
+/// The largest answer that is read whole.
+const MAX_SIZE: usize = 64 << 20;
+
+/// Everything that an agent answered with.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct WholeAnswer {
+    /// The text. Other values are a part of it as JSON, each in a line of its own.
+    pub(crate) text: String,
+    /// What the model thought.
+    pub(crate) reasoning: String,
+    pub(crate) tool_calls: Vec<AnswerToolCall>,
+    /// The items that are neither text nor chat events.
+    pub(crate) values: Vec<Value>,
+    /// Chat events of the other kinds, in their order.
+    pub(crate) events: Vec<ChatEvent>,
+    /// The tokens of the input and of the output, if the agent said them.
+    pub(crate) usage: Option<(u64, u64)>,
+    pub(crate) finish: Option<FinishReason>,
+    /// An [`Interrupt`](ChatEvent::Interrupt).
+    pub(crate) interrupt: Option<ChatEvent>,
+}
+
+/// A call of a tool.
+#[derive(Debug, PartialEq)]
+pub(crate) struct AnswerToolCall {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The JSON text of the arguments.
+    pub(crate) arguments: String,
+    /// What it returned and whether it failed, if the agent ran it.
+    pub(crate) result: Option<(Value, bool)>,
+}
+
+impl WholeAnswer {
+    /// Adds an item.
+    pub(crate) fn add(&mut self, item: Item<'_>) {
+        match item {
+            Item::Text(json) => self.text.push_str(&text_of(json)),
+            Item::Data(json) => {
+                if !self.text.is_empty() && !self.text.ends_with('\n') {
+                    self.text.push('\n');
+                }
+                self.text.push_str(json);
+                self.values
+                    .push(serde_json::from_str(json).unwrap_or_default());
+            }
+            Item::Event(event) => self.add_event(event),
+        }
+    }
+
+    fn add_event(&mut self, event: ChatEvent) {
+        match event {
+            ChatEvent::TextDelta { text } => self.text.push_str(&text),
+            ChatEvent::ReasoningDelta { text } => self.reasoning.push_str(&text),
+            ChatEvent::ToolCallStart { id, name } => self.tool_calls.push(AnswerToolCall {
+                id,
+                name,
+                arguments: String::new(),
+                result: None,
+            }),
+            ChatEvent::ToolCallArguments { id, delta } => {
+                if let Some(call) = self.call(&id) {
+                    call.arguments.push_str(&delta);
+                }
+            }
+            ChatEvent::ToolCallEnd { .. } => {}
+            ChatEvent::ToolResult {
+                id,
+                result,
+                is_error,
+            } => {
+                if let Some(call) = self.call(&id) {
+                    call.result = Some((result, is_error));
+                }
+            }
+            ChatEvent::Usage {
+                input_tokens,
+                output_tokens,
+            } => {
+                let (input, output) = self.usage.unwrap_or_default();
+                self.usage = Some((
+                    input.saturating_add(input_tokens),
+                    output.saturating_add(output_tokens),
+                ));
+            }
+            ChatEvent::Finish { reason } => self.finish = Some(reason),
+            ChatEvent::Interrupt { .. } => self.interrupt = Some(event),
+            other => self.events.push(other),
+        }
+    }
+
+    fn call(&mut self, id: &str) -> Option<&mut AnswerToolCall> {
+        self.tool_calls.iter_mut().rfind(|call| call.id == id)
+    }
+}
+
+/// Reads a whole answer.
+pub(super) async fn collect(mut items: Items) -> Result<WholeAnswer, Error> {
+    let mut answer = WholeAnswer::default();
+    let mut failed = None;
+    let mut size = 0;
+    while items
+        .next(|part| match part {
+            Part::Item(item) => {
+                size += size_of_item(&item);
+                answer.add(item);
+            }
+            Part::KeepAlive => {}
+            Part::Failed(failure) => failed = Some(failure),
+        })
+        .await
+        .is_some()
+    {
+        if size > MAX_SIZE {
+            return Err(Rejection::AnswerTooLarge {
+                limit: ByteSize::new(MAX_SIZE as u64),
+            }
+            .into());
+        }
+    }
+    match failed {
+        Some(failure) => Err(failure.into_error()),
+        None => Ok(answer),
+    }
+}
+
+/// About how much memory an item takes.
+fn size_of_item(item: &Item<'_>) -> usize {
+    match item {
+        Item::Text(json) | Item::Data(json) => json.len(),
+        Item::Event(event) => serde_json::to_vec(event).map_or(0, |json| json.len()),
+    }
+}

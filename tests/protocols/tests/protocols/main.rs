@@ -1,0 +1,7 @@
+//! The protocols over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod openai;
+mod shapes;
+mod support;
