@@ -44,10 +44,11 @@ impl RequestedFormat {
     /// Whether values and items that are `ChatEvent`s have a mark: a space in front of their JSON,
     /// which readers of JSON and of event streams ignore.
     pub(crate) fn marks_chat_events(self) -> bool {
-        #[cfg(feature = "chat")]
-        return self == Self::Chat;
-        #[cfg(not(feature = "chat"))]
-        return false;
+        match self {
+            #[cfg(feature = "chat")]
+            Self::Chat => true,
+            Self::Unspecified | Self::AgentCore | Self::Envelope | Self::Value => false,
+        }
     }
 
     /// What a value is written as.

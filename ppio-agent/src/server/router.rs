@@ -96,10 +96,6 @@ enum Route {
 }
 
 impl Route {
-    #[cfg_attr(
-        not(feature = "metrics"),
-        expect(unused_variables, reason = "no `/metrics`")
-    )]
     fn of(path: &str, agent: &Agent) -> Self {
         match path {
             "/invocations" => Self::Invocations,

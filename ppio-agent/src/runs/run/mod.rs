@@ -40,6 +40,7 @@ pub(crate) struct Run {
     pub(super) number: u64,
     pub(super) started_at: SystemTime,
     /// Where a protocol started it.
+    #[cfg_attr(not(feature = "chat"), allow(dead_code, reason = "protocols read it"))]
     pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
