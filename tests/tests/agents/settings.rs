@@ -387,6 +387,11 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
     ("ENABLE_METRICS", "\u{fffd}", "is not true or false"),
     ("ENABLE_MIDDLEWARE", "2", "is not true or false"),
+    (
+        "PROTOCOLS",
+        "openai,smtp",
+        "is not `all`, `none` or a list of",
+    ),
     ("MAX_CONCURRENCY", "-1", "is not a number, 0 for no limit"),
     ("HEARTBEAT", "often", "is not a number of seconds"),
     ("SHUTDOWN_GRACE", "-0.1", "is not a number of seconds"),
