@@ -139,6 +139,12 @@ fn the_invocation_request_is_described_as_it_is() {
                 Value::String(kind) if kind == "integer" => json!(1),
                 Value::String(kind) if kind == "number" => json!(0.5),
                 Value::String(kind) if kind == "boolean" => json!(true),
+                Value::String(kind) if kind == "array" => match name.as_str() {
+                    "messages" => json!([{"role": "user", "content": "x"}]),
+                    "tools" => json!([{"name": "x"}]),
+                    "resume" => json!([{"interrupt_id": "x", "status": "resolved"}]),
+                    other => panic!("{other} is a list of what?"),
+                },
                 _ => json!({"a": 1}),
             };
             (name.clone(), value)
