@@ -50,6 +50,8 @@ pub(crate) enum ProjectTemplate {
     Hello,
     /// Returns a stream of items
     Stream,
+    /// Chats with every protocol: text, a tool and an approval
+    Chat,
     /// Streams the answer of an OpenAI-compatible model
     LlmChat,
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use clap::ValueEnum as _;
 use ppio_agent_protocol::{AgentName, AuthorEmail, Entrypoint, yaml};
 
 use crate::arguments::ProjectTemplate;
@@ -63,18 +64,32 @@ impl RuntimeSource {
         }
     }
 
-    fn dependency(&self) -> String {
+    /// Where cargo finds the runtime, as a key and a value.
+    fn source(&self) -> (&'static str, String) {
         match self {
             // `0.1` for `0.1.3`: every compatible version.
-            Self::Registry => format!(
-                "\"{}.{}\"",
-                env!("CARGO_PKG_VERSION_MAJOR"),
-                env!("CARGO_PKG_VERSION_MINOR")
+            Self::Registry => (
+                "version",
+                format!(
+                    "\"{}.{}\"",
+                    env!("CARGO_PKG_VERSION_MAJOR"),
+                    env!("CARGO_PKG_VERSION_MINOR")
+                ),
             ),
-            Self::Checkout(path) => {
-                format!("{{ path = {} }}", basic_string(&path.to_string_lossy()))
-            }
+            Self::Checkout(path) => ("path", basic_string(&path.to_string_lossy())),
         }
+    }
+
+    fn dependency(&self) -> String {
+        match self.source() {
+            ("version", version) => version,
+            (key, value) => format!("{{ {key} = {value} }}"),
+        }
+    }
+
+    fn dependency_with_protocols(&self) -> String {
+        let (key, value) = self.source();
+        format!("{{ {key} = {value}, features = [\"protocols\"] }}")
     }
 }
 
@@ -169,8 +184,10 @@ impl Scaffold {
             let program = match self.template {
                 ProjectTemplate::Hello => template!("python/hello.py"),
                 ProjectTemplate::Stream => template!("python/stream.py"),
-                ProjectTemplate::LlmChat => {
-                    let message = "the template llm-chat exists only for Rust";
+                ProjectTemplate::Chat | ProjectTemplate::LlmChat => {
+                    let name = self.template.to_possible_value();
+                    let name = name.as_ref().map_or("", |value| value.get_name());
+                    let message = format!("the template {name} exists only for Rust");
                     return Err(CliError::new(ExitKind::Usage, message)
                         .help("use `--template hello` or `--template stream`, or leave out `--entrypoint`"));
                 }
@@ -192,6 +209,9 @@ impl Scaffold {
                     template!("stream/manifest.toml"),
                     template!("stream/main.rs"),
                 ),
+                ProjectTemplate::Chat => {
+                    (template!("chat/manifest.toml"), template!("chat/main.rs"))
+                }
                 ProjectTemplate::LlmChat => (
                     template!("llm-chat/manifest.toml"),
                     template!("llm-chat/main.rs"),
@@ -244,6 +264,10 @@ impl Scaffold {
             ("{{entrypoint}}", &in_yaml(self.entrypoint.as_str())),
             ("{{created}}", &created),
             ("{{ppio-agent}}", &self.runtime.dependency()),
+            (
+                "{{ppio-agent with protocols}}",
+                &self.runtime.dependency_with_protocols(),
+            ),
             // Placeholders of whole lines.
             ("{{program}}\n", &line(&program)),
             ("{{root}}\n", &root),
@@ -309,10 +333,11 @@ mod tests {
 
     #[test]
     fn every_template_is_a_valid_project() {
-        use ProjectTemplate::{Hello, LlmChat, Stream};
+        use ProjectTemplate::{Chat, Hello, LlmChat, Stream};
         for (entrypoint, template) in [
             ("src/main.rs", Hello),
             ("src/main.rs", Stream),
+            ("src/main.rs", Chat),
             ("src/main.rs", LlmChat),
             ("agent.rs", Hello),
             ("agent.py", Hello),
@@ -333,8 +358,10 @@ mod tests {
             assert_eq!(config.spec.entrypoint.unwrap().as_str(), entrypoint);
             text(&files, entrypoint);
         }
-        let llm_in_python = scaffold("my-agent", "agent.py", LlmChat).files();
-        assert_eq!(llm_in_python.unwrap_err().kind, ExitKind::Usage);
+        for template in [Chat, LlmChat] {
+            let in_python = scaffold("my-agent", "agent.py", template).files();
+            assert_eq!(in_python.unwrap_err().kind, ExitKind::Usage);
+        }
     }
 
     #[test]

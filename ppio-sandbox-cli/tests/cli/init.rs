@@ -45,6 +45,11 @@ fn stream_compiles() {
 }
 
 #[test]
+fn chat_compiles() {
+    builds_and_passes_its_own_tests("chat");
+}
+
+#[test]
 fn llm_chat_compiles() {
     builds_and_passes_its_own_tests("llm-chat");
 }
