@@ -45,6 +45,21 @@ pub enum Error {
         /// What failed in the trial run.
         reason: String,
     },
+    /// Sandboxes with internet access cannot have a network of their own
+    /// ([`isolate_network`](crate::LocalPlatformBuilder::isolate_network)) on this machine.
+    #[error("sandboxes with internet access cannot have a network of their own here: {reason}")]
+    Network {
+        /// What failed in the trial run, or what is missing.
+        reason: String,
+    },
+    /// The value of an environment variable cannot be read.
+    #[error("{name}={value:?} is not true or false")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// The watchdog, which ends the sandboxes after the platform, could not be started.
     #[error("failed to start the watchdog that ends sandboxes with the platform")]
     Watchdog(#[source] io::Error),

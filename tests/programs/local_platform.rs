@@ -1,6 +1,7 @@
 //! Runs a local platform in the home that its first argument names, until it is killed. With a
 //! second argument sandboxes are kept apart as it says: `bubblewrap`, or `process-groups` without
-//! cgroups, and none is prepared: what is left of one is seen then.
+//! cgroups, and none is prepared: what is left of one is seen then. The variables of the platform
+//! hold.
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 

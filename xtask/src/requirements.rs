@@ -5,16 +5,38 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use crate::{setup, workspace};
+
 /// The variable that `ppio-test-support` reads.
 pub(crate) const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
 
 /// The value of [`LEAVE_OUT`] for most tests: what the caller leaves out, and what this machine
 /// lacks. Prints it.
 pub(crate) fn left_out() -> String {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
+    let is_root = is_root();
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let has_cgroup = is_root && mounts.lines().any(is_writable_cgroup);
     unmet(&[("root", is_root), ("cgroup", has_cgroup)])
+}
+
+/// Whether this machine can run the tests of isolated networks.
+pub(crate) fn isolates_networks() -> bool {
+    let tun = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
+    is_root()
+        && tun.is_ok()
+        && workspace::program("pasta").is_some()
+        // Root in a container may not set up a network.
+        && setup::succeeds(
+            "unshare",
+            &["--net", "--mount", "ip", "link", "set", "lo", "up"],
+        )
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 
 /// The value of [`LEAVE_OUT`] for tests with this Python interpreter. Prints it.

@@ -163,7 +163,8 @@ fn is_installed(program: &str) -> bool {
     workspace::program(program).is_some()
 }
 
-fn succeeds(program: &str, arguments: &[&str]) -> bool {
+/// Whether a program ends without an error.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())

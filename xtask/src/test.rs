@@ -58,6 +58,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["--lib", "--test", "features"])
         .run()?;
     workspace_tests(interop)?;
+    isolated_network_tests()?;
     match interop {
         Interop::Run => interoperation_tests()?,
         Interop::Skip => println!("\n==> interoperation tests: left out (--no-interop)"),
@@ -94,6 +95,21 @@ fn workspace_tests(interop: Interop) -> Result<(), Error> {
             .env(requirements::LEAVE_OUT, left_out)
             .run()
     }
+}
+
+/// The tests of sandboxes with isolated networks, which are ignored: few machines can run them.
+fn isolated_network_tests() -> Result<(), Error> {
+    if !requirements::isolates_networks() {
+        println!(
+            "\n==> tests of isolated networks: left out (they need root, ip, pasta and /dev/net/tun)"
+        );
+        return Ok(());
+    }
+    // Of the workspace, as the other tests: for one package it would be compiled again.
+    Step::cargo("tests of isolated networks")
+        .args(["test", "--workspace", "--test", "escape"])
+        .args(["--", "--ignored", "isolated_network"])
+        .run()
 }
 
 /// Replaces this process by one with a time limit and without incremental builds, whose files only

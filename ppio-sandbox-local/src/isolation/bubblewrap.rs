@@ -26,6 +26,8 @@ use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture, Star
 use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::namespaces::Namespaces;
+use super::network::SandboxNetwork;
+use super::pasta::{self, PastaProcess};
 use super::root::make_mount_point;
 use super::search_path::{DEFAULT_PATH, search_path};
 use super::shims::SHIMS_DIRECTORY;
@@ -56,6 +58,8 @@ const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The file with it, in the directory of the sandbox.
 const BOOT_ID_FILE: &str = "boot_id";
+/// Where a sandbox with a network of its own resolves names, in the directory of the sandbox.
+const RESOLV_CONF_FILE: &str = "resolv.conf";
 const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
@@ -83,6 +87,8 @@ pub(crate) struct BubblewrapIsolation {
     unshare: PathBuf,
     /// Connects to sandboxes that have a network of their own.
     bash: Result<PathBuf, String>,
+    /// Connects those to other machines.
+    pasta: Result<PathBuf, String>,
     exposed: Vec<PathBuf>,
     home: PathBuf,
     system_files: SystemFiles,
@@ -114,6 +120,7 @@ impl BubblewrapIsolation {
             nsenter: processes::find_program("nsenter")?,
             unshare: processes::find_program("unshare")?,
             bash: processes::find_program("bash"),
+            pasta: processes::find_program("pasta"),
             exposed: exposed.to_vec(),
             home: directories.home.to_owned(),
             system_files,
@@ -229,6 +236,10 @@ impl BubblewrapIsolation {
             let own = launcher.directory.join(BOOT_ID_FILE);
             arguments.mount("--ro-bind", &own, Path::new(BOOT_ID));
         }
+        if launcher.network == SandboxNetwork::Pasta {
+            let own = launcher.directory.join(RESOLV_CONF_FILE);
+            arguments.mount("--ro-bind", &own, Path::new("/etc/resolv.conf"));
+        }
         if self.sizes {
             let size = match launcher.limits().memory_bytes {
                 0 => SHARED_MEMORY,
@@ -283,6 +294,23 @@ impl BubblewrapIsolation {
         }
         entering.add(&[format!("--net={}", network.path()), "--".to_owned()]);
         NetworkConnector::start(entering.0, bash).await.map(Some)
+    }
+
+    /// Starts what connects a network namespace to other machines.
+    async fn pasta(
+        &self,
+        launcher: &ProcessLauncher,
+        namespaces: &Namespaces,
+    ) -> io::Result<Option<PastaProcess>> {
+        let network = namespaces.network.as_ref();
+        let Some(network) = network.filter(|_| launcher.network == SandboxNetwork::Pasta) else {
+            return Ok(None);
+        };
+        let pasta = self.pasta.as_ref();
+        let pasta = pasta.map_err(|reason| io::Error::other(reason.clone()))?;
+        PastaProcess::start(pasta, launcher, namespaces, network)
+            .await
+            .map(Some)
     }
 }
 
@@ -342,6 +370,9 @@ impl Isolation for BubblewrapIsolation {
             self.prepare(&launcher.root(), launcher.owner())?;
             let boot_id = launcher.directory.join(BOOT_ID_FILE);
             fs::write(boot_id, format!("{}\n", identity::build_id()))?;
+            if launcher.network == SandboxNetwork::Pasta {
+                pasta::write_resolv_conf(&launcher.directory.join(RESOLV_CONF_FILE))?;
+            }
             let mut command = launcher.command(self.arguments(launcher), false);
             command
                 .stdin(Stdio::piped())
@@ -357,19 +388,23 @@ impl Isolation for BubblewrapIsolation {
                         .ok_or_else(|| io::Error::other("the sandbox's first process has ended"))?,
                 };
                 let namespaces = Namespaces::open(first, joined, launcher.network)?;
-                let connector = self.connector(launcher, &namespaces).await?;
-                Ok((namespaces, connector))
+                let (connector, pasta) = tokio::try_join!(
+                    self.connector(launcher, &namespaces),
+                    self.pasta(launcher, &namespaces)
+                )?;
+                Ok((namespaces, connector, pasta))
             };
             match tokio::time::timeout(BWRAP_START_TIMEOUT, started).await {
-                Ok(Ok((namespaces, connector))) => Ok(Some(StartedNamespaces {
+                Ok(Ok((namespaces, connector, pasta))) => Ok(Some(StartedNamespaces {
                     namespaces,
                     first_process: child,
                     connector,
+                    pasta,
                 })),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "bwrap did not start in time",
+                    "the namespaces of the sandbox were not set up in time",
                 )),
             }
         })

@@ -16,6 +16,7 @@ use super::root::{prepare_directory, prepare_root};
 use super::sandbox_processes::SandboxProcesses;
 use super::unenforced::Substitutes;
 use super::users::{SandboxUser, UserPool};
+use crate::error::Error;
 use crate::files::every_user_passes;
 use crate::processes::{SystemPrograms, spawn};
 
@@ -27,29 +28,30 @@ pub(crate) struct ChosenIsolation {
     pub(crate) networks: Networks,
 }
 
-/// Why an isolation does not work on this machine.
-#[derive(Debug)]
-pub(crate) struct NoIsolation {
-    pub(crate) kind: IsolationKind,
-    pub(crate) reason: String,
+/// What a platform must have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WantedIsolation {
+    pub(crate) kind: Option<IsolationKind>,
+    /// That sandboxes with internet access have a network of their own.
+    pub(crate) isolated_network: bool,
 }
 
-/// Chooses the isolation: `wanted`, else the strongest one with which a trial sandbox runs.
+/// Chooses the isolation: the wanted one, else the strongest one with which a trial sandbox runs.
 pub(crate) async fn choose(
-    wanted: Option<IsolationKind>,
+    wanted: WantedIsolation,
     exposed: &[PathBuf],
     directories: Directories<'_>,
     users: &UserPool,
     cgroup: Option<&CgroupParent>,
-) -> Result<ChosenIsolation, NoIsolation> {
-    let failed = |kind| move |reason| NoIsolation { kind, reason };
-    let kind = wanted.unwrap_or(IsolationKind::ProcessGroup);
+) -> Result<ChosenIsolation, Error> {
+    let failed = |kind| move |reason| Error::Isolation { kind, reason };
+    let kind = wanted.kind.unwrap_or(IsolationKind::ProcessGroup);
     let programs = SystemPrograms::find().map_err(failed(kind))?;
     let run_trial = |isolation: Arc<dyn Isolation>, network| {
         let user = users.take().map_err(|error| error.to_string());
         async move { run_trial(isolation, directories.run, cgroup, network, user?).await }
     };
-    if wanted != Some(IsolationKind::ProcessGroup) {
+    if wanted.kind != Some(IsolationKind::ProcessGroup) {
         let trial = match BubblewrapIsolation::new(exposed, &directories, programs.clone()) {
             Ok(bubblewrap) => {
                 let isolation: Arc<dyn Isolation> = Arc::new(bubblewrap);
@@ -57,21 +59,40 @@ pub(crate) async fn choose(
                     run_trial(Arc::clone(&isolation), SandboxNetwork::Machine),
                     run_trial(Arc::clone(&isolation), SandboxNetwork::Loopback),
                 );
-                trial.map(|substitutes| ChosenIsolation {
-                    isolation,
-                    substitutes,
-                    networks: Networks::new(own_network.map(drop)),
-                })
+                trial.map(|substitutes| (isolation, substitutes, own_network.map(drop)))
             }
             Err(reason) => Err(reason),
         };
-        match (trial, wanted) {
-            (Ok(chosen), _) => return Ok(chosen),
+        match (trial, wanted.kind) {
+            (Ok((isolation, substitutes, own_network)), _) => {
+                let mut with_internet = SandboxNetwork::Machine;
+                if wanted.isolated_network {
+                    with_internet = SandboxNetwork::Pasta;
+                    run_trial(Arc::clone(&isolation), with_internet)
+                        .await
+                        .map_err(|reason| Error::Network { reason })?;
+                }
+                return Ok(ChosenIsolation {
+                    isolation,
+                    substitutes,
+                    networks: Networks::new(with_internet, own_network),
+                });
+            }
             (Err(reason), Some(kind)) => return Err(failed(kind)(reason)),
+            (Err(reason), None) if wanted.isolated_network => {
+                return Err(Error::Network {
+                    reason: format!("bubblewrap does not work: {reason}"),
+                });
+            }
             (Err(reason), None) => {
                 tracing::warn!(%reason, "bubblewrap does not work here, sandboxes are process groups");
             }
         }
+    }
+    if wanted.isolated_network {
+        return Err(Error::Network {
+            reason: "its sandboxes are process groups, which share the network".to_owned(),
+        });
     }
     if users.are_own() {
         for path in exposed.iter().filter(|path| !every_user_passes(path)) {
@@ -89,7 +110,10 @@ pub(crate) async fn choose(
     Ok(ChosenIsolation {
         isolation,
         substitutes,
-        networks: Networks::new(Err("its sandboxes are process groups".to_owned())),
+        networks: Networks::new(
+            SandboxNetwork::Machine,
+            Err("its sandboxes are process groups".to_owned()),
+        ),
     })
 }
 

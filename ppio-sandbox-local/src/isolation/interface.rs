@@ -13,6 +13,7 @@ use super::connector::NetworkConnector;
 use super::kind::IsolationKind;
 use super::launcher::ProcessLauncher;
 use super::namespaces::Namespaces;
+use super::pasta::PastaProcess;
 use super::users::SandboxUser;
 use crate::processes::SystemPrograms;
 
@@ -51,6 +52,8 @@ pub(crate) struct StartedNamespaces {
     pub(crate) first_process: Child,
     /// For a network namespace.
     pub(crate) connector: Option<NetworkConnector>,
+    /// For a network namespace with internet access.
+    pub(crate) pasta: Option<PastaProcess>,
 }
 
 pub(crate) type StartFuture<'a> =

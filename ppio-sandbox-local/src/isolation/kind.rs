@@ -10,7 +10,8 @@ use std::fmt;
 ///
 /// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
 /// address and abstract Unix sockets included, and sandboxes share its ports. With bubblewrap, a
-/// sandbox that is created without internet access has a network of its own.
+/// sandbox that is created without internet access has a network of its own, and
+/// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) gives one to all others.
 ///
 /// Which limits hold depends on the machine: see
 /// [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits).

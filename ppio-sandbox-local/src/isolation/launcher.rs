@@ -81,12 +81,30 @@ impl ProcessLauncher {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let cgroup = self.cgroup.as_ref().map_or(Path::new(""), Cgroup::path);
         let data_kib = if self.controllers.memory {
             0
         } else {
             self.limits.memory_bytes / 1024
         };
+        self.limited_command(arguments, controls_terminal, data_kib)
+    }
+
+    /// As [`command`](Self::command), for a program of the platform: the sandbox's cgroup limits its
+    /// memory, and nothing without one.
+    pub(super) fn helper_command<I, S>(&self, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.limited_command(arguments, false, 0)
+    }
+
+    fn limited_command<I, S>(&self, arguments: I, controls_terminal: bool, data_kib: u64) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let cgroup = self.cgroup.as_ref().map_or(Path::new(""), Cgroup::path);
         let processes = if self.controllers.pids || !self.counts_processes {
             0
         } else {

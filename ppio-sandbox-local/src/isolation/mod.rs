@@ -14,6 +14,7 @@ mod launcher;
 mod limits;
 mod namespaces;
 mod network;
+mod pasta;
 mod process_group;
 mod processors;
 mod root;
@@ -26,7 +27,7 @@ mod users;
 
 pub(crate) use bubblewrap::Directories;
 pub(crate) use cgroup::CgroupParent;
-pub(crate) use choose::{NoIsolation, choose};
+pub(crate) use choose::{WantedIsolation, choose};
 pub(crate) use connector::NetworkConnector;
 pub(crate) use interface::{Isolation, SandboxCommand};
 pub use kind::IsolationKind;

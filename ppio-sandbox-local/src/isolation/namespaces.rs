@@ -62,6 +62,11 @@ impl Namespace {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
+    /// The open namespace, to pass to a process.
+    pub(super) fn file(&self) -> io::Result<File> {
+        self.0.try_clone()
+    }
+
     /// Its name, as `/proc/<pid>/ns` shows it.
     pub(crate) fn name(&self) -> io::Result<PathBuf> {
         fs::read_link(self.path())

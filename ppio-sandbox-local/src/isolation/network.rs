@@ -6,6 +6,8 @@ pub(crate) enum SandboxNetwork {
     /// This machine's, with its ports and its loopback addresses.
     #[default]
     Machine,
+    /// A namespace of its own, which `pasta` connects to other machines.
+    Pasta,
     /// A namespace of its own, in which there is only a loopback interface.
     Loopback,
 }
@@ -13,30 +15,37 @@ pub(crate) enum SandboxNetwork {
 impl SandboxNetwork {
     /// Whether it is a namespace of its own.
     pub(crate) fn is_own(self) -> bool {
-        self == Self::Loopback
+        self != Self::Machine
     }
 
     /// Whether programs in it reach other machines.
     pub(crate) fn has_internet(self) -> bool {
-        self == Self::Machine
+        self != Self::Loopback
     }
 }
 
 /// The networks that sandboxes can have on this machine.
 #[derive(Debug)]
 pub(crate) struct Networks {
+    /// Of sandboxes that may reach other machines.
+    with_internet: SandboxNetwork,
     /// Why sandboxes cannot have a network of their own, if they cannot.
     own: Result<(), String>,
 }
 
 impl Networks {
-    pub(super) fn new(own: Result<(), String>) -> Self {
-        Self { own }
+    pub(super) fn new(with_internet: SandboxNetwork, own: Result<(), String>) -> Self {
+        Self { with_internet, own }
     }
 
     /// Why sandboxes cannot have a network of their own, if they cannot.
     pub(crate) fn own_unavailable(&self) -> Option<&str> {
         self.own.as_ref().err().map(String::as_str)
+    }
+
+    /// The network of sandboxes that may reach other machines.
+    pub(crate) fn with_internet(&self) -> SandboxNetwork {
+        self.with_internet
     }
 
     /// The network for a sandbox that may reach other machines, or may not.
@@ -46,7 +55,7 @@ impl Networks {
     /// Why this machine has no such network.
     pub(crate) fn choose(&self, has_internet: bool) -> Result<SandboxNetwork, &str> {
         if has_internet {
-            return Ok(SandboxNetwork::Machine);
+            return Ok(self.with_internet);
         }
         match &self.own {
             Ok(()) => Ok(SandboxNetwork::Loopback),

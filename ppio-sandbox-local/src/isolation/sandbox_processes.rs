@@ -21,6 +21,7 @@ use super::launcher::ProcessLauncher;
 use super::limits::SandboxLimits;
 use super::namespaces::Namespaces;
 use super::network::SandboxNetwork;
+use super::pasta::PastaProcess;
 use super::processors;
 use super::root::prepare_root;
 use super::users::SandboxUser;
@@ -49,6 +50,8 @@ pub(crate) struct SandboxProcesses {
     first_process: Option<Child>,
     /// Where the sandbox has a network of its own.
     connector: Option<NetworkConnector>,
+    /// Where that network has internet access.
+    pasta: Option<PastaProcess>,
 }
 
 impl SandboxProcesses {
@@ -115,11 +118,13 @@ impl SandboxProcesses {
                     own,
                     first_process: None,
                     connector: None,
+                    pasta: None,
                 };
                 if let Some(started) = started {
                     processes.namespaces = Some(started.namespaces);
                     processes.first_process = Some(started.first_process);
                     processes.connector = started.connector;
+                    processes.pasta = started.pasta;
                 }
                 Ok(processes)
             }
@@ -268,6 +273,10 @@ impl SandboxProcesses {
 
     /// Ends every process. Returns when none is left.
     pub(crate) async fn kill(&self) -> io::Result<()> {
+        // It is outside of the process namespace, so that it would be waited for first.
+        if let Some(pasta) = &self.pasta {
+            pasta.kill();
+        }
         end_processes(&self.launcher, self.namespaces.as_ref()).await
     }
 }

@@ -107,6 +107,11 @@ impl SystemFiles {
         fs::write(files.directory.join("profile"), PROFILE)?;
         fs::write(files.directory.join("hostname"), "sandbox\n")?;
         symlink("/proc/mounts", files.directory.join("mtab"))?;
+        // A sandbox with a network of its own has another one mounted here.
+        let resolv_conf = files.directory.join("resolv.conf");
+        if fs::symlink_metadata(&resolv_conf).is_err() {
+            fs::write(resolv_conf, "")?;
+        }
         for name in OWN {
             symlink(
                 Path::new("/").join(OWN_SYSTEM).join("etc").join(name),

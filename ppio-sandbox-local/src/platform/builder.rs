@@ -13,7 +13,7 @@ use crate::edge::{Edge, Hosts};
 use crate::error::Error;
 use crate::home::{ApiKey, Home, Placement};
 use crate::isolation::{
-    self, CgroupParent, Directories, IsolationKind, NoIsolation, UnenforcedLimit, UserPool,
+    self, CgroupParent, Directories, IsolationKind, UnenforcedLimit, UserPool, WantedIsolation,
 };
 use crate::processes::PlatformWatchdog;
 use crate::sandbox::{SandboxRegistry, SpareSandboxes};
@@ -36,6 +36,7 @@ pub struct LocalPlatformBuilder {
     port: u16,
     tls: bool,
     isolation: Option<IsolationKind>,
+    isolate_network: Option<bool>,
     exposed: Vec<PathBuf>,
     cgroups: bool,
     prepare_ahead: bool,
@@ -50,6 +51,7 @@ impl Default for LocalPlatformBuilder {
             port: 0,
             tls: false,
             isolation: None,
+            isolate_network: None,
             exposed: Vec::new(),
             cgroups: true,
             prepare_ahead: true,
@@ -102,6 +104,18 @@ impl LocalPlatformBuilder {
         self
     }
 
+    /// Whether sandboxes with internet access, and builds, have a network namespace of their own, which
+    /// the program `pasta` connects to other machines. They then reach no server on a loopback
+    /// address of this machine and no abstract Unix socket: an agent cannot call a model there.
+    /// Needs bubblewrap and `/dev/net/tun`; starting fails where it does not work. Default:
+    /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
+    ///
+    /// Servers on other addresses of this machine, and in its networks, can still be reached.
+    pub fn isolate_network(mut self, isolate: bool) -> Self {
+        self.isolate_network = Some(isolate);
+        self
+    }
+
     /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
     /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
     /// such as a Python virtual environment. Process groups of a platform that runs as root cannot
@@ -149,8 +163,10 @@ impl LocalPlatformBuilder {
     ///
     /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
     /// the port is taken, [`Error::Isolation`] when the requested isolation does not work here,
-    /// and others for a home that cannot be used.
+    /// [`Error::Network`] when [`isolate_network`](Self::isolate_network) does not, and others for
+    /// a home or a variable that cannot be used.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
+        let wanted = self.wanted_isolation()?;
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
         let users = UserPool::new().map_err(|reason| Error::Isolation { kind, reason })?;
         // Bubblewrap mounts the files of a sandbox where its user can reach them.
@@ -193,15 +209,8 @@ impl LocalPlatformBuilder {
             run: &home.run(),
             system_files: &home.system_files(),
         };
-        let chosen = isolation::choose(
-            self.isolation,
-            &exposed,
-            directories,
-            &users,
-            cgroup.as_ref(),
-        )
-        .await
-        .map_err(|NoIsolation { kind, reason }| Error::Isolation { kind, reason })?;
+        let chosen =
+            isolation::choose(wanted, &exposed, directories, &users, cgroup.as_ref()).await?;
         let kind = chosen.isolation.kind();
         let unenforced_limits = isolation::unenforced(cgroup.as_ref(), chosen.substitutes);
         report(&unenforced_limits);
@@ -240,6 +249,7 @@ impl LocalPlatformBuilder {
             pid: std::process::id(),
             tls: self.tls,
             isolation: kind.to_string(),
+            isolates_network: networks.with_internet().is_own(),
             offline_unavailable: networks.own_unavailable().map(ToOwned::to_owned),
             unenforced_limits: unenforced_limits.clone(),
         };
@@ -253,6 +263,16 @@ impl LocalPlatformBuilder {
             server,
             state_file: Some(state_file),
             watchdog: Some(watchdog),
+        })
+    }
+
+    fn wanted_isolation(&self) -> Result<WantedIsolation, Error> {
+        Ok(WantedIsolation {
+            kind: self.isolation,
+            isolated_network: match self.isolate_network {
+                Some(isolate) => isolate,
+                None => LocalPlatform::default_isolate_network()?,
+            },
         })
     }
 
@@ -288,6 +308,20 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    #[tokio::test]
+    async fn process_groups_have_no_network_of_their_own() {
+        let home = tempfile::tempdir().unwrap();
+        let started = LocalPlatform::builder()
+            .home(home.path())
+            .isolation(IsolationKind::ProcessGroup)
+            .isolate_network(true)
+            .start()
+            .await;
+        let error = started.unwrap_err();
+        assert!(matches!(error, Error::Network { .. }), "{error}");
+        assert!(error.to_string().ends_with("share the network"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_failed_start_removes_its_directory() {

@@ -76,6 +76,12 @@ impl LocalPlatform {
         self.isolation
     }
 
+    /// Whether sandboxes with internet access have a network namespace of their own, as
+    /// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) wants it.
+    pub fn isolates_network(&self) -> bool {
+        self.shared.sandboxes.networks().with_internet().is_own()
+    }
+
     /// Why sandboxes cannot be created without internet access on this machine. `None` where they
     /// can: they then have a network namespace of their own.
     pub fn offline_unavailable(&self) -> Option<&str> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ppio_agent_protocol::environment::variable;
+use ppio_agent_protocol::environment::{text, variable};
 
 use super::environment;
 use super::local_platform::LocalPlatform;
@@ -45,6 +45,25 @@ impl LocalPlatform {
             .or_else(|| path("HOME").map(|home| home.join(".ppio").join("local")))
             .ok_or(Error::NoHome)
     }
+
+    /// Returns whether a platform isolates the network of its sandboxes if its
+    /// [builder](crate::LocalPlatformBuilder::isolate_network) does not say:
+    /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Variable`] when the variable is neither true nor false.
+    pub fn default_isolate_network() -> Result<bool, Error> {
+        let name = "PPIO_LOCAL_ISOLATE_NETWORK";
+        let Some(value) = text(name) else {
+            return Ok(false);
+        };
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(Error::Variable { name, value }),
+        }
+    }
 }
 
 impl RunningPlatform {
@@ -66,6 +85,12 @@ impl RunningPlatform {
     /// How its sandboxes are kept apart, as [`IsolationKind`](crate::IsolationKind) prints it.
     pub fn isolation(&self) -> &str {
         &self.state.isolation
+    }
+
+    /// Whether its sandboxes with internet access have a network namespace of their own, as
+    /// [`LocalPlatform::isolates_network`].
+    pub fn isolates_network(&self) -> bool {
+        self.state.isolates_network
     }
 
     /// Why its sandboxes cannot be created without internet access, as

@@ -21,6 +21,8 @@ pub(crate) struct PlatformState {
     pub(crate) tls: bool,
     pub(crate) isolation: String,
     #[serde(default)]
+    pub(crate) isolates_network: bool,
+    #[serde(default)]
     pub(crate) offline_unavailable: Option<String>,
     #[serde(default)]
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,

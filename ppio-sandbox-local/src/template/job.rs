@@ -18,7 +18,7 @@ use super::store::{StoreError, TemplateStore};
 use crate::error::with_sources;
 use crate::files::{LastLink, confine, copy_tree, remove_directory};
 use crate::isolation::{
-    SandboxLimits, SandboxNetwork, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
+    SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
 };
 use crate::sandbox::{
     CreateError, Ingress, LogLevel, OnTimeout, SandboxRegistry, SandboxSpec, TemplateImage,
@@ -230,7 +230,7 @@ impl BuildJob {
             metadata: BTreeMap::new(),
             environment: BTreeMap::new(),
             ingress: Ingress::default(),
-            network: SandboxNetwork::Machine,
+            network: self.sandboxes.networks().with_internet(),
         };
         let trial = Arc::clone(&self.sandboxes);
         // In a task of its own: a stop does not wait for it, and the sandbox is ended in any case.
@@ -353,7 +353,7 @@ impl BuildJob {
                 staging.to_owned(),
                 registry.cgroup(),
                 SandboxLimits::default(),
-                SandboxNetwork::Machine,
+                registry.networks().with_internet(),
                 sandbox_user.clone(),
             );
             match opened.await {

@@ -5,6 +5,7 @@
 
 mod execution;
 mod fuzzing;
+mod isolated_network;
 mod limits;
 mod network;
 mod ports;

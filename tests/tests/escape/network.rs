@@ -11,16 +11,17 @@ use ppio_test_support::{eventually_some, raw_request};
 use crate::setting::{Inside, Platform, Setting, Start};
 
 /// What `inside` prints that connects to each of the addresses: those that it reaches.
-async fn reached(inside: &Inside, addresses: &[SocketAddr]) -> String {
+pub(crate) async fn reached(inside: &Inside, addresses: &[SocketAddr]) -> String {
     let attempts = addresses.iter().map(|address| {
         let (ip, port) = (address.ip(), address.port());
-        format!("(exec 3<>/dev/tcp/{ip}/{port}) 2>/dev/null && echo {address};")
+        // An address may also not answer.
+        format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{ip}/{port}' 2>/dev/null && echo {address}; ")
     });
     let script: String = attempts.collect();
-    inside.shell(&format!("bash -c '{script} true'")).await
+    inside.shell(&format!("{script} true")).await
 }
 
-async fn serve(inside: &Inside) {
+pub(crate) async fn serve(inside: &Inside) {
     let server = fs::read(env!("CARGO_BIN_EXE_echoing-server")).unwrap();
     inside.envd.write_file("server", server).await.unwrap();
     inside
@@ -89,7 +90,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
 }
 
 /// Waits until no process of this machine is in this network namespace.
-async fn namespace_is_left(namespace: &str) {
+pub(crate) async fn namespace_is_left(namespace: &str) {
     eventually_some(
         "the end of every process of a network namespace",
         async || {

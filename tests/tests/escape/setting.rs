@@ -75,6 +75,8 @@ pub(crate) enum Start {
     Plain,
     /// As [`Start::Plain`], and root without the right to look into processes of other users.
     WithoutPtrace,
+    /// As [`Start::Plain`], with a network of their own for sandboxes with internet access.
+    IsolatedNetwork,
     /// As from a terminal, with the root's secret open as descriptor 9.
     FromTerminal,
 }
@@ -90,8 +92,17 @@ pub(crate) struct Platform {
     child: Child,
 }
 
-impl Platform {
-    pub(crate) async fn start(setting: Setting, start: Start) -> Self {
+/// What a platform starts with.
+struct Surroundings {
+    outside: TempDir,
+    home: PathBuf,
+    secrets: Vec<(PathBuf, String)>,
+    /// Starts the platform.
+    line: String,
+}
+
+impl Surroundings {
+    fn new(setting: Setting, start: Start) -> Self {
         let outside = tempfile::tempdir().unwrap();
         fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| outside.path().join(name);
@@ -140,6 +151,10 @@ impl Platform {
         line = match start {
             // A leader of a session could take a terminal that it opens for its own.
             Start::Plain => format!("exec setsid sh -c {}", quote(&line)),
+            Start::IsolatedNetwork => format!(
+                "export PPIO_LOCAL_ISOLATE_NETWORK=true; exec setsid sh -c {}",
+                quote(&line)
+            ),
             Start::WithoutPtrace => format!(
                 "exec setsid setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace -- sh -c {}",
                 quote(&line)
@@ -150,6 +165,36 @@ impl Platform {
                 format!("exec script -qec {} /dev/null", quote(&line))
             }
         };
+        Self {
+            outside,
+            home,
+            secrets,
+            line,
+        }
+    }
+}
+
+impl Platform {
+    /// What a platform prints that does not start.
+    pub(crate) fn start_error(setting: Setting, start: Start) -> String {
+        let surroundings = Surroundings::new(setting, start);
+        let output = Command::new("timeout")
+            .args(["60", "sh", "-c", &surroundings.line])
+            .env("HOME", &surroundings.home)
+            .current_dir("/")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(101), "{setting:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    pub(crate) async fn start(setting: Setting, start: Start) -> Self {
+        let Surroundings {
+            outside,
+            home,
+            mut secrets,
+            line,
+        } = Surroundings::new(setting, start);
         let child = Command::new("sh")
             .args(["-c", &line])
             .env("HOME", &home)
