@@ -17,6 +17,7 @@ pub(crate) enum LocalCommand {
 }
 
 #[derive(Debug, Default, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct UpArguments {
     /// Run in the background
     #[arg(long, short)]
@@ -27,6 +28,12 @@ pub(crate) struct UpArguments {
     /// Accept TLS connections as well, for clients that require it
     #[arg(long)]
     pub(crate) tls: bool,
+    /// Give sandboxes with internet access a network of their own, through `pasta`
+    ///
+    /// They then reach nothing on loopback addresses of this machine. The variable
+    /// `PPIO_LOCAL_ISOLATE_NETWORK` does the same.
+    #[arg(long)]
+    pub(crate) isolate_network: bool,
     /// Let sandboxes read this file or folder of this machine
     #[arg(long, value_name = "PATH")]
     pub(crate) expose: Vec<PathBuf>,

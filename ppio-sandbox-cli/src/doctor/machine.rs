@@ -86,9 +86,12 @@ async fn static_target(rustc: &str) -> Check {
 /// Starts a local platform with bubblewrap, which may be installed but not permitted, and another
 /// one without if that fails.
 pub(super) async fn isolation() -> Vec<Check> {
-    let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap).await {
+    let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap, false).await {
         Ok(trial) => (Ok(trial), Ok(())),
-        Err(reason) => (trial_of(IsolationKind::ProcessGroup).await, Err(reason)),
+        Err(reason) => (
+            trial_of(IsolationKind::ProcessGroup, false).await,
+            Err(reason),
+        ),
     };
     let is_isolated = isolated.is_ok();
     let mut checks = vec![isolation_check(isolated)];
@@ -96,6 +99,8 @@ pub(super) async fn isolation() -> Vec<Check> {
         && is_isolated
     {
         checks.push(network_check(trial.offline_unavailable.as_deref()));
+        let isolated = trial_of(IsolationKind::Bubblewrap, true).await;
+        checks.push(isolated_network_check(isolated.map(drop)));
     }
     checks.push(match trial {
         Ok(trial) => limits_check(&trial.unenforced_limits),
@@ -115,11 +120,12 @@ struct Trial {
 }
 
 /// Starts a platform with this isolation.
-async fn trial_of(kind: IsolationKind) -> Result<Trial, String> {
+async fn trial_of(kind: IsolationKind, isolate_network: bool) -> Result<Trial, String> {
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let platform = LocalPlatform::builder()
         .home(home.path())
         .isolation(kind)
+        .isolate_network(isolate_network)
         .start()
         .await
         .map_err(|error| error.to_string())?;
@@ -147,6 +153,22 @@ fn network_check(offline_unavailable: Option<&str>) -> Check {
             format!("sandboxes cannot be created without internet access: {reason}"),
         )
         .help("all share this machine's network; install bash, as in `apt install bash`, and allow network namespaces"),
+    }
+}
+
+fn isolated_network_check(isolated: Result<(), String>) -> Check {
+    const NAME: &str = "isolated network";
+    match isolated {
+        Ok(()) => Check::ok(
+            NAME,
+            "`local up --isolate-network` gives all sandboxes a network of their own",
+        ),
+        Err(reason) => Check::new(
+            NAME,
+            CheckStatus::Warn,
+            format!("`local up --isolate-network` does not work: {reason}"),
+        )
+        .help("only for that option: install pasta, as in `apt install passt`, and let the user open /dev/net/tun"),
     }
 }
 

@@ -13,11 +13,12 @@ use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(), CliError> {
     let home = local::home()?;
+    let isolate_network = local::isolates_network(&arguments)?;
     if arguments.in_background {
         // Its own session, so that it gets no signals of the terminal.
         let _ = rustix::process::setsid();
     } else if let Some(running) = LocalPlatform::running_at(&home) {
-        return already_running(&running, &arguments, terminal);
+        return already_running(&running, &arguments, isolate_network, terminal);
     } else if arguments.detach {
         let running = background::start(&home, &arguments, terminal).await?;
         report::print(&running, terminal);
@@ -32,7 +33,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
         kind = signals.next() => {
             return Err(CliError::new(kind, "the local platform was not started"));
         }
-        builder = builder(&home, &arguments) => builder,
+        builder = builder(&home, &arguments) => builder.isolate_network(isolate_network),
     };
     let platform = builder.start().await.map_err(|error| start_error(&error))?;
     if let Some(running) = LocalPlatform::running_at(&home).filter(|_| !arguments.in_background) {
@@ -74,12 +75,15 @@ async fn builder(home: &Path, arguments: &UpArguments) -> LocalPlatformBuilder {
 fn already_running(
     running: &RunningPlatform,
     arguments: &UpArguments,
+    isolate_network: bool,
     terminal: &Terminal,
 ) -> Result<(), CliError> {
     let other_port =
         arguments.port != 0 && !running.url().ends_with(&format!(":{}", arguments.port));
-    let other_settings =
-        other_port || (arguments.tls && !running.tls()) || !arguments.expose.is_empty();
+    let other_settings = other_port
+        || (arguments.tls && !running.tls())
+        || (isolate_network && !running.isolates_network())
+        || !arguments.expose.is_empty();
     if !arguments.detach || other_settings {
         let message = format!(
             "the local platform is already running at {} (process {})",
@@ -111,6 +115,10 @@ fn start_error(error: &Error) -> CliError {
         Error::Listen { .. } => {
             converted.help("choose another port with `--port`, or leave it out")
         }
+        Error::Network { .. } => converted.help(
+            "install bubblewrap and pasta, as in `apt install bubblewrap passt`, and let the user open \
+             /dev/net/tun, or start it without `--isolate-network` and PPIO_LOCAL_ISOLATE_NETWORK",
+        ),
         Error::Home { .. } => {
             converted.help("set PPIO_LOCAL_HOME to a folder that you can write to")
         }

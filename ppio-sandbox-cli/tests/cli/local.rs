@@ -12,7 +12,8 @@ use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Sandbox, agent, config, eventually, on_runtime, python_agent, send};
+use crate::support::scaffold::{command, python_project};
+use crate::support::{Done, Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
 /// The processes whose command line contains this folder, except the platform.
 fn processes_of(home: &Path) -> Vec<String> {
@@ -176,6 +177,67 @@ fn unenforced_limits_are_reported() {
             .contains("the limit for disk is not enforced: ")
     });
     says_all(&sandbox.platform_stderr());
+}
+
+/// Whether this machine gives sandboxes with internet access a network of their own.
+fn isolates_networks() -> bool {
+    let tun = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
+    tun.is_ok()
+        && ["/usr/bin/pasta", "/bin/pasta"]
+            .iter()
+            .any(|path| Path::new(path).exists())
+}
+
+#[test]
+fn an_isolated_network_is_kept_or_refused() {
+    const VARIABLE: &str = "PPIO_LOCAL_ISOLATE_NETWORK";
+    let up = ["local", "up", "--detach"];
+    let by_flag: &dyn Fn(&Sandbox) -> Done =
+        &|sandbox| sandbox.run([&up[..], &["--isolate-network"]].concat());
+    let by_variable: &dyn Fn(&Sandbox) -> Done =
+        &|sandbox| sandbox.command(up).env(VARIABLE, "yes").run();
+    for start in [by_flag, by_variable] {
+        let sandbox = Sandbox::new();
+        let started = start(&sandbox);
+        if !isolates_networks() {
+            let refused = started.code(4);
+            refused
+                .says("cannot have a network of their own here: ")
+                .says("apt install bubblewrap passt");
+            assert!(sandbox.running().is_none());
+            assert_nothing_left(&sandbox);
+            continue;
+        }
+        let started = started
+            .code(0)
+            .says("sandboxes can connect to the networks of this machine");
+        assert!(!started.stderr.contains("share"), "{started:?}");
+        assert!(started.stdout.contains("network    one for each sandbox"));
+        let status = sandbox.run(["local", "status", "--json"]).code(0).json();
+        assert_eq!(status["network"], "isolated");
+        // With the same setting it is the one that is wanted.
+        start(&sandbox).code(0).says("already running");
+        sandbox.run(["local", "down"]).code(0);
+        assert_nothing_left(&sandbox);
+    }
+
+    // One that shares the network is not used instead.
+    let sandbox = Sandbox::new();
+    sandbox.run(up).code(0);
+    for start in [by_flag, by_variable] {
+        start(&sandbox).code(3).says("stop it first with");
+    }
+    let agent = python_project(&sandbox, "shared");
+    std::fs::write(agent.join("agent.py"), python_agent(&[], "request")).expect("written");
+    let deploy = command(&sandbox, &agent, &["agent", "deploy", "--local"]);
+    let refused = deploy.env(VARIABLE, "1").run().code(3);
+    refused.says("PPIO_LOCAL_ISOLATE_NETWORK is set, and sandboxes of the local platform at");
+    let wrong = sandbox.command(up).env(VARIABLE, "maybe").run().code(2);
+    wrong.says("PPIO_LOCAL_ISOLATE_NETWORK=\"maybe\" is not true or false");
+    sandbox.run(["local", "down"]).code(0);
 }
 
 #[test]

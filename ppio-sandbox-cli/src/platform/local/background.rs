@@ -86,6 +86,9 @@ fn spawn(home: &Path, arguments: &UpArguments, log: File) -> io::Result<Child> {
     if arguments.tls {
         command.arg("--tls");
     }
+    if arguments.isolate_network {
+        command.arg("--isolate-network");
+    }
     for path in &arguments.expose {
         command.arg("--expose").arg(std::path::absolute(path)?);
     }

@@ -7,19 +7,32 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct IsolationReport {
     pub(crate) isolation: String,
-    /// Always `host`: sandboxes share this machine's network, unless they are created without
-    /// internet access.
-    network: &'static str,
+    /// The network of sandboxes with internet access.
+    network: Network,
     /// Whether they can be created without internet access.
     offline: bool,
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
+}
+
+/// The network of sandboxes with internet access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Network {
+    /// This machine's.
+    Host,
+    /// A namespace for each, which `pasta` connects to other machines.
+    Isolated,
 }
 
 impl IsolationReport {
     pub(crate) fn of(running: &RunningPlatform) -> Self {
         Self {
             isolation: running.isolation().to_owned(),
-            network: "host",
+            network: if running.isolates_network() {
+                Network::Isolated
+            } else {
+                Network::Host
+            },
             offline: running.offline_unavailable().is_none(),
             unenforced_limits: running.unenforced_limits().to_vec(),
         }
@@ -32,10 +45,12 @@ impl IsolationReport {
         } else {
             format!("not enforced: {}", names(&self.unenforced_limits))
         };
-        let network = if self.offline {
-            "this machine's, unless created without internet access"
-        } else {
-            "this machine's"
+        let network = match (self.network, self.offline) {
+            (Network::Isolated, _) => {
+                "one for each sandbox, without this machine's loopback addresses"
+            }
+            (Network::Host, true) => "this machine's, unless created without internet access",
+            (Network::Host, false) => "this machine's",
         };
         format!(
             "isolation  {}\nnetwork    {network}\nlimits     {limits}",
@@ -53,7 +68,9 @@ impl IsolationReport {
         if !self.is_isolated() {
             parts.push("are not isolated from this machine".to_owned());
         }
-        parts.push("share this machine's network".to_owned());
+        if self.network == Network::Host {
+            parts.push("share this machine's network".to_owned());
+        }
         if !self.unenforced_limits.is_empty() {
             parts.push(format!(
                 "have no limit for {}",
@@ -80,9 +97,14 @@ impl IsolationReport {
         } else {
             ""
         };
-        warnings.push(format!(
-            "sandboxes share this machine's network: they can connect to its loopback addresses and networks{exception}"
-        ));
+        warnings.push(match self.network {
+            Network::Host => format!(
+                "sandboxes share this machine's network: they can connect to its loopback addresses and networks{exception}"
+            ),
+            Network::Isolated => format!(
+                "sandboxes can connect to the networks of this machine{exception}"
+            ),
+        });
         warnings.extend(self.unenforced_limits.iter().map(|limit| {
             format!(
                 "the limit for {} is not enforced: {}",

@@ -24,6 +24,16 @@ pub(crate) fn home() -> Result<PathBuf, CliError> {
     })
 }
 
+/// Whether sandboxes with internet access are to have a network of their own: the flag, else the
+/// variable.
+pub(crate) fn isolates_network(arguments: &UpArguments) -> Result<bool, CliError> {
+    let by_default = LocalPlatform::default_isolate_network().map_err(|error| {
+        CliError::new(ExitKind::Usage, error.to_string())
+            .help("set it to `true` or `false`, or unset it")
+    })?;
+    Ok(arguments.isolate_network || by_default)
+}
+
 /// The platform that runs in that home, if any does.
 pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
     Ok(LocalPlatform::running_at(home()?))
@@ -45,12 +55,28 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
 ///
 /// A start that is interrupted is stopped again. After the note the platform runs until
 /// `local down`, also if the command that started it fails.
+///
+/// # Errors
+/// Also if the platform shares the network although `PPIO_LOCAL_ISOLATE_NETWORK` is set.
 pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
     let home = home()?;
+    let arguments = UpArguments::default();
+    let isolates_network = isolates_network(&arguments)?;
     if let Some(running) = LocalPlatform::running_at(&home) {
+        if isolates_network && !running.isolates_network() {
+            let message = format!(
+                "PPIO_LOCAL_ISOLATE_NETWORK is set, and sandboxes of the local platform at {} share \
+                 this machine's network",
+                running.url()
+            );
+            return Err(CliError::new(ExitKind::Platform, message).help(
+                "stop it with `ppio-sandbox-cli local down`, so that it is started again, or unset the \
+                 variable",
+            ));
+        }
         return Ok(running);
     }
-    let running = background::start(&home, &UpArguments::default(), terminal).await?;
+    let running = background::start(&home, &arguments, terminal).await?;
     terminal.note(&format!(
         "started the local platform at {}; `ppio-sandbox-cli local down` stops it",
         running.url()
