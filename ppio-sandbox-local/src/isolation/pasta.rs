@@ -2,7 +2,8 @@
 //!
 //! `pasta` opens a tap device in the namespace and connections in the network of this machine. It
 //! forwards no port in either direction and does not pass connections on to loopback addresses of
-//! this machine. It drops its own rights once it has opened the device.
+//! this machine. Once it has opened the device it confines itself: it sees no file, and a filter
+//! allows few system calls.
 
 use std::fs;
 use std::io::{self, ErrorKind};
