@@ -7,6 +7,10 @@ use serde_json::Value;
 /// which nothing else runs: no port will open, so that waiting for the agent is in vain.
 pub const START_COMMAND_ENDED: &str = "StartCommandEnded";
 
+/// The `error_type` of an agent's response to a request that is sent again, and that it or an agent
+/// before it may have run: it has no record of it.
+pub const AGENT_RESTARTED: &str = "AgentRestarted";
+
 /// The item that ends a stream after an error.
 ///
 /// ```

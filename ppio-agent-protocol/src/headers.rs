@@ -30,6 +30,17 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// where an earlier request with the key started the invocation that the response is of.
 pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 
+/// On a response with [`PPIO_IDEMPOTENCY`]: the id of the agent's memory of keys, which a restart
+/// without a journal replaces.
+///
+/// On a request with [`IDEMPOTENCY_KEY`] that is sent again: the id that the agent had when the
+/// request was first sent, or [`UNKNOWN_INSTANCE`]. An agent with another id refuses such a request
+/// unless it has the run of the key.
+pub const PPIO_INSTANCE: &str = "ppio-instance";
+
+/// The value of [`PPIO_INSTANCE`] in a request that was first sent before an answer had the id.
+pub const UNKNOWN_INSTANCE: &str = "unknown";
+
 /// What happens to an invocation whose caller disconnects: `cancel` or `continue`.
 pub const PPIO_ON_DISCONNECT: &str = "ppio-on-disconnect";
 
@@ -87,6 +98,7 @@ mod tests {
             TIMEOUT,
             IDEMPOTENCY_KEY,
             PPIO_IDEMPOTENCY,
+            PPIO_INSTANCE,
             PPIO_ON_DISCONNECT,
             PPIO_STREAM_IDS,
             LAST_EVENT_ID,

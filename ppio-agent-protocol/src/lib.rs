@@ -63,7 +63,7 @@ pub use config::{
     InvalidMemoryLimit, InvalidStartTimeout, InvalidTimestamp, MemoryLimit, RuntimeSpec,
     SandboxSpec, StartTimeout, TEMPLATE_METADATA_KEY, Timestamp, UnsupportedDocument,
 };
-pub use error_item::{ErrorItem, START_COMMAND_ENDED};
+pub use error_item::{AGENT_RESTARTED, ErrorItem, START_COMMAND_ENDED};
 #[doc(hidden)]
 pub use invocation::ENVELOPE_NAME;
 pub use invocation::{

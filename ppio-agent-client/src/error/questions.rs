@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ppio_agent_protocol::AGENT_RESTARTED;
+
 use super::Error;
 
 impl Error {
@@ -44,6 +46,16 @@ impl Error {
         matches!(self.root(), Self::RateLimit { .. })
     }
 
+    /// Whether the connection of an invocation broke and the agent, which has restarted since or may
+    /// have, has no record of it: it is unknown whether the invocation ran. An agent with a journal
+    /// keeps the record.
+    pub fn is_agent_restarted(&self) -> bool {
+        matches!(
+            self.root(),
+            Self::Invocation { error_type: Some(kind), .. } if kind == AGENT_RESTARTED
+        )
+    }
+
     /// Whether the [`root`](Self::root) is [`Authentication`](Self::Authentication).
     pub fn is_authentication(&self) -> bool {
         matches!(self.root(), Self::Authentication { .. })
@@ -62,6 +74,21 @@ impl Error {
 mod tests {
     use super::*;
     use crate::error::{NetworkError, NetworkErrorKind};
+
+    #[test]
+    fn a_restart_is_told_apart_by_its_type() {
+        let error = |error_type: Option<&str>| Error::Invocation {
+            sandbox_id: "sb".into(),
+            status: Some(409),
+            error_type: error_type.map(str::to_owned),
+            message: String::new(),
+            request_id: None,
+        };
+        assert!(error(Some("AgentRestarted")).is_agent_restarted());
+        assert!(!error(Some("AgentRestarted")).is_retryable());
+        assert!(!error(Some("SessionBusy")).is_agent_restarted());
+        assert!(!error(None).is_agent_restarted());
+    }
 
     #[test]
     fn a_question_is_about_the_root() {

@@ -1,6 +1,9 @@
 //! A call to the agent of a session, with its retries.
 
-use http::HeaderMap;
+use std::sync::OnceLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ppio_agent_protocol::headers::PPIO_INSTANCE;
 use tokio::time::Instant;
 
 use super::error_response::invocation_error;
@@ -47,7 +50,8 @@ impl AgentCall<'_> {
     {
         let started_at = Instant::now();
         self.session.record_activity();
-        let attempt = || self.attempt(&read, started_at);
+        let first_sent_to = OnceLock::new();
+        let attempt = || self.attempt(&read, started_at, &first_sent_to);
         // Boxed because the future is large, and would be part of every caller's.
         let outcome = Box::pin(self.policy.run(self.deadline, attempt)).await;
         self.session.record_activity();
@@ -55,23 +59,35 @@ impl AgentCall<'_> {
         outcome.map_err(|error| self.session.auth().redact_error(error))
     }
 
+    /// `first_sent_to` is the instance that the first attempt that may have arrived was sent to: an
+    /// agent that has restarted since refuses to run the call a second time.
     async fn attempt<T, F>(
         &self,
         read: &impl Fn(AgentResponse) -> F,
         started_at: Instant,
+        first_sent_to: &OnceLock<HeaderValue>,
     ) -> (Result<T, Error>, Retry)
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let call = self.call.clone().idempotency(Idempotency::Never);
+        let name = HeaderName::from_static(PPIO_INSTANCE);
+        let mut call = self.call.clone().idempotency(Idempotency::Never);
+        if self.repeat == Repeat::IfKeysHonoured
+            && let Some(instance) = first_sent_to.get()
+        {
+            call = call.default_headers(HeaderMap::from_iter([(name.clone(), instance.clone())]));
+        }
+        // Before it is sent: a later answer may be that of a restarted agent.
+        let instance = self.session.agent_instance();
         let response = match self.session.send(call, self.deadline).await {
             Ok(response) => response,
-            Err(error) => return self.failed(error).await,
+            Err(error) => return self.failed(error, instance, first_sent_to).await,
         };
         let (status, headers) = (response.status(), response.headers());
         // A server between client and agent has no answer of the agent.
         let is_gateway_failure = matches!(status.as_u16(), 502..=504) && !names_keys(headers);
         let requested_pause = retry_after(headers);
+        let instance = headers.get(name).cloned().unwrap_or(instance);
         let response = AgentResponse {
             request_id: request_id::of_response(headers)
                 .unwrap_or(&self.request_id)
@@ -87,21 +103,30 @@ impl AgentCall<'_> {
         if status.is_success() {
             return match read(response).await {
                 Ok(value) => (Ok(value), Retry::No),
-                Err(error) => self.failed(error).await,
+                Err(error) => self.failed(error, instance, first_sent_to).await,
             };
         }
         let error = invocation_error(response).await;
         // Any other error says that the sandbox is not running.
         let is_temporary = is_gateway_failure && matches!(error, Error::Invocation { .. });
         if is_temporary && self.may_repeat().await {
+            first_sent_to.get_or_init(|| instance);
             return (Err(error), Retry::After(requested_pause));
         }
         (Err(error), Retry::No)
     }
 
-    async fn failed<T>(&self, error: Error) -> (Result<T, Error>, Retry) {
+    async fn failed<T>(
+        &self,
+        error: Error,
+        instance: HeaderValue,
+        first_sent_to: &OnceLock<HeaderValue>,
+    ) -> (Result<T, Error>, Retry) {
         let may_have_arrived =
             matches!(&error, Error::Network { source, .. } if source.may_have_arrived());
+        if may_have_arrived {
+            first_sent_to.get_or_init(|| instance);
+        }
         let idempotency = if may_have_arrived && self.may_repeat().await {
             Idempotency::Safe
         } else {

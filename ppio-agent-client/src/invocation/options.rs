@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ppio_agent_protocol::ResponseFormat;
 use ppio_agent_protocol::headers::{
-    AGENT_CORE_REQUEST_ID, IDEMPOTENCY_KEY, LAST_EVENT_ID, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS,
-    PREFER, REQUEST_ID, RESPONSE_FORMAT, TIMEOUT,
+    AGENT_CORE_REQUEST_ID, IDEMPOTENCY_KEY, LAST_EVENT_ID, PPIO_INSTANCE, PPIO_ON_DISCONNECT,
+    PPIO_STREAM_IDS, PREFER, REQUEST_ID, RESPONSE_FORMAT, TIMEOUT,
 };
 
 use super::caller_headers::CallerHeaders;
@@ -23,12 +23,13 @@ pub(super) const ACCEPT_ANY: &str = "application/json, text/event-stream, applic
 const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 /// Headers of an invocation that later calls about its run do not share.
-const HEADERS_OF_ONE_CALL: [&str; 11] = [
+const HEADERS_OF_ONE_CALL: [&str; 12] = [
     "accept",
     "content-type",
     AGENT_CORE_REQUEST_ID,
     IDEMPOTENCY_KEY,
     LAST_EVENT_ID,
+    PPIO_INSTANCE,
     PPIO_ON_DISCONNECT,
     PPIO_STREAM_IDS,
     PREFER,

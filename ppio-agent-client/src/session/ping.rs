@@ -110,6 +110,12 @@ impl SandboxSession {
         self.core.agent.key_support.is_known()
     }
 
+    /// The agent that a request is sent to now, as `PPIO-Instance` of the request when it is sent
+    /// again.
+    pub(crate) fn agent_instance(&self) -> HeaderValue {
+        self.core.agent.key_support.instance()
+    }
+
     pub(super) async fn ping_by(
         &self,
         deadline: Deadline,

@@ -1,10 +1,10 @@
-//! Whether a server honours idempotency keys.
+//! Whether a server honours idempotency keys, and which instance of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, HeaderName};
-use ppio_agent_protocol::headers::PPIO_IDEMPOTENCY;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ppio_agent_protocol::headers::{PPIO_IDEMPOTENCY, PPIO_INSTANCE, UNKNOWN_INSTANCE};
 
 const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
@@ -12,12 +12,19 @@ const YES: u8 = 2;
 
 /// Whether a server honours idempotency keys, by its responses. Clones share what is known.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KeySupport(Arc<AtomicU8>);
+pub(crate) struct KeySupport(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    support: AtomicU8,
+    /// The latest instance.
+    instance: Mutex<Option<HeaderValue>>,
+}
 
 impl KeySupport {
     /// `None` until a response says either.
     pub(crate) fn get(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.support.load(Ordering::Relaxed) {
             UNKNOWN => None,
             answer => Some(answer == YES),
         }
@@ -28,17 +35,36 @@ impl KeySupport {
         self.get() == Some(true)
     }
 
+    /// The latest instance of the server, as `PPIO-Instance` of a request that is sent again.
+    pub(crate) fn instance(&self) -> HeaderValue {
+        let instance = self.lock_instance().clone();
+        instance.unwrap_or(HeaderValue::from_static(UNKNOWN_INSTANCE))
+    }
+
     /// Records the headers of a response that has the header wherever keys are honoured.
     pub(crate) fn set_by(&self, headers: &HeaderMap) {
-        let answer = if names_keys(headers) { YES } else { NO };
-        self.0.store(answer, Ordering::Relaxed);
+        if !names_keys(headers) {
+            self.0.support.store(NO, Ordering::Relaxed);
+        }
+        self.record(headers);
     }
 
     /// Records the headers of any response; one without the header says nothing.
     pub(super) fn record(&self, headers: &HeaderMap) {
-        if names_keys(headers) {
-            self.0.store(YES, Ordering::Relaxed);
+        if !names_keys(headers) {
+            return;
         }
+        self.0.support.store(YES, Ordering::Relaxed);
+        let instance = headers.get(HeaderName::from_static(PPIO_INSTANCE));
+        let mut known = self.lock_instance();
+        if known.as_ref() != instance {
+            *known = instance.cloned();
+        }
+    }
+
+    fn lock_instance(&self) -> MutexGuard<'_, Option<HeaderValue>> {
+        let instance = &self.0.instance;
+        instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -132,6 +132,61 @@ async fn the_agent_of_a_session_found_again_is_pinged_once() {
     }
 }
 
+/// A reply whose agent is the instance `id`.
+fn of_instance(status: u16, id: &str, body: &serde_json::Value) -> Reply {
+    let instance = ("ppio-instance", id);
+    Reply::with_headers(status, &[JSON, SUPPORTED, instance], &body.to_string())
+}
+
+/// Only a request that is sent again says which agent it was first sent to, also if a later answer
+/// comes from another.
+#[tokio::test]
+async fn a_retry_names_the_agent_that_may_have_run_it() {
+    let platform = ScriptedPlatform::start().await;
+    let healthy = json!({"status": "Healthy"});
+    let instances = || {
+        let requests = platform.requests(INVOKE);
+        let sent = requests
+            .iter()
+            .map(|request| request.headers.get("ppio-instance").cloned());
+        sent.collect::<Vec<_>>()
+    };
+    platform.always(PING, of_instance(200, "a", &healthy));
+    let session = session(&platform).await;
+    for ending in endings() {
+        platform.script(INVOKE, ending.clone());
+        platform.script(INVOKE, ending);
+        session.invoke("hi").await.unwrap();
+    }
+    let count = endings().len();
+    let a = || Some("a".to_owned());
+    assert_eq!(instances(), vec![[None, a(), a()]; count].concat());
+
+    // An answer names another agent; the retries of the next invocation are about that one.
+    platform.script(INVOKE, of_instance(200, "b", &json!(1)));
+    session.invoke("hi").await.unwrap();
+    platform.script(INVOKE, Reply::nothing().reset());
+    let restarted =
+        json!({"error": "it is unknown", "error_type": "AgentRestarted", "status": "error"});
+    platform.script(INVOKE, of_instance(409, "c", &restarted));
+    let error = session.invoke("hi").await.unwrap_err();
+    assert!(error.is_agent_restarted(), "{error}");
+    assert!(!error.is_retryable());
+    assert!(error.to_string().contains("it is unknown"), "{error}");
+    let b = Some("b".to_owned());
+    assert_eq!(instances()[count * 3..], [None, None, b]);
+    platform.script(INVOKE, Reply::nothing().reset());
+    session.invoke("hi").await.unwrap();
+    assert_eq!(instances().last().unwrap().as_deref(), Some("c"));
+
+    // A client that had no answer yet cannot name it: the ping after the break is too late.
+    platform.add_sandbox("sb_1", "tmpl_1");
+    let found = client_of(&platform).get_session("sb_1").await.unwrap();
+    platform.script(INVOKE, Reply::nothing().reset());
+    found.unwrap().invoke("hi").await.unwrap();
+    assert_eq!(instances().last().unwrap().as_deref(), Some("unknown"));
+}
+
 #[tokio::test]
 async fn retries_end_with_the_attempts_and_the_last_failure() {
     let platform = ScriptedPlatform::start().await;

@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 
 use crate::exchange::body::Response;
 use crate::exchange::error::{Error, panic_message};
-use crate::exchange::header_names::PPIO_IDEMPOTENCY;
 use crate::exchange::json;
 use crate::lifecycle::State;
 use crate::lifecycle::states::{Slot, StateLookup};
@@ -299,8 +298,6 @@ impl Ping {
         let mut response = json::response(status, json::to_bytes(&ping));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Callers learn here, before their first invocation, whether they can send it again.
-        headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static("supported"));
         if let Some(error) = failure {
             response.extensions_mut().insert(error);
         }

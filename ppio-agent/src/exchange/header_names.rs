@@ -14,6 +14,7 @@ pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static(headers::TIMEOUT)
 pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(headers::IDEMPOTENCY_KEY);
 pub(crate) const PPIO_IDEMPOTENCY: HeaderName = HeaderName::from_static(headers::PPIO_IDEMPOTENCY);
+pub(crate) const PPIO_INSTANCE: HeaderName = HeaderName::from_static(headers::PPIO_INSTANCE);
 pub(crate) const PPIO_ON_DISCONNECT: HeaderName =
     HeaderName::from_static(headers::PPIO_ON_DISCONNECT);
 pub(crate) const PPIO_STREAM_IDS: HeaderName = HeaderName::from_static(headers::PPIO_STREAM_IDS);

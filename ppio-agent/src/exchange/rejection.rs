@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use ppio_agent_connection::FramingError;
-use ppio_agent_protocol::ByteSize;
+use ppio_agent_protocol::{AGENT_RESTARTED, ByteSize};
 
 /// Why the runtime answers a request with an error of its own.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -126,6 +126,14 @@ pub(crate) enum Rejection {
          content type"
     )]
     KeyReused,
+    #[error(
+        "it is unknown whether the request ran, because the agent {has} restarted since it was \
+         first sent; check what it did before you send it with a new idempotency key"
+    )]
+    AgentRestarted {
+        /// `has`, or `may have` if the request was sent before its caller had an id of the agent.
+        has: &'static str,
+    },
     #[error("`{name}: {found}` is not valid; write {expected}")]
     InvalidOption {
         name: &'static str,
@@ -167,9 +175,10 @@ impl Rejection {
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } | Self::AnonymousList => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } | Self::RunNotFound { .. } => StatusCode::NOT_FOUND,
-            Self::SessionBusy { .. } | Self::Interrupted | Self::Cancelled { .. } => {
-                StatusCode::CONFLICT
-            }
+            Self::SessionBusy { .. }
+            | Self::Interrupted
+            | Self::Cancelled { .. }
+            | Self::AgentRestarted { .. } => StatusCode::CONFLICT,
             Self::EventsGone { .. } | Self::AnswerGone { .. } => StatusCode::GONE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
@@ -237,6 +246,7 @@ impl Rejection {
             Self::InvalidEventId { .. } | Self::UnknownEventId { .. } => "InvalidLastEventId",
             Self::InvalidKey { .. } => "InvalidIdempotencyKey",
             Self::KeyReused => "IdempotencyKeyReused",
+            Self::AgentRestarted { .. } => AGENT_RESTARTED,
             Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => "Timeout",
         }
     }

@@ -4,7 +4,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ppio_agent_protocol::headers::UNKNOWN_INSTANCE;
 
 use super::stable_hasher::StableHasher;
 
@@ -110,6 +111,14 @@ impl Fingerprints {
         }
     }
 
+    /// Identifies this key, and with it the agent that remembers runs by these hashes.
+    pub(super) fn instance(&self) -> HeaderValue {
+        let id = self.of(&HeaderMap::new(), &CONTENT_TYPE, b"instance");
+        // Hexadecimal digits are valid.
+        HeaderValue::try_from(format!("{id:032x}"))
+            .unwrap_or_else(|_| HeaderValue::from_static(UNKNOWN_INSTANCE))
+    }
+
     /// Identifies what a key was used for.
     pub(super) fn request(&self, headers: &HeaderMap, body: &[u8]) -> u128 {
         self.of(headers, &CONTENT_TYPE, body)
@@ -130,8 +139,6 @@ impl Fingerprints {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -40,7 +40,9 @@ use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::{NewContext, RequestContext, session_header};
 use crate::exchange::error::Error;
-use crate::exchange::header_names::{PPIO_IDEMPOTENCY, PPIO_STREAM_IDS, PREFERENCE_APPLIED};
+use crate::exchange::header_names::{
+    PPIO_IDEMPOTENCY, PPIO_INSTANCE, PPIO_STREAM_IDS, PREFERENCE_APPLIED,
+};
 use crate::exchange::json;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -131,10 +133,16 @@ pub(crate) async fn invoke_with(
     };
     context.set_body(body.clone());
     let caller = runs.caller(&headers, context.session_id());
-    let claim = runs.claim(&exchange.request_id, caller, &options, &headers, &body)?;
+    let claim = runs.claim(&exchange.request_id, caller, &options, &headers, &body);
     let (run, joined) = match claim {
-        Claim::New(run) => (run, false),
-        Claim::Joined(run) => (run, true),
+        Ok(Claim::New(run)) => (run, false),
+        Ok(Claim::Joined(run)) => (run, true),
+        Err(rejection @ Rejection::AgentRestarted { .. }) => {
+            let mut response = exchange.error_response(rejection.into());
+            announce_keys("supported", runs, &mut response);
+            return Ok(response);
+        }
+        Err(rejection) => return Err(rejection.into()),
     };
     let exchange = Exchange {
         request_id: run.id.clone(),
@@ -167,13 +175,19 @@ pub(crate) async fn invoke_with(
     };
     if options.key.is_some() {
         let value = if joined { "replayed" } else { "supported" };
-        let headers = response.headers_mut();
-        headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static(value));
+        announce_keys(value, runs, &mut response);
     }
     response
         .extensions_mut()
         .insert(AnswerId(exchange.request_id));
     Ok(response)
+}
+
+/// Says that keys are honoured, and by which instance.
+pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static(value));
+    headers.insert(PPIO_INSTANCE, runs.instance().clone());
 }
 
 /// Starts a run once the journal has it, also if its caller leaves meanwhile.

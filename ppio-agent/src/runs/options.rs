@@ -5,7 +5,9 @@ use std::str::FromStr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::header_names::{IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER};
+use crate::exchange::header_names::{
+    IDEMPOTENCY_KEY, PPIO_INSTANCE, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER,
+};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 
@@ -21,6 +23,8 @@ pub(crate) struct RunOptions {
     pub(super) respond_async: bool,
     pub(super) stream_ids: bool,
     pub(super) key: Option<String>,
+    /// The instance that a request with a key, which is sent again, was first sent to.
+    pub(super) first_sent_to: Option<HeaderValue>,
     /// What a protocol finds the run by.
     pub(super) tag: Option<RunTag>,
 }
@@ -51,6 +55,7 @@ impl RunOptions {
             respond_async,
             stream_ids: stream_ids(headers)?,
             key: key(headers)?,
+            first_sent_to: instance(headers)?,
             tag: None,
         })
     }
@@ -69,6 +74,7 @@ impl RunOptions {
             respond_async: false,
             stream_ids: false,
             key: key(headers)?,
+            first_sent_to: instance(headers)?,
             tag: None,
         })
     }
@@ -169,6 +175,15 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
     Err(Rejection::InvalidKey { reason })
 }
 
+fn instance(headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
+    let instance = only(headers, &PPIO_INSTANCE).map_err(|()| Rejection::InvalidOption {
+        name: "ppio-instance",
+        found: "(several)".to_owned(),
+        expected: "the one of an earlier answer",
+    })?;
+    Ok(instance.cloned())
+}
+
 /// The beginning of what a client sent, for an error text.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(64).collect()
@@ -232,6 +247,10 @@ mod tests {
                 "BadRequest",
             ),
             (&[("ppio-stream-ids", "yes")], "BadRequest"),
+            (
+                &[("ppio-instance", "a"), ("ppio-instance", "a")],
+                "BadRequest",
+            ),
             (&[("idempotency-key", "")], "InvalidIdempotencyKey"),
             (&[("idempotency-key", "k\u{e9}")], "InvalidIdempotencyKey"),
             (

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use ppio_agent_protocol::RunStatus;
+use ppio_agent_protocol::headers::UNKNOWN_INSTANCE;
 use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -27,6 +28,7 @@ use crate::exchange::task_tracker::TaskTracker;
 pub(crate) struct RunRegistry {
     settings: RunSettings,
     fingerprints: OnceLock<Fingerprints>,
+    instance: OnceLock<HeaderValue>,
     /// Why it cannot be used, if it cannot.
     journal: OnceLock<Result<Journal, String>>,
     /// Where the task that drops runs is started; the thread of the journal has no runtime.
@@ -72,6 +74,7 @@ impl RunRegistry {
         Arc::new(Self {
             settings: RunSettings::of(settings),
             fingerprints: OnceLock::new(),
+            instance: OnceLock::new(),
             journal: OnceLock::new(),
             runtime: OnceLock::new(),
             tasks: TaskTracker::new(),
@@ -92,6 +95,12 @@ impl RunRegistry {
 
     fn fingerprints(&self) -> &Fingerprints {
         self.fingerprints.get_or_init(Fingerprints::default)
+    }
+
+    /// The id of what this agent remembers, as `PPIO-Instance`. With a journal, it is as old as the
+    /// directory of the journal, otherwise as the process.
+    pub(crate) fn instance(&self) -> &HeaderValue {
+        self.instance.get_or_init(|| self.fingerprints().instance())
     }
 
     /// Opens the journal, if one is configured, and restores the runs in it. Called before the first
@@ -233,6 +242,9 @@ impl RunRegistry {
                 return Ok(Claim::Joined(Arc::clone(run)));
             }
         }
+        if key.is_some() {
+            self.check_first_sent_to(options.first_sent_to.as_ref())?;
+        }
         let limit = self.settings.max_runs;
         if index.runs.len() >= limit && !index.drop_oldest_ended() {
             return Err(Rejection::TooManyRuns { limit });
@@ -270,6 +282,20 @@ impl RunRegistry {
             self.count_continuing();
         }
         Ok(Claim::New(run))
+    }
+
+    /// Refuses a request that an earlier instance may have run, whose keys are lost.
+    fn check_first_sent_to(&self, instance: Option<&HeaderValue>) -> Result<(), Rejection> {
+        match instance {
+            Some(other) if other != self.instance() => Err(Rejection::AgentRestarted {
+                has: if other == UNKNOWN_INSTANCE {
+                    "may have"
+                } else {
+                    "has"
+                },
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The run of an id, if the caller may see it.

@@ -15,7 +15,7 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// What pages may read of the response of a run.
 const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
-    "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-stream-ids, preference-applied",
+    "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-instance, ppio-stream-ids, preference-applied",
 );
 
 /// The configured policy.

@@ -369,7 +369,10 @@ async fn run_endpoint(
         }
         Route::Ping => {
             let busy = agent.invoker.is_busy() || agent.runs.is_busy();
-            Ok(agent.ping.answer(busy).await)
+            let mut response = agent.ping.answer(busy).await;
+            // Callers learn here, before their first invocation, whether they can send it again.
+            runs::announce_keys("supported", &agent.runs, &mut response);
+            Ok(response)
         }
         Route::Index => Ok(agent.index.answer(request.headers())),
         #[cfg(feature = "metrics")]

@@ -9,5 +9,6 @@ mod journal;
 mod journal_kills;
 mod lifecycle;
 mod policies;
+mod restarts;
 mod sessions;
 mod support;
