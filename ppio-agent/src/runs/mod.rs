@@ -258,8 +258,8 @@ fn start(
             Ok(())
         }
         Err(error) => {
-            run.fail(error, exchange.started.elapsed());
             runs.forget(run);
+            run.refuse(error, exchange.started.elapsed());
             Err(())
         }
     }

@@ -112,8 +112,15 @@ impl Journal {
     /// Waits until everything up to now is written.
     pub(super) async fn flush(&self) {
         let (flushed, is_flushed) = oneshot::channel();
-        self.send(Job::Flush(flushed));
+        self.then(move || {
+            let _ = flushed.send(());
+        });
         let _ = is_flushed.await;
+    }
+
+    /// Calls `then` on the thread of the journal, once everything up to now is done.
+    pub(super) fn then(&self, then: impl FnOnce() + Send + 'static) {
+        self.send(Job::Then(Box::new(then)));
     }
 
     fn send(&self, job: Job) {

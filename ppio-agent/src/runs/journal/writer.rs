@@ -6,8 +6,6 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 
-use tokio::sync::oneshot;
-
 use super::directory::{FileName, JournalDirectory, SegmentFile, options};
 use super::record::{MAGIC, Record};
 use super::recovery::RecoveredRun;
@@ -29,7 +27,7 @@ pub(super) enum Job {
     Remove {
         number: u64,
     },
-    Flush(oneshot::Sender<()>),
+    Then(Box<dyn FnOnce() + Send>),
 }
 
 pub(super) struct Writer {
@@ -93,7 +91,9 @@ impl Writer {
                 }
                 Job::Trim { number, first } => self.trim(number, first),
                 Job::Remove { number } => self.remove(number),
-                Job::Flush(flushed) => drop(flushed.send(())),
+                Job::Then(then) => {
+                    let _ = catch_unwind(AssertUnwindSafe(then));
+                }
             }
         }
     }

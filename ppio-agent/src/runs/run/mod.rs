@@ -453,11 +453,45 @@ impl Run {
         self.end(status, answer);
     }
 
+    /// Ends a run whose function was not called, and which is forgotten: its callers get the error once
+    /// the journal has deleted the run. So it is not restored, and does not use its key.
+    pub(super) fn refuse(self: &Arc<Self>, error: Error, duration: Duration) {
+        let (status, answer) = Answer::of_error(error, duration);
+        let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
+            return;
+        };
+        state.ending = Some(end);
+        let run = Arc::clone(self);
+        journal.then(move || run.finish_ending(run.state()));
+    }
+
     /// Ends the run. An ended one does not change any more.
     pub(super) fn end(self: &Arc<Self>, status: RunStatus, answer: Answer) {
-        let mut state = self.state();
-        if !state.is_open() {
+        let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
             return;
+        };
+        let record = Record::End(end.to_stored(&self.id, state.on_disconnect, self.max_size));
+        state.ending = Some(end);
+        state.wake_producer();
+        let run = Arc::clone(self);
+        journal.write(self.number, record, move |_, written| {
+            let state = run.state();
+            match written {
+                Ok(()) => run.finish_ending(state),
+                Err(error) => run.fail_unwritten(state, &error),
+            }
+        });
+    }
+
+    /// The end of a run that has a journal and no end yet. Without a journal, the run ends at once.
+    fn decide_end(
+        &self,
+        status: RunStatus,
+        answer: Answer,
+    ) -> Option<(MutexGuard<'_, RunState>, RunEnd, &Journal)> {
+        let state = self.state();
+        if !state.is_open() {
+            return None;
         }
         self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
         let end = RunEnd {
@@ -467,23 +501,16 @@ impl Run {
         };
         let Some(journal) = &self.journal else {
             self.finish(state, end);
-            return;
+            return None;
         };
-        let record = Record::End(end.to_stored(&self.id, state.on_disconnect, self.max_size));
-        state.ending = Some(end);
-        state.wake_producer();
-        let run = Arc::clone(self);
-        journal.write(self.number, record, move |_, written| {
-            let mut state = run.state();
-            match written {
-                Ok(()) => {
-                    if let Some(end) = state.ending.take() {
-                        run.finish(state, end);
-                    }
-                }
-                Err(error) => run.fail_unwritten(state, &error),
-            }
-        });
+        Some((state, end, journal))
+    }
+
+    /// Makes the end visible that the journal has.
+    fn finish_ending(&self, mut state: MutexGuard<'_, RunState>) {
+        if let Some(end) = state.ending.take() {
+            self.finish(state, end);
+        }
     }
 
     /// Makes an end visible to readers.

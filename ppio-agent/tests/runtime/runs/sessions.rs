@@ -48,6 +48,35 @@ async fn by_default_they_run_at_once() {
     assert_eq!(first.answer().await.json(), "one");
 }
 
+/// Its caller may send it again with the same key, also to the next process.
+#[tokio::test]
+async fn an_invocation_that_is_refused_leaves_nothing_in_the_journal() {
+    let journal = tempfile::tempdir().expect("a directory");
+    let queue = config().session_queue(1).journal(journal.path());
+    let agent = agent(SessionConcurrency::Queue, queue).await;
+    let mut first = call(&agent, SESSION, 1).await;
+    let one = started(&agent, 1).await;
+    let mut second = call(&agent, SESSION, 2).await;
+    running(&agent, 2).await;
+    for number in 3..200 {
+        let key = format!("{SESSION}idempotency-key: k\r\n");
+        let full = call(&agent, &key, number).await.answer().await;
+        full.error(503, "SessionQueueFull");
+        assert_eq!(full.header("retry-after"), Some("1"));
+        // When the caller has the answer.
+        let files = std::fs::read_dir(journal.path()).expect("a directory");
+        let names = files.map(|file| file.expect("a file").file_name());
+        let runs: Vec<_> = names
+            .filter(|name| name.to_string_lossy().ends_with(".run"))
+            .collect();
+        assert!(runs.is_empty(), "{number}: {runs:?}");
+    }
+    one.item("one");
+    assert_eq!(first.answer().await.json(), "one");
+    started(&agent, 2).await.item("two");
+    assert_eq!(second.answer().await.json(), "two");
+}
+
 #[tokio::test]
 async fn a_queue_runs_them_in_order() {
     let agent = agent(SessionConcurrency::Queue, config().session_queue(2)).await;
