@@ -41,7 +41,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`max_run_size`](Self::max_run_size) | `PPIO_AGENT_MAX_RUN_SIZE`, bytes or `2Mi` | 8 MiB |
 /// | [`max_total_run_size`](Self::max_total_run_size) | `PPIO_AGENT_MAX_TOTAL_RUN_SIZE`, bytes or `2Mi` | 64 MiB |
 /// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
-/// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` |
+/// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` in debug mode, else `false` |
 /// | [`journal`](Self::journal) | `PPIO_AGENT_JOURNAL`, a directory | none |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
 /// | [`keep_alive_timeout`](Self::keep_alive_timeout) | `PPIO_AGENT_KEEP_ALIVE_TIMEOUT`, seconds | 75 s |
@@ -299,8 +299,8 @@ impl RuntimeConfig {
     }
 
     /// Whether `GET /invocations` lists the invocations of callers that send neither a session header nor
-    /// `Authorization`. Such callers cannot be told apart, so each of them sees those of all. With
-    /// `false` they need the id of an invocation, and the list is a 403.
+    /// `Authorization`. Such callers cannot be told apart, so each of them sees those of all. Without it,
+    /// which is the default except in debug mode, they need the id of an invocation, and the list is a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
         self

@@ -117,8 +117,8 @@ impl Environment<'_> {
     /// Every setting: the variable, otherwise the code, otherwise the default.
     fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
-        let runs = self.run_values(&config);
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
+        let runs = self.run_values(&config, debug);
         // The default of a platform or an image, for agents that set none.
         let default_origins =
             self.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
@@ -213,7 +213,7 @@ impl Environment<'_> {
     }
 
     /// The settings of sessions and of invocations that are kept; the others have their defaults.
-    fn run_values(&mut self, config: &RuntimeConfig) -> RuntimeSettings {
+    fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
             busy_after: self.duration("BUSY_AFTER", config.busy_after, defaults.busy_after),
@@ -225,9 +225,11 @@ impl Environment<'_> {
                     parse,
                 )
                 .unwrap_or(defaults.session_concurrency),
-            session_queue: self
-                .read("SESSION_QUEUE", "a number", config.session_queue, parse)
-                .unwrap_or(defaults.session_queue),
+            session_queue: self.at_least_one(
+                "SESSION_QUEUE",
+                config.session_queue,
+                defaults.session_queue,
+            ),
             on_disconnect: self
                 .read(
                     "ON_DISCONNECT",
@@ -256,7 +258,7 @@ impl Environment<'_> {
             list_anonymous_runs: self.boolean(
                 "LIST_ANONYMOUS_RUNS",
                 config.list_anonymous_runs,
-                defaults.list_anonymous_runs,
+                defaults.list_anonymous_runs || debug,
             ),
             journal: self.read("JOURNAL", "", config.journal.clone(), |text| {
                 Some(text.into())
@@ -366,9 +368,15 @@ impl Environment<'_> {
         duration
     }
 
+    /// A size that must not be zero.
     fn size(&mut self, name: &str, code: Option<ByteSize>, default: ByteSize) -> ByteSize {
-        self.read(name, "a size such as 1048576 or 2Mi", code, parse)
-            .unwrap_or(default)
+        let size = self.read(name, "a size such as 1048576 or 2Mi", code, parse);
+        let size = size.unwrap_or(default);
+        if size.bytes() == 0 {
+            self.faults
+                .push(format!("PPIO_AGENT_{name} must be at least 1 byte"));
+        }
+        size
     }
 
     fn at_least_one(&mut self, name: &str, code: Option<usize>, default: usize) -> usize {
@@ -624,6 +632,70 @@ mod tests {
         assert!(!allows_all(new().cors_origins([one]), &[everyone]));
         let stated = ("PPIO_AGENT_CORS_ORIGINS", one);
         assert!(!allows_all(new(), &[everyone, stated]));
+    }
+
+    #[test]
+    fn the_list_of_anonymous_callers_is_on_in_debug_mode_and_where_it_is_wanted() {
+        let new = RuntimeConfig::new;
+        let (on, off) = (
+            ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "true"),
+            ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "false"),
+        );
+        let debug = ("PPIO_AGENT_DEBUG", "true");
+        for (config, variables, lists) in [
+            (new(), &[][..], false),
+            (new(), &[on], true),
+            (new().list_anonymous_runs(true), &[], true),
+            (new().list_anonymous_runs(true), &[off], false),
+            (new(), &[debug], true),
+            (new().debug(true), &[], true),
+            (new().list_anonymous_runs(false), &[debug], false),
+            (new(), &[debug, off], false),
+        ] {
+            let settings = resolve(config.clone(), variables).unwrap();
+            let found = settings.values.list_anonymous_runs;
+            assert_eq!(found, lists, "{config:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_zero_without_a_meaning_is_a_fault() {
+        let (size, second) = (ByteSize::new(0), Duration::ZERO);
+        let new = RuntimeConfig::new;
+        for (name, code) in [
+            ("TIMEOUT", new().timeout(second)),
+            ("KEEP_ALIVE_TIMEOUT", new().keep_alive_timeout(second)),
+            ("HEADER_TIMEOUT", new().header_timeout(second)),
+            ("BODY_TIMEOUT", new().body_timeout(second)),
+            ("WRITE_TIMEOUT", new().write_timeout(second)),
+            ("MAX_REQUEST_SIZE", new().max_request_size(size)),
+            ("MAX_RUNS", new().max_runs(0)),
+            ("MAX_RUN_SIZE", new().max_run_size(size)),
+            ("MAX_TOTAL_RUN_SIZE", new().max_total_run_size(size)),
+            ("SESSION_QUEUE", new().session_queue(0)),
+            ("WORKER_THREADS", new().worker_threads(0)),
+            ("BLOCKING_THREADS", new().blocking_threads(0)),
+        ] {
+            let variable = format!("PPIO_AGENT_{name}");
+            let in_code = resolve(code, &[]);
+            let in_environment = resolve(new(), &[(&variable, "0")]);
+            for outcome in [in_code, in_environment] {
+                let error = outcome.expect_err(name).to_string();
+                assert!(error.contains(&variable), "{error}");
+            }
+        }
+        for name in [
+            "PORT",
+            "MAX_CONCURRENCY",
+            "HEARTBEAT",
+            "BUSY_AFTER",
+            "RECONNECT_GRACE",
+            "RUN_RETENTION",
+            "SHUTDOWN_GRACE",
+        ] {
+            let outcome = resolve(new(), &[(&format!("PPIO_AGENT_{name}"), "0")]);
+            assert!(outcome.is_ok(), "{name}");
+        }
     }
 
     #[test]

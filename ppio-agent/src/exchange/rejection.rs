@@ -100,8 +100,9 @@ pub(crate) enum Rejection {
     )]
     TooManyRuns { limit: usize },
     #[error(
-        "callers without a session and without `Authorization` cannot list invocations here \
-         (set PPIO_AGENT_LIST_ANONYMOUS_RUNS to change this)"
+        "callers without a session and without `Authorization` cannot list invocations here; send \
+         the `Authorization` that they were started with \
+         (set PPIO_AGENT_LIST_ANONYMOUS_RUNS=true to list those of all such callers)"
     )]
     AnonymousList,
     #[error("no invocation {id:?} is kept here; it may have expired, or is another caller's")]

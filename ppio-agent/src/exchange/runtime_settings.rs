@@ -131,7 +131,7 @@ impl Default for RuntimeSettings {
             max_run_size: ByteSize::new(8 << 20),
             max_total_run_size: ByteSize::new(64 << 20),
             run_retention: Duration::from_secs(600),
-            list_anonymous_runs: true,
+            list_anonymous_runs: false,
             journal: None,
             shutdown_grace: Duration::from_secs(30),
             // Longer than load balancers keep connections, usually 60 s, so that they and not the

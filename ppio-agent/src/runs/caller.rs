@@ -55,12 +55,14 @@ impl RunCaller {
 
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
-    /// A session's caller may renew its credentials. A caller without a session, such as a person with
-    /// a command line, finds what was started with the same credentials in any session.
+    /// A session's caller may renew its credentials. A caller without a session finds what was started
+    /// with the same credentials in any session, and one with a session what they started outside of
+    /// sessions.
     pub(super) fn sees(&self, owner: &Self) -> bool {
-        match &self.session {
-            Some(_) => self.session == owner.session,
-            None => self.credentials == owner.credentials,
+        match (&self.session, &owner.session) {
+            (Some(session), Some(other)) => session == other,
+            (Some(_), None) => self.credentials.is_some() && self.credentials == owner.credentials,
+            (None, _) => self.credentials == owner.credentials,
         }
     }
 
@@ -153,6 +155,16 @@ mod tests {
             (caller(Some("s"), None), caller(Some("s"), None), true),
             (caller(Some("s"), None), caller(Some("t"), None), false),
             (caller(None, None), caller(Some("t"), None), false),
+            (caller(None, None), caller(Some("t"), Some("a")), false),
+            // From any session, without one.
+            (caller(None, Some("a")), caller(Some("t"), Some("a")), true),
+            (caller(None, Some("a")), caller(Some("t"), Some("b")), false),
+            (caller(None, Some("a")), caller(Some("t"), None), false),
+            (
+                caller(Some("s"), Some("a")),
+                caller(Some("t"), Some("a")),
+                false,
+            ),
             // Renewed credentials.
             (
                 caller(Some("s"), Some("a")),

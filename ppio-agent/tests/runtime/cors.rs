@@ -171,7 +171,7 @@ async fn by_default_other_pages_may_neither_call_nor_read() {
             ("GET /", 200),
             ("GET /metrics", 200),
             ("GET /nope", 404),
-            ("GET /invocations", 200),
+            ("GET /invocations", 403),
             ("OPTIONS /ping", 204),
             ("POST /ping", 403),
             ("PUT /invocations", 403),

@@ -44,7 +44,7 @@ async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
         }
     }
     // The list has no run of another caller either.
-    for headers in ["", &format!("{session}: t\r\n")] {
+    for headers in ["authorization: Bearer b\r\n", &format!("{session}: t\r\n")] {
         let list = agent
             .server
             .send(request("GET", "/invocations", headers))
@@ -62,9 +62,30 @@ async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
     started.item(1);
 }
 
+/// The command line sends the session of a sandbox with each call.
 #[tokio::test]
-async fn callers_that_cannot_be_told_apart_need_an_id_where_the_list_is_off() {
-    let agent = Scripted::start(config().list_anonymous_runs(false)).await;
+async fn a_run_of_no_session_is_found_with_its_credential_from_a_session() {
+    let agent = Scripted::start(config()).await;
+    let start = "authorization: Bearer a\r\nprefer: respond-async\r\nx-request-id: r\r\n";
+    let answer = agent.server.send(invocation_with(start, "1")).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let session = "x-amzn-bedrock-agentcore-runtime-session-id: s\r\n";
+    for (credentials, count) in [("Bearer a", 1), ("Bearer b", 0)] {
+        let headers = format!("{session}authorization: {credentials}\r\n");
+        let list = agent.server.send(request("GET", "/invocations", &headers));
+        let list = list.await.json()["invocations"].clone();
+        assert_eq!(list.as_array().map(Vec::len), Some(count), "{list}");
+        let one = agent
+            .server
+            .send(request("GET", "/invocations/r", &headers));
+        assert_eq!(one.await.status, if count == 1 { 200 } else { 404 });
+    }
+    agent.started().await.item(1);
+}
+
+#[tokio::test]
+async fn callers_that_cannot_be_told_apart_need_an_id() {
+    let agent = Scripted::start(config()).await;
     let id = agent.detach("1").await;
     let refused = agent.server.send(get("/invocations")).await;
     let text = refused.error(403, "AnonymousList");

@@ -230,7 +230,8 @@ async fn ten_thousand_runs_are_kept_and_listed() {
     let server = counting(
         config()
             .on_disconnect(OnDisconnect::Continue)
-            .max_runs(10_000),
+            .max_runs(10_000)
+            .list_anonymous_runs(true),
     )
     .await;
     let mut connection = server.connect().await;

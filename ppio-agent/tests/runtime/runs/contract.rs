@@ -302,7 +302,7 @@ async fn a_response_of_the_agents_own_is_kept_with_its_head() {
 
 #[tokio::test]
 async fn runs_are_listed_newest_first() {
-    let agent = Scripted::start(config()).await;
+    let agent = Scripted::start(config().list_anonymous_runs(true)).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.insert(0, agent.detach("1").await);

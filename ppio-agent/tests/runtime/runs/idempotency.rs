@@ -248,7 +248,7 @@ async fn every_invocation_runs_once_and_every_caller_gets_its_answer() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let app = AgentRuntimeApp::builder()
-        .config(config())
+        .config(config().list_anonymous_runs(true))
         .entrypoint(move |request: Value| {
             counter.fetch_add(1, Ordering::Relaxed);
             async move {

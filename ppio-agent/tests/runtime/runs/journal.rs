@@ -16,7 +16,7 @@ fn directory() -> tempfile::TempDir {
 }
 
 fn with_journal(path: &Path) -> RuntimeConfig {
-    config().journal(path)
+    config().journal(path).list_anonymous_runs(true)
 }
 
 /// Copies the files of a journal.
