@@ -18,8 +18,9 @@ pub(crate) async fn run(arguments: AttachArguments, terminal: &Terminal) -> Resu
         && matches!(error.kind, ExitKind::Interrupted | ExitKind::Terminated)
     {
         let id = &arguments.run.run_id;
+        let headers = session_of_run::same_headers(&arguments.run.headers);
         terminal.note(&format!(
-            "the run goes on; cancel it with `ppio-sandbox-cli agent cancel {id}`"
+            "the run goes on; cancel it with `ppio-sandbox-cli agent cancel {id}{headers}`"
         ));
     }
     outcome
@@ -30,7 +31,7 @@ async fn attach(arguments: &AttachArguments, terminal: &Terminal) -> Result<(), 
     let run = session_of_run::find(&arguments.run, &platform, terminal).await?;
     let session_id = run.session().sandbox_id();
     let failed = |error| {
-        let error = platform.error(format!("cannot read run {}", run.id()), &error);
+        let error = platform.agent_error(format!("cannot read run {}", run.id()), &error);
         error.field("session_id", session_id)
     };
     let began = Instant::now();

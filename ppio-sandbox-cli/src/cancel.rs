@@ -13,7 +13,7 @@ pub(crate) async fn run(arguments: CancelArguments, terminal: &Terminal) -> Resu
     let run = session_of_run::find(&arguments.run, &platform, terminal).await?;
     let (id, session_id) = (run.id(), run.session().sandbox_id());
     let info = run.cancel().await.map_err(|error| {
-        let error = platform.error(format!("cannot cancel run {id}"), &error);
+        let error = platform.agent_error(format!("cannot cancel run {id}"), &error);
         error.field("session_id", session_id)
     })?;
     let document = json!({ "run_id": id, "session_id": session_id, "status": info.status });

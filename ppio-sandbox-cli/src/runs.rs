@@ -36,6 +36,7 @@ impl RunRow {
 }
 
 pub(crate) async fn run(arguments: RunsArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let headers = arguments.headers.parse()?;
     let agent = match &arguments.session {
         Some(_) => None,
         None => Some(DeployedAgent::select(&arguments.agent)?),
@@ -48,9 +49,12 @@ pub(crate) async fn run(arguments: RunsArguments, terminal: &Terminal) -> Result
     };
     let mut rows = Vec::new();
     for session in &sessions {
-        let runs = session.runs().await.map_err(|error| {
+        let list = headers.iter().fold(session.runs(), |list, (name, value)| {
+            list.header(name, value.clone())
+        });
+        let runs = list.await.map_err(|error| {
             let id = session.sandbox_id();
-            platform.error(format!("cannot list the runs of session {id}"), &error)
+            platform.agent_error(format!("cannot list the runs of session {id}"), &error)
         })?;
         rows.extend(runs.into_iter().map(|info| RunRow::new(info, session)));
     }

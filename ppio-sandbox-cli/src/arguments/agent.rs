@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::headers::HeaderArguments;
 use super::selection::{AgentArguments, PlatformArguments, ProjectArguments};
 use super::values::{not_empty, seconds};
 
@@ -206,6 +207,8 @@ Examples:
 pub(crate) struct InvokeArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
+    #[command(flatten)]
+    pub(crate) headers: HeaderArguments,
     /// The prompt: the request is `{"prompt": TEXT}`
     #[arg(long, value_name = "TEXT")]
     pub(crate) input: Option<String>,
@@ -245,6 +248,8 @@ The status is running, success, error, cancelled or interrupted.";
 pub(crate) struct RunsArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
+    #[command(flatten)]
+    pub(crate) headers: HeaderArguments,
     /// The session [default: all of the agent that are running]
     #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) session: Option<String>,
@@ -255,6 +260,8 @@ pub(crate) struct RunsArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
+    #[command(flatten)]
+    pub(crate) headers: HeaderArguments,
     /// The run, by the id that `agent invoke --detach` and `agent runs` print
     #[arg(value_name = "ID", value_parser = not_empty)]
     pub(crate) run_id: String,

@@ -1,6 +1,7 @@
 //! The command line: commands, flags and their help.
 
 mod agent;
+mod headers;
 mod local;
 mod selection;
 mod usage_error;
@@ -18,6 +19,7 @@ pub(crate) use self::agent::{
     DeployArguments, DevArguments, InitArguments, InvokeArguments, ListArguments, LogsArguments,
     ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
 };
+pub(crate) use self::headers::HeaderArguments;
 pub(crate) use self::local::{
     DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,
 };

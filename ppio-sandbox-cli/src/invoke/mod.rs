@@ -9,7 +9,8 @@ mod request;
 
 use std::time::{Duration, Instant};
 
-use ppio_agent_client::{Error, NetworkErrorKind, Run, RunStatus, SandboxSession};
+use ppio_agent_client::http::{HeaderName, HeaderValue};
+use ppio_agent_client::{Error, Invoke, NetworkErrorKind, Run, RunStatus, SandboxSession};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
@@ -17,7 +18,7 @@ use self::answer::InvocationSummary;
 use crate::arguments::InvokeArguments;
 use crate::error::{CliError, ExitKind};
 use crate::platform::deployed_agent::{self, DeployedAgent};
-use crate::platform::{Platform, PrintError};
+use crate::platform::{Platform, PrintError, session_of_run};
 use crate::signals::or_interrupted;
 use crate::terminal::{Progress, Terminal};
 
@@ -31,6 +32,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 const CLOSE_NOTE_DELAY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), CliError> {
+    let headers = arguments.headers.parse()?;
     let request = or_interrupted(request::read(&arguments)).await?;
     let agent = match &arguments.session {
         Some(_) => None,
@@ -39,6 +41,7 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
     let platform = Platform::choose(&arguments.agent.platform)?;
     let command = InvokeCommand {
         arguments: &arguments,
+        headers,
         agent,
         platform: &platform,
         terminal,
@@ -86,6 +89,7 @@ async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), 
 
 struct InvokeCommand<'a> {
     arguments: &'a InvokeArguments,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// `None` for a call in an existing session.
     agent: Option<DeployedAgent>,
     platform: &'a Platform,
@@ -104,11 +108,7 @@ impl InvokeCommand<'_> {
         };
         progress.set_message("waiting for the answer");
         if self.arguments.detach {
-            let run = session
-                .invoke(request)
-                .timeout(self.arguments.timeout)
-                .detach()
-                .await;
+            let run = self.call(&session, request).detach().await;
             drop(progress);
             return match run {
                 Ok(run) => {
@@ -120,11 +120,7 @@ impl InvokeCommand<'_> {
             };
         }
         let sent = Instant::now();
-        let answer = session
-            .invoke(request)
-            .timeout(self.arguments.timeout)
-            .output()
-            .await;
+        let answer = self.call(&session, request).output().await;
         drop(progress);
         let summary = InvocationSummary {
             items: None,
@@ -148,6 +144,13 @@ impl InvokeCommand<'_> {
             Err(PrintError::Output(error)) => Err(error),
             Err(PrintError::Client(error)) => Err(self.failed(&error, session).await),
         }
+    }
+
+    fn call(&self, session: &SandboxSession, request: Value) -> Invoke {
+        let call = session.invoke(request).timeout(self.arguments.timeout);
+        self.headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(name, value.clone()))
     }
 
     /// The error of a call, with the help for it. A session with `--keep` stays open, so that its log
@@ -179,7 +182,8 @@ impl InvokeCommand<'_> {
         });
         self.terminal.result(&document, || run_id.to_owned());
         self.terminal.note(&format!(
-            "read the answer with `ppio-sandbox-cli agent attach {run_id} --session {session_id}`"
+            "read the answer with `ppio-sandbox-cli agent attach {run_id} --session {session_id}{}`",
+            session_of_run::same_headers(&self.arguments.headers)
         ));
     }
 
@@ -219,7 +223,7 @@ impl InvokeCommand<'_> {
             }
             _ => "cannot call the agent",
         };
-        let mut converted = self.platform.error(message, error);
+        let mut converted = self.platform.agent_error(message, error);
         // The agent or the platform has crashed: the agent, if the platform still answers.
         let broke = matches!(error, Error::Network { source, .. } if source.may_have_arrived());
         if broke && self.platform.client().list_sessions().await.is_ok() {

@@ -218,6 +218,18 @@ impl Platform {
         }
     }
 
+    /// An error of a call to an agent, which may check credentials of its own.
+    pub(crate) fn agent_error(&self, message: impl Into<String>, error: &Error) -> CliError {
+        let converted = self.error(message, error);
+        match error {
+            Error::Authentication {
+                status: Some(_), ..
+            } => converted
+                .help("send the credential that the agent checks with `-H 'authorization: …'`"),
+            _ => converted,
+        }
+    }
+
     fn help_for(&self, error: &Error) -> Option<String> {
         match error {
             Error::Authentication { .. } => Some(match &self.kind {

@@ -5,7 +5,7 @@ use ppio_agent_client::{Run, SandboxSession};
 
 use super::Platform;
 use super::deployed_agent::{self, DeployedAgent, sandboxes_of};
-use crate::arguments::RunArguments;
+use crate::arguments::{HeaderArguments, RunArguments};
 use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
@@ -20,22 +20,32 @@ pub(crate) async fn find(
     terminal: &Terminal,
 ) -> Result<Run, CliError> {
     let run_id = &arguments.run_id;
+    let headers = arguments.headers.parse()?;
+    let run_of = |session: SandboxSession| {
+        let run = headers
+            .iter()
+            .try_fold(session.run(run_id), |run, (name, value)| {
+                run.header(name, value.clone())
+            });
+        run.map_err(|error| platform.error("cannot send a header of the command line", &error))
+    };
     if let Some(id) = &arguments.session {
         let note = || terminal.note("the session is paused, resuming it");
         let session = deployed_agent::usable_session(id, platform, note).await?;
-        return Ok(session.run(run_id));
+        return run_of(session);
     }
     let agent = DeployedAgent::select(&arguments.agent)?;
     let mut unreachable = None;
     for session in running_sessions(&agent, platform).await? {
-        let run = session.run(run_id);
+        let run = run_of(session)?;
         match run.info().await {
             Ok(_) => return Ok(run),
             Err(error) if error.status() == Some(404) => {}
             // Another session may have it.
             Err(error) => {
-                let message = format!("cannot look for run {run_id} in {}", session.sandbox_id());
-                unreachable.get_or_insert_with(|| platform.error(message, &error));
+                let session_id = run.session().sandbox_id();
+                let message = format!("cannot look for run {run_id} in {session_id}");
+                unreachable.get_or_insert_with(|| platform.agent_error(message, &error));
             }
         }
     }
@@ -45,9 +55,16 @@ pub(crate) async fn find(
             agent.template()
         );
         CliError::new(ExitKind::Platform, message).help(
-            "list the runs with `ppio-sandbox-cli agent runs`, or name a session with `--session`",
+            "list the runs with `ppio-sandbox-cli agent runs`, name a session with `--session`, or send the \
+             authorization that it was started with (`-H`)",
         )
     }))
+}
+
+/// What a command line that is suggested for the same run has to end with.
+pub(crate) fn same_headers(headers: &HeaderArguments) -> &'static str {
+    // They may be secrets.
+    if headers.is_empty() { "" } else { " -H …" }
 }
 
 /// The running sessions of an agent, newest first.

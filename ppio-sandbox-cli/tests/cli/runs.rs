@@ -221,6 +221,56 @@ fn a_run_that_fails_or_does_not_exist_is_an_error() {
     done.code(1).says("cannot read run other").says("404");
 }
 
+/// The credential of an agent that checks its callers is sent with every call about a run.
+#[test]
+fn headers_are_sent_to_the_agent() {
+    const SECRET: &str = "sesame";
+    const HEADER: [&str; 2] = ["-H", "Authorization: Bearer sesame"];
+    let refusing = ppio_test_support::test_program("refusing-agent");
+    let sandbox = Sandbox::with([agent("agent", &refusing)]);
+    let with = |command: &[&str], headers: &[&str]| {
+        let command = sandbox.command(["agent"]).args(command);
+        let command = command.args(["--template-id", "agent"]).args(headers);
+        let done = command.run();
+        assert!(!done.stderr.contains(SECRET), "{}", done.stderr);
+        done
+    };
+    let start = ["invoke", "--detach", "--json", r#"{"items": 7}"#];
+    let started = with(&start, &HEADER).code(0);
+    let run = started.stdout.trim_end().to_owned();
+    started.says(" -H …`");
+
+    let attach = ["attach", &run];
+    let cancel = ["cancel", &run];
+    let now = ["invoke", "--json", r#"{"items": 8}"#];
+    for command in [&["runs"][..], &attach, &cancel, &now] {
+        with(command, &[])
+            .code(3)
+            .says("authentication failed")
+            .says("-H 'authorization: …'");
+    }
+    let listed = with(&["runs", "-o", "json"], &["--header", HEADER[1]])
+        .code(0)
+        .json();
+    assert_eq!(listed[0]["run_id"], json!(run));
+    let done = with(&attach, &HEADER).code(0);
+    assert_eq!(done.stdout, "{\"items\":7}\n");
+    let done = with(&cancel, &HEADER).code(0);
+    assert_eq!(done.stdout, format!("{run} has ended before: success\n"));
+    let done = with(&now, &HEADER).code(0);
+    assert_eq!(done.stdout, "{\n  \"items\": 8\n}\n");
+
+    // A malformed header is an error before anything is sent.
+    let before = sandbox.sandboxes().len();
+    for command in [&start[..], &["runs"], &attach, &cancel] {
+        with(command, &["-H", "authorization Bearer sesame"])
+            .code(2)
+            .says("header 1 of the command line has no colon")
+            .says("-H '");
+    }
+    assert_eq!(sandbox.sandboxes().len(), before);
+}
+
 #[test]
 fn an_agent_that_keeps_no_runs_is_not_invoked() {
     let folder = tempfile::tempdir().expect("a folder");
