@@ -15,7 +15,7 @@ pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), Ap
         && !hosts.answers_for(host_of(host).as_ref().map_or(host, |host| host.host()))
     {
         return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
+            StatusCode::MISDIRECTED_REQUEST,
             format!(
                 "{host} is not a host name of the local platform: call it as localhost or \
                  127.0.0.1, or allow the name with LocalPlatformBuilder::allow_host"

@@ -94,7 +94,7 @@ async fn only_the_platforms_own_host_names_are_answered() {
     ] {
         for path in ["/templates", "/health", "/sandboxes"] {
             let answer = platform.request("GET", path, &[("host", host)], b"").await;
-            refused(&answer, 403, "allow_host");
+            refused(&answer, 421, "allow_host");
         }
         // Neither the daemon nor a port of a sandbox.
         for port in ["49983", "8080"] {
@@ -104,14 +104,14 @@ async fn only_the_platforms_own_host_names_are_answered() {
                 ("e2b-sandbox-port", port),
             ];
             let answer = platform.request("GET", "/health", &headers, b"").await;
-            refused(&answer, 403, host.split(':').next().unwrap());
+            refused(&answer, 421, host.split(':').next().unwrap());
         }
         // The request line names another host than the header.
         let request = format!(
             "GET http://{host}/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         );
         let answer = raw(platform.platform.address(), &request).await;
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{host}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
     }
     kill(&platform, &sandbox).await;
     platform.stop().await;

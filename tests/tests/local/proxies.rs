@@ -277,7 +277,7 @@ async fn every_platform_call_over_kept_node_connections_is_answered() {
     let missing = format!("/sandboxes/{}/pause", "i0000000000000000000");
     let mut good = kind(&missing, 0, 404, false);
     good["headers"]["x-api-key"] = platform.platform.api_key().into();
-    let mut foreign = kind("/sandboxes", 60_000, 403, false);
+    let mut foreign = kind("/sandboxes", 60_000, 421, false);
     foreign["headers"]["host"] = "evil.example".into();
     for refused in [
         kind("/sandboxes", 1_000, 401, false),
