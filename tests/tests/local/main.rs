@@ -9,6 +9,7 @@ mod cutting_proxy;
 mod daemon;
 mod envelopes;
 mod isolation_mode;
+mod journals;
 mod lists;
 mod many;
 mod network;
