@@ -292,6 +292,13 @@ pub use ppio_agent_macros::entrypoint;
 /// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
 /// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
 /// outermost; equal orders keep the source order.
+///
+/// A header that middleware sets is read by the entrypoint, and by the runtime where it names the
+/// session, the content type or what is [kept](RuntimeConfig::on_disconnect) of the invocation
+/// (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`, `PPIO-Stream-Ids`). The deadline, the format
+/// of the answer and the request id are those of the caller's own headers, which are read before
+/// middleware runs: setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id` has
+/// no effect on them.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///

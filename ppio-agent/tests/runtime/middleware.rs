@@ -442,3 +442,44 @@ async fn middleware_reads_the_error_of_a_response() {
         assert!(line.starts_with(expected), "{line} instead of {expected}");
     }
 }
+
+/// As the documentation of `middleware` says.
+#[tokio::test]
+async fn which_headers_of_middleware_the_runtime_reads() {
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .middleware(|mut request: Request, next: Next| async move {
+            for (name, value) in [
+                ("ppio-timeout", "1"),
+                ("ppio-response-format", "value"),
+                ("x-request-id", "of-middleware"),
+                (
+                    "x-amzn-bedrock-agentcore-runtime-session-id",
+                    "of-middleware",
+                ),
+                ("idempotency-key", "of-middleware"),
+            ] {
+                let value = http::HeaderValue::from_static(value);
+                request.headers_mut().insert(name, value);
+            }
+            next.run(request).await
+        })
+        .entrypoint(|_: Value, context: RequestContext| async move {
+            json!({
+                "session": context.session_id(),
+                "limited": context.deadline().is_some_and(|at| at < Instant::now() + Duration::from_secs(2)),
+                "id": context.request_id(),
+                "timeout": context.headers().get("ppio-timeout").is_some(),
+            })
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    let own = "x-request-id: own\r\n";
+    let answer = server.send(invocation_with(own, "1")).await;
+    assert_eq!(answer.header("ppio-response-format"), None);
+    assert_eq!(answer.header("ppio-idempotency"), Some("supported"));
+    assert_eq!(
+        answer.result(),
+        json!({"session": "of-middleware", "limited": false, "id": "own", "timeout": true})
+    );
+}
