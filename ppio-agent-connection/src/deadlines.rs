@@ -72,7 +72,7 @@ impl<'a> Deadlines<'a> {
         progress: &Progress,
         body: Option<Instant>,
         has_buffers: bool,
-        mut timer: Pin<&mut Sleep>,
+        timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Poll<Expired> {
         let phase = (progress.phase(), progress.request_number());
@@ -80,26 +80,33 @@ impl<'a> Deadlines<'a> {
             self.phase = phase;
             self.since = Instant::now();
         }
+        let next = self.next(progress, body, has_buffers);
+        let is_late = next.is_some_and(|(deadline, _)| self.is_late(deadline, &timer));
+        let is_registered = self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_registered && !is_late && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.poll_timer(next, timer, cx)
+    }
+
+    /// Sets the timer, and waits for it. Few polls of a connection get here.
+    fn poll_timer(
+        &mut self,
+        next: Option<(Instant, Reason)>,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Expired> {
         loop {
-            let next = self.next(progress, body, has_buffers);
-            if let Some((deadline, _)) = next {
-                let deadline = deadline.into();
-                // A timer that ends too early is set again then, which happens less often than a
-                // request begins.
-                if !self.is_set || timer.deadline() > deadline {
-                    timer.as_mut().reset(deadline);
-                    self.is_set = true;
-                    self.waker = None;
-                }
+            if let Some((deadline, _)) = next
+                && self.is_late(deadline, &timer)
+            {
+                timer.as_mut().reset(deadline.into());
+                self.is_set = true;
             }
             if !self.is_set {
-                return Poll::Pending;
-            }
-            let is_registered = self
-                .waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()));
-            if is_registered && !timer.is_elapsed() {
                 return Poll::Pending;
             }
             if timer.as_mut().poll(cx).is_pending() {
@@ -107,12 +114,19 @@ impl<'a> Deadlines<'a> {
                 return Poll::Pending;
             }
             self.is_set = false;
+            self.waker = None;
             if let Some((deadline, reason)) = next
                 && deadline <= Instant::now()
             {
                 return Poll::Ready(self.expired(reason));
             }
         }
+    }
+
+    /// Whether the timer ends after the deadline. One that ends before it is set again then, which
+    /// happens less often than a request begins.
+    fn is_late(&self, deadline: Instant, timer: &Sleep) -> bool {
+        !self.is_set || timer.deadline() > deadline.into()
     }
 
     /// The first deadline.
@@ -130,7 +144,7 @@ impl<'a> Deadlines<'a> {
             return Some((capped(until), Reason::Linger));
         }
         let keep_alive = self.limits.keep_alive_timeout;
-        let phase = match self.phase.0 {
+        let mut next = match self.phase.0 {
             Phase::Idle if has_buffers && RELEASE_TIMEOUT < keep_alive => {
                 Some((self.since + RELEASE_TIMEOUT, Reason::Buffers))
             }
@@ -140,15 +154,21 @@ impl<'a> Deadlines<'a> {
             }
             Phase::Handling | Phase::Responding | Phase::Flushing => None,
         };
-        let body = body.map(|until| (capped(until), Reason::Body));
-        let write = self
-            .limits
-            .write_timeout
-            .and_then(|timeout| Some((progress.blocked_since()? + timeout, Reason::Write)));
-        [phase, body, write]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(deadline, _)| *deadline)
+        // Rare ones, and every request causes some polls.
+        let mut add = |deadline, reason| {
+            if next.is_none_or(|(earliest, _)| deadline < earliest) {
+                next = Some((deadline, reason));
+            }
+        };
+        if let Some(until) = body {
+            add(capped(until), Reason::Body);
+        }
+        if let Some(timeout) = self.limits.write_timeout
+            && let Some(since) = progress.blocked_since()
+        {
+            add(since + timeout, Reason::Write);
+        }
+        next
     }
 
     fn expired(&self, reason: Reason) -> Expired {

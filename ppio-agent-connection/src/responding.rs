@@ -60,6 +60,7 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let progress = *this.progress;

@@ -147,10 +147,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
             if start == before {
                 ready!(read)?;
             }
-            let length = self.scan(&buffer.filled()[start..]);
-            self.early
-                .extend_from_slice(&buffer.filled()[start + length..]);
-            buffer.set_filled(start + length);
+            let end = start + self.scan(&buffer.filled()[start..]);
+            if end < buffer.filled().len() {
+                self.early.extend_from_slice(&buffer.filled()[end..]);
+                buffer.set_filled(end);
+            }
         }
         Poll::Ready(Ok(()))
     }
