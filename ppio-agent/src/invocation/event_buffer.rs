@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -37,8 +38,15 @@ pub(crate) enum RunOn {
 /// The event stream that one handler writes and one response reads.
 #[derive(Clone)]
 pub struct EventBuffer {
-    shared: Arc<Mutex<BufferState>>,
+    shared: Arc<Shared>,
     format: RequestedFormat,
+}
+
+struct Shared {
+    /// Whether blocking threads poll the handler next. Outside of the lock, because each poll reads
+    /// it; whatever polls on other threads is joined first.
+    is_blocking: AtomicBool,
+    state: Mutex<BufferState>,
 }
 
 struct BufferState {
@@ -48,7 +56,6 @@ struct BufferState {
     items: u64,
     streaming: bool,
     closed: bool,
-    run_on: RunOn,
     slice_end: Option<Instant>,
     /// How long the handler waited for blocking threads.
     queue_time: Duration,
@@ -58,17 +65,19 @@ struct BufferState {
 impl EventBuffer {
     pub(crate) fn new(format: RequestedFormat, run_on: RunOn) -> Self {
         Self {
-            shared: Arc::new(Mutex::new(BufferState {
-                events: Vec::new(),
-                complete: 0,
-                items: 0,
-                streaming: false,
-                closed: false,
-                run_on,
-                slice_end: None,
-                queue_time: Duration::ZERO,
-                reader: None,
-            })),
+            shared: Arc::new(Shared {
+                is_blocking: AtomicBool::new(run_on == RunOn::Blocking),
+                state: Mutex::new(BufferState {
+                    events: Vec::new(),
+                    complete: 0,
+                    items: 0,
+                    streaming: false,
+                    closed: false,
+                    slice_end: None,
+                    queue_time: Duration::ZERO,
+                    reader: None,
+                }),
+            }),
             format,
         }
     }
@@ -81,20 +90,21 @@ impl EventBuffer {
     /// A `Serialize` that panics poisons the lock but leaves the state valid: its item lies behind
     /// `complete`.
     fn state(&self) -> MutexGuard<'_, BufferState> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Continues the calling handler on the given threads.
     pub(crate) async fn continue_on(&self, run_on: RunOn) {
         let mut requested = false;
         poll_fn(|_| {
-            let mut state = self.state();
-            if requested || state.run_on == run_on {
+            if requested || self.run_on() == run_on {
                 return Poll::Ready(());
             }
             // The executor compares `run_on` after each poll, and polls again on the other threads.
             requested = true;
-            state.run_on = run_on;
+            let is_blocking = run_on == RunOn::Blocking;
+            self.shared.is_blocking.store(is_blocking, Relaxed);
             Poll::Pending
         })
         .await;
@@ -175,7 +185,11 @@ impl EventBuffer {
     }
 
     pub(crate) fn run_on(&self) -> RunOn {
-        self.state().run_on
+        if self.shared.is_blocking.load(Relaxed) {
+            RunOn::Blocking
+        } else {
+            RunOn::Async
+        }
     }
 
     pub(crate) fn is_streaming(&self) -> bool {
