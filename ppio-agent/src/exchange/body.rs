@@ -72,9 +72,11 @@ impl Body {
     /// 413 if it is larger than the limit, 408 if it arrives too slowly, 400 if the connection ends
     /// before the body does.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
-        if let BodyKind::Full(bytes) = self.kind {
-            return Ok(bytes);
-        }
+        self.read().await
+    }
+
+    /// Reads what is left of the body.
+    pub(crate) async fn read(&mut self) -> Result<Bytes, Error> {
         let mut all = BytesMut::new();
         while let Some(frame) = self.frame().await {
             let Ok(data) = frame?.into_data() else {

@@ -50,8 +50,14 @@ struct ContextData {
     /// The deadline of a request's `timeout`, known once the body is parsed.
     body_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
-    tasks: Option<TaskTracker>,
-    settings: Option<PerConnection<RuntimeSettings>>,
+    shared: Option<PerConnection<ContextShared>>,
+}
+
+/// What the contexts of one agent share.
+pub(crate) struct ContextShared {
+    pub(crate) settings: RuntimeSettings,
+    /// The background tasks that invocations started.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl RequestContext {
@@ -67,8 +73,7 @@ impl RequestContext {
             header_deadline: None,
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            tasks: None,
-            settings: None,
+            shared: None,
         }))
     }
 
@@ -171,8 +176,8 @@ impl RequestContext {
 
     /// The settings in force; the defaults in a context that a test made.
     pub fn settings(&self) -> &RuntimeSettings {
-        match &self.0.settings {
-            Some(settings) => settings,
+        match &self.0.shared {
+            Some(shared) => &shared.settings,
             None => RuntimeSettings::defaults(),
         }
     }
@@ -182,8 +187,13 @@ impl RequestContext {
         self.0.body.get_or_init(|| body);
     }
 
+    /// The body; empty before it is read.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.0.body.get().map_or(&[], |body| body)
+    }
+
     pub(crate) fn tasks(&self) -> Option<&TaskTracker> {
-        self.0.tasks.as_ref()
+        self.0.shared.as_ref().map(|shared| &shared.tasks)
     }
 
     /// Sets the deadline of the request's `timeout`.
@@ -206,8 +216,7 @@ impl RequestContext {
             header_deadline: shared.header_deadline,
             body_deadline: shared.body_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
-            tasks: shared.tasks.clone(),
-            settings: shared.settings.clone(),
+            shared: shared.shared.clone(),
         });
         change(&mut inner);
         Self(Arc::new(inner))
@@ -221,8 +230,7 @@ pub(crate) struct NewContext {
     pub(crate) extensions: Extensions,
     pub(crate) deadline: Instant,
     pub(crate) requested_deadline: Option<Instant>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) settings: PerConnection<RuntimeSettings>,
+    pub(crate) shared: PerConnection<ContextShared>,
 }
 
 impl From<NewContext> for RequestContext {
@@ -237,8 +245,7 @@ impl From<NewContext> for RequestContext {
             header_deadline: new.requested_deadline,
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
-            tasks: Some(new.tasks),
-            settings: Some(new.settings),
+            shared: Some(new.shared),
         }))
     }
 }

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::per_connection::PerConnection;
-
 /// Counts tasks that were started outside of a request.
 static PROCESS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// The number of running background tasks.
-#[derive(Clone)]
-pub(crate) struct TaskTracker(PerConnection<TaskCount>);
+pub(crate) struct TaskTracker(Arc<TaskCount>);
 
 #[derive(Default)]
 struct TaskCount {
@@ -23,7 +20,7 @@ struct TaskCount {
 
 impl TaskTracker {
     pub(crate) fn new() -> Self {
-        Self(PerConnection::new(TaskCount::default()))
+        Self(Arc::default())
     }
 
     /// The tracker of tasks that were started outside of a request.
@@ -31,15 +28,10 @@ impl TaskTracker {
         &PROCESS
     }
 
-    /// The same tracker for the requests of another connection.
-    pub(crate) fn for_connection(&self) -> Self {
-        Self(self.0.for_connection())
-    }
-
     /// Counts a task until the returned value is dropped.
     pub(crate) fn start(&self) -> RunningTask {
         self.0.running.fetch_add(1, Ordering::Relaxed);
-        RunningTask(Arc::clone(self.0.shared()))
+        RunningTask(Arc::clone(&self.0))
     }
 
     /// How many tasks run now, including those started outside of a request.

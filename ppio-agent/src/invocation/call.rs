@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Instant;
 
-use bytes::Bytes;
 use tracing::{Instrument as _, Span};
 
 use super::event_buffer::{EventBuffer, RunOn};
@@ -14,7 +13,6 @@ use crate::exchange::requested_format::RequestedFormat;
 
 /// One call of the user function.
 pub struct Call {
-    pub(crate) body: Bytes,
     pub(crate) context: RequestContext,
     pub(crate) format: RequestedFormat,
     pub(crate) span: Span,

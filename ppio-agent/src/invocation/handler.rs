@@ -67,7 +67,7 @@ impl<T: Send> SendRequest for T {}
 
 impl Call {
     fn request<T: AgentRequest>(&mut self) -> Result<T, Error> {
-        let request = T::parse(&self.body)?;
+        let request = T::parse(self.context.body())?;
         if let Some(seconds) = requested_timeout(&request) {
             let timeout = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
             self.context.set_body_deadline(self.started + timeout);

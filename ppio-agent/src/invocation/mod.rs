@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use ppio_agent_protocol::{ResponseFormat, sse};
 use tokio::sync::watch;
 use tokio::time::timeout_at;
@@ -44,7 +44,7 @@ use crate::exchange::Exchange;
 use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::caller_deadline::CallerDeadline;
-use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
+use crate::exchange::context::{AgentRuntimeContext, ContextShared, NewContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::header_names::X_ACCEL_BUFFERING;
 use crate::exchange::json;
@@ -60,8 +60,7 @@ pub(crate) struct Invoker {
     admission: PerConnection<Admission>,
     pool: BlockingPool,
     has_middleware: bool,
-    settings: PerConnection<RuntimeSettings>,
-    tasks: TaskTracker,
+    shared: PerConnection<ContextShared>,
     sessions: Option<Arc<SessionGate>>,
 }
 
@@ -78,8 +77,10 @@ impl Invoker {
             pool: BlockingPool::new(settings.blocking_threads),
             has_middleware,
             sessions: SessionGate::new(settings.session_concurrency, settings.session_queue),
-            settings: PerConnection::new(settings),
-            tasks: TaskTracker::new(),
+            shared: PerConnection::new(ContextShared {
+                settings,
+                tasks: TaskTracker::new(),
+            }),
         }
     }
 
@@ -90,14 +91,30 @@ impl Invoker {
             admission: self.admission.for_connection(),
             pool: self.pool.for_connection(),
             has_middleware: self.has_middleware,
-            settings: self.settings.for_connection(),
-            tasks: self.tasks.for_connection(),
+            shared: self.shared.for_connection(),
             sessions: self.sessions.clone(),
         }
     }
 
-    pub(crate) fn settings(&self) -> &PerConnection<RuntimeSettings> {
-        &self.settings
+    pub(crate) fn settings(&self) -> &RuntimeSettings {
+        &self.shared.settings
+    }
+
+    /// The context of a request.
+    pub(crate) fn context(
+        &self,
+        exchange: &Exchange,
+        headers: HeaderMap,
+        extensions: Extensions,
+    ) -> RequestContext {
+        RequestContext::from(NewContext {
+            request_id: exchange.request_id.clone(),
+            headers,
+            extensions,
+            deadline: exchange.deadline,
+            requested_deadline: exchange.requested_deadline,
+            shared: self.shared.clone(),
+        })
     }
 
     pub(crate) fn admission(&self) -> &PerConnection<Admission> {
@@ -106,12 +123,12 @@ impl Invoker {
 
     /// The background tasks that invocations started.
     pub(crate) fn tasks(&self) -> &TaskTracker {
-        &self.tasks
+        &self.shared.tasks
     }
 
     /// Whether background work or an invocation runs for so long that the sandbox has to stay.
     pub(crate) fn is_busy(&self) -> bool {
-        self.tasks.running() > 0 || self.admission.has_long()
+        self.tasks().running() > 0 || self.admission.has_long()
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -120,44 +137,75 @@ impl Invoker {
 }
 
 /// Answers one invocation.
-///
-/// hyper copies this future several times, so it is kept small: the steps are plain functions, and
-/// waiting for a handler, which most requests do not need, is boxed.
 pub(crate) async fn invoke(
     invoker: &Invoker,
     exchange: &Exchange,
     request: Request,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let context = RequestContext::from(NewContext {
-        request_id: exchange.request_id.clone(),
-        headers: parts.headers,
-        extensions: parts.extensions,
-        deadline: exchange.deadline,
-        requested_deadline: exchange.requested_deadline,
-        tasks: invoker.tasks.clone(),
-        settings: invoker.settings.clone(),
-    });
-    let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
-    let body = match payload::read(guard.context().headers(), body).await {
-        Ok(body) => body,
-        Err(error) => return Err(guard.failed(error)),
-    };
-    let mut invocation = match start(invoker, exchange, body, guard.context().clone()) {
-        Ok(invocation) => invocation,
-        Err(error) => return Err(guard.failed(error)),
-    };
-    // Most handlers that do not wait for anything are done at the first poll.
-    let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
-    let head = match first {
-        Poll::Ready(head) => head,
-        Poll::Pending => match Box::pin(wait(&mut invocation, exchange, &mut guard)).await {
-            Ok(head) => head,
-            Err(error) => return Err(guard.failed(error)),
-        },
-    };
-    respond(invoker, exchange, invocation, head, guard)
+    let mut admitted = AdmittedInvocation::new(invoker, exchange, request)?;
+    let begun = admitted.run(invoker, exchange).await;
+    admitted.respond(invoker, exchange, begun)
 }
+
+/// An invocation that may start. Its body has not been read.
+///
+/// hyper copies the future of an invocation, which has this in it. So the future is kept small: it
+/// borrows what a caller owns, and waiting for a handler, which most requests do not need, is boxed.
+pub(crate) struct AdmittedInvocation {
+    guard: InvocationGuard,
+    body: Body,
+}
+
+impl AdmittedInvocation {
+    /// Makes the context of the invocation, counts it, and checks its headers.
+    pub(crate) fn new(
+        invoker: &Invoker,
+        exchange: &Exchange,
+        request: Request,
+    ) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let context = invoker.context(exchange, parts.headers, parts.extensions);
+        let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
+        if let Err(rejection) = payload::check_headers(guard.context().headers()) {
+            return Err(guard.failed(rejection.into()));
+        }
+        Ok(Self { guard, body })
+    }
+
+    /// Runs the handler until it is done or has begun a stream.
+    pub(crate) async fn run(
+        &mut self,
+        invoker: &Invoker,
+        exchange: &Exchange,
+    ) -> Result<BegunInvocation, Error> {
+        let body = payload::read_body(&mut self.body).await?;
+        let context = self.guard.context().clone();
+        let mut invocation = start(invoker, exchange, body, context)?;
+        // Most handlers that do not wait for anything are done at the first poll.
+        let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
+        let head = match first {
+            Poll::Ready(head) => head,
+            Poll::Pending => Box::pin(wait(&mut invocation, exchange, &mut self.guard)).await?,
+        };
+        Ok((invocation, head))
+    }
+
+    /// The response of an invocation that has run so far.
+    pub(crate) fn respond(
+        mut self,
+        invoker: &Invoker,
+        exchange: &Exchange,
+        begun: Result<BegunInvocation, Error>,
+    ) -> Result<Response, Error> {
+        match begun {
+            Ok((invocation, head)) => respond(invoker, exchange, invocation, head, self.guard),
+            Err(error) => Err(self.guard.failed(error)),
+        }
+    }
+}
+
+/// An invocation with its outcome, or `None` for a stream that has begun.
+type BegunInvocation = (InvocationFuture, Option<Outcome>);
 
 /// Starts the handler, which parses the body.
 pub(crate) fn start(
@@ -166,16 +214,15 @@ pub(crate) fn start(
     body: Bytes,
     context: RequestContext,
 ) -> Result<InvocationFuture, Error> {
-    context.set_body(body.clone());
-    record_session(exchange, &context);
     share_body(invoker, &body);
+    context.set_body(body);
+    record_session(exchange, &context);
     let turns = invoker.sessions.as_ref().and_then(|gate| {
         let session = context.session_id()?;
         Some((gate, session.to_owned()))
     });
     let format = exchange.format;
     let call = Call {
-        body,
         context,
         format,
         span: exchange.span.clone(),
@@ -340,10 +387,10 @@ fn stream(
     guard: InvocationGuard,
 ) -> Response {
     let limits = StreamLimits {
-        max_silence: invoker.settings.timeout,
+        max_silence: invoker.settings().timeout,
         deadline: caller_deadline(exchange, &guard),
     };
-    let mut body = SseBody::new(invocation, guard, invoker.settings.heartbeat, limits);
+    let mut body = SseBody::new(invocation, guard, invoker.settings().heartbeat, limits);
     if let Some(outcome) = outcome {
         body.end(outcome);
     }

@@ -14,16 +14,21 @@ use crate::exchange::rejection::Rejection;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Checks the headers and reads the body. A byte order mark is removed.
-pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+pub(crate) async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Error> {
     check_headers(headers)?;
-    let mut body = body.bytes().await?;
+    read_body(body).await
+}
+
+/// Reads the body. A byte order mark is removed.
+pub(super) async fn read_body(body: &mut Body) -> Result<Bytes, Error> {
+    let mut body = body.read().await?;
     if body.starts_with(BYTE_ORDER_MARK) {
         body = body.split_off(BYTE_ORDER_MARK.len());
     }
     Ok(body)
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     // Browsers send forms, plain text and bytes without a type across origins without a preflight.
     // Since only JSON is accepted, they send one, which the CORS settings answer.

@@ -38,7 +38,7 @@ use self::registry::{Claim, RunRegistry};
 use self::run::{AnswerHead, Head, ReadFormat, Run, RunOwner as _};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
-use crate::exchange::context::{NewContext, RequestContext, session_header};
+use crate::exchange::context::{RequestContext, session_header};
 use crate::exchange::error::Error;
 use crate::exchange::header_names::{
     PPIO_IDEMPOTENCY, PPIO_INSTANCE, PPIO_STREAM_IDS, PREFERENCE_APPLIED,
@@ -112,18 +112,10 @@ pub(crate) async fn invoke_with(
     if options.is_plain() {
         return crate::invocation::invoke(invoker, exchange, request).await;
     }
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let headers = parts.headers.clone();
-    let context = RequestContext::from(NewContext {
-        request_id: exchange.request_id.clone(),
-        headers: parts.headers,
-        extensions: parts.extensions,
-        deadline: exchange.deadline,
-        requested_deadline: exchange.requested_deadline,
-        tasks: invoker.tasks().clone(),
-        settings: invoker.settings().clone(),
-    });
-    let body = match payload::read(&headers, body).await {
+    let context = invoker.context(exchange, parts.headers, parts.extensions);
+    let body = match payload::read(&headers, &mut body).await {
         Ok(body) => body,
         // Counted as an invocation, as without a run.
         Err(error) => {

@@ -7,7 +7,8 @@ use ppio_agent_connection::RequestBody;
 use tokio::net::TcpStream;
 
 use super::agent::{Agent, ConnectionAgent};
-use super::chunked_body::{ChunkedBody, MAX_FRAME};
+use super::answering::Chunked;
+use super::chunked_body::MAX_FRAME;
 use super::ingress::Ingress;
 use super::router::respond;
 use crate::exchange::body::Body;
@@ -31,14 +32,11 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
         // Copying into one buffer costs less than writing several frames at once.
         .writev(false);
     let handler = |request: http::Request<RequestBody>| {
-        let agent = agent.clone();
+        let settings = &agent.settings;
+        let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
+        let request = request.map(|body| Body::incoming(body, limit, deadline));
         let ingress = Ingress::Listener { is_loopback };
-        async move {
-            let settings = &agent.settings;
-            let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
-            let request = request.map(|body| Body::incoming(body, limit, deadline));
-            respond(agent, request, ingress).await.map(ChunkedBody::new)
-        }
+        Chunked::new(respond(agent.clone(), request, ingress))
     };
     let limits = &agent.settings.connection;
     let shutdown = agent.shutdown.subscribe();

@@ -1,6 +1,7 @@
 //! Binds, accepts connections, and shuts down.
 
 pub(crate) mod agent;
+mod answering;
 mod chunked_body;
 mod connection;
 pub(crate) mod cors;

@@ -1,6 +1,6 @@
 //! Routes a request to its endpoint, and makes every outcome a response.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{Instrument as _, Span};
 
 use super::agent::{Agent, ConnectionAgent};
+use super::answering::Answering;
 use super::cors::{Caller, Cors};
 use super::ingress::{self, Ingress};
 use super::middleware::{Endpoint, Middleware, Next};
@@ -22,7 +23,7 @@ use crate::endpoints::metrics;
 use crate::endpoints::runs::{self as run_endpoints, RunRoute};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
-use crate::exchange::context::{AgentRuntimeContext, NewContext, RequestContext};
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
 #[cfg(feature = "chat")]
 use crate::exchange::failure::Failure;
@@ -34,17 +35,20 @@ use crate::exchange::request_headers::{InvalidHeader, RequestHeaders};
 use crate::exchange::request_id::{AnswerId, RequestId};
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::scoped_body::scoped;
-use crate::invocation::invoke;
+use crate::invocation::AdmittedInvocation;
 #[cfg(feature = "chat")]
 use crate::protocols::{ProtocolAgent, ProtocolRoute};
 use crate::runs;
 
 /// Answers any request. Errors are responses as well.
-pub(crate) async fn respond(
+///
+/// hyper copies the future that this returns. So the head is read here and not in the future, which
+/// has nothing of the request but what is used later.
+pub(crate) fn respond(
     agent: ConnectionAgent,
     request: Request,
     ingress: Ingress,
-) -> Response {
+) -> Answering<impl Future<Output = Response> + Send> {
     let headers = RequestHeaders::of(request.headers());
     let settings = &agent.settings;
     let caller = settings
@@ -60,26 +64,24 @@ pub(crate) async fn respond(
         headers.format,
         headers.timeout,
     );
-    // No binding outlives this statement, which keeps the future of most requests small.
     if let Err(rejection) = checked
         .and_then(|()| routed.check_origin(&caller, &request))
         .and_then(|()| routed.check_headers(invalid.as_ref()))
     {
         let status = rejection.status().as_u16();
         tracing::debug!(error = %rejection, status, "request refused");
-        let response = routed.exchange.error_response(rejection.into());
-        return routed.finish(&caller, response);
+        return routed.refuse(&caller, rejection.into());
     }
-    let result = if !has_run_options && routed.is_invocation_alone(&request) {
-        invoke(routed.agent.invoker(), &routed.exchange, request).await
-    } else if request.method() == Method::OPTIONS && routed.route != Route::Unknown {
-        Ok(routed.options(request.headers(), &caller))
-    } else {
-        // Boxed, which keeps the future of most requests small; see `invoke`.
-        Box::pin(routed.run_middleware(request)).await
-    };
-    let response = result.unwrap_or_else(|error| routed.exchange.error_response(error));
-    routed.finish(&caller, response)
+    if has_run_options || !routed.is_invocation_alone(&request) {
+        return Answering::boxed(routed.answer(caller, request));
+    }
+    let (invoker, exchange) = (routed.agent.invoker(), &routed.exchange);
+    match AdmittedInvocation::new(invoker, exchange, request) {
+        Ok(admitted) => Answering::InPlace {
+            answer: routed.invoke(caller, admitted),
+        },
+        Err(error) => routed.refuse(&caller, error),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +243,44 @@ impl RoutedRequest {
         }
     }
 
+    /// Runs the invocation of a request without middleware.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "its future would have each argument twice"
+    )]
+    fn invoke(
+        self,
+        caller: Caller,
+        mut admitted: AdmittedInvocation,
+    ) -> impl Future<Output = Response> + Send {
+        async move {
+            let (invoker, exchange) = (self.agent.invoker(), &self.exchange);
+            let begun = admitted.run(invoker, exchange).await;
+            let result = admitted.respond(invoker, exchange, begun);
+            self.respond(&caller, result)
+        }
+    }
+
+    /// Answers any other request.
+    async fn answer(self, caller: Caller, request: Request) -> Response {
+        let result = if request.method() == Method::OPTIONS && self.route != Route::Unknown {
+            Ok(self.options(request.headers(), &caller))
+        } else {
+            self.run_middleware(request).await
+        };
+        self.respond(&caller, result)
+    }
+
+    /// Answers a request with an error that is known before anything runs.
+    fn refuse<F>(&self, caller: &Caller, error: Error) -> Answering<F> {
+        Answering::boxed(ready(self.respond(caller, Err(error))))
+    }
+
+    fn respond(&self, caller: &Caller, result: Result<Response, Error>) -> Response {
+        let response = result.unwrap_or_else(|error| self.exchange.error_response(error));
+        self.finish(caller, response)
+    }
+
     /// Adds the headers that every response has.
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
         let answer_id = response.extensions_mut().remove::<AnswerId>();
@@ -290,15 +330,9 @@ impl RoutedRequest {
         }
         // Middleware owns the request, so its context has a copy of the headers. The context of the
         // handler is made later, from the request that middleware passes on.
-        let context = RequestContext::from(NewContext {
-            request_id: self.exchange.request_id.clone(),
-            headers: request.headers().clone(),
-            extensions: http::Extensions::new(),
-            deadline: self.exchange.deadline,
-            requested_deadline: self.exchange.requested_deadline,
-            tasks: self.agent.invoker().tasks().clone(),
-            settings: self.agent.invoker().settings().clone(),
-        });
+        let (headers, extensions) = (request.headers().clone(), http::Extensions::new());
+        let invoker = self.agent.invoker();
+        let context = invoker.context(&self.exchange, headers, extensions);
         let next = Next::new(self.exchange.clone(), Arc::clone(chain), self.endpoint());
         let run = AgentRuntimeContext::scope(context.clone(), next.run(request));
         let run = self.catch_panic(&context, run.instrument(self.exchange.span.clone()));
