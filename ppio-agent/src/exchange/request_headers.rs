@@ -1,6 +1,6 @@
 //! The headers that decide how a request is handled.
 
-use http::header::{HOST, ORIGIN};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 
 use super::header_names::{
@@ -23,6 +23,9 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
+    /// Whether the headers say of the body no more than that it is `application/json`, so that
+    /// `payload::check_headers` would find nothing.
+    pub(crate) is_plain_json: bool,
     /// Whether a header may make an invocation a kept run; `runs::options` reads which.
     pub(crate) has_run_options: bool,
 }
@@ -44,10 +47,17 @@ impl<'a> RequestHeaders<'a> {
         let (mut format, mut timeout) = (None, None);
         let mut is_agent_core = false;
         let (mut repeats_host, mut has_run_options) = (false, false);
+        let (mut has_json_type, mut has_other_content) = (false, false);
         for (name, value) in headers {
             if name == HOST {
                 repeats_host |= host.is_some();
                 host.get_or_insert(value);
+            } else if name == CONTENT_TYPE {
+                let is_json = value == "application/json";
+                has_json_type |= is_json;
+                has_other_content |= !is_json;
+            } else if name == CONTENT_ENCODING {
+                has_other_content = true;
             } else if name == ORIGIN {
                 origin.get_or_insert(value);
             } else if name == X_REQUEST_ID {
@@ -83,6 +93,7 @@ impl<'a> RequestHeaders<'a> {
             origin,
             host,
             repeats_host,
+            is_plain_json: has_json_type && !has_other_content,
             has_run_options,
         };
         if let Some(value) = format {

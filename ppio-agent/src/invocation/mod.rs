@@ -142,7 +142,7 @@ pub(crate) async fn invoke(
     exchange: &Exchange,
     request: Request,
 ) -> Result<Response, Error> {
-    let mut admitted = AdmittedInvocation::new(invoker, exchange, request)?;
+    let mut admitted = AdmittedInvocation::new(invoker, exchange, request, false)?;
     let begun = admitted.run(invoker, exchange).await;
     admitted.respond(invoker, exchange, begun)
 }
@@ -157,16 +157,19 @@ pub(crate) struct AdmittedInvocation {
 }
 
 impl AdmittedInvocation {
-    /// Makes the context of the invocation, counts it, and checks its headers.
+    /// Makes the context of the invocation, counts it, and checks its headers unless they are
+    /// known to be those of plain JSON.
     pub(crate) fn new(
         invoker: &Invoker,
         exchange: &Exchange,
         request: Request,
+        is_plain_json: bool,
     ) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let context = invoker.context(exchange, parts.headers, parts.extensions);
         let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
-        if let Err(rejection) = payload::check_headers(guard.context().headers()) {
+        if !is_plain_json && let Err(rejection) = payload::check_headers(guard.context().headers())
+        {
             return Err(guard.failed(rejection.into()));
         }
         Ok(Self { guard, body })

@@ -56,7 +56,7 @@ pub(crate) fn respond(
         .caller(headers.origin, ingress::authority(&request, &headers));
     let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
     let invalid = headers.invalid;
-    let has_run_options = headers.has_run_options;
+    let (has_run_options, is_plain_json) = (headers.has_run_options, headers.is_plain_json);
     let routed = RoutedRequest::new(
         agent,
         &request,
@@ -76,7 +76,7 @@ pub(crate) fn respond(
         return Answering::boxed(routed.answer(caller, request));
     }
     let (invoker, exchange) = (routed.agent.invoker(), &routed.exchange);
-    match AdmittedInvocation::new(invoker, exchange, request) {
+    match AdmittedInvocation::new(invoker, exchange, request, is_plain_json) {
         Ok(admitted) => Answering::InPlace {
             answer: routed.invoke(caller, admitted),
         },

@@ -184,6 +184,14 @@ async fn another_content_type_or_encoding_is_a_415() {
         ("content-type:\r\ncontent-type: text/plain", "text/plain"),
         ("content-encoding: gzip", "\"gzip\""),
         ("content-encoding: identity, br", "br"),
+        (
+            "content-type: application/json\r\ncontent-type: text/plain",
+            "text/plain",
+        ),
+        (
+            "content-type: application/json\r\ncontent-encoding: gzip",
+            "\"gzip\"",
+        ),
     ] {
         let request = format!(
             "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
@@ -196,6 +204,7 @@ async fn another_content_type_or_encoding_is_a_415() {
         "content-type: application/json; charset=utf-8",
         "content-type: application/cloudevents+json",
         "content-encoding: identity",
+        "content-type: application/json\r\ncontent-encoding: identity",
         "accept: text/html",
         "content-type:",
         "content-type: \t ",
