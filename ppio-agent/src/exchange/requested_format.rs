@@ -43,6 +43,7 @@ impl RequestedFormat {
 
     /// Whether values and items that are `ChatEvent`s have a mark: a space in front of their JSON,
     /// which readers of JSON and of event streams ignore.
+    #[inline]
     pub(crate) fn marks_chat_events(self) -> bool {
         match self {
             #[cfg(feature = "chat")]

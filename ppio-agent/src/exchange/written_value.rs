@@ -33,7 +33,7 @@ impl WrittenValue {
         let mut found = Recognized::Value;
         let mut json = serde_json::Serializer::new(&mut body);
         value
-            .serialize(ReplySerializer::new(&mut json, &mut found))
+            .serialize(ReplySerializer::new(&mut json, Some(&mut found)))
             .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
         Ok(match found {
             Recognized::Envelope(fields) => {
@@ -49,15 +49,19 @@ impl WrittenValue {
     }
 }
 
-/// Appends the JSON of an item for a protocol, with the mark of a chat event.
-pub(crate) fn write_chat_item<T: Serialize + ?Sized>(
+/// Appends the JSON of an item of a stream, for a protocol with the mark of a chat event.
+pub(crate) fn write_item<T: Serialize + ?Sized>(
     item: &T,
+    format: RequestedFormat,
     json: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
     let start = json.len();
     let mut found = Recognized::Value;
     let mut serializer = serde_json::Serializer::new(&mut *json);
-    item.serialize(ReplySerializer::new(&mut serializer, &mut found))?;
+    // One serializer for all formats: with two of them the compiler calls the code of each field
+    // instead of putting it here.
+    let recognized = format.marks_chat_events().then_some(&mut found);
+    item.serialize(ReplySerializer::new(&mut serializer, recognized))?;
     if found == Recognized::ChatEvent {
         json.insert(start, b' ');
     }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
-use crate::exchange::written_value::write_chat_item;
+use crate::exchange::written_value::write_item;
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
@@ -143,12 +143,7 @@ impl EventBuffer {
         events.truncate(*complete);
         events.extend_from_slice(b"data: ");
         let json = events.len();
-        let written = if self.format.marks_chat_events() {
-            write_chat_item(item, events)
-        } else {
-            serde_json::to_writer(&mut *events, item)
-        };
-        if let Err(error) = written {
+        if let Err(error) = write_item(item, self.format, events) {
             events.truncate(*complete);
             return Err(Rejection::NotSerializable(error.to_string()).into());
         }

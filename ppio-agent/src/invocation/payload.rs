@@ -14,9 +14,9 @@ use crate::exchange::rejection::Rejection;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Checks the headers and reads the body. A byte order mark is removed.
-pub(crate) async fn read(headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Error> {
+pub(crate) async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Error> {
     check_headers(headers)?;
-    read_body(body).await
+    read_body(&mut body).await
 }
 
 /// Reads the body. A byte order mark is removed.

@@ -112,10 +112,10 @@ pub(crate) async fn invoke_with(
     if options.is_plain() {
         return crate::invocation::invoke(invoker, exchange, request).await;
     }
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let headers = parts.headers.clone();
     let context = invoker.context(exchange, parts.headers, parts.extensions);
-    let body = match payload::read(&headers, &mut body).await {
+    let body = match payload::read(&headers, body).await {
         Ok(body) => body,
         // Counted as an invocation, as without a run.
         Err(error) => {
