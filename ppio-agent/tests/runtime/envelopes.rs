@@ -132,6 +132,21 @@ async fn a_caller_that_asks_for_no_format_gets_no_header() {
 }
 
 #[tokio::test]
+async fn an_envelope_is_an_item_as_any_other() {
+    let response = InvocationResponse::success("hi");
+    let expected = serde_json::to_string(&response).expect("JSON");
+    let app = builder()
+        .entrypoint(move |_: Value| {
+            let items = [Some(response.clone()), None];
+            async move { Sse(stream::iter(items.map(Ok::<_, Error>))) }
+        })
+        .build();
+    let agent = TestAgent::new(app.expect("an agent"));
+    let text = agent.invoke(&json!(null)).await.text().await;
+    assert_eq!(text, format!("data: {expected}\n\ndata: null\n\n"));
+}
+
+#[tokio::test]
 async fn the_items_of_a_stream_come_back_unchanged() {
     let items = own_values();
     let request = json!(items);
