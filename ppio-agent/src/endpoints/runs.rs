@@ -134,13 +134,13 @@ fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
 }
 
 /// A number without sign or space.
-fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }
 
 /// The first value of a parameter of the query.
-fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
     uri.query()?
         .split('&')
         .find_map(|pair| match pair.split_once('=') {
@@ -149,7 +149,8 @@ fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
         })
 }
 
-fn invalid(name: &'static str, found: &str, expected: &'static str) -> Rejection {
+/// The error of a parameter of the query.
+pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -> Rejection {
     Rejection::InvalidOption {
         name,
         found: found.chars().take(64).collect(),
@@ -158,7 +159,7 @@ fn invalid(name: &'static str, found: &str, expected: &'static str) -> Rejection
 }
 
 /// A segment of a path without percent encoding. An invalid one stays as it is, and is no id.
-fn decoded(segment: &str) -> String {
+pub(crate) fn decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -400,6 +400,12 @@ fn stream(
     event_stream(exchange, Body::stream(body))
 }
 
+/// In the extensions of a response for a protocol: the runtime wrote its events, so that the data of
+/// each is JSON.
+#[cfg(feature = "chat")]
+#[derive(Clone)]
+pub(crate) struct WrittenEvents;
+
 /// A response that is an event stream.
 pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
     let mut response = Response::new(body);
@@ -408,5 +414,9 @@ pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     exchange.announce(ResponseFormat::Events, &mut response);
+    #[cfg(feature = "chat")]
+    if exchange.format.marks_chat_events() {
+        response.extensions_mut().insert(WrittenEvents);
+    }
     response
 }

@@ -76,7 +76,7 @@ pub(crate) async fn invoke_with_body(
     let request = Request::from_parts(parts, Body::from(body));
     let exchange = in_chat_format(exchange);
     let answered = runs::invoke_with(agent.runs, agent.invoker, &exchange, request, options).await;
-    Answer::of(answered.map_err(Error::without_body)?)
+    Answer::of(answered.map_err(Error::without_body)?).await
 }
 
 /// Reads the answer of a run from its beginning, once it begins.
@@ -90,7 +90,7 @@ pub(crate) async fn reattach(
 ) -> Result<Answer, Error> {
     let exchange = in_chat_format(exchange);
     let response = runs::replay(run, &exchange, agent.invoker, &HeaderMap::new()).await?;
-    Answer::of(response)
+    Answer::of(response).await
 }
 
 fn in_chat_format(exchange: &Exchange) -> Exchange {
@@ -106,10 +106,26 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(response: Response) -> Result<Self, Error> {
-        match response.extensions().get::<Error>() {
-            Some(error) => Err(error.clone().without_body()),
-            None => Ok(Self { response }),
+    async fn of(response: Response) -> Result<Self, Error> {
+        if let Some(error) = response.extensions().get::<Error>() {
+            return Err(error.clone().without_body());
+        }
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Self { response });
+        }
+        // A response that the agent made, whose text is what it has to say about the error.
+        let text = response.into_body().bytes().await?;
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        Err(Error::new(status, text))
+    }
+
+    /// The answer of a run that failed before its answer began, as a stream that fails at once.
+    #[cfg(feature = "openai")]
+    pub(crate) fn failed(exchange: &Exchange, run: &Run, error: &Error) -> Self {
+        let event = json::error_event(error, run.id(), RequestedFormat::Chat);
+        Self {
+            response: event_stream(exchange, event.into()),
         }
     }
 
@@ -125,7 +141,7 @@ impl Answer {
     /// Answers with the events of a protocol.
     pub(crate) fn into_events(self, exchange: &Exchange, translator: impl Translator) -> Response {
         let (mut parts, body) = self.response.into_parts();
-        let items = Items::of(&parts.headers, body);
+        let items = Items::of(&parts, body);
         let body = Body::stream(TranslatedBody::new(items, translator));
         let (headers, body) = {
             let response = event_stream(exchange, body);
@@ -142,16 +158,22 @@ impl Answer {
     /// # Errors
     /// What the agent failed with in the middle of its answer, or an answer that is too large.
     pub(crate) async fn into_whole(self) -> Result<(WholeAnswer, AnswerParts), Error> {
+        let (items, parts) = self.into_parts();
+        Ok((whole::collect(items).await?, parts))
+    }
+
+    /// The items, and the head for an answer that is JSON.
+    pub(crate) fn into_parts(self) -> (Items, AnswerParts) {
         let (mut parts, body) = self.response.into_parts();
-        let items = Items::of(&parts.headers, body);
+        let items = Items::of(&parts, body);
         own_headers(&mut parts.headers);
-        Ok((whole::collect(items).await?, AnswerParts(parts)))
+        (items, AnswerParts(parts))
     }
 
     /// The items, for a protocol that does not send them as an event stream.
     pub(crate) fn into_items(self) -> Items {
         let (parts, body) = self.response.into_parts();
-        Items::of(&parts.headers, body)
+        Items::of(&parts, body)
     }
 }
 

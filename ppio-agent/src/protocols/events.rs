@@ -23,6 +23,11 @@ pub(crate) trait Translator: Send + 'static {
 
     /// Writes the end of the answer: a success, or a failure.
     fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter);
+
+    /// Whether it has written an end by itself. Then the answer is not read further.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 /// Writes an event stream.
@@ -40,10 +45,20 @@ impl EventWriter {
 
     /// An event with a name whose data is JSON.
     pub(crate) fn named<T: Serialize + ?Sized>(&mut self, name: &str, data: &T) {
+        self.name(name);
+        self.json(data);
+    }
+
+    /// An event with a name whose data is JSON that exists in parts.
+    pub(crate) fn named_parts(&mut self, name: &str, parts: &[&str]) {
+        self.name(name);
+        self.parts(parts);
+    }
+
+    fn name(&mut self, name: &str) {
         self.buffer.extend_from_slice(b"event: ");
         self.buffer.extend_from_slice(name.as_bytes());
         self.buffer.extend_from_slice(b"\n");
-        self.json(data);
     }
 
     /// An event whose data is JSON that exists in parts, each without line breaks.
@@ -114,6 +129,7 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
         while *state == State::Running && events.buffer.is_empty() {
             let mut failed = false;
             let polled = items.poll_parts(cx, |part| match part {
+                _ if translator.has_ended() => {}
                 Part::Item(item) => translator.item(item, events),
                 Part::KeepAlive => events.keep_alive(),
                 Part::Failed(failure) => {
@@ -123,7 +139,7 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
             });
             match polled {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(())) if failed => *state = State::Ended,
+                Poll::Ready(_) if failed || translator.has_ended() => *state = State::Ended,
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) => {
                     *state = State::Ended;

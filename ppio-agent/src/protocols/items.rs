@@ -5,14 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::response::Parts;
 use http_body::Body as _;
 use ppio_agent_protocol::{ChatEvent, sse};
 
 use crate::exchange::body::Body;
 use crate::exchange::failure::Failure;
 use crate::exchange::rejection::Rejection;
+use crate::invocation::WrittenEvents;
+
+/// How much of a frame is read at once. What a protocol writes for a short item can be twenty times as
+/// long, and is in memory until the caller takes it.
+const BATCH: usize = 4 * 1024;
 
 /// Something that the agent answered with.
 #[derive(Debug, PartialEq)]
@@ -26,6 +31,16 @@ pub(crate) enum Item<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// The item that a line of the runtime is.
+    fn of_written(json: &'a str) -> Self {
+        // The most frequent event, whose text is copied as it is.
+        let text = json.strip_prefix(r#" {"type":"text_delta","text":"#);
+        match text.and_then(|text| text.strip_suffix('}')) {
+            Some(text) => Self::Text(text),
+            None => Self::of(json),
+        }
+    }
+
     /// The item that JSON in one line is, with the mark of a chat event.
     fn of(json: &'a str) -> Self {
         if let Some(marked) = json.strip_prefix(' ')
@@ -62,13 +77,27 @@ impl AnswerText {
             Item::Text(json) => Cow::Borrowed(json),
             Item::Event(ChatEvent::TextDelta { ref text }) => Cow::Owned(json_of(text)),
             Item::Event(_) => return None,
-            Item::Data(json) if self.is_within_line => Cow::Owned(json_of(&format!("\n{json}"))),
-            Item::Data(json) => Cow::Owned(json_of(json)),
+            Item::Data(json) => return Some(Cow::Owned(self.line_of(json))),
         };
-        if added != "\"\"" {
-            self.is_within_line = !added.ends_with("\\n\"");
-        }
+        self.added(&added);
         Some(added)
+    }
+
+    /// What a line of its own adds to the text, as the JSON of a string.
+    pub(crate) fn line_of(&mut self, line: &str) -> String {
+        let added = if self.is_within_line {
+            json_of(&format!("\n{line}"))
+        } else {
+            json_of(line)
+        };
+        self.added(&added);
+        added
+    }
+
+    fn added(&mut self, json: &str) {
+        if json != "\"\"" {
+            self.is_within_line = !json.ends_with("\\n\"");
+        }
     }
 }
 
@@ -87,6 +116,8 @@ pub(crate) enum Part<'a> {
 pub(crate) struct Items {
     body: Body,
     kind: Kind,
+    /// The events of a frame that are read next.
+    unread: Bytes,
     /// What was read of an event or a value that is not complete.
     incomplete: BytesMut,
     ended: bool,
@@ -95,24 +126,28 @@ pub(crate) struct Items {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Events,
+    /// Events of a response that the agent made, whose data is anything.
+    OtherEvents,
     Json,
     /// A response that the agent made, of another type.
     Text,
 }
 
 impl Items {
-    pub(crate) fn of(headers: &HeaderMap, body: Body) -> Self {
-        let content_type = headers.get(CONTENT_TYPE);
+    pub(crate) fn of(head: &Parts, body: Body) -> Self {
+        let content_type = head.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next();
         let kind = match essence.unwrap_or_default().trim() {
-            sse::MEDIA_TYPE => Kind::Events,
+            sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => Kind::Events,
+            sse::MEDIA_TYPE => Kind::OtherEvents,
             "application/json" => Kind::Json,
             _ => Kind::Text,
         };
         Self {
             body,
             kind,
+            unread: Bytes::new(),
             incomplete: BytesMut::new(),
             ended: false,
         }
@@ -128,6 +163,11 @@ impl Items {
         if self.ended {
             return Poll::Ready(None);
         }
+        if !self.unread.is_empty() {
+            let unread = std::mem::take(&mut self.unread);
+            self.read_events(&unread, &mut each);
+            return Poll::Ready(Some(()));
+        }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             None => {
                 self.end(&mut each);
@@ -140,7 +180,7 @@ impl Items {
             }
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        if self.kind != Kind::Events {
+        if !matches!(self.kind, Kind::Events | Kind::OtherEvents) {
             self.incomplete.extend_from_slice(&frame);
             return Poll::Ready(Some(()));
         }
@@ -164,6 +204,10 @@ impl Items {
     fn read_events(&mut self, data: &Bytes, each: &mut impl FnMut(Part<'_>)) {
         let mut rest = &data[..];
         while !rest.is_empty() && !self.ended {
+            if data.len() - rest.len() >= BATCH {
+                self.unread = data.slice_ref(rest);
+                return;
+            }
             let Some(end) = event_end(rest) else {
                 self.incomplete.extend_from_slice(rest);
                 return;
@@ -176,12 +220,13 @@ impl Items {
 
     fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(Part<'_>)) {
         // What the runtime writes for an item.
-        if let Some(line) = event.strip_prefix(b"data: ")
+        if self.kind == Kind::Events
+            && let Some(line) = event.strip_prefix(b"data: ")
             && let Some(json) = line.strip_suffix(b"\n\n")
             && memchr::memchr(b'\n', json).is_none()
             && let Ok(json) = std::str::from_utf8(json)
         {
-            return each(Part::Item(Item::of(json)));
+            return each(Part::Item(Item::of_written(json)));
         }
         let (mut name, mut data) = ("", None::<String>);
         let text = String::from_utf8_lossy(event);
@@ -219,9 +264,9 @@ impl Items {
         self.ended = true;
         let rest = self.incomplete.split();
         match self.kind {
-            Kind::Events | Kind::Text if rest.is_empty() => {}
+            Kind::Events | Kind::OtherEvents | Kind::Text if rest.is_empty() => {}
             // A stream that the agent made ended within an event.
-            Kind::Events => {
+            Kind::Events | Kind::OtherEvents => {
                 let error = Rejection::ResponseCut.into();
                 each(Part::Failed(Failure::of(&error, "")));
             }

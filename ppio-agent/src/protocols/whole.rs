@@ -8,7 +8,7 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
 /// The largest answer that is read whole.
-const MAX_SIZE: usize = 64 << 20;
+pub(super) const MAX_SIZE: usize = 64 << 20;
 
 /// Everything that an agent answered with.
 #[derive(Debug, Default, PartialEq)]
@@ -46,15 +46,30 @@ impl WholeAnswer {
         match item {
             Item::Text(json) => self.text.push_str(&text_of(json)),
             Item::Data(json) => {
-                if !self.text.is_empty() && !self.text.ends_with('\n') {
-                    self.text.push('\n');
-                }
-                self.text.push_str(json);
+                self.add_line(json);
                 self.values
                     .push(serde_json::from_str(json).unwrap_or_default());
             }
             Item::Event(event) => self.add_event(event),
         }
+    }
+
+    /// Adds the message of the interrupt to the text, for a protocol that has no other place for it.
+    #[cfg(feature = "openai")]
+    pub(crate) fn add_interrupt_text(&mut self) {
+        if let Some(ChatEvent::Interrupt {
+            message, reason, ..
+        }) = self.interrupt.take()
+        {
+            self.add_line(&message.unwrap_or(reason));
+        }
+    }
+
+    fn add_line(&mut self, line: &str) {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.text.push_str(line);
     }
 
     fn add_event(&mut self, event: ChatEvent) {

@@ -40,6 +40,13 @@ pub(crate) struct RunTag {
     pub(crate) data: String,
 }
 
+impl RunTag {
+    /// How much memory it holds.
+    pub(super) fn size(&self) -> usize {
+        self.protocol.len() + self.thread.as_ref().map_or(0, String::len) + self.data.len()
+    }
+}
+
 impl RunOptions {
     /// Reads the headers of a request.
     pub(crate) fn of(headers: &HeaderMap, configured: OnDisconnect) -> Result<Self, Rejection> {
@@ -83,6 +90,21 @@ impl RunOptions {
     #[cfg(feature = "chat")]
     pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
         self.on_disconnect = on_disconnect;
+        self.tag = Some(tag);
+        self
+    }
+
+    /// Answers without waiting for the answer of the agent, with what `Prefer: respond-async` is
+    /// answered with.
+    #[cfg(feature = "chat")]
+    pub(crate) fn without_waiting(mut self) -> Self {
+        self.respond_async = true;
+        self
+    }
+
+    /// Lets the protocol find the run by a tag, whatever happens when its caller disconnects.
+    #[cfg(feature = "chat")]
+    pub(crate) fn tagged(mut self, tag: RunTag) -> Self {
         self.tag = Some(tag);
         self
     }

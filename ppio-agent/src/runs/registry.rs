@@ -327,6 +327,14 @@ impl RunRegistry {
         found.cloned()
     }
 
+    /// Drops a run for a caller that deletes it; a running one is cancelled.
+    #[cfg(feature = "chat")]
+    pub(crate) async fn delete(&self, run: &Arc<Run>) {
+        run.cancel("by a caller");
+        run.end_recorded().await;
+        self.index().remove(run.number);
+    }
+
     /// The newest runs that the caller may see.
     pub(crate) fn list(
         &self,

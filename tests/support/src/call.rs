@@ -147,6 +147,18 @@ impl Answer {
         String::from_utf8(body.to_bytes().into()).expect("an answer in UTF-8")
     }
 
+    /// The text that comes next; `None` at the end of the body.
+    ///
+    /// # Panics
+    ///
+    /// If the body breaks off or is not UTF-8.
+    pub async fn next_text(&mut self) -> Option<String> {
+        let frame = with_timeout("more of the body", self.body.frame()).await?;
+        let frame = frame.unwrap_or_else(|error| panic!("the answer broke off: {error}"));
+        let data = frame.into_data().unwrap_or_default();
+        Some(String::from_utf8(data.into()).expect("an answer in UTF-8"))
+    }
+
     /// The whole body as JSON.
     ///
     /// # Panics

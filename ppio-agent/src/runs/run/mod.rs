@@ -44,7 +44,7 @@ pub(crate) struct Run {
     pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
-    /// The size of the logs and answers of all runs.
+    /// The size of the logs, answers and tags of all runs.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
     /// Notifies those that wait for the journal to have the run, or its end.
@@ -56,7 +56,7 @@ pub(crate) struct Run {
 pub(super) trait RunOwner: Send + Sync {
     fn settings(&self) -> &RunSettings;
 
-    /// The size of the logs and answers of all runs.
+    /// The size of the logs, answers and tags of all runs.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
     /// A run continues from now on without a reader.
@@ -169,14 +169,18 @@ impl Run {
         if options.key.is_some() && !options.cancels_at_once {
             state.grace = settings.reconnect_grace;
         }
+        let tag = options.tag.clone();
+        let total_size = Arc::clone(owner.total_size());
+        // `Drop` subtracts it.
+        total_size.fetch_add(tag.as_ref().map_or(0, RunTag::size), Ordering::Relaxed);
         Self {
             id,
             caller,
             number,
             started_at: SystemTime::now(),
-            tag: options.tag.clone(),
+            tag,
             owner: Arc::downgrade(owner),
-            total_size: Arc::clone(owner.total_size()),
+            total_size,
             max_size: settings.max_size,
             recording: Notify::new(),
             state: Mutex::new(state),
@@ -545,7 +549,8 @@ impl Drop for Run {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let answer = state.end.as_ref().map_or(0, |end| end.answer.size());
-        let size = state.log.size() + answer;
+        let tag = self.tag.as_ref().map_or(0, RunTag::size);
+        let size = state.log.size() + answer + tag;
         self.total_size.fetch_sub(size, Ordering::Relaxed);
     }
 }

@@ -14,6 +14,7 @@ use super::super::caller::RunCaller;
 use super::super::journal::RecoveredRun;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
 use super::super::log::RunLog;
+use super::super::options::RunTag;
 use super::{Head, Run, RunOwner, RunState};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -38,7 +39,8 @@ impl Run {
         }
         log.seal();
         let end = RunEnd::restored(end)?;
-        let size = log.size() + end.answer.size();
+        let tag = start.tag.map(|tag| *tag);
+        let size = log.size() + end.answer.size() + tag.as_ref().map_or(0, RunTag::size);
         let mut state = RunState::new(on_disconnect, log);
         if let Some(head) = recovered.head {
             state.head = Some(Head::restored(head)?);
@@ -53,7 +55,7 @@ impl Run {
             caller: RunCaller::restored(start.session, start.credentials),
             number: recovered.number,
             started_at: time(start.started_at),
-            tag: start.tag.map(|tag| *tag),
+            tag,
             owner: Arc::downgrade(owner),
             journal: None,
             total_size,

@@ -15,7 +15,7 @@ async fn agent(protocols: &[Protocol]) -> Agent {
 #[tokio::test]
 async fn only_the_protocols_that_are_switched_on_are_served() {
     let completions = "/v1/chat/completions";
-    let request = serde_json::json!({"messages": []});
+    let request = serde_json::json!({"messages": [{"role": "user", "content": "hi"}]});
     let mcp = agent(&[Protocol::Mcp]).await;
     let answer = mcp.post(completions, &request).await;
     answer.error(404, "NotFound").await;

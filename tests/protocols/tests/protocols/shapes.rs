@@ -74,7 +74,7 @@ impl Shape {
     /// The text of the whole answer, as far as it came.
     pub(crate) fn text(&self) -> String {
         if self.name == "ten_thousand" {
-            return (0..10_000).map(|number| format!("{number} ")).collect();
+            return (0..10_000).map(|number| number.to_string() + " ").collect();
         }
         self.text.to_owned()
     }

@@ -1,0 +1,189 @@
+//! The items of the input, as the messages of a chat.
+
+use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, ToolCall};
+use serde_json::Value;
+
+use crate::exchange::error::Error;
+use crate::protocols::openai::{content, does_not_fit, unsupported};
+
+/// Adds the input to the messages before it.
+pub(super) fn add(input: Value, messages: &mut Vec<ChatMessage>) -> Result<(), Error> {
+    let items = match input {
+        Value::Null => return Ok(()),
+        Value::String(text) => {
+            messages.push(ChatMessage::user(text));
+            return Ok(());
+        }
+        Value::Array(items) => items,
+        _ => return Err(does_not_fit("input", "expected a text or a list of items")),
+    };
+    let mut reader = Reader {
+        messages,
+        reasoning: String::new(),
+        is_assistants: false,
+    };
+    for (at, item) in items.into_iter().enumerate() {
+        reader.item(item, &format!("input[{at}]"))?;
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    messages: &'a mut Vec<ChatMessage>,
+    /// What the model thought before the message that comes next.
+    reasoning: String,
+    /// Whether the last message is one of the assistant in this input, to which its calls belong.
+    is_assistants: bool,
+}
+
+impl Reader<'_> {
+    fn item(&mut self, mut item: Value, place: &str) -> Result<(), Error> {
+        let kind = item["type"].as_str().unwrap_or("message").to_owned();
+        let text = |name: &str| {
+            let missing = || does_not_fit(&format!("{place}.{name}"), "expected a text");
+            item[name].as_str().map(str::to_owned).ok_or_else(missing)
+        };
+        match kind.as_str() {
+            "message" => {
+                let role = match item["role"].as_str() {
+                    Some("user") => ChatRole::User,
+                    Some("assistant") => ChatRole::Assistant,
+                    Some("system") => ChatRole::System,
+                    Some("developer") => ChatRole::Developer,
+                    _ => {
+                        let roles = "expected `user`, `assistant`, `system` or `developer`";
+                        return Err(does_not_fit(&format!("{place}.role"), roles));
+                    }
+                };
+                let content = item["content"].take();
+                let content = content::parts(content, &format!("{place}.content"))?;
+                let mut message = ChatMessage::of_parts(role, content);
+                message.id = item["id"].as_str().map(str::to_owned);
+                self.push(message);
+            }
+            "function_call" => {
+                let call = ToolCall::new(text("call_id")?, text("name")?, text("arguments")?);
+                self.assistants().tool_calls.push(call);
+            }
+            "function_call_output" => {
+                let call_id = text("call_id")?;
+                let output = item["output"].take();
+                let output = content::parts(output, &format!("{place}.output"))?;
+                let mut message = ChatMessage::of_parts(ChatRole::Tool, output);
+                message.tool_call_id = Some(call_id);
+                self.push(message);
+            }
+            "reasoning" => {
+                let parts = [&item["content"], &item["summary"]];
+                let parts = parts.into_iter().filter_map(Value::as_array);
+                let parts = parts.flatten().filter_map(|part| part["text"].as_str());
+                self.reasoning.extend(parts);
+            }
+            "item_reference" => {
+                return Err(unsupported(format!(
+                    "`{place}` refers to an item that is not in the request; send the item itself, or \
+                     `previous_response_id`"
+                )));
+            }
+            // Its meaning is between the caller and the agent.
+            _ => self.push(ChatMessage::of_parts(
+                ChatRole::Assistant,
+                vec![ChatPart::Other(item)],
+            )),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, mut message: ChatMessage) {
+        self.is_assistants = message.role == ChatRole::Assistant;
+        let reasoning = std::mem::take(&mut self.reasoning);
+        if self.is_assistants && !reasoning.is_empty() {
+            message
+                .extra
+                .insert("reasoning_content".to_owned(), reasoning.into());
+        }
+        self.messages.push(message);
+    }
+
+    /// The message that a call belongs to.
+    fn assistants(&mut self) -> &mut ChatMessage {
+        if !self.is_assistants || !self.reasoning.is_empty() || self.messages.is_empty() {
+            self.push(ChatMessage::of_parts(ChatRole::Assistant, Vec::new()));
+        }
+        let last = self.messages.len() - 1;
+        &mut self.messages[last]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn items_are_messages() {
+        let unknown = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+        let mut messages = vec![ChatMessage::assistant("before")];
+        let input = json!([
+            {"role": "developer", "content": "Be short."},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+             "content": [{"type": "output_text", "text": "Wait.", "annotations": []}]},
+            {"type": "function_call", "call_id": "c1", "name": "a", "arguments": "{}"},
+            {"type": "function_call", "call_id": "c2", "name": "b", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "20"},
+            {"type": "function_call_output", "call_id": "c2",
+             "output": [{"type": "input_text", "text": "21"}]},
+            {"type": "function_call", "call_id": "c3", "name": "a", "arguments": "{}"},
+            unknown.clone(),
+        ]);
+        add(input, &mut messages).unwrap();
+        let expected = json!([
+            {"role": "assistant", "content": "before"},
+            {"role": "developer", "content": "Be short."},
+            {"role": "user", "content": "Hi"},
+            {"id": "msg_1", "role": "assistant", "content": "Wait.", "reasoning_content": "hm",
+             "tool_calls": [{"id": "c1", "name": "a", "arguments": "{}"},
+                            {"id": "c2", "name": "b", "arguments": "{}"}]},
+            {"role": "tool", "content": "20", "tool_call_id": "c1"},
+            {"role": "tool", "content": "21", "tool_call_id": "c2"},
+            {"role": "assistant", "tool_calls": [{"id": "c3", "name": "a", "arguments": "{}"}]},
+            {"role": "assistant", "content": [unknown]},
+        ]);
+        assert_eq!(json!(messages), expected);
+    }
+
+    #[test]
+    fn items_that_are_not_complete_are_errors_with_their_place() {
+        for (input, place) in [
+            (json!(5), "`input`"),
+            (json!(["Hi"]), "`input[0].role`"),
+            (
+                json!([{"role": "wizard", "content": "Hi"}]),
+                "`input[0].role`",
+            ),
+            (
+                json!([{"role": "user", "content": [{"type": "input_text"}]}]),
+                "`input[0].content[0]`",
+            ),
+            (
+                json!([{"type": "function_call", "name": "a"}]),
+                "`input[0].call_id`",
+            ),
+            (
+                json!([{"type": "function_call_output", "output": ""}]),
+                "`input[0].call_id`",
+            ),
+            (
+                json!([{"type": "item_reference", "id": "msg_1"}]),
+                "`input[0]`",
+            ),
+        ] {
+            let error = add(input.clone(), &mut Vec::new()).unwrap_err();
+            assert!(error.status().is_client_error(), "{input}");
+            assert!(error.message().contains(place), "{input}: {error}");
+        }
+    }
+}

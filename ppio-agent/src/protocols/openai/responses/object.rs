@@ -1,0 +1,80 @@
+//! The response object.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::kept::PREFIX;
+use crate::protocols::openai::line;
+
+/// The members of a response that do not change, as JSON without its end.
+pub(super) struct ResponseHead(String);
+
+/// How far a response is.
+pub(super) struct ResponseState<'a> {
+    pub(super) status: &'static str,
+    /// The JSON of the items.
+    pub(super) output: &'a [String],
+    pub(super) usage: Option<(u64, u64)>,
+    pub(super) error: Option<Value>,
+    /// Why it is not complete, although it did not fail.
+    pub(super) incomplete: Option<&'static str>,
+    pub(super) completed_at: Option<u64>,
+}
+
+impl ResponseHead {
+    /// `echo` is what the response repeats of its request.
+    pub(super) fn new(id: &str, created_at: u64, echo: &Map<String, Value>) -> Self {
+        #[derive(Serialize)]
+        struct Head<'a> {
+            id: String,
+            object: &'static str,
+            created_at: u64,
+            #[serde(flatten)]
+            echo: &'a Map<String, Value>,
+        }
+        let mut json = line(&Head {
+            id: format!("{PREFIX}{id}"),
+            object: "response",
+            created_at,
+            echo,
+        });
+        json.pop();
+        Self(json)
+    }
+
+    /// The response before its end.
+    pub(super) fn in_progress(&self) -> String {
+        self.with(&ResponseState {
+            status: "in_progress",
+            output: &[],
+            usage: None,
+            error: None,
+            incomplete: None,
+            completed_at: None,
+        })
+    }
+
+    /// The JSON of the response.
+    pub(super) fn with(&self, state: &ResponseState<'_>) -> String {
+        let usage = state.usage.map(|(input, output)| {
+            json!({
+                "input_tokens": input,
+                "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+                "output_tokens": output,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": input.saturating_add(output),
+            })
+        });
+        let incomplete = state.incomplete.map(|reason| json!({"reason": reason}));
+        format!(
+            r#"{},"status":"{}","completed_at":{},"error":{},"incomplete_details":{},"usage":{},"output":[{}]}}"#,
+            self.0,
+            state.status,
+            line(&state.completed_at),
+            line(&state.error),
+            line(&incomplete),
+            line(&usage),
+            state.output.join(","),
+        )
+    }
+}

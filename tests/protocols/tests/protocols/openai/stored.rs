@@ -1,0 +1,308 @@
+//! Responses that are kept: read again, continued, cancelled and deleted.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use ppio_test_support::call::send_to;
+use ppio_test_support::{AgentProcess, eventually_some, with_timeout};
+use serde_json::{Value, json};
+
+use super::responses::{output_text, read, stream};
+use super::{error, get, post, send, start};
+
+const PATH: &str = "/v1/responses";
+
+fn path(response: &Value) -> String {
+    format!("{PATH}/{}", response["id"].as_str().unwrap())
+}
+
+/// Waits until a response has ended.
+async fn ended(agent: SocketAddr, path: &str) -> Value {
+    eventually_some("the end of a response", async || {
+        let response = get(agent, path).await;
+        (response["status"] != "in_progress").then_some(response)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_read_again() {
+    let agent = start();
+    let agent = agent.addr();
+    for input in ["hello", "weather", "value", "steps", "empty", "many 500"] {
+        let body = json!({"model": "m", "input": input, "instructions": "x", "stream": true});
+        let events = stream(agent, &body).await;
+        let response = &events.last().unwrap()["response"];
+        let path = path(response);
+        assert_eq!(get(agent, &path).await, *response, "{input}");
+        for after in [
+            None,
+            Some(0),
+            Some(3),
+            Some(events.len() - 2),
+            Some(events.len() + 5),
+        ] {
+            let query = after.map_or_else(String::new, |after| format!("&starting_after={after}"));
+            let answer = send(agent, "GET", &format!("{path}?stream=true{query}"), "").await;
+            assert_eq!(answer.status(), 200);
+            let first = after.map_or(0, |after| after + 1);
+            let rest = read(&answer.text().await, first as u64);
+            assert_eq!(
+                rest,
+                events.get(first..).unwrap_or_default(),
+                "{input} {after:?}"
+            );
+        }
+        let deleted = send(agent, "DELETE", &path, "").await.json().await;
+        assert_eq!(
+            deleted,
+            json!({"id": response["id"], "object": "response", "deleted": true})
+        );
+        error(send(agent, "GET", &path, "").await, 404, "ResponseNotFound").await;
+    }
+    let whole = post(agent, PATH, &json!({"input": "hello"})).await;
+    assert_eq!(get(agent, &path(&whole)).await, whole);
+    let bad = format!("{}?stream=true&starting_after=x", path(&whole));
+    let message = error(send(agent, "GET", &bad, "").await, 400, "BadRequest").await;
+    assert!(message.contains("starting_after"), "{message}");
+    let not_stored = post(agent, PATH, &json!({"input": "hello", "store": false})).await;
+    let answer = send(agent, "GET", &path(&not_stored), "").await;
+    error(answer, 404, "ResponseNotFound").await;
+    // The run of another protocol is no response.
+    let invoked = send(agent, "POST", "/invocations", r#"{"prompt": "hello"}"#).await;
+    let id = invoked.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let answer = send(agent, "GET", &format!("{PATH}/resp_{id}"), "").await;
+    error(answer, 404, "ResponseNotFound").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_in_the_background_goes_on() {
+    let agent = start();
+    let agent = agent.addr();
+    let body = json!({"input": "slow 5 50", "background": true});
+    let begun = post(agent, PATH, &body).await;
+    assert_eq!(begun["status"], "in_progress", "{begun}");
+    assert_eq!(begun["background"], true);
+    assert_eq!(begun["output"], json!([]));
+    let path_of_begun = path(&begun);
+    // A reader that comes meanwhile gets all of it, in the order in which it came.
+    let read_on = send(agent, "GET", &format!("{path_of_begun}?stream=true"), "").await;
+    let events = read(&read_on.text().await, 0);
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "response.completed");
+    assert_eq!(output_text(&last["response"]), "0 1 2 3 4 ");
+    let completed = ended(agent, &path_of_begun).await;
+    assert_eq!(completed, last["response"]);
+    assert_eq!(completed["created_at"], begun["created_at"]);
+
+    for (input, code, message) in [
+        ("fail-first", "ModelError", "no such model"),
+        ("fail-later", "ModelError", "the model went away"),
+        ("panic", "Panic", "the agent panicked"),
+    ] {
+        let begun = post(agent, PATH, &json!({"input": input, "background": true})).await;
+        let failed = ended(agent, &path(&begun)).await;
+        assert_eq!(failed["status"], "failed", "{failed}");
+        assert_eq!(failed["error"]["code"], code, "{failed}");
+        let text = failed["error"]["message"].as_str().unwrap();
+        assert!(text.starts_with(message), "{failed}");
+        let answer = send(agent, "GET", &format!("{}?stream=true", path(&begun)), "").await;
+        let events = read(&answer.text().await, 0);
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "response.failed");
+        assert_eq!(last["response"], failed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_response_can_be_cancelled() {
+    let agent = start();
+    let agent = agent.addr();
+    let body = json!({"input": "hang", "background": true});
+    for delete in [false, true] {
+        let begun = post(agent, PATH, &body).await;
+        let path = path(&begun);
+        let mut reader = send(agent, "GET", &format!("{path}?stream=true"), "").await;
+        let mut events = String::new();
+        while !events.contains("waiting") {
+            events += &with_timeout("an event", reader.next_text()).await.unwrap();
+        }
+        if delete {
+            let answer = send(agent, "DELETE", &path, "").await;
+            assert_eq!(answer.status(), 200);
+            error(send(agent, "GET", &path, "").await, 404, "ResponseNotFound").await;
+        } else {
+            // With the body that clients send, and twice.
+            for body in ["{}", ""] {
+                let answer = send(agent, "POST", &format!("{path}/cancel"), body).await;
+                let cancelled = answer.json().await;
+                assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+                assert_eq!(output_text(&cancelled), "waiting");
+                assert_eq!(get(agent, &path).await, cancelled);
+            }
+        }
+        while let Some(more) = with_timeout("the end", reader.next_text()).await {
+            events += &more;
+        }
+        let events = read(&events, 0);
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "response.failed");
+        assert_eq!(last["response"]["status"], "cancelled");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_continues_an_earlier_one() {
+    let agent = start();
+    let agent = agent.addr();
+    let first = json!({
+        "input": "weather", "instructions": "Be short.", "conversation": "conv_1",
+    });
+    let first = post(agent, PATH, &first).await;
+    let second = json!({"input": "hello", "previous_response_id": first["id"]});
+    let second = post(agent, PATH, &second).await;
+    assert_eq!(second["previous_response_id"], first["id"]);
+    // Each has all that it needs of those before it.
+    send(agent, "DELETE", &path(&first), "").await;
+    let third = json!({
+        "input": "echo", "previous_response_id": second["id"], "instructions": "Be kind.",
+    });
+    let third = post(agent, PATH, &third).await;
+    let seen: Value = serde_json::from_str(&output_text(&third)).unwrap();
+    let messages = json!([
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "weather"},
+        {"role": "assistant", "content": "It is 20 degrees.",
+         "reasoning_content": "The user wants the weather."},
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "Hello, world!"},
+        {"role": "user", "content": "echo"},
+    ]);
+    assert_eq!(seen["messages"], messages);
+    assert_eq!(seen["thread_id"], "conv_1");
+
+    let running = post(agent, PATH, &json!({"input": "hang", "background": true})).await;
+    let failed = post(
+        agent,
+        PATH,
+        &json!({"input": "fail-later", "background": true}),
+    )
+    .await;
+    ended(agent, &path(&failed)).await;
+    for (id, status, code, text) in [
+        (&first["id"], 404, "ResponseNotFound", "no response"),
+        (&running["id"], 400, "PreviousResponse", "in progress"),
+        (&failed["id"], 400, "PreviousResponse", "did not complete"),
+    ] {
+        let body = json!({"input": "hello", "previous_response_id": id}).to_string();
+        let message = error(send(agent, "POST", PATH, &body).await, status, code).await;
+        assert!(message.contains(text), "{message}");
+    }
+    let both = json!({"input": "a", "previous_response_id": second["id"], "conversation": "c"});
+    let answer = send(agent, "POST", PATH, &both.to_string()).await;
+    error(answer, 400, "UnsupportedParameter").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_belongs_to_its_caller() {
+    let agent = start();
+    let agent = agent.addr();
+    let key = |key| [("authorization", key), ("content-type", "application/json")];
+    let body = json!({"input": "hello"}).to_string();
+    let mine = send_to(agent, "POST", PATH, &key("Bearer a"), body).await;
+    let mine = mine.json().await;
+    for (headers, status) in [
+        (&key("Bearer a")[..1], 200),
+        (&key("Bearer b")[..1], 404),
+        (&[], 404),
+    ] {
+        let answer = send_to(agent, "GET", &path(&mine), headers, String::new()).await;
+        assert_eq!(answer.status(), status, "{headers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_has_limits() {
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
+        .env("PPIO_AGENT_MAX_RUN_SIZE", "4KiB")
+        .env("PPIO_AGENT_MAX_TOTAL_RUN_SIZE", "64KiB")
+        .start();
+    let agent = agent.addr();
+    let large = json!({"input": format!("hello {}", "x".repeat(8 << 10))});
+    let first = post(agent, PATH, &large).await;
+    assert_eq!(get(agent, &path(&first)).await, first);
+    let next = json!({"input": "hello", "previous_response_id": first["id"]}).to_string();
+    let message = error(
+        send(agent, "POST", PATH, &next).await,
+        400,
+        "PreviousResponse",
+    )
+    .await;
+    assert!(message.contains("too large to keep"), "{message}");
+    // The requests count as well as the answers.
+    let small = json!({"input": format!("hello {}", "x".repeat(3 << 10))});
+    let oldest = post(agent, PATH, &small).await;
+    for _ in 0..40 {
+        post(agent, PATH, &small).await;
+    }
+    error(
+        send(agent, "GET", &path(&oldest), "").await,
+        404,
+        "ResponseNotFound",
+    )
+    .await;
+    // An answer that was longer than what is kept.
+    let long = post(agent, PATH, &json!({"input": "many 2000"})).await;
+    assert_eq!(long["status"], "completed");
+    error(send(agent, "GET", &path(&long), "").await, 410, "Gone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_makes_a_request_one_response() {
+    let agent = start();
+    let headers = [
+        ("idempotency-key", "k1"),
+        ("content-type", "application/json"),
+    ];
+    let body = json!({"input": "hello"}).to_string();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let answer = send_to(agent.addr(), "POST", PATH, &headers, body.clone()).await;
+        answers.push(answer.json().await);
+    }
+    assert_eq!(answers[0]["id"], answers[1]["id"]);
+    assert_eq!(answers[0]["output"], answers[1]["output"]);
+    let other = json!({"input": "value"}).to_string();
+    let answer = send_to(agent.addr(), "POST", PATH, &headers, other).await;
+    error(answer, 422, "IdempotencyKeyReused").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_keeps_responses() {
+    let journal = tempfile::tempdir().unwrap();
+    let start = || {
+        AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
+            .env("PPIO_AGENT_JOURNAL", journal.path())
+            .start()
+    };
+    let agent = start();
+    let first = post(agent.addr(), PATH, &json!({"input": "weather"})).await;
+    let running = post(
+        agent.addr(),
+        PATH,
+        &json!({"input": "hang", "background": true}),
+    )
+    .await;
+    drop(agent);
+    let agent = start();
+    let agent = agent.addr();
+    assert_eq!(get(agent, &path(&first)).await, first);
+    let interrupted = get(agent, &path(&running)).await;
+    assert_eq!(interrupted["status"], "failed", "{interrupted}");
+    let next = json!({"input": "echo", "previous_response_id": first["id"]});
+    let next = post(agent, PATH, &next).await;
+    assert!(output_text(&next).contains("It is 20 degrees."), "{next}");
+}
