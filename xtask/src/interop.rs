@@ -15,6 +15,10 @@ pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
 pub(crate) const AGENT_CLIENT_PYTHON: &str = "PPIO_INTEROP_AGENT_CLIENT_PYTHON";
 /// The variable with the `node_modules` folder that has the packages.
 pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
+/// The variable with the Python interpreter that has the clients of the protocols.
+pub(crate) const PROTOCOLS_PYTHON: &str = "PPIO_INTEROP_PROTOCOLS_PYTHON";
+/// The variable with the `node_modules` folder that has the clients of the protocols.
+pub(crate) const PROTOCOLS_NODE_MODULES: &str = "PPIO_INTEROP_PROTOCOLS_NODE_MODULES";
 /// The variable with the path of Chromium.
 pub(crate) const BROWSER: &str = "PPIO_INTEROP_BROWSER";
 
@@ -25,6 +29,9 @@ const BROWSER_HELP: &str = "install Chromium or Chrome (on Debian: apt-get insta
      set PPIO_INTEROP_BROWSER to it, or run with --no-interop";
 /// The lock file of npm, written by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
 const LOCK: &str = "package-lock.json";
+/// The folders with a list of npm packages.
+const NODE_LISTS: &str = "tests/interop";
+const PROTOCOLS_NODE_LISTS: &str = "tests/protocols/interop";
 /// The program names of Chromium and Chrome.
 const BROWSERS: [&str; 4] = [
     "chromium",
@@ -38,6 +45,8 @@ pub(crate) struct Packages {
     pub(crate) python: PathBuf,
     pub(crate) agent_client_python: PathBuf,
     pub(crate) node_modules: PathBuf,
+    pub(crate) protocols_python: PathBuf,
+    pub(crate) protocols_node_modules: PathBuf,
     pub(crate) browser: PathBuf,
 }
 
@@ -56,7 +65,9 @@ pub(crate) fn fetch() -> Result<Packages, Error> {
     Ok(Packages {
         python: python()?,
         agent_client_python: agent_client_python()?,
-        node_modules: node_modules()?,
+        node_modules: node_modules(NODE_LISTS, "node")?,
+        protocols_python: virtual_environment("protocols-requirements.txt", "protocols-python")?,
+        protocols_node_modules: node_modules(PROTOCOLS_NODE_LISTS, "protocols")?,
         browser: browser()?,
     })
 }
@@ -97,10 +108,10 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Erro
     Ok(python)
 }
 
-/// The `node_modules` folder that has `tests/interop/package-lock.json` installed.
-fn node_modules() -> Result<PathBuf, Error> {
-    let lists = workspace::root().join("tests/interop");
-    let folder = workspace::target().join("interop/node");
+/// The `node_modules` folder that has the `package-lock.json` of a folder installed.
+fn node_modules(lists: &str, folder: &str) -> Result<PathBuf, Error> {
+    let lists = workspace::root().join(lists);
+    let folder = workspace::target().join("interop").join(folder);
     let modules = folder.join("node_modules");
     let stamp = Stamp::new(&lists.join(LOCK), &folder)?;
     if stamp.is_current() && modules.exists() {
@@ -159,7 +170,11 @@ mod tests {
     use super::*;
 
     fn list(name: &str) -> String {
-        let path = workspace::root().join("tests/interop").join(name);
+        list_in(NODE_LISTS, name)
+    }
+
+    fn list_in(folder: &str, name: &str) -> String {
+        let path = workspace::root().join(folder).join(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
@@ -173,7 +188,11 @@ mod tests {
 
     #[test]
     fn every_python_package_is_pinned_with_hashes() {
-        for name in ["requirements", "agent-client-requirements"] {
+        for name in [
+            "requirements",
+            "agent-client-requirements",
+            "protocols-requirements",
+        ] {
             let (wanted, locked) = (list(&format!("{name}.in")), list(&format!("{name}.txt")));
             for pin in pins(&wanted) {
                 assert!(pins(&locked).contains(&pin), "{name}.txt lacks {pin}");
@@ -189,16 +208,18 @@ mod tests {
 
     #[test]
     fn every_npm_package_is_pinned_with_its_hash_and_no_registry() {
-        let lock = list(LOCK);
-        let packages = lock.matches("\"node_modules/").count();
-        assert!(packages > 2);
-        assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
-        assert!(!lock.contains("\"resolved\""));
-        for line in list("package.json").lines() {
-            // The two files have different indentation.
-            let pin = line.trim().trim_end_matches(',');
-            if pin.starts_with("\"e2b\"") || pin.starts_with("\"playwright-core\"") {
-                assert!(lock.contains(pin), "{LOCK} lacks {pin}");
+        for folder in [NODE_LISTS, PROTOCOLS_NODE_LISTS] {
+            let lock = list_in(folder, LOCK);
+            let packages = lock.matches("\"node_modules/").count();
+            assert!(packages > 2);
+            assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+            assert!(!lock.contains("\"resolved\""));
+            let wanted = list_in(folder, "package.json");
+            let (_, wanted) = wanted.split_once("\"dependencies\": {").unwrap_or_default();
+            for line in wanted.lines().filter(|line| line.contains("\": \"")) {
+                // The two files have different indentation.
+                let pin = line.trim().trim_end_matches(',');
+                assert!(lock.contains(pin), "{folder}/{LOCK} lacks {pin}");
             }
         }
     }

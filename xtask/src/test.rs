@@ -137,11 +137,17 @@ fn interoperation_tests() -> Result<(), Error> {
     let left_out = requirements::left_out_with(&packages.python);
     Step::cargo("interoperation tests")
         .args(["test", "--package", "integration-tests"])
+        .args(["--package", "protocol-tests"])
         .args(["--test", "*_interop", "--", "--ignored"])
         .env(requirements::LEAVE_OUT, left_out)
         .env(interop::PYTHON, packages.python)
         .env(interop::AGENT_CLIENT_PYTHON, packages.agent_client_python)
         .env(interop::NODE_MODULES, packages.node_modules)
+        .env(interop::PROTOCOLS_PYTHON, packages.protocols_python)
+        .env(
+            interop::PROTOCOLS_NODE_MODULES,
+            packages.protocols_node_modules,
+        )
         .env(interop::BROWSER, packages.browser)
         .run()
 }

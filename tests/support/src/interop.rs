@@ -31,6 +31,24 @@ pub fn node_modules() -> PathBuf {
     variable("PPIO_INTEROP_NODE_MODULES")
 }
 
+/// A Python interpreter that has `tests/interop/protocols-requirements.txt` installed.
+///
+/// # Panics
+///
+/// If `PPIO_INTEROP_PROTOCOLS_PYTHON` is not set.
+pub fn protocols_interpreter() -> PathBuf {
+    variable("PPIO_INTEROP_PROTOCOLS_PYTHON")
+}
+
+/// The `node_modules` folder that has `tests/protocols/interop/package-lock.json` installed.
+///
+/// # Panics
+///
+/// If `PPIO_INTEROP_PROTOCOLS_NODE_MODULES` is not set.
+pub fn protocols_node_modules() -> PathBuf {
+    variable("PPIO_INTEROP_PROTOCOLS_NODE_MODULES")
+}
+
 /// A Chromium.
 ///
 /// # Panics

@@ -24,7 +24,10 @@ pub use example_binary::{
     build as example_binary, build_from as example_program, build_program as test_program, cargo,
 };
 pub use free_port::free_port;
-pub use interop::{agent_client_interpreter, browser, node_modules, python_interpreter};
+pub use interop::{
+    agent_client_interpreter, browser, node_modules, protocols_interpreter, protocols_node_modules,
+    python_interpreter,
+};
 pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
 pub use raw_request::{RawAnswer, raw_request};
 pub use requirement::{Requirement, every_user_passes};

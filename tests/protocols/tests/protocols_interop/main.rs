@@ -1,0 +1,5 @@
+//! The published clients of the protocols call one agent, which serves all protocols.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod openai;
