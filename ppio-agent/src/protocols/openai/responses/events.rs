@@ -302,3 +302,30 @@ impl Translator for ResponseEvents {
         self.end.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    #[test]
+    fn a_response_that_is_too_large_fails() {
+        let head = ResponseHead::new("1", 0, &Map::new());
+        let mut response =
+            ResponseEvents::new("1", head, CallerTools::default()).after(Some(u64::MAX));
+        let mut events = EventWriter::default();
+        response.begin(&mut events);
+        let text = line(&"x".repeat(1 << 20));
+        for _ in 0..MAX_SIZE >> 20 {
+            assert!(!response.has_ended());
+            response.item(Item::Text(&text), &mut events);
+        }
+        assert!(response.has_ended());
+        let end = response.end.as_ref().unwrap();
+        assert_eq!(end.failure.as_ref().unwrap().error_type, "AnswerTooLarge");
+        let events = response.numbers.next;
+        response.item(Item::Text(&text), &mut EventWriter::default());
+        assert_eq!(response.numbers.next, events, "nothing follows the end");
+    }
+}

@@ -1,6 +1,7 @@
 //! `OpenAI`'s chat completions, responses and models.
 
 mod completions;
+mod endings;
 mod refusals;
 mod responses;
 mod stored;
