@@ -36,6 +36,7 @@ pub struct AgentRuntimeAppBuilder<E> {
     config: RuntimeConfig,
     on_disconnect: Option<OnDisconnect>,
     session_concurrency: Option<SessionConcurrency>,
+    info: AgentInfo,
 }
 
 /// Makes a part of the agent once all states are known.
@@ -54,6 +55,7 @@ impl AgentRuntimeApp {
             config: RuntimeConfig::default(),
             on_disconnect: None,
             session_concurrency: None,
+            info: AgentInfo::new(None, "agent", "", None),
         }
     }
 }
@@ -80,6 +82,7 @@ impl AgentRuntimeAppBuilder<()> {
             config: self.config,
             on_disconnect: self.on_disconnect,
             session_concurrency: self.session_concurrency,
+            info: self.info,
         }
     }
 }
@@ -105,6 +108,26 @@ pub struct BuilderEntrypoint {
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
+    /// The name by which other protocols know the agent, `agent` by default. An annotated function has
+    /// that of its package.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.info.name = name;
+        self
+    }
+
+    /// What the agent does, for callers that choose an agent or a tool; empty by default. An annotated
+    /// function has its documentation.
+    pub fn description(mut self, description: &'static str) -> Self {
+        self.info.description = description;
+        self
+    }
+
+    /// The version of the agent, empty by default. An annotated function has that of its package.
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.info.version = version;
+        self
+    }
+
     /// An asynchronous health check, which may take [`State`](crate::State)s.
     pub fn ping<M, F>(mut self, ping: F) -> Self
     where
@@ -292,7 +315,7 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
         AgentRuntimeApp::new(AppParts {
             handler,
             about: AboutAgent {
-                info: AgentInfo::new(None, "agent", "", None),
+                info: self.info,
                 schema: self.entrypoint.schema,
             },
             ping,

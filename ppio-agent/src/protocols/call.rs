@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use ppio_agent_protocol::InvocationRequest;
+use ppio_agent_protocol::{InvocationRequest, sse};
 
 use super::ProtocolAgent;
 use super::events::{TranslatedBody, Translator};
@@ -55,21 +55,25 @@ pub(crate) async fn invoke(
 ) -> Result<Answer, Error> {
     let body = serde_json::to_vec(request)
         .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
-    invoke_with_body(agent, exchange, parts, body.into(), options).await
+    invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// The same with a body that is any JSON.
+/// The same with a body that is any JSON, which need not have a member that asks for a stream.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
     mut parts: Parts,
     body: Bytes,
+    wants_stream: bool,
     options: RunOptions,
 ) -> Result<Answer, Error> {
-    // They describe the body that the caller sent, and the answer in its protocol; whether a stream
-    // is wanted is in the new body.
+    // They describe the body that the caller sent, and the answer in its protocol.
     for name in [ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING] {
         parts.headers.remove(name);
+    }
+    if wants_stream {
+        let events = HeaderValue::from_static(sse::MEDIA_TYPE);
+        parts.headers.insert(ACCEPT, events);
     }
     let json = HeaderValue::from_static("application/json");
     parts.headers.insert(CONTENT_TYPE, json);
@@ -138,6 +142,13 @@ impl Answer {
         id.map_or(&exchange.request_id, |id| &id.0).as_str()
     }
 
+    /// Whether the answer is a stream of items.
+    pub(crate) fn is_stream(&self) -> bool {
+        let headers = self.response.headers();
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        content_type.is_some_and(|found| found.starts_with(sse::MEDIA_TYPE.as_bytes()))
+    }
+
     /// Answers with the events of a protocol.
     pub(crate) fn into_events(self, exchange: &Exchange, translator: impl Translator) -> Response {
         let (mut parts, body) = self.response.into_parts();
@@ -175,6 +186,13 @@ impl Answer {
         let (parts, body) = self.response.into_parts();
         Items::of(&parts, body)
     }
+}
+
+/// The response to a message that is not answered.
+pub(crate) fn accepted() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::ACCEPTED;
+    response
 }
 
 /// The head of an answer that was read whole.

@@ -118,33 +118,56 @@ impl WholeAnswer {
     }
 }
 
+/// Collects a whole answer, up to a size.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    answer: WholeAnswer,
+    size: usize,
+}
+
+impl Collector {
+    /// Adds an item, unless the answer is too large already.
+    pub(crate) fn add(&mut self, item: Item<'_>) {
+        if !self.is_too_large() {
+            self.size += size_of_item(&item);
+            self.answer.add(item);
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.size > MAX_SIZE
+    }
+
+    /// The answer, if it is not too large.
+    pub(crate) fn finish(self) -> Result<WholeAnswer, Rejection> {
+        if self.is_too_large() {
+            let limit = ByteSize::new(MAX_SIZE as u64);
+            return Err(Rejection::AnswerTooLarge { limit });
+        }
+        Ok(self.answer)
+    }
+}
+
 /// Reads a whole answer.
 pub(super) async fn collect(mut items: Items) -> Result<WholeAnswer, Error> {
-    let mut answer = WholeAnswer::default();
+    let mut collector = Collector::default();
     let mut failed = None;
-    let mut size = 0;
     while items
         .next(|part| match part {
-            Part::Item(item) => {
-                size += size_of_item(&item);
-                answer.add(item);
-            }
+            Part::Item(item) => collector.add(item),
             Part::KeepAlive => {}
             Part::Failed(failure) => failed = Some(failure),
         })
         .await
         .is_some()
     {
-        if size > MAX_SIZE {
-            return Err(Rejection::AnswerTooLarge {
-                limit: ByteSize::new(MAX_SIZE as u64),
-            }
-            .into());
+        if collector.is_too_large() {
+            break;
         }
     }
     match failed {
         Some(failure) => Err(failure.into_error()),
-        None => Ok(answer),
+        None => Ok(collector.finish()?),
     }
 }
 

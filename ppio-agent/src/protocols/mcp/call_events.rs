@@ -1,0 +1,82 @@
+//! The event stream of a call that reports its progress.
+
+use ppio_agent_protocol::ChatEvent;
+use serde_json::Value;
+
+use super::result::ResultWriter;
+use crate::exchange::failure::Failure;
+use crate::protocols::events::{EventWriter, Translator};
+use crate::protocols::items::Item;
+use crate::protocols::whole::Collector;
+
+/// The events of a call: its progress and the result.
+pub(super) struct CallEvents {
+    progress: Option<Progress>,
+    /// What the result is made of.
+    collector: Collector,
+    is_stream: bool,
+    writer: ResultWriter,
+}
+
+impl CallEvents {
+    pub(super) fn new(token: Option<Value>, is_stream: bool, writer: ResultWriter) -> Self {
+        Self {
+            progress: token.map(|token| Progress::new(&token)),
+            collector: Collector::default(),
+            is_stream,
+            writer,
+        }
+    }
+}
+
+impl Translator for CallEvents {
+    fn item(&mut self, item: Item<'_>, events: &mut EventWriter) {
+        if let Some(progress) = &mut self.progress {
+            progress.write(&item, events);
+        }
+        self.collector.add(item);
+    }
+
+    fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter) {
+        let collected = std::mem::take(&mut self.collector).finish();
+        events.json(&match (failure, collected) {
+            (Some(failure), _) => self.writer.failed(&failure),
+            (None, Err(rejection)) => self.writer.failed(&Failure::of(&rejection.into(), "")),
+            (None, Ok(answer)) => self.writer.succeeded(answer, self.is_stream),
+        });
+    }
+}
+
+/// Writes a notification for each item.
+struct Progress {
+    /// The JSON of a notification up to the number of the item.
+    before: String,
+    items: u64,
+}
+
+impl Progress {
+    fn new(token: &Value) -> Self {
+        let before = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":"#
+        );
+        Self { before, items: 0 }
+    }
+
+    /// The message is the text of the item, or its JSON.
+    fn write(&mut self, item: &Item<'_>, events: &mut EventWriter) {
+        self.items += 1;
+        let number = self.items.to_string();
+        let mut write = |message: &str| {
+            events.parts(&[&self.before, &number, r#","message":"#, message, "}}"]);
+        };
+        let text = |text: &str| Value::from(text).to_string();
+        match item {
+            Item::Text(json) => write(json),
+            Item::Data(json) => write(&text(json)),
+            Item::Event(ChatEvent::TextDelta { text: delta }) => write(&text(delta)),
+            Item::Event(event) => {
+                write(&text(&serde_json::to_string(event).unwrap_or_default()));
+            }
+        }
+    }
+}

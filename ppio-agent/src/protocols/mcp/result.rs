@@ -1,0 +1,79 @@
+//! Results of requests.
+
+use serde_json::{Map, Value, json};
+
+use super::generation::Generation;
+use super::interrupt;
+use super::message::{RpcRequest, object};
+use crate::exchange::agent_info::AgentInfo;
+use crate::exchange::failure::Failure;
+use crate::protocols::whole::WholeAnswer;
+
+/// Writes the response to one request.
+pub(super) struct ResultWriter {
+    agent: AgentInfo,
+    generation: Generation,
+    id: Value,
+    /// The responses that a call had to interrupts, if the client can be asked for more.
+    responses: Option<Vec<Value>>,
+}
+
+impl ResultWriter {
+    pub(super) fn new(agent: &AgentInfo, generation: Generation, request: &RpcRequest) -> Self {
+        let can_ask = generation == Generation::Stateless && interrupt::can_ask(request);
+        Self {
+            agent: *agent,
+            generation,
+            id: request.id.clone(),
+            responses: can_ask.then(|| interrupt::responses(&request.params).unwrap_or_default()),
+        }
+    }
+
+    /// The response with a result.
+    pub(super) fn to_json(&self, mut result: Map<String, Value>) -> Value {
+        if self.generation == Generation::Stateless {
+            let kind = result.entry("resultType");
+            kind.or_insert_with(|| "complete".into());
+            let meta = json!({"io.modelcontextprotocol/serverInfo": server_info(&self.agent)});
+            result.insert("_meta".to_owned(), meta);
+        }
+        json!({"jsonrpc": "2.0", "id": self.id, "result": result})
+    }
+
+    /// The response to a call that succeeded. A value that is an object is also structured content.
+    pub(super) fn succeeded(&self, answer: WholeAnswer, is_stream: bool) -> Value {
+        let mut content = vec![text(&answer.text)];
+        if let Some(event) = answer.interrupt {
+            if let Some(earlier) = &self.responses
+                && let Some(form) = interrupt::input_required(&event, earlier)
+            {
+                return self.to_json(form);
+            }
+            content.push(text(&json!(event).to_string()));
+        }
+        let mut result = object(json!({"content": content}));
+        let mut values = answer.values.into_iter();
+        if !is_stream
+            && let (Some(value), None) = (values.next(), values.next())
+            && value.is_object()
+        {
+            result.insert("structuredContent".to_owned(), value);
+        }
+        self.to_json(result)
+    }
+
+    /// The response to a call that failed, which the model is to read.
+    pub(super) fn failed(&self, failure: &Failure) -> Value {
+        let content = [text(&failure.message)];
+        self.to_json(object(json!({"content": content, "isError": true})))
+    }
+}
+
+/// Who the server is.
+pub(super) fn server_info(agent: &AgentInfo) -> Value {
+    json!({"name": agent.name, "version": agent.version})
+}
+
+fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}

@@ -1,0 +1,67 @@
+//! The tool that the agent's function is.
+
+use serde_json::{Value, json};
+
+use super::tool_schema::{InputSchema, output_schema};
+use crate::exchange::agent_info::AgentInfo;
+use crate::protocols::Protocols;
+
+/// The longest name of a tool.
+const MAX_NAME: usize = 128;
+
+/// The tool that the agent's function is.
+pub(super) struct Tool {
+    pub(super) name: String,
+    description: &'static str,
+    pub(super) input: InputSchema,
+    output: Option<Value>,
+}
+
+impl Tool {
+    pub(super) fn of(protocols: &Protocols) -> Self {
+        let AgentInfo {
+            name, description, ..
+        } = *protocols.agent();
+        let schema = protocols.schema().get();
+        let request = schema.map(|schema| schema.request.as_value());
+        Self {
+            name: tool_name(name),
+            description,
+            input: InputSchema::of(request.unwrap_or(&json!({}))),
+            output: schema.and_then(|schema| output_schema(&schema.reply)),
+        }
+    }
+
+    /// The tool in a list.
+    pub(super) fn to_json(&self) -> Value {
+        let mut tool = json!({"name": self.name, "inputSchema": self.input.schema});
+        if !self.description.is_empty() {
+            tool["description"] = self.description.into();
+        }
+        if let Some(output) = &self.output {
+            tool["outputSchema"] = output.clone();
+        }
+        tool
+    }
+}
+
+/// The name of an agent with the characters of a tool's name.
+fn tool_name(agent: &str) -> String {
+    let usual = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
+    let chars = agent.chars().take(MAX_NAME);
+    chars
+        .map(|char| if usual(char) { char } else { '_' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_name_has_its_own_characters() {
+        assert_eq!(tool_name("weather-agent.v2_x"), "weather-agent.v2_x");
+        assert_eq!(tool_name("caf\u{e9} au lait"), "caf__au_lait");
+        assert_eq!(tool_name(&"a".repeat(200)).len(), MAX_NAME);
+    }
+}
