@@ -35,6 +35,14 @@ async fn cancelled(agent: &AgentProcess) -> u64 {
     result.as_str().unwrap().parse().unwrap()
 }
 
+/// Waits until so many invocations were cancelled: a handler is dropped after its readers got the end.
+async fn eventually_cancelled(agent: &AgentProcess, count: u64) {
+    eventually_some("the invocation is cancelled", async || {
+        (cancelled(agent).await == count).then_some(())
+    })
+    .await;
+}
+
 async fn notify_cancelled(agent: &AgentProcess, session: &str, id: u64) {
     let body = json!({
         "jsonrpc": "2.0",
@@ -62,12 +70,12 @@ async fn a_notification_cancels_the_call_of_its_session() {
         "{last:?}"
     );
     assert!(first.next_items().await.is_none());
-    assert_eq!(cancelled(&agent).await, 1);
+    eventually_cancelled(&agent, 1).await;
     notify_cancelled(&agent, "s-2", 1).await;
     assert!(second.next_items().await.is_some());
     notify_cancelled(&agent, "s-1", 3).await;
     assert!(third.next_items().await.is_some());
-    assert_eq!(cancelled(&agent).await, 3);
+    eventually_cancelled(&agent, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,10 +90,7 @@ async fn a_client_that_disconnects_cancels_its_call() {
     let session = [("mcp-session-id", "s-1")];
     for (at, headers) in (1..).zip([&routed[..], &session, &[]]) {
         drop(hanging(&agent, headers, 1).await);
-        eventually_some("the invocation is cancelled", async || {
-            (cancelled(&agent).await == at).then_some(())
-        })
-        .await;
+        eventually_cancelled(&agent, at).await;
     }
 }
 
