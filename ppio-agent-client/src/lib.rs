@@ -122,7 +122,10 @@
 //! empty or has white space only counts as not set.
 //!
 //! # Features
-//! `yaml` (off by default): `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
+//! Both are off by default.
+//!
+//! - `websocket`: `SandboxSession::websocket` opens a WebSocket to the agent.
+//! - `yaml`: `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
 
 mod client;
 mod config;
@@ -138,7 +141,13 @@ mod transport;
 pub use client::{AgentRuntimeClient, AgentRuntimeResponse, ClientBuilder, InvokeAgentRuntime};
 pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
+#[cfg(feature = "websocket")]
+pub use invocation::OpenWebSocket;
 pub use invocation::{InvocationOutput, InvocationStream, Invoke, ListRuns, Run, RunInfo};
+#[cfg(feature = "websocket")]
+pub use ppio_agent_websocket::{
+    CloseFrame, WebSocket, WebSocketError, WebSocketMessage, WebSocketSender, close_code,
+};
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, ListTemplates, RuntimeInfo, TemplateManager};
 

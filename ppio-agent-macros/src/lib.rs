@@ -1,6 +1,6 @@
 //! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and
-//! documents them as `#[ppio::entrypoint]`, `#[ppio::ping]`, `#[ppio::middleware]`, `#[ppio::startup]`
-//! and `#[ppio::shutdown]`.
+//! documents them as `#[ppio::entrypoint]`, `#[ppio::websocket]`, `#[ppio::ping]`,
+//! `#[ppio::middleware]`, `#[ppio::startup]` and `#[ppio::shutdown]`.
 //!
 //! An attribute is expanded in three steps:
 //!
@@ -29,6 +29,16 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn entrypoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::entrypoint(arguments.into(), &item.into()).into()
+}
+
+/// Makes a function serve `/ws`.
+///
+/// | argument | meaning |
+/// | --- | --- |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
+#[proc_macro_attribute]
+pub fn websocket(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::websocket(arguments.into(), &item.into()).into()
 }
 
 /// Makes a function the agent's health check.

@@ -14,7 +14,8 @@
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
 //! - `GET /ping`: the health check of the platform;
 //! - `GET /metrics`: counters for Prometheus;
-//! - `GET /`: a description of the service, and for browsers in debug mode a page to try it.
+//! - `GET /`: a description of the service, and for browsers in debug mode a page to try it;
+//! - `/ws`: a WebSocket, for agents with a [`websocket`] function.
 //!
 //! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of
 //! them call these routes; a request with AgentCore's headers is answered with the bare value
@@ -143,6 +144,7 @@
 //! | `mcp` | no | MCP at `/mcp` |
 //! | `openai` | no | `OpenAI`'s chat completions and responses below `/v1` |
 //! | `ui-stream` | no | the UI message stream of the Vercel AI SDK at `/api/chat` |
+//! | `websocket` | no | WebSocket at `/ws`, served by a function with [`websocket`] |
 //! | `yaml` | no | `AgentConfig::from_yaml` and `AgentConfig::to_yaml` |
 //!
 //! # Cancellation and deadlines
@@ -370,6 +372,37 @@ pub use ppio_agent_macros::shutdown;
 /// A state is taken in the crate of its startup function or in a crate that depends on it: a
 /// parameter of type `State<T>` does not compile without a startup function that returns `T`.
 pub use ppio_agent_macros::startup;
+/// Makes a function serve `/ws`, where each connection is a `ppio::WebSocket`.
+///
+/// ```no_run
+/// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
+/// # #[cfg(feature = "websocket")]
+/// #[ppio::websocket]
+/// async fn chat(mut socket: ppio::WebSocket, context: ppio::RequestContext) -> Result<(), ppio::Error> {
+///     tracing::info!(session = context.session_id(), "a client is here");
+///     while let Some(message) = socket.recv().await {
+///         socket.send(message?).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// It takes the socket, then in any order the [`RequestContext`] and [`State`]s, is `async`, and
+/// returns nothing or a `Result` with an error that implements `Display`. It needs the feature
+/// `websocket`.
+///
+/// The connection is closed when the function returns: with the code 1000, or with 1011 if it fails
+/// or panics, whose text is logged and not sent. When the client has disconnected, the function has 5
+/// seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
+/// [`OnDisconnect::Continue`]. When the agent shuts down, the client gets 1001, and the function has
+/// the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket itself that the
+/// function returns is not a failure.
+///
+/// A connection counts as an invocation: for [`RuntimeConfig::max_concurrency`], in the metrics and
+/// the log, and as busy in `/ping` while it is open. The handshake goes through the same checks of
+/// host and origin, and the same [`middleware`], as an invocation. Middleware that sets the header
+/// `sec-websocket-protocol` of the response selects a subprotocol.
+pub use ppio_agent_macros::websocket;
 /// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
@@ -386,6 +419,10 @@ pub use ppio_agent_protocol::{
 pub use ppio_agent_protocol::{
     ChatEvent, ChatMessage, ChatPart, ChatRole, ChatTool, FinishReason, InterruptResponse,
     InterruptStatus, ToolCall,
+};
+#[cfg(feature = "websocket")]
+pub use ppio_agent_websocket::{
+    CloseFrame, WebSocket, WebSocketError, WebSocketMessage, WebSocketSender, close_code,
 };
 pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
@@ -405,6 +442,9 @@ pub mod __private {
     pub use ppio_agent_schema as schema;
 
     pub use crate::__entrypoint_schema as entrypoint_schema;
+    pub use crate::__websocket_registration as websocket_registration;
+    #[cfg(feature = "websocket")]
+    pub use crate::app::WebSocketRegistration;
     pub use crate::app::{
         EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
         SourceLocation, StartupRegistration,
@@ -414,6 +454,12 @@ pub mod __private {
     #[cfg(not(feature = "schema"))]
     pub use crate::endpoints::entrypoint_schema::SchemaFunction;
     pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
+    #[cfg(feature = "websocket")]
+    pub use crate::endpoints::websocket::call::websocket_handler;
+    #[cfg(feature = "websocket")]
+    pub use crate::endpoints::websocket::function::{
+        pass_socket, pass_socket_parameter, websocket_output,
+    };
     pub use crate::exchange::agent_info::AgentInfo;
     /// Finds the kind of a returned value by its type.
     pub mod autoref {

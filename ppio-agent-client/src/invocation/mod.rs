@@ -8,6 +8,8 @@ mod invoke;
 mod invoke_call;
 mod items;
 mod list_runs;
+#[cfg(feature = "websocket")]
+mod open_websocket;
 mod options;
 mod output;
 mod request_body;
@@ -23,6 +25,8 @@ mod stream;
 
 pub use invoke::Invoke;
 pub use list_runs::ListRuns;
+#[cfg(feature = "websocket")]
+pub use open_websocket::OpenWebSocket;
 pub use output::InvocationOutput;
 pub use run::Run;
 pub use run_info::RunInfo;

@@ -42,6 +42,7 @@ pub(crate) struct ServiceCall {
     body: Result<Bytes, String>,
     subject: Subject,
     idempotency: Idempotency,
+    upgrade: bool,
     queue: bool,
     meter: Option<UploadMeter>,
     limit: Option<BodyLimit>,
@@ -62,6 +63,7 @@ impl ServiceCall {
             body: Ok(Bytes::new()),
             subject: Subject::Nothing,
             idempotency,
+            upgrade: false,
             queue: true,
             meter: None,
             limit: None,
@@ -154,6 +156,15 @@ impl ServiceCall {
     pub(crate) fn limit(self, limit: BodyLimit) -> Self {
         Self {
             limit: Some(limit),
+            ..self
+        }
+    }
+
+    /// Asks for another protocol.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn upgrade(self) -> Self {
+        Self {
+            upgrade: true,
             ..self
         }
     }
@@ -278,6 +289,7 @@ impl Service {
             request,
             idempotency: call.idempotency,
             key_support: self.key_support.clone(),
+            upgrade: call.upgrade,
             queue: call.queue,
             meter: call.meter,
             limit: call.limit.unwrap_or(self.limit),

@@ -37,6 +37,16 @@ impl ResponseBody {
         body
     }
 
+    /// The empty body before another protocol. The connection is not used for further requests, and
+    /// counts as active until this is dropped.
+    pub(super) fn upgraded(incoming: Incoming, connection: PooledConnection) -> Self {
+        Self {
+            incoming,
+            host: connection.host().to_owned(),
+            connection: Some(connection),
+        }
+    }
+
     /// The host of the server.
     pub(crate) fn host(&self) -> &str {
         &self.host

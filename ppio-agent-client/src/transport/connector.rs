@@ -56,12 +56,17 @@ impl Connector {
         }
     }
 
-    /// A new connection for requests to `destination`.
-    pub(super) async fn connect(&self, destination: &Uri) -> Result<Connection, NetworkError> {
+    /// A new connection for requests to `destination`; through a proxy that forwards requests by a
+    /// tunnel where `tunnels`.
+    pub(super) async fn connect(
+        &self,
+        destination: &Uri,
+        tunnels: bool,
+    ) -> Result<Connection, NetworkError> {
         let host = destination.authority().map(ToString::to_string);
         let host = host.unwrap_or_default();
         // Boxed because TLS in TLS makes a future of 20 kB, which would be part of every call's.
-        let connection = Box::pin(self.dial(destination));
+        let connection = Box::pin(self.dial(destination, tunnels));
         match tokio::time::timeout(self.connect_timeout, connection).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(NetworkError::new(NetworkErrorKind::Connect, host, error)),
@@ -72,9 +77,13 @@ impl Connector {
         }
     }
 
-    async fn dial(&self, destination: &Uri) -> Result<Connection, BoxError> {
+    async fn dial(&self, destination: &Uri, tunnels: bool) -> Result<Connection, BoxError> {
         let secure = destination.scheme() == Some(&Scheme::HTTPS);
-        match self.proxies.route(destination)? {
+        let route = match self.proxies.route(destination)? {
+            ProxyRoute::Forward(proxy) if tunnels => ProxyRoute::Tunnel(proxy),
+            route => route,
+        };
+        match route {
             ProxyRoute::Direct if !secure => {
                 let stream = self.tcp.clone().call(destination.clone()).await?;
                 handshake(stream, None).await
@@ -146,7 +155,7 @@ where
     let (sender, driver) = http1::handshake::<_, RequestPayload>(stream).await?;
     let driver = tokio::spawn(async move {
         // The sender and the body return the error to the caller too.
-        if let Err(error) = driver.await {
+        if let Err(error) = driver.with_upgrades().await {
             tracing::trace!(%error, "connection ended");
         }
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 
 use super::body::ResponseBody;
 use super::connector::Connector;
@@ -110,9 +110,15 @@ impl Transport {
                 } else {
                     None
                 };
-                let mut connection = match self.pool.checkout(&origin).await {
+                let upgrade = prepared.upgrade;
+                let idle = if upgrade {
+                    None
+                } else {
+                    self.pool.checkout(&origin).await
+                };
+                let mut connection = match idle {
                     Some(connection) => connection,
-                    None => self.connector.connect(uri).await.map_err(failed)?,
+                    None => self.connector.connect(uri, upgrade).await.map_err(failed)?,
                 };
                 let request = wire_request(prepared, &connection)?;
                 let response = connection.send(request).await.map_err(|(kind, error)| {
@@ -121,7 +127,14 @@ impl Transport {
                 prepared.key_support.record(response.headers());
                 let pooled =
                     pool::PooledConnection::new(connection, origin, Arc::clone(&self.pool), permit);
-                Ok(response.map(|incoming| ResponseBody::new(incoming, pooled)))
+                let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                Ok(response.map(|incoming| {
+                    if is_upgraded {
+                        ResponseBody::upgraded(incoming, pooled)
+                    } else {
+                        ResponseBody::new(incoming, pooled)
+                    }
+                }))
             })
             .await?
     }

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy)]
 pub(crate) enum Attribute {
     Entrypoint,
+    WebSocket,
     Ping,
     Middleware,
     Startup,
@@ -26,6 +27,7 @@ impl Attribute {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Entrypoint => "ppio::entrypoint",
+            Self::WebSocket => "ppio::websocket",
             Self::Ping => "ppio::ping",
             Self::Middleware => "ppio::middleware",
             Self::Startup => "ppio::startup",
@@ -37,6 +39,7 @@ impl Attribute {
     pub(crate) fn subject(self) -> &'static str {
         match self {
             Self::Entrypoint => "an entrypoint",
+            Self::WebSocket => "a websocket function",
             Self::Ping => "a ping",
             Self::Middleware => "middleware",
             Self::Startup => "a startup function",
@@ -48,6 +51,7 @@ impl Attribute {
     pub(crate) fn example_name(self) -> &'static str {
         match self {
             Self::Entrypoint => "agent",
+            Self::WebSocket => "chat",
             Self::Ping => "health",
             Self::Middleware => "log_requests",
             Self::Startup => "connect",
@@ -59,6 +63,7 @@ impl Attribute {
     pub(crate) fn example_signature(self) -> &'static str {
         match self {
             Self::Entrypoint => "async fn agent(request: ppio::Value) -> ppio::Value",
+            Self::WebSocket => "async fn chat(socket: ppio::WebSocket)",
             Self::Ping => "fn health() -> ppio::PingStatus",
             Self::Middleware => {
                 "async fn log_requests(request: ppio::Request, next: ppio::Next) -> ppio::Response"
@@ -92,7 +97,7 @@ impl Attribute {
                 Argument::SessionConcurrency,
                 Argument::Crate,
             ],
-            Self::Ping | Self::Startup | Self::Shutdown => &[Argument::Crate],
+            Self::WebSocket | Self::Ping | Self::Startup | Self::Shutdown => &[Argument::Crate],
             Self::Middleware => &[Argument::Order, Argument::All, Argument::Crate],
         }
     }

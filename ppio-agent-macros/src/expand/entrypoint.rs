@@ -1,9 +1,10 @@
 //! Expands `#[ppio::entrypoint]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::Type;
 
+use super::further_parameters::FurtherParameters;
 use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
@@ -44,7 +45,8 @@ fn generate(
     let runtime = RuntimePath::new(arguments);
     let private = runtime.private();
     let parse_request = parse_request(&runtime, parameters.request);
-    let further = FurtherParameters::new(&runtime, &parameters.rest);
+    let call = quote!(__call);
+    let further = FurtherParameters::new(&runtime, &parameters.rest, &call, "pass_parameter");
     let start = start(&runtime, function, &further);
     let FurtherParameters {
         sources, values, ..
@@ -132,36 +134,6 @@ fn config(runtime: &RuntimePath<'_>, arguments: &Arguments) -> TokenStream {
                 })
             }
         }
-    }
-}
-
-/// The code that takes the context and states.
-#[derive(Default)]
-struct FurtherParameters {
-    /// Statements that find the sources when the agent is made.
-    sources: TokenStream,
-    /// Statements that make the values for one invocation.
-    values: TokenStream,
-    /// The arguments, each after a comma.
-    arguments: TokenStream,
-}
-
-impl FurtherParameters {
-    fn new(runtime: &RuntimePath<'_>, types: &[&Type]) -> Self {
-        let private = runtime.private();
-        let mut parameters = Self::default();
-        for (position, ty) in types.iter().enumerate() {
-            let source = format_ident!("__source_{position}");
-            let value = format_ident!("__parameter_{position}");
-            let find = quote!(let #source = #private::parameter_source(__states););
-            parameters.sources.extend(find);
-            let make = quote!(let #value = #private::parameter(&#source, &__call););
-            parameters.values.extend(make);
-            let range = TokenRange::of(ty);
-            let pass = runtime.call_at("pass_parameter", range, quote!(&#value));
-            parameters.arguments.extend(quote!(, #pass));
-        }
-        parameters
     }
 }
 

@@ -8,6 +8,7 @@ mod ping;
 mod shutdown;
 mod signature;
 mod startup;
+mod websocket;
 
 use proc_macro2::TokenStream;
 
@@ -16,6 +17,7 @@ pub(crate) use middleware::{MiddlewareParameter, MiddlewareParameters, check as 
 pub(crate) use ping::check as check_ping;
 pub(crate) use shutdown::check as check_shutdown;
 pub(crate) use startup::check as check_startup;
+pub(crate) use websocket::{WebSocketParameters, check as check_websocket};
 
 use crate::ast::ItemKind;
 use crate::attr::Attribute;

@@ -13,6 +13,10 @@ use crate::config::RuntimeConfig;
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
 use crate::endpoints::entrypoint_schema::{AboutAgent, SchemaFunction};
 use crate::endpoints::ping::{AsyncPing, BlockingPing, PingHandler};
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::call::WebSocketHandler;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::function::WebSocketFunction;
 use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::Request;
 use crate::exchange::error::{BoxError, Error};
@@ -29,6 +33,8 @@ use crate::server::middleware::{IntoResponse, Middleware, MiddlewareWithState, N
 pub struct AgentRuntimeAppBuilder<E> {
     entrypoint: E,
     ping: Option<Deferred<PingHandler>>,
+    #[cfg(feature = "websocket")]
+    websocket: Option<Deferred<WebSocketHandler>>,
     middleware: Vec<Deferred<Middleware>>,
     values: Vec<AnySlot>,
     startups: Vec<Startup>,
@@ -48,6 +54,8 @@ impl AgentRuntimeApp {
         AgentRuntimeAppBuilder {
             entrypoint: (),
             ping: None,
+            #[cfg(feature = "websocket")]
+            websocket: None,
             middleware: Vec::new(),
             values: Vec::new(),
             startups: Vec::new(),
@@ -75,6 +83,8 @@ impl AgentRuntimeAppBuilder<()> {
                 schema: schema_of::<F::Request>(),
             },
             ping: self.ping,
+            #[cfg(feature = "websocket")]
+            websocket: self.websocket,
             middleware: self.middleware,
             values: self.values,
             startups: self.startups,
@@ -144,6 +154,34 @@ impl<E> AgentRuntimeAppBuilder<E> {
         F: BlockingPing<M>,
     {
         self.ping = Some(Box::new(|states| ping.into_handler(states)));
+        self
+    }
+
+    /// The function that serves `/ws`: it takes the [`WebSocket`](crate::WebSocket) and optionally the
+    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async`, and
+    /// returns nothing or a `Result`. See [`websocket`](macro@crate::websocket).
+    ///
+    /// ```
+    /// use ppio::{AgentRuntimeApp, Value, WebSocket};
+    ///
+    /// # fn main() -> Result<(), ppio::StartError> {
+    /// let app = AgentRuntimeApp::builder()
+    ///     .entrypoint(async |request: Value| request)
+    ///     .websocket(async |mut socket: WebSocket| {
+    ///         while let Some(message) = socket.recv().await {
+    ///             socket.send(message?).await?;
+    ///         }
+    ///         Ok::<_, ppio::Error>(())
+    ///     })
+    ///     .build()?;
+    /// # let _ = app; Ok(()) }
+    /// ```
+    #[cfg(feature = "websocket")]
+    pub fn websocket<M, F>(mut self, websocket: F) -> Self
+    where
+        F: WebSocketFunction<M>,
+    {
+        self.websocket = Some(Box::new(|states| websocket.into_handler(states)));
         self
     }
 
@@ -300,6 +338,10 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
         let ping = self
             .ping
             .map(|ping| ping(&mut states.for_function("the ping")));
+        #[cfg(feature = "websocket")]
+        let websocket = self
+            .websocket
+            .map(|websocket| websocket(&mut states.for_function("the websocket function")));
         let middleware = self.middleware.into_iter();
         let middleware = middleware
             .map(|middleware| middleware(&mut states.for_function("middleware")))
@@ -319,6 +361,8 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
                 schema: self.entrypoint.schema,
             },
             ping,
+            #[cfg(feature = "websocket")]
+            websocket,
             middleware,
             config,
             entrypoint: "the configuration".to_owned(),

@@ -12,6 +12,8 @@ mod start_error;
 mod supervisor;
 
 pub use builder::{AgentRuntimeAppBuilder, BuilderEntrypoint};
+#[cfg(feature = "websocket")]
+pub use registry::WebSocketRegistration;
 pub use registry::{
     EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
     StartupRegistration,

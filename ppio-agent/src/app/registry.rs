@@ -5,6 +5,8 @@ use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::endpoints::entrypoint_schema::SchemaFunction;
 use crate::endpoints::ping::PingHandler;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::call::WebSocketHandler;
 use crate::exchange::agent_info::AgentInfo;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
@@ -42,6 +44,15 @@ pub struct MiddlewareRegistration {
     pub location: SourceLocation,
 }
 
+/// What `#[ppio::websocket]` registers.
+#[cfg(feature = "websocket")]
+pub struct WebSocketRegistration {
+    /// Makes the function that serves one connection.
+    pub websocket: fn(&mut StateLookup<'_>) -> WebSocketHandler,
+    /// Where the function is.
+    pub location: SourceLocation,
+}
+
 /// What `#[ppio::startup]` registers.
 pub struct StartupRegistration {
     /// Makes the startup function.
@@ -61,6 +72,8 @@ pub struct ShutdownRegistration {
 inventory::collect!(EntrypointRegistration);
 inventory::collect!(PingRegistration);
 inventory::collect!(MiddlewareRegistration);
+#[cfg(feature = "websocket")]
+inventory::collect!(WebSocketRegistration);
 inventory::collect!(StartupRegistration);
 inventory::collect!(ShutdownRegistration);
 
@@ -68,6 +81,8 @@ inventory::collect!(ShutdownRegistration);
 pub(crate) struct Registry {
     pub(crate) entrypoint: &'static EntrypointRegistration,
     pub(crate) ping: Option<&'static PingRegistration>,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Option<&'static WebSocketRegistration>,
     /// In source order.
     pub(crate) middleware: Vec<&'static MiddlewareRegistration>,
     /// In source order.
@@ -90,9 +105,17 @@ impl Registry {
             |found| found.location,
         )
         .map_err(|(first, second)| StartError::TwoPings { first, second })?;
+        #[cfg(feature = "websocket")]
+        let websocket = at_most_one(
+            inventory::iter::<WebSocketRegistration>().filter(|found| includes(&found.location)),
+            |found| found.location,
+        )
+        .map_err(|(first, second)| StartError::TwoWebSockets { first, second })?;
         Ok(Self {
             entrypoint,
             ping,
+            #[cfg(feature = "websocket")]
+            websocket,
             middleware: in_source_order(&includes, |found: &MiddlewareRegistration| found.location),
             startups: in_source_order(&includes, |found: &StartupRegistration| found.location),
             shutdowns: in_source_order(&includes, |found: &ShutdownRegistration| found.location),

@@ -12,6 +12,8 @@ use crate::config::RuntimeConfig;
 use crate::config::settings::Settings;
 use crate::endpoints::entrypoint_schema::AboutAgent;
 use crate::endpoints::ping::{Ping, PingHandler};
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::call::WebSocketHandler;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
@@ -19,7 +21,7 @@ use crate::lifecycle::startup::StartupRun;
 use crate::lifecycle::states::States;
 use crate::lifecycle::{Hook, Lifecycle};
 use crate::server::AgentRuntimeServer;
-use crate::server::agent::Agent;
+use crate::server::agent::{Agent, Endpoints};
 use crate::server::middleware::Middleware;
 use crate::server::service::AgentService;
 use crate::server::signals::Signals;
@@ -52,6 +54,8 @@ pub(super) struct AppParts {
     pub(super) handler: Handler,
     pub(super) about: AboutAgent,
     pub(super) ping: Option<PingHandler>,
+    #[cfg(feature = "websocket")]
+    pub(super) websocket: Option<WebSocketHandler>,
     pub(super) middleware: Vec<Middleware>,
     pub(super) config: RuntimeConfig,
     /// What names the entrypoint in errors.
@@ -121,6 +125,10 @@ impl AgentRuntimeApp {
         let ping = registry
             .ping
             .map(|found| (found.ping)(&mut states.for_function(&found.location.to_string())));
+        #[cfg(feature = "websocket")]
+        let websocket = registry
+            .websocket
+            .map(|found| (found.websocket)(&mut states.for_function(&found.location.to_string())));
         let middleware = registry.middleware.iter();
         let middleware = middleware
             .map(|found| (found.middleware)(&mut states.for_function(&found.location.to_string())))
@@ -139,6 +147,8 @@ impl AgentRuntimeApp {
                 schema: entrypoint.schema,
             },
             ping,
+            #[cfg(feature = "websocket")]
+            websocket,
             middleware,
             config: entrypoint.config.map(|config| config()).unwrap_or_default(),
             entrypoint: entrypoint.location.to_string(),
@@ -162,12 +172,17 @@ impl AgentRuntimeApp {
         } else {
             Vec::new()
         };
+        let endpoints = Endpoints {
+            ping: Ping::new(parts.ping),
+            #[cfg(feature = "websocket")]
+            websocket: parts.websocket,
+        };
         let agent = Agent::new(
             settings.server(),
             values.clone(),
             parts.handler,
             middleware,
-            Ping::new(parts.ping),
+            endpoints,
             parts.about,
             Lifecycle::new(parts.startups, parts.shutdowns),
         );

@@ -39,6 +39,15 @@ pub enum StartError {
         /// The one after it.
         second: SourceLocation,
     },
+    /// More than one function is annotated with `#[ppio::websocket]`.
+    #[cfg(feature = "websocket")]
+    #[error("two websocket functions: {first} and {second}; a service has one, remove the other")]
+    TwoWebSockets {
+        /// The first in source order.
+        first: SourceLocation,
+        /// The one after it.
+        second: SourceLocation,
+    },
     /// A health check is required and none is registered.
     #[error("{entrypoint} requires a ping: annotate one function with `#[ppio::ping]`")]
     NoPing {

@@ -137,6 +137,24 @@ impl RuntimeConfig {
         self.list_anonymous_runs
     }
 
+    /// The value of [`websocket_max_frame_size`](Self::websocket_max_frame_size).
+    #[cfg(feature = "websocket")]
+    pub fn get_websocket_max_frame_size(&self) -> Option<ByteSize> {
+        self.websocket_max_frame_size
+    }
+
+    /// The value of [`websocket_max_message_size`](Self::websocket_max_message_size).
+    #[cfg(feature = "websocket")]
+    pub fn get_websocket_max_message_size(&self) -> Option<ByteSize> {
+        self.websocket_max_message_size
+    }
+
+    /// The value of [`websocket_idle_timeout`](Self::websocket_idle_timeout).
+    #[cfg(feature = "websocket")]
+    pub fn get_websocket_idle_timeout(&self) -> Option<Duration> {
+        self.websocket_idle_timeout
+    }
+
     /// The value of [`shutdown_grace`](Self::shutdown_grace).
     pub fn get_shutdown_grace(&self) -> Option<Duration> {
         self.shutdown_grace
@@ -255,6 +273,22 @@ mod tests {
             config.enable_metrics(false).get_enable_metrics(),
             Some(false)
         );
+        #[cfg(feature = "websocket")]
+        {
+            let config = RuntimeConfig::new()
+                .websocket_max_frame_size(ByteSize::new(1))
+                .websocket_max_message_size(ByteSize::new(2))
+                .websocket_idle_timeout(seconds(3));
+            assert_eq!(
+                config.get_websocket_max_frame_size(),
+                Some(ByteSize::new(1))
+            );
+            assert_eq!(
+                config.get_websocket_max_message_size(),
+                Some(ByteSize::new(2))
+            );
+            assert_eq!(config.get_websocket_idle_timeout(), Some(seconds(3)));
+        }
         #[cfg(feature = "logging")]
         assert_eq!(RuntimeConfig::new().log("warn").get_log(), Some("warn"));
     }

@@ -43,6 +43,9 @@ use crate::exchange::protocol::Protocol;
 /// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
 /// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` in debug mode, else `false` |
 /// | [`journal`](Self::journal) | `PPIO_AGENT_JOURNAL`, a directory | none |
+/// | [`websocket_max_frame_size`](Self::websocket_max_frame_size) | `PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE`, bytes or `64Ki` | 64 KiB |
+/// | [`websocket_max_message_size`](Self::websocket_max_message_size) | `PPIO_AGENT_WEBSOCKET_MAX_MESSAGE_SIZE`, bytes or `1Mi` | 1 MiB |
+/// | [`websocket_idle_timeout`](Self::websocket_idle_timeout) | `PPIO_AGENT_WEBSOCKET_IDLE_TIMEOUT`, seconds, 0 for none | 900 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `PPIO_AGENT_SHUTDOWN_GRACE`, seconds | 30 s |
 /// | [`keep_alive_timeout`](Self::keep_alive_timeout) | `PPIO_AGENT_KEEP_ALIVE_TIMEOUT`, seconds | 75 s |
 /// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
@@ -97,6 +100,12 @@ pub struct RuntimeConfig {
     pub(crate) run_retention: Option<Duration>,
     pub(crate) list_anonymous_runs: Option<bool>,
     pub(crate) journal: Option<PathBuf>,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket_max_frame_size: Option<ByteSize>,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket_max_message_size: Option<ByteSize>,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket_idle_timeout: Option<Duration>,
     pub(crate) shutdown_grace: Option<Duration>,
     pub(crate) keep_alive_timeout: Option<Duration>,
     pub(crate) header_timeout: Option<Duration>,
@@ -313,6 +322,30 @@ impl RuntimeConfig {
     /// Without it everything is kept in memory alone.
     pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
         self.journal = Some(directory.into());
+        self
+    }
+
+    /// The largest frame of a client's WebSocket; a larger one closes it with the code 1009. The
+    /// default is AgentCore's limit.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_max_frame_size(mut self, size: ByteSize) -> Self {
+        self.websocket_max_frame_size = Some(size);
+        self
+    }
+
+    /// The largest message of a client's WebSocket, which may come in several frames; a larger one
+    /// closes it with the code 1009.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_max_message_size(mut self, size: ByteSize) -> Self {
+        self.websocket_max_message_size = Some(size);
+        self
+    }
+
+    /// How long a WebSocket may stay open without a message in either direction; then it is closed
+    /// with the code 1001. Pings are no messages. Zero means no limit.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.websocket_idle_timeout = Some(timeout);
         self
     }
 

@@ -119,6 +119,8 @@ impl Environment<'_> {
         let defaults = RuntimeSettings::default();
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
         let runs = self.run_values(&config, debug);
+        #[cfg(feature = "websocket")]
+        let runs = self.websocket_values(&config, runs);
         // The default of a platform or an image, for agents that set none.
         let default_origins =
             self.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
@@ -264,6 +266,35 @@ impl Environment<'_> {
                 Some(text.into())
             }),
             ..defaults
+        }
+    }
+
+    /// The settings of WebSockets, in place of those in `values`.
+    #[cfg(feature = "websocket")]
+    fn websocket_values(
+        &mut self,
+        config: &RuntimeConfig,
+        values: RuntimeSettings,
+    ) -> RuntimeSettings {
+        let idle_timeout = values.websocket_idle_timeout.unwrap_or_default();
+        RuntimeSettings {
+            websocket_max_frame_size: self.size(
+                "WEBSOCKET_MAX_FRAME_SIZE",
+                config.websocket_max_frame_size,
+                values.websocket_max_frame_size,
+            ),
+            websocket_max_message_size: self.size(
+                "WEBSOCKET_MAX_MESSAGE_SIZE",
+                config.websocket_max_message_size,
+                values.websocket_max_message_size,
+            ),
+            websocket_idle_timeout: Some(self.duration(
+                "WEBSOCKET_IDLE_TIMEOUT",
+                config.websocket_idle_timeout,
+                idle_timeout,
+            ))
+            .filter(|timeout| !timeout.is_zero()),
+            ..values
         }
     }
 
@@ -504,7 +535,7 @@ mod tests {
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
             .collect();
-        assert_eq!(variables.len(), 36, "{variables:?}");
+        assert_eq!(variables.len(), 39, "{variables:?}");
         let config = || {
             RuntimeConfig::new()
                 .port(1)
@@ -558,6 +589,12 @@ mod tests {
                 ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
                 ("PPIO_AGENT_RECONNECT_GRACE", "x"),
                 ("PPIO_AGENT_PROTOCOLS", "openai,smtp"),
+                #[cfg(feature = "websocket")]
+                ("PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE", "0"),
+                #[cfg(feature = "websocket")]
+                ("PPIO_AGENT_WEBSOCKET_MAX_MESSAGE_SIZE", "all"),
+                #[cfg(feature = "websocket")]
+                ("PPIO_AGENT_WEBSOCKET_IDLE_TIMEOUT", "never"),
                 #[cfg(feature = "logging")]
                 ("PPIO_AGENT_LOG", "a=b=c"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
@@ -583,6 +620,12 @@ mod tests {
             "_LIST_ANONYMOUS_RUNS",
             "_RECONNECT_GRACE",
             "_PROTOCOLS",
+            #[cfg(feature = "websocket")]
+            "_WEBSOCKET_MAX_FRAME_SIZE",
+            #[cfg(feature = "websocket")]
+            "_WEBSOCKET_MAX_MESSAGE_SIZE",
+            #[cfg(feature = "websocket")]
+            "_WEBSOCKET_IDLE_TIMEOUT",
             #[cfg(feature = "logging")]
             "_LOG",
             "_CORS_CREDENTIALS",

@@ -20,6 +20,7 @@ pub(crate) struct Index {
     has_metrics: bool,
     info: AgentInfo,
     protocols: Vec<&'static str>,
+    has_websocket: bool,
     schema: Arc<LazySchema>,
 }
 
@@ -27,6 +28,7 @@ impl Index {
     pub(crate) fn new(
         settings: &RuntimeSettings,
         info: AgentInfo,
+        has_websocket: bool,
         schema: Arc<LazySchema>,
     ) -> Self {
         let protocols = settings.protocols.iter();
@@ -35,6 +37,7 @@ impl Index {
             has_metrics: settings.enable_metrics,
             info,
             protocols: protocols.map(|protocol| protocol.as_str()).collect(),
+            has_websocket,
             schema,
         }
     }
@@ -80,6 +83,7 @@ impl Index {
                 invocations: "/invocations",
                 ping: "/ping",
                 metrics: self.has_metrics.then_some("/metrics"),
+                websocket: self.has_websocket.then_some("/ws"),
             },
             schema: self.debug.then(|| self.schema.get()).flatten(),
         };
@@ -143,6 +147,8 @@ struct Endpoints {
     ping: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    websocket: Option<&'static str>,
 }
 
 #[cfg(test)]

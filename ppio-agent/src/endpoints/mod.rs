@@ -6,3 +6,6 @@ pub(crate) mod index;
 pub(crate) mod metrics;
 pub(crate) mod ping;
 pub(crate) mod runs;
+#[cfg(feature = "websocket")]
+pub(crate) mod websocket;
+mod websocket_registration;

@@ -87,6 +87,12 @@ impl RequestContext {
         self.change(|inner| inner.session_id = Some(session_id.into()).into())
     }
 
+    /// Leaves only the deadline of the caller.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn without_response_deadline(self) -> Self {
+        self.change(|inner| inner.deadline = None)
+    }
+
     /// Adds a header.
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.change(|inner| {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+#[cfg(feature = "websocket")]
+use ppio_agent_websocket::WebSocketError;
 
 use super::rejection::Rejection;
 
@@ -215,8 +217,20 @@ impl Error {
                 copy.data().source = None;
                 Some(copy)
             }
-            None => Self::find_in(error.source()?),
+            None => Self::of_websocket(error).or_else(|| Self::find_in(error.source()?)),
         }
+    }
+
+    /// The error of a WebSocket, which is not a failure of the user code that returns it.
+    #[cfg(feature = "websocket")]
+    fn of_websocket(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let error = error.downcast_ref::<WebSocketError>()?;
+        Some(error.clone().into())
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    fn of_websocket(_: &(dyn StdError + 'static)) -> Option<Self> {
+        None
     }
 }
 
@@ -256,6 +270,13 @@ impl From<Rejection> for Error {
         data.error_type = Cow::Borrowed(rejection.error_type());
         data.rejection = Some(rejection);
         error
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl From<WebSocketError> for Error {
+    fn from(error: WebSocketError) -> Self {
+        Rejection::WebSocket(error).into()
     }
 }
 

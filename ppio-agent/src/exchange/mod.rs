@@ -123,6 +123,10 @@ impl Exchange {
         if error.rejection().is_some_and(Rejection::closes_connection) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        #[cfg(feature = "websocket")]
+        if let Some(rejection) = error.rejection() {
+            headers.extend(rejection.handshake_headers());
+        }
         response.extensions_mut().insert(error);
         response
     }

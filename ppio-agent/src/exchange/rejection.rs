@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
+#[cfg(feature = "websocket")]
+use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use ppio_agent_connection::FramingError;
 use ppio_agent_protocol::{AGENT_RESTARTED, ByteSize};
+#[cfg(feature = "websocket")]
+use ppio_agent_websocket::{HandshakeError, WebSocketError};
 
 /// Why the runtime answers a request with an error of its own.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -143,6 +147,21 @@ pub(crate) enum Rejection {
     },
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
+    #[cfg(feature = "websocket")]
+    #[error("this is a WebSocket; send a WebSocket handshake")]
+    UpgradeRequired,
+    #[cfg(feature = "websocket")]
+    #[error(transparent)]
+    Handshake(HandshakeError),
+    #[cfg(feature = "websocket")]
+    #[error(
+        "the connection cannot become a WebSocket: the server that mounts the agent has to serve it \
+         with upgrades, and middleware has to pass on the extensions of the request"
+    )]
+    NoUpgrade,
+    #[cfg(feature = "websocket")]
+    #[error(transparent)]
+    WebSocket(WebSocketError),
     #[error("the stream sent nothing for {} s and was ended", .0.as_secs_f64())]
     StreamStalled(Duration),
     #[error("the response did not end within the caller's timeout of {} s", .0.as_secs_f64())]
@@ -173,6 +192,12 @@ impl Rejection {
             | Self::UnknownEventId { .. }
             | Self::InvalidKey { .. }
             | Self::InvalidOption { .. } => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "websocket")]
+            Self::Handshake(_) | Self::WebSocket(_) => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "websocket")]
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            #[cfg(feature = "websocket")]
+            Self::NoUpgrade => StatusCode::INTERNAL_SERVER_ERROR,
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::OriginNotAllowed { .. } | Self::AnonymousList => StatusCode::FORBIDDEN,
             Self::NoRoute { .. } | Self::RunNotFound { .. } => StatusCode::NOT_FOUND,
@@ -217,6 +242,12 @@ impl Rejection {
             | Self::Framing(_)
             | Self::InvalidHeader { .. }
             | Self::InvalidOption { .. } => "BadRequest",
+            #[cfg(feature = "websocket")]
+            Self::Handshake(_) => "BadHandshake",
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(_) => "WebSocketError",
+            #[cfg(feature = "websocket")]
+            Self::UpgradeRequired | Self::NoUpgrade => "UpgradeRequired",
             Self::HostNotAllowed { .. } => "HostNotAllowed",
             Self::OriginNotAllowed { .. } => "OriginNotAllowed",
             Self::NoRoute { .. } => "NotFound",
@@ -282,5 +313,18 @@ impl Rejection {
     /// Whether the invocation was ended from outside, and did not fail by itself.
     pub(crate) fn is_cancellation(&self) -> bool {
         matches!(self, Self::Interrupted | Self::Cancelled { .. })
+    }
+
+    /// The headers of a response to a handshake.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn handshake_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::UpgradeRequired => vec![
+                (UPGRADE, HeaderValue::from_static("websocket")),
+                (CONNECTION, HeaderValue::from_static("upgrade")),
+            ],
+            Self::Handshake(_) => vec![HandshakeError::supported_version()],
+            _ => Vec::new(),
+        }
     }
 }

@@ -85,6 +85,15 @@ pub struct RuntimeSettings {
     pub list_anonymous_runs: bool,
     /// The directory in which kept invocations survive the process; `None` for memory alone.
     pub journal: Option<PathBuf>,
+    /// The largest frame of a client's WebSocket.
+    #[cfg(feature = "websocket")]
+    pub websocket_max_frame_size: ByteSize,
+    /// The largest message of a client's WebSocket.
+    #[cfg(feature = "websocket")]
+    pub websocket_max_message_size: ByteSize,
+    /// How long a WebSocket may stay open without a message; `None` for no limit.
+    #[cfg(feature = "websocket")]
+    pub websocket_idle_timeout: Option<Duration>,
     /// How long requests and background tasks may take to finish after SIGTERM or SIGINT.
     pub shutdown_grace: Duration,
     /// How long a connection may stay idle between two requests.
@@ -133,6 +142,13 @@ impl Default for RuntimeSettings {
             run_retention: Duration::from_secs(600),
             list_anonymous_runs: false,
             journal: None,
+            // AgentCore passes on no larger frames, and ends sessions that are idle for as long.
+            #[cfg(feature = "websocket")]
+            websocket_max_frame_size: ByteSize::new(64 << 10),
+            #[cfg(feature = "websocket")]
+            websocket_max_message_size: ByteSize::new(1 << 20),
+            #[cfg(feature = "websocket")]
+            websocket_idle_timeout: Some(Duration::from_secs(900)),
             shutdown_grace: Duration::from_secs(30),
             // Longer than load balancers keep connections, usually 60 s, so that they and not the
             // agent close them: a request on its way to a closed one is lost.

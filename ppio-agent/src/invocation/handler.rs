@@ -156,7 +156,7 @@ macro_rules! entrypoints {
             fn into_handler(self, states: &mut StateLookup<'_>) -> Handler {
                 $(let $source = $parameter::source(states);)*
                 handler(move |mut call| {
-                    let future = self(call.request()?, $($parameter::make(&$source, &call)),*);
+                    let future = self(call.request()?, $($parameter::make(&$source, &call.context)),*);
                     Ok(on_worker(call, |buffer| async move {
                         future.await.deliver(buffer).await
                     }))
@@ -178,7 +178,7 @@ macro_rules! entrypoints {
                 $(let $source = $parameter::source(states);)*
                 handler(move |mut call| {
                     let (request, function) = (call.request()?, self.clone());
-                    $(let $source = $parameter::make(&$source, &call);)*
+                    $(let $source = $parameter::make(&$source, &call.context);)*
                     Ok(on_blocking_thread(call, |buffer| async move {
                         function(request, $($source),*).deliver(buffer).await
                     }))

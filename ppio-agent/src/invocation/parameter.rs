@@ -14,7 +14,7 @@ pub trait Parameter: Send + Sync + Sized + 'static {
     #[doc(hidden)]
     fn source(states: &mut StateLookup<'_>) -> Self::Source;
     #[doc(hidden)]
-    fn make(source: &Self::Source, call: &Call) -> Self;
+    fn make(source: &Self::Source, context: &RequestContext) -> Self;
 }
 
 impl Parameter for RequestContext {
@@ -22,8 +22,8 @@ impl Parameter for RequestContext {
 
     fn source(_: &mut StateLookup<'_>) {}
 
-    fn make((): &(), call: &Call) -> Self {
-        call.context.clone()
+    fn make((): &(), context: &RequestContext) -> Self {
+        context.clone()
     }
 }
 
@@ -34,7 +34,7 @@ impl<T: Send + Sync + 'static> Parameter for State<T> {
         states.slot()
     }
 
-    fn make(slot: &Slot<T>, _: &Call) -> Self {
+    fn make(slot: &Slot<T>, _: &RequestContext) -> Self {
         slot.state()
     }
 }
@@ -47,9 +47,21 @@ pub fn parameter_source<P: Parameter>(states: &mut StateLookup<'_>) -> Parameter
     ParameterSource(P::source(states))
 }
 
-/// Makes a parameter for one invocation.
-pub fn parameter<P: Parameter>(source: &ParameterSource<P>, call: &Call) -> P {
-    P::make(&source.0, call)
+/// Makes a parameter for one call.
+pub fn parameter<P: Parameter>(source: &ParameterSource<P>, call: &impl HasContext) -> P {
+    P::make(&source.0, call.context())
+}
+
+/// A call of a user function.
+pub trait HasContext {
+    #[doc(hidden)]
+    fn context(&self) -> &RequestContext;
+}
+
+impl HasContext for Call {
+    fn context(&self) -> &RequestContext {
+        &self.context
+    }
 }
 
 /// The type of a parameter after the request. A macro sees no types, so this trait checks them;

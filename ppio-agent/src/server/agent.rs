@@ -14,6 +14,10 @@ use super::shutdown::Shutdown;
 use crate::endpoints::entrypoint_schema::{AboutAgent, LazySchema};
 use crate::endpoints::index::Index;
 use crate::endpoints::ping::Ping;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::WebSocketEndpoint;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::call::WebSocketHandler;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
@@ -46,8 +50,17 @@ pub(crate) struct Agent {
     pub(crate) index: Index,
     #[cfg(feature = "chat")]
     pub(crate) protocols: Protocols,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: WebSocketEndpoint,
     pub(crate) shutdown: Shutdown,
     pub(crate) lifecycle: Lifecycle,
+}
+
+/// The endpoints beside `POST /invocations`.
+pub(crate) struct Endpoints {
+    pub(crate) ping: Ping,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Option<WebSocketHandler>,
 }
 
 impl Agent {
@@ -56,23 +69,31 @@ impl Agent {
         values: RuntimeSettings,
         handler: Handler,
         middleware: Vec<Middleware>,
-        ping: Ping,
+        endpoints: Endpoints,
         about: AboutAgent,
         lifecycle: Lifecycle,
     ) -> Self {
         let schema = Arc::new(LazySchema::new(about.schema));
         #[cfg(feature = "chat")]
         let protocols = Protocols::new(values.protocols.clone(), about.info, Arc::clone(&schema));
-        let index = Index::new(&values, about.info, schema);
-        let chains = MiddlewareChains::new(middleware);
         let shutdown = Shutdown::new();
+        #[cfg(feature = "websocket")]
+        let websocket = WebSocketEndpoint::new(endpoints.websocket, &values, shutdown.subscribe());
+        #[cfg(feature = "websocket")]
+        let has_websocket = websocket.has_handler();
+        #[cfg(not(feature = "websocket"))]
+        let has_websocket = false;
+        let index = Index::new(&values, about.info, has_websocket, schema);
+        let chains = MiddlewareChains::new(middleware);
         let has_middleware = !chains.invocations.is_empty();
         Self {
             settings,
             runs: RunRegistry::new(&values),
+            #[cfg(feature = "websocket")]
+            websocket,
             invoker: Invoker::new(handler, values, has_middleware, shutdown.subscribe()),
             chains,
-            ping,
+            ping: endpoints.ping,
             index,
             #[cfg(feature = "chat")]
             protocols,

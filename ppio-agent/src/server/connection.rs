@@ -1,7 +1,11 @@
 //! One client connection.
 
 use std::sync::Arc;
+#[cfg(feature = "websocket")]
+use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "websocket")]
+use http::StatusCode;
 use hyper::server::conn::http1;
 use ppio_agent_connection::RequestBody;
 use tokio::net::TcpStream;
@@ -11,6 +15,8 @@ use super::answering::Chunked;
 use super::chunked_body::MAX_FRAME;
 use super::ingress::Ingress;
 use super::router::respond;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::PendingSession;
 use crate::exchange::body::Body;
 
 /// The size of a connection's buffer for each direction, in bytes. The head of a request has to
@@ -31,17 +37,40 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
     http.max_buf_size(BUFFER_SIZE)
         // Copying into one buffer costs less than writing several frames at once.
         .writev(false);
+    // The session of a request that is upgraded, which runs once the connection is handed over.
+    #[cfg(feature = "websocket")]
+    let session = Mutex::new(None::<PendingSession>);
     let handler = |request: http::Request<RequestBody>| {
         let settings = &agent.settings;
         let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
         let request = request.map(|body| Body::incoming(body, limit, deadline));
         let ingress = Ingress::Listener { is_loopback };
-        Chunked::new(respond(agent.clone(), request, ingress))
+        let answer = respond(agent.clone(), request, ingress);
+        #[cfg(feature = "websocket")]
+        let answer = async {
+            let mut response = answer.await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                *session.lock().unwrap_or_else(PoisonError::into_inner) =
+                    response.extensions_mut().remove::<PendingSession>();
+            }
+            response
+        };
+        Chunked::new(answer)
     };
     let limits = &agent.settings.connection;
     let shutdown = agent.shutdown.subscribe();
     let served = ppio_agent_connection::serve(stream, &http, limits, shutdown, handler);
-    if let Err(error) = served.await {
+    let served = served.await;
+    if let Err(error) = &served {
         tracing::debug!(%error, "connection ended early");
+    }
+    #[cfg(feature = "websocket")]
+    {
+        let session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if served.is_ok()
+            && let Some(session) = session.and_then(|session| session.take())
+        {
+            session.await;
+        }
     }
 }

@@ -90,6 +90,8 @@ enum Route {
     Run(RunRoute),
     Ping,
     Index,
+    #[cfg(feature = "websocket")]
+    WebSocket,
     #[cfg(feature = "metrics")]
     Metrics,
     #[cfg(feature = "chat")]
@@ -139,7 +141,19 @@ impl Route {
             Self::Run(route) => route.allow(),
             #[cfg(feature = "chat")]
             Self::Protocol(route) => route.allow,
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// Whether the route calls the author's function.
+    fn is_invocation(self) -> bool {
+        match self {
+            Self::Invocations => true,
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => true,
+            _ => false,
         }
     }
 
@@ -151,6 +165,8 @@ impl Route {
             // Its path is rejected instead.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => method == Method::GET,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -172,10 +188,17 @@ impl RoutedRequest {
         timeout: Option<u32>,
     ) -> Self {
         let route = Route::of(request.uri().path(), &agent);
+        #[cfg(feature = "websocket")]
+        let route = match route {
+            Route::Unknown if agent.websocket.takes(request) => Route::WebSocket,
+            route => route,
+        };
         let is_invocation = match route {
             Route::Invocations => request.method() == Method::POST,
             #[cfg(feature = "chat")]
             Route::Protocol(_) => request.method() == Method::POST,
+            #[cfg(feature = "websocket")]
+            Route::WebSocket => true,
             _ => false,
         };
         let span = if is_invocation {
@@ -218,7 +241,7 @@ impl RoutedRequest {
     /// Rejects an invocation with a header that cannot be understood.
     fn check_headers(&self, invalid: Option<&InvalidHeader<'_>>) -> Result<(), Rejection> {
         match invalid {
-            Some(invalid) if self.route == Route::Invocations => Err(invalid.rejection()),
+            Some(invalid) if self.route.is_invocation() => Err(invalid.rejection()),
             _ => Ok(()),
         }
     }
@@ -227,6 +250,9 @@ impl RoutedRequest {
     /// anything.
     fn has_no_side_effect(&self, method: &Method) -> bool {
         match *method {
+            // A page may open a WebSocket to any host, and the function may do anything.
+            #[cfg(feature = "websocket")]
+            Method::GET if self.route == Route::WebSocket => false,
             Method::GET | Method::HEAD => self.chain().is_empty(),
             Method::OPTIONS => self.route != Route::Unknown,
             _ => false,
@@ -239,6 +265,8 @@ impl RoutedRequest {
             Route::Invocations | Route::Run(_) => &self.agent.chains.invocations,
             #[cfg(feature = "chat")]
             Route::Protocol(_) => &self.agent.chains.invocations,
+            #[cfg(feature = "websocket")]
+            Route::WebSocket => &self.agent.chains.invocations,
             _ => &self.agent.chains.others,
         }
     }
@@ -408,6 +436,8 @@ async fn run_endpoint(
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
         }
+        #[cfg(feature = "websocket")]
+        Route::WebSocket => agent.websocket.answer(agent.invoker(), exchange, request),
         Route::Index => Ok(agent.index.answer(request.headers())),
         #[cfg(feature = "metrics")]
         Route::Metrics => Ok(metrics::answer(

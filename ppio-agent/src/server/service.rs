@@ -13,6 +13,8 @@ use http_body::Body as HttpBody;
 use super::agent::{Agent, ConnectionAgent};
 use super::ingress::Ingress;
 use super::router::respond;
+#[cfg(feature = "websocket")]
+use crate::endpoints::websocket::PendingSession;
 use crate::exchange::body::{Body, Response};
 use crate::exchange::error::BoxError;
 
@@ -57,7 +59,19 @@ impl AgentService {
         let settings = &self.agent.settings;
         let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
         let request = request.map(|body| Body::limited(body, limit, deadline));
-        respond(self.agent.clone(), request, Ingress::Service).await
+        let response = respond(self.agent.clone(), request, Ingress::Service).await;
+        // It ends with its connection, which the server that mounts the agent owns.
+        #[cfg(feature = "websocket")]
+        if let Some(session) = response.extensions().get::<PendingSession>()
+            && let Some(session) = session.take()
+        {
+            let agent = self.agent.clone();
+            tokio::spawn(async move {
+                session.await;
+                drop(agent);
+            });
+        }
+        response
     }
 }
 

@@ -77,6 +77,12 @@ async fn the_routes_of_the_enabled_features_are_served() {
     );
 }
 
+#[cfg(not(feature = "websocket"))]
+#[test]
+fn an_attribute_names_the_feature_that_it_needs() {
+    trybuild::TestCases::new().compile_fail("tests/features/fail/websocket.rs");
+}
+
 #[cfg(feature = "stream")]
 #[tokio::test]
 async fn a_block_with_yield_is_a_stream() {

@@ -7,6 +7,8 @@ use axum::http::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::tunnel::tunnel;
+
 /// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const FOR_ONE_CONNECTION: &[&str] = &[
     "connection",
@@ -23,8 +25,8 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 /// Sends `request` over `stream`, a new connection to an HTTP/1.1 server, and returns the response
 /// once its head was received.
 ///
-/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled. Dropping the
-/// future or the response closes the connection.
+/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled, for as long as both
+/// sides are there. Dropping the future or the response closes the connection.
 ///
 /// # Errors
 ///
@@ -62,8 +64,7 @@ pub async fn forward(
             let (Ok(caller), Ok(server)) = tokio::join!(caller_upgrade, server_upgrade) else {
                 return;
             };
-            let (mut caller, mut server) = (TokioIo::new(caller), TokioIo::new(server));
-            let _ = tokio::io::copy_bidirectional(&mut caller, &mut server).await;
+            tunnel(TokioIo::new(caller), TokioIo::new(server)).await;
         });
         return Ok(response.map(|_| Body::empty()));
     }

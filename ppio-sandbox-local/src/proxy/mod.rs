@@ -4,6 +4,7 @@ mod dial;
 mod forward;
 mod port_conflict;
 mod port_owner;
+mod tunnel;
 mod unavailable;
 
 use std::sync::Arc;

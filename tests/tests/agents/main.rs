@@ -9,3 +9,4 @@ mod lifecycle;
 mod log;
 mod settings;
 mod state;
+mod websockets;

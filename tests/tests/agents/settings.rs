@@ -424,6 +424,17 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
     ("RUN_RETENTION", "long", "is not a number of seconds"),
     ("LIST_ANONYMOUS_RUNS", "some", "is not true or false"),
+    ("WEBSOCKET_MAX_FRAME_SIZE", "0", "must be more than 0 bytes"),
+    (
+        "WEBSOCKET_MAX_MESSAGE_SIZE",
+        "all",
+        "is not a size such as 1048576 or 2Mi",
+    ),
+    (
+        "WEBSOCKET_IDLE_TIMEOUT",
+        "never",
+        "is not a number of seconds",
+    ),
     (
         "JOURNAL",
         "/dev/null/runs",

@@ -30,3 +30,4 @@ mod templates;
 mod test_platform;
 mod traffic;
 mod uploads;
+mod websockets;

@@ -22,3 +22,4 @@ mod hygiene;
 mod middleware;
 mod ping;
 mod state;
+mod websocket;

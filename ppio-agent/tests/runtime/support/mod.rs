@@ -247,7 +247,7 @@ impl Connection {
         }
     }
 
-    async fn take_exactly(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) async fn take_exactly(&mut self, length: usize) -> Vec<u8> {
         while self.unread.len() < length {
             assert!(self.fill().await, "the connection ended in mid-body");
         }

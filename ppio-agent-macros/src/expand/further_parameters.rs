@@ -1,0 +1,45 @@
+//! Generates how a function takes the context and states.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::Type;
+
+use super::runtime_path::RuntimePath;
+use super::token_range::TokenRange;
+
+/// The code that takes the context and states.
+#[derive(Default)]
+pub(super) struct FurtherParameters {
+    /// Statements that find the sources when the agent is made.
+    pub(super) sources: TokenStream,
+    /// Statements that make the values for one call.
+    pub(super) values: TokenStream,
+    /// The arguments, each after a comma.
+    pub(super) arguments: TokenStream,
+}
+
+impl FurtherParameters {
+    /// `call` is the variable of one call, `pass` the function that passes a value on at the type
+    /// of its parameter.
+    pub(super) fn new(
+        runtime: &RuntimePath<'_>,
+        types: &[&Type],
+        call: &TokenStream,
+        pass: &str,
+    ) -> Self {
+        let private = runtime.private();
+        let mut parameters = Self::default();
+        for (position, ty) in types.iter().enumerate() {
+            let source = format_ident!("__source_{position}");
+            let value = format_ident!("__parameter_{position}");
+            let find = quote!(let #source = #private::parameter_source(__states););
+            parameters.sources.extend(find);
+            let make = quote!(let #value = #private::parameter(&#source, &#call););
+            parameters.values.extend(make);
+            let range = TokenRange::of(ty);
+            let pass = runtime.call_at(pass, range, quote!(&#value));
+            parameters.arguments.extend(quote!(, #pass));
+        }
+        parameters
+    }
+}

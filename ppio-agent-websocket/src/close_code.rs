@@ -1,0 +1,19 @@
+//! The codes of close frames that this crate sends (RFC 6455, section 7.4.1). Applications choose
+//! their own from 4000 to 4999.
+
+/// The connection has done what it was for.
+pub const NORMAL: u16 = 1000;
+/// The server shuts down, or the client leaves.
+pub const GOING_AWAY: u16 = 1001;
+/// The peer broke the protocol.
+pub const PROTOCOL_ERROR: u16 = 1002;
+/// The peer sent a kind of message that is not accepted.
+pub const UNSUPPORTED: u16 = 1003;
+/// A text message was not UTF-8.
+pub const INVALID_TEXT: u16 = 1007;
+/// The peer's message breaks a rule of the application.
+pub const POLICY: u16 = 1008;
+/// A frame or a message was too large.
+pub const TOO_LARGE: u16 = 1009;
+/// The server failed.
+pub const SERVER_ERROR: u16 = 1011;

@@ -1,0 +1,27 @@
+//! The WebSocket of an agent and of its client.
+//!
+//! [`open`] makes two halves of a connection: user code sends and receives with the [`WebSocket`],
+//! and the [`SocketDriver`], a future, owns the connection. The driver answers pings and notices the
+//! end of the connection also while user code does something else.
+
+#![forbid(unsafe_code)]
+
+pub mod close_code;
+mod close_frame;
+mod driver;
+mod error;
+mod handshake;
+mod limits;
+mod message;
+mod metered_stream;
+mod outgoing;
+mod queues;
+mod socket;
+
+pub use close_frame::CloseFrame;
+pub use driver::{Role, SocketDriver, SocketEnd, open};
+pub use error::WebSocketError;
+pub use handshake::{ClientHandshake, HandshakeError, accept, is_upgrade};
+pub use limits::SocketLimits;
+pub use message::WebSocketMessage;
+pub use socket::{WebSocket, WebSocketSender};

@@ -1,0 +1,8 @@
+//! Both sides of a connection, over memory. What published clients do is tested in
+//! `ppio-agent/tests/runtime` and `tests/tests/websocket_interop.rs`.
+
+mod support;
+
+mod close;
+mod flow;
+mod limits;

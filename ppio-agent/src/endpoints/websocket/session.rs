@@ -1,0 +1,185 @@
+//! An open WebSocket: its connection and the user function, side by side.
+
+use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use ppio_agent_websocket::{
+    Role, SocketDriver, SocketEnd, SocketLimits, WebSocketError, close_code, open,
+};
+use tokio::sync::watch;
+use tracing::{Instrument as _, Span};
+
+use super::call::{WebSocketCall, WebSocketFuture, WebSocketHandler};
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
+use crate::exchange::error::Error;
+use crate::exchange::rejection::Rejection;
+use crate::invocation::guard::InvocationGuard;
+
+/// How long a function may run on after its client has disconnected.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Connection = SocketDriver<TokioIo<Upgraded>>;
+
+/// A session before its connection is handed over.
+pub(super) struct Session {
+    pub(super) handler: WebSocketHandler,
+    pub(super) guard: InvocationGuard,
+    pub(super) span: Span,
+    pub(super) started: Instant,
+    pub(super) limits: SocketLimits,
+    pub(super) outlives_client: bool,
+    pub(super) shutdown: watch::Receiver<()>,
+}
+
+impl Session {
+    /// Runs the user function until it returns and the connection is closed. Dropping the future
+    /// drops both.
+    pub(super) async fn run(mut self, upgrade: OnUpgrade) {
+        // An error means that the client is gone; the guard logs that.
+        let Ok(upgraded) = upgrade.await else { return };
+        self.guard.mark_long();
+        let context = self.guard.context().clone();
+        let deadline = context.requested_deadline();
+        let (socket, driver) = open(TokioIo::new(upgraded), Role::Server, self.limits).await;
+        let call = WebSocketCall {
+            socket,
+            context: context.clone(),
+        };
+        let mut connection = Some(driver);
+        let mut sent = 0;
+        let mut function = Some(scoped(&self.handler, call, context.clone(), &self.span));
+        let mut outcome = None;
+        let mut end = None;
+        let mut drop_at = None;
+        let mut is_draining = false;
+        while outcome.is_none() || end.is_none() {
+            tokio::select! {
+                biased;
+                result = next(&mut function) => {
+                    function = None;
+                    if has_failed(&result) {
+                        close(connection.as_ref(), close_code::SERVER_ERROR, "internal error");
+                    } else {
+                        close(connection.as_ref(), close_code::NORMAL, "");
+                    }
+                    outcome = Some(result);
+                }
+                found = next(&mut connection) => {
+                    sent = connection.take().map_or(0, |connection| connection.sent());
+                    end = Some(found);
+                    if !self.outlives_client {
+                        context.cancel();
+                        if !is_draining {
+                            drop_at = Some(Instant::now() + CLEANUP_TIMEOUT);
+                        }
+                    }
+                }
+                _ = self.shutdown.changed(), if !is_draining => {
+                    is_draining = true;
+                    // The server drops this future at the end of the grace.
+                    drop_at = None;
+                    close(connection.as_ref(), close_code::GOING_AWAY, "the agent is shutting down");
+                }
+                () = at(deadline), if outcome.is_none() => {
+                    function = None;
+                    let limit = deadline.map_or(Duration::ZERO, |at| at - self.started);
+                    close(connection.as_ref(), close_code::GOING_AWAY, "the timeout of the client is over");
+                    outcome = Some(Err(Rejection::StreamTimedOut(limit).into()));
+                }
+                () = at(drop_at), if outcome.is_none() => break,
+            }
+        }
+        finish(self.guard, outcome, end, sent);
+    }
+}
+
+/// Counts and logs the end of a session.
+fn finish(
+    mut guard: InvocationGuard,
+    outcome: Option<Result<(), Error>>,
+    end: Option<SocketEnd>,
+    sent: u64,
+) {
+    match (outcome, end) {
+        // Dropped, since the client has disconnected.
+        (None, _) => guard.cancelled(sent),
+        (Some(result), _) if has_failed(&result) => {
+            if let Err(error) = result {
+                guard.stream_failed(&error, sent);
+            }
+        }
+        (_, Some(SocketEnd::Refused(error))) => guard.stream_failed(&error.into(), sent),
+        (Some(Err(_)), Some(SocketEnd::ClosedByPeer(_) | SocketEnd::Broken(_))) => {
+            guard.cancelled(sent);
+        }
+        _ => {
+            guard.responded(StatusCode::SWITCHING_PROTOCOLS, sent);
+        }
+    }
+}
+
+/// Whether the function itself failed, and not a call of the socket because that is closed.
+fn has_failed(result: &Result<(), Error>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(error) => match error.rejection() {
+            Some(Rejection::WebSocket(error)) => {
+                matches!(error, WebSocketError::InvalidClose { .. })
+            }
+            _ => true,
+        },
+    }
+}
+
+/// The function in the context of its request, where a panic is an error.
+fn scoped(
+    handler: &WebSocketHandler,
+    call: WebSocketCall,
+    context: RequestContext,
+    span: &Span,
+) -> WebSocketFuture {
+    let handler = handler.clone();
+    let mut future: WebSocketFuture = Box::pin(async move { handler(call).await });
+    let caught = poll_fn(move |cx| {
+        // The future is not polled again after a panic, so its broken state is never read.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(Err(Error::from_panic(panic.as_ref()))),
+        }
+    });
+    Box::pin(AgentRuntimeContext::scope(context, caught).instrument(span.clone()))
+}
+
+/// Polls a future that may be done already.
+async fn next<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+fn close(connection: Option<&Connection>, code: u16, reason: &str) {
+    if let Some(connection) = connection {
+        connection.close(code, reason);
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Closes a WebSocket that no function serves, as AgentCore's runtime does.
+pub(super) async fn refuse(upgrade: OnUpgrade, limits: SocketLimits) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let (_socket, driver) = open(TokioIo::new(upgraded), Role::Server, limits).await;
+    driver.close(close_code::SERVER_ERROR, "the agent serves no WebSocket");
+    driver.await;
+}

@@ -1,0 +1,5 @@
+use ppio::{AgentRuntimeApp, WebSocket};
+
+fn main() {
+    let _ = AgentRuntimeApp::builder().websocket(async |_: WebSocket| 1);
+}

@@ -1,0 +1,8 @@
+use ppio::WebSocket;
+
+#[ppio::websocket]
+async fn chat(socket: &mut WebSocket) {
+    let _ = socket.recv().await;
+}
+
+fn main() {}

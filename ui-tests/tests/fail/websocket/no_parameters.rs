@@ -1,0 +1,4 @@
+#[ppio::websocket]
+async fn chat() {}
+
+fn main() {}

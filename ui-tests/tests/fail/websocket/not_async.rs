@@ -1,0 +1,8 @@
+use ppio::WebSocket;
+
+#[ppio::websocket]
+fn chat(socket: WebSocket) {
+    drop(socket);
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[ppio::websocket]
+struct Chat;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use ppio::WebSocket;
+
+#[ppio::websocket]
+async fn chat(socket: WebSocket) -> String {
+    format!("{socket:?}")
+}
+
+fn main() {}

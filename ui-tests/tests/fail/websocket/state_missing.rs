@@ -1,0 +1,10 @@
+use ppio::{State, WebSocket};
+
+struct Database;
+
+#[ppio::websocket]
+async fn chat(socket: WebSocket, database: State<Database>) {
+    let _ = (socket, database);
+}
+
+fn main() {}
