@@ -7,12 +7,13 @@ use http::{HeaderMap, HeaderValue};
 use ppio_agent_protocol::{InvocationRequest, sse};
 
 use super::ProtocolAgent;
-use super::events::{TranslatedBody, Translator};
+use super::events::{EventWriter, TranslatedBody, Translator};
 use super::items::Items;
 use super::whole::{self, WholeAnswer};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
 use crate::exchange::header_names::RESPONSE_FORMAT;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
@@ -185,6 +186,34 @@ impl Answer {
     pub(crate) fn into_items(self) -> Items {
         let (parts, body) = self.response.into_parts();
         Items::of(&parts, body)
+    }
+}
+
+/// Answers with the events of a protocol about a failure, for protocols whose every answer is a
+/// stream.
+pub(crate) fn failed_events(
+    exchange: &Exchange,
+    failure: Failure,
+    mut translator: impl Translator,
+) -> Response {
+    let mut events = EventWriter::default();
+    translator.begin(&mut events);
+    translator.end(Some(failure), &mut events);
+    event_stream(exchange, Body::from(events.take()))
+}
+
+/// Answers with the events of a protocol, also if the agent failed before its answer began.
+pub(crate) fn into_events(
+    answer: Result<Answer, Error>,
+    exchange: &Exchange,
+    translator: impl Translator,
+) -> Response {
+    match answer {
+        Ok(answer) => answer.into_events(exchange, translator),
+        Err(error) => {
+            let failure = Failure::of(&error, exchange.request_id.as_str());
+            failed_events(exchange, failure, translator)
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) const MAX_SIZE: usize = 64 << 20;
 pub(crate) struct WholeAnswer {
     /// The text. Other values are a part of it as JSON, each in a line of its own.
     pub(crate) text: String,
+    /// The same without other values.
+    pub(crate) plain_text: String,
     /// What the model thought.
     pub(crate) reasoning: String,
     pub(crate) tool_calls: Vec<AnswerToolCall>,
@@ -44,7 +46,7 @@ impl WholeAnswer {
     /// Adds an item.
     pub(crate) fn add(&mut self, item: Item<'_>) {
         match item {
-            Item::Text(json) => self.text.push_str(&text_of(json)),
+            Item::Text(json) => self.add_text(&text_of(json)),
             Item::Data(json) => {
                 self.add_line(json);
                 self.values
@@ -72,9 +74,14 @@ impl WholeAnswer {
         self.text.push_str(line);
     }
 
+    fn add_text(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.plain_text.push_str(text);
+    }
+
     fn add_event(&mut self, event: ChatEvent) {
         match event {
-            ChatEvent::TextDelta { text } => self.text.push_str(&text),
+            ChatEvent::TextDelta { text } => self.add_text(&text),
             ChatEvent::ReasoningDelta { text } => self.reasoning.push_str(&text),
             ChatEvent::ToolCallStart { id, name } => self.tool_calls.push(AnswerToolCall {
                 id,

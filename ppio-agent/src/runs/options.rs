@@ -94,6 +94,17 @@ impl RunOptions {
         self
     }
 
+    /// The same for a run that continues without its caller, unless the request says otherwise.
+    #[cfg(feature = "chat")]
+    pub(crate) fn continuing(self, tag: RunTag) -> Self {
+        let on_disconnect = if self.cancels_at_once {
+            OnDisconnect::Cancel
+        } else {
+            OnDisconnect::Continue
+        };
+        self.keep(on_disconnect, tag)
+    }
+
     /// Answers without waiting for the answer of the agent, with what `Prefer: respond-async` is
     /// answered with.
     #[cfg(feature = "chat")]

@@ -312,6 +312,21 @@ impl RunRegistry {
         }
     }
 
+    /// The runs that the caller may see and that have a tag like this, the newest first.
+    #[cfg(feature = "chat")]
+    pub(crate) fn find_all_tagged(
+        &self,
+        caller: &RunCaller,
+        is_wanted: impl Fn(&RunTag) -> bool,
+    ) -> Vec<Arc<Run>> {
+        let mut index = self.index();
+        index.expire(self.settings.retention);
+        let newest_first = index.runs.values().rev();
+        let found = newest_first
+            .filter(|run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller));
+        found.cloned().collect()
+    }
+
     /// The newest run that the caller may see and that has a tag like this.
     #[cfg(feature = "chat")]
     pub(crate) fn find_tagged(

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod a2a;
 mod mcp;
 mod openai;
+mod support;

@@ -1,0 +1,138 @@
+//! The errors of the protocol.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::exchange::body::Response;
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+use crate::exchange::json::{self, to_bytes};
+
+/// An error that the specification has a code for.
+#[derive(Debug)]
+pub(super) struct A2aError {
+    kind: Kind,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    InvalidJson,
+    InvalidRequest,
+    MethodNotFound,
+    InvalidParams,
+    Internal,
+    TaskNotFound,
+    TaskNotCancelable,
+    PushNotificationNotSupported,
+    UnsupportedOperation,
+    ExtendedCardNotConfigured,
+    VersionNotSupported,
+}
+
+impl Kind {
+    /// The code in JSON-RPC; the HTTP status, its name and the reason in REST.
+    fn codes(self) -> (i32, StatusCode, &'static str, &'static str) {
+        let bad = StatusCode::BAD_REQUEST;
+        match self {
+            Self::InvalidJson => (-32700, bad, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+            Self::InvalidRequest => (-32600, bad, "INVALID_ARGUMENT", "INVALID_REQUEST"),
+            Self::MethodNotFound => (
+                -32601,
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "METHOD_NOT_FOUND",
+            ),
+            Self::InvalidParams => (-32602, bad, "INVALID_ARGUMENT", "INVALID_PARAMS"),
+            Self::Internal => (
+                -32603,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "INTERNAL",
+                "INTERNAL_ERROR",
+            ),
+            Self::TaskNotFound => (-32001, StatusCode::NOT_FOUND, "NOT_FOUND", "TASK_NOT_FOUND"),
+            Self::TaskNotCancelable => (-32002, bad, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE"),
+            Self::PushNotificationNotSupported => (
+                -32003,
+                bad,
+                "FAILED_PRECONDITION",
+                "PUSH_NOTIFICATION_NOT_SUPPORTED",
+            ),
+            Self::UnsupportedOperation => {
+                (-32004, bad, "FAILED_PRECONDITION", "UNSUPPORTED_OPERATION")
+            }
+            Self::ExtendedCardNotConfigured => (
+                -32007,
+                bad,
+                "FAILED_PRECONDITION",
+                "EXTENDED_AGENT_CARD_NOT_CONFIGURED",
+            ),
+            Self::VersionNotSupported => {
+                (-32009, bad, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED")
+            }
+        }
+    }
+}
+
+impl A2aError {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn task_not_found(id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        let message =
+            format!("no task {id:?} is kept here; it may have expired, or is another caller's");
+        Self::new(Kind::TaskNotFound, message)
+    }
+
+    /// The error that a failure of a request is.
+    pub(super) fn of(failure: &Failure) -> Self {
+        let kind = match failure.error_type.as_str() {
+            "InvalidJson" => Kind::InvalidJson,
+            "ValidationError" => Kind::InvalidParams,
+            _ if failure.status < 500 => Kind::InvalidRequest,
+            _ => Kind::Internal,
+        };
+        Self::new(kind, failure.message.clone())
+    }
+
+    /// The response of JSON-RPC that has the error.
+    pub(super) fn rpc_body(&self, id: &Value) -> Bytes {
+        let (code, _, _, reason) = self.kind.codes();
+        to_bytes(&json!({
+            "jsonrpc": "2.0",
+            "id": id,
+            "error": {"code": code, "message": self.message, "data": [details(reason)]},
+        }))
+    }
+
+    /// The same as an answer. JSON-RPC answers errors with 200.
+    pub(super) fn rpc_response(&self, id: &Value) -> Response {
+        json::response(StatusCode::OK, self.rpc_body(id))
+    }
+
+    /// The error of a request in REST.
+    pub(super) fn into_rest(self) -> Error {
+        let (_, status, name, reason) = self.kind.codes();
+        let body = to_bytes(&json!({"error": {
+            "code": status.as_u16(),
+            "status": name,
+            "message": self.message,
+            "details": [details(reason)],
+        }}));
+        Error::new(status, self.message).with_body(body)
+    }
+}
+
+fn details(reason: &str) -> Value {
+    json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": "a2a-protocol.org",
+    })
+}

@@ -1,0 +1,117 @@
+//! Lists of tasks.
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::failure::{A2aError, Kind};
+use super::rest::Outcome;
+use super::task;
+use super::wire::{Task, TaskState, Version};
+use crate::exchange::Exchange;
+use crate::protocols::ProtocolAgent;
+
+/// How many tasks a list has without `pageSize`, and at most.
+const PAGE: usize = 50;
+const MAX_PAGE: usize = 100;
+
+/// Lists the tasks of the caller, the newest first.
+pub(super) async fn list(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    params: &Value,
+    version: Version,
+) -> Result<Outcome, A2aError> {
+    let invalid = |name: &str, expected: &str| {
+        A2aError::new(Kind::InvalidParams, format!("`{name}` must be {expected}"))
+    };
+    let number = |name: &str| match params.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let text = value.as_str().and_then(|text| text.parse().ok());
+            let number = value.as_u64().or(text);
+            let number = number.and_then(|number| usize::try_from(number).ok());
+            number.map(Some).ok_or_else(|| invalid(name, "a number"))
+        }
+    };
+    let size = match number("pageSize")? {
+        None => PAGE,
+        Some(size @ 1..=MAX_PAGE) => size,
+        Some(_) => return Err(invalid("pageSize", "from 1 to 100")),
+    };
+    let token = params.get("pageToken").filter(|token| **token != "");
+    let start = match token {
+        None => 0,
+        Some(_) => number("pageToken")
+            .map_err(|_| invalid("pageToken", "that of a page before"))?
+            .unwrap_or(0),
+    };
+    let state = match params.get("status").and_then(Value::as_str) {
+        None | Some("" | "TASK_STATE_UNSPECIFIED") => None,
+        Some(name) => {
+            let mut all = TaskState::ALL.into_iter();
+            let found = all.find(|state| state.as_str(Version::V1) == name);
+            Some(found.ok_or_else(|| invalid("status", "a state such as TASK_STATE_WORKING"))?)
+        }
+    };
+    let context = params.get("contextId").and_then(Value::as_str);
+    let context = context.filter(|context| !context.is_empty());
+    let with_artifacts = params.get("includeArtifacts") == Some(&Value::Bool(true));
+    let history = number("historyLength")?.unwrap_or(0);
+    let after = match params.get("statusTimestampAfter").and_then(Value::as_str) {
+        None | Some("") => None,
+        Some(time) => {
+            let time = humantime::parse_rfc3339(time);
+            Some(time.map_err(|_| {
+                invalid(
+                    "statusTimestampAfter",
+                    "a time such as 2026-01-31T12:00:00Z",
+                )
+            })?)
+        }
+    };
+    let mut tasks = Vec::new();
+    for run in task::all(agent, headers, context) {
+        let mut task = task::of_run(agent, exchange, &run).await;
+        if state.is_some_and(|state| state != task.status.state)
+            || after.is_some_and(|after| task.status.time < after)
+        {
+            continue;
+        }
+        if !with_artifacts {
+            task.artifacts.clear();
+        }
+        shorten_history(&mut task, Some(history as u64));
+        tasks.push(task);
+    }
+    let total = tasks.len();
+    let page: Vec<_> = tasks
+        .iter()
+        .skip(start)
+        .take(size)
+        .map(|task| task.json(version))
+        .collect();
+    let next = start + page.len();
+    let token = if next < total {
+        next.to_string()
+    } else {
+        String::new()
+    };
+    let list: Map<String, Value> = [
+        ("pageSize".to_owned(), page.len().into()),
+        ("tasks".to_owned(), page.into()),
+        ("nextPageToken".to_owned(), token.into()),
+        ("totalSize".to_owned(), total.into()),
+    ]
+    .into_iter()
+    .collect();
+    Ok(Outcome::Value(Value::Object(list)))
+}
+
+/// Keeps the newest messages.
+pub(super) fn shorten_history(task: &mut Task, length: Option<u64>) {
+    if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
+        let surplus = task.history.len().saturating_sub(length);
+        task.history.drain(..surplus);
+    }
+}

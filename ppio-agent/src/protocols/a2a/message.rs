@@ -1,0 +1,173 @@
+//! The message of a caller, and what the agent gets of it.
+
+use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, InterruptResponse, InvocationRequest};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::failure::{A2aError, Kind};
+
+/// The parameters of a message that is sent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SendParams {
+    message: WireMessage,
+    #[serde(default)]
+    configuration: Configuration,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Configuration {
+    /// Of version 1.0.
+    return_immediately: bool,
+    /// Of version 0.3.
+    blocking: Option<bool>,
+    history_length: Option<usize>,
+    task_push_notification_config: Option<Value>,
+    push_notification_config: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMessage {
+    message_id: String,
+    role: String,
+    #[serde(default)]
+    parts: Vec<InPart>,
+    context_id: Option<String>,
+    task_id: Option<String>,
+}
+
+/// A part of either version.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InPart {
+    text: Option<String>,
+    data: Option<Value>,
+    raw: Option<String>,
+    url: Option<String>,
+    filename: Option<String>,
+    media_type: Option<String>,
+    /// Of version 0.3.
+    file: Option<InFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InFile {
+    name: Option<String>,
+    mime_type: Option<String>,
+    bytes: Option<String>,
+    uri: Option<String>,
+}
+
+/// A message that can be answered.
+pub(super) struct Sent {
+    pub(super) message: ChatMessage,
+    pub(super) context: Option<String>,
+    /// The task that the message continues.
+    pub(super) task: Option<String>,
+    /// Whether the answer is the task as it is now.
+    pub(super) returns_immediately: bool,
+    pub(super) history_length: Option<usize>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Sent {
+    pub(super) fn of(params: Value) -> Result<Self, A2aError> {
+        let invalid = |error: serde_json::Error| {
+            A2aError::new(
+                Kind::InvalidParams,
+                format!("the message does not fit: {error}"),
+            )
+        };
+        let params: SendParams = serde_json::from_value(params).map_err(invalid)?;
+        let configuration = params.configuration;
+        if configuration.task_push_notification_config.is_some()
+            || configuration.push_notification_config.is_some()
+        {
+            let message = "this agent sends no push notifications; subscribe to the task instead";
+            return Err(A2aError::new(Kind::PushNotificationNotSupported, message));
+        }
+        let wire = params.message;
+        let role = match wire.role.as_str() {
+            "user" | "ROLE_USER" => ChatRole::User,
+            other => {
+                let message =
+                    format!("a message of role {other:?} cannot be sent; send `ROLE_USER`");
+                return Err(A2aError::new(Kind::InvalidParams, message));
+            }
+        };
+        if wire.parts.is_empty() {
+            let message = "the message has no parts; send at least one";
+            return Err(A2aError::new(Kind::InvalidParams, message));
+        }
+        let parts: Result<Vec<_>, _> = wire.parts.into_iter().map(InPart::into_part).collect();
+        let mut message = ChatMessage::of_parts(role, parts?);
+        message.id = Some(wire.message_id);
+        Ok(Self {
+            message,
+            context: wire.context_id.filter(|id| !id.is_empty()),
+            task: wire.task_id.filter(|id| !id.is_empty()),
+            returns_immediately: configuration.return_immediately
+                || configuration.blocking == Some(false),
+            history_length: configuration.history_length,
+            metadata: params.metadata,
+        })
+    }
+
+    /// The request of the agent. A message that continues a task answers its interrupt, and follows the
+    /// earlier messages of the task.
+    pub(super) fn request(
+        &self,
+        context: &str,
+        earlier: &[ChatMessage],
+        interrupt: Option<String>,
+        stream: bool,
+    ) -> InvocationRequest {
+        let data = self.message.content.iter().find_map(|part| match part {
+            ChatPart::Data { data } => Some(data.clone()),
+            _ => None,
+        });
+        let payload = data.clone().unwrap_or_else(|| self.message.text().into());
+        let resume = interrupt.map(|id| InterruptResponse::resolved(id, payload));
+        let mut messages = earlier.to_vec();
+        messages.push(self.message.clone());
+        let mut request = InvocationRequest::of_messages(messages)
+            .with_thread_id(context)
+            .with_stream(stream)
+            .with_resume(resume.into_iter().collect());
+        if let Some(Value::Object(data)) = data {
+            request = request.with_data(data);
+        }
+        request.metadata.clone_from(&self.metadata);
+        request
+    }
+}
+
+impl InPart {
+    fn into_part(self) -> Result<ChatPart, A2aError> {
+        if let Some(text) = self.text {
+            return Ok(ChatPart::text(text));
+        }
+        if let Some(data) = self.data {
+            return Ok(ChatPart::Data { data });
+        }
+        let (media_type, name, url, data) = match self.file {
+            Some(file) => (file.mime_type, file.name, file.uri, file.bytes),
+            None => (self.media_type, self.filename, self.url, self.raw),
+        };
+        if url.is_none() && data.is_none() {
+            let message = "a part of the message is empty; send text, data, a url or raw bytes";
+            return Err(A2aError::new(Kind::InvalidParams, message));
+        }
+        Ok(ChatPart::File {
+            media_type,
+            name,
+            url,
+            data,
+        })
+    }
+}

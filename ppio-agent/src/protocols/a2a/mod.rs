@@ -1,0 +1,56 @@
+//! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below it.
+//!
+//! A task is a run, which continues when its caller leaves. Push notifications are not offered.
+
+mod card;
+mod failure;
+mod list;
+mod message;
+mod rest;
+mod rpc;
+mod stream;
+mod task;
+mod wire;
+
+use bytes::Bytes;
+use http::Method;
+
+use self::failure::A2aError;
+use super::ProtocolAgent;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+
+const CARD: &str = "/.well-known/agent-card.json";
+
+/// The methods of a path, if it is one of this protocol.
+pub(super) fn allow(path: &str) -> Option<&'static str> {
+    match path {
+        CARD => Some("GET, HEAD, OPTIONS"),
+        "/a2a" | "/a2a/" => Some("POST, OPTIONS"),
+        path => rest::Operation::of(path).map(rest::Operation::allow),
+    }
+}
+
+/// The body of an error that no request of the protocol was read for.
+pub(super) fn error_body(failure: &Failure) -> Bytes {
+    A2aError::of(failure).rpc_body(&serde_json::Value::Null)
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let path = request.uri().path().to_owned();
+    if path == CARD {
+        return Ok(card::answer(agent, request.headers()));
+    }
+    match rest::Operation::of(&path) {
+        Some(operation) => rest::answer(agent, exchange, request, operation).await,
+        None if request.method() == Method::POST => rpc::answer(agent, exchange, request).await,
+        None => Err(crate::exchange::rejection::Rejection::no_route(&request).into()),
+    }
+}

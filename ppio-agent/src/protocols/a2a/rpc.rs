@@ -1,0 +1,158 @@
+//! JSON-RPC at `/a2a`. The name of a method says which version its caller speaks.
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::failure::{A2aError, Kind};
+use super::rest::{self, Operation};
+use super::stream::Framing;
+use super::wire::Version;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::error::Error;
+use crate::exchange::json::{self, to_bytes};
+use crate::protocols::{ProtocolAgent, call};
+
+#[derive(Deserialize)]
+struct RpcRequest {
+    jsonrpc: Value,
+    #[serde(default)]
+    id: Value,
+    method: String,
+    #[serde(default)]
+    params: Value,
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, body) = call::read(request).await?;
+    let request: Value = match call::parse(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            let error = A2aError::new(Kind::InvalidJson, error.message());
+            return Ok(error.rpc_response(&Value::Null));
+        }
+    };
+    let id = match request.get("id") {
+        Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),
+        _ => Value::Null,
+    };
+    match dispatch(agent, exchange, parts, request, &id).await {
+        Ok(response) => Ok(response),
+        Err(error) => Ok(error.rpc_response(&id)),
+    }
+}
+
+async fn dispatch(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    parts: http::request::Parts,
+    request: Value,
+    id: &Value,
+) -> Result<Response, A2aError> {
+    if request.is_array() {
+        let message = "batches are not supported; send one request at a time";
+        return Err(A2aError::new(Kind::InvalidRequest, message));
+    }
+    let request: RpcRequest = serde_json::from_value(request).map_err(|error| {
+        A2aError::new(
+            Kind::InvalidRequest,
+            format!("not a JSON-RPC request: {error}"),
+        )
+    })?;
+    if request.jsonrpc != "2.0" {
+        let message = "`jsonrpc` must be \"2.0\"";
+        return Err(A2aError::new(Kind::InvalidRequest, message));
+    }
+    if request.id.is_null() || *id != request.id {
+        let message = "`id` must be a string or a number";
+        return Err(A2aError::new(Kind::InvalidRequest, message));
+    }
+    let (version, operation) = method(&request.method)?;
+    check_version(&parts.headers)?;
+    let params = match request.params {
+        Value::Null => Value::Object(Map::new()),
+        params @ Value::Object(_) => params,
+        _ => {
+            let message = "`params` must be an object";
+            return Err(A2aError::new(Kind::InvalidParams, message));
+        }
+    };
+    let framing = Framing::rpc(version, id);
+    let outcome = rest::perform(agent, exchange, parts, operation, params, framing).await?;
+    Ok(match outcome {
+        rest::Outcome::Events(response) => response,
+        rest::Outcome::Task(task, parts) => {
+            let task = task.json(version);
+            let result = match (version, operation.is_send()) {
+                (Version::V1, true) => json!({ "task": task }),
+                _ => task,
+            };
+            respond(id, &result, parts)
+        }
+        rest::Outcome::Value(value) => respond(id, &value, None),
+    })
+}
+
+fn respond(id: &Value, result: &Value, parts: Option<call::AnswerParts>) -> Response {
+    let body = to_bytes(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
+    match parts {
+        Some(parts) => parts.json(body),
+        None => json::response(StatusCode::OK, body),
+    }
+}
+
+fn method(name: &str) -> Result<(Version, Operation<'static>), A2aError> {
+    let found = match name {
+        "SendMessage" => (Version::V1, Operation::Send),
+        "SendStreamingMessage" => (Version::V1, Operation::Stream),
+        "GetTask" => (Version::V1, Operation::Get("")),
+        "ListTasks" => (Version::V1, Operation::List),
+        "CancelTask" => (Version::V1, Operation::Cancel("")),
+        "SubscribeToTask" => (Version::V1, Operation::Subscribe("")),
+        "GetExtendedAgentCard" => (Version::V1, Operation::ExtendedCard),
+        "CreateTaskPushNotificationConfig"
+        | "GetTaskPushNotificationConfig"
+        | "ListTaskPushNotificationConfigs"
+        | "DeleteTaskPushNotificationConfig" => (Version::V1, Operation::PushNotifications),
+        "message/send" => (Version::V0_3, Operation::Send),
+        "message/stream" => (Version::V0_3, Operation::Stream),
+        "tasks/get" => (Version::V0_3, Operation::Get("")),
+        "tasks/cancel" => (Version::V0_3, Operation::Cancel("")),
+        "tasks/resubscribe" => (Version::V0_3, Operation::Subscribe("")),
+        "agent/getAuthenticatedExtendedCard" => (Version::V0_3, Operation::ExtendedCard),
+        "tasks/pushNotificationConfig/set"
+        | "tasks/pushNotificationConfig/get"
+        | "tasks/pushNotificationConfig/list"
+        | "tasks/pushNotificationConfig/delete" => (Version::V0_3, Operation::PushNotifications),
+        _ => {
+            let name: String = name.chars().take(64).collect();
+            let message = format!("there is no method {name:?}");
+            return Err(A2aError::new(Kind::MethodNotFound, message));
+        }
+    };
+    Ok(found)
+}
+
+/// Refuses a version that is not spoken here. Callers of 0.3 send none.
+pub(super) fn check_version(headers: &HeaderMap) -> Result<(), A2aError> {
+    let stated = headers.get("a2a-version").map(http::HeaderValue::as_bytes);
+    let Some(stated) = stated.filter(|stated| !stated.is_empty()) else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(stated);
+    let mut numbers = text.split('.');
+    match (numbers.next(), numbers.next()) {
+        (Some("1"), Some("0")) | (Some("0"), Some("3")) => Ok(()),
+        _ => {
+            let text: String = text.chars().take(32).collect();
+            let message = format!("version {text:?} is not supported; send `A2A-Version: 1.0`");
+            Err(A2aError::new(Kind::VersionNotSupported, message))
+        }
+    }
+}
