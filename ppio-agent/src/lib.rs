@@ -168,10 +168,13 @@ mod exchange;
 mod invocation;
 mod lifecycle;
 #[cfg(feature = "chat")]
-#[allow(dead_code, reason = "each protocol uses a part of it")]
+#[cfg_attr(
+    not(feature = "protocols"),
+    allow(dead_code, reason = "each protocol uses a part of it")
+)]
 mod protocols;
 #[cfg_attr(
-    feature = "chat",
+    all(feature = "chat", not(feature = "protocols")),
     allow(dead_code, reason = "each protocol uses a part of it")
 )]
 mod runs;

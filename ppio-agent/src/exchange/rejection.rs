@@ -139,6 +139,9 @@ pub(crate) enum Rejection {
         /// `has`, or `may have` if the request was sent before its caller had an id of the agent.
         has: &'static str,
     },
+    #[cfg(feature = "ag-ui")]
+    #[error("run {run_id:?} was started with another input; send a new `runId`, or the same input")]
+    RunIdReused { run_id: String },
     #[error("`{name}: {found}` is not valid; write {expected}")]
     InvalidOption {
         name: &'static str,
@@ -220,6 +223,8 @@ impl Rejection {
             | Self::JournalFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "chat")]
             Self::AnswerTooLarge { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            #[cfg(feature = "ag-ui")]
+            Self::RunIdReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShuttingDown
             | Self::Overloaded { .. }
             | Self::SessionQueueFull { .. }
@@ -279,6 +284,8 @@ impl Rejection {
             Self::InvalidKey { .. } => "InvalidIdempotencyKey",
             Self::KeyReused => "IdempotencyKeyReused",
             Self::AgentRestarted { .. } => AGENT_RESTARTED,
+            #[cfg(feature = "ag-ui")]
+            Self::RunIdReused { .. } => "RunIdReused",
             Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_) => "Timeout",
         }
     }
@@ -308,6 +315,26 @@ impl Rejection {
     /// The `Retry-After` header, in seconds, where a retry can succeed.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+
+    /// Whether the function of the agent was called before, so that the invocation failed and was
+    /// not refused.
+    #[cfg(feature = "ag-ui")]
+    pub(crate) fn follows_call(&self) -> bool {
+        matches!(
+            self,
+            Self::Panicked
+                | Self::NotSerializable(_)
+                | Self::AnswerTooLarge { .. }
+                | Self::ResponseCut
+                | Self::Interrupted
+                | Self::Cancelled { .. }
+                | Self::AgentStopped
+                | Self::JournalFailed { .. }
+                | Self::TimedOut(_)
+                | Self::StreamStalled(_)
+                | Self::StreamTimedOut(_)
+        )
     }
 
     /// Whether the invocation was ended from outside, and did not fail by itself.

@@ -181,12 +181,6 @@ impl Answer {
         own_headers(&mut parts.headers);
         (items, AnswerParts(parts))
     }
-
-    /// The items, for a protocol that does not send them as an event stream.
-    pub(crate) fn into_items(self) -> Items {
-        let (parts, body) = self.response.into_parts();
-        Items::of(&parts, body)
-    }
 }
 
 /// Answers with the events of a protocol about a failure, for protocols whose every answer is a
@@ -221,6 +215,13 @@ pub(crate) fn into_events(
 pub(crate) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::ACCEPTED;
+    response
+}
+
+/// A success without a body.
+pub(crate) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::NO_CONTENT;
     response
 }
 

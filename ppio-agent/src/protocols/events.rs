@@ -43,12 +43,6 @@ impl EventWriter {
         let _ = sse::write_json(&mut self.buffer, data);
     }
 
-    /// An event with a name whose data is JSON.
-    pub(crate) fn named<T: Serialize + ?Sized>(&mut self, name: &str, data: &T) {
-        self.name(name);
-        self.json(data);
-    }
-
     /// An event with a name whose data is JSON that exists in parts.
     pub(crate) fn named_parts(&mut self, name: &str, parts: &[&str]) {
         self.name(name);

@@ -293,7 +293,7 @@ fn own_value(value: &[u8], each: &mut impl FnMut(Part<'_>)) {
 }
 
 /// The JSON of a text.
-fn json_of(text: &str) -> String {
+pub(crate) fn json_of(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -28,7 +28,7 @@ const COMPOSED: [(&str, &[&str]); 5] = [
 ];
 
 /// Texts in capital letters with an underscore that are not variables, by how they begin.
-const OTHER_TEXTS: [&str; 11] = [
+const OTHER_TEXTS: [&str; 13] = [
     // Names that the macros generate, and those that cargo has while it compiles.
     "AN_AGENT_HAS_ONE_",
     "CARGO_PKG_RUST_VERSION",
@@ -39,6 +39,9 @@ const OTHER_TEXTS: [&str; 11] = [
     "FILE_TYPE_",
     "HEALTHY_BUSY",
     "SIGNAL_SIG",
+    // The events of AG-UI, and how their names are written.
+    "SCREAMING_SNAKE_CASE",
+    "TEXT_MESSAGE_",
     // Followed by a number: a variable on its way to a program, through those that start it.
     "PPIO_LOCAL_VARIABLE_",
     // The output of `getconf`, and a file of SSH.

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod a2a;
+mod ag_ui;
+mod mailing;
 mod mcp;
 mod openai;
 mod settings;
 mod shapes;
 mod support;
+mod ui_stream;

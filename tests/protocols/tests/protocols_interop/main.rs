@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod a2a;
+mod ag_ui;
 mod mcp;
 mod openai;
+mod pages;
 mod support;
+mod ui_stream;

@@ -1,0 +1,76 @@
+//! AG-UI 1.0.
+
+mod event;
+mod input;
+mod json_patch;
+mod run_events;
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use self::event::Event;
+use self::input::RunAgentInput;
+use self::run_events::RunEvents;
+use super::ProtocolAgent;
+use super::call::{self, failed_events};
+use crate::exchange::Exchange;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+use crate::exchange::header_names::IDEMPOTENCY_KEY;
+use crate::exchange::json::to_bytes;
+use crate::exchange::rejection::Rejection;
+
+/// The version that this agent speaks, whichever the caller declares.
+const PROTOCOL_VERSION: &str = "1.0";
+
+/// The methods of a path, if it is one of this protocol.
+pub(super) fn allow(path: &str) -> Option<&'static str> {
+    (path == "/ag-ui").then_some("POST, OPTIONS")
+}
+
+/// The body of an error: the event that a run fails with.
+pub(super) fn error_body(failure: &Failure) -> Bytes {
+    to_bytes(&Event::of_failure(failure, None))
+}
+
+/// Answers a request whose body is a `RunAgentInput`, on whichever path it was sent to.
+pub(crate) async fn answer(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, body) = call::read(request).await?;
+    run(agent, exchange, parts, &body).await
+}
+
+/// Runs the agent. Once its function was called, every end is an event, as AG-UI clients expect;
+/// a request that is refused before is an HTTP error.
+async fn run(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    parts: Parts,
+    body: &[u8],
+) -> Result<Response, Error> {
+    let input: RunAgentInput = call::parse(body)?;
+    let mut events = RunEvents::new(&input);
+    // A page that is loaded again sends the same input again, and gets the same run.
+    let is_key_of_run = !parts.headers.contains_key(IDEMPOTENCY_KEY);
+    let run_id = input.run_id.chars().take(64).collect();
+    let options = call::run_options(agent, &parts.headers)?.or_key(input.key());
+    let request = input.into_request();
+    match call::invoke(agent, exchange, parts, &request, options).await {
+        Ok(answer) => {
+            events.is_stream = answer.is_stream();
+            Ok(answer.into_events(exchange, events))
+        }
+        Err(error) if error.rejection().is_none_or(Rejection::follows_call) => {
+            let failure = Failure::of(&error, exchange.request_id.as_str());
+            Ok(failed_events(exchange, failure, events))
+        }
+        Err(error) => Err(match error.rejection() {
+            Some(Rejection::KeyReused) if is_key_of_run => Rejection::RunIdReused { run_id }.into(),
+            _ => error,
+        }),
+    }
+}

@@ -1,0 +1,161 @@
+//! The UI message stream of the Vercel AI SDK, version 1.
+
+mod chat;
+mod chunk;
+mod message;
+mod message_stream;
+mod request;
+mod restored;
+mod tool_calls;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ppio_agent_protocol::RunStatus;
+
+use self::chat::Chat;
+use self::chunk::Chunk;
+use self::message_stream::MessageStream;
+use self::request::UiRequest;
+use super::ProtocolAgent;
+use super::call::{self, failed_events, no_content};
+use crate::endpoints::runs::decoded;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Request, Response};
+use crate::exchange::context::session_header;
+use crate::exchange::error::Error;
+use crate::exchange::failure::Failure;
+use crate::exchange::json::to_bytes;
+use crate::exchange::rejection::Rejection;
+use crate::runs::options::RunTag;
+use crate::runs::run::Run;
+
+/// The name of the protocol in the tags of its runs.
+const PROTOCOL: &str = "ui-stream";
+/// The header by which a response says what it is.
+const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
+
+/// A path of the protocol, with the id of a chat, which is still encoded.
+enum ChatRoute<'a> {
+    /// `/api/chat`: the next message.
+    Message,
+    /// `/api/chat/{id}/stream`: the answer that is being written, from its beginning.
+    Stream(&'a str),
+    /// `/api/chat/{id}/stop`: cancels it.
+    Stop(&'a str),
+}
+
+impl<'a> ChatRoute<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let Some(rest) = path.strip_prefix("/api/chat/") else {
+            return (path == "/api/chat").then_some(Self::Message);
+        };
+        let (id, last) = rest.split_once('/')?;
+        match last {
+            _ if id.is_empty() => None,
+            "stream" => Some(Self::Stream(id)),
+            "stop" => Some(Self::Stop(id)),
+            _ => None,
+        }
+    }
+}
+
+/// The methods of a path, if it is one of this protocol.
+pub(super) fn allow(path: &str) -> Option<&'static str> {
+    Some(match ChatRoute::of(path)? {
+        ChatRoute::Stream(_) => "GET, OPTIONS",
+        ChatRoute::Message | ChatRoute::Stop(_) => "POST, OPTIONS",
+    })
+}
+
+/// The body of an error: the chunk that a stream fails with.
+pub(super) fn error_body(failure: &Failure) -> Bytes {
+    to_bytes(&Chunk::of_failure(failure))
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let (headers, path) = (request.headers(), request.uri().path());
+    match ChatRoute::of(path) {
+        None => Err(Rejection::no_route(&request).into()),
+        Some(ChatRoute::Message) => send(agent, exchange, request).await,
+        Some(ChatRoute::Stream(id)) => match running(agent, headers, id) {
+            None => Ok(no_content()),
+            Some(run) => {
+                let chat = run.tag().map(|tag| serde_json::from_str(&tag.data));
+                let chat: Chat = chat.and_then(Result::ok).unwrap_or_default();
+                let answer = call::reattach(agent, exchange, &run).await;
+                respond(exchange, answer, chat, true)
+            }
+        },
+        Some(ChatRoute::Stop(id)) => {
+            if let Some(run) = running(agent, headers, id) {
+                run.cancel("its chat was stopped");
+                run.end_recorded().await;
+            }
+            Ok(no_content())
+        }
+    }
+}
+
+/// Runs the agent. The run goes on when the page is left, which comes back for its stream.
+async fn send(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    let options = call::run_options(agent, request.headers())?;
+    let (parts, body) = call::read(request).await?;
+    let request: UiRequest = call::parse(&body)?;
+    let thread = request.id.clone();
+    let (request, chat) = request.into_request();
+    let options = options.continuing(RunTag {
+        protocol: PROTOCOL.to_owned(),
+        thread: Some(thread),
+        data: chat.to_kept(),
+    });
+    let answer = call::invoke(agent, exchange, parts, &request, options).await;
+    respond(exchange, answer, chat, false)
+}
+
+fn respond(
+    exchange: &Exchange,
+    answer: Result<call::Answer, Error>,
+    chat: Chat,
+    is_replay: bool,
+) -> Result<Response, Error> {
+    let mut response = match answer {
+        Ok(answer) => {
+            let stream = MessageStream::new(chat, answer.request_id(exchange), is_replay);
+            answer.into_events(exchange, stream)
+        }
+        // It was stopped before its answer began.
+        Err(error) if error.rejection().is_some_and(Rejection::is_cancellation) => {
+            let request_id = exchange.request_id.as_str();
+            let failure = Failure::of(&error, request_id);
+            let stream = MessageStream::new(chat, request_id, is_replay);
+            failed_events(exchange, failure, stream)
+        }
+        Err(error) => return Err(error),
+    };
+    let headers = response.headers_mut();
+    headers.insert(STREAM_VERSION, HeaderValue::from_static("v1"));
+    Ok(response)
+}
+
+/// The run that writes to a chat now.
+fn running(
+    agent: &ProtocolAgent<'_>,
+    headers: &HeaderMap,
+    chat_id: &str,
+) -> Option<std::sync::Arc<Run>> {
+    let chat_id = decoded(chat_id);
+    let caller = agent.runs.caller(headers, session_header(headers));
+    let is_of_chat =
+        |tag: &RunTag| tag.protocol == PROTOCOL && tag.thread.as_deref() == Some(&chat_id);
+    let newest = agent.runs.find_tagged(&caller, is_of_chat);
+    newest.filter(|run| run.status() == RunStatus::Running)
+}

@@ -1,0 +1,169 @@
+//! Streams that are left, read again and stopped.
+
+use std::net::SocketAddr;
+
+use ppio::{Value, json};
+use ppio_test_support::call::Answer;
+use ppio_test_support::eventually_some;
+
+use super::{ask, chunks, of_type, post, protocol_agent, request, run, text};
+
+/// Reads an answer until text came.
+async fn begin(answer: &mut Answer) -> Vec<Value> {
+    let mut seen = Vec::new();
+    while text(&seen).is_empty() {
+        seen.extend(answer.next_items().await.unwrap());
+    }
+    seen
+}
+
+/// Waits until the work of one invocation is dropped.
+async fn eventually_cancelled(address: SocketAddr) {
+    eventually_some("the work is dropped", async || {
+        let cancelled = run(address, &request("asks", "cancelled")).await;
+        (text(&cancelled) == "1").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_loaded_again_reads_on() {
+    let agent = protocol_agent();
+    // An id that has to be encoded in a path.
+    let (id, encoded) = ("a/b ü", "a%2Fb%20%C3%BC");
+    let other = ask(agent.addr(), "GET", "other", "stream").await;
+    assert_eq!(other.status(), 204);
+    let mut first = post(agent.addr(), &[], &request(id, "slow 10 30")).await;
+    let seen = begin(&mut first).await;
+    drop(first);
+    let resumed = ask(agent.addr(), "GET", encoded, "stream").await;
+    let second = ask(agent.addr(), "GET", encoded, "stream").await;
+    let resumed = chunks(resumed).await;
+    assert_eq!(chunks(second).await, resumed);
+    assert!(resumed.starts_with(&seen), "{seen:?} {resumed:?}");
+    assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 8 9 ");
+    eventually_some("nothing runs", async || {
+        let answer = ask(agent.addr(), "GET", encoded, "stream").await;
+        (answer.status() == 204).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_reaches_the_work_behind_a_resumed_stream() {
+    let agent = protocol_agent();
+    let mut first = post(agent.addr(), &[], &request("c", "hang")).await;
+    begin(&mut first).await;
+    drop(first);
+    let mut resumed = ask(agent.addr(), "GET", "c", "stream").await;
+    begin(&mut resumed).await;
+    let answer = ask(agent.addr(), "POST", "other", "stop").await;
+    assert_eq!(answer.status(), 204);
+    let answer = ask(agent.addr(), "POST", "c", "stop").await;
+    assert_eq!(answer.status(), 204);
+    let rest = resumed.text().await;
+    assert!(
+        rest.contains(r#"data: {"type":"abort","reason":"#),
+        "{rest}"
+    );
+    assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert!(!rest.contains(r#""type":"finish""#), "{rest}");
+    let answer = ask(agent.addr(), "GET", "c", "stream").await;
+    assert_eq!(answer.status(), 204);
+    eventually_cancelled(agent.addr()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_leaves_ends_its_work_only_on_request() {
+    let agent = protocol_agent();
+    for (chat, headers, goes_on) in [
+        ("kept", &[][..], true),
+        ("cancelled", &[("ppio-on-disconnect", "cancel")], false),
+    ] {
+        let mut answer = post(agent.addr(), headers, &request(chat, "hang")).await;
+        begin(&mut answer).await;
+        drop(answer);
+        if goes_on {
+            let again = ask(agent.addr(), "GET", chat, "stream").await;
+            assert_eq!(again.status(), 200);
+            continue;
+        }
+        eventually_some("the work is cancelled", async || {
+            let again = ask(agent.addr(), "GET", chat, "stream").await;
+            (again.status() == 204).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(
+        text(&run(agent.addr(), &request("d", "cancelled")).await),
+        "1"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_continued_is_read_again_whole() {
+    let agent = protocol_agent();
+    let mut continued = request("c", "slow 10 30");
+    let parts = json!([
+        {"type": "step-start"},
+        {"type": "text", "text": "Well.", "state": "done"},
+        {"type": "reasoning", "text": "hm", "state": "done"},
+        {"type": "source-url", "sourceId": "s", "url": "https://a.example"},
+        {"type": "data-place", "data": {"city": "Rome"}},
+        {"type": "tool-see", "toolCallId": "x", "state": "output-available", "input": {},
+            "output": {"cat": true}},
+        {"type": "dynamic-tool", "toolName": "mail", "toolCallId": "y",
+            "state": "approval-responded", "input": {"to": "Ann"},
+            "approval": {"id": "i", "approved": false, "reason": "no"}},
+    ]);
+    let message = json!({"id": "a1", "role": "assistant", "parts": parts});
+    continued["messages"].as_array_mut().unwrap().push(message);
+    let mut first = post(agent.addr(), &[], &continued).await;
+    let seen = begin(&mut first).await;
+    assert_eq!(seen[0], json!({"type": "start", "messageId": "a1"}));
+    assert_eq!(
+        seen[1],
+        json!({"type": "tool-output-denied", "toolCallId": "y"})
+    );
+    drop(first);
+    let resumed = chunks(ask(agent.addr(), "GET", "c", "stream").await).await;
+    assert_eq!(text(&resumed), "Well.0 1 2 3 4 5 6 7 8 9 ");
+    let position = |chunk_type: &str| {
+        let at = resumed.iter().position(|chunk| chunk["type"] == chunk_type);
+        at.unwrap_or_else(|| panic!("no {chunk_type} in {resumed:?}"))
+    };
+    let order = [
+        "start",
+        "start-step",
+        "reasoning-delta",
+        "source-url",
+        "data-place",
+        "tool-output-available",
+        "tool-approval-request",
+        "tool-approval-response",
+        "finish-step",
+        "tool-output-denied",
+        "finish",
+    ];
+    let positions = order.map(position);
+    let mut sorted = positions;
+    sorted.sort_unstable();
+    assert_eq!(positions[..8], sorted[..8], "{resumed:?}");
+    assert_eq!(of_type(&resumed, "start-step").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_that_is_continued_is_not_kept() {
+    let agent = protocol_agent();
+    let mut continued = request("c", "slow 10 30");
+    let message = json!({"id": "a1", "role": "assistant", "parts": [
+        {"type": "text", "text": "x".repeat(300 << 10)},
+    ]});
+    continued["messages"].as_array_mut().unwrap().push(message);
+    let mut first = post(agent.addr(), &[], &continued).await;
+    begin(&mut first).await;
+    drop(first);
+    let resumed = chunks(ask(agent.addr(), "GET", "c", "stream").await).await;
+    assert_eq!(resumed[0]["messageId"], "a1");
+    assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 8 9 ");
+}

@@ -1,0 +1,23 @@
+//! Pages with published clients in a real browser, which are loaded again in mid-answer and go on.
+
+use ppio_test_support::{browser, node_modules};
+
+use crate::support::{agent, run_with};
+
+fn try_page(page: &str) {
+    // The script reads the variables of both.
+    let _ = (browser(), node_modules());
+    run_with("pages.mjs", &agent(), &[page]);
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_page_with_use_chat_goes_on() {
+    try_page("use_chat");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_page_with_the_ag_ui_client_goes_on() {
+    try_page("ag_ui");
+}
