@@ -20,6 +20,9 @@ const CARGO_NEXTEST: CargoTool = CargoTool {
     version: "0.9.143",
 };
 
+/// The features of `ppio-agent` that are protocols.
+const PROTOCOLS: [&str; 6] = ["a2a", "ag-ui", "mcp", "openai", "ui-stream", "websocket"];
+
 /// Whether the tests against the published Python and JavaScript packages run.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Interop {
@@ -57,6 +60,13 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["test", "--package", "ppio-agent", "--no-default-features"])
         .args(["--lib", "--test", "features"])
         .run()?;
+    for protocol in PROTOCOLS {
+        // Each is a feature of its own, and the workspace has all of them on.
+        Step::cargo(&format!("lints with {protocol} alone"))
+            .args(["clippy", "--package", "ppio-agent", "--no-default-features"])
+            .args(["--features", protocol, "--", "-D", "warnings"])
+            .run()?;
+    }
     workspace_tests(interop)?;
     isolated_network_tests()?;
     match interop {
