@@ -424,7 +424,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
     ("RUN_RETENTION", "long", "is not a number of seconds"),
     ("LIST_ANONYMOUS_RUNS", "some", "is not true or false"),
-    ("WEBSOCKET_MAX_FRAME_SIZE", "0", "must be more than 0 bytes"),
+    ("WEBSOCKET_MAX_FRAME_SIZE", "0", "must be at least 1 byte"),
     (
         "WEBSOCKET_MAX_MESSAGE_SIZE",
         "all",

@@ -49,6 +49,14 @@ const OTHER_TEXTS: [&str; 13] = [
     "ID_ED25519",
 ];
 
+/// Files whose texts in capital letters are names of a protocol: states, roles and reasons of A2A.
+const PROTOCOL_FILES: [&str; 4] = [
+    "ppio-agent/src/protocols/a2a/failure.rs",
+    "ppio-agent/src/protocols/a2a/list.rs",
+    "ppio-agent/src/protocols/a2a/message.rs",
+    "ppio-agent/src/protocols/a2a/wire.rs",
+];
+
 /// Words in [`COMPOSED`] files that are not the end of a name.
 const OTHER_WORDS: [&str; 3] = ["E2B", "NOVITA", "PPIO"];
 
@@ -72,11 +80,14 @@ fn texts_of_sources() -> BTreeMap<PathBuf, BTreeSet<String>> {
             collect(&entry.path().join("src"), &mut texts);
         }
     }
-    for (file, _) in COMPOSED {
+    for file in COMPOSED.map(|(file, _)| file).iter().chain(&PROTOCOL_FILES) {
         assert!(
             texts.contains_key(&repository(file)),
             "{file} does not exist"
         );
+    }
+    for file in PROTOCOL_FILES {
+        texts.remove(&repository(file));
     }
     texts
 }
