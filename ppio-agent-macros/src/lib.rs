@@ -1,6 +1,6 @@
 //! The attribute macros of [`ppio-agent`](https://docs.rs/ppio-agent), which re-exports and
 //! documents them as `#[ppio::entrypoint]`, `#[ppio::websocket]`, `#[ppio::ping]`,
-//! `#[ppio::middleware]`, `#[ppio::startup]` and `#[ppio::shutdown]`.
+//! `#[ppio::middleware]`, `#[ppio::startup]`, `#[ppio::shutdown]` and `#[ppio::routes]`.
 //!
 //! An attribute is expanded in three steps:
 //!
@@ -81,4 +81,14 @@ pub fn startup(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn shutdown(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::shutdown(arguments.into(), &item.into()).into()
+}
+
+/// Serves the paths that are not the agent's with a service.
+///
+/// | argument | meaning |
+/// | --- | --- |
+/// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
+#[proc_macro_attribute]
+pub fn routes(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::routes(arguments.into(), &item.into()).into()
 }

@@ -12,6 +12,21 @@ pub const AGENT_CORE_SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-sessio
 /// The id of a request, as Amazon Bedrock `AgentCore` sends it to an agent.
 pub const AGENT_CORE_REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 
+/// The shell that a request belongs to, as Amazon Bedrock `AgentCore` sends it to an agent.
+pub const AGENT_CORE_SHELL_ID: &str = "x-amzn-bedrock-agentcore-shell-id";
+
+/// The token of the agent's workload identity, as Amazon Bedrock `AgentCore` sends it to an agent.
+pub const AGENT_CORE_IDENTITY_WAT: &str = "x-amz-bedrock-agentcore-identity-wat";
+
+/// The older name of [`AGENT_CORE_IDENTITY_WAT`].
+pub const AGENT_CORE_WORKLOAD_ACCESS_TOKEN: &str = "workloadaccesstoken";
+
+/// Where Amazon Bedrock `AgentCore` sends the user of an agent back to after an `OAuth2` consent.
+pub const AGENT_CORE_OAUTH2_CALLBACK_URL: &str = "oauth2callbackurl";
+
+/// How the name of a caller's own header begins that Amazon Bedrock `AgentCore` passes on.
+pub const AGENT_CORE_CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
+
 /// What the body of an invocation's response is: a [`ResponseFormat`].
 ///
 /// In a request, the format that the caller asks for: `envelope` or `value`. An agent that

@@ -124,7 +124,9 @@
 //! - [`ping`] makes a function the health check; [`middleware`] wraps the routes.
 //! - [`RuntimeConfig`] lists every setting, its environment variable and its default;
 //!   [`RequestContext::settings`] returns the values in force.
-//! - [`task::spawn`] starts a background task that continues after its request.
+//! - [`routes`] serves further paths with a service such as axum's `Router`.
+//! - [`task::spawn`] starts a background task that continues after its request; [`task::info`] lists
+//!   them, and [`health`] forces a status of the health check.
 //! - [`testing`] calls an agent without a socket.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
 //! - [`AgentRuntimeApp::into_service`] makes it a service that another server mounts.
@@ -165,6 +167,7 @@ mod app;
 mod config;
 mod endpoints;
 mod exchange;
+pub mod health;
 mod invocation;
 mod lifecycle;
 #[cfg(feature = "chat")]
@@ -227,10 +230,14 @@ pub use async_stream::try_stream;
 pub use bytes;
 pub use config::RuntimeConfig;
 pub use config::settings::ConfigError;
+pub use endpoints::mounted::IntoRoutes;
 pub use endpoints::ping::IntoPing;
 pub use exchange::body::{Body, BodyEnd, Request, Response};
 pub use exchange::context::{AgentRuntimeContext, RequestContext};
 pub use exchange::error::{BoxError, Error};
+#[cfg(feature = "logging")]
+pub use exchange::log_format::LogFormat;
+pub use exchange::platform::Platform;
 pub use exchange::policies::{OnDisconnect, SessionConcurrency};
 pub use exchange::protocol::Protocol;
 pub use exchange::runtime_settings::RuntimeSettings;
@@ -322,6 +329,35 @@ pub use ppio_agent_macros::middleware;
 /// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
 /// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
+/// Serves the paths that are not the agent's with a tower service, such as axum's `Router`.
+///
+/// ```no_run
+/// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
+/// use axum::Router;
+/// use axum::routing::get;
+///
+/// #[ppio::routes]
+/// fn routes() -> Router {
+///     Router::new().route("/version", get(async || env!("CARGO_PKG_VERSION")))
+/// }
+/// ```
+///
+/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoRoutes`] or a `Result` of
+/// it with an error that implements `Display`. It runs once, after the [`startup`] functions and
+/// before the agent listens; an error ends the process. An agent has one.
+///
+/// The agent's own paths always win, also with a method that they do not have: `/`, `/ping`,
+/// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
+/// `/metrics` with [`RuntimeConfig::enable_metrics`], goes to the service.
+///
+/// A request to the service has what an invocation has: [`middleware`] with `all` runs around it, the
+/// body has the [`max_request_size`](RuntimeConfig::max_request_size) and the
+/// [`body_timeout`](RuntimeConfig::body_timeout), the response begins within the
+/// [`timeout`](RuntimeConfig::timeout) or is a 504, a panic is a 500, and a client that disconnects
+/// cancels it. `Host`, `Origin` and preflights are checked and answered as
+/// [`RuntimeConfig::cors_origins`] says. The [`RequestContext`] is in the extensions of the request
+/// (axum: `Extension<RequestContext>`), and [`AgentRuntimeContext::current`] returns it.
+pub use ppio_agent_macros::routes;
 /// Runs a function when the agent ends: after running requests and background tasks, in what is
 /// left of the [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took all
 /// of it.
@@ -449,13 +485,14 @@ pub mod __private {
     #[cfg(feature = "websocket")]
     pub use crate::app::WebSocketRegistration;
     pub use crate::app::{
-        EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
-        SourceLocation, StartupRegistration,
+        EntrypointRegistration, MiddlewareRegistration, PingRegistration, RoutesRegistration,
+        ShutdownRegistration, SourceLocation, StartupRegistration,
     };
     #[cfg(feature = "schema")]
     pub use crate::endpoints::entrypoint_schema::EntrypointSchema;
     #[cfg(not(feature = "schema"))]
     pub use crate::endpoints::entrypoint_schema::SchemaFunction;
+    pub use crate::endpoints::mounted::{into_routes, routes_on_blocking_thread, routes_on_worker};
     pub use crate::endpoints::ping::{into_ping, ping_on_blocking_thread, ping_on_worker};
     #[cfg(feature = "websocket")]
     pub use crate::endpoints::websocket::call::websocket_handler;

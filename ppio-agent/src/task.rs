@@ -1,12 +1,21 @@
 //! Background tasks that continue after their request is answered.
+//!
+//! [`spawn`] starts one. Work that runs elsewhere, such as a job of another service, is a task from
+//! [`add`] to [`complete`]. [`info`] lists the tasks that run.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use crate::exchange::context::AgentRuntimeContext;
-use crate::exchange::task_tracker::TaskTracker;
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
+use crate::exchange::task_tracker::{RunningTask, TaskTracker};
 
 /// Starts a background task that continues after its request is answered.
 ///
@@ -33,13 +42,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    let name = name.into();
     let context = AgentRuntimeContext::current();
-    let running = context
-        .as_ref()
-        .and_then(|context| context.tasks())
-        .unwrap_or(TaskTracker::process())
-        .start();
-    let span = tracing::info_span!("task", name = name.into());
+    let span = tracing::info_span!("task", name);
+    let running = tracker().start(name, None);
     let work = async move {
         let _running = running;
         future.await
@@ -49,4 +55,102 @@ where
         Some(context) => tokio::spawn(AgentRuntimeContext::scope(context, work)),
         None => tokio::spawn(work),
     }
+}
+
+/// Adds a task that no future of this program is: the agent is busy until [`complete`] is called
+/// with the id that this returns.
+///
+/// As with [`spawn`], `/ping` answers `HealthyBusy` meanwhile, and a shutdown waits for the task within
+/// the shutdown grace. `metadata` is for [`info`].
+///
+/// ```
+/// use ppio::{json, task};
+///
+/// let id = task::add("transcode", json!({ "file": "talk.mp4" }));
+/// // a callback of the other service, in a later request or on any thread
+/// assert!(task::complete(id));
+/// assert!(!task::complete(id));
+/// ```
+pub fn add(name: impl Into<String>, metadata: impl Into<Option<Value>>) -> u64 {
+    let task = tracker().start(name.into(), metadata.into());
+    let id = task.id();
+    added().insert(id, task);
+    id
+}
+
+/// Ends a task that [`add`] began; false if there is none with this id.
+pub fn complete(id: u64) -> bool {
+    let task = added().remove(&id);
+    task.is_some()
+}
+
+/// The tasks that run now, oldest first: those of the agent of the current request, and those that
+/// were started outside of a request.
+///
+/// As JSON it is what AgentCore's runtime answers: `{"active_count": 1, "running_jobs": [{"name":
+/// "index", "duration": 0.5}]}`.
+pub fn info() -> TaskInfo {
+    TaskInfo::of(&tracker())
+}
+
+/// The background tasks of an agent; see [`info`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// How many run.
+    pub active_count: usize,
+    /// Each of them, oldest first.
+    pub running_jobs: Vec<RunningJob>,
+}
+
+/// One running background task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RunningJob {
+    /// The id for [`complete`].
+    #[serde(skip)]
+    pub id: u64,
+    /// The name that the code gave it.
+    pub name: String,
+    /// How long it has run; seconds in JSON.
+    #[serde(serialize_with = "seconds")]
+    pub duration: Duration,
+    /// What the code added to it.
+    #[serde(skip)]
+    pub metadata: Option<Value>,
+}
+
+impl TaskInfo {
+    pub(crate) fn of(tracker: &TaskTracker) -> Self {
+        let tasks = tracker.tasks().into_iter();
+        let running_jobs: Vec<_> = tasks
+            .map(|(id, task)| RunningJob {
+                id,
+                name: task.name.into_owned(),
+                duration: task.started.elapsed(),
+                metadata: task.metadata,
+            })
+            .collect();
+        Self {
+            active_count: running_jobs.len(),
+            running_jobs,
+        }
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// The tasks that are added and not complete.
+fn added() -> MutexGuard<'static, BTreeMap<u64, RunningTask>> {
+    static ADDED: Mutex<BTreeMap<u64, RunningTask>> = Mutex::new(BTreeMap::new());
+    ADDED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The tracker of the current request's agent; outside of a request, that of the process.
+pub(crate) fn tracker() -> TaskTracker {
+    let context = AgentRuntimeContext::current();
+    let tasks = context.as_ref().and_then(RequestContext::tasks);
+    tasks.unwrap_or(TaskTracker::process()).clone()
 }

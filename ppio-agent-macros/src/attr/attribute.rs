@@ -9,6 +9,7 @@ pub(crate) enum Attribute {
     Middleware,
     Startup,
     Shutdown,
+    Routes,
 }
 
 /// An argument that an attribute accepts.
@@ -32,6 +33,7 @@ impl Attribute {
             Self::Middleware => "ppio::middleware",
             Self::Startup => "ppio::startup",
             Self::Shutdown => "ppio::shutdown",
+            Self::Routes => "ppio::routes",
         }
     }
 
@@ -44,6 +46,7 @@ impl Attribute {
             Self::Middleware => "middleware",
             Self::Startup => "a startup function",
             Self::Shutdown => "a shutdown function",
+            Self::Routes => "a routes function",
         }
     }
 
@@ -56,6 +59,7 @@ impl Attribute {
             Self::Middleware => "log_requests",
             Self::Startup => "connect",
             Self::Shutdown => "close",
+            Self::Routes => "routes",
         }
     }
 
@@ -70,6 +74,7 @@ impl Attribute {
             }
             Self::Startup => "async fn connect() -> Result<Database, Error>",
             Self::Shutdown => "async fn close(database: ppio::State<Database>)",
+            Self::Routes => "fn routes() -> axum::Router",
         }
     }
 
@@ -97,7 +102,9 @@ impl Attribute {
                 Argument::SessionConcurrency,
                 Argument::Crate,
             ],
-            Self::WebSocket | Self::Ping | Self::Startup | Self::Shutdown => &[Argument::Crate],
+            Self::WebSocket | Self::Ping | Self::Startup | Self::Shutdown | Self::Routes => {
+                &[Argument::Crate]
+            }
             Self::Middleware => &[Argument::Order, Argument::All, Argument::Crate],
         }
     }

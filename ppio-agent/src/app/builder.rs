@@ -12,6 +12,7 @@ use crate::config::RuntimeConfig;
 #[cfg(feature = "schema")]
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
 use crate::endpoints::entrypoint_schema::{AboutAgent, SchemaFunction};
+use crate::endpoints::mounted::{IntoRoutes, MountedService, RoutesWithState};
 use crate::endpoints::ping::{AsyncPing, BlockingPing, PingHandler};
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
@@ -39,10 +40,17 @@ pub struct AgentRuntimeAppBuilder<E> {
     values: Vec<AnySlot>,
     startups: Vec<Startup>,
     shutdowns: Vec<Deferred<Shutdown>>,
+    routes: Option<Routes>,
     config: RuntimeConfig,
     on_disconnect: Option<OnDisconnect>,
     session_concurrency: Option<SessionConcurrency>,
     info: AgentInfo,
+}
+
+/// What serves the paths that are not the agent's.
+enum Routes {
+    Service(MountedService),
+    Function(Deferred<Startup>),
 }
 
 /// Makes a part of the agent once all states are known.
@@ -60,6 +68,7 @@ impl AgentRuntimeApp {
             values: Vec::new(),
             startups: Vec::new(),
             shutdowns: Vec::new(),
+            routes: None,
             config: RuntimeConfig::default(),
             on_disconnect: None,
             session_concurrency: None,
@@ -89,6 +98,7 @@ impl AgentRuntimeAppBuilder<()> {
             values: self.values,
             startups: self.startups,
             shutdowns: self.shutdowns,
+            routes: self.routes,
             config: self.config,
             on_disconnect: self.on_disconnect,
             session_concurrency: self.session_concurrency,
@@ -307,6 +317,36 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
+    /// A service for the paths that are not the agent's, such as axum's `Router`; see
+    /// [`routes`](macro@crate::routes). It replaces that of an earlier call.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use axum::routing::get;
+    /// use ppio::{AgentRuntimeApp, Value};
+    ///
+    /// # fn main() -> Result<(), ppio::StartError> {
+    /// let app = AgentRuntimeApp::builder()
+    ///     .entrypoint(async |request: Value| request)
+    ///     .routes(Router::new().route("/version", get(async || "1.0")))
+    ///     .build()?;
+    /// # let _ = app; Ok(()) }
+    /// ```
+    pub fn routes<S: IntoRoutes>(mut self, service: S) -> Self {
+        self.routes = Some(Routes::Service(service.into_routes()));
+        self
+    }
+
+    /// A function that makes such a service of [`State`](crate::State)s, before the agent listens.
+    pub fn routes_with_state<M, F>(mut self, routes: F) -> Self
+    where
+        F: RoutesWithState<M>,
+    {
+        let function: Deferred<Startup> = Box::new(|states| routes.into_startup(states));
+        self.routes = Some(Routes::Function(function));
+        self
+    }
+
     /// The configuration. Environment variables override it.
     pub fn config(mut self, config: RuntimeConfig) -> Self {
         self.config = config;
@@ -334,6 +374,16 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
             let name = format!("the startup function of `{}`", startup.state_name());
             startups.push(startup.register(name, &mut states)?);
         }
+        let routes = match self.routes {
+            None => None,
+            Some(Routes::Service(service)) => Some(Slot::of(service)),
+            Some(Routes::Function(function)) => {
+                let name = "the routes function of the builder";
+                let build = function(&mut states.for_function(name));
+                startups.push(build.register(name.to_owned(), &mut states)?);
+                Some(states.for_function(name).slot())
+            }
+        };
         let handler = (self.entrypoint.handler)(&mut states.for_function("the entrypoint"));
         let ping = self
             .ping
@@ -369,6 +419,7 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
             states,
             startups,
             shutdowns,
+            routes,
         })
     }
 }

@@ -1,12 +1,14 @@
-//! The default log: readable on a terminal, JSON lines elsewhere.
+//! The default log: readable on a terminal, JSON lines elsewhere, unless a format is set.
 //!
 //! Every line of an invocation carries its `request_id` and `session_id`, which are read from the
 //! context of the request when a line is written; see [`log_ids`].
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::IsTerminal as _;
 
 use ppio_agent_protocol::environment;
+use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -18,6 +20,7 @@ use tracing_subscriber::{Layer as _, fmt as log};
 use crate::config::settings::Settings;
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::panic_message;
+use crate::exchange::log_format::LogFormat;
 use crate::exchange::log_ids;
 
 /// Starts logging to standard error, panics included, unless the program has installed a subscriber
@@ -25,17 +28,28 @@ use crate::exchange::log_ids;
 pub(crate) fn start(settings: &Settings) {
     let filter = settings.log.clone();
     let lines = log::layer().with_writer(std::io::stderr);
-    let layer = if std::io::stderr().is_terminal() {
-        let colour = environment::variable("NO_COLOR").is_none();
+    let is_terminal = std::io::stderr().is_terminal();
+    let format = match settings.values.log_format {
+        LogFormat::Auto if is_terminal => LogFormat::Text,
+        LogFormat::Auto => LogFormat::Json,
+        format => format,
+    };
+    let layer = if format == LogFormat::Text {
+        let colour = is_terminal && environment::variable("NO_COLOR").is_none();
         let lines = lines.with_ansi(colour);
         // Set twice: `WithContext` formats into a buffer, which is not a terminal.
         let lines = lines.event_format(WithContext(Format::default().with_ansi(colour)));
         lines.with_filter(filter).boxed()
     } else {
-        let format = Format::default().json().flatten_event(true);
+        let json = Format::default().json().flatten_event(true);
         let lines = lines.fmt_fields(JsonFields::new());
-        let lines = lines.event_format(WithContext(format.with_current_span(false)));
-        lines.with_filter(filter).boxed()
+        let json = WithContext(json.with_current_span(false));
+        if format == LogFormat::AgentCore {
+            let lines = lines.event_format(AgentCoreLines(json));
+            lines.with_filter(filter).boxed()
+        } else {
+            lines.event_format(json).with_filter(filter).boxed()
+        }
     };
     if tracing_subscriber::registry()
         .with(layer)
@@ -47,7 +61,11 @@ pub(crate) fn start(settings: &Settings) {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             let message = panic_message(panic.payload());
-            tracing::error!(place, "panic: {message}");
+            // With `RUST_BACKTRACE` only.
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+                .then(|| tracing::field::display(backtrace));
+            tracing::error!(place, backtrace, "panic: {message}");
         }));
     }
 }
@@ -103,6 +121,49 @@ where
         }
         writer.write_str("\n")
     }
+}
+
+/// JSON lines with the names of AgentCore's runtime.
+struct AgentCoreLines<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for AgentCoreLines<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(ctx, Writer::new(&mut line), event)?;
+        let line: Map<String, Value> = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
+        let line: Map<_, _> = line.into_iter().map(renamed).collect();
+        writeln!(writer, "{}", Value::from(line))
+    }
+}
+
+/// A member of a line under its name at AgentCore, which follows Python's `logging`.
+fn renamed((name, value): (String, Value)) -> (String, Value) {
+    let new_name = match &*name {
+        "target" => "logger",
+        "request_id" => "requestId",
+        "session_id" => "sessionId",
+        "error" => "errorMessage",
+        "error_type" => "errorType",
+        "backtrace" => "stackTrace",
+        _ => &name,
+    };
+    let new_value = match (&*name, value.as_str()) {
+        ("level", Some("WARN")) => "WARNING".into(),
+        ("level", Some("TRACE")) => "DEBUG".into(),
+        ("backtrace", Some(trace)) => trace.lines().collect(),
+        _ => value,
+    };
+    (new_name.to_owned(), new_value)
 }
 
 fn ids(context: &RequestContext) -> impl Iterator<Item = (&'static str, &str)> {

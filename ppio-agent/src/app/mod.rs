@@ -15,8 +15,8 @@ pub use builder::{AgentRuntimeAppBuilder, BuilderEntrypoint};
 #[cfg(feature = "websocket")]
 pub use registry::WebSocketRegistration;
 pub use registry::{
-    EntrypointRegistration, MiddlewareRegistration, PingRegistration, ShutdownRegistration,
-    StartupRegistration,
+    EntrypointRegistration, MiddlewareRegistration, PingRegistration, RoutesRegistration,
+    ShutdownRegistration, StartupRegistration,
 };
 pub use run::run;
 pub use runtime_app::AgentRuntimeApp;

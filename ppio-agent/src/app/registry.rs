@@ -69,6 +69,14 @@ pub struct ShutdownRegistration {
     pub location: SourceLocation,
 }
 
+/// What `#[ppio::routes]` registers.
+pub struct RoutesRegistration {
+    /// Makes the function that builds the service.
+    pub routes: fn(&mut StateLookup<'_>) -> Startup,
+    /// Where the function is.
+    pub location: SourceLocation,
+}
+
 inventory::collect!(EntrypointRegistration);
 inventory::collect!(PingRegistration);
 inventory::collect!(MiddlewareRegistration);
@@ -76,6 +84,7 @@ inventory::collect!(MiddlewareRegistration);
 inventory::collect!(WebSocketRegistration);
 inventory::collect!(StartupRegistration);
 inventory::collect!(ShutdownRegistration);
+inventory::collect!(RoutesRegistration);
 
 /// The registrations of one agent.
 pub(crate) struct Registry {
@@ -89,6 +98,7 @@ pub(crate) struct Registry {
     pub(crate) startups: Vec<&'static StartupRegistration>,
     /// In source order.
     pub(crate) shutdowns: Vec<&'static ShutdownRegistration>,
+    pub(crate) routes: Option<&'static RoutesRegistration>,
 }
 
 impl Registry {
@@ -111,11 +121,17 @@ impl Registry {
             |found| found.location,
         )
         .map_err(|(first, second)| StartError::TwoWebSockets { first, second })?;
+        let routes = at_most_one(
+            inventory::iter::<RoutesRegistration>().filter(|found| includes(&found.location)),
+            |found| found.location,
+        )
+        .map_err(|(first, second)| StartError::TwoRoutes { first, second })?;
         Ok(Self {
             entrypoint,
             ping,
             #[cfg(feature = "websocket")]
             websocket,
+            routes,
             middleware: in_source_order(&includes, |found: &MiddlewareRegistration| found.location),
             startups: in_source_order(&includes, |found: &StartupRegistration| found.location),
             shutdowns: in_source_order(&includes, |found: &ShutdownRegistration| found.location),

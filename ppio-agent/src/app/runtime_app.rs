@@ -11,6 +11,7 @@ use super::start_error::StartError;
 use crate::config::RuntimeConfig;
 use crate::config::settings::Settings;
 use crate::endpoints::entrypoint_schema::AboutAgent;
+use crate::endpoints::mounted::MountedService;
 use crate::endpoints::ping::{Ping, PingHandler};
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
@@ -18,7 +19,7 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
 use crate::lifecycle::startup::StartupRun;
-use crate::lifecycle::states::States;
+use crate::lifecycle::states::{Slot, States};
 use crate::lifecycle::{Hook, Lifecycle};
 use crate::server::AgentRuntimeServer;
 use crate::server::agent::{Agent, Endpoints};
@@ -63,13 +64,15 @@ pub(super) struct AppParts {
     pub(super) states: States,
     pub(super) startups: Vec<Hook<StartupRun>>,
     pub(super) shutdowns: Vec<Hook<Shutdown>>,
+    /// What serves the paths that are not the agent's.
+    pub(super) routes: Option<Slot<MountedService>>,
 }
 
 impl AgentRuntimeApp {
     /// The app of the annotated functions of this program.
     ///
     /// # Errors
-    /// No entrypoint or more than one, more than one ping, a state that no startup function builds
+    /// No entrypoint or more than one, more than one ping or routes function, a state that no startup function builds
     /// or that two build, or an invalid configuration.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
@@ -120,6 +123,16 @@ impl AgentRuntimeApp {
             let name = format!("the startup function {}", found.location);
             startups.push((found.startup)().register(name, &mut states)?);
         }
+        // Last, since it may take states.
+        let routes = match registry.routes {
+            None => None,
+            Some(found) => {
+                let name = format!("the routes function {}", found.location);
+                let build = (found.routes)(&mut states.for_function(&found.location.to_string()));
+                startups.push(build.register(name.clone(), &mut states)?);
+                Some(states.for_function(&name).slot())
+            }
+        };
         let handler =
             (entrypoint.handler)(&mut states.for_function(&entrypoint.location.to_string()));
         let ping = registry
@@ -155,6 +168,7 @@ impl AgentRuntimeApp {
             states,
             startups,
             shutdowns,
+            routes,
         })
     }
 
@@ -173,11 +187,11 @@ impl AgentRuntimeApp {
             Vec::new()
         };
         let endpoints = Endpoints {
-            ping: Ping::new(parts.ping),
+            ping: Ping::new(parts.ping, values.platform.is_some()),
             #[cfg(feature = "websocket")]
             websocket: parts.websocket,
         };
-        let agent = Agent::new(
+        let mut agent = Agent::new(
             settings.server(),
             values.clone(),
             parts.handler,
@@ -186,6 +200,9 @@ impl AgentRuntimeApp {
             parts.about,
             Lifecycle::new(parts.startups, parts.shutdowns),
         );
+        if let Some(service) = parts.routes {
+            agent.mount(service);
+        }
         Ok(Self {
             settings: Arc::new(settings),
             agent: Arc::new(agent),
@@ -287,7 +304,7 @@ impl AgentRuntimeApp {
     /// reason is logged, and invocations that would be kept are a 503.
     ///
     /// # Panics
-    /// If the agent has startup functions, which only [`start`](Self::start) can run.
+    /// If the agent has startup or routes functions, which only [`start`](Self::start) can run.
     pub fn into_service(self) -> AgentService {
         assert!(
             self.agent.lifecycle.has_started(),

@@ -48,6 +48,17 @@ pub enum StartError {
         /// The one after it.
         second: SourceLocation,
     },
+    /// More than one function is annotated with `#[ppio::routes]`.
+    #[error(
+        "two routes functions: {first} and {second}; a service has one, merge their routers and \
+         remove the other"
+    )]
+    TwoRoutes {
+        /// The first in source order.
+        first: SourceLocation,
+        /// The one after it.
+        second: SourceLocation,
+    },
     /// A health check is required and none is registered.
     #[error("{entrypoint} requires a ping: annotate one function with `#[ppio::ping]`")]
     NoPing {

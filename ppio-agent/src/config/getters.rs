@@ -6,6 +6,9 @@ use std::time::Duration;
 use ppio_agent_protocol::ByteSize;
 
 use super::RuntimeConfig;
+#[cfg(feature = "logging")]
+use crate::exchange::log_format::LogFormat;
+use crate::exchange::platform::Platform;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::exchange::protocol::Protocol;
 
@@ -19,6 +22,11 @@ impl RuntimeConfig {
     /// The value of [`port`](Self::port).
     pub fn get_port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The value of [`platform`](Self::platform).
+    pub fn get_platform(&self) -> Option<Platform> {
+        self.platform
     }
 
     /// The value of [`debug`](Self::debug).
@@ -195,6 +203,12 @@ impl RuntimeConfig {
     pub fn get_log(&self) -> Option<&str> {
         self.log.as_deref()
     }
+
+    /// The value of [`log_format`](Self::log_format).
+    #[cfg(feature = "logging")]
+    pub fn get_log_format(&self) -> Option<LogFormat> {
+        self.log_format
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +303,14 @@ mod tests {
             );
             assert_eq!(config.get_websocket_idle_timeout(), Some(seconds(3)));
         }
+        let config = RuntimeConfig::new().platform(Platform::AgentCore);
+        assert_eq!(config.get_platform(), Some(Platform::AgentCore));
         #[cfg(feature = "logging")]
-        assert_eq!(RuntimeConfig::new().log("warn").get_log(), Some("warn"));
+        {
+            let config = RuntimeConfig::new().log("warn");
+            assert_eq!(config.get_log(), Some("warn"));
+            let config = config.log_format(LogFormat::Json);
+            assert_eq!(config.get_log_format(), Some(LogFormat::Json));
+        }
     }
 }

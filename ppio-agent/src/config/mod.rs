@@ -1,5 +1,6 @@
 //! The configuration in code, and its overlay with the environment.
 
+mod address;
 mod getters;
 pub(crate) mod settings;
 
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
+#[cfg(feature = "logging")]
+use crate::exchange::log_format::LogFormat;
+use crate::exchange::platform::Platform;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::exchange::protocol::Protocol;
 
@@ -20,6 +24,7 @@ use crate::exchange::protocol::Protocol;
 /// | --- | --- | --- |
 /// | [`host`](Self::host) | `PPIO_AGENT_HOST` | `0.0.0.0`; `127.0.0.1` when run by cargo |
 /// | [`port`](Self::port) | `PPIO_AGENT_PORT` | `PORT`, else `8080` |
+/// | [`platform`](Self::platform) | `PPIO_AGENT_PLATFORM`: `agentcore`, `agentcore-ag-ui`, `agentcore-mcp` or `agentcore-a2a` | none |
 /// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
 /// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
 /// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 10 MiB |
@@ -53,10 +58,12 @@ use crate::exchange::protocol::Protocol;
 /// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
 /// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
+/// | [`log_format`](Self::log_format) | `PPIO_AGENT_LOG_FORMAT`: `auto`, `text`, `json` or `agentcore` | `auto` |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
 /// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms
-/// set for every program, counts only where neither the code nor `PPIO_AGENT_PORT` names a port.
+/// set for every program, counts only where neither the code nor `PPIO_AGENT_PORT` names a port, and
+/// no platform is set.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,6 +83,7 @@ use crate::exchange::protocol::Protocol;
 pub struct RuntimeConfig {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
+    pub(crate) platform: Option<Platform>,
     pub(crate) debug: Option<bool>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_request_size: Option<ByteSize>,
@@ -115,6 +123,8 @@ pub struct RuntimeConfig {
     pub(crate) blocking_threads: Option<usize>,
     #[cfg(feature = "logging")]
     pub(crate) log: Option<String>,
+    #[cfg(feature = "logging")]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 impl RuntimeConfig {
@@ -139,7 +149,19 @@ impl RuntimeConfig {
         self
     }
 
-    /// Debug mode: more log lines, and a page to try the agent at `/`.
+    /// The platform whose contract holds.
+    ///
+    /// The agent then listens where the platform calls it, whatever [`host`](Self::host) and
+    /// [`port`](Self::port) say; `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that. `/ping`
+    /// follows AgentCore's order: a status that [`health`](crate::health) forces, that of the
+    /// [`ping`](macro@crate::ping) function, that of background tasks; a function that fails does not count.
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.platform = Some(platform);
+        self
+    }
+
+    /// Debug mode: more log lines, a page to try the agent at `/`, and the actions of AgentCore's
+    /// tools.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = Some(debug);
         self
@@ -402,6 +424,13 @@ impl RuntimeConfig {
     #[cfg(feature = "logging")]
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());
+        self
+    }
+
+    /// How log lines are written.
+    #[cfg(feature = "logging")]
+    pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.log_format = Some(format);
         self
     }
 }

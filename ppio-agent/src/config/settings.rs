@@ -15,7 +15,7 @@ use crate::exchange::protocol::Protocol;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::server::agent::ServerSettings;
 use crate::server::cors::Cors;
-use crate::server::host::{self, AllowedHosts};
+use crate::server::host::AllowedHosts;
 
 /// A configuration in which every setting has a value.
 #[derive(Debug, Clone)]
@@ -39,9 +39,6 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The expected value of a port, for error texts.
-const EXPECTED_PORT: &str = "a port from 0 to 65535";
-
 /// The longest duration of a setting. Adding it to an `Instant` does not overflow.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -62,6 +59,7 @@ impl Settings {
             faults: Vec::new(),
         };
         let values = env.values(config);
+        env.check_platform(&values);
         let settings = Self {
             cors: env.cors(&values),
             allowed_hosts: env.allowed_hosts(&values),
@@ -108,9 +106,9 @@ impl Settings {
 }
 
 /// Reads environment variables, and collects their faults.
-struct Environment<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    faults: Vec<String>,
+pub(super) struct Environment<'a> {
+    pub(super) lookup: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) faults: Vec<String>,
 }
 
 impl Environment<'_> {
@@ -130,16 +128,8 @@ impl Environment<'_> {
             config.cors_origins.or(default_origins),
             |text| Some(origins(text)),
         );
-        let host = self
-            .read("HOST", "", config.host, |text| Some(text.to_owned()))
-            .unwrap_or_else(|| default_host(self.lookup, &defaults).to_owned());
         let heartbeat = defaults.heartbeat.unwrap_or_default();
         RuntimeSettings {
-            host: host::bare(&host).to_owned(),
-            port: self
-                .read("PORT", EXPECTED_PORT, config.port, parse)
-                .or_else(|| self.platform_port())
-                .unwrap_or(defaults.port),
             debug,
             timeout: self.seconds("TIMEOUT", config.timeout, defaults.timeout),
             max_request_size: self.size(
@@ -210,11 +200,21 @@ impl Environment<'_> {
                 .unwrap_or(defaults.blocking_threads),
             #[cfg(feature = "logging")]
             log: self.log(config.log, debug, defaults.log),
+            #[cfg(feature = "logging")]
+            log_format: self
+                .read(
+                    "LOG_FORMAT",
+                    "`auto`, `text`, `json` or `agentcore`",
+                    config.log_format,
+                    parse,
+                )
+                .unwrap_or(defaults.log_format),
             ..runs
         }
     }
 
-    /// The settings of sessions and of invocations that are kept; the others have their defaults.
+    /// The settings of sessions and of invocations that are kept, and those of the address; the others
+    /// have their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
@@ -265,7 +265,7 @@ impl Environment<'_> {
             journal: self.read("JOURNAL", "", config.journal.clone(), |text| {
                 Some(text.into())
             }),
-            ..defaults
+            ..self.address_values(config)
         }
     }
 
@@ -328,7 +328,7 @@ impl Environment<'_> {
     }
 
     /// The variable if it is set, otherwise the setting in code.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         name: &str,
         expected: &str,
@@ -345,17 +345,6 @@ impl Environment<'_> {
                 .push(format!("{name}={text:?} is not {expected}"));
         }
         parsed.or(code)
-    }
-
-    /// The port that platforms such as Cloud Run and Heroku give to every program.
-    fn platform_port(&mut self) -> Option<u16> {
-        let text = (self.lookup)("PORT")?;
-        let port = parse(&text);
-        if port.is_none() {
-            self.faults
-                .push(format!("PORT={text:?} is not {EXPECTED_PORT}"));
-        }
-        port
     }
 
     /// The hosts that are allowed beside loopback; the configured host is one of them.
@@ -449,27 +438,7 @@ impl Environment<'_> {
     }
 }
 
-/// Every address, as platforms require; loopback for a program that `cargo run` started.
-///
-/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so
-/// there is no parent process to look for. Programs that such a program or `cargo test` starts
-/// inherit the variables and run on the same machine. Installed programs and those in images have
-/// neither.
-fn default_host<'a>(
-    lookup: &dyn Fn(&str) -> Option<String>,
-    defaults: &'a RuntimeSettings,
-) -> &'a str {
-    let is_run_by_cargo = ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"]
-        .iter()
-        .all(|name| lookup(name).is_some());
-    if is_run_by_cargo {
-        "127.0.0.1"
-    } else {
-        &defaults.host
-    }
-}
-
-fn parse<T: FromStr>(text: &str) -> Option<T> {
+pub(super) fn parse<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
@@ -535,7 +504,7 @@ mod tests {
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
             .collect();
-        assert_eq!(variables.len(), 39, "{variables:?}");
+        assert_eq!(variables.len(), 41, "{variables:?}");
         let config = || {
             RuntimeConfig::new()
                 .port(1)
@@ -548,24 +517,6 @@ mod tests {
                 assert_eq!(format!("{settings:?}"), unset, "{name}={blank:?}");
             }
         }
-    }
-
-    #[test]
-    fn cargo_run_listens_on_loopback_unless_a_host_is_set() {
-        let host = |config: RuntimeConfig, variables: &[(&str, &str)]| {
-            resolve(config, variables).unwrap().values.host
-        };
-        let folder = ("CARGO_MANIFEST_DIR", "/src/agent");
-        let package = ("CARGO_PKG_NAME", "agent");
-        let new = RuntimeConfig::new;
-        assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
-        // Other tools set one of them or `CARGO`.
-        for other in [folder, package, ("CARGO", "/bin/cargo")] {
-            assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
-        }
-        assert_eq!(host(new().host("0.0.0.0"), &[folder, package]), "0.0.0.0");
-        let variable = ("PPIO_AGENT_HOST", "[::]");
-        assert_eq!(host(new(), &[folder, package, variable]), "::");
     }
 
     #[test]
@@ -597,6 +548,9 @@ mod tests {
                 ("PPIO_AGENT_WEBSOCKET_IDLE_TIMEOUT", "never"),
                 #[cfg(feature = "logging")]
                 ("PPIO_AGENT_LOG", "a=b=c"),
+                #[cfg(feature = "logging")]
+                ("PPIO_AGENT_LOG_FORMAT", "xml"),
+                ("PPIO_AGENT_PLATFORM", "lambda"),
                 ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
                 ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
             ],
@@ -628,6 +582,9 @@ mod tests {
             "_WEBSOCKET_IDLE_TIMEOUT",
             #[cfg(feature = "logging")]
             "_LOG",
+            #[cfg(feature = "logging")]
+            "_LOG_FORMAT",
+            "_PLATFORM",
             "_CORS_CREDENTIALS",
             "_ALLOWED_HOSTS",
         ] {

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
 use crate::exchange::body::{Body, Response};
-use crate::invocation::counters::Counters;
+use crate::invocation::counters::{Counters, Totals};
 use crate::runs::registry::RunRegistry;
 
 /// The content type of the text format.
@@ -14,50 +14,31 @@ const TEXT_FORMAT: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Answers with the counters, the number of running background tasks, and what the runs hold.
-pub(crate) fn answer(counters: &Counters, tasks: usize, runs: &RunRegistry) -> Response {
-    let mut response = Response::new(Body::from(page(counters, tasks, runs.kept())));
+/// `routes` are the counters of the author's own routes, where there are any.
+pub(crate) fn answer(
+    counters: &Counters,
+    tasks: usize,
+    runs: &RunRegistry,
+    routes: Option<&Counters>,
+) -> Response {
+    let mut response = Response::new(Body::from(page(counters, tasks, runs.kept(), routes)));
     response.headers_mut().insert(CONTENT_TYPE, TEXT_FORMAT);
     response
 }
 
-fn page(counters: &Counters, tasks: usize, (runs, run_bytes): (usize, usize)) -> String {
+fn page(
+    counters: &Counters,
+    tasks: usize,
+    (runs, run_bytes): (usize, usize),
+    routes: Option<&Counters>,
+) -> String {
     let totals = counters.totals();
     let mut page = Page(String::with_capacity(2048));
-    page.head(
-        "ppio_agent_invocations_total",
-        "counter",
+    page.work(
+        &totals,
+        ["invocations", "invocation"],
         "Finished invocations by how they ended.",
-    );
-    let mut finished = 0;
-    for (label, count) in totals.ends {
-        finished += count;
-        page.line(format_args!(
-            "ppio_agent_invocations_total{{end=\"{label}\"}} {count}"
-        ));
-    }
-    page.head(
-        "ppio_agent_invocation_duration_seconds",
-        "histogram",
-        "Time from the request to the end of its answer.",
-    );
-    let mut cumulative = 0;
-    for (bound, count) in totals.buckets {
-        cumulative += count;
-        page.line(format_args!(
-            "ppio_agent_invocation_duration_seconds_bucket{{le=\"{bound}\"}} {cumulative}"
-        ));
-    }
-    let seconds = totals.duration.as_secs_f64();
-    page.line(format_args!(
-        "ppio_agent_invocation_duration_seconds_bucket{{le=\"+Inf\"}} {finished}\n\
-         ppio_agent_invocation_duration_seconds_sum {seconds}\n\
-         ppio_agent_invocation_duration_seconds_count {finished}"
-    ));
-    page.metric(
-        "ppio_agent_invocations_running",
-        "gauge",
         "Invocations that run now.",
-        totals.running,
     );
     page.metric(
         "ppio_agent_stream_items_total",
@@ -89,6 +70,14 @@ fn page(counters: &Counters, tasks: usize, (runs, run_bytes): (usize, usize)) ->
         "Time since the start.",
         totals.uptime.as_secs(),
     );
+    if let Some(routes) = routes {
+        page.work(
+            &routes.totals(),
+            ["route_requests", "route_request"],
+            "Finished requests of the author's own routes by how they ended.",
+            "Requests of the author's own routes that run now.",
+        );
+    }
     page.0
 }
 
@@ -102,6 +91,38 @@ impl Page {
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// How pieces of work ended, how long they took, and how many run. `names` are the plural and the
+    /// singular.
+    fn work(&mut self, totals: &Totals, names: [&str; 2], ended: &str, running: &str) {
+        let [plural, singular] = names;
+        let name = format!("ppio_agent_{plural}_total");
+        self.head(&name, "counter", ended);
+        let mut finished = 0;
+        for (label, count) in totals.ends {
+            finished += count;
+            self.line(format_args!("{name}{{end=\"{label}\"}} {count}"));
+        }
+        let name = format!("ppio_agent_{singular}_duration_seconds");
+        self.head(
+            &name,
+            "histogram",
+            "Time from the request to the end of its answer.",
+        );
+        let mut cumulative = 0;
+        for (bound, count) in totals.buckets {
+            cumulative += count;
+            self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {cumulative}"));
+        }
+        let seconds = totals.duration.as_secs_f64();
+        self.line(format_args!(
+            "{name}_bucket{{le=\"+Inf\"}} {finished}\n\
+             {name}_sum {seconds}\n\
+             {name}_count {finished}"
+        ));
+        let name = format!("ppio_agent_{plural}_running");
+        self.metric(&name, "gauge", running, totals.running);
     }
 
     fn metric(&mut self, name: &str, kind: &str, help: &str, value: u64) {
@@ -131,7 +152,7 @@ mod tests {
                 scope.spawn(|| counters.count_start());
             }
         });
-        let page = page(&counters, 1, (2, 500));
+        let page = page(&counters, 1, (2, 500), Some(&Counters::new()));
         for line in [
             "ppio_agent_invocations_total{end=\"success\"} 1",
             "ppio_agent_invocation_duration_seconds_bucket{le=\"0.005\"} 0",
@@ -143,6 +164,9 @@ mod tests {
             "ppio_agent_stream_items_total 3",
             "ppio_agent_runs_kept 2",
             "ppio_agent_runs_bytes 500",
+            "ppio_agent_route_requests_total{end=\"cancelled\"} 0",
+            "ppio_agent_route_request_duration_seconds_count 0",
+            "ppio_agent_route_requests_running 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }

@@ -1,9 +1,11 @@
 //! The routes beside `POST /invocations`.
 
+pub(crate) mod debug_actions;
 pub(crate) mod entrypoint_schema;
 pub(crate) mod index;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+pub(crate) mod mounted;
 pub(crate) mod ping;
 pub(crate) mod runs;
 #[cfg(feature = "websocket")]

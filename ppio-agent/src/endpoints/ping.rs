@@ -256,45 +256,35 @@ impl LastChange {
 /// The endpoint.
 pub(crate) struct Ping {
     handler: Option<PingHandler>,
+    /// Whether AgentCore's rules hold: the check's status counts whatever runs, and that of the
+    /// tasks if the check fails.
+    is_agent_core: bool,
     last_change: LastChange,
 }
 
+/// What the health check says now.
+pub(crate) struct Health {
+    /// With the time at which the status changed.
+    pub(crate) ping: PingResponse,
+    failure: Option<Error>,
+}
+
 impl Ping {
-    pub(crate) fn new(handler: Option<PingHandler>) -> Self {
+    pub(crate) fn new(handler: Option<PingHandler>, is_agent_core: bool) -> Self {
         Self {
             handler,
+            is_agent_core,
             last_change: LastChange::new(),
         }
     }
 
     /// Answers `GET /ping`. A check that fails is a 500 with the status `HealthyBusy`, so that the
     /// platform does not reclaim the sandbox.
-    pub(crate) async fn answer(&self, busy: bool) -> Response {
-        let checked = match &self.handler {
-            None => Ok(PingResponse::new(PingStatus::Healthy)),
-            Some(handler) => match tokio::time::timeout(CHECK_TIMEOUT, handler.check()).await {
-                Ok(checked) => checked,
-                Err(_) => Err(format!(
-                    "the health check took over {} s",
-                    CHECK_TIMEOUT.as_secs()
-                )),
-            },
-        };
-        let failure = checked.as_ref().err().map(|error| {
-            tracing::error!(error, "health check failed");
-            Error::internal(error.as_str()).with_type("HealthCheckFailed")
-        });
-        let status = failure.as_ref().map_or(StatusCode::OK, Error::status);
-        let mut ping = checked
-            .unwrap_or_else(|error| PingResponse::new(PingStatus::HealthyBusy).with_message(error));
-        if busy {
-            ping.status = PingStatus::HealthyBusy;
-        }
+    pub(crate) async fn answer(&self, busy: bool, forced: Option<PingStatus>) -> Response {
+        let Health { mut ping, failure } = self.health(busy, forced).await;
         ping.timestamp
             .get_or_insert_with(|| timestamp(SystemTime::now()));
-        let changed = self.last_change.update(ping.status);
-        // AgentCore ends a session that is idle since this time, so a check cannot set it.
-        ping.time_of_last_update = Some(unix_seconds(changed));
+        let status = failure.as_ref().map_or(StatusCode::OK, Error::status);
         let mut response = json::response(status, json::to_bytes(&ping));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -302,6 +292,60 @@ impl Ping {
             response.extensions_mut().insert(error);
         }
         response
+    }
+
+    /// The status that is forced, otherwise that of the check and of what runs.
+    pub(crate) async fn health(&self, busy: bool, forced: Option<PingStatus>) -> Health {
+        let mut health = match forced {
+            Some(status) => Health::of(status),
+            None => self.checked(busy).await,
+        };
+        // AgentCore ends a session that is idle since this time, so a check cannot set it.
+        let changed = self.last_change.update(health.ping.status);
+        health.ping.time_of_last_update = Some(unix_seconds(changed));
+        health
+    }
+
+    async fn checked(&self, busy: bool) -> Health {
+        let automatic = if busy {
+            PingStatus::HealthyBusy
+        } else {
+            PingStatus::Healthy
+        };
+        let Some(handler) = &self.handler else {
+            return Health::of(automatic);
+        };
+        let error = match tokio::time::timeout(CHECK_TIMEOUT, handler.check()).await {
+            Ok(Ok(mut ping)) => {
+                if busy && !self.is_agent_core {
+                    ping.status = PingStatus::HealthyBusy;
+                }
+                return Health {
+                    ping,
+                    failure: None,
+                };
+            }
+            Ok(Err(error)) => error,
+            Err(_) => format!("the health check took over {} s", CHECK_TIMEOUT.as_secs()),
+        };
+        tracing::error!(error, "health check failed");
+        if self.is_agent_core {
+            return Health::of(automatic);
+        }
+        let failure = Error::internal(error.as_str()).with_type("HealthCheckFailed");
+        Health {
+            ping: PingResponse::new(PingStatus::HealthyBusy).with_message(error),
+            failure: Some(failure),
+        }
+    }
+}
+
+impl Health {
+    fn of(status: PingStatus) -> Self {
+        Self {
+            ping: PingResponse::new(status),
+            failure: None,
+        }
     }
 }
 

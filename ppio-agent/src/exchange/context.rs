@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use super::header_names::AGENT_CORE_SESSION_ID;
+use super::json;
 use super::per_connection::PerConnection;
 use super::request_id::RequestId;
 use super::runtime_settings::RuntimeSettings;
@@ -77,6 +78,12 @@ impl RequestContext {
         }))
     }
 
+    /// A context of these headers.
+    #[cfg(test)]
+    pub(crate) fn of_headers(headers: HeaderMap) -> Self {
+        Self::new().change(|inner| inner.headers = headers)
+    }
+
     /// Replaces the request id.
     pub(crate) fn with_request_id(self, id: RequestId) -> Self {
         self.change(|inner| inner.request_id = id)
@@ -134,7 +141,8 @@ impl RequestContext {
         self.session_id()
     }
 
-    /// All request headers.
+    /// All request headers, except those of AWS's infrastructure where AgentCore sends the request:
+    /// `x-amz-*` and `x-amzn-*` other than those that this context has methods for.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
@@ -290,7 +298,7 @@ fn sandbox_id_in(body: &[u8]) -> Option<String> {
         sandbox_id: Option<String>,
     }
     // Searching for the key costs much less than parsing a body without it.
-    memchr::memmem::find(body, br#""sandbox_id""#)?;
+    memchr::memmem::find(body, br#""sandbox_id""#).filter(|_| json::is_object(body))?;
     serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id
 }
 
@@ -350,6 +358,7 @@ mod tests {
         assert_eq!(find(r#"{"a":{"sandbox_id":"s1"}}"#), None);
         assert_eq!(find(r#"{"sandbox_id":7}"#), None);
         assert_eq!(find("[]"), None);
+        assert_eq!(find(r#"["sandbox_id"]"#), None);
     }
 
     #[test]

@@ -13,6 +13,11 @@ use super::body::Response;
 use super::error::Error;
 use super::requested_format::RequestedFormat;
 
+/// Whether a JSON text is an object. A derived `Deserialize` accepts an array for a struct as well.
+pub(crate) fn is_object(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"{")
+}
+
 /// The beginning of an envelope.
 pub(super) const RESULT: &[u8] = br#"{"result":"#;
 

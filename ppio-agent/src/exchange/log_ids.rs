@@ -9,8 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::HeaderMap;
 use tracing::Span;
 
+use super::body::Request;
 use super::context::{AgentRuntimeContext, RequestContext, session_header};
 use super::request_id::RequestId;
+
+/// How many bytes of a path a span has.
+const MAX_PATH: usize = 200;
 
 /// Whether the subscriber of this program reads the ids from the context.
 static READ_FROM_CONTEXT: AtomicBool = AtomicBool::new(false);
@@ -32,6 +36,24 @@ pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Sp
             session_id = session_header(headers),
         )
     }
+}
+
+/// The span around a request of the author's own routes.
+pub(crate) fn route_span(request_id: &RequestId, request: &Request) -> Span {
+    let method = request.method().as_str();
+    // The query may have secrets.
+    let path = request.uri().path();
+    let path = path.get(..MAX_PATH).unwrap_or(path);
+    if READ_FROM_CONTEXT.load(Ordering::Relaxed) {
+        return tracing::info_span!("route", method, path);
+    }
+    tracing::info_span!(
+        "route",
+        request_id = request_id.as_str(),
+        session_id = session_header(request.headers()),
+        method,
+        path,
+    )
 }
 
 /// Writes a log line about a request from outside of its context.

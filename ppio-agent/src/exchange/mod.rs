@@ -2,10 +2,12 @@
 //!
 //! Named `exchange` because `http` is a public re-export of this crate.
 
+pub(crate) mod agent_core_headers;
 pub(crate) mod agent_envelope;
 pub(crate) mod agent_info;
 pub(crate) mod body;
 pub(crate) mod caller_deadline;
+pub(crate) mod catch_panic;
 pub(crate) mod context;
 mod envelope_serializer;
 pub(crate) mod error;
@@ -14,9 +16,12 @@ pub(crate) mod failure;
 pub(crate) mod header_names;
 pub(crate) mod json;
 mod limited_body;
+#[cfg(feature = "logging")]
+pub(crate) mod log_format;
 pub(crate) mod log_ids;
 mod on_end_body;
 pub(crate) mod per_connection;
+pub(crate) mod platform;
 pub(crate) mod policies;
 pub(crate) mod protocol;
 pub(crate) mod rejection;

@@ -148,6 +148,11 @@ pub(crate) enum Rejection {
         found: String,
         expected: &'static str,
     },
+    #[error(
+        "unknown action {found:?}; send `ping_status`, `job_status`, `force_healthy`, `force_busy` or \
+         `clear_forced_status`"
+    )]
+    UnknownAction { found: String },
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     #[cfg(feature = "websocket")]
@@ -194,7 +199,8 @@ impl Rejection {
             | Self::InvalidEventId { .. }
             | Self::UnknownEventId { .. }
             | Self::InvalidKey { .. }
-            | Self::InvalidOption { .. } => StatusCode::BAD_REQUEST,
+            | Self::InvalidOption { .. }
+            | Self::UnknownAction { .. } => StatusCode::BAD_REQUEST,
             #[cfg(feature = "websocket")]
             Self::Handshake(_) | Self::WebSocket(_) => StatusCode::BAD_REQUEST,
             #[cfg(feature = "websocket")]
@@ -246,7 +252,8 @@ impl Rejection {
             | Self::InvalidHost
             | Self::Framing(_)
             | Self::InvalidHeader { .. }
-            | Self::InvalidOption { .. } => "BadRequest",
+            | Self::InvalidOption { .. }
+            | Self::UnknownAction { .. } => "BadRequest",
             #[cfg(feature = "websocket")]
             Self::Handshake(_) => "BadHandshake",
             #[cfg(feature = "websocket")]

@@ -12,9 +12,15 @@ use super::request_id::RequestId;
 use super::requested_format::RequestedFormat;
 
 /// The headers that are read of every request.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says what one kind of header says"
+)]
 pub(crate) struct RequestHeaders<'a> {
     pub(crate) request_id: RequestId,
     pub(crate) format: RequestedFormat,
+    /// Whether AgentCore sends the request.
+    pub(crate) is_agent_core: bool,
     /// The caller's time limit, in seconds.
     pub(crate) timeout: Option<u32>,
     /// A header of an invocation that cannot be understood.
@@ -88,6 +94,7 @@ impl<'a> RequestHeaders<'a> {
         let mut read = Self {
             request_id: RequestId::choose([own_id, agent_core_id]),
             format: default_format,
+            is_agent_core,
             timeout: None,
             invalid: None,
             origin,

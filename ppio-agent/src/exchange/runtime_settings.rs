@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use ppio_agent_protocol::{ByteSize, headers};
 
+#[cfg(feature = "logging")]
+use super::log_format::LogFormat;
+use super::platform::Platform;
 use super::policies::{OnDisconnect, SessionConcurrency};
 use super::protocol::Protocol;
 
@@ -38,6 +41,11 @@ pub struct RuntimeSettings {
     /// The port to listen on; 0 for any free port, which
     /// [`AgentRuntimeServer::local_addr`](crate::AgentRuntimeServer::local_addr) returns.
     pub port: u16,
+    /// The platform whose contract holds, if one is named.
+    pub platform: Option<Platform>,
+    /// The URL at which the platform serves the agent, where it says so: `AGENTCORE_RUNTIME_URL` on
+    /// [`Platform::AgentCoreA2a`].
+    pub runtime_url: Option<String>,
     /// Whether debug mode is on.
     pub debug: bool,
     /// The time until a response begins, then the longest time between two items of a stream.
@@ -111,6 +119,9 @@ pub struct RuntimeSettings {
     /// What is logged.
     #[cfg(feature = "logging")]
     pub log: String,
+    /// How log lines are written.
+    #[cfg(feature = "logging")]
+    pub log_format: LogFormat,
 }
 
 /// The defaults of an agent in production.
@@ -119,6 +130,8 @@ impl Default for RuntimeSettings {
         Self {
             host: "0.0.0.0".to_owned(),
             port: headers::AGENT_PORT,
+            platform: None,
+            runtime_url: None,
             debug: false,
             timeout: Duration::from_secs(300),
             max_request_size: ByteSize::new(10 << 20),
@@ -160,6 +173,8 @@ impl Default for RuntimeSettings {
             blocking_threads: 496,
             #[cfg(feature = "logging")]
             log: "info,ppio::invocation=warn".to_owned(),
+            #[cfg(feature = "logging")]
+            log_format: LogFormat::Auto,
         }
     }
 }

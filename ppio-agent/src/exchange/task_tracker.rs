@@ -1,21 +1,36 @@
-//! Counts the background tasks of an agent.
+//! The background tasks of an agent, and the status that its code forces.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use ppio_agent_protocol::PingStatus;
+use serde_json::Value;
 use tokio::sync::Notify;
 
-/// Counts tasks that were started outside of a request.
+/// What was started or forced outside of a request.
 static PROCESS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
-/// The number of running background tasks.
-pub(crate) struct TaskTracker(Arc<TaskCount>);
+/// The running background tasks.
+#[derive(Clone)]
+pub(crate) struct TaskTracker(Arc<TaskState>);
 
 #[derive(Default)]
-struct TaskCount {
-    running: AtomicUsize,
+struct TaskState {
+    /// By id, so that the first one is the oldest.
+    tasks: Mutex<BTreeMap<u64, Task>>,
     idle: Notify,
+    forced: Mutex<Option<PingStatus>>,
+}
+
+/// A running background task.
+#[derive(Clone)]
+pub(crate) struct Task {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) metadata: Option<Value>,
+    pub(crate) started: Instant,
 }
 
 impl TaskTracker {
@@ -29,14 +44,36 @@ impl TaskTracker {
     }
 
     /// Counts a task until the returned value is dropped.
-    pub(crate) fn start(&self) -> RunningTask {
-        self.0.running.fetch_add(1, Ordering::Relaxed);
-        RunningTask(Arc::clone(&self.0))
+    pub(crate) fn start(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        metadata: Option<Value>,
+    ) -> RunningTask {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let task = Task {
+            name: name.into(),
+            metadata,
+            started: Instant::now(),
+        };
+        self.0.tasks().insert(id, task);
+        RunningTask {
+            state: Arc::clone(&self.0),
+            id,
+        }
     }
 
     /// How many tasks run now, including those started outside of a request.
     pub(crate) fn running(&self) -> usize {
-        self.0.running.load(Ordering::Relaxed) + PROCESS.0.running.load(Ordering::Relaxed)
+        let own = self.0.tasks().len();
+        own + PROCESS.0.tasks().len()
+    }
+
+    /// The tasks that run now with their ids, including those started outside of a request.
+    pub(crate) fn tasks(&self) -> BTreeMap<u64, Task> {
+        let mut tasks = self.0.tasks().clone();
+        tasks.extend(PROCESS.0.tasks().clone());
+        tasks
     }
 
     /// Waits at most `timeout` until no task runs.
@@ -45,7 +82,7 @@ impl TaskTracker {
             for tracker in [self, &PROCESS] {
                 loop {
                     let notified = tracker.0.idle.notified();
-                    if tracker.0.running.load(Ordering::Acquire) == 0 {
+                    if tracker.0.tasks().is_empty() {
                         break;
                     }
                     notified.await;
@@ -55,15 +92,53 @@ impl TaskTracker {
         // The caller reads `running` afterwards.
         let _ = tokio::time::timeout(timeout, idle).await;
     }
+
+    /// Forces a status of the health check.
+    pub(crate) fn force_status(&self, status: PingStatus) {
+        *self.0.forced() = Some(status);
+    }
+
+    /// Ends what [`force_status`](Self::force_status) began, also outside of a request.
+    pub(crate) fn clear_forced_status(&self) {
+        *self.0.forced() = None;
+        *PROCESS.0.forced() = None;
+    }
+
+    /// The status that is forced; one that was forced outside of a request comes second.
+    pub(crate) fn forced_status(&self) -> Option<PingStatus> {
+        let own = *self.0.forced();
+        own.or_else(|| *PROCESS.0.forced())
+    }
+}
+
+impl TaskState {
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<u64, Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forced(&self) -> MutexGuard<'_, Option<PingStatus>> {
+        self.forced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One running task. It is dropped when the task ends, panics or is aborted.
-pub(crate) struct RunningTask(Arc<TaskCount>);
+pub(crate) struct RunningTask {
+    state: Arc<TaskState>,
+    id: u64,
+}
+
+impl RunningTask {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
 
 impl Drop for RunningTask {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.idle.notify_waiters();
+        let mut tasks = self.state.tasks();
+        tasks.remove(&self.id);
+        if tasks.is_empty() {
+            self.state.idle.notify_waiters();
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) const LOG_TARGET: &str = "ppio::invocation";
 /// Decides whether an invocation may start.
 pub(crate) struct Admission {
     pub(crate) counters: Counters,
+    names: Names,
     max_concurrency: Option<usize>,
     /// How many invocations run; counted only if there is a limit.
     running: AtomicUsize,
@@ -36,15 +37,38 @@ pub(crate) struct Admission {
     shutdown: watch::Receiver<()>,
 }
 
+/// What log lines call a piece of work, and the code that did it.
+#[derive(Clone, Copy)]
+struct Names {
+    work: &'static str,
+    code: &'static str,
+}
+
 impl Admission {
     pub(crate) fn new(settings: &RuntimeSettings, shutdown: watch::Receiver<()>) -> Self {
         Self {
             counters: Counters::new(),
+            names: Names {
+                work: "invocation",
+                code: "the entrypoint",
+            },
             max_concurrency: settings.max_concurrency,
             busy_after: settings.busy_after,
             running: AtomicUsize::new(0),
             long: AtomicUsize::new(0),
             shutdown,
+        }
+    }
+
+    /// The same for requests of the author's own routes, which `max_concurrency` does not limit.
+    pub(crate) fn of_routes(settings: &RuntimeSettings, shutdown: watch::Receiver<()>) -> Self {
+        Self {
+            names: Names {
+                work: "request of a route",
+                code: "the route",
+            },
+            max_concurrency: None,
+            ..Self::new(settings, shutdown)
         }
     }
 
@@ -129,22 +153,23 @@ impl InvocationGuard {
         };
         let duration = self.end(end, items);
         let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
+        let Names { work, code } = self.admission.names;
         if end == InvocationEnd::ServerError {
             self.log(|| {
                 tracing::error!(
                     target: LOG_TARGET,
-                    error = "the entrypoint returned a response with this status",
+                    error = format_args!("{code} returned a response with this status"),
                     status,
                     duration_ms,
-                    "invocation failed"
+                    "{work} failed"
                 );
             });
         } else if tracing::enabled!(target: LOG_TARGET, Level::INFO) {
             self.log(|| {
                 if end == InvocationEnd::ClientError {
-                    tracing::info!(target: LOG_TARGET, status, duration_ms, "invocation refused");
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, "{work} refused");
                 } else {
-                    tracing::info!(target: LOG_TARGET, status, duration_ms, items, "invocation finished");
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, items, "{work} finished");
                 }
             });
         }
@@ -160,10 +185,11 @@ impl InvocationGuard {
     pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
         let status = error.status();
         let error_type = error.error_type();
+        let work = self.admission.names.work;
         if error.rejection().is_some_and(Rejection::is_cancellation) {
             let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
             self.log(|| {
-                tracing::info!(target: "ppio", %error, duration_ms, items, "invocation cancelled");
+                tracing::info!(target: "ppio", %error, duration_ms, items, "{work} cancelled");
             });
         } else if status.is_server_error() {
             let duration_ms = milliseconds(self.end(InvocationEnd::ServerError, items));
@@ -175,7 +201,7 @@ impl InvocationGuard {
                     status = status.as_u16(),
                     duration_ms,
                     items,
-                    "invocation failed"
+                    "{work} failed"
                 );
             });
         } else {
@@ -188,7 +214,7 @@ impl InvocationGuard {
                     error_type,
                     status = status.as_u16(),
                     duration_ms,
-                    "invocation refused"
+                    "{work} refused"
                 );
             });
         }
@@ -196,9 +222,10 @@ impl InvocationGuard {
 
     pub(crate) fn cancelled(&mut self, items: u64) {
         let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
+        let work = self.admission.names.work;
         self.log(|| {
             // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
-            tracing::info!(target: "ppio", duration_ms, items, "client disconnected; invocation cancelled");
+            tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {work} cancelled");
         });
     }
 

@@ -16,7 +16,7 @@ pub(crate) mod session_gate;
 pub(crate) mod sse_body;
 mod user_body;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -188,7 +188,10 @@ impl AdmittedInvocation {
         let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
         let head = match first {
             Poll::Ready(head) => head,
-            Poll::Pending => Box::pin(wait(&mut invocation, exchange, &mut self.guard)).await?,
+            Poll::Pending => {
+                let head = poll_fn(|cx| poll_head(&mut invocation, cx));
+                Box::pin(wait(head, exchange, &mut self.guard)).await?
+            }
         };
         Ok((invocation, head))
     }
@@ -284,12 +287,12 @@ fn poll_head(invocation: &mut InvocationFuture, cx: &mut Context<'_>) -> Poll<Op
     }
 }
 
-async fn wait(
-    invocation: &mut InvocationFuture,
+/// Waits for the head of a response until the deadline.
+pub(crate) async fn wait<T>(
+    mut head: impl Future<Output = T> + Unpin,
     exchange: &Exchange,
     guard: &mut InvocationGuard,
-) -> Result<Option<Outcome>, Error> {
-    let mut head = poll_fn(|cx| poll_head(invocation, cx));
+) -> Result<T, Error> {
     let deadline = guard.context().deadline().unwrap_or(exchange.deadline);
     // One timer at a time: first for the invocation to be long, if the deadline is later.
     if let Some(long) = guard.becomes_long_at()
@@ -324,7 +327,9 @@ fn respond(
         }
         Some(Outcome::Response(response)) => {
             let turn = invocation.take_turn();
-            Ok(user_response(exchange, *response, guard, turn))
+            let mut response = *response;
+            exchange.announce(ResponseFormat::Value, &mut response);
+            Ok(user_response(exchange, response, guard, turn))
         }
         Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
             Err(guard.failed(error))
@@ -353,14 +358,13 @@ fn envelope_response(
     }))
 }
 
-/// A response that the handler made. The invocation ends when its body does.
-fn user_response(
+/// A response that user code made. The invocation ends when its body does.
+pub(crate) fn user_response(
     exchange: &Exchange,
-    mut response: Response,
+    response: Response,
     mut guard: InvocationGuard,
     turn: Option<Box<SessionTurn>>,
 ) -> Response {
-    exchange.announce(ResponseFormat::Value, &mut response);
     let status = response.status();
     if !response.body().is_user_body() {
         guard.responded(status, 0);

@@ -245,7 +245,7 @@ fn start(
                 silent_since: Instant::now(),
                 timer: None,
                 items: 0,
-                _running: runs.tasks().start(),
+                _running: runs.tasks().start("run", None),
             });
             Ok(())
         }

@@ -13,15 +13,20 @@ use super::middleware::{Middleware, MiddlewareChains};
 use super::shutdown::Shutdown;
 use crate::endpoints::entrypoint_schema::{AboutAgent, LazySchema};
 use crate::endpoints::index::Index;
+use crate::endpoints::mounted::{MountedRoutes, MountedService};
 use crate::endpoints::ping::Ping;
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::WebSocketEndpoint;
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
+#[cfg(feature = "websocket")]
+use crate::exchange::body::Request;
+use crate::exchange::policies::OnDisconnect;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::states::Slot;
 #[cfg(feature = "chat")]
 use crate::protocols::Protocols;
 use crate::runs::registry::RunRegistry;
@@ -52,6 +57,11 @@ pub(crate) struct Agent {
     pub(crate) protocols: Protocols,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: WebSocketEndpoint,
+    /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions, and
+    /// runs that its headers do not ask for.
+    pub(crate) has_direct_invocations: bool,
+    /// What serves the paths that are not the agent's.
+    pub(crate) mounted: Option<MountedRoutes>,
     pub(crate) shutdown: Shutdown,
     pub(crate) lifecycle: Lifecycle,
 }
@@ -86,6 +96,8 @@ impl Agent {
         let index = Index::new(&values, about.info, has_websocket, schema);
         let chains = MiddlewareChains::new(middleware);
         let has_middleware = !chains.invocations.is_empty();
+        let continues = values.on_disconnect == OnDisconnect::Continue;
+        let has_direct_invocations = !has_middleware && !continues && !values.debug;
         Self {
             settings,
             runs: RunRegistry::new(&values),
@@ -97,9 +109,33 @@ impl Agent {
             index,
             #[cfg(feature = "chat")]
             protocols,
+            has_direct_invocations,
+            mounted: None,
             shutdown,
             lifecycle,
         }
+    }
+
+    /// Serves the paths that are not the agent's with a service, which a startup function may build.
+    pub(crate) fn mount(&mut self, service: Slot<MountedService>) {
+        let shutdown = self.shutdown.subscribe();
+        let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown);
+        self.mounted = Some(routes);
+    }
+
+    /// Whether a request is one for the function for WebSockets. The author's routes may serve its
+    /// path where there is no such function.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn takes_websocket(&self, request: &Request) -> bool {
+        (self.mounted.is_none() || self.websocket.has_handler()) && self.websocket.takes(request)
+    }
+
+    /// Whether the sandbox has to stay: background work, or a request that runs for long.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mounted = self.mounted.as_ref();
+        self.invoker.is_busy()
+            || self.runs.is_busy()
+            || mounted.is_some_and(|routes| routes.admission().has_long())
     }
 }
 

@@ -1,10 +1,7 @@
 //! Routes a request to its endpoint, and makes every outcome a response.
 
-use std::future::{Future, poll_fn, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::{Future, ready};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "chat")]
@@ -18,18 +15,20 @@ use super::answering::Answering;
 use super::cors::{Caller, Cors};
 use super::ingress::{self, Ingress};
 use super::middleware::{Endpoint, Middleware, Next};
+use crate::endpoints::debug_actions::{self, Found};
 #[cfg(feature = "metrics")]
 use crate::endpoints::metrics;
 use crate::endpoints::runs::{self as run_endpoints, RunRoute};
 use crate::exchange::Exchange;
+use crate::exchange::agent_core_headers::remove_reserved;
 use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::catch_panic::catch_panic;
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
 #[cfg(feature = "chat")]
 use crate::exchange::failure::Failure;
 use crate::exchange::header_names::X_REQUEST_ID;
-use crate::exchange::log_ids::{invocation_span, log_about};
-use crate::exchange::policies::OnDisconnect;
+use crate::exchange::log_ids::{invocation_span, log_about, route_span};
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_headers::{InvalidHeader, RequestHeaders};
 use crate::exchange::request_id::{AnswerId, RequestId};
@@ -46,7 +45,7 @@ use crate::runs;
 /// has nothing of the request but what is used later.
 pub(crate) fn respond(
     agent: ConnectionAgent,
-    request: Request,
+    mut request: Request,
     ingress: Ingress,
 ) -> Answering<impl Future<Output = Response> + Send> {
     let headers = RequestHeaders::of(request.headers());
@@ -57,6 +56,7 @@ pub(crate) fn respond(
     let checked = ingress.check(&request, &headers, &settings.allowed_hosts);
     let invalid = headers.invalid;
     let (has_run_options, is_plain_json) = (headers.has_run_options, headers.is_plain_json);
+    let is_agent_core = headers.is_agent_core;
     let routed = RoutedRequest::new(
         agent,
         &request,
@@ -71,6 +71,9 @@ pub(crate) fn respond(
         let status = rejection.status().as_u16();
         tracing::debug!(error = %rejection, status, "request refused");
         return routed.refuse(&caller, rejection.into());
+    }
+    if is_agent_core {
+        remove_reserved(request.headers_mut());
     }
     if has_run_options || !routed.is_invocation_alone(&request) {
         return Answering::boxed(routed.answer(caller, request));
@@ -190,7 +193,7 @@ impl RoutedRequest {
         let route = Route::of(request.uri().path(), &agent);
         #[cfg(feature = "websocket")]
         let route = match route {
-            Route::Unknown if agent.websocket.takes(request) => Route::WebSocket,
+            Route::Unknown if agent.takes_websocket(request) => Route::WebSocket,
             route => route,
         };
         let is_invocation = match route {
@@ -203,6 +206,8 @@ impl RoutedRequest {
         };
         let span = if is_invocation {
             invocation_span(&request_id, request.headers())
+        } else if route == Route::Unknown && agent.mounted.is_some() {
+            route_span(&request_id, request)
         } else {
             Span::none()
         };
@@ -246,14 +251,17 @@ impl RoutedRequest {
         }
     }
 
-    /// Whether the runtime itself answers the request: reads and preflights. Middleware may do
-    /// anything.
+    /// Whether the runtime itself answers the request: reads and preflights. Middleware and the
+    /// author's routes may do anything.
     fn has_no_side_effect(&self, method: &Method) -> bool {
         match *method {
             // A page may open a WebSocket to any host, and the function may do anything.
             #[cfg(feature = "websocket")]
             Method::GET if self.route == Route::WebSocket => false,
-            Method::GET | Method::HEAD => self.chain().is_empty(),
+            Method::GET | Method::HEAD => {
+                let is_mounted = self.route == Route::Unknown && self.agent.mounted.is_some();
+                self.chain().is_empty() && !is_mounted
+            }
             Method::OPTIONS => self.route != Route::Unknown,
             _ => false,
         }
@@ -328,13 +336,12 @@ impl RoutedRequest {
         response
     }
 
-    /// Whether this is an invocation without middleware and, unless its headers say otherwise,
-    /// without a run.
+    /// Whether this is an invocation that goes to the entrypoint directly, unless its headers ask for
+    /// a run.
     fn is_invocation_alone(&self, request: &Request) -> bool {
         self.route == Route::Invocations
             && request.method() == Method::POST
-            && self.agent.chains.invocations.is_empty()
-            && self.agent.runs.settings().on_disconnect == OnDisconnect::Cancel
+            && self.agent.has_direct_invocations
     }
 
     /// Answers with the methods of the route, and to a preflight with the CORS policy.
@@ -390,21 +397,11 @@ impl RoutedRequest {
     where
         F: Future<Output = Response>,
     {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            // The future is not polled again after a panic, so its broken state is never read.
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(Ok),
-                Err(panic) => {
-                    let error = Error::from_panic(panic.as_ref());
-                    log_about(context, &self.exchange.span, || {
-                        tracing::error!(error = %ErrorChain(&error), "middleware failed");
-                    });
-                    Poll::Ready(Err(error))
-                }
-            }
+        catch_panic(future).await.inspect_err(|error| {
+            log_about(context, &self.exchange.span, || {
+                tracing::error!(error = %ErrorChain(error), "middleware failed");
+            });
         })
-        .await
     }
 }
 
@@ -423,6 +420,15 @@ async fn run_endpoint(
     }
     match route {
         Route::Invocations if request.method() == Method::POST => {
+            let request = if agent.invoker().settings().debug {
+                let (tasks, busy) = (agent.invoker().tasks(), agent.is_busy());
+                match debug_actions::find(request, &agent.ping, busy, tasks).await? {
+                    Found::Answer(response) => return Ok(response),
+                    Found::Invocation(request) => request,
+                }
+            } else {
+                request
+            };
             runs::invoke(&agent.runs, agent.invoker(), exchange, request).await
         }
         Route::Invocations => run_endpoints::list(&agent.runs, &request),
@@ -430,8 +436,8 @@ async fn run_endpoint(
             run_endpoints::answer(&agent.runs, agent.invoker(), exchange, request).await
         }
         Route::Ping => {
-            let busy = agent.invoker.is_busy() || agent.runs.is_busy();
-            let mut response = agent.ping.answer(busy).await;
+            let forced = agent.invoker().tasks().forced_status();
+            let mut response = agent.ping.answer(agent.is_busy(), forced).await;
             // Callers learn here, before their first invocation, whether they can send it again.
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
@@ -444,6 +450,10 @@ async fn run_endpoint(
             agent.invoker.counters(),
             agent.invoker.tasks().running(),
             &agent.runs,
+            agent
+                .mounted
+                .as_ref()
+                .map(|routes| &routes.admission().counters),
         )),
         #[cfg(feature = "chat")]
         Route::Protocol(route) => {
@@ -454,23 +464,37 @@ async fn run_endpoint(
             };
             route.answer(&agent, exchange, request).await
         }
-        Route::Unknown if !agent.chains.others.is_empty() => own_route(&request),
-        Route::Unknown => Err(Rejection::no_route(&request).into()),
+        Route::Unknown => author_route(agent, exchange, request).await,
     }
 }
 
-/// Answers a request for a path that may be a route of middleware, which passed it on.
-///
-/// Such middleware seldom answers preflights itself. Only preflights of allowed origins
-/// get here; see [`RoutedRequest::check_origin`].
-fn own_route(request: &Request) -> Result<Response, Error> {
+/// Answers a request for a path that is not the agent's: one of the author's routes, or one of
+/// middleware, which passed it on.
+async fn author_route(
+    agent: &ConnectionAgent,
+    exchange: &Exchange,
+    request: Request,
+) -> Result<Response, Error> {
+    if agent.mounted.is_none() && agent.chains.others.is_empty() {
+        return Err(Rejection::no_route(&request).into());
+    }
+    if let Some(response) = preflight(&request) {
+        return Ok(response);
+    }
+    match &agent.mounted {
+        Some(routes) => routes.answer(agent.invoker(), exchange, request).await,
+        None => Err(Rejection::no_route(&request).into()),
+    }
+}
+
+/// Answers a preflight for the author, who seldom does. Only those of allowed origins get here; see
+/// [`RoutedRequest::check_origin`].
+fn preflight(request: &Request) -> Option<Response> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
-    let Some(method) = method.filter(|_| Cors::is_preflight(request.method(), headers)) else {
-        return Err(Rejection::no_route(request).into());
-    };
+    let method = method.filter(|_| Cors::is_preflight(request.method(), headers))?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Cors::permit(headers, method.clone(), response.headers_mut());
-    Ok(response)
+    Some(response)
 }

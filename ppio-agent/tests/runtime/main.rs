@@ -1,5 +1,6 @@
 //! The runtime over real sockets, as clients and users see it.
 
+mod agent_core;
 mod author_headers;
 mod author_responses;
 mod bad_input;
@@ -14,6 +15,7 @@ mod hosts;
 mod middleware;
 mod panics;
 mod replies;
+mod routes;
 mod runs;
 mod settings;
 mod shutdown;

@@ -407,3 +407,71 @@ async fn a_response_is_logged_by_its_status() {
         ]
     );
 }
+
+#[tokio::test]
+async fn the_log_has_the_names_of_agentcore_where_asked() {
+    let agent = logging()
+        .env("PPIO_AGENT_LOG_FORMAT", "agentcore")
+        .env("RUST_BACKTRACE", "1")
+        .start();
+    let headers = [("x-request-id", "r-1"), (SESSION, "s-1")];
+    for what in ["fail", "panic"] {
+        let answer = call::invoke_with(&agent, &headers, &json!({ "do": what })).await;
+        assert_eq!(answer.status(), 500);
+        answer.text().await;
+    }
+    let lines = lines_until(&agent, "panic: boom").await;
+    let of = |message: &str| {
+        let line = lines.iter().find(|line| line["message"] == message);
+        line.unwrap_or_else(|| panic!("{message:?} in {lines:#?}"))
+    };
+    for (message, expected) in [
+        (
+            "in the function",
+            json!({"level": "INFO", "logger": "logging_agent"}),
+        ),
+        (
+            "invocation failed",
+            json!({
+                "level": "ERROR",
+                "logger": "ppio::invocation",
+                "errorType": "AgentError",
+                "errorMessage": "no luck",
+                "status": 500,
+            }),
+        ),
+        ("panic: boom", json!({"level": "ERROR"})),
+    ] {
+        let line = of(message);
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(line[name], *value, "{name} of {message:?}");
+        }
+        let timestamp = line["timestamp"].as_str().unwrap();
+        humantime::parse_rfc3339(timestamp).unwrap();
+        assert_eq!(line["requestId"], "r-1", "{message:?}");
+        assert_eq!(line["sessionId"], "s-1", "{message:?}");
+        for old in ["target", "error", "error_type", "request_id", "session_id"] {
+            assert_eq!(line.get(old), None, "{old} of {message:?}");
+        }
+    }
+    let stack = of("panic: boom")["stackTrace"].as_array().unwrap();
+    let calls_it = |frame: &Value| frame.as_str().is_some_and(|it| it.contains("agent"));
+    assert!(stack.iter().any(calls_it), "{stack:#?}");
+}
+
+#[tokio::test]
+async fn a_format_does_not_depend_on_the_terminal() {
+    for (format, begins) in [("text", "20"), ("json", "{\"timestamp\":"), ("auto", "{\"")] {
+        let agent = logging().env("PPIO_AGENT_LOG_FORMAT", format).start();
+        call::invoke(&agent, &json!({ "do": "fail" })).await;
+        let line = eventually_some("a line", async || {
+            let log = agent.stderr();
+            let mut lines = log.lines();
+            let line = lines.find(|line| line.contains("invocation failed"));
+            line.map(str::to_owned)
+        })
+        .await;
+        assert!(line.starts_with(begins), "{format}: {line}");
+        assert!(!line.contains('\u{1b}'), "{format}: {line}");
+    }
+}

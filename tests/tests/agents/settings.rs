@@ -241,6 +241,22 @@ async fn port_of_the_platform() {
     assert!(said.contains("PORT=\"http\" is not a port"), "{said}");
 }
 
+/// `agentcore dev` chooses the port.
+#[tokio::test]
+async fn port_of_agentcore() {
+    let port = free_port();
+    let _agent = launcher(FAILING)
+        .env_remove("PPIO_AGENT_PORT")
+        .env("PPIO_AGENT_PLATFORM", "agentcore")
+        .env("LOCAL_DEV", "1")
+        .env("PORT", port.to_string())
+        .spawn();
+    eventually("a listener", || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+    .await;
+}
+
 /// Every variable may be there and empty.
 #[tokio::test]
 async fn an_empty_variable_is_not_set() {
@@ -402,6 +418,16 @@ const BAD: &[(&str, &str, &str)] = &[
     ("WORKER_THREADS", "0", "must be from 1 to 10000"),
     ("BLOCKING_THREADS", "many", "is not a number of threads"),
     ("LOG", "a=b=c", "is not a log filter"),
+    (
+        "LOG_FORMAT",
+        "xml",
+        "is not `auto`, `text`, `json` or `agentcore`",
+    ),
+    (
+        "PLATFORM",
+        "lambda",
+        "is not `agentcore`, `agentcore-ag-ui`, `agentcore-mcp` or `agentcore-a2a`",
+    ),
     ("BUSY_AFTER", "a minute", "is not a number of seconds"),
     ("ON_DISCONNECT", "stop", "is not `cancel` or `continue`"),
     ("RECONNECT_GRACE", "5s", "is not a number of seconds"),

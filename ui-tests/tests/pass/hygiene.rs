@@ -39,6 +39,13 @@ macro_rules! named {
                     }
                 }
 
+                mod serve {
+                    #[ppio::routes]
+                    fn $name(_: &ppio::State<super::Word>) -> axum::Router {
+                        axum::Router::new()
+                    }
+                }
+
                 mod release {
                     #[ppio::shutdown]
                     fn $name(_: &ppio::State<super::Word>) {}

@@ -21,5 +21,6 @@ mod http;
 mod hygiene;
 mod middleware;
 mod ping;
+mod routes;
 mod state;
 mod websocket;

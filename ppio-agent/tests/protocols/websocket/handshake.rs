@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
+use axum::routing::get as on_get;
+use hyper_util::rt::TokioIo;
 use ppio::http::HeaderValue;
 use ppio::{
     AgentRuntimeApp, Error, Next, Request, RequestContext, Response, State, Value, WebSocket,
     WebSocketError,
 };
+use tokio::io::AsyncWriteExt as _;
 
 use super::client::{Client, frame, handshake};
-use super::echoing;
+use super::{echo, echoing};
 use crate::support::{TestServer, config, get};
 
 /// The handshake with one line replaced.
@@ -133,6 +137,50 @@ async fn an_agent_without_a_function_closes_with_1011() {
     let request = handshake("origin: https://evil.example\r\n");
     server.send(request).await.error(403, "OriginNotAllowed");
     server.assert_alive().await;
+}
+
+/// Writes one message to the connection of a request, without any function of the agent.
+async fn say_mine(request: axum::extract::Request) -> impl axum::response::IntoResponse {
+    let upgrade = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        let mut io = TokioIo::new(upgrade.await.expect("an upgrade"));
+        io.write_all(b"\x81\x04mine").await.expect("a client");
+        io.shutdown().await.expect("a client");
+    });
+    let status = ppio::http::StatusCode::SWITCHING_PROTOCOLS;
+    (
+        status,
+        [("connection", "upgrade"), ("upgrade", "websocket")],
+    )
+}
+
+#[tokio::test]
+async fn routes_serve_the_path_where_no_function_does() {
+    let mine = Router::new().route("/ws", on_get(say_mine).post(async || "posted"));
+    let builder = || {
+        AgentRuntimeApp::builder()
+            .config(config())
+            .entrypoint(async |request: Value| request)
+            .routes(mine.clone())
+    };
+    let post = "POST /ws HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+
+    let server = TestServer::start(builder().build()).await;
+    assert_eq!(server.send(post).await.text(), "posted");
+    let mut connection = server.connect().await;
+    connection.write(handshake("")).await;
+    assert_eq!(connection.head().await.status, 101);
+    let mut client = Client { connection };
+    assert_eq!(client.text().await, "mine");
+    let request = handshake("origin: https://evil.example\r\n");
+    server.send(request).await.error(403, "OriginNotAllowed");
+
+    let server = TestServer::start(builder().websocket(echo).build()).await;
+    server.send(post).await.error(405, "MethodNotAllowed");
+    let mut client = Client::open(&server).await;
+    client.send(0x81, b"hi").await;
+    assert_eq!(client.text().await, "hi");
+    client.close(1000).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use crate::{read, repository};
 use documents::table::{rows, spans};
 
 /// Files that put names of variables together, each with what it puts before them.
-const COMPOSED: [(&str, &[&str]); 5] = [
+const COMPOSED: [(&str, &[&str]); 6] = [
+    ("ppio-agent/src/config/address.rs", &["PPIO_AGENT_"]),
     ("ppio-agent/src/config/settings.rs", &["PPIO_AGENT_"]),
     (
         "ppio-agent-client/src/config/environment.rs",

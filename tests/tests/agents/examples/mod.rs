@@ -4,6 +4,7 @@ mod blocking;
 mod hello;
 mod llm_chat;
 mod middleware;
+mod routes;
 mod state;
 mod stream;
 mod typed;

@@ -1,0 +1,34 @@
+//! How log lines are written.
+
+use std::str::FromStr;
+
+/// How the default log writes its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// Text, with colours on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// One JSON object a line with the names of AWS AgentCore's runtime: `timestamp`, `level`,
+    /// `message`, `logger`, `requestId`, `sessionId`, `errorType`, `errorMessage`, `stackTrace`, and
+    /// the further fields of a line under their own names.
+    AgentCore,
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            "agentcore" => Ok(Self::AgentCore),
+            _ => Err(()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+#[ppio::routes]
+struct Routes;
+
+fn main() {}

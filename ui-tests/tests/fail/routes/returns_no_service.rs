@@ -1,0 +1,6 @@
+#[ppio::routes]
+fn routes() -> Vec<String> {
+    Vec::new()
+}
+
+fn main() {}

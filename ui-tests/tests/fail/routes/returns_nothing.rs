@@ -1,0 +1,4 @@
+#[ppio::routes]
+fn routes() {}
+
+fn main() {}

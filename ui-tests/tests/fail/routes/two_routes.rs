@@ -1,0 +1,13 @@
+use axum::Router;
+
+#[ppio::routes]
+fn routes() -> Router {
+    Router::new()
+}
+
+#[ppio::routes]
+fn more_routes() -> Router {
+    Router::new()
+}
+
+fn main() {}
