@@ -32,13 +32,17 @@ use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
+use crate::exchange::platform::Platform;
 use crate::exchange::protocol::Protocol;
+use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::runs::registry::RunRegistry;
 
 /// The protocols that are served.
 pub(crate) struct Protocols {
     enabled: Vec<Protocol>,
+    /// The platform that calls a protocol at a path of its own.
+    platform: Option<Platform>,
     agent: AgentInfo,
     schema: Arc<LazySchema>,
 }
@@ -59,9 +63,14 @@ pub(crate) struct ProtocolAgent<'a> {
 }
 
 impl Protocols {
-    pub(crate) fn new(enabled: Vec<Protocol>, agent: AgentInfo, schema: Arc<LazySchema>) -> Self {
+    pub(crate) fn new(
+        settings: &RuntimeSettings,
+        agent: AgentInfo,
+        schema: Arc<LazySchema>,
+    ) -> Self {
         Self {
-            enabled,
+            enabled: settings.protocols.clone(),
+            platform: settings.platform,
             agent,
             schema,
         }
@@ -75,6 +84,21 @@ impl Protocols {
     /// What the agent takes and returns.
     pub(crate) fn schema(&self) -> &LazySchema {
         &self.schema
+    }
+
+    /// The route of a path of the agent's own, if the platform calls a protocol there.
+    pub(crate) fn route_of_platform(&self, path: &str) -> Option<ProtocolRoute> {
+        let platform = self.platform?;
+        let called_at = match platform {
+            Platform::AgentCoreAgUi => "/invocations",
+            Platform::AgentCoreA2a => "/",
+            Platform::AgentCore | Platform::AgentCoreMcp => return None,
+        };
+        let protocol = platform.protocol().filter(|_| path == called_at)?;
+        Some(ProtocolRoute {
+            protocol,
+            allow: "POST, OPTIONS",
+        })
     }
 
     /// The route of a path, if a protocol that is served has it.

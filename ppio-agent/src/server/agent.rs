@@ -85,7 +85,7 @@ impl Agent {
     ) -> Self {
         let schema = Arc::new(LazySchema::new(about.schema));
         #[cfg(feature = "chat")]
-        let protocols = Protocols::new(values.protocols.clone(), about.info, Arc::clone(&schema));
+        let protocols = Protocols::new(&values, about.info, Arc::clone(&schema));
         let shutdown = Shutdown::new();
         #[cfg(feature = "websocket")]
         let websocket = WebSocketEndpoint::new(endpoints.websocket, &values, shutdown.subscribe());

@@ -105,9 +105,9 @@ enum Route {
 impl Route {
     fn of(path: &str, agent: &Agent) -> Self {
         match path {
-            "/invocations" => Self::Invocations,
+            "/invocations" => Self::of_platform(path, agent).unwrap_or(Self::Invocations),
             "/ping" => Self::Ping,
-            "/" => Self::Index,
+            "/" => Self::of_platform(path, agent).unwrap_or(Self::Index),
             #[cfg(feature = "metrics")]
             "/metrics" if agent.settings.enable_metrics => Self::Metrics,
             path => match RunRoute::of(path) {
@@ -115,6 +115,17 @@ impl Route {
                 None => Self::of_protocol(path, agent),
             },
         }
+    }
+
+    /// The route of a path of the agent's own, if the platform calls a protocol there.
+    #[cfg(feature = "chat")]
+    fn of_platform(path: &str, agent: &Agent) -> Option<Self> {
+        agent.protocols.route_of_platform(path).map(Self::Protocol)
+    }
+
+    #[cfg(not(feature = "chat"))]
+    fn of_platform(_: &str, _: &Agent) -> Option<Self> {
+        None
     }
 
     #[cfg(feature = "chat")]

@@ -6,15 +6,16 @@ use serde_json::json;
 
 use crate::exchange::body::Response;
 use crate::exchange::json::{self, to_bytes};
+use crate::exchange::platform::Platform;
 use crate::protocols::ProtocolAgent;
-
-/// Where AgentCore says that its agents are reached.
-const AGENT_CORE_URL: &str = "AGENTCORE_RUNTIME_URL";
 
 /// Answers with the card: who the agent is, and where and how it is called.
 pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response {
     let info = agent.protocols.agent();
-    let url = url(headers);
+    let settings = agent.invoker.settings();
+    let is_platform = settings.platform == Some(Platform::AgentCoreA2a);
+    let url = settings.runtime_url.clone();
+    let url = url.unwrap_or_else(|| url_of(headers, if is_platform { "/" } else { "/a2a" }));
     let description = match info.description {
         "" => info.name,
         description => description,
@@ -26,15 +27,16 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
     };
     let modes = ["text/plain", "application/json"];
     let interface = |binding: &str, version: &str| json!({"url": url, "protocolBinding": binding, "protocolVersion": version});
+    let mut interfaces = vec![interface("JSONRPC", "1.0"), interface("JSONRPC", "0.3")];
+    // The platform calls JSON-RPC alone, at the path where it expects it.
+    if !is_platform {
+        interfaces.insert(1, interface("HTTP+JSON", "1.0"));
+    }
     let card = json!({
         "name": info.name,
         "description": description,
         "version": version,
-        "supportedInterfaces": [
-            interface("JSONRPC", "1.0"),
-            interface("HTTP+JSON", "1.0"),
-            interface("JSONRPC", "0.3"),
-        ],
+        "supportedInterfaces": interfaces,
         "capabilities": {
             "streaming": true,
             "pushNotifications": false,
@@ -60,18 +62,13 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
     response
 }
 
-/// Where the caller of a request reaches the agent: as AgentCore says, otherwise as the request did.
-fn url(headers: &HeaderMap) -> String {
-    if let Ok(url) = std::env::var(AGENT_CORE_URL)
-        && !url.is_empty()
-    {
-        return url;
-    }
+/// The URL of a path for the caller of a request, which reaches the agent by this host.
+fn url_of(headers: &HeaderMap, path: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or("localhost");
     let scheme = match text("x-forwarded-proto") {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     };
-    format!("{scheme}://{host}/a2a")
+    format!("{scheme}://{host}{path}")
 }

@@ -173,7 +173,9 @@ async fn the_card_says_where_the_agent_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn agent_core_says_where_its_agents_are() {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
-    program.env("AGENTCORE_RUNTIME_URL", "https://agents.example/a");
+    program
+        .env("PPIO_AGENT_PLATFORM", "agentcore-a2a")
+        .env("AGENTCORE_RUNTIME_URL", "https://agents.example/a");
     let agent = AgentProcess::command(program).start();
     let card = get(&agent, "/.well-known/agent-card.json")
         .await
@@ -181,7 +183,15 @@ async fn agent_core_says_where_its_agents_are() {
         .await;
     for interface in card["supportedInterfaces"].as_array().unwrap() {
         assert_eq!(interface["url"], "https://agents.example/a");
+        assert_eq!(interface["protocolBinding"], "JSONRPC");
     }
+    // The platform calls the root.
+    let json = [("content-type", "application/json")];
+    let body = call("SendMessage", &message("hello")).to_string();
+    let answer = ppio_test_support::call::send(&agent, "POST", "/", &json, body).await;
+    let answer = answer.json().await;
+    let task = &answer["result"]["task"];
+    assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

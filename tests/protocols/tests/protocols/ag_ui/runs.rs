@@ -2,7 +2,7 @@
 
 use ppio::json;
 use ppio_test_support::call::send;
-use ppio_test_support::eventually_some;
+use ppio_test_support::{AgentProcess, eventually_some};
 
 use super::{input, post, protocol_agent, run, text, verify};
 
@@ -82,4 +82,25 @@ async fn the_same_input_joins_the_run() {
     other["threadId"] = json!("other");
     other["messages"][0]["content"] = json!("hello");
     assert_eq!(text(&run(agent.addr(), &other).await), "Hello, world!");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_core_calls_invocations() {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
+    program.env("PPIO_AGENT_PLATFORM", "agentcore-ag-ui");
+    let agent = AgentProcess::command(program).start();
+    let json = [("content-type", "application/json")];
+    let body = input("r-1", "hello").to_string();
+    let answer = send(&agent, "POST", "/invocations", &json, body).await;
+    let stream = answer.text().await;
+    let events: Vec<_> = crate::support::events(&stream)
+        .iter()
+        .map(|(_, data)| serde_json::from_str(data).unwrap())
+        .collect();
+    verify(&events);
+    assert_eq!(text(&events), "Hello, world!");
+    // Its errors are those of the protocol.
+    let answer = send(&agent, "POST", "/invocations", &json, "{}".to_owned()).await;
+    assert_eq!(answer.status(), 422);
+    assert_eq!(answer.json().await["type"], "RUN_ERROR");
 }
