@@ -5,8 +5,6 @@ use std::fmt;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame as RawCloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::error::WebSocketError;
-
 /// The longest reason of a close frame, in bytes.
 const MAX_REASON: usize = 123;
 
@@ -29,17 +27,13 @@ impl CloseFrame {
         }
     }
 
-    /// Checks what user code closes with.
-    pub(crate) fn checked(code: u16, reason: &str) -> Result<Self, WebSocketError> {
+    /// Checks what user code closes with. The error is the problem.
+    pub(crate) fn checked(code: u16, reason: &str) -> Result<Self, String> {
         if !CloseCode::from(code).is_allowed() {
-            return Err(WebSocketError::InvalidClose {
-                problem: format!("{code} is not a code that can be sent"),
-            });
+            return Err(format!("{code} is not a code that can be sent"));
         }
         if reason.len() > MAX_REASON {
-            return Err(WebSocketError::InvalidClose {
-                problem: format!("the reason has {} bytes", reason.len()),
-            });
+            return Err(format!("the reason has {} bytes", reason.len()));
         }
         Ok(Self::of(code, reason))
     }

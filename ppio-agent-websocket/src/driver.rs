@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Error as RawError, Message};
 
 use crate::close_code;
 use crate::close_frame::CloseFrame;
+use crate::end::SocketEnd;
 use crate::error::WebSocketError;
 use crate::limits::SocketLimits;
 use crate::message::WebSocketMessage;
@@ -46,20 +47,6 @@ pub enum Role {
     Server,
     /// It sent the handshake.
     Client,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum SocketEnd {
-    /// This side closed it.
-    Closed(CloseFrame),
-    /// The peer closed it, perhaps without a code.
-    ClosedByPeer(Option<CloseFrame>),
-    /// The peer exceeded a limit or broke the protocol, and was sent a close frame.
-    Refused(WebSocketError),
-    /// It broke.
-    Broken(WebSocketError),
 }
 
 /// Makes a WebSocket of a connection after the handshake.

@@ -76,7 +76,7 @@ impl WebSocketError {
         matches!(self, Self::Closed | Self::Disconnected(_))
     }
 
-    /// What the peer is told of its fault; `None` if there is none.
+    /// The close frame that the peer gets for its fault; `None` if there is none.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::TooLarge { .. } => (close_code::TOO_LARGE, "message too large"),

@@ -9,6 +9,7 @@
 pub mod close_code;
 mod close_frame;
 mod driver;
+mod end;
 mod error;
 mod handshake;
 mod limits;
@@ -19,7 +20,8 @@ mod queues;
 mod socket;
 
 pub use close_frame::CloseFrame;
-pub use driver::{Role, SocketDriver, SocketEnd, open};
+pub use driver::{Role, SocketDriver, open};
+pub use end::SocketEnd;
 pub use error::WebSocketError;
 pub use handshake::{ClientHandshake, HandshakeError, accept, is_upgrade};
 pub use limits::SocketLimits;

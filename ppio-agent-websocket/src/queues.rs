@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::close_frame::CloseFrame;
-use crate::driver::SocketEnd;
+use crate::end::SocketEnd;
 use crate::error::WebSocketError;
 use crate::message::WebSocketMessage;
 

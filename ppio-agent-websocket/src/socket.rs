@@ -66,7 +66,8 @@ impl WebSocket {
     /// # Errors
     /// If the code is not one that can be sent, or the reason has more than 123 bytes.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), WebSocketError> {
-        let frame = CloseFrame::checked(code, reason)?;
+        let frame = CloseFrame::checked(code, reason)
+            .map_err(|problem| WebSocketError::InvalidClose { problem })?;
         self.queues().close(frame);
         poll_fn(|cx| self.queues().poll_end(cx)).await;
         Ok(())
