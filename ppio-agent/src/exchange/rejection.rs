@@ -178,9 +178,9 @@ pub(crate) enum Rejection {
 
 impl Rejection {
     /// The rejection of a path that does not exist.
-    pub(crate) fn no_route(request: &http::Request<super::body::Body>) -> Self {
+    pub(crate) fn no_route(path: &str) -> Self {
         Self::NoRoute {
-            path: request.uri().path().chars().take(200).collect(),
+            path: path.chars().take(200).collect(),
         }
     }
 

@@ -34,6 +34,7 @@ use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::exchange::platform::Platform;
 use crate::exchange::protocol::Protocol;
+use crate::exchange::rejection::Rejection;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::runs::registry::RunRegistry;
@@ -164,7 +165,7 @@ impl ProtocolRoute {
             Protocol::Mcp => mcp::answer(agent, exchange, request).await,
             #[cfg(feature = "ui-stream")]
             Protocol::UiStream => ui_stream::answer(agent, exchange, request).await,
-            _ => Err(crate::exchange::rejection::Rejection::no_route(&request).into()),
+            _ => Err(Rejection::no_route(request.uri().path()).into()),
         }
     }
 }

@@ -487,14 +487,14 @@ async fn author_route(
     request: Request,
 ) -> Result<Response, Error> {
     if agent.mounted.is_none() && agent.chains.others.is_empty() {
-        return Err(Rejection::no_route(&request).into());
+        return Err(Rejection::no_route(request.uri().path()).into());
     }
     if let Some(response) = preflight(&request) {
         return Ok(response);
     }
     match &agent.mounted {
         Some(routes) => routes.answer(agent.invoker(), exchange, request).await,
-        None => Err(Rejection::no_route(&request).into()),
+        None => Err(Rejection::no_route(request.uri().path()).into()),
     }
 }
 

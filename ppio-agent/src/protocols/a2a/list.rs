@@ -4,9 +4,8 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::failure::{A2aError, Kind};
-use super::rest::Outcome;
 use super::task;
-use super::wire::{Task, TaskState, Version};
+use super::wire::{TaskState, Version};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
 
@@ -21,7 +20,7 @@ pub(super) async fn list(
     headers: &HeaderMap,
     params: &Value,
     version: Version,
-) -> Result<Outcome, A2aError> {
+) -> Result<Value, A2aError> {
     let invalid = |name: &str, expected: &str| {
         A2aError::new(Kind::InvalidParams, format!("`{name}` must be {expected}"))
     };
@@ -81,7 +80,7 @@ pub(super) async fn list(
         if !with_artifacts {
             task.artifacts.clear();
         }
-        shorten_history(&mut task, Some(history as u64));
+        task.shorten_history(Some(history as u64));
         tasks.push(task);
     }
     let total = tasks.len();
@@ -105,13 +104,5 @@ pub(super) async fn list(
     ]
     .into_iter()
     .collect();
-    Ok(Outcome::Value(Value::Object(list)))
-}
-
-/// Keeps the newest messages.
-pub(super) fn shorten_history(task: &mut Task, length: Option<u64>) {
-    if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
-        let surplus = task.history.len().saturating_sub(length);
-        task.history.drain(..surplus);
-    }
+    Ok(Value::Object(list))
 }

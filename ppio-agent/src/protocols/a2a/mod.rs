@@ -6,6 +6,7 @@ mod card;
 mod failure;
 mod list;
 mod message;
+mod operation;
 mod rest;
 mod rpc;
 mod stream;
@@ -16,11 +17,13 @@ use bytes::Bytes;
 use http::Method;
 
 use self::failure::A2aError;
+use self::operation::Operation;
 use super::ProtocolAgent;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
+use crate::exchange::rejection::Rejection;
 
 const CARD: &str = "/.well-known/agent-card.json";
 
@@ -29,7 +32,7 @@ pub(super) fn allow(path: &str) -> Option<&'static str> {
     match path {
         CARD => Some("GET, HEAD, OPTIONS"),
         "/a2a" | "/a2a/" => Some("POST, OPTIONS"),
-        path => rest::Operation::of(path).map(rest::Operation::allow),
+        path => Operation::of(path).map(Operation::allow),
     }
 }
 
@@ -48,9 +51,9 @@ pub(super) async fn answer(
     if path == CARD {
         return Ok(card::answer(agent, request.headers()));
     }
-    match rest::Operation::of(&path) {
+    match Operation::of(&path) {
         Some(operation) => rest::answer(agent, exchange, request, operation).await,
         None if request.method() == Method::POST => rpc::answer(agent, exchange, request).await,
-        None => Err(crate::exchange::rejection::Rejection::no_route(&request).into()),
+        None => Err(Rejection::no_route(&path).into()),
     }
 }

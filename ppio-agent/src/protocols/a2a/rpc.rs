@@ -1,17 +1,16 @@
 //! JSON-RPC at `/a2a`. The name of a method says which version its caller speaks.
 
-use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::failure::{A2aError, Kind};
-use super::rest::{self, Operation};
+use super::operation::{Operation, check_version, perform};
 use super::stream::Framing;
 use super::wire::Version;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
-use crate::exchange::json::{self, to_bytes};
+use crate::exchange::json::to_bytes;
 use crate::protocols::{ProtocolAgent, call};
 
 #[derive(Deserialize)]
@@ -84,27 +83,8 @@ async fn dispatch(
         }
     };
     let framing = Framing::rpc(version, id);
-    let outcome = rest::perform(agent, exchange, parts, operation, params, framing).await?;
-    Ok(match outcome {
-        rest::Outcome::Events(response) => response,
-        rest::Outcome::Task(task, parts) => {
-            let task = task.json(version);
-            let result = match (version, operation.is_send()) {
-                (Version::V1, true) => json!({ "task": task }),
-                _ => task,
-            };
-            respond(id, &result, parts)
-        }
-        rest::Outcome::Value(value) => respond(id, &value, None),
-    })
-}
-
-fn respond(id: &Value, result: &Value, parts: Option<call::AnswerParts>) -> Response {
-    let body = to_bytes(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
-    match parts {
-        Some(parts) => parts.json(body),
-        None => json::response(StatusCode::OK, body),
-    }
+    let outcome = perform(agent, exchange, parts, operation, params, framing).await?;
+    Ok(outcome.respond(|result| to_bytes(&json!({"jsonrpc": "2.0", "id": id, "result": result}))))
 }
 
 fn method(name: &str) -> Result<(Version, Operation<'static>), A2aError> {
@@ -137,22 +117,4 @@ fn method(name: &str) -> Result<(Version, Operation<'static>), A2aError> {
         }
     };
     Ok(found)
-}
-
-/// Refuses a version that is not spoken here. Callers of 0.3 send none.
-pub(super) fn check_version(headers: &HeaderMap) -> Result<(), A2aError> {
-    let stated = headers.get("a2a-version").map(http::HeaderValue::as_bytes);
-    let Some(stated) = stated.filter(|stated| !stated.is_empty()) else {
-        return Ok(());
-    };
-    let text = String::from_utf8_lossy(stated);
-    let mut numbers = text.split('.');
-    match (numbers.next(), numbers.next()) {
-        (Some("1"), Some("0")) | (Some("0"), Some("3")) => Ok(()),
-        _ => {
-            let text: String = text.chars().take(32).collect();
-            let message = format!("version {text:?} is not supported; send `A2A-Version: 1.0`");
-            Err(A2aError::new(Kind::VersionNotSupported, message))
-        }
-    }
 }

@@ -43,12 +43,7 @@ impl Framing {
 
     /// The event that has a whole task.
     pub(super) fn write_task(&self, task: &Task, events: &mut EventWriter) {
-        let json = task.json(self.version);
-        let event = match self.version {
-            Version::V1 => json!({ "task": json }),
-            Version::V0_3 => json,
-        };
-        self.write(&event, events);
+        self.write(&task.event(self.version), events);
     }
 
     pub(super) fn write_status(&self, status: &Status, ids: &TaskIds, events: &mut EventWriter) {
@@ -56,11 +51,11 @@ impl Framing {
     }
 }
 
-/// Tells what happens to a task.
+/// Writes what happens to a task.
 pub(super) struct TaskEvents {
     framing: Framing,
     ids: TaskIds,
-    /// Told first.
+    /// Written first.
     task: Option<Task>,
     /// An event with a text part of the answer, up to its text and after it.
     text_event: [String; 2],

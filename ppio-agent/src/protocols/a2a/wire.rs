@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use ppio_agent_protocol::{ChatMessage, ChatPart};
 use serde_json::{Map, Value, json};
 
-/// A version of the protocol, which the name of the method tells.
+/// A version of the protocol; in JSON-RPC the name of the method decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
@@ -167,7 +167,7 @@ impl Status {
         Value::Object(status)
     }
 
-    /// The event that tells the status.
+    /// The event that has the status.
     pub(super) fn event(&self, ids: &TaskIds, version: Version) -> Value {
         let status = self.json(ids, version);
         match version {
@@ -198,7 +198,7 @@ impl Artifact {
         json!({"artifactId": self.id, "parts": parts_json(&self.parts, version)})
     }
 
-    /// The event that tells a part of the artifact.
+    /// The event that has a part of the artifact.
     pub(super) fn event(&self, ids: &TaskIds, version: Version, append: bool) -> Value {
         let artifact = self.json(version);
         match version {
@@ -220,7 +220,7 @@ impl Artifact {
     }
 }
 
-/// A task as it is told at once.
+/// A task as a whole.
 pub(super) struct Task {
     pub(super) ids: TaskIds,
     pub(super) status: Status,
@@ -250,5 +250,22 @@ impl Task {
             task.insert("history".to_owned(), messages.collect());
         }
         Value::Object(task)
+    }
+
+    /// The same where a caller may also expect something else, such as a message.
+    pub(super) fn event(&self, version: Version) -> Value {
+        let task = self.json(version);
+        match version {
+            Version::V1 => json!({ "task": task }),
+            Version::V0_3 => task,
+        }
+    }
+
+    /// Keeps the newest messages.
+    pub(super) fn shorten_history(&mut self, length: Option<u64>) {
+        if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
+            let surplus = self.history.len().saturating_sub(length);
+            self.history.drain(..surplus);
+        }
     }
 }

@@ -79,7 +79,7 @@ pub(super) async fn answer(
         }
         Some(Route::Models) => Ok(models::list(agent)),
         Some(Route::Model(id)) => models::get(agent, &decoded(id)),
-        None => Err(Rejection::no_route(&request).into()),
+        None => Err(Rejection::no_route(&path).into()),
     }
 }
 

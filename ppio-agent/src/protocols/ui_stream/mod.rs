@@ -80,7 +80,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Error> {
     let (headers, path) = (request.headers(), request.uri().path());
     match ChatRoute::of(path) {
-        None => Err(Rejection::no_route(&request).into()),
+        None => Err(Rejection::no_route(path).into()),
         Some(ChatRoute::Message) => send(agent, exchange, request).await,
         Some(ChatRoute::Stream(id)) => match running(agent, headers, id) {
             None => Ok(no_content()),

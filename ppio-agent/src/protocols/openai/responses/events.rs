@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use ppio_agent_protocol::{ByteSize, ChatEvent, FinishReason, RunStatus};
 use serde_json::json;
 
+use super::numbers::Numbers;
 use super::object::{ResponseHead, ResponseState};
 use super::output::{CallItem, Kind, TextItem};
 use crate::exchange::failure::Failure;
@@ -52,42 +53,13 @@ pub(super) struct FailedResponse {
     pub(super) response: String,
 }
 
-/// The numbers of the events.
-pub(super) struct Numbers {
-    next: u64,
-    /// The last event that the caller has.
-    after: Option<u64>,
-}
-
-impl Numbers {
-    /// Writes an event, of members that are JSON, unless the caller has it.
-    pub(super) fn event(&mut self, events: &mut EventWriter, name: &str, members: [&str; 2]) {
-        let number = self.next;
-        self.next += 1;
-        if self.after.is_some_and(|after| number <= after) {
-            return;
-        }
-        let kind = r#"{"type":""#;
-        let number = number.to_string();
-        let sequence = r#"","sequence_number":"#;
-        let [first, second] = members;
-        events.named_parts(
-            name,
-            &[kind, name, sequence, &number, ",", first, second, "}"],
-        );
-    }
-}
-
 impl ResponseEvents {
     pub(super) fn new(id: &str, head: ResponseHead, tools: CallerTools) -> Self {
         Self {
             id: id.to_owned(),
             head,
             tools,
-            numbers: Numbers {
-                next: 0,
-                after: None,
-            },
+            numbers: Numbers::default(),
             text: AnswerText::default(),
             open: None,
             calls: Vec::new(),

@@ -3,6 +3,7 @@
 mod events;
 mod input;
 mod kept;
+mod numbers;
 mod object;
 mod output;
 mod request;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::events::Numbers;
+use super::numbers::Numbers;
 use crate::protocols::events::EventWriter;
 use crate::protocols::openai::line;
 
