@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::body::Response;
 use super::error::Error;
+#[cfg(feature = "chat")]
+use super::failure::Failure;
 use super::requested_format::RequestedFormat;
 
 /// Whether a JSON text is an object. A derived `Deserialize` accepts an array for a struct as well.
@@ -87,12 +89,9 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     #[cfg(feature = "chat")]
     if format == RequestedFormat::Chat {
-        let data = to_bytes(&super::failure::Failure::of(error, request_id));
         let mut event = BytesMut::from(&b"event: error\n"[..]);
-        sse::write_data(
-            &mut event,
-            sse::single_line(&data).as_deref().unwrap_or(&data),
-        );
+        // A `Failure` has string keys and no code that fails.
+        let _ = sse::write_json(&mut event, &Failure::of(error, request_id));
         return event.freeze();
     }
     let item = ErrorItem::new(error.response_text(request_id)).with_type(error.error_type());
@@ -118,6 +117,17 @@ pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
 /// Serializes a struct of this crate. All of them have string keys, so it cannot fail.
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+/// Serializes a value of a protocol as a part of an event, in one line for every reader of event
+/// streams. Such values have string keys, so it cannot fail.
+#[cfg(feature = "chat")]
+pub(crate) fn line<T: Serialize + ?Sized>(value: &T) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let line = sse::single_line(json.as_bytes());
+    // The rewritten text is UTF-8 as well.
+    line.and_then(|line| String::from_utf8(line).ok())
+        .unwrap_or(json)
 }
 
 /// The seconds of a duration, rounded to microseconds.

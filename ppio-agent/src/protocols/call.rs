@@ -8,7 +8,7 @@ use ppio_agent_protocol::{InvocationRequest, sse};
 
 use super::ProtocolAgent;
 use super::events::{EventWriter, TranslatedBody, Translator};
-use super::items::Items;
+use super::items::{Items, media_type};
 use super::whole::{self, WholeAnswer};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
@@ -19,9 +19,9 @@ use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::invocation::{event_stream, payload};
+use crate::runs;
 use crate::runs::options::RunOptions;
 use crate::runs::run::Run;
-use crate::runs::{self};
 
 /// Reads the body of a request of a protocol, under the limits that hold for invocations.
 pub(crate) async fn read(request: Request) -> Result<(Parts, Bytes), Error> {
@@ -145,9 +145,7 @@ impl Answer {
 
     /// Whether the answer is a stream of items.
     pub(crate) fn is_stream(&self) -> bool {
-        let headers = self.response.headers();
-        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        content_type.is_some_and(|found| found.starts_with(sse::MEDIA_TYPE.as_bytes()))
+        media_type(self.response.headers()) == sse::MEDIA_TYPE
     }
 
     /// Answers with the events of a protocol.

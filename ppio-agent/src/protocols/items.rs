@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http_body::Body as _;
@@ -12,6 +13,7 @@ use ppio_agent_protocol::{ChatEvent, sse};
 
 use crate::exchange::body::Body;
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::invocation::WrittenEvents;
 
@@ -75,7 +77,7 @@ impl AnswerText {
     pub(crate) fn json_of<'a>(&mut self, item: &Item<'a>) -> Option<Cow<'a, str>> {
         let added = match *item {
             Item::Text(json) => Cow::Borrowed(json),
-            Item::Event(ChatEvent::TextDelta { ref text }) => Cow::Owned(json_of(text)),
+            Item::Event(ChatEvent::TextDelta { ref text }) => Cow::Owned(line(text)),
             Item::Event(_) => return None,
             Item::Data(json) => return Some(Cow::Owned(self.line_of(json))),
         };
@@ -84,11 +86,11 @@ impl AnswerText {
     }
 
     /// What a line of its own adds to the text, as the JSON of a string.
-    pub(crate) fn line_of(&mut self, line: &str) -> String {
+    pub(crate) fn line_of(&mut self, text: &str) -> String {
         let added = if self.is_within_line {
-            json_of(&format!("\n{line}"))
+            line(&format!("\n{text}"))
         } else {
-            json_of(line)
+            line(text)
         };
         self.added(&added);
         added
@@ -135,10 +137,7 @@ enum Kind {
 
 impl Items {
     pub(crate) fn of(head: &Parts, body: Body) -> Self {
-        let content_type = head.headers.get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        let essence = content_type.unwrap_or_default().split(';').next();
-        let kind = match essence.unwrap_or_default().trim() {
+        let kind = match media_type(&head.headers) {
             sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => Kind::Events,
             sse::MEDIA_TYPE => Kind::OtherEvents,
             "application/json" => Kind::Json,
@@ -272,29 +271,32 @@ impl Items {
             }
             Kind::Json => own_value(&rest, each),
             Kind::Text => {
-                let json = json_of(&String::from_utf8_lossy(&rest));
+                let json = line(&String::from_utf8_lossy(&rest));
                 each(Part::Item(Item::Text(&json)));
             }
         }
     }
 }
 
+/// The media type of an answer, without its parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next();
+    media_type.unwrap_or_default().trim()
+}
+
 /// Passes a value on that need not be in one line, or be JSON at all.
 fn own_value(value: &[u8], each: &mut impl FnMut(Part<'_>)) {
     let text = String::from_utf8_lossy(value);
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
-        let json = json_of(&text);
+        let json = line(&text);
         return each(Part::Item(Item::Text(&json)));
     }
     match sse::single_line(text.as_bytes()) {
         Some(line) => each(Part::Item(Item::of(&String::from_utf8_lossy(&line)))),
         None => each(Part::Item(Item::of(&text))),
     }
-}
-
-/// The JSON of a text.
-pub(crate) fn json_of(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// The length of the first event of a stream, with the empty line that ends it.

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use ppio_agent_protocol::{ChatEvent, ChatMessage};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::task::{ANSWER, end_status, failed_status};
 use super::wire::{Artifact, Status, Task, TaskIds, TaskState, Version, WirePart};
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 
@@ -32,13 +33,13 @@ impl Framing {
     pub(super) fn rpc(version: Version, id: &Value) -> Self {
         Self {
             version,
-            before: format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#),
+            before: format!(r#"{{"jsonrpc":"2.0","id":{},"result":"#, line(id)),
             after: "}",
         }
     }
 
     fn write(&self, event: &Value, events: &mut EventWriter) {
-        events.parts(&[&self.before, &event.to_string(), self.after]);
+        events.parts(&[&self.before, &line(event), self.after]);
     }
 
     /// The event that has a whole task.
@@ -67,14 +68,12 @@ pub(super) struct TaskEvents {
 impl TaskEvents {
     pub(super) fn new(framing: Framing, ids: TaskIds, history: Vec<ChatMessage>) -> Self {
         // A text that occurs nowhere else stands for that of an item.
-        let place = "\"\u{0}\"";
         let artifact = Artifact {
             id: ANSWER.to_owned(),
             parts: vec![WirePart::Text("\u{0}".to_owned())],
         };
-        let event = artifact.event(&ids, framing.version, true).to_string();
-        let escaped = json!("\u{0}").to_string();
-        debug_assert!(!event.contains(place), "JSON escapes control characters");
+        let event = line(&artifact.event(&ids, framing.version, true));
+        let escaped = line("\u{0}");
         let (before, after) = event.split_once(&escaped).unwrap_or((&event, ""));
         let text_event = [
             format!("{}{before}", framing.before),
@@ -135,7 +134,7 @@ impl Translator for TaskEvents {
                 self.part(ANSWER, WirePart::Data(data), events);
             }
             Item::Event(ChatEvent::TextDelta { text }) => {
-                self.text(&Value::from(text).to_string(), events);
+                self.text(&line(&text), events);
             }
             Item::Event(ChatEvent::Data { name, data }) => {
                 self.part(&name, WirePart::Data(data), events);

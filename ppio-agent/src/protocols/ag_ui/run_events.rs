@@ -12,9 +12,9 @@ use super::event::{
 use super::input::RunAgentInput;
 use super::json_patch::invalid_operation;
 use crate::exchange::failure::Failure;
-use crate::exchange::json::to_bytes;
+use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
-use crate::protocols::items::{Item, json_of};
+use crate::protocols::items::Item;
 
 /// The events of one run. What an item leaves open is closed before what cannot follow it.
 pub(super) struct RunEvents {
@@ -99,7 +99,7 @@ impl RunEvents {
             self.open = Open::Text {
                 before_delta: format!(
                     r#"{{"type":"TEXT_MESSAGE_CONTENT","messageId":{},"delta":"#,
-                    json_of(&id)
+                    line(&id)
                 ),
                 id,
             };
@@ -218,7 +218,7 @@ impl RunEvents {
 
     fn event(&mut self, event: ChatEvent, events: &mut EventWriter) {
         match event {
-            ChatEvent::TextDelta { text } => self.text(&json_of(&text), events),
+            ChatEvent::TextDelta { text } => self.text(&line(&text), events),
             ChatEvent::ReasoningDelta { text } => self.reasoning(&text, events),
             ChatEvent::ToolCallStart { id, name } => self.start_call(id, &name, events),
             ChatEvent::ToolCallArguments { id, delta } => {
@@ -290,7 +290,7 @@ impl RunEvents {
     }
 
     fn finish(&self, outcome: Outcome<'_>, events: &mut EventWriter) {
-        let finished = to_bytes(&Event::RunFinished {
+        let finished = line(&Event::RunFinished {
             thread_id: &self.thread_id,
             run_id: &self.run_id,
             outcome,
@@ -299,7 +299,6 @@ impl RunEvents {
                 .finish_reason
                 .map(|finish_reason| RunMetadata { finish_reason }),
         });
-        let finished = String::from_utf8_lossy(&finished);
         match &self.result {
             None => events.parts(&[&finished]),
             Some(result) => {

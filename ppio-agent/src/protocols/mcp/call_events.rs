@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::result::ResultWriter;
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::protocols::whole::Collector;
@@ -57,7 +58,8 @@ struct Progress {
 impl Progress {
     fn new(token: &Value) -> Self {
         let before = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":"#
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":"#,
+            line(token)
         );
         Self { before, items: 0 }
     }
@@ -69,13 +71,12 @@ impl Progress {
         let mut write = |message: &str| {
             events.parts(&[&self.before, &number, r#","message":"#, message, "}}"]);
         };
-        let text = |text: &str| Value::from(text).to_string();
         match item {
             Item::Text(json) => write(json),
-            Item::Data(json) => write(&text(json)),
-            Item::Event(ChatEvent::TextDelta { text: delta }) => write(&text(delta)),
+            Item::Data(json) => write(&line(json)),
+            Item::Event(ChatEvent::TextDelta { text: delta }) => write(&line(delta)),
             Item::Event(event) => {
-                write(&text(&serde_json::to_string(event).unwrap_or_default()));
+                write(&line(&serde_json::to_string(event).unwrap_or_default()));
             }
         }
     }

@@ -130,12 +130,6 @@ fn seconds(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// JSON in one line.
-fn line<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    // What protocols write has string keys, so it cannot fail.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,9 @@ use super::chunk::{Chunk, DataChunk, MessageMetadata, Usage, finish_reason};
 use super::restored::restore;
 use super::tool_calls::ToolCalls;
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
-use crate::protocols::items::{Item, json_of};
+use crate::protocols::items::Item;
 
 /// The chunks of one answer. Without them in this order a page fails: a part is open while it
 /// grows, and a call exists before its result.
@@ -189,7 +190,7 @@ impl MessageStream {
 
     fn event(&mut self, event: ChatEvent, events: &mut EventWriter) {
         match event {
-            ChatEvent::TextDelta { text } => self.text(&json_of(&text), events),
+            ChatEvent::TextDelta { text } => self.text(&line(&text), events),
             ChatEvent::ReasoningDelta { text } => self.reasoning(&text, events),
             ChatEvent::ToolCallStart { id, name } => self.start_call(id, name, events),
             ChatEvent::ToolCallArguments { id, delta } => self.calls.arguments(&id, &delta, events),

@@ -4,6 +4,7 @@
 
 mod a2a;
 mod ag_ui;
+mod line_breaks;
 mod mailing;
 mod mcp;
 mod openai;

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::{CompletionFormat, finish_reason, usage};
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item};
-use crate::protocols::openai::{error_json, line};
+use crate::protocols::openai::error_json;
 
 /// Writes the chunks of a chat completion.
 pub(super) struct Chunks {

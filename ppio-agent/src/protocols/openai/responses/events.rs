@@ -9,11 +9,12 @@ use super::numbers::Numbers;
 use super::object::{ResponseHead, ResponseState};
 use super::output::{CallItem, Kind, TextItem};
 use crate::exchange::failure::Failure;
+use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item, Items, Part};
+use crate::protocols::openai::seconds;
 use crate::protocols::openai::tools::CallerTools;
-use crate::protocols::openai::{line, seconds};
 use crate::protocols::whole::MAX_SIZE;
 
 /// Writes the events of a response. The same items always lead to the same numbers and ids.

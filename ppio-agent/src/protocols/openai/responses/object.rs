@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::kept::PREFIX;
-use crate::protocols::openai::line;
+use crate::exchange::json::line;
 
 /// The members of a response that do not change, as JSON without its end.
 pub(super) struct ResponseHead(String);

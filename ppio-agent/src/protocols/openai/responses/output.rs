@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::numbers::Numbers;
+use crate::exchange::json::line;
 use crate::protocols::events::EventWriter;
-use crate::protocols::openai::line;
 
 /// What an item of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
