@@ -107,13 +107,7 @@ impl WholeAnswer {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => {
-                let (input, output) = self.usage.unwrap_or_default();
-                self.usage = Some((
-                    input.saturating_add(input_tokens),
-                    output.saturating_add(output_tokens),
-                ));
-            }
+            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt { .. } => self.interrupt = Some(event),
             other => self.events.push(other),
@@ -123,6 +117,15 @@ impl WholeAnswer {
     fn call(&mut self, id: &str) -> Option<&mut AnswerToolCall> {
         self.tool_calls.iter_mut().rfind(|call| call.id == id)
     }
+}
+
+/// Adds the tokens of an event to those that an answer took before.
+pub(super) fn add_tokens(total: &mut Option<(u64, u64)>, input: u64, output: u64) {
+    let (input_before, output_before) = total.unwrap_or_default();
+    *total = Some((
+        input_before.saturating_add(input),
+        output_before.saturating_add(output),
+    ));
 }
 
 /// Collects a whole answer, up to a size.

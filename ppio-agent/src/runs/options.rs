@@ -50,26 +50,17 @@ impl RunTag {
 impl RunOptions {
     /// Reads the headers of a request.
     pub(crate) fn of(headers: &HeaderMap, configured: OnDisconnect) -> Result<Self, Rejection> {
-        let respond_async = prefers_async(headers);
-        let stated = on_disconnect(headers)?;
-        Ok(Self {
-            on_disconnect: if respond_async {
-                OnDisconnect::Continue
-            } else {
-                stated.unwrap_or(configured)
-            },
-            cancels_at_once: stated == Some(OnDisconnect::Cancel),
-            respond_async,
-            stream_ids: stream_ids(headers)?,
-            key: key(headers)?,
-            first_sent_to: instance(headers)?,
-            tag: None,
-        })
+        let mut options = Self::of_protocol(headers, configured)?;
+        options.stream_ids = stream_ids(headers)?;
+        if prefers_async(headers) {
+            options.respond_async = true;
+            options.on_disconnect = OnDisconnect::Continue;
+        }
+        Ok(options)
     }
 
-    /// The options of a request of a protocol, whose answer is in no format that the headers of
-    /// runs describe.
-    #[cfg(feature = "chat")]
+    /// Reads the headers that a request of a protocol may have as well. Its answer is in no format
+    /// that the others describe.
     pub(crate) fn of_protocol(
         headers: &HeaderMap,
         configured: OnDisconnect,
@@ -78,11 +69,9 @@ impl RunOptions {
         Ok(Self {
             on_disconnect: stated.unwrap_or(configured),
             cancels_at_once: stated == Some(OnDisconnect::Cancel),
-            respond_async: false,
-            stream_ids: false,
             key: key(headers)?,
             first_sent_to: instance(headers)?,
-            tag: None,
+            ..Self::default()
         })
     }
 
@@ -90,8 +79,7 @@ impl RunOptions {
     #[cfg(feature = "chat")]
     pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
         self.on_disconnect = on_disconnect;
-        self.tag = Some(tag);
-        self
+        self.tagged(tag)
     }
 
     /// The same for a run that continues without its caller, unless the request says otherwise.

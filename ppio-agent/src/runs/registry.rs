@@ -321,10 +321,7 @@ impl RunRegistry {
     ) -> Vec<Arc<Run>> {
         let mut index = self.index();
         index.expire(self.settings.retention);
-        let newest_first = index.runs.values().rev();
-        let found = newest_first
-            .filter(|run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller));
-        found.cloned().collect()
+        index.tagged(caller, is_wanted).cloned().collect()
     }
 
     /// The newest run that the caller may see and that has a tag like this.
@@ -336,10 +333,7 @@ impl RunRegistry {
     ) -> Option<Arc<Run>> {
         let mut index = self.index();
         index.expire(self.settings.retention);
-        let mut newest_first = index.runs.values().rev();
-        let found = newest_first
-            .find(|run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller));
-        found.cloned()
+        index.tagged(caller, is_wanted).next().cloned()
     }
 
     /// Drops a run for a caller that deletes it; a running one is cancelled.
@@ -458,6 +452,18 @@ impl RunOwner for RunRegistry {
 }
 
 impl Index {
+    /// The runs that a caller may see and that have a tag like this, the newest first.
+    #[cfg(feature = "chat")]
+    fn tagged(
+        &self,
+        caller: &RunCaller,
+        is_wanted: impl Fn(&RunTag) -> bool,
+    ) -> impl Iterator<Item = &Arc<Run>> {
+        let newest_first = self.runs.values().rev();
+        newest_first
+            .filter(move |run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller))
+    }
+
     fn remove(&mut self, number: u64) {
         if let Some(journal) = &self.journal {
             journal.remove(number);

@@ -15,6 +15,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
+use crate::protocols::whole::add_tokens;
 
 /// The events of one run. What an item leaves open is closed before what cannot follow it.
 pub(super) struct RunEvents {
@@ -260,13 +261,7 @@ impl RunEvents {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => {
-                let (input, output) = self.usage.unwrap_or_default();
-                self.usage = Some((
-                    input.saturating_add(input_tokens),
-                    output.saturating_add(output_tokens),
-                ));
-            }
+            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Interrupt {
                 id,
                 reason,

@@ -11,6 +11,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
+use crate::protocols::whole::add_tokens;
 
 /// The chunks of one answer. Without them in this order a page fails: a part is open while it
 /// grows, and a call exists before its result.
@@ -221,13 +222,7 @@ impl MessageStream {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => {
-                let (input, output) = self.usage.unwrap_or_default();
-                self.usage = Some((
-                    input.saturating_add(input_tokens),
-                    output.saturating_add(output_tokens),
-                ));
-            }
+            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Interrupt {
                 id,
                 reason,

@@ -10,6 +10,7 @@ use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item};
 use crate::protocols::openai::error_json;
+use crate::protocols::whole::add_tokens;
 
 /// Writes the chunks of a chat completion.
 pub(super) struct Chunks {
@@ -101,13 +102,7 @@ impl Chunks {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => {
-                let (input, output) = self.usage.unwrap_or_default();
-                self.usage = Some((
-                    input.saturating_add(input_tokens),
-                    output.saturating_add(output_tokens),
-                ));
-            }
+            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt {
                 message, reason, ..

@@ -15,7 +15,7 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item, Items, Part};
 use crate::protocols::openai::seconds;
 use crate::protocols::openai::tools::CallerTools;
-use crate::protocols::whole::MAX_SIZE;
+use crate::protocols::whole::{MAX_SIZE, add_tokens};
 
 /// Writes the events of a response. The same items always lead to the same numbers and ids.
 pub(super) struct ResponseEvents {
@@ -179,13 +179,7 @@ impl ResponseEvents {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => {
-                let (input, output) = self.usage.unwrap_or_default();
-                self.usage = Some((
-                    input.saturating_add(input_tokens),
-                    output.saturating_add(output_tokens),
-                ));
-            }
+            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt {
                 message, reason, ..
