@@ -51,8 +51,8 @@ pub enum Role {
 
 /// Makes a WebSocket of a connection after the handshake.
 ///
-/// A client's is closed with the code 1000 when the last handle is dropped. A server closes with
-/// [`SocketDriver::close`], since only it knows whether user code failed.
+/// A client's is closed with the code 1000 when the last handle is dropped. A server calls
+/// [`SocketDriver::close`] with the code of how its function ended.
 pub async fn open<S>(stream: S, role: Role, limits: SocketLimits) -> (WebSocket, SocketDriver<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -42,7 +42,7 @@ pub enum HandshakeError {
     Body,
 }
 
-/// Whether a request asks for a WebSocket.
+/// Whether a request is an upgrade to a WebSocket.
 pub fn is_upgrade(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, PROTOCOL)
 }

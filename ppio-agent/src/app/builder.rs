@@ -128,7 +128,7 @@ pub struct BuilderEntrypoint {
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// The name by which other protocols know the agent, `agent` by default. An annotated function has
+    /// The name of the agent in other protocols, `agent` by default. An annotated function has
     /// that of its package.
     pub fn name(mut self, name: &'static str) -> Self {
         self.info.name = name;

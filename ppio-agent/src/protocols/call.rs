@@ -59,7 +59,7 @@ pub(crate) async fn invoke(
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// The same with a body that is any JSON, which need not have a member that asks for a stream.
+/// The same with a body that is any JSON, which need not have a member that requests a stream.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -58,7 +58,7 @@ pub(crate) struct Agent {
     #[cfg(feature = "websocket")]
     pub(crate) websocket: WebSocketEndpoint,
     /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions, and
-    /// runs that its headers do not ask for.
+    /// runs that its headers do not request.
     pub(crate) has_direct_invocations: bool,
     /// What serves the paths that are not the agent's.
     pub(crate) mounted: Option<MountedRoutes>,

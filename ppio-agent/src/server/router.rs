@@ -347,7 +347,7 @@ impl RoutedRequest {
         response
     }
 
-    /// Whether this is an invocation that goes to the entrypoint directly, unless its headers ask for
+    /// Whether this is an invocation that goes to the entrypoint directly, unless its headers request
     /// a run.
     fn is_invocation_alone(&self, request: &Request) -> bool {
         self.route == Route::Invocations

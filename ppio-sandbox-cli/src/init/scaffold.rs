@@ -365,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn the_chat_is_the_example() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/src/main.rs");
+        let example = std::fs::read_to_string(example).unwrap();
+        // Each has a description of its own.
+        let code = |program: &str| {
+            let lines = program.lines().skip_while(|line| line.starts_with("//!"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let files = scaffold("my-agent", "src/main.rs", ProjectTemplate::Chat).files();
+        assert_eq!(code(text(&files.unwrap(), "src/main.rs")), code(&example));
+    }
+
+    #[test]
     fn agent_yaml_has_quotes_where_a_reader_would_take_another_type() {
         for name in ["no", "null", "007", "2024-01-15", "1e3"] {
             let files = scaffold(name, "7.py", ProjectTemplate::Hello)

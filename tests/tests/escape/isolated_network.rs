@@ -26,7 +26,7 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OTHER_MACHINE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
-/// Ordinary users can open the device, as on most machines, whoever may on this one.
+/// Ordinary users can open the device, as on most machines, also where this one restricts it.
 const SET_UP: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs /dev/net

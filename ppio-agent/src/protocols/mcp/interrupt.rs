@@ -19,7 +19,7 @@ pub(super) fn can_ask(request: &RpcRequest) -> bool {
     }
 }
 
-/// The result that asks for the response to an interrupt, if a form can. `earlier` are the responses
+/// The result that requests the response to an interrupt, if a form can. `earlier` are the responses
 /// that the call had.
 pub(super) fn input_required(
     interrupt: &ChatEvent,

@@ -31,7 +31,7 @@ fn model(agent: &AgentInfo) -> Value {
     let mut model = json!({
         "id": agent.name,
         "object": "model",
-        // The agent does not know when it was made.
+        // When the agent was made is not recorded.
         "created": 0,
         "owned_by": "agent",
     });

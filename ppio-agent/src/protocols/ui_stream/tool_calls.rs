@@ -6,7 +6,7 @@ use super::chat::Chat;
 use super::chunk::Chunk;
 use crate::protocols::events::EventWriter;
 
-/// The calls of one answer, with what the page needs to know of each.
+/// The calls of one answer, with what the page needs of each.
 pub(super) struct ToolCalls {
     chat: Chat,
     calls: Vec<Call>,
@@ -42,7 +42,7 @@ impl ToolCalls {
         self.calls.iter().any(|call| !call.is_answered)
     }
 
-    /// Whether the page does not know the tool.
+    /// Whether the tool is not one of the page.
     fn is_dynamic(&self, name: &str) -> bool {
         !self.chat.tools.iter().any(|tool| tool == name)
     }

@@ -207,7 +207,7 @@ impl MessageToolCall {
 fn part(part: Value) -> ChatPart {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let source = &part["source"];
-    // A model needs to know what a file is; the kind of the part says it where its type does not.
+    // A model needs the type of a file; where it is absent, the kind of the part stands for it.
     let any_type = match part["type"].as_str() {
         Some("text") if part["text"].is_string() => {
             return ChatPart::text(part["text"].as_str().unwrap_or_default());

@@ -1,0 +1,252 @@
+//! How the code and the environment become the settings in force.
+
+use std::collections::BTreeSet;
+
+use ppio_agent_protocol::ByteSize;
+
+use super::*;
+#[cfg(feature = "logging")]
+use crate::invocation::guard::LOG_TARGET;
+use crate::server::cors::Caller;
+
+fn resolve(config: RuntimeConfig, env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    Settings::resolve(config, &|name| {
+        env.iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn the_environment_overrides_the_code_and_the_code_the_default() {
+    let settings = resolve(
+        RuntimeConfig::new().port(1).timeout(Duration::from_secs(7)),
+        &[
+            ("PPIO_AGENT_PORT", "2"),
+            ("PPIO_AGENT_MAX_REQUEST_SIZE", "2Mi"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.values.port, 2);
+    assert_eq!(settings.values.timeout, Duration::from_secs(7));
+    assert_eq!(settings.values.max_request_size, ByteSize::new(2 << 20));
+    assert_eq!(settings.values.host, "0.0.0.0");
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    // Every variable of the table in the documentation of `RuntimeConfig`.
+    let table = include_str!("../mod.rs")
+        .lines()
+        .filter(|line| line.starts_with("/// | ["));
+    let variables: BTreeSet<_> = table
+        .flat_map(|line| line.split('`'))
+        .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
+        .collect();
+    assert_eq!(variables.len(), 41, "{variables:?}");
+    let config = || {
+        RuntimeConfig::new()
+            .port(1)
+            .cors_origins(["https://a.example"])
+    };
+    let unset = format!("{:?}", resolve(config(), &[]).unwrap());
+    for name in variables {
+        for blank in ["", " ", "\t\n"] {
+            let settings = resolve(config(), &[(name, blank)]).unwrap();
+            assert_eq!(format!("{settings:?}"), unset, "{name}={blank:?}");
+        }
+    }
+}
+
+#[test]
+fn all_invalid_variables_are_named_at_once() {
+    let error = resolve(
+        RuntimeConfig::new(),
+        &[
+            ("PPIO_AGENT_PORT", "eighty"),
+            ("PPIO_AGENT_DEBUG", "maybe"),
+            ("PPIO_AGENT_TIMEOUT", "0"),
+            ("PPIO_AGENT_HEARTBEAT", "-1"),
+            ("PPIO_AGENT_MAX_REQUEST_SIZE", "lots"),
+            ("PPIO_AGENT_WORKER_THREADS", "0"),
+            ("PPIO_AGENT_ON_DISCONNECT", "stop"),
+            ("PPIO_AGENT_SESSION_CONCURRENCY", "serial"),
+            ("PPIO_AGENT_SESSION_QUEUE", "-1"),
+            ("PPIO_AGENT_MAX_RUNS", "0"),
+            ("PPIO_AGENT_MAX_RUN_SIZE", "big"),
+            ("PPIO_AGENT_MAX_TOTAL_RUN_SIZE", "-1"),
+            ("PPIO_AGENT_RUN_RETENTION", "long"),
+            ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
+            ("PPIO_AGENT_RECONNECT_GRACE", "x"),
+            ("PPIO_AGENT_PROTOCOLS", "openai,smtp"),
+            #[cfg(feature = "websocket")]
+            ("PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE", "0"),
+            #[cfg(feature = "websocket")]
+            ("PPIO_AGENT_WEBSOCKET_MAX_MESSAGE_SIZE", "all"),
+            #[cfg(feature = "websocket")]
+            ("PPIO_AGENT_WEBSOCKET_IDLE_TIMEOUT", "never"),
+            #[cfg(feature = "logging")]
+            ("PPIO_AGENT_LOG", "a=b=c"),
+            #[cfg(feature = "logging")]
+            ("PPIO_AGENT_LOG_FORMAT", "xml"),
+            ("PPIO_AGENT_PLATFORM", "lambda"),
+            ("PPIO_AGENT_CORS_CREDENTIALS", "true"),
+            ("PPIO_AGENT_ALLOWED_HOSTS", "https://a.example"),
+        ],
+    )
+    .unwrap_err()
+    .to_string();
+    for name in [
+        "_PORT",
+        "_DEBUG",
+        "_TIMEOUT",
+        "_HEARTBEAT",
+        "_MAX_REQUEST_SIZE",
+        "_WORKER_THREADS",
+        "_ON_DISCONNECT",
+        "_SESSION_CONCURRENCY",
+        "_SESSION_QUEUE",
+        "_MAX_RUNS",
+        "_MAX_RUN_SIZE",
+        "_MAX_TOTAL_RUN_SIZE",
+        "_RUN_RETENTION",
+        "_LIST_ANONYMOUS_RUNS",
+        "_RECONNECT_GRACE",
+        "_PROTOCOLS",
+        #[cfg(feature = "websocket")]
+        "_WEBSOCKET_MAX_FRAME_SIZE",
+        #[cfg(feature = "websocket")]
+        "_WEBSOCKET_MAX_MESSAGE_SIZE",
+        #[cfg(feature = "websocket")]
+        "_WEBSOCKET_IDLE_TIMEOUT",
+        #[cfg(feature = "logging")]
+        "_LOG",
+        #[cfg(feature = "logging")]
+        "_LOG_FORMAT",
+        "_PLATFORM",
+        "_CORS_CREDENTIALS",
+        "_ALLOWED_HOSTS",
+    ] {
+        assert!(error.contains(name), "{name} in {error}");
+    }
+}
+
+#[cfg(feature = "logging")]
+#[test]
+fn the_default_log_variable_is_overridden_by_every_other_setting() {
+    let fallback = ("PPIO_AGENT_DEFAULT_LOG", "warn");
+    let log = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+        resolve(config, variables).unwrap().log.to_string()
+    };
+    let new = RuntimeConfig::new;
+    let quiet = format!("{LOG_TARGET}=warn,info");
+    let default = RuntimeSettings::default().log;
+    assert_eq!(default, format!("info,{LOG_TARGET}=warn"));
+    assert_eq!(log(new(), &[]), quiet);
+    assert_eq!(log(new(), &[fallback]), "warn");
+    assert_eq!(log(new().log("error"), &[fallback]), "error");
+    for other in [
+        ("PPIO_AGENT_LOG", "error"),
+        ("RUST_LOG", "error"),
+        ("PPIO_AGENT_DEBUG", "true"),
+    ] {
+        assert_ne!(log(new(), &[fallback, other]), "warn", "{other:?}");
+    }
+    let error = resolve(new(), &[("PPIO_AGENT_DEFAULT_LOG", "a=b=c")]).unwrap_err();
+    assert!(error.to_string().contains("PPIO_AGENT_DEFAULT_LOG"));
+}
+
+#[test]
+fn the_default_origins_variable_is_overridden_by_code_and_environment() {
+    let everyone = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
+    let one = "https://a.example";
+    let allows_all = |config: RuntimeConfig, variables: &[(&str, &str)]| {
+        let cors = resolve(config, variables).unwrap().cors;
+        let origin = http::HeaderValue::from_static("https://b.example");
+        !matches!(cors.caller(Some(&origin), None), Caller::ForeignPage)
+    };
+    let new = RuntimeConfig::new;
+    assert!(allows_all(new(), &[everyone]));
+    assert!(!allows_all(new(), &[]));
+    assert!(!allows_all(new().cors_origins([one]), &[everyone]));
+    let stated = ("PPIO_AGENT_CORS_ORIGINS", one);
+    assert!(!allows_all(new(), &[everyone, stated]));
+}
+
+#[test]
+fn the_list_of_anonymous_callers_is_on_in_debug_mode_and_where_it_is_wanted() {
+    let new = RuntimeConfig::new;
+    let (on, off) = (
+        ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "true"),
+        ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "false"),
+    );
+    let debug = ("PPIO_AGENT_DEBUG", "true");
+    for (config, variables, lists) in [
+        (new(), &[][..], false),
+        (new(), &[on], true),
+        (new().list_anonymous_runs(true), &[], true),
+        (new().list_anonymous_runs(true), &[off], false),
+        (new(), &[debug], true),
+        (new().debug(true), &[], true),
+        (new().list_anonymous_runs(false), &[debug], false),
+        (new(), &[debug, off], false),
+    ] {
+        let settings = resolve(config.clone(), variables).unwrap();
+        let found = settings.values.list_anonymous_runs;
+        assert_eq!(found, lists, "{config:?} {variables:?}");
+    }
+}
+
+#[test]
+fn a_zero_without_a_meaning_is_a_fault() {
+    let (size, second) = (ByteSize::new(0), Duration::ZERO);
+    let new = RuntimeConfig::new;
+    for (name, code) in [
+        ("TIMEOUT", new().timeout(second)),
+        ("KEEP_ALIVE_TIMEOUT", new().keep_alive_timeout(second)),
+        ("HEADER_TIMEOUT", new().header_timeout(second)),
+        ("BODY_TIMEOUT", new().body_timeout(second)),
+        ("WRITE_TIMEOUT", new().write_timeout(second)),
+        ("MAX_REQUEST_SIZE", new().max_request_size(size)),
+        ("MAX_RUNS", new().max_runs(0)),
+        ("MAX_RUN_SIZE", new().max_run_size(size)),
+        ("MAX_TOTAL_RUN_SIZE", new().max_total_run_size(size)),
+        ("SESSION_QUEUE", new().session_queue(0)),
+        ("WORKER_THREADS", new().worker_threads(0)),
+        ("BLOCKING_THREADS", new().blocking_threads(0)),
+    ] {
+        let variable = format!("PPIO_AGENT_{name}");
+        let in_code = resolve(code, &[]);
+        let in_environment = resolve(new(), &[(&variable, "0")]);
+        for outcome in [in_code, in_environment] {
+            let error = outcome.expect_err(name).to_string();
+            assert!(error.contains(&variable), "{error}");
+        }
+    }
+    for name in [
+        "PORT",
+        "MAX_CONCURRENCY",
+        "HEARTBEAT",
+        "BUSY_AFTER",
+        "RECONNECT_GRACE",
+        "RUN_RETENTION",
+        "SHUTDOWN_GRACE",
+    ] {
+        let outcome = resolve(new(), &[(&format!("PPIO_AGENT_{name}"), "0")]);
+        assert!(outcome.is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn zero_disables_the_heartbeat_and_the_limit() {
+    let settings = resolve(
+        RuntimeConfig::new(),
+        &[
+            ("PPIO_AGENT_HEARTBEAT", "0"),
+            ("PPIO_AGENT_MAX_CONCURRENCY", "0"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.values.heartbeat, None);
+    assert_eq!(settings.values.max_concurrency, None);
+}
