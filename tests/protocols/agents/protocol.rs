@@ -26,7 +26,7 @@ static CANCELLED: AtomicU64 = AtomicU64::new(0);
 /// - `approve`: asks for approval, or answers with what was decided
 /// - `state`: changes the state of the caller
 /// - `steps`: two steps, a source and data
-/// - `fail-first`, `fail-later`, `panic`, `empty`
+/// - `fail-first`, `fail-later`, `missing` (a 404), `panic`, `empty`
 /// - `many N`: so many deltas at once
 /// - `slow N MS`: a delta every so many milliseconds
 /// - `hang`: one delta, then nothing; `cancelled` tells how often that was cancelled
@@ -84,6 +84,7 @@ async fn agent(
         "fail-first" => {
             return Err(Error::bad_request("no such model").with_type("ModelError"));
         }
+        "missing" => return Err(Error::not_found("no such document")),
         "fail-later" => {
             let error = Error::unavailable("the model went away").with_type("ModelError");
             let events = [Ok(ChatEvent::from("Hello")), Ok(", ".into()), Err(error)];
