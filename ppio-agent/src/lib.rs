@@ -137,7 +137,7 @@
 //! | --- | --- | --- |
 //! | `logging` | yes | the log that the generated `main` writes, and its settings |
 //! | `metrics` | yes | `GET /metrics` |
-//! | `schema` | yes | the JSON Schemas that `GET /` shows in debug mode |
+//! | `schema` | yes | `GET /openapi.json`, and the JSON Schemas that `GET /` shows in debug mode |
 //! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
 //! | `stream` | yes | `stream!` and `try_stream!`, which make a stream of a block with `yield` |
 //! | `protocols` | no | all of the protocols below |

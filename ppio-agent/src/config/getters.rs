@@ -65,6 +65,12 @@ impl RuntimeConfig {
         self.enable_metrics
     }
 
+    /// The value of [`enable_openapi`](Self::enable_openapi).
+    #[cfg(feature = "schema")]
+    pub fn get_enable_openapi(&self) -> Option<bool> {
+        self.enable_openapi
+    }
+
     /// The value of [`enable_middleware`](Self::enable_middleware).
     pub fn get_enable_middleware(&self) -> Option<bool> {
         self.enable_middleware

@@ -32,6 +32,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | `PPIO_AGENT_DEFAULT_CORS_ORIGINS`, else the agent's own and loopback |
 /// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
 /// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
+/// | [`enable_openapi`](Self::enable_openapi) | `PPIO_AGENT_ENABLE_OPENAPI` | `true` |
 /// | [`enable_middleware`](Self::enable_middleware) | `PPIO_AGENT_ENABLE_MIDDLEWARE` | `true` |
 /// | [`require_ping`](Self::require_ping) | | `false` |
 /// | [`protocols`](Self::protocols) | `PPIO_AGENT_PROTOCOLS`: `all`, `none` or comma-separated names | all whose features are on |
@@ -92,6 +93,8 @@ pub struct RuntimeConfig {
     pub(crate) cors_credentials: Option<bool>,
     #[cfg(feature = "metrics")]
     pub(crate) enable_metrics: Option<bool>,
+    #[cfg(feature = "schema")]
+    pub(crate) enable_openapi: Option<bool>,
     pub(crate) enable_middleware: Option<bool>,
     pub(crate) require_ping: Option<bool>,
     pub(crate) protocols: Option<Vec<Protocol>>,
@@ -224,6 +227,14 @@ impl RuntimeConfig {
     #[cfg(feature = "metrics")]
     pub fn enable_metrics(mut self, enable: bool) -> Self {
         self.enable_metrics = Some(enable);
+        self
+    }
+
+    /// Whether there is a route `GET /openapi.json`, which describes the service and the types of
+    /// its entrypoint.
+    #[cfg(feature = "schema")]
+    pub fn enable_openapi(mut self, enable: bool) -> Self {
+        self.enable_openapi = Some(enable);
         self
     }
 

@@ -17,10 +17,9 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 /// The endpoint.
 pub(crate) struct Index {
     debug: bool,
-    has_metrics: bool,
     info: AgentInfo,
     protocols: Vec<&'static str>,
-    has_websocket: bool,
+    endpoints: Endpoints,
     schema: Arc<LazySchema>,
 }
 
@@ -34,10 +33,15 @@ impl Index {
         let protocols = settings.protocols.iter();
         Self {
             debug: settings.debug,
-            has_metrics: settings.enable_metrics,
             info,
             protocols: protocols.map(|protocol| protocol.as_str()).collect(),
-            has_websocket,
+            endpoints: Endpoints {
+                invocations: "/invocations",
+                ping: "/ping",
+                metrics: settings.enable_metrics.then_some("/metrics"),
+                openapi: settings.enable_openapi.then_some("/openapi.json"),
+                websocket: has_websocket.then_some("/ws"),
+            },
             schema,
         }
     }
@@ -79,12 +83,7 @@ impl Index {
                 description: self.info.description,
             }),
             protocols: &self.protocols,
-            endpoints: Endpoints {
-                invocations: "/invocations",
-                ping: "/ping",
-                metrics: self.has_metrics.then_some("/metrics"),
-                websocket: self.has_websocket.then_some("/ws"),
-            },
+            endpoints: &self.endpoints,
             schema: self.debug.then(|| self.schema.get()).flatten(),
         };
         json::response(StatusCode::OK, json::to_bytes(&body))
@@ -124,7 +123,7 @@ struct Description<'a> {
     /// In debug mode only.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<Agent>,
-    endpoints: Endpoints,
+    endpoints: &'a Endpoints,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     protocols: &'a [&'static str],
     /// In debug mode only.
@@ -147,6 +146,8 @@ struct Endpoints {
     ping: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openapi: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     websocket: Option<&'static str>,
 }

@@ -6,6 +6,8 @@ pub(crate) mod index;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
 pub(crate) mod mounted;
+#[cfg(feature = "schema")]
+pub(crate) mod openapi;
 pub(crate) mod ping;
 pub(crate) mod runs;
 #[cfg(feature = "websocket")]

@@ -61,6 +61,8 @@ pub struct RuntimeSettings {
     pub cors_credentials: bool,
     /// Whether there is a route `GET /metrics`; never without the feature `metrics`.
     pub enable_metrics: bool,
+    /// Whether there is a route `GET /openapi.json`; never without the feature `schema`.
+    pub enable_openapi: bool,
     /// Whether middleware runs.
     pub enable_middleware: bool,
     /// Whether starting without a health check is an error.
@@ -139,6 +141,7 @@ impl Default for RuntimeSettings {
             cors_origins: None,
             cors_credentials: false,
             enable_metrics: cfg!(feature = "metrics"),
+            enable_openapi: cfg!(feature = "schema"),
             enable_middleware: true,
             require_ping: false,
             protocols: Protocol::built_in(),

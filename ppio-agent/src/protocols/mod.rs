@@ -27,6 +27,8 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::endpoints::entrypoint_schema::LazySchema;
+#[cfg(feature = "schema")]
+use crate::endpoints::openapi::ProtocolOperation;
 use crate::exchange::Exchange;
 use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::{Request, Response};
@@ -89,17 +91,23 @@ impl Protocols {
 
     /// The route of a path of the agent's own, if the platform calls a protocol there.
     pub(crate) fn route_of_platform(&self, path: &str) -> Option<ProtocolRoute> {
-        let platform = self.platform?;
-        let called_at = match platform {
-            Platform::AgentCoreAgUi => "/invocations",
-            Platform::AgentCoreA2a => "/",
-            Platform::AgentCore | Platform::AgentCoreMcp => return None,
-        };
-        let protocol = platform.protocol().filter(|_| path == called_at)?;
+        if self.path_of_platform()? != path {
+            return None;
+        }
+        let protocol = self.platform?.protocol()?;
         Some(ProtocolRoute {
             protocol,
             allow: "POST, OPTIONS",
         })
+    }
+
+    /// The path of the agent's own at which the platform calls a protocol.
+    fn path_of_platform(&self) -> Option<&'static str> {
+        match self.platform? {
+            Platform::AgentCoreAgUi => Some("/invocations"),
+            Platform::AgentCoreA2a => Some("/"),
+            Platform::AgentCore | Platform::AgentCoreMcp => None,
+        }
     }
 
     /// The route of a path, if a protocol that is served has it.
@@ -120,6 +128,35 @@ impl Protocols {
             };
             Some(ProtocolRoute { protocol, allow })
         })
+    }
+
+    /// The operations of the protocols that are served, for the `OpenAPI` document.
+    #[cfg(feature = "schema")]
+    pub(crate) fn operations(&self) -> Vec<ProtocolOperation> {
+        let all = self.enabled.iter().flat_map(|&protocol| {
+            let operations: &[_] = match protocol {
+                #[cfg(feature = "openai")]
+                Protocol::OpenAi => &openai::OPERATIONS,
+                #[cfg(feature = "ag-ui")]
+                Protocol::AgUi => &ag_ui::OPERATIONS,
+                #[cfg(feature = "a2a")]
+                Protocol::A2a => &a2a::OPERATIONS,
+                #[cfg(feature = "mcp")]
+                Protocol::Mcp => &mcp::OPERATIONS,
+                #[cfg(feature = "ui-stream")]
+                Protocol::UiStream => &ui_stream::OPERATIONS,
+                _ => &[],
+            };
+            ProtocolOperation::of(protocol.as_str(), operations)
+        });
+        let of_platform = self.platform.and_then(|platform| {
+            let protocol = platform.protocol()?;
+            let path = self.path_of_platform()?;
+            let summary = "Calls the agent by the protocol of the platform";
+            let operation = [("post", path, summary)];
+            Some(ProtocolOperation::of(protocol.as_str(), &operation))
+        });
+        all.chain(of_platform.into_iter().flatten()).collect()
     }
 }
 

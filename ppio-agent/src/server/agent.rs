@@ -14,6 +14,8 @@ use super::shutdown::Shutdown;
 use crate::endpoints::entrypoint_schema::{AboutAgent, LazySchema};
 use crate::endpoints::index::Index;
 use crate::endpoints::mounted::{MountedRoutes, MountedService};
+#[cfg(feature = "schema")]
+use crate::endpoints::openapi::{AboutService, OpenApi};
 use crate::endpoints::ping::Ping;
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::WebSocketEndpoint;
@@ -53,6 +55,8 @@ pub(crate) struct Agent {
     pub(crate) runs: Arc<RunRegistry>,
     pub(crate) ping: Ping,
     pub(crate) index: Index,
+    #[cfg(feature = "schema")]
+    pub(crate) openapi: Option<OpenApi>,
     #[cfg(feature = "chat")]
     pub(crate) protocols: Protocols,
     #[cfg(feature = "websocket")]
@@ -93,6 +97,19 @@ impl Agent {
         let has_websocket = websocket.has_handler();
         #[cfg(not(feature = "websocket"))]
         let has_websocket = false;
+        #[cfg(feature = "schema")]
+        let openapi = values.enable_openapi.then(|| {
+            let about = AboutService {
+                agent: about.info,
+                has_metrics: values.enable_metrics,
+                has_websocket,
+                #[cfg(feature = "chat")]
+                protocols: protocols.operations(),
+                #[cfg(not(feature = "chat"))]
+                protocols: Vec::new(),
+            };
+            OpenApi::new(about, Arc::clone(&schema))
+        });
         let index = Index::new(&values, about.info, has_websocket, schema);
         let chains = MiddlewareChains::new(middleware);
         let has_middleware = !chains.invocations.is_empty();
@@ -107,6 +124,8 @@ impl Agent {
             chains,
             ping: endpoints.ping,
             index,
+            #[cfg(feature = "schema")]
+            openapi,
             #[cfg(feature = "chat")]
             protocols,
             has_direct_invocations,

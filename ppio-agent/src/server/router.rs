@@ -93,6 +93,8 @@ enum Route {
     Run(RunRoute),
     Ping,
     Index,
+    #[cfg(feature = "schema")]
+    OpenApi,
     #[cfg(feature = "websocket")]
     WebSocket,
     #[cfg(feature = "metrics")]
@@ -110,6 +112,8 @@ impl Route {
             "/" => Self::of_platform(path, agent).unwrap_or(Self::Index),
             #[cfg(feature = "metrics")]
             "/metrics" if agent.settings.enable_metrics => Self::Metrics,
+            #[cfg(feature = "schema")]
+            "/openapi.json" if agent.openapi.is_some() => Self::OpenApi,
             path => match RunRoute::of(path) {
                 Some((route, _)) => Self::Run(route),
                 None => Self::of_protocol(path, agent),
@@ -456,6 +460,11 @@ async fn run_endpoint(
         #[cfg(feature = "websocket")]
         Route::WebSocket => agent.websocket.answer(agent.invoker(), exchange, request),
         Route::Index => Ok(agent.index.answer(request.headers())),
+        #[cfg(feature = "schema")]
+        Route::OpenApi => match &agent.openapi {
+            Some(openapi) => Ok(openapi.answer()),
+            None => Err(Rejection::no_route(request.uri().path()).into()),
+        },
         #[cfg(feature = "metrics")]
         Route::Metrics => Ok(metrics::answer(
             agent.invoker.counters(),

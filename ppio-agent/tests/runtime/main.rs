@@ -13,6 +13,7 @@ mod event_stream;
 mod health_check;
 mod hosts;
 mod middleware;
+mod openapi;
 mod panics;
 mod replies;
 mod routes;

@@ -153,6 +153,19 @@ async fn enable_metrics() {
 }
 
 #[tokio::test]
+async fn enable_openapi() {
+    let agent = agent(FAILING, "ENABLE_OPENAPI", "false");
+    call::get(&agent, "/openapi.json")
+        .await
+        .error(404, "NotFound")
+        .await;
+    let index = call::get(&agent, "/").await.json().await;
+    assert_eq!(index["endpoints"]["openapi"], Value::Null);
+    let on = launcher(FAILING).start();
+    assert_eq!(call::get(&on, "/openapi.json").await.status(), 200);
+}
+
+#[tokio::test]
 async fn enable_middleware() {
     let agent = agent(LOGGING, "ENABLE_MIDDLEWARE", "off");
     call::invoke(&agent, &json!({ "do": "fail" }))
@@ -402,6 +415,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "needs PPIO_AGENT_CORS_ORIGINS to name its origins",
     ),
     ("ENABLE_METRICS", "\u{fffd}", "is not true or false"),
+    ("ENABLE_OPENAPI", "maybe", "is not true or false"),
     ("ENABLE_MIDDLEWARE", "2", "is not true or false"),
     (
         "PROTOCOLS",

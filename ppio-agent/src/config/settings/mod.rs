@@ -112,10 +112,23 @@ pub(super) struct Environment<'a> {
 }
 
 impl Environment<'_> {
+    #[cfg(feature = "schema")]
+    fn enable_openapi(&mut self, config: &RuntimeConfig, defaults: &RuntimeSettings) -> bool {
+        let (stated, default) = (config.enable_openapi, defaults.enable_openapi);
+        self.boolean("ENABLE_OPENAPI", stated, default)
+    }
+
+    #[cfg(not(feature = "schema"))]
+    #[expect(clippy::unused_self, reason = "the feature `schema` uses it")]
+    fn enable_openapi(&mut self, _: &RuntimeConfig, _: &RuntimeSettings) -> bool {
+        false
+    }
+
     /// Every setting: the variable, otherwise the code, otherwise the default.
     fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
+        let enable_openapi = self.enable_openapi(&config, &defaults);
         let runs = self.run_values(&config, debug);
         #[cfg(feature = "websocket")]
         let runs = self.websocket_values(&config, runs);
@@ -156,6 +169,7 @@ impl Environment<'_> {
             ),
             #[cfg(not(feature = "metrics"))]
             enable_metrics: false,
+            enable_openapi,
             enable_middleware: self.boolean(
                 "ENABLE_MIDDLEWARE",
                 config.enable_middleware,

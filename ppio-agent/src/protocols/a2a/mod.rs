@@ -27,6 +27,24 @@ use crate::exchange::rejection::Rejection;
 
 const CARD: &str = "/.well-known/agent-card.json";
 
+/// The operations of the protocol: method, path and summary.
+#[cfg(feature = "schema")]
+pub(super) const OPERATIONS: [(&str, &str, &str); 9] = [
+    ("get", "/.well-known/agent-card.json", "Gets the agent card"),
+    ("post", "/a2a", "Sends a JSON-RPC request"),
+    ("post", "/a2a/message:send", "Sends a message"),
+    (
+        "post",
+        "/a2a/message:stream",
+        "Sends a message, and streams its task",
+    ),
+    ("get", "/a2a/tasks", "Lists tasks"),
+    ("get", "/a2a/tasks/{id}", "Gets a task"),
+    ("post", "/a2a/tasks/{id}:cancel", "Cancels a task"),
+    ("get", "/a2a/tasks/{id}:subscribe", "Streams a task"),
+    ("post", "/a2a/tasks/{id}:subscribe", "Streams a task"),
+];
+
 /// The methods of a path, if it is one of this protocol.
 pub(super) fn allow(path: &str) -> Option<&'static str> {
     match path {

@@ -24,6 +24,10 @@ use crate::exchange::rejection::Rejection;
 /// The version that this agent speaks, whichever the caller declares.
 const PROTOCOL_VERSION: &str = "1.0";
 
+/// The operations of the protocol: method, path and summary.
+#[cfg(feature = "schema")]
+pub(super) const OPERATIONS: [(&str, &str, &str); 1] = [("post", "/ag-ui", "Runs the agent")];
+
 /// The methods of a path, if it is one of this protocol.
 pub(super) fn allow(path: &str) -> Option<&'static str> {
     (path == "/ag-ui").then_some("POST, OPTIONS")

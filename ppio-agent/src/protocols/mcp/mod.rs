@@ -44,6 +44,11 @@ const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request
 /// How long a client may keep the list of tools, in milliseconds. It changes with the program.
 const LIST_AGE: u32 = 60_000;
 
+/// The operations of the protocol: method, path and summary.
+#[cfg(feature = "schema")]
+pub(super) const OPERATIONS: [(&str, &str, &str); 1] =
+    [("post", "/mcp", "Sends a JSON-RPC message")];
+
 /// The methods of a path, if it is one of this protocol.
 pub(super) fn allow(path: &str) -> Option<&'static str> {
     (path == "/mcp").then_some("POST, OPTIONS")

@@ -56,6 +56,22 @@ impl<'a> Route<'a> {
     }
 }
 
+/// The operations of the protocol: method, path and summary.
+#[cfg(feature = "schema")]
+pub(super) const OPERATIONS: [(&str, &str, &str); 7] = [
+    ("post", "/v1/chat/completions", "Creates a chat completion"),
+    ("post", "/v1/responses", "Creates a response"),
+    (
+        "get",
+        "/v1/responses/{id}",
+        "Gets a response, or its stream",
+    ),
+    ("delete", "/v1/responses/{id}", "Deletes a response"),
+    ("post", "/v1/responses/{id}/cancel", "Cancels a response"),
+    ("get", "/v1/models", "Lists the models: the agent"),
+    ("get", "/v1/models/{id}", "Gets a model"),
+];
+
 /// The methods of a path, if it is one of this protocol.
 pub(super) fn allow(path: &str) -> Option<&'static str> {
     Route::of(path).map(Route::allow)

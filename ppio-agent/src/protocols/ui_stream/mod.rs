@@ -59,6 +59,18 @@ impl<'a> ChatRoute<'a> {
     }
 }
 
+/// The operations of the protocol: method, path and summary.
+#[cfg(feature = "schema")]
+pub(super) const OPERATIONS: [(&str, &str, &str); 3] = [
+    ("post", "/api/chat", "Sends a message"),
+    (
+        "get",
+        "/api/chat/{id}/stream",
+        "Resumes the stream of a chat",
+    ),
+    ("post", "/api/chat/{id}/stop", "Stops the answer of a chat"),
+];
+
 /// The methods of a path, if it is one of this protocol.
 pub(super) fn allow(path: &str) -> Option<&'static str> {
     Some(match ChatRoute::of(path)? {
