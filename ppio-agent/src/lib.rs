@@ -182,6 +182,7 @@ mod protocols;
 )]
 mod runs;
 mod server;
+mod stalls;
 pub mod task;
 pub mod testing;
 

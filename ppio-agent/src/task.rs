@@ -52,7 +52,11 @@ where
     }
     .instrument(span);
     match context {
-        Some(context) => tokio::spawn(AgentRuntimeContext::scope(context, work)),
+        Some(context) => {
+            let (watch, request) = (context.task_watch(), context.clone());
+            let work = AgentRuntimeContext::scope(context, work);
+            tokio::spawn(async move { watch.run(request.request_id_bytes(), work).await })
+        }
         None => tokio::spawn(work),
     }
 }

@@ -59,9 +59,7 @@ impl Checker {
 
 async fn metric(agent: &AgentProcess, name: &str) -> usize {
     let page = call::get(agent, "/metrics").await.text().await;
-    let line = format!("ppio_agent_{name} ");
-    let value = page.lines().find_map(|it| it.strip_prefix(&line)).unwrap();
-    value.parse().unwrap()
+    usize::try_from(ppio_test_support::metric(&page, name)).unwrap()
 }
 
 async fn eventually_running(agent: &AgentProcess, count: usize) {

@@ -114,7 +114,11 @@ async fn published_clients_talk_to_one_agent() {
         let seen = package.run(&agent, scenario);
         assert_eq!(seen, expected, "{scenario}");
     }
-    let failed = metric(&agent, "invocations_total{end=\"server_error\"}").await;
+    let failed = metric(
+        &agent,
+        "invocations_total{protocol=\"websocket\",outcome=\"server_error\"}",
+    )
+    .await;
     assert_eq!(failed, "0");
 }
 

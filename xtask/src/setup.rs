@@ -15,7 +15,7 @@ struct Requirement {
     is_met: fn() -> bool,
 }
 
-const REQUIREMENTS: [Requirement; 8] = [
+const REQUIREMENTS: [Requirement; 9] = [
     Requirement {
         package: "python3",
         is_met: || is_installed("python3"),
@@ -52,6 +52,11 @@ const REQUIREMENTS: [Requirement; 8] = [
     Requirement {
         package: "nginx",
         is_met: || is_installed("nginx"),
+    },
+    // Its `promtool` checks what `/metrics` answers; no server is started.
+    Requirement {
+        package: "prometheus",
+        is_met: || is_installed("promtool"),
     },
 ];
 

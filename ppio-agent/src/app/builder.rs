@@ -28,6 +28,7 @@ use crate::lifecycle::shutdown::{Shutdown, ShutdownFunction};
 use crate::lifecycle::startup::Startup;
 use crate::lifecycle::states::{AnySlot, Slot, StateLookup, States};
 use crate::server::middleware::{IntoResponse, Middleware, MiddlewareWithState, Next};
+use crate::stalls::{FunctionName, FunctionNames};
 
 /// Builds an [`AgentRuntimeApp`]. `E` is [`BuilderEntrypoint`] once it has an entrypoint.
 #[must_use]
@@ -392,9 +393,21 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
         let websocket = self
             .websocket
             .map(|websocket| websocket(&mut states.for_function("the websocket function")));
-        let middleware = self.middleware.into_iter();
+        let names = FunctionNames {
+            entrypoint: FunctionName::of_builder("entrypoint"),
+            ping: ping.is_some().then(|| FunctionName::of_builder("ping")),
+            #[cfg(feature = "websocket")]
+            websocket: websocket
+                .is_some()
+                .then(|| FunctionName::of_builder("websocket")),
+            routes: routes.is_some().then(|| FunctionName::of_builder("routes")),
+        };
+        let middleware = self.middleware.into_iter().zip(1..);
         let middleware = middleware
-            .map(|middleware| middleware(&mut states.for_function("middleware")))
+            .map(|(middleware, number)| {
+                let made = middleware(&mut states.for_function("middleware"));
+                made.named(FunctionName::of_builder(format!("middleware {number}")))
+            })
             .collect();
         let shutdowns = self.shutdowns.into_iter().zip(1..);
         let shutdowns = shutdowns
@@ -415,6 +428,7 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
             websocket,
             middleware,
             config,
+            names,
             entrypoint: "the configuration".to_owned(),
             states,
             startups,

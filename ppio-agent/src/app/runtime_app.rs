@@ -16,16 +16,18 @@ use crate::endpoints::ping::{Ping, PingHandler};
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
 use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::invocation::InvokerWatches;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
 use crate::lifecycle::startup::StartupRun;
 use crate::lifecycle::states::{Slot, States};
 use crate::lifecycle::{Hook, Lifecycle};
 use crate::server::AgentRuntimeServer;
-use crate::server::agent::{Agent, Endpoints};
+use crate::server::agent::{Agent, Endpoints, Watches};
 use crate::server::middleware::Middleware;
 use crate::server::service::AgentService;
 use crate::server::signals::Signals;
+use crate::stalls::{AsyncFunctions, FunctionName, FunctionNames};
 
 /// A configured agent, ready to be served.
 ///
@@ -59,6 +61,7 @@ pub(super) struct AppParts {
     pub(super) websocket: Option<WebSocketHandler>,
     pub(super) middleware: Vec<Middleware>,
     pub(super) config: RuntimeConfig,
+    pub(super) names: FunctionNames,
     /// What names the entrypoint in errors.
     pub(super) entrypoint: String,
     pub(super) states: States,
@@ -117,6 +120,15 @@ impl AgentRuntimeApp {
     fn annotated_where(includes: impl Fn(&SourceLocation) -> bool) -> Result<Self, StartError> {
         let registry = Registry::collect(includes)?;
         let entrypoint = registry.entrypoint;
+        let names = FunctionNames {
+            entrypoint: entrypoint.location.function_name(),
+            ping: registry.ping.map(|found| found.location.function_name()),
+            #[cfg(feature = "websocket")]
+            websocket: registry
+                .websocket
+                .map(|found| found.location.function_name()),
+            routes: registry.routes.map(|found| found.location.function_name()),
+        };
         let mut states = States::default();
         let mut startups = Vec::new();
         for found in registry.startups {
@@ -144,7 +156,11 @@ impl AgentRuntimeApp {
             .map(|found| (found.websocket)(&mut states.for_function(&found.location.to_string())));
         let middleware = registry.middleware.iter();
         let middleware = middleware
-            .map(|found| (found.middleware)(&mut states.for_function(&found.location.to_string())))
+            .map(|found| {
+                let made =
+                    (found.middleware)(&mut states.for_function(&found.location.to_string()));
+                made.named(found.location.function_name())
+            })
             .collect();
         let shutdowns = registry.shutdowns.iter();
         let shutdowns = shutdowns
@@ -164,6 +180,7 @@ impl AgentRuntimeApp {
             websocket,
             middleware,
             config: entrypoint.config.map(|config| config()).unwrap_or_default(),
+            names,
             entrypoint: entrypoint.location.to_string(),
             states,
             startups,
@@ -181,13 +198,30 @@ impl AgentRuntimeApp {
                 entrypoint: parts.entrypoint,
             });
         }
-        let middleware = if values.enable_middleware {
+        let mut functions = AsyncFunctions::new(values.blocking_warning);
+        let names = &parts.names;
+        let watches = Watches {
+            invoker: InvokerWatches {
+                entrypoint: functions.add(&names.entrypoint),
+                tasks: functions.add(&FunctionName::of_tasks()),
+            },
+            #[cfg(feature = "websocket")]
+            websocket: functions.add_some(names.websocket.as_ref()),
+        };
+        let ping_watch = functions.add_some(names.ping.as_ref());
+        let routes_watch = functions.add_some(names.routes.as_ref());
+        let mut middleware = if values.enable_middleware {
             parts.middleware
         } else {
             Vec::new()
         };
+        for middleware in &mut middleware {
+            middleware.watch(&mut functions);
+        }
         let endpoints = Endpoints {
-            ping: Ping::new(parts.ping, values.platform.is_some()),
+            ping: Ping::new(parts.ping, values.platform.is_some(), ping_watch),
+            functions,
+            watches,
             #[cfg(feature = "websocket")]
             websocket: parts.websocket,
         };
@@ -201,7 +235,7 @@ impl AgentRuntimeApp {
             Lifecycle::new(parts.startups, parts.shutdowns),
         );
         if let Some(service) = parts.routes {
-            agent.mount(service);
+            agent.mount(service, routes_watch);
         }
         Ok(Self {
             settings: Arc::new(settings),

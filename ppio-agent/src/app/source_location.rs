@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::stalls::FunctionName;
+
 /// The location of an annotated function in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -34,6 +36,14 @@ impl SourceLocation {
             column,
             module,
             function,
+        }
+    }
+
+    /// What the function is called where it is polled.
+    pub(crate) fn function_name(&self) -> FunctionName {
+        FunctionName {
+            path: format!("{}::{}", self.module, self.function),
+            described: self.to_string(),
         }
     }
 

@@ -194,6 +194,11 @@ impl RuntimeConfig {
         self.write_timeout
     }
 
+    /// The value of [`blocking_warning`](Self::blocking_warning).
+    pub fn get_blocking_warning(&self) -> Option<Duration> {
+        self.blocking_warning
+    }
+
     /// The value of [`worker_threads`](Self::worker_threads).
     pub fn get_worker_threads(&self) -> Option<usize> {
         self.worker_threads
@@ -242,6 +247,7 @@ mod tests {
             .header_timeout(seconds(8))
             .body_timeout(seconds(9))
             .write_timeout(seconds(10))
+            .blocking_warning(seconds(40))
             .worker_threads(11)
             .blocking_threads(12)
             .busy_after(seconds(13))
@@ -273,6 +279,7 @@ mod tests {
         assert_eq!(config.get_header_timeout(), Some(seconds(8)));
         assert_eq!(config.get_body_timeout(), Some(seconds(9)));
         assert_eq!(config.get_write_timeout(), Some(seconds(10)));
+        assert_eq!(config.get_blocking_warning(), Some(seconds(40)));
         assert_eq!(config.get_worker_threads(), Some(11));
         assert_eq!(config.get_blocking_threads(), Some(12));
         assert_eq!(config.get_busy_after(), Some(seconds(13)));

@@ -57,6 +57,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`header_timeout`](Self::header_timeout) | `PPIO_AGENT_HEADER_TIMEOUT`, seconds | 30 s |
 /// | [`body_timeout`](Self::body_timeout) | `PPIO_AGENT_BODY_TIMEOUT`, seconds | 30 s |
 /// | [`write_timeout`](Self::write_timeout) | `PPIO_AGENT_WRITE_TIMEOUT`, seconds | 60 s |
+/// | [`blocking_warning`](Self::blocking_warning) | `PPIO_AGENT_BLOCKING_WARNING`, seconds, 0 for none | 0.1 s |
 /// | [`worker_threads`](Self::worker_threads) | `PPIO_AGENT_WORKER_THREADS` | one per core |
 /// | [`blocking_threads`](Self::blocking_threads) | `PPIO_AGENT_BLOCKING_THREADS` | 496 |
 /// | [`log_format`](Self::log_format) | `PPIO_AGENT_LOG_FORMAT`: `auto`, `text`, `json` or `agentcore` | `auto` |
@@ -122,6 +123,7 @@ pub struct RuntimeConfig {
     pub(crate) header_timeout: Option<Duration>,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
+    pub(crate) blocking_warning: Option<Duration>,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) blocking_threads: Option<usize>,
     #[cfg(feature = "logging")]
@@ -223,7 +225,7 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether there is a route `GET /metrics`, in the Prometheus text format.
+    /// Whether there is a route `GET /metrics`, in the text formats of Prometheus and `OpenMetrics`.
     #[cfg(feature = "metrics")]
     pub fn enable_metrics(mut self, enable: bool) -> Self {
         self.enable_metrics = Some(enable);
@@ -413,6 +415,17 @@ impl RuntimeConfig {
     /// How long a client may read nothing before its connection is closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = Some(timeout);
+        self
+    }
+
+    /// How long one poll of an `async` function may keep its thread. A function that takes longer is
+    /// named in the log once, with the request, and counted in `/metrics`: it blocks all that runs on
+    /// its thread, also the health check. Zero means any time.
+    ///
+    /// The time in which the thread is ready to run and other programs have the processors does not
+    /// count.
+    pub fn blocking_warning(mut self, limit: Duration) -> Self {
+        self.blocking_warning = Some(limit);
         self
     }
 

@@ -13,6 +13,7 @@ use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::Response;
 use crate::exchange::json;
 use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::stalls::{AsyncFunctions, BlockingFunction};
 
 /// The endpoint.
 pub(crate) struct Index {
@@ -47,31 +48,31 @@ impl Index {
     }
 
     /// Answers `GET /`.
-    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, headers: &HeaderMap, functions: &AsyncFunctions) -> Response {
         if !self.debug {
-            return self.description();
+            return self.description(Vec::new());
         }
-        let mut response = self.debug_answer(headers);
+        let mut response = self.debug_answer(headers, functions);
         let vary = HeaderValue::from_static("accept");
         response.headers_mut().append(VARY, vary);
         response
     }
 
     #[cfg(feature = "playground")]
-    fn debug_answer(&self, headers: &HeaderMap) -> Response {
+    fn debug_answer(&self, headers: &HeaderMap, functions: &AsyncFunctions) -> Response {
         if wants_html(headers) {
             playground()
         } else {
-            self.description()
+            self.description(functions.blocking())
         }
     }
 
     #[cfg(not(feature = "playground"))]
-    fn debug_answer(&self, _: &HeaderMap) -> Response {
-        self.description()
+    fn debug_answer(&self, _: &HeaderMap, functions: &AsyncFunctions) -> Response {
+        self.description(functions.blocking())
     }
 
-    fn description(&self) -> Response {
+    fn description(&self, blocking: Vec<BlockingFunction>) -> Response {
         let body = Description {
             service: "PPIO Agent Runtime",
             version: env!("CARGO_PKG_VERSION"),
@@ -83,6 +84,7 @@ impl Index {
                 description: self.info.description,
             }),
             protocols: &self.protocols,
+            blocking,
             endpoints: &self.endpoints,
             schema: self.debug.then(|| self.schema.get()).flatten(),
         };
@@ -126,6 +128,9 @@ struct Description<'a> {
     endpoints: &'a Endpoints,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     protocols: &'a [&'static str],
+    /// In debug mode only: the functions that have blocked an async worker.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blocking: Vec<BlockingFunction>,
     /// In debug mode only.
     #[serde(flatten)]
     schema: Option<&'a EntrypointSchema>,

@@ -24,6 +24,7 @@ use crate::invocation::{Invoker, user_response, wait};
 use crate::lifecycle::State;
 use crate::lifecycle::startup::{Startup, startup_on_blocking_thread};
 use crate::lifecycle::states::{Slot, StateLookup};
+use crate::stalls::Watch;
 
 /// What a [`#[ppio::routes]`](macro@crate::routes) function may return, besides a `Result` of it: a
 /// tower service such as axum's `Router`.
@@ -146,10 +147,11 @@ impl MountedRoutes {
         service: Slot<MountedService>,
         settings: &RuntimeSettings,
         shutdown: watch::Receiver<()>,
+        watch: Watch,
     ) -> Self {
         Self {
             service,
-            admission: PerConnection::new(Admission::of_routes(settings, shutdown)),
+            admission: PerConnection::new(Admission::of_routes(settings, shutdown, watch)),
         }
     }
 
@@ -174,7 +176,8 @@ impl MountedRoutes {
         // In the future, so that a panic in the service's `clone` is caught as well.
         let call = async move { (service.0.0)(request).await };
         let call = AgentRuntimeContext::scope(context, call.instrument(exchange.span.clone()));
-        let call = Box::pin(catch_panic(call));
+        let (watch, request_id) = (guard.watch(), exchange.request_id.as_bytes());
+        let call = Box::pin(watch.run(request_id, catch_panic(call)));
         let result = match wait(call, exchange, &mut guard).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) | Err(error) => Err(error),

@@ -17,6 +17,7 @@ use crate::exchange::error::{Error, panic_message};
 use crate::exchange::json;
 use crate::lifecycle::State;
 use crate::lifecycle::states::{Slot, StateLookup};
+use crate::stalls::Watch;
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,12 +128,16 @@ impl PingHandler {
         Self::Blocking(Arc::new(move || ping().into_ping()), threads)
     }
 
-    async fn check(&self) -> Result<PingResponse, String> {
+    async fn check(&self, watch: Watch) -> Result<PingResponse, String> {
         match self {
             // In a task, where a panic is an error.
             Self::Async(ping) => {
                 let ping = Arc::clone(ping);
-                join(tokio::spawn(async move { ping().await })).await
+                join(tokio::spawn(async move {
+                    // In the future, so that what the function does before it waits is watched as well.
+                    watch.run(b"", async move { ping().await }).await
+                }))
+                .await
             }
             Self::Blocking(ping, threads) => {
                 let permit = Arc::clone(threads).acquire_owned().await;
@@ -256,6 +261,8 @@ impl LastChange {
 /// The endpoint.
 pub(crate) struct Ping {
     handler: Option<PingHandler>,
+    /// Watches the function while it is polled.
+    watch: Watch,
     /// Whether AgentCore's rules hold: the check's status counts whatever runs, and that of the
     /// tasks if the check fails.
     is_agent_core: bool,
@@ -270,9 +277,10 @@ pub(crate) struct Health {
 }
 
 impl Ping {
-    pub(crate) fn new(handler: Option<PingHandler>, is_agent_core: bool) -> Self {
+    pub(crate) fn new(handler: Option<PingHandler>, is_agent_core: bool, watch: Watch) -> Self {
         Self {
             handler,
+            watch,
             is_agent_core,
             last_change: LastChange::new(),
         }
@@ -315,7 +323,7 @@ impl Ping {
         let Some(handler) = &self.handler else {
             return Health::of(automatic);
         };
-        let error = match tokio::time::timeout(CHECK_TIMEOUT, handler.check()).await {
+        let error = match tokio::time::timeout(CHECK_TIMEOUT, handler.check(self.watch)).await {
             Ok(Ok(mut ping)) => {
                 if busy && !self.is_agent_core {
                     ping.status = PingStatus::HealthyBusy;

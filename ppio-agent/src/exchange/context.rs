@@ -16,6 +16,7 @@ use super::request_id::RequestId;
 use super::runtime_settings::RuntimeSettings;
 use super::stream_requested::stream_requested;
 use super::task_tracker::TaskTracker;
+use crate::stalls::Watch;
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
@@ -59,6 +60,8 @@ pub(crate) struct ContextShared {
     pub(crate) settings: RuntimeSettings,
     /// The background tasks that invocations started.
     pub(crate) tasks: TaskTracker,
+    /// Watches background tasks while they are polled.
+    pub(crate) task_watch: Watch,
 }
 
 impl RequestContext {
@@ -118,6 +121,11 @@ impl RequestContext {
     /// otherwise a random UUID. The response and every log line carry it.
     pub fn request_id(&self) -> &str {
         self.0.request_id.as_str()
+    }
+
+    /// The id without the check that it is text.
+    pub(crate) fn request_id_bytes(&self) -> &[u8] {
+        self.0.request_id.as_bytes()
     }
 
     /// The session the request belongs to: AgentCore's session header, otherwise the body's
@@ -208,6 +216,12 @@ impl RequestContext {
 
     pub(crate) fn tasks(&self) -> Option<&TaskTracker> {
         self.0.shared.as_ref().map(|shared| &shared.tasks)
+    }
+
+    /// Watches background tasks of the request while they are polled.
+    pub(crate) fn task_watch(&self) -> Watch {
+        let shared = self.0.shared.as_ref();
+        shared.map_or(Watch::OFF, |shared| shared.task_watch)
     }
 
     /// Sets the deadline of the request's `timeout`.

@@ -19,6 +19,7 @@ mod limited_body;
 #[cfg(feature = "logging")]
 pub(crate) mod log_format;
 pub(crate) mod log_ids;
+pub(crate) mod media_types;
 mod on_end_body;
 pub(crate) mod per_connection;
 pub(crate) mod platform;
@@ -48,6 +49,7 @@ use self::error::Error;
 #[cfg(feature = "chat")]
 use self::failure::Failure;
 use self::header_names::RESPONSE_FORMAT;
+use self::protocol::Protocol;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
 use self::requested_format::RequestedFormat;
@@ -64,6 +66,8 @@ pub(crate) struct Exchange {
     /// When the whole invocation has to end, where the caller sends a timeout.
     pub(crate) requested_deadline: Option<Instant>,
     pub(crate) format: RequestedFormat,
+    /// The protocol of the route, where it is not that of `POST /invocations`.
+    pub(crate) protocol: Option<Protocol>,
     /// How the protocol of the route writes errors.
     #[cfg(feature = "chat")]
     pub(crate) error_body: Option<fn(&Failure) -> Bytes>,

@@ -22,11 +22,6 @@ impl<T> PerConnection<T> {
     pub(crate) fn for_connection(&self) -> Self {
         Self(Arc::new(Arc::clone(&self.0)))
     }
-
-    /// The reference that all connections count together, for what outlives the connection.
-    pub(crate) fn shared(&self) -> &Arc<T> {
-        &self.0
-    }
 }
 
 impl<T> Clone for PerConnection<T> {

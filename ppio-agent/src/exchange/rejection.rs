@@ -326,13 +326,15 @@ impl Rejection {
 
     /// Whether the function of the agent was called before, so that the invocation failed and was
     /// not refused.
-    #[cfg(feature = "ag-ui")]
     pub(crate) fn follows_call(&self) -> bool {
+        #[cfg(feature = "chat")]
+        if matches!(self, Self::AnswerTooLarge { .. }) {
+            return true;
+        }
         matches!(
             self,
             Self::Panicked
                 | Self::NotSerializable(_)
-                | Self::AnswerTooLarge { .. }
                 | Self::ResponseCut
                 | Self::Interrupted
                 | Self::Cancelled { .. }
@@ -341,6 +343,14 @@ impl Rejection {
                 | Self::TimedOut(_)
                 | Self::StreamStalled(_)
                 | Self::StreamTimedOut(_)
+        )
+    }
+
+    /// Whether the answer, or the next part of it, took too long.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut(_) | Self::StreamStalled(_) | Self::StreamTimedOut(_)
         )
     }
 

@@ -22,7 +22,7 @@ type JsonCompound<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 /// `serde_json` alone, so that only the outermost call passes through here.
 pub(super) struct ReplySerializer<'a, 'b> {
     json: &'a mut Json<'b>,
-    found: Option<&'a mut Recognized>,
+    found: &'a mut Recognized,
 }
 
 /// What a value is.
@@ -30,6 +30,9 @@ pub(super) struct ReplySerializer<'a, 'b> {
 pub(super) enum Recognized {
     #[default]
     Value,
+    /// An item of a stream without a protocol, of which an `InvocationResponse` is written as any
+    /// other value.
+    Item,
     /// An `InvocationResponse`, with its fields beside the result.
     Envelope(Map<String, Value>),
     /// A [`ChatEvent`](ppio_agent_protocol::ChatEvent).
@@ -37,9 +40,8 @@ pub(super) enum Recognized {
 }
 
 impl<'a, 'b> ReplySerializer<'a, 'b> {
-    /// Sets `found` to what the value is. Without it nothing is recognized, and an
-    /// `InvocationResponse` is written as any other value.
-    pub(super) fn new(json: &'a mut Json<'b>, found: Option<&'a mut Recognized>) -> Self {
+    /// Sets `found` to what the value is.
+    pub(super) fn new(json: &'a mut Json<'b>, found: &'a mut Recognized) -> Self {
         Self { json, found }
     }
 }
@@ -101,10 +103,8 @@ impl<'a, 'b> Serializer for ReplySerializer<'a, 'b> {
         name: &'static str,
         length: usize,
     ) -> Result<JsonCompound<'a, 'b>, Self::Error> {
-        if name == CHAT_EVENT_NAME
-            && let Some(found) = self.found
-        {
-            *found = Recognized::ChatEvent;
+        if name == CHAT_EVENT_NAME {
+            *self.found = Recognized::ChatEvent;
         }
         self.json.serialize_struct(name, length)
     }
@@ -118,14 +118,12 @@ impl<'a, 'b> Serializer for ReplySerializer<'a, 'b> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Self::Error> {
-        match self.found {
-            Some(found) if name == ENVELOPE_NAME => {
-                let fields = value.serialize(EnvelopeSerializer::new(self.json))?;
-                *found = Recognized::Envelope(fields);
-                Ok(())
-            }
-            _ => value.serialize(self),
+        if name == ENVELOPE_NAME && *self.found != Recognized::Item {
+            let fields = value.serialize(EnvelopeSerializer::new(self.json))?;
+            *self.found = Recognized::Envelope(fields);
+            return Ok(());
         }
+        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -158,7 +156,7 @@ mod tests {
         let (mut body, mut found) = (Vec::new(), Recognized::Value);
         let mut json = serde_json::Serializer::new(&mut body);
         value
-            .serialize(ReplySerializer::new(&mut json, Some(&mut found)))
+            .serialize(ReplySerializer::new(&mut json, &mut found))
             .unwrap();
         (String::from_utf8(body).unwrap(), found)
     }

@@ -45,12 +45,16 @@ impl RequestId {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        let text = match self {
+        // It is ASCII, so the default is never used.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text, without the check that it is one.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
             Self::Given(value) => value.as_bytes(),
             Self::New(text) => text,
-        };
-        // Both are ASCII, so the default is never used.
-        std::str::from_utf8(text).unwrap_or_default()
+        }
     }
 
     /// The id as one segment of a path.

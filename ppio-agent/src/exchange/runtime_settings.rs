@@ -114,6 +114,9 @@ pub struct RuntimeSettings {
     pub body_timeout: Duration,
     /// How long a client may read nothing.
     pub write_timeout: Duration,
+    /// How long one poll of an `async` function may keep its thread before the log names it; `None`
+    /// for any time.
+    pub blocking_warning: Option<Duration>,
     /// The number of threads that run asynchronous code; `None` for one per core.
     pub worker_threads: Option<usize>,
     /// The number of threads that synchronous functions and iterators may occupy at once.
@@ -172,6 +175,7 @@ impl Default for RuntimeSettings {
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            blocking_warning: Some(Duration::from_millis(100)),
             worker_threads: None,
             blocking_threads: 496,
             #[cfg(feature = "logging")]

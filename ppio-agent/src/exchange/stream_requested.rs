@@ -6,60 +6,17 @@ use ppio_agent_protocol::sse;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::media_types::Preference;
+
 /// Whether the body has `"stream": true`, or `Accept` prefers an event stream to JSON.
 pub(crate) fn stream_requested(headers: &HeaderMap, body: Option<&[u8]>) -> bool {
     prefers_event_stream(headers) || body.is_some_and(has_stream_flag)
 }
 
-/// Compares the quality that `Accept` gives both types. Of equal ones the type that is named counts
-/// more than one that only a wildcard allows.
 fn prefers_event_stream(headers: &HeaderMap) -> bool {
-    let (mut events, mut json) = (Preference::default(), Preference::default());
-    let values = headers.get_all(ACCEPT).iter();
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    for range in ranges {
-        let mut parts = range.split(';').map(str::trim);
-        let range = parts.next().unwrap_or_default();
-        let quality = parts
-            .find_map(|parameter| parameter.strip_prefix("q=")?.parse().ok())
-            .unwrap_or(1.0);
-        events.add(range, sse::MEDIA_TYPE, quality);
-        json.add(range, "application/json", quality);
-    }
-    events > json && events.quality > 0.0
-}
-
-/// The preference for a type.
-#[derive(Default, PartialEq, PartialOrd)]
-struct Preference {
-    quality: f32,
-    /// 0 where no range matches, 1 for `*/*`, 2 for `text/*`, 3 for the type itself.
-    precision: u8,
-}
-
-impl Preference {
-    /// Takes the quality of a media range if it is the most precise one so far (RFC 9110, section
-    /// 12.5.1).
-    fn add(&mut self, range: &str, media_type: &str, quality: f32) {
-        let kind = media_type.split('/').next().unwrap_or_default();
-        let precision = if range.eq_ignore_ascii_case(media_type) {
-            3
-        } else if range
-            .strip_suffix("/*")
-            .is_some_and(|range| range.eq_ignore_ascii_case(kind))
-        {
-            2
-        } else if range == "*/*" {
-            1
-        } else {
-            return;
-        };
-        if precision > self.precision {
-            *self = Self { quality, precision };
-        }
-    }
+    let events = Preference::in_headers(headers, ACCEPT, sse::MEDIA_TYPE);
+    let json = Preference::in_headers(headers, ACCEPT, "application/json");
+    events > json && events.is_accepted()
 }
 
 fn has_stream_flag(body: &[u8]) -> bool {

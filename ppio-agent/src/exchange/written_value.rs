@@ -1,6 +1,6 @@
 //! The value that a handler returned, written as JSON.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agent_envelope::AgentEnvelope;
 use super::error::Error;
@@ -33,7 +33,7 @@ impl WrittenValue {
         let mut found = Recognized::Value;
         let mut json = serde_json::Serializer::new(&mut body);
         value
-            .serialize(ReplySerializer::new(&mut json, Some(&mut found)))
+            .serialize(ReplySerializer::new(&mut json, &mut found))
             .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
         Ok(match found {
             Recognized::Envelope(fields) => {
@@ -44,28 +44,50 @@ impl WrittenValue {
                 body.insert(start, b' ');
                 Self::Value(body)
             }
-            Recognized::Value | Recognized::ChatEvent => Self::Value(body),
+            Recognized::Value | Recognized::Item | Recognized::ChatEvent => Self::Value(body),
         })
     }
 }
 
-/// Appends the JSON of an item of a stream, for a protocol with the mark of a chat event.
+/// Appends the JSON of an item of a stream, for a protocol with the mark of a chat event. Returns
+/// whether it is one.
 pub(crate) fn write_item<T: Serialize + ?Sized>(
     item: &T,
     format: RequestedFormat,
     json: &mut Vec<u8>,
-) -> serde_json::Result<()> {
+) -> serde_json::Result<bool> {
     let start = json.len();
-    let mut found = Recognized::Value;
+    let marks = format.marks_chat_events();
+    let mut found = if marks {
+        Recognized::Value
+    } else {
+        Recognized::Item
+    };
     let mut serializer = serde_json::Serializer::new(&mut *json);
     // One serializer for all formats: with two of them the compiler calls the code of each field
     // instead of putting it here.
-    let recognized = format.marks_chat_events().then_some(&mut found);
-    item.serialize(ReplySerializer::new(&mut serializer, recognized))?;
-    if found == Recognized::ChatEvent {
+    item.serialize(ReplySerializer::new(&mut serializer, &mut found))?;
+    let is_chat_event = found == Recognized::ChatEvent;
+    if is_chat_event && marks {
         json.insert(start, b' ');
     }
-    Ok(())
+    Ok(is_chat_event)
+}
+
+/// The tokens that a `ChatEvent::Usage` reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
+impl Usage {
+    /// What the JSON of a chat event reports, if it is about usage.
+    pub(crate) fn of_event(json: &[u8]) -> Option<Self> {
+        let json = json.strip_prefix(b" ").unwrap_or(json);
+        json.starts_with(br#"{"type":"usage","#)
+            .then(|| serde_json::from_slice(json).ok())?
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Limits the threads that synchronous user code occupies.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,12 +16,36 @@ const RESERVED: usize = 16;
 /// Once all of its threads are taken, tokio queues without a limit, and a health check would wait
 /// in that queue. So invocations wait for a permit here first.
 #[derive(Clone)]
-pub(crate) struct BlockingPool(PerConnection<Semaphore>);
+pub(crate) struct BlockingPool(PerConnection<Pool>);
+
+struct Pool {
+    threads: Arc<Semaphore>,
+    #[cfg(feature = "metrics")]
+    size: usize,
+    /// How many invocations wait for a thread.
+    waiting: AtomicUsize,
+}
+
+/// How many threads of the pool are in use.
+#[cfg(feature = "metrics")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolUse {
+    pub(crate) threads: usize,
+    pub(crate) in_use: usize,
+    /// How many invocations wait for a thread.
+    pub(crate) waiting: usize,
+}
 
 impl BlockingPool {
     /// A pool of at least one thread.
     pub(crate) fn new(threads: usize) -> Self {
-        Self(PerConnection::new(Semaphore::new(threads.max(1))))
+        let size = threads.max(1);
+        Self(PerConnection::new(Pool {
+            threads: Arc::new(Semaphore::new(size)),
+            #[cfg(feature = "metrics")]
+            size,
+            waiting: AtomicUsize::new(0),
+        }))
     }
 
     /// The same pool for the requests of another connection.
@@ -34,12 +59,43 @@ impl BlockingPool {
     }
 
     pub(crate) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.0.shared()).try_acquire_owned().ok()
+        Arc::clone(&self.0.threads).try_acquire_owned().ok()
     }
 
     /// Waits for a thread, in the order of the calls. The semaphore is never closed, so this never
     /// returns `None`.
     pub(crate) async fn acquire(self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.0.shared()).acquire_owned().await.ok()
+        let _waiting = Waiting::begin(&self.0.waiting);
+        Arc::clone(&self.0.threads).acquire_owned().await.ok()
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn in_use(&self) -> PoolUse {
+        let Pool {
+            threads,
+            size,
+            waiting,
+        } = &*self.0;
+        PoolUse {
+            threads: *size,
+            in_use: size.saturating_sub(threads.available_permits()),
+            waiting: waiting.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Counts an invocation that waits, also if it stops waiting.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

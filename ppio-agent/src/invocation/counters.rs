@@ -1,36 +1,73 @@
 //! Counts invocations for `GET /metrics` and for the shutdown.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Upper bounds of the duration histogram, in seconds. Invocations take from milliseconds to
-/// minutes.
-const BOUNDS: [f64; 10] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0, 300.0];
+#[cfg(feature = "metrics")]
+use super::exemplars::Exemplar;
+use super::exemplars::Exemplars;
+#[cfg(feature = "metrics")]
+use super::histogram::Distribution;
+use super::histogram::Histogram;
+use crate::exchange::context::RequestContext;
+use crate::exchange::protocol::Protocol;
+
 /// How many threads have counters of their own; further threads share them.
 const SHARDS: usize = 16;
+/// `POST /invocations` and the protocols.
+const KINDS: usize = 1 + Protocol::ALL.len();
 
-/// How an invocation ended.
+/// How an invocation ended, as its caller saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvocationEnd {
     Success,
     ClientError,
     ServerError,
-    /// The client disconnected before the end.
+    /// The answer, or the next item of it, took too long.
+    Timeout,
+    /// The client disconnected before the end, or the invocation was ended from outside.
     Cancelled,
 }
 
-const ENDS: [(InvocationEnd, &str); 4] = [
+const ENDS: [(InvocationEnd, &str); 5] = [
     (InvocationEnd::Success, "success"),
     (InvocationEnd::ClientError, "client_error"),
     (InvocationEnd::ServerError, "server_error"),
+    (InvocationEnd::Timeout, "timeout"),
     (InvocationEnd::Cancelled, "cancelled"),
 ];
+
+/// What an invocation has produced so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Items of a stream, or messages of a WebSocket.
+    pub(crate) items: u64,
+    /// What the usage events among the items say.
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
+impl Progress {
+    /// The progress of something that produces no chat events.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn of_items(items: u64) -> Self {
+        Self {
+            items,
+            ..Self::default()
+        }
+    }
+}
 
 /// The counters of one agent, separate for each thread: the cache line of a counter that two cores
 /// write moves between them at every request.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    shards: Box<[Shard; SHARDS]>,
+    /// Made when their threads count something.
+    shards: [OnceLock<Box<Shard>>; SHARDS],
+    durations: [Exemplars; KINDS],
+    first_items: [Exemplars; KINDS],
     #[cfg(feature = "metrics")]
     started: std::time::Instant,
 }
@@ -39,17 +76,34 @@ pub(crate) struct Counters {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
+    kinds: [Work; KINDS],
+    /// Requests that were refused, by the error type of the response. Behind a lock, which no other
+    /// thread takes in most agents.
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// The invocations by one protocol.
+#[derive(Debug, Default)]
+struct Work {
     begun: AtomicU64,
     ends: [AtomicU64; ENDS.len()],
-    buckets: [AtomicU64; BOUNDS.len()],
-    micros: AtomicU64,
+    duration: Histogram,
+    first_item: Histogram,
     items: AtomicU64,
+    input_tokens: AtomicU64,
+    output_tokens: AtomicU64,
+}
+
+fn kind(protocol: Option<Protocol>) -> usize {
+    protocol.map_or(0, |protocol| 1 + protocol as usize)
 }
 
 impl Counters {
     pub(crate) fn new() -> Self {
         Self {
-            shards: Box::default(),
+            shards: Default::default(),
+            durations: Default::default(),
+            first_items: Default::default(),
             #[cfg(feature = "metrics")]
             started: std::time::Instant::now(),
         }
@@ -61,58 +115,146 @@ impl Counters {
             static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
         }
         // A thread that is ending has no thread-local values any more.
-        &self.shards[SHARD.try_with(|shard| *shard).unwrap_or_default()]
+        let shard = SHARD.try_with(|shard| *shard).unwrap_or_default();
+        self.shards[shard].get_or_init(Box::default)
     }
 
-    fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
-        let counts = self
-            .shards
-            .iter()
-            .map(|shard| counter(shard).load(Ordering::Relaxed));
-        counts.fold(0, u64::wrapping_add)
+    fn all_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter_map(|shard| Some(&**shard.get()?))
     }
 
-    pub(crate) fn count_start(&self) {
-        self.shard().begun.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_start(&self, protocol: Option<Protocol>) {
+        let work = &self.shard().kinds[kind(protocol)];
+        work.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_end(&self, end: InvocationEnd, duration: Duration, items: u64) {
-        let shard = self.shard();
-        shard.ends[end as usize].fetch_add(1, Ordering::Relaxed);
-        let seconds = duration.as_secs_f64();
-        if let Some(bucket) = BOUNDS.iter().position(|&bound| seconds <= bound) {
-            shard.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_end(
+        &self,
+        protocol: Option<Protocol>,
+        end: InvocationEnd,
+        duration: Duration,
+        context: &RequestContext,
+    ) {
+        let kind = kind(protocol);
+        let work = &self.shard().kinds[kind];
+        work.ends[end as usize].fetch_add(1, Ordering::Relaxed);
+        let bucket = work.duration.observe(duration);
+        self.durations[kind].offer(bucket, duration, context);
+    }
+
+    /// Counts the first item of a stream.
+    pub(crate) fn count_first_item(
+        &self,
+        protocol: Option<Protocol>,
+        duration: Duration,
+        context: &RequestContext,
+    ) {
+        let kind = kind(protocol);
+        let bucket = self.shard().kinds[kind].first_item.observe(duration);
+        self.first_items[kind].offer(bucket, duration, context);
+    }
+
+    /// Counts what an invocation has produced since `before`.
+    pub(crate) fn count_progress(
+        &self,
+        protocol: Option<Protocol>,
+        before: Progress,
+        now: Progress,
+    ) {
+        let work = &self.shard().kinds[kind(protocol)];
+        for (counter, before, now) in [
+            (&work.items, before.items, now.items),
+            (&work.input_tokens, before.input_tokens, now.input_tokens),
+            (&work.output_tokens, before.output_tokens, now.output_tokens),
+        ] {
+            if now > before {
+                counter.fetch_add(now - before, Ordering::Relaxed);
+            }
         }
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        shard.micros.fetch_add(micros, Ordering::Relaxed);
-        if items > 0 {
-            shard.items.fetch_add(items, Ordering::Relaxed);
-        }
+    }
+
+    /// Counts a request that the runtime refused.
+    pub(crate) fn count_rejected(&self, reason: &'static str) {
+        let rejected = self.shard().rejected.lock();
+        let mut rejected = rejected.unwrap_or_else(PoisonError::into_inner);
+        *rejected.entry(reason).or_default() += 1;
+    }
+
+    fn sum(&self, counter: impl Fn(&Shard) -> u64) -> u64 {
+        self.all_shards().map(counter).fold(0, u64::wrapping_add)
     }
 
     /// Running invocations, streams included.
     pub(crate) fn running(&self) -> u64 {
-        // Ends are read first, so that an invocation that starts meanwhile does not make this
-        // negative.
-        let ended: u64 = (0..ENDS.len())
-            .map(|end| self.sum(|shard| &shard.ends[end]))
-            .sum();
-        self.sum(|shard| &shard.begun).saturating_sub(ended)
+        (0..KINDS).map(|kind| self.running_of(kind)).sum()
     }
 
-    /// The sums over all threads.
+    fn running_of(&self, kind: usize) -> u64 {
+        // Ends are read first, so that an invocation that starts meanwhile does not make this
+        // negative.
+        let ended = self.sum(|shard| {
+            let ends = shard.kinds[kind].ends.iter();
+            ends.map(|end| end.load(Ordering::Relaxed)).sum()
+        });
+        self.sum(|shard| shard.kinds[kind].begun.load(Ordering::Relaxed))
+            .saturating_sub(ended)
+    }
+
+    /// What was counted of the invocations by a protocol, or by `POST /invocations`. With
+    /// `with_exemplars` invocations are chosen as examples from now on.
     #[cfg(feature = "metrics")]
-    pub(crate) fn totals(&self) -> Totals {
-        Totals {
-            running: self.running(),
-            ends: ENDS.map(|(end, label)| (label, self.sum(|shard| &shard.ends[end as usize]))),
-            buckets: std::array::from_fn(|index| {
-                (BOUNDS[index], self.sum(|shard| &shard.buckets[index]))
-            }),
-            duration: Duration::from_micros(self.sum(|shard| &shard.micros)),
-            items: self.sum(|shard| &shard.items),
-            uptime: self.started.elapsed(),
+    pub(crate) fn totals(&self, protocol: Option<Protocol>, with_exemplars: bool) -> Totals {
+        let kind = kind(protocol);
+        let running = self.running_of(kind);
+        let (mut duration, mut first_item) = (Distribution::default(), Distribution::default());
+        let mut ends = ENDS.map(|(_, label)| (label, 0));
+        let mut progress = Progress::default();
+        for shard in self.all_shards() {
+            let work = &shard.kinds[kind];
+            for ((_, total), end) in ends.iter_mut().zip(&work.ends) {
+                *total += end.load(Ordering::Relaxed);
+            }
+            duration.add(&work.duration);
+            first_item.add(&work.first_item);
+            progress.items += work.items.load(Ordering::Relaxed);
+            progress.input_tokens += work.input_tokens.load(Ordering::Relaxed);
+            progress.output_tokens += work.output_tokens.load(Ordering::Relaxed);
         }
+        let exemplars = |exemplars: &Exemplars| {
+            if with_exemplars {
+                exemplars.latest()
+            } else {
+                BTreeMap::new()
+            }
+        };
+        Totals {
+            running,
+            ends,
+            duration,
+            durations: exemplars(&self.durations[kind]),
+            first_item,
+            first_items: exemplars(&self.first_items[kind]),
+            progress,
+        }
+    }
+
+    /// How many requests were refused, by the error type of the response.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn rejected(&self) -> BTreeMap<&'static str, u64> {
+        let mut total = BTreeMap::new();
+        for shard in self.all_shards() {
+            let rejected = shard.rejected.lock();
+            for (&reason, count) in rejected.unwrap_or_else(PoisonError::into_inner).iter() {
+                *total.entry(reason).or_default() += count;
+            }
+        }
+        total
+    }
+
+    /// How long the agent exists.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 
@@ -122,10 +264,11 @@ pub(crate) struct Totals {
     pub(crate) running: u64,
     /// How many invocations ended in each way, by its label.
     pub(crate) ends: [(&'static str, u64); ENDS.len()],
-    /// How many invocations took at most this many seconds, and longer than the bound before.
-    pub(crate) buckets: [(f64, u64); BOUNDS.len()],
-    /// The durations of all invocations together.
-    pub(crate) duration: Duration,
-    pub(crate) items: u64,
-    pub(crate) uptime: Duration,
+    pub(crate) duration: Distribution,
+    /// The examples of its buckets.
+    pub(crate) durations: BTreeMap<usize, Exemplar>,
+    pub(crate) first_item: Distribution,
+    /// The examples of its buckets.
+    pub(crate) first_items: BTreeMap<usize, Exemplar>,
+    pub(crate) progress: Progress,
 }

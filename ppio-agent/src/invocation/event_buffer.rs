@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use ppio_agent_protocol::sse;
 use serde::Serialize;
 
+use super::counters::Progress;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
-use crate::exchange::written_value::write_item;
+use crate::exchange::written_value::{Usage, write_item};
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
@@ -53,7 +53,7 @@ struct BufferState {
     /// Encoded events. Only the first `complete` bytes are whole ones.
     events: Vec<u8>,
     complete: usize,
-    items: u64,
+    progress: Progress,
     streaming: bool,
     closed: bool,
     slice_end: Option<Instant>,
@@ -70,7 +70,7 @@ impl EventBuffer {
                 state: Mutex::new(BufferState {
                     events: Vec::new(),
                     complete: 0,
-                    items: 0,
+                    progress: Progress::default(),
                     streaming: false,
                     closed: false,
                     slice_end: None,
@@ -138,14 +138,24 @@ impl EventBuffer {
     pub(crate) fn push<T: Serialize + ?Sized>(&self, item: &T) -> Result<ControlFlow<()>, Error> {
         let mut state = self.state();
         let BufferState {
-            events, complete, ..
+            events,
+            complete,
+            progress,
+            ..
         } = &mut *state;
         events.truncate(*complete);
         events.extend_from_slice(b"data: ");
         let json = events.len();
-        if let Err(error) = write_item(item, self.format, events) {
-            events.truncate(*complete);
-            return Err(Rejection::NotSerializable(error.to_string()).into());
+        let is_chat_event = match write_item(item, self.format, events) {
+            Ok(is_chat_event) => is_chat_event,
+            Err(error) => {
+                events.truncate(*complete);
+                return Err(Rejection::NotSerializable(error.to_string()).into());
+            }
+        };
+        if is_chat_event && let Some(usage) = Usage::of_event(&events[json..]) {
+            progress.input_tokens = progress.input_tokens.saturating_add(usage.input_tokens);
+            progress.output_tokens = progress.output_tokens.saturating_add(usage.output_tokens);
         }
         if let Some(line) = sse::single_line(&events[json..]) {
             events.truncate(json);
@@ -153,7 +163,7 @@ impl EventBuffer {
         }
         events.extend_from_slice(b"\n\n");
         *complete = events.len();
-        state.items += 1;
+        state.progress.items += 1;
         state.wake();
         let over = state.slice_end.is_some_and(|end| Instant::now() >= end);
         Ok(if over || state.closed || state.complete >= HIGH_WATER {
@@ -195,9 +205,9 @@ impl EventBuffer {
         self.state().complete < HIGH_WATER
     }
 
-    /// How many items were written so far.
-    pub(crate) fn items(&self) -> u64 {
-        self.state().items
+    /// What was written so far.
+    pub(crate) fn progress(&self) -> Progress {
+        self.state().progress
     }
 
     /// Sets the waker of the reader. Has to be called before looking for items.
@@ -205,15 +215,10 @@ impl EventBuffer {
         self.state().reader = Some(waker.clone());
     }
 
-    /// Takes the whole events written so far.
-    pub(crate) fn take(&self) -> Bytes {
-        self.state().take().into()
-    }
-
-    /// Takes the whole events written so far, with the number of all items up to them.
-    pub(crate) fn take_counted(&self) -> (Vec<u8>, u64) {
+    /// Takes the whole events written so far, with the progress up to them.
+    pub(crate) fn take(&self) -> (Vec<u8>, Progress) {
         let mut state = self.state();
-        (state.take(), state.items)
+        (state.take(), state.progress)
     }
 
     /// Ends reading: blocking code stops at its next item.

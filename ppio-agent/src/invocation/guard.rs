@@ -7,14 +7,16 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tracing::{Level, Span};
 
-use super::counters::{Counters, InvocationEnd};
+use super::counters::{Counters, InvocationEnd, Progress};
 use crate::exchange::Exchange;
 use crate::exchange::context::RequestContext;
 use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::log_ids::log_about;
 use crate::exchange::per_connection::PerConnection;
+use crate::exchange::protocol::Protocol;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::stalls::Watch;
 
 /// The target of the line that an invocation ends with: at level `info`, or `error` if it failed.
 ///
@@ -24,6 +26,8 @@ pub(crate) const LOG_TARGET: &str = "ppio::invocation";
 /// Decides whether an invocation may start.
 pub(crate) struct Admission {
     pub(crate) counters: Counters,
+    /// Watches the function while it is polled.
+    watch: Watch,
     names: Names,
     max_concurrency: Option<usize>,
     /// How many invocations run; counted only if there is a limit.
@@ -45,9 +49,14 @@ struct Names {
 }
 
 impl Admission {
-    pub(crate) fn new(settings: &RuntimeSettings, shutdown: watch::Receiver<()>) -> Self {
+    pub(crate) fn new(
+        settings: &RuntimeSettings,
+        shutdown: watch::Receiver<()>,
+        watch: Watch,
+    ) -> Self {
         Self {
             counters: Counters::new(),
+            watch,
             names: Names {
                 work: "invocation",
                 code: "the entrypoint",
@@ -61,14 +70,18 @@ impl Admission {
     }
 
     /// The same for requests of the author's own routes, which `max_concurrency` does not limit.
-    pub(crate) fn of_routes(settings: &RuntimeSettings, shutdown: watch::Receiver<()>) -> Self {
+    pub(crate) fn of_routes(
+        settings: &RuntimeSettings,
+        shutdown: watch::Receiver<()>,
+        watch: Watch,
+    ) -> Self {
         Self {
             names: Names {
                 work: "request of a route",
                 code: "the route",
             },
             max_concurrency: None,
-            ..Self::new(settings, shutdown)
+            ..Self::new(settings, shutdown, watch)
         }
     }
 
@@ -78,12 +91,23 @@ impl Admission {
     }
 }
 
+/// What is counted of a stream so far.
+#[derive(Default)]
+struct StreamCount {
+    counted: Progress,
+    has_sent_item: bool,
+}
+
 /// A running invocation. If it is dropped before it ended, the invocation was cancelled.
 pub(crate) struct InvocationGuard {
     admission: PerConnection<Admission>,
     context: RequestContext,
     span: Span,
     started: Instant,
+    protocol: Option<Protocol>,
+    /// What is counted of a stream. In a box, since most invocations have none and the guard is
+    /// moved with its invocation.
+    stream: Option<Box<StreamCount>>,
     ended: bool,
     long: bool,
 }
@@ -95,7 +119,7 @@ impl InvocationGuard {
         exchange: &Exchange,
         context: RequestContext,
     ) -> Result<Self, Rejection> {
-        admission.counters.count_start();
+        admission.counters.count_start(exchange.protocol);
         let limit = admission.max_concurrency;
         let running = limit.map(|_| admission.running.fetch_add(1, Ordering::Relaxed));
         // From here on dropping the guard counts down again.
@@ -104,6 +128,8 @@ impl InvocationGuard {
             context,
             span: exchange.span.clone(),
             started: exchange.started,
+            protocol: exchange.protocol,
+            stream: None,
             ended: false,
             long: false,
         };
@@ -118,7 +144,7 @@ impl InvocationGuard {
         match rejection {
             None => Ok(guard),
             Some(rejection) => {
-                guard.end(InvocationEnd::ServerError, 0);
+                guard.end(InvocationEnd::ServerError, Progress::default());
                 Err(rejection)
             }
         }
@@ -126,6 +152,40 @@ impl InvocationGuard {
 
     pub(crate) fn context(&self) -> &RequestContext {
         &self.context
+    }
+
+    /// Watches the function while it is polled.
+    pub(crate) fn watch(&self) -> Watch {
+        self.admission.watch
+    }
+
+    /// Polls the function.
+    #[inline]
+    pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> R) -> R {
+        self.watch().poll(self.context.request_id_bytes(), poll)
+    }
+
+    /// Counts what a stream has sent so far, also after its end.
+    pub(crate) fn sent(&mut self, progress: Progress) {
+        let stream = self.stream.get_or_insert_default();
+        if !stream.has_sent_item && progress.items > 0 {
+            stream.has_sent_item = true;
+            self.admission.counters.count_first_item(
+                self.protocol,
+                self.started.elapsed(),
+                &self.context,
+            );
+        }
+        self.count(progress);
+    }
+
+    fn count(&mut self, progress: Progress) {
+        if progress != Progress::default() {
+            let stream = self.stream.get_or_insert_default();
+            let counters = &self.admission.counters;
+            counters.count_progress(self.protocol, stream.counted, progress);
+            stream.counted = progress;
+        }
     }
 
     /// When the invocation has to be marked as a long one; `None` if it is.
@@ -145,13 +205,14 @@ impl InvocationGuard {
 
     /// Ends the invocation with a response, counts and logs it by its status, and returns how long
     /// it took.
-    pub(crate) fn responded(&mut self, status: StatusCode, items: u64) -> Duration {
+    pub(crate) fn responded(&mut self, status: StatusCode, progress: Progress) -> Duration {
         let end = match status {
             status if status.is_server_error() => InvocationEnd::ServerError,
             status if status.is_client_error() => InvocationEnd::ClientError,
             _ => InvocationEnd::Success,
         };
-        let duration = self.end(end, items);
+        let duration = self.end(end, progress);
+        let items = progress.items;
         let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
         let Names { work, code } = self.admission.names;
         if end == InvocationEnd::ServerError {
@@ -178,21 +239,27 @@ impl InvocationGuard {
 
     /// Ends the invocation with an error, and returns the error.
     pub(crate) fn failed(&mut self, error: Error) -> Error {
-        self.stream_failed(&error, 0);
+        self.stream_failed(&error, Progress::default());
         error
     }
 
-    pub(crate) fn stream_failed(&mut self, error: &Error, items: u64) {
+    pub(crate) fn stream_failed(&mut self, error: &Error, progress: Progress) {
+        let items = progress.items;
         let status = error.status();
         let error_type = error.error_type();
         let work = self.admission.names.work;
         if error.rejection().is_some_and(Rejection::is_cancellation) {
-            let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
+            let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, progress));
             self.log(|| {
                 tracing::info!(target: "ppio", %error, duration_ms, items, "{work} cancelled");
             });
         } else if status.is_server_error() {
-            let duration_ms = milliseconds(self.end(InvocationEnd::ServerError, items));
+            let end = if error.rejection().is_some_and(Rejection::is_timeout) {
+                InvocationEnd::Timeout
+            } else {
+                InvocationEnd::ServerError
+            };
+            let duration_ms = milliseconds(self.end(end, progress));
             self.log(|| {
                 tracing::error!(
                     target: LOG_TARGET,
@@ -205,7 +272,7 @@ impl InvocationGuard {
                 );
             });
         } else {
-            let duration_ms = milliseconds(self.end(InvocationEnd::ClientError, items));
+            let duration_ms = milliseconds(self.end(InvocationEnd::ClientError, progress));
             // At `info`, so that invalid requests cannot fill the default log.
             self.log(|| {
                 tracing::info!(
@@ -220,8 +287,9 @@ impl InvocationGuard {
         }
     }
 
-    pub(crate) fn cancelled(&mut self, items: u64) {
-        let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, items));
+    pub(crate) fn cancelled(&mut self, progress: Progress) {
+        let items = progress.items;
+        let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, progress));
         let work = self.admission.names.work;
         self.log(|| {
             // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
@@ -234,10 +302,12 @@ impl InvocationGuard {
     }
 
     /// Reads the clock once, for the counters, the log and the response.
-    fn end(&mut self, end: InvocationEnd, items: u64) -> Duration {
+    fn end(&mut self, end: InvocationEnd, progress: Progress) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
-        self.admission.counters.count_end(end, duration, items);
+        self.count(progress);
+        let counters = &self.admission.counters;
+        counters.count_end(self.protocol, end, duration, &self.context);
         duration
     }
 }
@@ -250,7 +320,7 @@ fn milliseconds(duration: Duration) -> f64 {
 impl Drop for InvocationGuard {
     fn drop(&mut self) {
         if !self.ended {
-            self.cancelled(0);
+            self.cancelled(Progress::default());
         }
         self.context.cancel();
         if self.long {

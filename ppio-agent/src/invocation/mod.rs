@@ -6,8 +6,10 @@ mod call;
 pub(crate) mod counters;
 pub(crate) mod event_buffer;
 pub(crate) mod executor;
+pub(crate) mod exemplars;
 pub(crate) mod guard;
 pub(crate) mod handler;
+pub(crate) mod histogram;
 mod mismatch;
 pub(crate) mod parameter;
 pub(crate) mod payload;
@@ -32,7 +34,7 @@ use tokio::time::timeout_at;
 
 use self::blocking_pool::BlockingPool;
 use self::call::Call;
-use self::counters::Counters;
+use self::counters::{Counters, Progress};
 use self::executor::{InvocationFuture, Job};
 use self::guard::{Admission, InvocationGuard};
 use self::handler::Handler;
@@ -53,6 +55,15 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::exchange::scoped_body::scoped;
 use crate::exchange::task_tracker::TaskTracker;
+use crate::stalls::Watch;
+
+/// Watches the functions that an [`Invoker`] calls while they are polled.
+#[derive(Clone, Copy)]
+pub(crate) struct InvokerWatches {
+    pub(crate) entrypoint: Watch,
+    /// Background tasks.
+    pub(crate) tasks: Watch,
+}
 
 /// Runs the invocations of one connection.
 pub(crate) struct Invoker {
@@ -70,16 +81,19 @@ impl Invoker {
         settings: RuntimeSettings,
         has_middleware: bool,
         shutdown: watch::Receiver<()>,
+        watches: InvokerWatches,
     ) -> Self {
+        let admission = Admission::new(&settings, shutdown, watches.entrypoint);
         Self {
             handler,
-            admission: PerConnection::new(Admission::new(&settings, shutdown)),
+            admission: PerConnection::new(admission),
             pool: BlockingPool::new(settings.blocking_threads),
             has_middleware,
             sessions: SessionGate::new(settings.session_concurrency, settings.session_queue),
             shared: PerConnection::new(ContextShared {
                 settings,
                 tasks: TaskTracker::new(),
+                task_watch: watches.tasks,
             }),
         }
     }
@@ -119,6 +133,10 @@ impl Invoker {
 
     pub(crate) fn admission(&self) -> &PerConnection<Admission> {
         &self.admission
+    }
+
+    pub(crate) fn blocking_pool(&self) -> &BlockingPool {
+        &self.pool
     }
 
     /// The background tasks that invocations started.
@@ -185,11 +203,17 @@ impl AdmittedInvocation {
         let context = self.guard.context().clone();
         let mut invocation = start(invoker, exchange, body, context)?;
         // Most handlers that do not wait for anything are done at the first poll.
-        let first = poll_fn(|cx| Poll::Ready(poll_head(&mut invocation, cx))).await;
+        let guard = &self.guard;
+        let first = poll_fn(|cx| Poll::Ready(guard.poll(|| poll_head(&mut invocation, cx)))).await;
         let head = match first {
             Poll::Ready(head) => head,
             Poll::Pending => {
-                let head = poll_fn(|cx| poll_head(&mut invocation, cx));
+                let (watch, context) = (self.guard.watch(), self.guard.context().clone());
+                let head = poll_fn(|cx| {
+                    watch.poll(context.request_id_bytes(), || {
+                        poll_head(&mut invocation, cx)
+                    })
+                });
                 Box::pin(wait(head, exchange, &mut self.guard)).await?
             }
         };
@@ -316,7 +340,7 @@ fn respond(
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            let duration = guard.responded(StatusCode::OK, 0);
+            let duration = guard.responded(StatusCode::OK, Progress::default());
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.format, duration, id);
             Ok(exchange.value_response(body))
@@ -350,7 +374,7 @@ fn envelope_response(
         let body = envelope.into_body(exchange.started.elapsed(), queue_time, id);
         return Err(guard.failed(error).with_body(body));
     }
-    let duration = guard.responded(StatusCode::OK, 0);
+    let duration = guard.responded(StatusCode::OK, Progress::default());
     Ok(exchange.value_response(if exchange.format.has_envelope() {
         envelope.into_body(duration, queue_time, id)
     } else {
@@ -367,7 +391,7 @@ pub(crate) fn user_response(
 ) -> Response {
     let status = response.status();
     if !response.body().is_user_body() {
-        guard.responded(status, 0);
+        guard.responded(status, Progress::default());
         return response;
     }
     let context = guard.context().clone();

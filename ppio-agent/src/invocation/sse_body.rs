@@ -82,10 +82,10 @@ impl SseBody {
 
     /// Ends the stream with the outcome of the handler, after the events that it wrote.
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        let items = self.invocation.buffer().items();
+        let progress = self.invocation.buffer().progress();
         self.state = StreamState::Last(match outcome {
             Outcome::Failed(error) => {
-                self.guard.stream_failed(&error, items);
+                self.guard.stream_failed(&error, progress);
                 let format = self.invocation.buffer().format();
                 json::error_event(&error, self.guard.context().request_id(), format)
             }
@@ -94,10 +94,15 @@ impl SseBody {
             | Outcome::Value(_)
             | Outcome::Envelope(_)
             | Outcome::Response(_) => {
-                self.guard.responded(StatusCode::OK, items);
+                self.guard.responded(StatusCode::OK, progress);
                 Bytes::new()
             }
         });
+    }
+
+    fn poll_invocation(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let invocation = Pin::new(&mut self.invocation);
+        self.guard.poll(|| invocation.poll(cx))
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Timer> {
@@ -164,13 +169,14 @@ impl HttpBody for SseBody {
                 self.end(Outcome::Failed(expired.into()));
             }
             if self.state == StreamState::Running
-                && let Poll::Ready(outcome) = Pin::new(&mut self.invocation).poll(cx)
+                && let Poll::Ready(outcome) = self.poll_invocation(cx)
             {
                 self.end(outcome);
             }
             // Events that were written before the end are sent before it.
-            let events = self.invocation.buffer().take();
+            let (events, progress) = self.invocation.buffer().take();
             if !events.is_empty() {
+                self.guard.sent(progress);
                 let now = Instant::now();
                 (self.last_item, self.last_byte) = (now, now);
                 self.writing = true;
@@ -181,7 +187,7 @@ impl HttpBody for SseBody {
                 {
                     self.guard.mark_long();
                 }
-                return Poll::Ready(Some(Ok(Frame::data(events))));
+                return Poll::Ready(Some(Ok(Frame::data(events.into()))));
             }
             match std::mem::replace(&mut self.state, StreamState::Ended) {
                 StreamState::Running => self.state = StreamState::Running,
@@ -211,7 +217,7 @@ enum Timer {
 impl Drop for SseBody {
     fn drop(&mut self) {
         if self.state == StreamState::Running {
-            self.guard.cancelled(self.invocation.buffer().items());
+            self.guard.cancelled(self.invocation.buffer().progress());
         }
     }
 }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 
+use super::counters::Progress;
 use super::guard::InvocationGuard;
 use super::session_gate::SessionTurn;
 use crate::exchange::body::Body;
@@ -57,9 +58,9 @@ impl UserBody {
         }
         match error {
             None => {
-                self.guard.responded(self.status, 0);
+                self.guard.responded(self.status, Progress::default());
             }
-            Some(error) => self.guard.stream_failed(error, 0),
+            Some(error) => self.guard.stream_failed(error, Progress::default()),
         }
         self.turn = None;
     }
@@ -93,7 +94,9 @@ impl HttpBody for UserBody {
             self.end(Some(&error));
             return Poll::Ready(Some(Err(error)));
         }
-        let poll = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        let body = Pin::new(&mut this.body);
+        let poll = this.guard.poll(|| body.poll_frame(cx));
         match &poll {
             Poll::Pending => self.poll_long(cx),
             Poll::Ready(None) => self.end(None),

@@ -53,7 +53,7 @@ pub(crate) struct Protocols {
 /// A path of a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProtocolRoute {
-    protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// The methods of the path, as an `Allow` header; `OPTIONS` is one of them.
     pub(crate) allow: &'static str,
 }

@@ -49,6 +49,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::AnswerId;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::invocation::counters::Progress;
 use crate::invocation::guard::InvocationGuard;
 use crate::invocation::{Invoker, event_stream, payload};
 
@@ -244,7 +245,7 @@ fn start(
                 max_silence,
                 silent_since: Instant::now(),
                 timer: None,
-                items: 0,
+                progress: Progress::default(),
                 _running: runs.tasks().start("run", None),
             });
             Ok(())

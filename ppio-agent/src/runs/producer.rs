@@ -20,6 +20,7 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::scoped_body::scoped;
 use crate::exchange::task_tracker::RunningTask;
+use crate::invocation::counters::Progress;
 use crate::invocation::event_buffer::HIGH_WATER;
 use crate::invocation::executor::InvocationFuture;
 use crate::invocation::guard::InvocationGuard;
@@ -39,7 +40,7 @@ pub(super) struct Producer {
     pub(super) silent_since: Instant,
     /// One timer for all limits.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
-    pub(super) items: u64,
+    pub(super) progress: Progress,
     pub(super) _running: RunningTask,
 }
 
@@ -78,10 +79,10 @@ impl Future for Producer {
                     return Poll::Pending;
                 }
                 Permission::End(reason) => {
-                    let items = self.items;
+                    let progress = self.progress;
                     match reason {
-                        Some(error) => self.guard.stream_failed(&error, items),
-                        None => self.guard.cancelled(items),
+                        Some(error) => self.guard.stream_failed(&error, progress),
+                        None => self.guard.cancelled(progress),
                     }
                     return Poll::Ready(());
                 }
@@ -115,7 +116,7 @@ impl Producer {
                     self.fail(interrupted.into());
                     return Poll::Ready(Step::Ended);
                 }
-                match ready!(Pin::new(body).poll_frame(cx)) {
+                match ready!(self.guard.poll(|| Pin::new(body).poll_frame(cx))) {
                     Some(Ok(frame)) => {
                         let data = frame.into_data().unwrap_or_default();
                         let length = data.len();
@@ -148,16 +149,18 @@ impl Producer {
             self.fail(expired.into());
             return Poll::Ready(Step::Ended);
         }
-        let polled = Pin::new(&mut *invocation).poll(cx);
+        let polled = self.guard.poll(|| Pin::new(&mut *invocation).poll(cx));
         let is_streaming = invocation.buffer().is_streaming();
-        let (events, items) = invocation.buffer().take_counted();
+        let (events, progress) = invocation.buffer().take();
         if is_streaming {
             self.run.begin(Head::Events);
         }
         let length = events.len();
         if length > 0 {
-            self.run.append(events, items - self.items);
-            self.items = items;
+            self.guard.sent(progress);
+            let items = progress.items - self.progress.items;
+            self.run.append(events, items);
+            self.progress = progress;
         }
         match polled {
             Poll::Pending if length > 0 => Poll::Ready(Step::Wrote(length)),
@@ -174,7 +177,7 @@ impl Producer {
                 return Step::Responded;
             }
             Outcome::Value(value) if !is_streaming => {
-                let duration = self.guard.responded(StatusCode::OK, 0);
+                let duration = self.guard.responded(StatusCode::OK, Progress::default());
                 let answer = Answer::Value(KeptValue {
                     json: value.into(),
                     envelope: None,
@@ -204,7 +207,7 @@ impl Producer {
             self.fail(error.with_body(body));
             return;
         }
-        let duration = self.guard.responded(StatusCode::OK, 0);
+        let duration = self.guard.responded(StatusCode::OK, Progress::default());
         let answer = Answer::Value(KeptValue {
             json: envelope.result(),
             envelope: Some(envelope.into_body(duration, queue_time, id)),
@@ -236,7 +239,7 @@ impl Producer {
             Work::Handler(_) => StatusCode::OK,
             Work::Body { status, .. } => status,
         };
-        self.guard.responded(status, self.items);
+        self.guard.responded(status, self.progress);
         let status = if status.is_client_error() || status.is_server_error() {
             RunStatus::Error
         } else {
@@ -247,7 +250,7 @@ impl Producer {
 
     fn fail(&mut self, error: Error) {
         let duration = self.started.elapsed();
-        self.guard.stream_failed(&error, self.items);
+        self.guard.stream_failed(&error, self.progress);
         self.run.fail(error, duration);
     }
 

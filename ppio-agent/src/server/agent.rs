@@ -1,7 +1,8 @@
 //! The state that the requests of one agent share.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ppio_agent_connection::Limits;
@@ -25,13 +26,14 @@ use crate::endpoints::websocket::call::WebSocketHandler;
 use crate::exchange::body::Request;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::runtime_settings::RuntimeSettings;
-use crate::invocation::Invoker;
 use crate::invocation::handler::Handler;
+use crate::invocation::{Invoker, InvokerWatches};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::states::Slot;
 #[cfg(feature = "chat")]
 use crate::protocols::Protocols;
 use crate::runs::registry::RunRegistry;
+use crate::stalls::{AsyncFunctions, Watch};
 
 /// What the configuration says about connections and requests.
 #[derive(Debug, Clone)]
@@ -68,6 +70,10 @@ pub(crate) struct Agent {
     pub(crate) mounted: Option<MountedRoutes>,
     pub(crate) shutdown: Shutdown,
     pub(crate) lifecycle: Lifecycle,
+    /// The functions that are polled on async workers.
+    pub(crate) functions: AsyncFunctions,
+    /// How many connections are open; `None` in a server that mounts the agent.
+    pub(crate) connections: OnceLock<AtomicUsize>,
 }
 
 /// The endpoints beside `POST /invocations`.
@@ -75,6 +81,16 @@ pub(crate) struct Endpoints {
     pub(crate) ping: Ping,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: Option<WebSocketHandler>,
+    /// All functions that are polled on async workers.
+    pub(crate) functions: AsyncFunctions,
+    pub(crate) watches: Watches,
+}
+
+/// Watches the functions of the endpoints while they are polled.
+pub(crate) struct Watches {
+    pub(crate) invoker: InvokerWatches,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Watch,
 }
 
 impl Agent {
@@ -92,7 +108,12 @@ impl Agent {
         let protocols = Protocols::new(&values, about.info, Arc::clone(&schema));
         let shutdown = Shutdown::new();
         #[cfg(feature = "websocket")]
-        let websocket = WebSocketEndpoint::new(endpoints.websocket, &values, shutdown.subscribe());
+        let websocket = WebSocketEndpoint::new(
+            endpoints.websocket,
+            &values,
+            shutdown.subscribe(),
+            endpoints.watches.websocket,
+        );
         #[cfg(feature = "websocket")]
         let has_websocket = websocket.has_handler();
         #[cfg(not(feature = "websocket"))]
@@ -120,7 +141,13 @@ impl Agent {
             runs: RunRegistry::new(&values),
             #[cfg(feature = "websocket")]
             websocket,
-            invoker: Invoker::new(handler, values, has_middleware, shutdown.subscribe()),
+            invoker: Invoker::new(
+                handler,
+                values,
+                has_middleware,
+                shutdown.subscribe(),
+                endpoints.watches.invoker,
+            ),
             chains,
             ping: endpoints.ping,
             index,
@@ -132,13 +159,15 @@ impl Agent {
             mounted: None,
             shutdown,
             lifecycle,
+            functions: endpoints.functions,
+            connections: OnceLock::new(),
         }
     }
 
     /// Serves the paths that are not the agent's with a service, which a startup function may build.
-    pub(crate) fn mount(&mut self, service: Slot<MountedService>) {
+    pub(crate) fn mount(&mut self, service: Slot<MountedService>, watch: Watch) {
         let shutdown = self.shutdown.subscribe();
-        let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown);
+        let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown, watch);
         self.mounted = Some(routes);
     }
 
@@ -147,6 +176,15 @@ impl Agent {
     #[cfg(feature = "websocket")]
     pub(crate) fn takes_websocket(&self, request: &Request) -> bool {
         (self.mounted.is_none() || self.websocket.has_handler()) && self.websocket.takes(request)
+    }
+
+    /// Whether a function serves WebSockets.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn has_websocket(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        return self.websocket.has_handler();
+        #[cfg(not(feature = "websocket"))]
+        return false;
     }
 
     /// Whether the sandbox has to stay: background work, or a request that runs for long.

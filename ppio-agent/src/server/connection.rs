@@ -1,6 +1,7 @@
 //! One client connection.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 #[cfg(feature = "websocket")]
 use std::sync::{Mutex, PoisonError};
 
@@ -28,6 +29,7 @@ const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 /// When the client disconnects, hyper drops the response future or the response body, and with it
 /// the handler, which cancels the invocation.
 pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: bool) {
+    let _open = OpenConnection::of(&agent);
     let agent = ConnectionAgent::new(agent);
     // Events are sent when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
@@ -71,6 +73,26 @@ pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: boo
             && let Some(session) = session.and_then(|session| session.take())
         {
             session.await;
+        }
+    }
+}
+
+/// Counts a connection until it ends, also if its task is aborted.
+struct OpenConnection(Arc<Agent>);
+
+impl OpenConnection {
+    fn of(agent: &Arc<Agent>) -> Self {
+        if let Some(connections) = agent.connections.get() {
+            connections.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(Arc::clone(agent))
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        if let Some(connections) = self.0.connections.get() {
+            connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::exchange::body::{Request, Response};
 use crate::exchange::error::{BoxError, Error, ErrorChain};
 use crate::lifecycle::State;
 use crate::lifecycle::states::{Slot, StateLookup};
+use crate::stalls::{AsyncFunctions, FunctionName, Watch};
 
 /// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
 #[diagnostic::on_unimplemented(
@@ -105,6 +106,9 @@ pub struct Middleware {
     run: Arc<dyn Fn(Request, Next) -> ResponseFuture + Send + Sync>,
     order: i32,
     all: bool,
+    name: Option<FunctionName>,
+    /// Watches the function while it is polled.
+    watch: Watch,
 }
 
 impl Middleware {
@@ -121,7 +125,20 @@ impl Middleware {
             }),
             order,
             all,
+            name: None,
+            watch: Watch::OFF,
         }
+    }
+
+    /// Sets the name of the function.
+    pub(crate) fn named(mut self, name: FunctionName) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Watches the function from now on.
+    pub(crate) fn watch(&mut self, functions: &mut AsyncFunctions) {
+        self.watch = functions.add_some(self.name.as_ref());
     }
 }
 
@@ -212,9 +229,11 @@ impl Next {
         let exchange = self.exchange.clone();
         let result = match self.chain.get(self.position) {
             Some(middleware) => {
-                let run = Arc::clone(&middleware.run);
+                let (run, watch) = (Arc::clone(&middleware.run), middleware.watch);
                 self.position += 1;
-                let result = run(request, self).await;
+                // In the future, so that what a closure does before it returns one is watched as well.
+                let run = async move { run(request, self).await };
+                let result = watch.run(exchange.request_id.as_bytes(), run).await;
                 if let Err(error) = &result {
                     log_error(error);
                 }

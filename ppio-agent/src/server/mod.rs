@@ -17,6 +17,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -51,6 +52,7 @@ pub struct AgentRuntimeServer {
 impl AgentRuntimeServer {
     pub(crate) async fn listen(host: &str, port: u16, agent: Arc<Agent>) -> io::Result<Self> {
         let listener = TcpListener::bind((host, port)).await?;
+        agent.connections.get_or_init(AtomicUsize::default);
         Ok(Self {
             address: listener.local_addr()?,
             listener,

@@ -29,6 +29,7 @@ use crate::exchange::error::{Error, ErrorChain};
 use crate::exchange::failure::Failure;
 use crate::exchange::header_names::X_REQUEST_ID;
 use crate::exchange::log_ids::{invocation_span, log_about, route_span};
+use crate::exchange::protocol::Protocol;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_headers::{InvalidHeader, RequestHeaders};
 use crate::exchange::request_id::{AnswerId, RequestId};
@@ -143,6 +144,17 @@ impl Route {
         Self::Unknown
     }
 
+    /// The protocol of the route, where it is not that of `POST /invocations`.
+    fn protocol(self) -> Option<Protocol> {
+        match self {
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => Some(Protocol::WebSocket),
+            #[cfg(feature = "chat")]
+            Self::Protocol(route) => Some(route.protocol),
+            _ => None,
+        }
+    }
+
     /// How the protocol of the route writes errors.
     #[cfg(feature = "chat")]
     fn error_body(self) -> Option<fn(&Failure) -> Bytes> {
@@ -237,6 +249,7 @@ impl RoutedRequest {
             deadline: requested_deadline.map_or(deadline, |requested| requested.min(deadline)),
             requested_deadline,
             format,
+            protocol: route.protocol(),
             #[cfg(feature = "chat")]
             error_body: route.error_body(),
         };
@@ -334,6 +347,7 @@ impl RoutedRequest {
 
     /// Adds the headers that every response has.
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
+        self.count_rejection(&response);
         let answer_id = response.extensions_mut().remove::<AnswerId>();
         self.exchange.announce_again(&mut response);
         let headers = response.headers_mut();
@@ -349,6 +363,17 @@ impl RoutedRequest {
             .map_or(&self.exchange.request_id, |id| &id.0);
         headers.insert(X_REQUEST_ID, id.header_value());
         response
+    }
+
+    /// Counts the request if the runtime refuses it.
+    fn count_rejection(&self, response: &Response) {
+        let error = response.extensions().get::<Error>();
+        if let Some(rejection) = error.and_then(Error::rejection)
+            && !rejection.follows_call()
+        {
+            let counters = self.agent.invoker().counters();
+            counters.count_rejected(rejection.error_type());
+        }
     }
 
     /// Whether this is an invocation that goes to the entrypoint directly, unless its headers request
@@ -459,22 +484,25 @@ async fn run_endpoint(
         }
         #[cfg(feature = "websocket")]
         Route::WebSocket => agent.websocket.answer(agent.invoker(), exchange, request),
-        Route::Index => Ok(agent.index.answer(request.headers())),
+        Route::Index => Ok(agent.index.answer(request.headers(), &agent.functions)),
         #[cfg(feature = "schema")]
         Route::OpenApi => match &agent.openapi {
             Some(openapi) => Ok(openapi.answer()),
             None => Err(Rejection::no_route(request.uri().path()).into()),
         },
         #[cfg(feature = "metrics")]
-        Route::Metrics => Ok(metrics::answer(
-            agent.invoker.counters(),
-            agent.invoker.tasks().running(),
-            &agent.runs,
-            agent
-                .mounted
-                .as_ref()
-                .map(|routes| &routes.admission().counters),
-        )),
+        Route::Metrics => {
+            let mounted = agent.mounted.as_ref();
+            let measured = metrics::Measured {
+                invoker: agent.invoker(),
+                runs: &agent.runs,
+                functions: &agent.functions,
+                connections: agent.connections.get(),
+                has_websocket: agent.has_websocket(),
+                routes: mounted.map(|routes| &routes.admission().counters),
+            };
+            Ok(metrics::answer(&measured, request.headers()))
+        }
         #[cfg(feature = "chat")]
         Route::Protocol(route) => {
             let agent = ProtocolAgent {

@@ -317,7 +317,7 @@ async fn debug_mode_answers_the_actions_of_agent_cores_tools() {
     server.invoke("{").await.error(400, "InvalidJson");
     assert_eq!(
         server
-            .metric("invocations_total{end=\"client_error\"}")
+            .metric("invocations_total{outcome=\"client_error\"}")
             .await,
         1
     );

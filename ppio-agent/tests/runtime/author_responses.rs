@@ -27,7 +27,7 @@ async fn a_response_is_counted_by_its_status() {
             assert_eq!(server.invoke(&status.to_string()).await.status, status);
         }
         for (end, count) in [("success", 3), ("client_error", 3), ("server_error", 3)] {
-            let name = format!("invocations_total{{end=\"{end}\"}}");
+            let name = format!("invocations_total{{outcome=\"{end}\"}}");
             assert_eq!(server.metric(&name).await, count, "{end}");
         }
     }

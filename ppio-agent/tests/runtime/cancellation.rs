@@ -57,7 +57,7 @@ async fn assert_stops_soon(
     delays.sort();
     assert!(delays[ROUNDS / 2] < SOON, "{delays:?}");
     server.idle().await;
-    let cancelled = "invocations_total{end=\"cancelled\"}";
+    let cancelled = "invocations_total{outcome=\"cancelled\"}";
     assert_eq!(server.metric(cancelled).await, ROUNDS as u64);
     server.assert_alive().await;
 }

@@ -271,7 +271,7 @@ async fn a_user_response_runs_until_its_body_ends() {
     drop(endless);
     server.idle().await;
     for (end, count) in [("success", 1), ("cancelled", 1), ("server_error", 1)] {
-        let name = format!("invocations_total{{end=\"{end}\"}}");
+        let name = format!("invocations_total{{outcome=\"{end}\"}}");
         assert_eq!(server.metric(&name).await, count, "{end}");
     }
     assert_eq!(server.send(get("/ping")).await.status, 200);

@@ -325,7 +325,7 @@ async fn an_envelope_with_the_status_error_is_an_error() {
         assert_eq!(answer.header(FORMAT), announced);
         assert_eq!(answer.header("x-seen"), Some("CityError no such city"));
     }
-    let failed = "invocations_total{end=\"server_error\"}";
+    let failed = "invocations_total{outcome=\"server_error\"}";
     assert_eq!(server.metric(failed).await, 3);
 }
 

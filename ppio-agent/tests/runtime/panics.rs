@@ -126,7 +126,7 @@ async fn a_panic_is_counted_as_a_server_error() {
     let server = TestServer::start(app).await;
     server.invoke("1").await.error(500, "Panic");
     for (end, count) in [("server_error", 1), ("cancelled", 0)] {
-        let name = format!("invocations_total{{end=\"{end}\"}}");
+        let name = format!("invocations_total{{outcome=\"{end}\"}}");
         assert_eq!(server.metric(&name).await, count, "{end}");
     }
 }

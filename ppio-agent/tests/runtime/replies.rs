@@ -39,7 +39,12 @@ async fn assert_replies_as_asked(app: Result<AgentRuntimeApp, ppio::StartError>)
     }
     let error = server.send(invocation(r#"{"fail":true}"#)).await;
     assert_eq!(error.error(404, "NotFound"), "no story");
-    assert_eq!(server.metric("invocations_total{end=\"success\"}").await, 6);
+    assert_eq!(
+        server
+            .metric("invocations_total{outcome=\"success\"}")
+            .await,
+        6
+    );
     assert_eq!(server.metric("stream_items_total").await, 9);
 }
 

@@ -52,7 +52,7 @@ async fn idle(server: &TestServer) {
 }
 
 async fn ended(server: &TestServer, end: &str) -> u64 {
-    let name = format!("route_requests_total{{end=\"{end}\"}}");
+    let name = format!("route_requests_total{{outcome=\"{end}\"}}");
     server.metric(&name).await
 }
 
@@ -188,7 +188,7 @@ async fn the_deadlines_hold() {
     assert_eq!(connection.chunk().await.as_deref(), Some(&b"first"[..]));
     connection.assert_closed().await;
     idle(&server).await;
-    assert_eq!(ended(&server, "server_error").await, 2);
+    assert_eq!(ended(&server, "timeout").await, 2);
 }
 
 #[tokio::test]

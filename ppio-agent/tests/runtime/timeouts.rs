@@ -172,7 +172,7 @@ async fn a_response_of_the_agents_own_ends_at_the_deadline_as_well() {
     assert_eq!(connection.chunk().await.as_deref(), Some(&b"first"[..]));
     connection.assert_closed().await;
     server.idle().await;
-    let failed = "invocations_total{end=\"server_error\"}";
+    let failed = "invocations_total{outcome=\"timeout\"}";
     assert_eq!(server.metric(failed).await, 1);
 }
 

@@ -12,6 +12,7 @@ pub mod client_example;
 mod example_binary;
 mod free_port;
 mod interop;
+mod metrics;
 mod process_search;
 mod raw_request;
 mod requirement;
@@ -28,6 +29,7 @@ pub use interop::{
     agent_client_interpreter, browser, node_modules, protocols_interpreter, protocols_node_modules,
     python_interpreter,
 };
+pub use metrics::{metric, samples};
 pub use process_search::{processes_marked, processes_naming, processes_running, sandbox_folders};
 pub use raw_request::{RawAnswer, raw_request};
 pub use requirement::{Requirement, every_user_passes};

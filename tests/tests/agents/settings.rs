@@ -326,6 +326,22 @@ async fn write_timeout() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
+async fn blocking_warning() {
+    const WARNING: &str = "blocks the thread that runs it";
+    let blocking = env!("CARGO_BIN_EXE_blocking-agent");
+    for (value, ms, warns) in [("0", 300, false), ("60", 300, false), ("0.02", 60, true)] {
+        let agent = agent(blocking, "BLOCKING_WARNING", value);
+        nap(&agent, ms).await.result().await;
+        let page = call::get(&agent, "/metrics").await.text().await;
+        let counted = page.contains(
+            "\nppio_agent_executor_stalls_total{function=\"blocking_agent::agent::agent\"} 1\n",
+        );
+        assert_eq!(counted, warns, "{value}: {page}");
+        assert_eq!(agent.stderr().contains(WARNING), warns, "{value}");
+    }
+}
+
+#[tokio::test]
 async fn worker_threads() {
     let count = async |threads: &str| {
         let agent = agent(FAILING, "WORKER_THREADS", threads);
@@ -429,6 +445,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("HEADER_TIMEOUT", "nan", "is not a number of seconds"),
     ("BODY_TIMEOUT", "5s", "is not a number of seconds"),
     ("WRITE_TIMEOUT", "0", "must be more than 0 seconds"),
+    ("BLOCKING_WARNING", "off", "is not a number of seconds"),
     ("WORKER_THREADS", "0", "must be from 1 to 10000"),
     ("BLOCKING_THREADS", "many", "is not a number of threads"),
     ("LOG", "a=b=c", "is not a log filter"),

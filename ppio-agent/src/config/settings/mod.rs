@@ -141,7 +141,6 @@ impl Environment<'_> {
             config.cors_origins.or(default_origins),
             |text| Some(origins(text)),
         );
-        let heartbeat = defaults.heartbeat.unwrap_or_default();
         RuntimeSettings {
             debug,
             timeout: self.seconds("TIMEOUT", config.timeout, defaults.timeout),
@@ -185,8 +184,7 @@ impl Environment<'_> {
                     parse,
                 )
                 .filter(|&limit| limit > 0),
-            heartbeat: Some(self.duration("HEARTBEAT", config.heartbeat, heartbeat))
-                .filter(|interval| !interval.is_zero()),
+            heartbeat: self.limit("HEARTBEAT", config.heartbeat, defaults.heartbeat),
             shutdown_grace: self.duration(
                 "SHUTDOWN_GRACE",
                 config.shutdown_grace,
@@ -207,6 +205,11 @@ impl Environment<'_> {
                 "WRITE_TIMEOUT",
                 config.write_timeout,
                 defaults.write_timeout,
+            ),
+            blocking_warning: self.limit(
+                "BLOCKING_WARNING",
+                config.blocking_warning,
+                defaults.blocking_warning,
             ),
             worker_threads: self.threads("WORKER_THREADS", config.worker_threads),
             blocking_threads: self
@@ -290,7 +293,6 @@ impl Environment<'_> {
         config: &RuntimeConfig,
         values: RuntimeSettings,
     ) -> RuntimeSettings {
-        let idle_timeout = values.websocket_idle_timeout.unwrap_or_default();
         RuntimeSettings {
             websocket_max_frame_size: self.size(
                 "WEBSOCKET_MAX_FRAME_SIZE",
@@ -302,12 +304,11 @@ impl Environment<'_> {
                 config.websocket_max_message_size,
                 values.websocket_max_message_size,
             ),
-            websocket_idle_timeout: Some(self.duration(
+            websocket_idle_timeout: self.limit(
                 "WEBSOCKET_IDLE_TIMEOUT",
                 config.websocket_idle_timeout,
-                idle_timeout,
-            ))
-            .filter(|timeout| !timeout.is_zero()),
+                values.websocket_idle_timeout,
+            ),
             ..values
         }
     }
@@ -390,6 +391,17 @@ impl Environment<'_> {
         })
         .unwrap_or(default)
         .min(MAX_DURATION)
+    }
+
+    /// A duration of which zero means none.
+    fn limit(
+        &mut self,
+        name: &str,
+        code: Option<Duration>,
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        let duration = self.duration(name, code, default.unwrap_or_default());
+        (!duration.is_zero()).then_some(duration)
     }
 
     /// A duration that must not be zero.

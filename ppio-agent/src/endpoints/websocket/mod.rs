@@ -26,6 +26,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::Invoker;
 use crate::invocation::guard::InvocationGuard;
+use crate::stalls::Watch;
 
 /// The path of the endpoint.
 const PATH: &str = "/ws";
@@ -34,6 +35,8 @@ const PATH: &str = "/ws";
 pub(crate) struct WebSocketEndpoint {
     handler: Option<WebSocketHandler>,
     is_enabled: bool,
+    /// Watches the function while it is polled.
+    watch: Watch,
     limits: SocketLimits,
     /// Whether a function runs on when its client has disconnected.
     outlives_client: bool,
@@ -46,10 +49,12 @@ impl WebSocketEndpoint {
         handler: Option<WebSocketHandler>,
         settings: &RuntimeSettings,
         shutdown: watch::Receiver<()>,
+        watch: Watch,
     ) -> Self {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         Self {
             handler,
+            watch,
             is_enabled: settings.protocols.contains(&Protocol::WebSocket),
             limits: SocketLimits {
                 max_frame_size: bytes(settings.websocket_max_frame_size.bytes()),
@@ -96,6 +101,7 @@ impl WebSocketEndpoint {
                 let guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
                 let session = Session {
                     handler: Arc::clone(handler),
+                    watch: self.watch,
                     guard,
                     span: exchange.span.clone(),
                     started: exchange.started,

@@ -18,7 +18,9 @@ use super::call::{WebSocketCall, WebSocketFuture, WebSocketHandler};
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
+use crate::invocation::counters::Progress;
 use crate::invocation::guard::InvocationGuard;
+use crate::stalls::Watch;
 
 /// How long a function may run on after its client has disconnected.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +30,7 @@ type Connection = SocketDriver<TokioIo<Upgraded>>;
 /// A session before its connection is handed over.
 pub(super) struct Session {
     pub(super) handler: WebSocketHandler,
+    pub(super) watch: Watch,
     pub(super) guard: InvocationGuard,
     pub(super) span: Span,
     pub(super) started: Instant,
@@ -52,7 +55,10 @@ impl Session {
         };
         let mut connection = Some(driver);
         let mut sent = 0;
-        let mut function = Some(scoped(&self.handler, call, context.clone(), &self.span));
+        let function = scoped(&self.handler, call, context.clone(), &self.span);
+        let (watch, id) = (self.watch, context.clone());
+        let watched = async move { watch.run(id.request_id_bytes(), function).await };
+        let mut function: Option<WebSocketFuture> = Some(Box::pin(watched));
         let mut outcome = None;
         let mut end = None;
         let mut drop_at = None;
@@ -105,6 +111,7 @@ fn finish(
     end: Option<SocketEnd>,
     sent: u64,
 ) {
+    let sent = Progress::of_items(sent);
     match (outcome, end) {
         // Dropped, since the client has disconnected.
         (None, _) => guard.cancelled(sent),

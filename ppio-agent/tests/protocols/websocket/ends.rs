@@ -36,7 +36,7 @@ fn ending(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
 }
 
 async fn counted(server: &TestServer, status: &str) -> u64 {
-    let name = format!("invocations_total{{end=\"{status}\"}}");
+    let name = format!("invocations_total{{outcome=\"{status}\"}}");
     server.metric(&name).await
 }
 

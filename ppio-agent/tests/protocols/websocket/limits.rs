@@ -27,7 +27,7 @@ async fn a_fault_of_the_client_closes_with_its_code() {
         drop(client);
         server.idle().await;
     }
-    let refused = "invocations_total{end=\"client_error\"}";
+    let refused = "invocations_total{outcome=\"client_error\"}";
     assert_eq!(server.metric(refused).await, 4);
     server.assert_alive().await;
 }

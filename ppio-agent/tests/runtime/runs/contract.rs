@@ -134,7 +134,7 @@ async fn vercel_ai_6502_a_resumed_stream_can_be_stopped() {
     agent.server.idle().await;
     let cancelled = agent
         .server
-        .metric("invocations_total{end=\"cancelled\"}")
+        .metric("invocations_total{outcome=\"cancelled\"}")
         .await;
     assert_eq!(cancelled, 1);
 }

@@ -143,7 +143,7 @@ async fn the_last_reader_that_leaves_cancels_unless_the_run_continues() {
     started.wait_dropped().await;
     agent.has_status("r", "cancelled").await;
     agent.server.idle().await;
-    let cancelled = "invocations_total{end=\"cancelled\"}";
+    let cancelled = "invocations_total{outcome=\"cancelled\"}";
     assert_eq!(agent.server.metric(cancelled).await, 1);
 }
 

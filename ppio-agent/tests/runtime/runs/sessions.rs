@@ -226,6 +226,6 @@ async fn a_later_invocation_interrupts_the_first() {
         assert_eq!(state["response"]["error_type"], "Interrupted");
     }
     agent.server.idle().await;
-    let cancelled = "invocations_total{end=\"cancelled\"}";
+    let cancelled = "invocations_total{outcome=\"cancelled\"}";
     assert_eq!(agent.server.metric(cancelled).await, 4);
 }

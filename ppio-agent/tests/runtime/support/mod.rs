@@ -70,12 +70,11 @@ impl TestServer {
         assert_eq!(ping.json()["status"], "Healthy");
     }
 
-    /// One number of `/metrics`, by its name and labels without the prefix.
+    /// A number of `/metrics` without the prefix, with some of its labels: the sum of all samples that
+    /// have them.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let page = self.send(get("/metrics")).await;
-        let line = format!("ppio_agent_{name} ");
-        let value = page.text().lines().find_map(|it| it.strip_prefix(&line));
-        value.and_then(|it| it.parse().ok()).expect("a number")
+        ppio_test_support::metric(page.text(), name)
     }
 
     /// Waits until no invocation runs.

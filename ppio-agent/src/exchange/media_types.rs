@@ -1,0 +1,62 @@
+//! Which media types a caller prefers (RFC 9110, section 12.5.1).
+
+use http::{HeaderMap, HeaderName};
+
+/// The preference for a type. Of equal ones the type that is named counts more than one that only a
+/// wildcard allows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, PartialOrd)]
+pub(crate) struct Preference {
+    quality: f32,
+    /// 0 where no range matches, 1 for `*/*`, 2 for `text/*`, 3 for the type itself.
+    precision: u8,
+}
+
+impl Preference {
+    /// The preference for a type in all headers of a name.
+    pub(crate) fn in_headers(headers: &HeaderMap, name: HeaderName, media_type: &str) -> Self {
+        let mut found = Self::default();
+        let values = headers.get_all(name).iter();
+        let ranges = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        for range in ranges {
+            let mut parts = range.split(';').map(str::trim);
+            let range = parts.next().unwrap_or_default();
+            let quality = parts
+                .find_map(|parameter| parameter.strip_prefix("q=")?.parse().ok())
+                .unwrap_or(1.0);
+            found.add(range, media_type, quality);
+        }
+        found
+    }
+
+    pub(crate) fn is_accepted(self) -> bool {
+        self.quality > 0.0
+    }
+
+    /// Whether a range is the type itself.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_named(self) -> bool {
+        self.precision == 3
+    }
+
+    /// Takes the quality of a media range if it is the most precise one so far.
+    fn add(&mut self, range: &str, media_type: &str, quality: f32) {
+        let kind = media_type.split('/').next().unwrap_or_default();
+        let precision = if range.eq_ignore_ascii_case(media_type) {
+            3
+        } else if range
+            .strip_suffix("/*")
+            .is_some_and(|range| range.eq_ignore_ascii_case(kind))
+        {
+            2
+        } else if range == "*/*" {
+            1
+        } else {
+            return;
+        };
+        if precision > self.precision {
+            *self = Self { quality, precision };
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The thread that looks for polls that take long.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::slot::Slot;
+use super::{AsyncFunction, registered};
+
+/// How often it looks within the shortest limit: a poll that is this much longer than its limit is
+/// found for certain.
+const LOOKS_PER_LIMIT: u32 = 8;
+/// The limits of the time between two looks.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
+/// After so many looks at which no thread has polled anything, it sleeps.
+const IDLE_LOOKS: u32 = 16;
+
+/// The time between two looks, in microseconds.
+static INTERVAL: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Whether the thread sleeps until a poll begins.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
+
+/// Looks so often that a poll over `limit` is found.
+pub(super) fn look_every(limit: Duration) {
+    let interval = (limit / LOOKS_PER_LIMIT).clamp(MIN_INTERVAL, MAX_INTERVAL);
+    let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+    INTERVAL.fetch_min(micros, Ordering::Relaxed);
+}
+
+/// Watches a further thread.
+pub(super) fn add(slot: Arc<Slot>) {
+    slots().push(slot);
+    THREAD.get_or_init(|| {
+        let thread = thread::Builder::new().name("ppio-stalls".to_owned());
+        match thread.spawn(run) {
+            Ok(thread) => Some(thread.thread().clone()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch for functions that block: no thread");
+                None
+            }
+        }
+    });
+}
+
+fn slots() -> MutexGuard<'static, Vec<Arc<Slot>>> {
+    static SLOTS: Mutex<Vec<Arc<Slot>>> = Mutex::new(Vec::new());
+    SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[inline]
+pub(super) fn is_asleep() -> bool {
+    ASLEEP.load(Ordering::Relaxed)
+}
+
+/// Looks again from now on.
+#[cold]
+pub(super) fn wake() {
+    if ASLEEP.swap(false, Ordering::Relaxed)
+        && let Some(Some(thread)) = THREAD.get()
+    {
+        thread.unpark();
+    }
+}
+
+fn run() {
+    let mut polls: Vec<Poll> = Vec::new();
+    let mut last = Instant::now();
+    let mut idle = 0;
+    loop {
+        let interval = Duration::from_micros(INTERVAL.load(Ordering::Relaxed));
+        if idle < IDLE_LOOKS {
+            thread::sleep(interval);
+        } else {
+            ASLEEP.store(true, Ordering::Relaxed);
+            // A poll that began just before may not have seen that, so the sleep has an end.
+            thread::park_timeout(MAX_INTERVAL);
+            ASLEEP.store(false, Ordering::Relaxed);
+        }
+        let now = Instant::now();
+        // Where the whole process was suspended or had no processor, nothing has blocked.
+        let passed = (now - last).min(interval * 2);
+        last = now;
+        let added = {
+            let mut slots = slots();
+            std::mem::take(&mut *slots)
+        };
+        polls.extend(added.into_iter().map(Poll::of));
+        polls.retain(|poll| !poll.slot.has_ended());
+        let mut is_active = false;
+        for poll in &mut polls {
+            is_active |= poll.look(passed);
+        }
+        idle = if is_active { 0 } else { idle + 1 };
+    }
+}
+
+/// What was seen of one thread.
+struct Poll {
+    slot: Arc<Slot>,
+    epoch: u64,
+    /// How long the same poll has been seen.
+    seen: Duration,
+    /// How long the thread had waited for a processor when the poll was seen the second time.
+    waited: Option<Duration>,
+    /// The function, once the poll has taken too long.
+    reported: Option<Arc<AsyncFunction>>,
+}
+
+impl Poll {
+    fn of(slot: Arc<Slot>) -> Self {
+        Self {
+            slot,
+            epoch: 0,
+            seen: Duration::ZERO,
+            waited: None,
+            reported: None,
+        }
+    }
+
+    /// Compares the slot with the last time. Returns whether the thread has polled anything since.
+    fn look(&mut self, passed: Duration) -> bool {
+        let (epoch, function) = self.slot.current();
+        if epoch != self.epoch {
+            *self = Self {
+                epoch,
+                ..Self::of(Arc::clone(&self.slot))
+            };
+            return true;
+        }
+        let Some(function) = function else {
+            return false;
+        };
+        self.seen += passed;
+        if let Some(reported) = &self.reported {
+            reported.add_time(passed);
+            return true;
+        }
+        let Some(waited) = self.waited else {
+            self.waited = Some(time_without_processor(&self.slot));
+            return true;
+        };
+        let function = registered()
+            .get(&function)
+            .and_then(std::sync::Weak::upgrade);
+        if let Some(function) = function
+            && self.seen >= function.limit
+        {
+            // A thread that is ready to run and has no processor does not block.
+            let waits = time_without_processor(&self.slot).saturating_sub(waited);
+            let blocked = self.seen.saturating_sub(waits);
+            let request_id = self.slot.request_id();
+            if blocked >= function.limit && self.slot.current().0 == epoch {
+                function.report(&request_id, blocked);
+                self.reported = Some(function);
+            }
+        }
+        true
+    }
+}
+
+/// How long a thread has waited for a processor since its start. Zero where the system does not
+/// say it.
+fn time_without_processor(slot: &Slot) -> Duration {
+    let read = |path: &String| {
+        let text = std::fs::read_to_string(path).ok()?;
+        // The time on a processor, that without one, and the number of turns.
+        text.split(' ').nth(1)?.parse().ok()
+    };
+    let nanos = slot.statistics.as_ref().and_then(read);
+    Duration::from_nanos(nanos.unwrap_or_default())
+}

@@ -1,0 +1,126 @@
+//! What a thread polls now, as another thread reads it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::sampler;
+
+/// How much of a request id is kept: random ones have 36 bytes.
+const WORDS: usize = 16;
+
+/// What one thread polls. Only its own thread writes to it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Slot {
+    /// Changes when a poll begins and when it ends.
+    epoch: AtomicU64,
+    /// The function that is polled, 0 for none.
+    function: AtomicU32,
+    request_length: AtomicUsize,
+    request: [AtomicU64; WORDS],
+    has_ended: AtomicBool,
+    /// Where the system says how long the thread waited for a processor.
+    pub(super) statistics: Option<String>,
+}
+
+/// The slot of a thread. Dropped when the thread ends.
+pub(super) struct ThreadSlot(Arc<Slot>);
+
+thread_local! {
+    pub(super) static THREAD: ThreadSlot = ThreadSlot::register();
+}
+
+impl ThreadSlot {
+    fn register() -> Self {
+        // The target has the ids of the process and of the thread.
+        let thread = std::fs::read_link("/proc/thread-self");
+        let statistics = thread.map(|thread| format!("/proc/{}/schedstat", thread.display()));
+        let slot = Arc::new(Slot {
+            statistics: statistics.ok(),
+            ..Slot::default()
+        });
+        sampler::add(Arc::clone(&slot));
+        Self(slot)
+    }
+
+    /// Begins a poll, which ends when the returned value is dropped.
+    #[inline]
+    pub(super) fn enter(&self, function: u32, request_id: &[u8]) -> Polled {
+        let slot = &*self.0;
+        let outer = slot.function.load(Ordering::Relaxed);
+        // A poll within a poll is of the same request: a handler within middleware.
+        if outer == 0 {
+            slot.set_request(request_id);
+        }
+        slot.set_function(function);
+        if sampler::is_asleep() {
+            sampler::wake();
+        }
+        Polled { outer }
+    }
+}
+
+impl Drop for ThreadSlot {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A poll that goes on. `outer` is the function within whose poll it is.
+pub(super) struct Polled {
+    outer: u32,
+}
+
+impl Drop for Polled {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = THREAD.try_with(|thread| thread.0.set_function(self.outer));
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn set_function(&self, function: u32) {
+        // No other thread writes, so that reading and writing need not be one operation.
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        self.function.store(function, Ordering::Relaxed);
+        self.epoch.store(epoch.wrapping_add(1), Ordering::Release);
+    }
+
+    #[inline]
+    fn set_request(&self, id: &[u8]) {
+        let (words, rest) = id.as_chunks::<8>();
+        for (to, word) in self.request.iter().zip(words) {
+            to.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        }
+        if let Some(to) = self.request.get(words.len())
+            && !rest.is_empty()
+        {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            to.store(u64::from_le_bytes(word), Ordering::Relaxed);
+        }
+        self.request_length.store(id.len(), Ordering::Relaxed);
+    }
+
+    /// The poll that goes on, by a number that no other poll of the thread has, and its function.
+    pub(super) fn current(&self) -> (u64, Option<u32>) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let function = self.function.load(Ordering::Relaxed);
+        (epoch, Some(function).filter(|&function| function != 0))
+    }
+
+    /// The request id of the poll that goes on; any text if another poll begins meanwhile.
+    pub(super) fn request_id(&self) -> String {
+        let words = self.request.iter();
+        let mut bytes: Vec<u8> = words
+            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
+            .collect();
+        bytes.truncate(self.request_length.load(Ordering::Relaxed));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+}

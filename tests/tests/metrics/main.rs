@@ -1,0 +1,34 @@
+//! `/metrics` of an agent as a process, compared with what its callers saw.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod load;
+mod page;
+mod socket;
+mod stalls;
+
+use std::process::Command;
+
+use ppio_test_support::{AgentLauncher, AgentProcess, call};
+
+/// The agent that ends in every way.
+fn metered() -> AgentLauncher {
+    AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_metered-agent")))
+}
+
+/// The page in Prometheus' own format.
+async fn scrape(agent: &AgentProcess) -> String {
+    call::get(agent, "/metrics").await.text().await
+}
+
+/// The page in the format of `OpenMetrics`.
+async fn scrape_open_metrics(agent: &AgentProcess) -> String {
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
+    let answer = call::send(agent, "GET", "/metrics", &accept, String::new()).await;
+    let content_type = &answer.headers()["content-type"];
+    assert_eq!(
+        content_type,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    answer.text().await
+}
