@@ -5,7 +5,9 @@
 //! | `ours`, `ours-stream` | this framework: one value, and a stream |
 //! | `raw-hyper` | hyper, with a frame per stream item |
 //! | `raw-hyper --coalesce` | hyper, with a frame for all stream items that are ready |
-//! | `axum` | axum |
+//! | `axum` | axum, `OpenAI`'s chat completions as well |
+//! | `ours-openai` | this framework with all protocols: a stream of text |
+//! | `ours-protocols` | the same as `ours` with all protocols |
 //! | `python/agent.py` | the PPIO Python package |
 //!
 //! `load` sends requests to a server; `first-answer` measures new sessions on the local platform.
@@ -44,6 +46,16 @@ pub fn tokens(length: u64) -> impl Iterator<Item = Token> + Send {
         index,
         text: "token",
     })
+}
+
+/// Returns the number of words if the prompt is one, such as `20000`.
+pub fn prompt_length(prompt: &str) -> u64 {
+    prompt.parse().unwrap_or_default()
+}
+
+/// Returns `length` words of a text, which are all ready.
+pub fn words(length: u64) -> impl Iterator<Item = String> + Send {
+    (0..length).map(|index| format!("token {index} "))
 }
 
 /// The body of a successful response.

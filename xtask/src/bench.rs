@@ -27,6 +27,12 @@ const STARTS: usize = 5;
 /// The pause before the memory of an idle server is read.
 const IDLE_DELAY: Duration = Duration::from_millis(300);
 
+/// A chat completion of so many words.
+const COMPLETION_BODY: &str =
+    r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"20000"}]}"#;
+const INVOCATIONS: &str = "/invocations";
+const COMPLETIONS: &str = "/v1/chat/completions";
+
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
 /// The servers of the stream. Two of them send all items that are ready in one frame: this framework
 /// and `raw-hyper-coalesced`.
@@ -34,6 +40,10 @@ const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
 /// The program `raw-hyper` with `--coalesce`.
 const COALESCED: &str = "raw-hyper-coalesced";
 const PYTHON: &str = "python";
+/// The servers of the chat completion.
+const COMPLETION: [&str; 2] = ["axum", "ours-openai"];
+/// The same agent without and with all protocols.
+const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
 /// The number of complete responses in a run of the load program.
@@ -79,6 +89,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
         .args(["build", "--release", "--package", "ppio-benches"])
         .args(["--package", "hello"])
         .run()?;
+    build_protocols()?;
     let programs = Programs::find()?;
     println!(
         "\nEvery Rust server has {WORKER_THREADS} worker threads, the load program too; the Python \
@@ -88,24 +99,18 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
     );
 
     let start = start_up(plan, &programs)?;
-    let unary = load(plan, &programs, &UNARY, UNARY_CONNECTIONS, UNARY_BODY)?;
-    let stream = load(plan, &programs, &STREAM, STREAM_CONNECTIONS, STREAM_BODY)?;
+    let unary = load(plan, &programs, &UNARY, &ONE_VALUE)?;
+    let stream = load(plan, &programs, &STREAM, &READY_ITEMS)?;
+    let (completion, unary_protocols) = load_protocols(plan, &programs)?;
     let sessions = first_answers(plan, &programs)?;
 
-    let throughput = [
-        ("per second", "responses_per_second"),
-        ("p50 µs", "p50_us"),
-        ("p99 µs", "p99_us"),
-        ("server µs", CPU),
-        ("on its own cores", CAPACITY),
-    ];
     let items = [("items per second", "items_per_second")];
     table("start-up and idle memory", &UNARY, &start, &START_COLUMNS);
     table(
         &format!("one value, {UNARY_CONNECTIONS} connections"),
         &UNARY,
         &unary,
-        &throughput,
+        &THROUGHPUT,
     );
     table(
         &format!("100,000 items ready at once, {STREAM_CONNECTIONS} connections"),
@@ -113,8 +118,10 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
         &stream,
         &items,
     );
+    print_protocols(&completion, &unary_protocols);
     print_sessions(&sessions);
 
+    let [of_completion, of_protocols] = protocol_thresholds(&completion, &unary_protocols);
     let rate = "responses_per_second";
     check(
         plan,
@@ -136,9 +143,68 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
             ),
             Threshold::at_most("start to first ping, ms", start.of("ours", "ms"), 5.0),
             Threshold::at_most("idle memory, MB", start.of("ours", "mb"), 6.0),
+            of_completion,
+            of_protocols,
             session_threshold(&sessions),
         ],
     )
+}
+
+/// The protocols alone: a chat completion, and what they cost an invocation.
+pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
+    Step::cargo("release build")
+        .args(["build", "--release", "--package", "ppio-benches"])
+        .args(["--package", "hello", "--bin", "load", "--bin", "axum"])
+        .args(["--bin", "ours"])
+        .run()?;
+    build_protocols()?;
+    let (completion, unary) = load_protocols(plan, &Programs::find_without_python()?)?;
+    print_protocols(&completion, &unary);
+    check(plan, &protocol_thresholds(&completion, &unary))
+}
+
+/// Builds the servers that have all protocols; the others have none.
+fn build_protocols() -> Result<(), Error> {
+    Step::cargo("release build with all protocols")
+        .args(["build", "--release", "--package", "ppio-benches"])
+        .args(["--package", "hello"])
+        .args(["--features", "ppio-benches/protocols"])
+        .args(["--bin", "ours-openai", "--bin", "ours-protocols"])
+        .run()
+}
+
+fn load_protocols(plan: &Plan, programs: &Programs) -> Result<(Samples, Samples), Error> {
+    let completion = load(plan, programs, &COMPLETION, &COMPLETION_LOAD)?;
+    let unary = load(plan, programs, &PROTOCOLS, &ONE_VALUE)?;
+    Ok((completion, unary))
+}
+
+fn print_protocols(completion: &Samples, unary: &Samples) {
+    let title = format!("OpenAI chat completion of 20,000 words, {STREAM_CONNECTIONS} connections");
+    let columns = [
+        ("chunks per second", "items_per_second"),
+        ("server µs", CPU),
+    ];
+    table(&title, &COMPLETION, completion, &columns);
+    let title =
+        format!("one value, {UNARY_CONNECTIONS} connections, without and with all protocols");
+    table(&title, &PROTOCOLS, unary, &THROUGHPUT);
+}
+
+/// Ratios of the processor time that a response takes.
+fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] {
+    [
+        Threshold::at_least(
+            "chat completion per processor, ours ÷ axum's Sse",
+            &completion.ratios(CPU, "axum", "ours-openai"),
+            5.0,
+        ),
+        Threshold::at_least(
+            "one value per processor, all protocols ÷ none",
+            &unary.ratios(CPU, "ours", "ours-protocols"),
+            0.98,
+        ),
+    ]
 }
 
 /// The local platform alone: a new session to its first answer, by both clients.
@@ -162,6 +228,37 @@ fn session_threshold(sessions: &Samples) -> Threshold {
     let samples = sessions.of("ours", FIRST_ANSWER);
     Threshold::at_most("create_session to first answer, ms", samples, 30.0)
 }
+
+const THROUGHPUT: [(&str, &str); 5] = [
+    ("per second", "responses_per_second"),
+    ("p50 µs", "p50_us"),
+    ("p99 µs", "p99_us"),
+    ("server µs", CPU),
+    ("on its own cores", CAPACITY),
+];
+
+/// What the load program sends.
+struct Load {
+    connections: usize,
+    body: &'static str,
+    path: &'static str,
+}
+
+const ONE_VALUE: Load = Load {
+    connections: UNARY_CONNECTIONS,
+    body: UNARY_BODY,
+    path: INVOCATIONS,
+};
+const READY_ITEMS: Load = Load {
+    connections: STREAM_CONNECTIONS,
+    body: STREAM_BODY,
+    path: INVOCATIONS,
+};
+const COMPLETION_LOAD: Load = Load {
+    connections: STREAM_CONNECTIONS,
+    body: COMPLETION_BODY,
+    path: COMPLETIONS,
+};
 
 const START_COLUMNS: [(&str, &str); 2] = [("first ping, ms", "ms"), ("idle memory, MB", "mb")];
 
@@ -192,8 +289,7 @@ fn load(
     plan: &Plan,
     programs: &Programs,
     names: &[&'static str],
-    connections: usize,
-    body: &str,
+    load: &Load,
 ) -> Result<Samples, Error> {
     let mut servers = HashMap::new();
     for &name in names {
@@ -208,8 +304,9 @@ fn load(
             };
             let before = server.cpu_time()?;
             let report = Step::new(&format!("load on {name}"), programs.path("load"))
-                .args([server.address.to_string(), connections.to_string()])
-                .args([plan.seconds.to_string(), body.to_owned()])
+                .args([server.address.to_string(), load.connections.to_string()])
+                .args([plan.seconds.to_string()])
+                .args([load.body, load.path])
                 .env("TOKIO_WORKER_THREADS", WORKER_THREADS.to_string())
                 .output()?;
             let spent = server.cpu_time()?.saturating_sub(before);
@@ -273,18 +370,26 @@ fn round_order(names: &[&'static str], round: usize) -> Vec<&'static str> {
 struct Programs {
     release: PathBuf,
     logs: PathBuf,
-    python: PathBuf,
+    /// Where the Python package is a server as well.
+    python: Option<PathBuf>,
 }
 
 impl Programs {
     fn find() -> Result<Self, Error> {
+        Ok(Self {
+            python: Some(interop::python()?),
+            ..Self::find_without_python()?
+        })
+    }
+
+    fn find_without_python() -> Result<Self, Error> {
         let logs = workspace::target().join("bench");
         fs::create_dir_all(&logs)
             .map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
         Ok(Self {
             release: workspace::target().join("release"),
             logs,
-            python: interop::python()?,
+            python: None,
         })
     }
 
@@ -293,8 +398,8 @@ impl Programs {
     }
 
     fn start(&self, name: &str) -> Result<Server, Error> {
-        let command = if name == PYTHON {
-            let mut python = Command::new(&self.python);
+        let command = if let (PYTHON, Some(python)) = (name, &self.python) {
+            let mut python = Command::new(python);
             python.arg(workspace::root().join("benches/python/agent.py"));
             python
         } else if name == COALESCED {

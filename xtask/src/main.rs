@@ -27,6 +27,8 @@ commands:
   bench [--quick]       compare with raw hyper, axum and the Python package
   bench --part platform [--quick]
                         the local platform only: from a new session to its first answer
+  bench --part protocols [--quick]
+                        the protocols only: a chat completion, and what they cost an invocation
   crates                count the crates that a release build of `hello` pulls in
   supply-chain          check the licences, versions and sources of all crates
 
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         ["bench", "--quick"] => bench::run(&bench::Plan::quick()),
         ["bench", "--part", "platform"] => bench::platform(&bench::Plan::full()),
         ["bench", "--part", "platform", "--quick"] => bench::platform(&bench::Plan::quick()),
+        ["bench", "--part", "protocols"] => bench::protocols(&bench::Plan::full()),
+        ["bench", "--part", "protocols", "--quick"] => bench::protocols(&bench::Plan::quick()),
         ["crates"] => crates::run(),
         ["supply-chain"] => supply_chain::run(),
         ["help" | "--help" | "-h"] => {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::Router;
@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use futures_util::stream;
 use ppio_benches::{Envelope, MAX_REQUEST_SIZE};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -27,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         });
     let app = Router::new()
         .route("/invocations", post(invoke))
+        .route("/v1/chat/completions", post(complete))
         .route("/ping", get(ping))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_SIZE));
     axum::serve(listener, app).await?;
@@ -51,6 +53,60 @@ async fn invoke(Json(request): Json<Value>) -> Response {
     let duration = started.elapsed().as_secs_f64();
     let envelope = Envelope::success(result, duration, request_id);
     (id_header, Json(envelope)).into_response()
+}
+
+/// A chunk of a chat completion.
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [Choice; 1],
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: u32,
+    delta: Delta,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+/// `OpenAI`'s chat completions, as a stream of words.
+async fn complete(Json(request): Json<Value>) -> Response {
+    let prompt = request["messages"][0]["content"].as_str();
+    let length = ppio_benches::prompt_length(prompt.unwrap_or_default());
+    let model = request["model"].as_str().unwrap_or("agent").to_owned();
+    let id = format!("chatcmpl-{}", ppio_benches::request_id());
+    let created = SystemTime::now().duration_since(UNIX_EPOCH);
+    let created = created.map_or(0, |since| since.as_secs());
+    let chunk = move |content: Option<String>, finish_reason| {
+        let choice = Choice {
+            index: 0,
+            delta: Delta { content },
+            finish_reason,
+        };
+        let chunk = Chunk {
+            id: &id,
+            object: "chat.completion.chunk",
+            created,
+            model: &model,
+            choices: [choice],
+        };
+        Event::default()
+            .json_data(chunk)
+            .unwrap_or_else(|error| Event::default().comment(error.to_string()))
+    };
+    let last = chunk(None, Some("stop"));
+    let words = ppio_benches::words(length).map(move |word| chunk(Some(word), None));
+    let events = words.chain([last, Event::default().data("[DONE]")]);
+    Sse::new(stream::iter(events.map(Ok::<_, Infallible>))).into_response()
 }
 
 async fn ping() -> Json<Value> {

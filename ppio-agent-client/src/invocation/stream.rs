@@ -40,24 +40,13 @@ pub struct InvocationStream {
     session: SandboxSession,
     request_id: String,
     deadline: Option<(Pin<Box<Sleep>>, Deadline)>,
-    /// Which items are errors of the agent.
-    errors: ErrorItems,
+    /// Whether the agent names its errors, so that an item that looks like one is an item.
+    has_named_errors: bool,
     resumption: Option<Box<Resumption>>,
     /// How the run of a resumable stream has answered, after its end.
     answer: Option<AnswerKind>,
     /// Dropped after the session: with its last handle, its sandbox is killed.
     cancel: CancelOnDrop,
-}
-
-/// Which items of a stream are errors of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ErrorItems {
-    /// Those that look like one.
-    Found,
-    /// Those that are named so, because the agent names its errors.
-    Named,
-    /// None: the protocol of the stream has errors of its own.
-    None,
 }
 
 /// How a run has answered.
@@ -82,7 +71,7 @@ impl InvocationStream {
             session,
             request_id,
             deadline: None,
-            errors: ErrorItems::Found,
+            has_named_errors: false,
             resumption: None,
             answer: None,
             cancel: CancelOnDrop::disarmed(),
@@ -98,19 +87,7 @@ impl InvocationStream {
 
     pub(super) fn with_named_errors(self, has_named_errors: bool) -> Self {
         Self {
-            errors: if has_named_errors {
-                ErrorItems::Named
-            } else {
-                ErrorItems::Found
-            },
-            ..self
-        }
-    }
-
-    /// Returns every item as it is, also one that reports an error.
-    pub(super) fn with_raw_items(self) -> Self {
-        Self {
-            errors: ErrorItems::None,
+            has_named_errors,
             ..self
         }
     }
@@ -178,10 +155,8 @@ impl StreamItem {
     /// The value of the item, or the error that it reports.
     fn into_result(self, stream: &InvocationStream) -> Result<Value, Error> {
         let (session, request_id) = (&stream.session, &stream.request_id);
-        match stream.errors {
-            ErrorItems::None => return Ok(self.value),
-            ErrorItems::Named if self.kind != ItemKind::Error => return Ok(self.value),
-            ErrorItems::Named | ErrorItems::Found => {}
+        if stream.has_named_errors && self.kind != ItemKind::Error {
+            return Ok(self.value);
         }
         let error = match ErrorItem::from_value(&self.value) {
             Some(error) => error,

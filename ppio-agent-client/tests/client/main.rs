@@ -13,7 +13,6 @@ mod invocation;
 mod keys;
 mod leaks;
 mod limits;
-mod post;
 mod resumable;
 mod runs;
 mod scopes;

@@ -15,6 +15,10 @@ use crate::endpoints::mounted::MountedService;
 use crate::endpoints::ping::{Ping, PingHandler};
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
+#[cfg(feature = "websocket")]
+use crate::exchange::platform::Platform;
+#[cfg(feature = "websocket")]
+use crate::exchange::protocol::Protocol;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::InvokerWatches;
 use crate::invocation::handler::Handler;
@@ -198,6 +202,13 @@ impl AgentRuntimeApp {
                 entrypoint: parts.entrypoint,
             });
         }
+        #[cfg(feature = "websocket")]
+        if parts.websocket.is_some()
+            && values.platform == Some(Platform::AgentCoreAgUi)
+            && values.protocols.contains(&Protocol::WebSocket)
+        {
+            return Err(StartError::WebSocketOfPlatform);
+        }
         let mut functions = AsyncFunctions::new(values.blocking_warning);
         let names = &parts.names;
         let watches = Watches {
@@ -290,6 +301,7 @@ impl AgentRuntimeApp {
     /// # Errors
     /// If the journal cannot be used, or a startup function fails.
     pub async fn start(self) -> Result<AgentService, StartError> {
+        self.settings.warn_about_platform();
         self.open_journal().await?;
         self.agent.lifecycle.start().await?;
         Ok(AgentService::new(self.agent))
@@ -302,6 +314,7 @@ impl AgentRuntimeApp {
     /// If the journal cannot be used, a startup function fails, or the address cannot be listened on.
     /// In the last case the shutdown functions run.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
+        self.settings.warn_about_platform();
         self.open_journal().await?;
         self.agent.lifecycle.start().await?;
         let RuntimeSettings { host, port, .. } = self.settings();

@@ -48,6 +48,14 @@ pub enum StartError {
         /// The one after it.
         second: SourceLocation,
     },
+    /// The platform calls AG-UI at `/ws`, where a function serves WebSockets.
+    #[cfg(feature = "websocket")]
+    #[error(
+        "two handlers of /ws: PPIO_AGENT_PLATFORM=\"agentcore-ag-ui\" calls AG-UI there, and the agent \
+         has a websocket function; remove the function, or leave `websocket` out of \
+         PPIO_AGENT_PROTOCOLS to serve neither"
+    )]
+    WebSocketOfPlatform,
     /// More than one function is annotated with `#[ppio::routes]`.
     #[error(
         "two routes functions: {first} and {second}; a service has one, merge their routers and \

@@ -1,8 +1,9 @@
 //! Where the agent listens, and the platform that may decide it.
 
 use super::RuntimeConfig;
-use super::settings::{Environment, parse};
+use super::settings::{Environment, Settings, parse};
 use crate::exchange::platform::Platform;
+use crate::exchange::protocol::Protocol;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::server::host;
 
@@ -100,6 +101,24 @@ impl Environment<'_> {
             ));
         }
         Some(url)
+    }
+}
+
+impl Settings {
+    /// Logs what a platform may call and the agent does not serve.
+    pub(crate) fn warn_about_platform(&self) {
+        let websocket = Protocol::WebSocket;
+        if self.values.platform != Some(Platform::AgentCoreAgUi)
+            || self.values.protocols.contains(&websocket)
+        {
+            return;
+        }
+        let reason = if websocket.is_built_in() {
+            "PPIO_AGENT_PROTOCOLS does not name `websocket`"
+        } else {
+            "it needs the feature `websocket` of ppio-agent"
+        };
+        tracing::warn!("AG-UI is served at /invocations, and not at /ws: {reason}");
     }
 }
 

@@ -74,6 +74,21 @@ impl EventWriter {
     }
 }
 
+/// Takes the data of the next event that was written, for a transport that has messages of its own.
+/// Events have one line of data, and no name there.
+#[cfg(all(feature = "ag-ui", feature = "websocket"))]
+pub(crate) fn take_message(events: &mut BytesMut) -> Option<BytesMut> {
+    while let Some(end) = memchr::memmem::find(events, b"\n\n") {
+        let mut event = events.split_to(end + 2);
+        // Other lines keep connections open.
+        if event.starts_with(b"data: ") {
+            event.truncate(end);
+            return Some(event.split_off(b"data: ".len()));
+        }
+    }
+    None
+}
+
 /// The body of a response with the events of a protocol.
 pub(super) struct TranslatedBody<T> {
     items: Items,

@@ -14,12 +14,17 @@ pub(crate) mod call;
 pub(crate) mod events;
 pub(crate) mod items;
 #[cfg(feature = "mcp")]
+mod kept_open;
+#[cfg(feature = "mcp")]
 mod mcp;
 #[cfg(feature = "openai")]
 mod openai;
 #[cfg(feature = "ui-stream")]
 mod ui_stream;
 pub(crate) mod whole;
+
+#[cfg(all(feature = "ag-ui", feature = "websocket"))]
+pub(crate) use self::ag_ui::serve_socket;
 
 use std::sync::Arc;
 
@@ -60,9 +65,39 @@ pub(crate) struct ProtocolRoute {
 
 /// What a protocol needs of the agent to answer a request.
 pub(crate) struct ProtocolAgent<'a> {
-    pub(crate) protocols: &'a Protocols,
+    pub(crate) protocols: &'a Arc<Protocols>,
     pub(crate) runs: &'a Arc<RunRegistry>,
     pub(crate) invoker: &'a Invoker,
+}
+
+/// The same for an answer that is not ready when its response begins.
+#[cfg(feature = "mcp")]
+pub(crate) struct SharedAgent {
+    protocols: Arc<Protocols>,
+    runs: Arc<RunRegistry>,
+    invoker: Invoker,
+}
+
+#[cfg(feature = "mcp")]
+impl ProtocolAgent<'_> {
+    pub(crate) fn to_shared(&self) -> SharedAgent {
+        SharedAgent {
+            protocols: Arc::clone(self.protocols),
+            runs: Arc::clone(self.runs),
+            invoker: self.invoker.for_connection(),
+        }
+    }
+}
+
+#[cfg(feature = "mcp")]
+impl SharedAgent {
+    pub(crate) fn get(&self) -> ProtocolAgent<'_> {
+        ProtocolAgent {
+            protocols: &self.protocols,
+            runs: &self.runs,
+            invoker: &self.invoker,
+        }
+    }
 }
 
 impl Protocols {

@@ -14,11 +14,17 @@ struct Slot {
     next: u64,
     /// Wakes a reader that has read everything.
     waker: Option<Waker>,
+    /// Whether the reader has read the end.
+    has_end: bool,
 }
 
 impl Readers {
     pub(super) fn add(&mut self, next: u64) -> usize {
-        let slot = Some(Slot { next, waker: None });
+        let slot = Some(Slot {
+            next,
+            waker: None,
+            has_end: false,
+        });
         if let Some(reader) = self.free.pop() {
             self.slots[reader] = slot;
             reader
@@ -28,9 +34,21 @@ impl Readers {
         }
     }
 
-    pub(super) fn remove(&mut self, reader: usize) {
-        if self.slots[reader].take().is_some() {
-            self.free.push(reader);
+    /// Removes a reader. Returns whether it had read the end.
+    pub(super) fn remove(&mut self, reader: usize) -> bool {
+        match self.slots[reader].take() {
+            None => false,
+            Some(slot) => {
+                self.free.push(reader);
+                slot.has_end
+            }
+        }
+    }
+
+    /// Records that a reader has read the end.
+    pub(super) fn reach_end(&mut self, reader: usize) {
+        if let Some(slot) = &mut self.slots[reader] {
+            slot.has_end = true;
         }
     }
 
@@ -81,11 +99,12 @@ mod tests {
         let (a, b) = (readers.add(1), readers.add(5));
         readers.advance(a, 9);
         assert_eq!(readers.slowest(), Some(5));
-        readers.remove(b);
+        assert!(!readers.remove(b));
         assert_eq!(readers.slowest(), Some(9));
         assert_eq!(readers.add(2), b);
-        readers.remove(a);
-        readers.remove(b);
+        readers.reach_end(b);
+        assert!(!readers.remove(a));
+        assert!(readers.remove(b));
         assert!(readers.is_empty());
         assert_eq!(readers.slowest(), None);
     }

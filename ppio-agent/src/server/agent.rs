@@ -31,7 +31,7 @@ use crate::invocation::{Invoker, InvokerWatches};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::states::Slot;
 #[cfg(feature = "chat")]
-use crate::protocols::Protocols;
+use crate::protocols::{ProtocolAgent, Protocols};
 use crate::runs::registry::RunRegistry;
 use crate::stalls::{AsyncFunctions, Watch};
 
@@ -60,7 +60,7 @@ pub(crate) struct Agent {
     #[cfg(feature = "schema")]
     pub(crate) openapi: Option<OpenApi>,
     #[cfg(feature = "chat")]
-    pub(crate) protocols: Protocols,
+    pub(crate) protocols: Arc<Protocols>,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: WebSocketEndpoint,
     /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions, and
@@ -105,7 +105,7 @@ impl Agent {
     ) -> Self {
         let schema = Arc::new(LazySchema::new(about.schema));
         #[cfg(feature = "chat")]
-        let protocols = Protocols::new(&values, about.info, Arc::clone(&schema));
+        let protocols = Arc::new(Protocols::new(&values, about.info, Arc::clone(&schema)));
         let shutdown = Shutdown::new();
         #[cfg(feature = "websocket")]
         let websocket = WebSocketEndpoint::new(
@@ -235,6 +235,16 @@ impl ConnectionAgent {
     /// The invoker of this connection.
     pub(crate) fn invoker(&self) -> &Invoker {
         &self.0.invoker
+    }
+
+    /// What the protocols need of the agent.
+    #[cfg(feature = "chat")]
+    pub(crate) fn protocol_agent(&self) -> ProtocolAgent<'_> {
+        ProtocolAgent {
+            protocols: &self.protocols,
+            runs: &self.runs,
+            invoker: self.invoker(),
+        }
     }
 }
 

@@ -36,8 +36,10 @@ use crate::exchange::request_id::{AnswerId, RequestId};
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::scoped_body::scoped;
 use crate::invocation::AdmittedInvocation;
+#[cfg(all(feature = "ag-ui", feature = "websocket"))]
+use crate::protocols;
 #[cfg(feature = "chat")]
-use crate::protocols::{ProtocolAgent, ProtocolRoute};
+use crate::protocols::ProtocolRoute;
 use crate::runs;
 
 /// Answers any request. Errors are responses as well.
@@ -482,6 +484,16 @@ async fn run_endpoint(
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
         }
+        #[cfg(all(feature = "ag-ui", feature = "websocket"))]
+        Route::WebSocket if agent.websocket.serves_protocol() => {
+            let (shared, socket_exchange) = (agent.clone(), exchange.clone());
+            let handler = async move |socket, parts, shutdown| {
+                let agent = shared.protocol_agent();
+                protocols::serve_socket(&agent, &socket_exchange, parts, socket, shutdown).await
+            };
+            let (endpoint, invoker) = (&agent.websocket, agent.invoker());
+            endpoint.answer_with(invoker, exchange, request, handler)
+        }
         #[cfg(feature = "websocket")]
         Route::WebSocket => agent.websocket.answer(agent.invoker(), exchange, request),
         Route::Index => Ok(agent.index.answer(request.headers(), &agent.functions)),
@@ -505,12 +517,9 @@ async fn run_endpoint(
         }
         #[cfg(feature = "chat")]
         Route::Protocol(route) => {
-            let agent = ProtocolAgent {
-                protocols: &agent.protocols,
-                runs: &agent.runs,
-                invoker: agent.invoker(),
-            };
-            route.answer(&agent, exchange, request).await
+            route
+                .answer(&agent.protocol_agent(), exchange, request)
+                .await
         }
         Route::Unknown => author_route(agent, exchange, request).await,
     }

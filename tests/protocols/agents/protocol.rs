@@ -26,7 +26,9 @@ static CANCELLED: AtomicU64 = AtomicU64::new(0);
 /// - `approve`: asks for approval, or answers with what was decided
 /// - `state`: changes the state of the caller
 /// - `steps`: two steps, a source and data
-/// - `fail-first`, `fail-later`, `missing` (a 404), `panic`, `empty`
+/// - `fail-first`, `fail-later`, `panic`, `empty`
+/// - `slow-fail-later MS`: one delta, and the failure after so many milliseconds
+/// - `late MS` and any of these: begins after so many milliseconds
 /// - `many N`: so many deltas at once
 /// - `slow N MS`: a delta every so many milliseconds
 /// - `hang`: one delta, then nothing; `cancelled` tells how often that was cancelled
@@ -36,7 +38,11 @@ async fn agent(
     context: RequestContext,
 ) -> Result<Reply<Value, Events>, Error> {
     let prompt = request.prompt.clone().unwrap_or_default();
-    let mut words = prompt.split_whitespace();
+    let mut words = prompt.split_whitespace().peekable();
+    if words.next_if_eq(&"late").is_some() {
+        let pause = words.next().and_then(|word| word.parse().ok());
+        ppio::tokio::time::sleep(Duration::from_millis(pause.unwrap_or_default())).await;
+    }
     let command = words.next().unwrap_or_default();
     let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or(3);
     let events = match command {
@@ -84,11 +90,19 @@ async fn agent(
         "fail-first" => {
             return Err(Error::bad_request("no such model").with_type("ModelError"));
         }
-        "missing" => return Err(Error::not_found("no such document")),
         "fail-later" => {
             let error = Error::unavailable("the model went away").with_type("ModelError");
             let events = [Ok(ChatEvent::from("Hello")), Ok(", ".into()), Err(error)];
             stream::iter(events).boxed()
+        }
+        "slow-fail-later" => {
+            let pause = Duration::from_millis(number());
+            let error = Error::unavailable("the model went away").with_type("ModelError");
+            let failing = stream::once(async move {
+                ppio::tokio::time::sleep(pause).await;
+                Err(error)
+            });
+            ready(["Hello".into()]).chain(failing).boxed()
         }
         "panic" => panic!("as the prompt said"),
         "empty" => stream::empty().boxed(),

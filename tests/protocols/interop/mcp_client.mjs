@@ -95,6 +95,8 @@ const outcome = {
   many: (await call("many 10000")).messages.length,
   interrupt: await call("approve"),
   concurrent: (await Promise.all(Array.from({ length: 200 }, () => call("hello")))).length,
+  // A call that takes longer than the agent leaves a connection silent, without progress.
+  slow: (await request("late 700 value")).structuredContent,
   cancelled: await cancel(),
 };
 await client.close();

@@ -57,6 +57,12 @@ async def cancel(client):
     return False
 
 
+async def without_progress(client):
+    """A call that takes longer than the agent leaves a connection silent."""
+    result = await client.call_tool(TOOL, {"prompt": "late 700 value"})
+    return result.structured_content
+
+
 async def unknown(client):
     try:
         await client.call_tool("other", {})
@@ -83,6 +89,7 @@ async def main(url, generation):
             "concurrent": len(
                 await asyncio.gather(*(call(client, "hello") for _ in range(200)))
             ),
+            "slow": await without_progress(client),
             "cancelled": await cancel(client),
         }
         print(json.dumps(outcome))

@@ -86,6 +86,9 @@ async function responses() {
   const first = await create('weather')
   assert.equal(first.output_text, 'It is 20 degrees.')
   assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text)
+  const items = []
+  for await (const item of client.responses.inputItems.list(first.id)) items.push(item.content[0].text)
+  assert.deepEqual(items, ['weather'])
   const final = await client.responses.stream({ model: 'm', input: 'weather' }).finalResponse()
   assert.equal(final.output_text, 'It is 20 degrees.')
   const next = await create('hello', { previous_response_id: first.id })

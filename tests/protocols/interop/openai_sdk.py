@@ -155,6 +155,9 @@ def responses():
     output = [{"type": "function_call_output", "call_id": call.call_id, "output": "20 degrees"}]
     answered = create(output, previous_response_id=called.id, tools=[{"type": "function", **FUNCTION}])
     expect(answered.output_text, "The tool said 20 degrees.", "a continued response")
+    listed = client.responses.input_items.list(answered.id, order="asc", limit=2)
+    kinds = ["message", "function_call", "function_call_output"]
+    expect([item.type for item in listed], kinds, "its input by pages")
     items = [{"role": "user", "content": "tool"}, *called.output, *output]
     expect(create(items).output_text, "The tool said 20 degrees.", "a response to items")
 

@@ -44,6 +44,14 @@ async function isCancelled() {
   }
 }
 
+/** Waits until no answer is being written. */
+async function isIdle() {
+  const deadline = Date.now() + PATIENCE
+  while ((await (await fetch(`${url}/ping`)).json()).status !== 'Healthy') {
+    assert.ok(Date.now() < deadline, 'the work goes on')
+  }
+}
+
 const browser = await chromium.launch({
   executablePath: process.env.PPIO_INTEROP_BROWSER,
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -100,6 +108,22 @@ try {
     await isReady()
     assert.deepEqual(answers.map(({ status }) => status), [204])
     assert.equal(await answer().textContent(), whole)
+    // An answer that ends while the page is away is there when it comes back, once.
+    await say('slow 12 50')
+    await shows('2 ')
+    await page.goto('about:blank')
+    await isIdle()
+    answers.length = 0
+    for (const status of [200, 204]) {
+      const read = context.waitForEvent('response', (response) => response.url().endsWith('/stream'))
+      await page.goto(`${url}/page`)
+      assert.equal((await read).status(), status)
+      await shows('11 ')
+      await isReady()
+      assert.equal(await answer().count(), 2)
+      assert.equal(await answer().last().textContent(), whole.slice(0, whole.indexOf('12 ')))
+    }
+    assert.deepEqual(answers.map(({ request }) => request), ['GET /api/chat/page/stream', 'GET /api/chat/page/stream'])
     // The stop of a stream that was resumed ends the work.
     await say('hang')
     await shows('waiting')

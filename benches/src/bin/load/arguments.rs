@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const USAGE: &str = "usage: load <address> <connections> <seconds> <json body>";
+const USAGE: &str = "usage: load <address> <connections> <seconds> <json body> <path>";
 
 /// The longest run.
 const MAX_DURATION: Duration = Duration::from_secs(60);
@@ -14,12 +14,13 @@ pub(crate) struct Arguments {
     pub(crate) connections: usize,
     pub(crate) duration: Duration,
     pub(crate) body: String,
+    pub(crate) path: String,
 }
 
 impl Arguments {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let arguments: Vec<String> = arguments.collect();
-        let [address, connections, seconds, body] = arguments.as_slice() else {
+        let [address, connections, seconds, body, path] = arguments.as_slice() else {
             return Err(USAGE.to_owned());
         };
         let invalid = |expected: &str, value: &str| format!("`{value}` is not {expected}\n{USAGE}");
@@ -40,6 +41,7 @@ impl Arguments {
                 .ok_or_else(|| invalid("a number of connections from 1 to 1024", connections))?,
             duration,
             body: body.clone(),
+            path: path.clone(),
         })
     }
 }

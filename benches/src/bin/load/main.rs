@@ -26,8 +26,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let request: Arc<[u8]> = format!(
-        "POST /invocations HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+        "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{}",
+        arguments.path,
         arguments.address,
         arguments.body.len(),
         arguments.body

@@ -5,21 +5,27 @@ pub(crate) mod function;
 mod pending;
 mod session;
 
+#[cfg(feature = "ag-ui")]
+use std::future::Future;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
+#[cfg(feature = "ag-ui")]
+use ppio_agent_websocket::WebSocket;
 use ppio_agent_websocket::{SocketLimits, accept, is_upgrade};
 use tokio::sync::watch;
 
 use self::call::WebSocketHandler;
 pub(crate) use self::pending::PendingSession;
-use self::session::Session;
+use self::session::{Session, SessionFunction};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::RequestContext;
 use crate::exchange::error::Error;
+use crate::exchange::platform::Platform;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::protocol::Protocol;
 use crate::exchange::rejection::Rejection;
@@ -37,6 +43,8 @@ pub(crate) struct WebSocketEndpoint {
     is_enabled: bool,
     /// Watches the function while it is polled.
     watch: Watch,
+    /// Whether a platform calls a protocol here, which has a handler for each handshake.
+    serves_protocol: bool,
     limits: SocketLimits,
     /// Whether a function runs on when its client has disconnected.
     outlives_client: bool,
@@ -56,6 +64,7 @@ impl WebSocketEndpoint {
             handler,
             watch,
             is_enabled: settings.protocols.contains(&Protocol::WebSocket),
+            serves_protocol: settings.platform == Some(Platform::AgentCoreAgUi),
             limits: SocketLimits {
                 max_frame_size: bytes(settings.websocket_max_frame_size.bytes()),
                 max_message_size: bytes(settings.websocket_max_message_size.bytes()),
@@ -68,9 +77,15 @@ impl WebSocketEndpoint {
         }
     }
 
-    /// Whether a function serves WebSockets.
+    /// Whether a function or a protocol serves WebSockets.
     pub(crate) fn has_handler(&self) -> bool {
-        self.is_enabled && self.handler.is_some()
+        self.is_enabled && (self.serves_protocol || self.handler.is_some())
+    }
+
+    /// Whether a platform calls a protocol here.
+    #[cfg(feature = "ag-ui")]
+    pub(crate) fn serves_protocol(&self) -> bool {
+        self.serves_protocol
     }
 
     /// Whether a request is one for this endpoint. Without a function for WebSockets only a
@@ -78,7 +93,7 @@ impl WebSocketEndpoint {
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH
-            && (self.handler.is_some() || is_upgrade(request.headers()))
+            && (self.has_handler() || is_upgrade(request.headers()))
     }
 
     /// Accepts a handshake. The response has the [`PendingSession`] in its extensions.
@@ -88,41 +103,90 @@ impl WebSocketEndpoint {
         exchange: &Exchange,
         mut request: Request,
     ) -> Result<Response, Error> {
-        if !is_upgrade(request.headers()) {
-            return Err(Rejection::UpgradeRequired.into());
-        }
-        let has_body = !request.body().is_end_stream();
-        let headers = accept(&request, has_body).map_err(Rejection::Handshake)?;
-        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-        let upgrade = upgrade.ok_or(Rejection::NoUpgrade)?;
+        let (headers, upgrade) = accepted(&mut request)?;
         let session = match &self.handler {
             Some(handler) => {
-                let context = context(invoker, exchange, request);
-                let guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
-                let session = Session {
-                    handler: Arc::clone(handler),
-                    watch: self.watch,
-                    guard,
-                    span: exchange.span.clone(),
-                    started: exchange.started,
-                    limits: self.limits,
-                    outlives_client: self.outlives_client,
-                    shutdown: self.shutdown.clone(),
-                };
+                let context = context(invoker, exchange, request.into_parts().0);
+                let handler = Arc::clone(handler);
+                let function: SessionFunction = Box::new(move |call| handler(call));
+                let guard = InvocationGuard::begin(invoker.admission(), exchange, context.clone())?;
+                let session = self.session(exchange, function, context, Some(guard));
                 PendingSession::new(session.run(upgrade))
             }
             None => PendingSession::new(session::refuse(upgrade, self.limits)),
         };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        response.headers_mut().extend(headers);
-        response.extensions_mut().insert(session);
-        Ok(response)
+        Ok(switching(headers, session))
+    }
+
+    /// Accepts a handshake for a protocol, whose handler begins an invocation by itself. It is called
+    /// with the socket, the head of the handshake, and what changes when a shutdown begins.
+    #[cfg(feature = "ag-ui")]
+    pub(crate) fn answer_with<F, R>(
+        &self,
+        invoker: &Invoker,
+        exchange: &Exchange,
+        mut request: Request,
+        handler: F,
+    ) -> Result<Response, Error>
+    where
+        F: FnOnce(WebSocket, Parts, watch::Receiver<()>) -> R + Send + 'static,
+        R: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let (headers, upgrade) = accepted(&mut request)?;
+        let (parts, _) = request.into_parts();
+        let context = context(invoker, exchange, parts.clone());
+        let shutdown = self.shutdown.clone();
+        let function: SessionFunction =
+            Box::new(move |call| Box::pin(handler(call.socket, parts, shutdown)));
+        let session = self.session(exchange, function, context, None);
+        Ok(switching(
+            headers,
+            PendingSession::new(session.run(upgrade)),
+        ))
+    }
+
+    fn session(
+        &self,
+        exchange: &Exchange,
+        function: SessionFunction,
+        context: RequestContext,
+        guard: Option<InvocationGuard>,
+    ) -> Session {
+        Session {
+            function,
+            watch: self.watch,
+            context,
+            guard,
+            span: exchange.span.clone(),
+            started: exchange.started,
+            limits: self.limits,
+            outlives_client: self.outlives_client,
+            shutdown: self.shutdown.clone(),
+        }
     }
 }
 
-fn context(invoker: &Invoker, exchange: &Exchange, request: Request) -> RequestContext {
-    let (parts, _) = request.into_parts();
+/// The headers of the response to a handshake, and the connection that it becomes.
+fn accepted(request: &mut Request) -> Result<(HeaderMap, OnUpgrade), Error> {
+    if !is_upgrade(request.headers()) {
+        return Err(Rejection::UpgradeRequired.into());
+    }
+    let has_body = !request.body().is_end_stream();
+    let headers = accept(request, has_body).map_err(Rejection::Handshake)?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let upgrade = upgrade.ok_or(Rejection::NoUpgrade)?;
+    Ok((headers.into_iter().collect(), upgrade))
+}
+
+fn switching(headers: HeaderMap, session: PendingSession) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().extend(headers);
+    response.extensions_mut().insert(session);
+    response
+}
+
+fn context(invoker: &Invoker, exchange: &Exchange, parts: Parts) -> RequestContext {
     let context = invoker.context(exchange, parts.headers, parts.extensions);
     // The response is sent before the function is called.
     context.without_response_deadline()

@@ -14,7 +14,7 @@ use ppio_agent_websocket::{
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 
-use super::call::{WebSocketCall, WebSocketFuture, WebSocketHandler};
+use super::call::{WebSocketCall, WebSocketFuture};
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
@@ -27,11 +27,17 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = SocketDriver<TokioIo<Upgraded>>;
 
+/// What serves the socket.
+pub(super) type SessionFunction = Box<dyn FnOnce(WebSocketCall) -> WebSocketFuture + Send>;
+
 /// A session before its connection is handed over.
 pub(super) struct Session {
-    pub(super) handler: WebSocketHandler,
+    pub(super) function: SessionFunction,
     pub(super) watch: Watch,
-    pub(super) guard: InvocationGuard,
+    pub(super) context: RequestContext,
+    /// The invocation that the session is; `None` if its function begins one by itself, which has a
+    /// deadline and goes on during a shutdown as that of a request does.
+    pub(super) guard: Option<InvocationGuard>,
     pub(super) span: Span,
     pub(super) started: Instant,
     pub(super) limits: SocketLimits,
@@ -45,9 +51,12 @@ impl Session {
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {
         // An error means that the client is gone; the guard logs that.
         let Ok(upgraded) = upgrade.await else { return };
-        self.guard.mark_long();
-        let context = self.guard.context().clone();
-        let deadline = context.requested_deadline();
+        let context = self.context;
+        let is_invocation = self.guard.is_some();
+        let deadline = context.requested_deadline().filter(|_| is_invocation);
+        if let Some(guard) = &mut self.guard {
+            guard.mark_long();
+        }
         let (socket, driver) = open(TokioIo::new(upgraded), Role::Server, self.limits).await;
         let call = WebSocketCall {
             socket,
@@ -55,7 +64,7 @@ impl Session {
         };
         let mut connection = Some(driver);
         let mut sent = 0;
-        let function = scoped(&self.handler, call, context.clone(), &self.span);
+        let function = scoped(self.function, call, context.clone(), &self.span);
         let (watch, id) = (self.watch, context.clone());
         let watched = async move { watch.run(id.request_id_bytes(), function).await };
         let mut function: Option<WebSocketFuture> = Some(Box::pin(watched));
@@ -85,7 +94,7 @@ impl Session {
                         }
                     }
                 }
-                _ = self.shutdown.changed(), if !is_draining => {
+                _ = self.shutdown.changed(), if is_invocation && !is_draining => {
                     is_draining = true;
                     // The server drops this future at the end of the grace.
                     drop_at = None;
@@ -100,7 +109,9 @@ impl Session {
                 () = at(drop_at), if outcome.is_none() => break,
             }
         }
-        finish(self.guard, outcome, end, sent);
+        if let Some(guard) = self.guard {
+            finish(guard, outcome, end, sent);
+        }
     }
 }
 
@@ -145,13 +156,12 @@ fn has_failed(result: &Result<(), Error>) -> bool {
 
 /// The function in the context of its request, where a panic is an error.
 fn scoped(
-    handler: &WebSocketHandler,
+    function: SessionFunction,
     call: WebSocketCall,
     context: RequestContext,
     span: &Span,
 ) -> WebSocketFuture {
-    let handler = handler.clone();
-    let mut future: WebSocketFuture = Box::pin(async move { handler(call).await });
+    let mut future: WebSocketFuture = Box::pin(async move { function(call).await });
     let caught = poll_fn(move |cx| {
         // The future is not polled again after a panic, so its broken state is never read.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -4,6 +4,8 @@ mod event;
 mod input;
 mod json_patch;
 mod run_events;
+#[cfg(feature = "websocket")]
+mod socket;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -11,6 +13,8 @@ use http::request::Parts;
 use self::event::Event;
 use self::input::RunAgentInput;
 use self::run_events::RunEvents;
+#[cfg(feature = "websocket")]
+pub(crate) use self::socket::serve_socket;
 use super::ProtocolAgent;
 use super::call::{self, failed_events};
 use crate::exchange::Exchange;
@@ -45,7 +49,7 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, body) = call::read(request).await?;
-    run(agent, exchange, parts, &body).await
+    run(agent, exchange, parts, call::parse(&body)?).await
 }
 
 /// Runs the agent. Once its function was called, every end is an event, as AG-UI clients expect;
@@ -54,9 +58,8 @@ async fn run(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
     parts: Parts,
-    body: &[u8],
+    input: RunAgentInput,
 ) -> Result<Response, Error> {
-    let input: RunAgentInput = call::parse(body)?;
     let mut events = RunEvents::new(&input);
     // A page that is loaded again sends the same input again, and gets the same run.
     let is_key_of_run = !parts.headers.contains_key(IDEMPOTENCY_KEY);

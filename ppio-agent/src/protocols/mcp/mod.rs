@@ -25,7 +25,7 @@ use self::message::{JsonRpcError, Message, Refusal, RpcRequest, object};
 use self::result::ResultWriter;
 use self::tool::Tool;
 use self::tool_call::{Accepted, Called, ToolCall};
-use super::{ProtocolAgent, call};
+use super::{ProtocolAgent, SharedAgent, call, kept_open};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::context::session_header;
@@ -66,12 +66,28 @@ pub(super) async fn answer(
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, body) = call::read(request).await?;
+    let body: Value = call::parse(&body)?;
+    let accepts_events = Accepted::of(&parts.headers).events;
+    let heartbeat = agent.invoker.settings().heartbeat;
+    let answering = answer_body(agent.to_shared(), exchange.clone(), parts, body);
+    match heartbeat.filter(|_| accepts_events) {
+        Some(interval) => kept_open::answer(exchange, interval, answering).await,
+        None => answering.await,
+    }
+}
+
+async fn answer_body(
+    agent: SharedAgent,
+    exchange: Exchange,
+    parts: Parts,
+    body: Value,
+) -> Result<Response, Error> {
     let server = Server {
-        agent,
-        exchange,
+        agent: &agent.get(),
+        exchange: &exchange,
         parts,
     };
-    match call::parse(&body)? {
+    match body {
         Value::Array(batch) => server.answer_batch(batch).await,
         message => server.answer_message(message).await,
     }

@@ -25,7 +25,7 @@ use crate::runs::options::RunOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Accepted {
     json: bool,
-    events: bool,
+    pub(super) events: bool,
 }
 
 impl Accepted {

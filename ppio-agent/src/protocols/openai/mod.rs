@@ -27,6 +27,7 @@ enum Route<'a> {
     Responses,
     Response(&'a str),
     CancelResponse(&'a str),
+    InputItems(&'a str),
     Models,
     Model(&'a str),
 }
@@ -41,6 +42,7 @@ impl<'a> Route<'a> {
             ("responses", None) if id.is_empty() => Self::Responses,
             ("responses", None) => Self::Response(id),
             ("responses", Some((id, "cancel"))) if !id.is_empty() => Self::CancelResponse(id),
+            ("responses", Some((id, "input_items"))) if !id.is_empty() => Self::InputItems(id),
             ("models", None) if id.is_empty() => Self::Models,
             ("models", None) => Self::Model(id),
             _ => return None,
@@ -51,7 +53,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Completions | Self::Responses | Self::CancelResponse(_) => "POST, OPTIONS",
             Self::Response(_) => "GET, DELETE, OPTIONS",
-            Self::Models | Self::Model(_) => "GET, HEAD, OPTIONS",
+            Self::InputItems(_) | Self::Models | Self::Model(_) => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -92,6 +94,9 @@ pub(super) async fn answer(
         }
         Some(Route::CancelResponse(id)) => {
             responses::cancel(agent, exchange, &request.into_parts().0, &decoded(id)).await
+        }
+        Some(Route::InputItems(id)) => {
+            responses::input_items::list(agent, &request.into_parts().0, &decoded(id))
         }
         Some(Route::Models) => Ok(models::list(agent)),
         Some(Route::Model(id)) => models::get(agent, &decoded(id)),
@@ -163,7 +168,9 @@ mod tests {
             ("/v1/models", Some(Route::Models)),
             ("/v1/models/hello", Some(Route::Model("hello"))),
             ("/v1/chat/completions/a", None),
-            ("/v1/responses/a/input_items", None),
+            ("/v1/responses/a/input_items", Some(Route::InputItems("a"))),
+            ("/v1/responses//input_items", None),
+            ("/v1/responses/a/output_items", None),
             ("/v1/responses//cancel", None),
             ("/v1/models/a/b", None),
             ("/v1/", None),

@@ -38,7 +38,8 @@ const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-messa
 enum ChatRoute<'a> {
     /// `/api/chat`: the next message.
     Message,
-    /// `/api/chat/{id}/stream`: the answer that is being written, from its beginning.
+    /// `/api/chat/{id}/stream`: the answer that is being written, or whose end was not read, from its
+    /// beginning.
     Stream(&'a str),
     /// `/api/chat/{id}/stop`: cancels it.
     Stop(&'a str),
@@ -94,7 +95,7 @@ pub(super) async fn answer(
     match ChatRoute::of(path) {
         None => Err(Rejection::no_route(path).into()),
         Some(ChatRoute::Message) => send(agent, exchange, request).await,
-        Some(ChatRoute::Stream(id)) => match running(agent, headers, id) {
+        Some(ChatRoute::Stream(id)) => match unread(agent, headers, id) {
             None => Ok(no_content()),
             Some(run) => {
                 let chat = run.tag().map(|tag| serde_json::from_str(&tag.data));
@@ -104,7 +105,7 @@ pub(super) async fn answer(
             }
         },
         Some(ChatRoute::Stop(id)) => {
-            if let Some(run) = running(agent, headers, id) {
+            if let Some(run) = newest(agent, headers, id) {
                 run.cancel("its chat was stopped");
                 run.end_recorded().await;
             }
@@ -158,8 +159,19 @@ fn respond(
     Ok(response)
 }
 
-/// The run that writes to a chat now.
-fn running(
+/// The run that writes to a chat now, or that ended after its page had left, as pages do that are
+/// loaded again.
+fn unread(
+    agent: &ProtocolAgent<'_>,
+    headers: &HeaderMap,
+    chat_id: &str,
+) -> Option<std::sync::Arc<Run>> {
+    let newest = newest(agent, headers, chat_id);
+    newest.filter(|run| run.status() == RunStatus::Running || run.is_awaited())
+}
+
+/// The newest run of a chat.
+fn newest(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
     chat_id: &str,
@@ -168,6 +180,5 @@ fn running(
     let caller = agent.runs.caller(headers, session_header(headers));
     let is_of_chat =
         |tag: &RunTag| tag.protocol == PROTOCOL && tag.thread.as_deref() == Some(&chat_id);
-    let newest = agent.runs.find_tagged(&caller, is_of_chat);
-    newest.filter(|run| run.status() == RunStatus::Running)
+    agent.runs.find_tagged(&caller, is_of_chat)
 }

@@ -91,6 +91,8 @@ struct RunState {
     /// The size of the items that the journal writes now.
     unwritten: usize,
     readers: Readers,
+    /// How many readers left before the end, and have not come back.
+    left_early: usize,
     producer: Option<Waker>,
     /// Whether the producer waits for the slowest reader.
     waits_for_room: bool,
@@ -226,6 +228,12 @@ impl Run {
         self.state().end.as_ref().map(|end| end.ended_at)
     }
 
+    /// Whether a reader left before the end that may come back for it.
+    #[cfg(feature = "ui-stream")]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state().left_early > 0
+    }
+
     pub(super) fn has_readers(&self) -> bool {
         !self.state().readers.is_empty()
     }
@@ -265,13 +273,18 @@ impl Run {
             return Err(Rejection::EventsGone { last: first - 1 });
         }
         state.unattended_since = None;
+        state.left_early = state.left_early.saturating_sub(1);
         Ok((state.readers.add(after + 1), Cursor::after(after)))
     }
 
     /// Removes a reader. Without readers a run is cancelled, if that is its policy.
     pub(super) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
-        state.readers.remove(reader);
+        let has_end = state.readers.remove(reader);
+        // Of a run that leaving cancels, a reader expects no more.
+        if !has_end && state.on_disconnect == OnDisconnect::Continue {
+            state.left_early += 1;
+        }
         state.wake_producer();
         if !state.readers.is_empty() {
             return;
@@ -308,7 +321,9 @@ impl Run {
             return Poll::Ready(AnswerHead::Logged(head.clone()));
         }
         if let Some(end) = &state.end {
-            return Poll::Ready(AnswerHead::Ended(end.answer.clone()));
+            let answer = end.answer.clone();
+            state.readers.reach_end(reader);
+            return Poll::Ready(AnswerHead::Ended(answer));
         }
         state.readers.wait(reader, cx.waker());
         Poll::Pending
@@ -339,7 +354,9 @@ impl Run {
             }
         }
         if let Some(end) = &state.end {
-            return Poll::Ready(Read::End(end.clone()));
+            let end = end.clone();
+            state.readers.reach_end(reader);
+            return Poll::Ready(Read::End(end));
         }
         state.readers.wait(reader, cx.waker());
         Poll::Pending
@@ -569,6 +586,7 @@ impl RunState {
             is_recorded: true,
             unwritten: 0,
             readers: Readers::default(),
+            left_early: 0,
             producer: None,
             waits_for_room: false,
         }

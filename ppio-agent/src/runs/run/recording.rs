@@ -46,6 +46,8 @@ impl Run {
             state.head = Some(Head::restored(head)?);
         }
         state.end = Some(end);
+        // The process may have ended before the last reader had the end.
+        state.left_early = usize::from(on_disconnect == OnDisconnect::Continue);
         let id = RequestId::parse(&start.id)?;
         // `Drop` subtracts it.
         let total_size = Arc::clone(owner.total_size());

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
-use ppio::{ChatEvent, Error, Value};
+use ppio::{ChatEvent, Error, Platform, Value};
 use serde::Serialize;
 
 use crate::support::Agent;
@@ -68,7 +68,16 @@ impl Shape {
 
     /// An agent whose entrypoint is of this shape.
     pub(crate) async fn start(&self) -> Agent {
-        Agent::start_module(&format!("{}::{}", module_path!(), self.name)).await
+        Agent::start_module(&self.module()).await
+    }
+
+    /// The same, as a platform calls it.
+    pub(crate) async fn start_on(&self, platform: Platform) -> Agent {
+        Agent::start_module_on(platform, &self.module()).await
+    }
+
+    fn module(&self) -> String {
+        format!("{}::{}", module_path!(), self.name)
     }
 
     /// The text of the whole answer, as far as it came.

@@ -1,10 +1,14 @@
 //! An agent in this process, and what its answers consist of.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 
-use ppio::{AgentRuntimeApp, RuntimeConfig};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use ppio::{AgentRuntimeApp, Platform, RuntimeConfig};
 use ppio_test_support::call::{Answer, send_to};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// A running agent. Dropping it shuts it down.
@@ -33,6 +37,32 @@ impl Agent {
         }
     }
 
+    /// The same for a platform, mounted in another server: the platform decides the port otherwise.
+    pub(crate) async fn start_module_on(platform: Platform, module: &str) -> Self {
+        PLATFORM.set(Some(platform));
+        let app = AgentRuntimeApp::annotated_in(module);
+        PLATFORM.set(None);
+        let service = app.unwrap().start().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, mut dropped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = tokio::select! {
+                    accepted = listener.accept() => accepted.unwrap(),
+                    _ = &mut dropped => return,
+                };
+                let http = http1::Builder::new();
+                let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                tokio::spawn(connection.with_upgrades());
+            }
+        });
+        Self {
+            address,
+            _shutdown: shutdown,
+        }
+    }
+
     /// Posts JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, &[], &body.to_string()).await
@@ -54,9 +84,17 @@ impl Agent {
     }
 }
 
+thread_local! {
+    static PLATFORM: Cell<Option<Platform>> = const { Cell::new(None) };
+}
+
 /// The configuration of agents in this process.
 pub(crate) fn config() -> RuntimeConfig {
-    RuntimeConfig::new().host("127.0.0.1").port(0)
+    let config = RuntimeConfig::new().host("127.0.0.1").port(0);
+    match PLATFORM.get() {
+        Some(platform) => config.platform(platform),
+        None => config,
+    }
 }
 
 /// The data of the events of a stream, with their names.

@@ -56,13 +56,16 @@ fn check_client(name: &str, command: &mut Command, version: &str) {
         assert_eq!(*interrupted, decided, "{name}");
     }
     assert_eq!(outcome["concurrent"], 200, "{name}");
+    assert_eq!(outcome["slow"], json!({"answer": 42}), "{name}");
     assert_eq!(outcome["cancelled"], true, "{name}");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_published_clients_call_the_agent() {
-    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start();
+    let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
+        .env("PPIO_AGENT_HEARTBEAT", "0.2")
+        .start();
     let url = agent.url() + "/mcp";
     for (generation, version) in [("legacy", "2025-11-25"), ("auto", "2026-07-28")] {
         let mut python = Command::new(protocols_interpreter());

@@ -10,6 +10,13 @@ pub(crate) fn agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start()
 }
 
+/// The same, as a platform calls it.
+pub(crate) fn agent_of(platform: &str) -> AgentProcess {
+    AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
+        .env("PPIO_AGENT_PLATFORM", platform)
+        .start()
+}
+
 /// Runs a script with the URL of the agent.
 pub(crate) fn run(script: &str, agent: &AgentProcess) {
     run_with(script, agent, &[]);

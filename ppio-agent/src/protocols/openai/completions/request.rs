@@ -47,6 +47,12 @@ impl CompletionRequest {
             let message = format!("`n` is {n}; the agent gives one answer, so leave `n` out");
             return Err(unsupported(message));
         }
+        let modalities = self.extra.get("modalities").and_then(Value::as_array);
+        if modalities.is_some_and(|wanted| wanted.iter().any(|modality| modality != "text")) {
+            let message =
+                "`modalities` has more than `text`; the agent answers with text, so leave it out";
+            return Err(unsupported(message));
+        }
         if self.messages.is_empty() {
             return Err(does_not_fit("messages", "expected at least one message"));
         }

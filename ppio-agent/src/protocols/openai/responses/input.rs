@@ -1,22 +1,25 @@
 //! The items of the input, as the messages of a chat.
 
 use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, ToolCall};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exchange::error::Error;
 use crate::protocols::openai::{content, does_not_fit, unsupported};
 
-/// Adds the input to the messages before it.
-pub(super) fn add(input: Value, messages: &mut Vec<ChatMessage>) -> Result<(), Error> {
-    let items = match input {
-        Value::Null => return Ok(()),
-        Value::String(text) => {
-            messages.push(ChatMessage::user(text));
-            return Ok(());
-        }
-        Value::Array(items) => items,
-        _ => return Err(does_not_fit("input", "expected a text or a list of items")),
-    };
+/// The items of an input, which may be a text.
+pub(super) fn items(input: Value) -> Result<Vec<Value>, Error> {
+    match input {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(vec![
+            json!({"type": "message", "role": "user", "content": text}),
+        ]),
+        Value::Array(items) => Ok(items),
+        _ => Err(does_not_fit("input", "expected a text or a list of items")),
+    }
+}
+
+/// Adds items to the messages before them.
+pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<(), Error> {
     let mut reader = Reader {
         messages,
         reasoning: String::new(),
@@ -117,8 +120,6 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
             {"type": "function_call", "call_id": "c3", "name": "a", "arguments": "{}"},
             unknown.clone(),
         ]);
-        add(input, &mut messages).unwrap();
+        add(items(input).unwrap(), &mut messages).unwrap();
         let expected = json!([
             {"role": "assistant", "content": "before"},
             {"role": "developer", "content": "Be short."},
@@ -181,7 +182,8 @@ mod tests {
                 "`input[0]`",
             ),
         ] {
-            let error = add(input.clone(), &mut Vec::new()).unwrap_err();
+            let read = items(input.clone()).and_then(|items| add(items, &mut Vec::new()));
+            let error = read.unwrap_err();
             assert!(error.status().is_client_error(), "{input}");
             assert!(error.message().contains(place), "{input}: {error}");
         }

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use ppio_agent_protocol::{
-    ChatMessage, ChatPart, ChatRole, InvocationRequest, RunStatus, ToolCall,
-};
+use ppio_agent_protocol::{InvocationRequest, RunStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{is_gone, reattach};
+use super::{events_of, reattach};
 use crate::exchange::Exchange;
 use crate::exchange::error::Error;
 use crate::exchange::json::line;
 use crate::protocols::ProtocolAgent;
 use crate::protocols::openai::tools::CallerTools;
-use crate::protocols::whole::WholeAnswer;
 use crate::runs::options::RunTag;
 use crate::runs::run::Run;
 use crate::runs::{self};
@@ -31,19 +28,20 @@ pub(super) struct Kept {
     /// The members that the response repeats.
     pub(super) echo: Map<String, Value>,
     pub(super) tools: CallerTools,
-    /// The messages of the request, without its instructions; `None` if they are too large.
-    pub(super) messages: Option<Vec<ChatMessage>>,
+    /// The items that the response answers, with those of the responses that it continues; `None` if
+    /// they are too large.
+    pub(super) items: Option<Vec<Value>>,
 }
 
 impl Kept {
-    /// The tag of the run. Messages that are larger than a run may be are left out.
+    /// The tag of the run. Items that are larger than a run may be are left out.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
         if data.len() > max_size {
             data = line(&Self {
                 echo: self.echo.clone(),
                 tools: self.tools.clone(),
-                messages: None,
+                items: None,
             });
         }
         RunTag {
@@ -78,14 +76,14 @@ pub(super) fn find(
     })
 }
 
-/// The messages up to the end of a response, and the id of the chat that it belongs to.
+/// The items up to the end of a response, and the id of the chat that it belongs to.
 pub(super) async fn conversation(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
     headers: &HeaderMap,
     id: &str,
-) -> Result<(Vec<ChatMessage>, Option<String>), Error> {
-    let (run, kept) = find(agent, headers, id)?;
+) -> Result<(Vec<Value>, Option<String>), Error> {
+    let (run, mut kept) = find(agent, headers, id)?;
     let cannot = |why: &str| {
         let message = format!("cannot continue response {id:?}: {why}");
         Error::bad_request(message).with_type("PreviousResponse")
@@ -99,40 +97,18 @@ pub(super) async fn conversation(
             ));
         }
     }
-    let Some(mut messages) = kept.messages else {
+    let Some(mut items) = kept.items.take() else {
         return Err(cannot(
             "its input was too large to keep; send all items as `input` instead",
         ));
     };
-    let answer = reattach(agent, exchange, &run).await?;
-    let whole = match answer.into_whole().await {
-        Ok((whole, _)) => whole,
-        Err(error) if is_gone(&error) => return Err(error),
-        Err(error) => return Err(cannot(error.message())),
-    };
-    messages.extend(message(whole, &kept.tools));
+    let (mut answer, _) = reattach(agent, exchange, &run).await?.into_parts();
+    let response = events_of(&run, kept).collect(&mut answer).await;
+    let response = response.map_err(|failed| cannot(&failed.failure.message))?;
+    let mut response: Value = serde_json::from_str(&response).unwrap_or_default();
+    if let Value::Array(output) = response["output"].take() {
+        items.extend(output);
+    }
     let thread = run.tag().and_then(|tag| tag.thread.clone());
-    Ok((messages, thread))
-}
-
-/// The message that an answer is in a chat.
-fn message(mut answer: WholeAnswer, tools: &CallerTools) -> Option<ChatMessage> {
-    answer.add_interrupt_text();
-    let mut message = ChatMessage::of_parts(ChatRole::Assistant, Vec::new());
-    if !answer.text.is_empty() {
-        message.content.push(ChatPart::text(answer.text));
-    }
-    let calls = answer.tool_calls.into_iter();
-    let calls = calls.filter(|call| tools.has(&call.name));
-    message.tool_calls = calls
-        .map(|call| ToolCall::new(call.id, call.name, call.arguments))
-        .collect();
-    if !answer.reasoning.is_empty() {
-        let reasoning = answer.reasoning.into();
-        message
-            .extra
-            .insert("reasoning_content".to_owned(), reasoning);
-    }
-    let is_empty = message.content.is_empty() && message.tool_calls.is_empty();
-    (!is_empty).then_some(message)
+    Ok((items, thread))
 }

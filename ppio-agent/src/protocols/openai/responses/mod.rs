@@ -2,6 +2,7 @@
 
 mod events;
 mod input;
+pub(super) mod input_items;
 mod kept;
 mod numbers;
 mod object;

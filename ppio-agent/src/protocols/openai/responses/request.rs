@@ -44,11 +44,11 @@ pub(super) enum Mode {
 }
 
 impl ResponseRequest {
-    /// The invocation that the request is, after the messages of the response that it continues.
+    /// The invocation that the request is, after the items of the response that it continues.
     pub(super) fn into_invocation(
         mut self,
         agent: &str,
-        previous: Vec<ChatMessage>,
+        previous: Vec<Value>,
         thread: Option<String>,
     ) -> Result<(InvocationRequest, Mode, Kept), Error> {
         let mode = match (self.background, self.store) {
@@ -74,15 +74,18 @@ impl ResponseRequest {
         let echo = self.echo(agent, mode, conversation.as_deref(), &sent_tools);
         let tools = read_tools(sent_tools)?;
 
-        let mut messages = previous;
-        input::add(std::mem::take(&mut self.input), &mut messages)?;
+        let sent = input::items(std::mem::take(&mut self.input))?;
+        let items = (mode != Mode::NotStored).then(|| [&previous[..], &sent].concat());
+        let mut messages = Vec::new();
+        input::add(previous, &mut messages)?;
+        input::add(sent, &mut messages)?;
         if messages.is_empty() {
             return Err(does_not_fit("input", "expected a text or a list of items"));
         }
         let kept = Kept {
             echo,
             tools: CallerTools::of(&tools),
-            messages: (mode != Mode::NotStored).then(|| messages.clone()),
+            items,
         };
         let of_messages = InvocationRequest::of_messages(messages);
         let mut extra = without_own_names(self.extra);

@@ -4,6 +4,7 @@ mod events;
 mod refused;
 mod runs;
 mod shapes;
+mod socket;
 
 use std::net::SocketAddr;
 use std::process::Command;

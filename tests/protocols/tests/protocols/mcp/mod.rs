@@ -3,6 +3,7 @@
 mod cancellation;
 mod hostile_requests;
 mod interrupts;
+mod long_calls;
 mod messages;
 mod results;
 mod tool;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod endings;
+mod parameters;
 mod refusals;
 mod responses;
 mod stored;

@@ -67,6 +67,12 @@ async fn a_completion_that_does_not_fit_is_explained() {
         ),
         (with(json!({"n": 2})), 400, parameter, "`n` is 2"),
         (
+            with(json!({"modalities": ["text", "audio"]})),
+            400,
+            parameter,
+            "`modalities`",
+        ),
+        (
             with(json!({"tools": [tool(), {"type": "web_search"}]})),
             400,
             parameter,

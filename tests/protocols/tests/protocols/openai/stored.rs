@@ -175,10 +175,10 @@ async fn a_response_continues_an_earlier_one() {
     let messages = json!([
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "weather"},
-        {"role": "assistant", "content": "It is 20 degrees.",
+        {"id": first["output"][1]["id"], "role": "assistant", "content": "It is 20 degrees.",
          "reasoning_content": "The user wants the weather."},
         {"role": "user", "content": "hello"},
-        {"role": "assistant", "content": "Hello, world!"},
+        {"id": second["output"][0]["id"], "role": "assistant", "content": "Hello, world!"},
         {"role": "user", "content": "echo"},
     ]);
     assert_eq!(seen["messages"], messages);
@@ -204,6 +204,114 @@ async fn a_response_continues_an_earlier_one() {
     let both = json!({"input": "a", "previous_response_id": second["id"], "conversation": "c"});
     let answer = send(agent, "POST", PATH, &both.to_string()).await;
     error(answer, 400, "UnsupportedParameter").await;
+}
+
+/// The types and texts of a list of items.
+fn texts(list: &Value) -> Vec<(String, String)> {
+    let items = list["data"].as_array().unwrap().iter();
+    items
+        .map(|item| {
+            let parts = [&item["content"], &item["summary"]];
+            let mut parts = parts.into_iter().filter_map(Value::as_array).flatten();
+            let text = parts.find_map(|part| part["text"].as_str());
+            let text = text.or(item["output"].as_str()).or(item["name"].as_str());
+            (
+                item["type"].as_str().unwrap().to_owned(),
+                text.unwrap_or_default().to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_input_of_a_response_is_listed() {
+    let agent = start();
+    let agent = agent.addr();
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+    let image =
+        json!({"type": "input_image", "image_url": "https://a.example/cat", "detail": "auto"});
+    let first = json!({"instructions": "Be short.", "input": [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "user", "content": [image]},
+        {"type": "function_call", "call_id": "c1", "name": "see", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "a cat"},
+        {"role": "assistant", "content": "A cat."},
+        search,
+        {"id": "msg_mine", "role": "user", "content": "weather"},
+    ]});
+    let first = post(agent, PATH, &first).await;
+    let list = get(agent, &format!("{}/input_items?order=asc", path(&first))).await;
+    let own = |items: &[(&str, &str)]| -> Vec<(String, String)> {
+        let items = items.iter();
+        items
+            .map(|&(kind, text)| (kind.to_owned(), text.to_owned()))
+            .collect()
+    };
+    let sent = [
+        ("message", "Be kind."),
+        ("message", ""),
+        ("function_call", "see"),
+        ("function_call_output", "a cat"),
+        ("message", "A cat."),
+        ("web_search_call", ""),
+        ("message", "weather"),
+    ];
+    assert_eq!(texts(&list), own(&sent), "{list}");
+    assert_eq!(list["object"], "list");
+    assert_eq!(list["has_more"], false);
+    assert_eq!(
+        list["data"][0]["content"],
+        json!([{"type": "input_text", "text": "Be kind."}])
+    );
+    assert_eq!(list["data"][1]["content"], json!([image]));
+    assert_eq!(list["data"][4]["content"][0]["type"], "output_text");
+    assert_eq!(list["data"][5], search);
+    assert_eq!(list["first_id"], list["data"][0]["id"]);
+    assert_eq!(list["last_id"], "msg_mine");
+
+    // With what it continues, and by pages from the last item on.
+    let second = json!({"input": "echo", "previous_response_id": first["id"]});
+    let second = post(agent, PATH, &second).await;
+    let items = format!("{}/input_items", path(&second));
+    let all = get(agent, &items).await;
+    let mut expected = own(&[("message", "echo")]);
+    let answered = [
+        ("message", "It is 20 degrees."),
+        ("reasoning", "The user wants the weather."),
+    ];
+    expected.extend(own(&answered));
+    expected.extend(own(&sent).into_iter().rev());
+    assert_eq!(texts(&all), expected, "{all}");
+    // Items of the answer keep their ids.
+    assert_eq!(all["data"][1]["id"], first["output"][1]["id"]);
+    let mut pages = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = get(agent, &format!("{items}?limit=4{after}")).await;
+        pages.extend(page["data"].as_array().unwrap().clone());
+        if page["has_more"] == false {
+            break;
+        }
+        after = format!("&after={}", page["last_id"].as_str().unwrap());
+    }
+    assert_eq!(Value::from(pages), all["data"]);
+
+    for (query, text) in [
+        ("limit=0", "`limit`"),
+        ("limit=101", "`limit`"),
+        ("limit=x", "`limit`"),
+        ("order=up", "`order`"),
+        ("after=msg_other", "`after`"),
+    ] {
+        let answer = send(agent, "GET", &format!("{items}?{query}"), "").await;
+        let message = error(answer, 400, "BadRequest").await;
+        assert!(
+            message.contains(text.trim_matches('`')),
+            "{query}: {message}"
+        );
+    }
+    let unknown = send(agent, "GET", "/v1/responses/resp_x/input_items", "").await;
+    error(unknown, 404, "ResponseNotFound").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use ppio::{Value, json};
-use ppio_test_support::call::Answer;
+use ppio_test_support::call::{Answer, send_to};
 use ppio_test_support::eventually_some;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::{ask, chunks, of_type, post, protocol_agent, request, run, text};
 
@@ -47,6 +49,92 @@ async fn a_page_that_is_loaded_again_reads_on() {
         (answer.status() == 204).then_some(())
     })
     .await;
+}
+
+/// Waits until no run goes on without its caller.
+async fn eventually_idle(agent: SocketAddr) {
+    eventually_some("the run has ended", async || {
+        let ping = send_to(agent, "GET", "/ping", &[], String::new()).await;
+        (ping.json().await["status"] == "Healthy").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
+    let agent = protocol_agent();
+    let agent = agent.addr();
+    for (prompt, last) in [
+        ("slow 5 30", "finish"),
+        // Its failure comes before the answer begins, or after its first item.
+        ("late 100 fail-first", ""),
+        ("slow-fail-later 50", "error"),
+    ] {
+        let chat = prompt.split_whitespace().next().unwrap();
+        let body = request(chat, prompt);
+        if prompt == "late 100 fail-first" {
+            // The page leaves before there is an answer.
+            leave_early(agent, &body).await;
+        } else {
+            let mut first = post(agent, &[], &body).await;
+            begin(&mut first).await;
+            drop(first);
+        }
+        eventually_idle(agent).await;
+        let again = ask(agent, "GET", chat, "stream").await;
+        if last.is_empty() {
+            assert_eq!(again.status(), 400, "{prompt}");
+        } else {
+            let resumed = chunks(again).await;
+            assert_eq!(resumed.last().unwrap()["type"], last, "{resumed:?}");
+        }
+        // It was read to its end.
+        let again = ask(agent, "GET", chat, "stream").await;
+        assert_eq!(again.status(), 204, "{prompt}");
+    }
+    // So was this one, by its first page.
+    run(agent, &request("whole", "hello")).await;
+    let again = ask(agent, "GET", "whole", "stream").await;
+    assert_eq!(again.status(), 204);
+    // A page that leaves again comes back again, and another one has its own end.
+    let mut pages = Vec::new();
+    pages.push(post(agent, &[], &request("twice", "slow 8 40")).await);
+    pages.push(ask(agent, "GET", "twice", "stream").await);
+    for page in &mut pages {
+        begin(page).await;
+    }
+    drop(pages);
+    eventually_idle(agent).await;
+    for _ in 0..2 {
+        let resumed = chunks(ask(agent, "GET", "twice", "stream").await).await;
+        assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 ");
+    }
+    assert_eq!(ask(agent, "GET", "twice", "stream").await.status(), 204);
+    // The next answer of the chat takes the place of one that was not read.
+    let mut left = post(agent, &[], &request("next", "slow 5 30")).await;
+    begin(&mut left).await;
+    drop(left);
+    eventually_idle(agent).await;
+    run(agent, &request("next", "hello")).await;
+    assert_eq!(ask(agent, "GET", "next", "stream").await.status(), 204);
+}
+
+/// Sends a request, and leaves while it is answered.
+async fn leave_early(agent: SocketAddr, body: &Value) {
+    let body = body.to_string();
+    let head = format!(
+        "POST /api/chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(agent).await.unwrap();
+    socket.write_all((head + &body).as_bytes()).await.unwrap();
+    eventually_some("the run has begun", async || {
+        let ping = send_to(agent, "GET", "/ping", &[], String::new()).await;
+        (ping.json().await["status"] == "HealthyBusy").then_some(())
+    })
+    .await;
+    drop(socket);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,117 @@
+//! Keeps the connection of an answer open that takes long: proxies close connections on which nothing
+//! is sent for some time, many of them after 60 s.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame};
+use ppio_agent_protocol::sse;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::items::media_type;
+use crate::exchange::Exchange;
+use crate::exchange::body::{Body, Response};
+use crate::exchange::error::Error;
+use crate::invocation::event_stream;
+use crate::invocation::sse_body::HEARTBEAT;
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+/// Waits for an answer. One that is not ready within the interval becomes an event stream, which has
+/// a comment in each interval, and then the answer: its events, or its JSON as an event.
+pub(crate) async fn answer(
+    exchange: &Exchange,
+    interval: Duration,
+    answering: impl Future<Output = Result<Response, Error>> + Send + 'static,
+) -> Result<Response, Error> {
+    let mut answering: Answering = Box::pin(answering);
+    if let Ok(answered) = timeout(interval, &mut answering).await {
+        return answered;
+    }
+    let body = KeptOpenBody {
+        exchange: exchange.clone(),
+        interval,
+        // The first comment is due now.
+        timer: Box::pin(sleep(Duration::ZERO)),
+        state: State::Waiting(answering),
+    };
+    Ok(event_stream(exchange, Body::stream(body)))
+}
+
+struct KeptOpenBody {
+    exchange: Exchange,
+    interval: Duration,
+    timer: Pin<Box<Sleep>>,
+    state: State,
+}
+
+enum State {
+    Waiting(Answering),
+    /// The answer is an event stream.
+    Events(Body),
+    /// The answer is one JSON text.
+    Json(Body, BytesMut),
+    Ended,
+}
+
+impl KeptOpenBody {
+    fn state_of(&self, answered: Result<Response, Error>) -> State {
+        let response = answered.unwrap_or_else(|error| self.exchange.error_response(error));
+        let is_stream = media_type(response.headers()) == sse::MEDIA_TYPE;
+        let body = response.into_body();
+        if is_stream {
+            State::Events(body)
+        } else {
+            State::Json(body, BytesMut::new())
+        }
+    }
+}
+
+impl HttpBody for KeptOpenBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            match &mut self.state {
+                State::Waiting(answering) => match answering.as_mut().poll(cx) {
+                    Poll::Ready(answered) => self.state = self.state_of(answered),
+                    Poll::Pending => {
+                        if self.timer.as_mut().poll(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                        let due = Instant::now() + self.interval;
+                        self.timer.as_mut().reset(due);
+                        let comment = Bytes::from_static(HEARTBEAT);
+                        return Poll::Ready(Some(Ok(Frame::data(comment))));
+                    }
+                },
+                State::Events(body) => return Pin::new(body).poll_frame(cx),
+                State::Json(body, json) => match Pin::new(body).poll_frame(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(frame))) => {
+                        json.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(None) => {
+                        let json = std::mem::take(json);
+                        self.state = State::Ended;
+                        if json.is_empty() {
+                            return Poll::Ready(None);
+                        }
+                        let mut event = BytesMut::new();
+                        sse::write_data(&mut event, &json);
+                        return Poll::Ready(Some(Ok(Frame::data(event.freeze()))));
+                    }
+                },
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}
