@@ -151,6 +151,12 @@ impl RuntimeConfig {
         self.list_anonymous_runs
     }
 
+    /// The value of [`a2a_push_private`](Self::a2a_push_private).
+    #[cfg(feature = "a2a")]
+    pub fn get_a2a_push_private(&self) -> Option<bool> {
+        self.a2a_push_private
+    }
+
     /// The value of [`websocket_max_frame_size`](Self::websocket_max_frame_size).
     #[cfg(feature = "websocket")]
     pub fn get_websocket_max_frame_size(&self) -> Option<ByteSize> {
@@ -297,8 +303,13 @@ mod tests {
         assert_eq!(config.get_journal(), Some(Path::new("j")));
         #[cfg(feature = "metrics")]
         assert_eq!(
-            config.enable_metrics(false).get_enable_metrics(),
+            config.clone().enable_metrics(false).get_enable_metrics(),
             Some(false)
+        );
+        #[cfg(feature = "a2a")]
+        assert_eq!(
+            config.a2a_push_private(true).get_a2a_push_private(),
+            Some(true)
         );
         #[cfg(feature = "websocket")]
         {

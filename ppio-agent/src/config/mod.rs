@@ -49,6 +49,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
 /// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` in debug mode, else `false` |
 /// | [`journal`](Self::journal) | `PPIO_AGENT_JOURNAL`, a directory | none |
+/// | [`a2a_push_private`](Self::a2a_push_private) | `PPIO_AGENT_A2A_PUSH_PRIVATE` | `false` |
 /// | [`websocket_max_frame_size`](Self::websocket_max_frame_size) | `PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE`, bytes or `64Ki` | 64 KiB |
 /// | [`websocket_max_message_size`](Self::websocket_max_message_size) | `PPIO_AGENT_WEBSOCKET_MAX_MESSAGE_SIZE`, bytes or `1Mi` | 1 MiB |
 /// | [`websocket_idle_timeout`](Self::websocket_idle_timeout) | `PPIO_AGENT_WEBSOCKET_IDLE_TIMEOUT`, seconds, 0 for none | 900 s |
@@ -112,6 +113,8 @@ pub struct RuntimeConfig {
     pub(crate) run_retention: Option<Duration>,
     pub(crate) list_anonymous_runs: Option<bool>,
     pub(crate) journal: Option<PathBuf>,
+    #[cfg(feature = "a2a")]
+    pub(crate) a2a_push_private: Option<bool>,
     #[cfg(feature = "websocket")]
     pub(crate) websocket_max_frame_size: Option<ByteSize>,
     #[cfg(feature = "websocket")]
@@ -357,6 +360,16 @@ impl RuntimeConfig {
     /// Without it everything is kept in memory alone.
     pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
         self.journal = Some(directory.into());
+        self
+    }
+
+    /// Whether push notifications of A2A may be sent to private, loopback and link-local addresses.
+    ///
+    /// The caller of an agent chooses the URL. Without this setting it cannot make the agent send
+    /// requests to programs that only the agent's machine and network reach.
+    #[cfg(feature = "a2a")]
+    pub fn a2a_push_private(mut self, allow: bool) -> Self {
+        self.a2a_push_private = Some(allow);
         self
     }
 

@@ -95,6 +95,9 @@ pub struct RuntimeSettings {
     pub list_anonymous_runs: bool,
     /// The directory in which kept invocations survive the process; `None` for memory alone.
     pub journal: Option<PathBuf>,
+    /// Whether push notifications of A2A may be sent to private addresses.
+    #[cfg(feature = "a2a")]
+    pub a2a_push_private: bool,
     /// The largest frame of a client's WebSocket.
     #[cfg(feature = "websocket")]
     pub websocket_max_frame_size: ByteSize,
@@ -161,6 +164,8 @@ impl Default for RuntimeSettings {
             run_retention: Duration::from_secs(600),
             list_anonymous_runs: false,
             journal: None,
+            #[cfg(feature = "a2a")]
+            a2a_push_private: false,
             // AgentCore passes on no larger frames, and ends sessions that are idle for as long.
             #[cfg(feature = "websocket")]
             websocket_max_frame_size: ByteSize::new(64 << 10),

@@ -18,7 +18,7 @@ use crate::exchange::header_names::RESPONSE_FORMAT;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
-use crate::invocation::{event_stream, payload};
+use crate::invocation::{Invoker, event_stream, payload};
 use crate::runs;
 use crate::runs::options::RunOptions;
 use crate::runs::run::Run;
@@ -89,12 +89,12 @@ pub(crate) async fn invoke_with_body(
 /// # Errors
 /// If the beginning is no longer kept, or what the agent failed with before its answer began.
 pub(crate) async fn reattach(
-    agent: &ProtocolAgent<'_>,
+    invoker: &Invoker,
     exchange: &Exchange,
     run: &std::sync::Arc<Run>,
 ) -> Result<Answer, Error> {
     let exchange = in_chat_format(exchange);
-    let response = runs::replay(run, &exchange, agent.invoker, &HeaderMap::new()).await?;
+    let response = runs::replay(run, &exchange, invoker, &HeaderMap::new()).await?;
     Answer::of(response).await
 }
 
@@ -194,6 +194,12 @@ pub(crate) fn failed_events(
     event_stream(exchange, Body::from(events.take()))
 }
 
+/// Answers with events that exist already.
+#[cfg(feature = "a2a")]
+pub(crate) fn written_events(exchange: &Exchange, mut events: EventWriter) -> Response {
+    event_stream(exchange, Body::from(events.take()))
+}
+
 /// Answers with the events of a protocol, also if the agent failed before its answer began.
 pub(crate) fn into_events(
     answer: Result<Answer, Error>,
@@ -220,6 +226,14 @@ pub(crate) fn accepted() -> Response {
 pub(crate) fn no_content() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::NO_CONTENT;
+    response
+}
+
+/// The response to a caller that has the current state already.
+#[cfg(feature = "a2a")]
+pub(crate) fn not_modified() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::NOT_MODIFIED;
     response
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Protocols {
     platform: Option<Platform>,
     agent: AgentInfo,
     schema: Arc<LazySchema>,
+    #[cfg(feature = "a2a")]
+    push: Arc<a2a::PushNotifications>,
 }
 
 /// A path of a protocol.
@@ -111,6 +113,8 @@ impl Protocols {
             platform: settings.platform,
             agent,
             schema,
+            #[cfg(feature = "a2a")]
+            push: a2a::PushNotifications::new(settings.a2a_push_private),
         }
     }
 
@@ -122,6 +126,12 @@ impl Protocols {
     /// What the agent takes and returns.
     pub(crate) fn schema(&self) -> &LazySchema {
         &self.schema
+    }
+
+    /// The push notifications of A2A.
+    #[cfg(feature = "a2a")]
+    pub(crate) fn push(&self) -> &Arc<a2a::PushNotifications> {
+        &self.push
     }
 
     /// The route of a path of the agent's own, if the platform calls a protocol there.

@@ -31,7 +31,7 @@ use ppio_agent_protocol::{ByteSize, ResponseFormat};
 use serde::Serialize;
 
 use self::answer::Answer;
-use self::options::RunOptions;
+use self::options::{OnStart, RunOptions};
 use self::producer::{Producer, Work};
 use self::reader::RunReader;
 use self::registry::{Claim, RunRegistry};
@@ -108,7 +108,7 @@ pub(crate) async fn invoke_with(
     invoker: &Invoker,
     exchange: &Exchange,
     request: Request,
-    options: RunOptions,
+    mut options: RunOptions,
 ) -> Result<Response, Error> {
     if options.is_plain() {
         return crate::invocation::invoke(invoker, exchange, request).await;
@@ -155,11 +155,12 @@ pub(crate) async fn invoke_with(
         }
     } else {
         let reader = RunReader::attach(&run, 0)?;
+        let on_start = std::mem::take(&mut options.on_start);
         let started = if runs.journal()?.is_some() {
             crate::invocation::share_body(invoker, &body);
-            start_recorded(runs, invoker, &exchange, &run, body, context).await
+            start_recorded(runs, invoker, &exchange, &run, (body, context), on_start).await
         } else {
-            start(runs, invoker, &exchange, &run, body, context)
+            start(runs, invoker, &exchange, &run, (body, context), on_start)
         };
         match started {
             Ok(()) if options.respond_async => accepted(&run, &exchange),
@@ -189,8 +190,8 @@ async fn start_recorded(
     invoker: &Invoker,
     exchange: &Exchange,
     run: &Arc<Run>,
-    body: Bytes,
-    context: RequestContext,
+    request: (Bytes, RequestContext),
+    on_start: OnStart,
 ) -> Result<(), ()> {
     let (runs, run) = (Arc::clone(runs), Arc::clone(run));
     let invoker = invoker.for_connection();
@@ -199,7 +200,7 @@ async fn start_recorded(
         if !run.recorded().await {
             return Err(());
         }
-        start(&runs, &invoker, &exchange, &run, body, context)
+        start(&runs, &invoker, &exchange, &run, request, on_start)
     });
     starting.await.unwrap_or(Err(()))
 }
@@ -211,8 +212,8 @@ fn start(
     invoker: &Invoker,
     exchange: &Exchange,
     run: &Arc<Run>,
-    body: Bytes,
-    context: RequestContext,
+    (body, context): (Bytes, RequestContext),
+    on_start: OnStart,
 ) -> Result<(), ()> {
     // The value is stored once, and put into an envelope for callers that expect one.
     let format = if exchange.format.marks_chat_events() {
@@ -248,6 +249,7 @@ fn start(
                 progress: Progress::default(),
                 _running: runs.tasks().start("run", None),
             });
+            on_start.call(run);
             Ok(())
         }
         Err(error) => {

@@ -1,10 +1,13 @@
 //! What a request says about its run.
 
+use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+use super::run::Run;
 use crate::exchange::header_names::{
     IDEMPOTENCY_KEY, PPIO_INSTANCE, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER,
 };
@@ -27,6 +30,28 @@ pub(crate) struct RunOptions {
     pub(super) first_sent_to: Option<HeaderValue>,
     /// What a protocol finds the run by.
     pub(super) tag: Option<RunTag>,
+    pub(super) on_start: OnStart,
+}
+
+/// What is called when the run has started, also if its caller leaves meanwhile. A run of an earlier
+/// request with the same key does not start again.
+#[derive(Default)]
+pub(super) struct OnStart(Option<StartFunction>);
+
+type StartFunction = Box<dyn FnOnce(&Arc<Run>) + Send>;
+
+impl OnStart {
+    pub(super) fn call(self, run: &Arc<Run>) {
+        if let Some(function) = self.0 {
+            function(run);
+        }
+    }
+}
+
+impl fmt::Debug for OnStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnStart").finish_non_exhaustive()
+    }
 }
 
 /// What a protocol finds its runs by.
@@ -105,6 +130,13 @@ impl RunOptions {
     #[cfg(feature = "chat")]
     pub(crate) fn tagged(mut self, tag: RunTag) -> Self {
         self.tag = Some(tag);
+        self
+    }
+
+    /// Calls a function when the run has started.
+    #[cfg(feature = "a2a")]
+    pub(crate) fn on_start(mut self, function: impl FnOnce(&Arc<Run>) + Send + 'static) -> Self {
+        self.on_start = OnStart(Some(Box::new(function)));
         self
     }
 

@@ -202,7 +202,8 @@ impl RunRegistry {
         self.fingerprints().caller(headers, session)
     }
 
-    pub(super) fn tasks(&self) -> &TaskTracker {
+    /// The tasks of running runs, and others that a shutdown waits for with them.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 

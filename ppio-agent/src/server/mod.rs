@@ -200,8 +200,12 @@ impl Connections {
         let ended = async {
             while self.tasks.join_next().await.is_some() {}
             self.agent.runs.flush_journal().await;
+            #[cfg(feature = "a2a")]
+            self.agent.runs.wait_idle(ABORT_TIMEOUT).await;
         };
         let _ = tokio::time::timeout(ABORT_TIMEOUT, ended).await;
+        #[cfg(feature = "a2a")]
+        self.agent.protocols.push().stop();
         if !self.agent.lifecycle.has_shutdowns() {
             return Ok(());
         }

@@ -79,7 +79,7 @@ async fn every_operation_has_a_route() {
         let operations = operations.as_object().expect("operations").keys();
         for method in operations.filter(|key| *key != "parameters") {
             let method = method.to_uppercase();
-            let path = path.replace("{id}", "1");
+            let path = path.replace("{id}", "1").replace("{config}", "1");
             let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
             let request = head + "content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
             let reply = server.send(&request).await;

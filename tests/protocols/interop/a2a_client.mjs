@@ -103,6 +103,16 @@ async function check(binding, version) {
   assert.equal((await read(joined)).state, TaskState.TASK_STATE_CANCELED);
   await assert.rejects(client.cancelTask({ tenant: '', id: task.id, metadata: undefined }), /ended already/);
   await assert.rejects(client.getTask({ tenant: '', id: 'none' }), /none/);
+  const push = { tenant: '', id: 'c1', taskId: task.id, url: 'https://example.com/hook', token: 't', authentication: undefined };
+  assert.equal((await client.createTaskPushNotificationConfig(push)).url, push.url);
+  const named = { tenant: '', id: 'c1', taskId: task.id };
+  assert.equal((await client.getTaskPushNotificationConfig(named)).token, 't');
+  const ofTask = { tenant: '', taskId: task.id, pageSize: 0, pageToken: '' };
+  assert.equal((await client.listTaskPushNotificationConfig(ofTask)).configs.length, 1);
+  await client.deleteTaskPushNotificationConfig(named);
+  assert.equal((await client.listTaskPushNotificationConfig(ofTask)).configs.length, 0);
+  const refused = client.createTaskPushNotificationConfig({ ...push, url: 'http://169.254.169.254/' });
+  await assert.rejects(refused, /no public address/);
   const many = await Promise.all(Array.from({ length: 200 }, () => whole('hello')));
   assert.equal(new Set(many.map((each) => each.id)).size, 200);
   assert.ok(many.every((each) => textOf(each.artifacts) === 'Hello, world!'));

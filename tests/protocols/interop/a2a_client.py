@@ -1,6 +1,7 @@
 """Calls an agent with the client of a2a-sdk: JSON-RPC and REST of version 1.0, and JSON-RPC of version 0.3."""
 
 import asyncio
+import json
 import sys
 import uuid
 
@@ -8,24 +9,28 @@ import httpx
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.types import (
     AgentCard,
+    AuthenticationInfo,
     CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
+    GetTaskPushNotificationConfigRequest,
     GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
     ListTasksRequest,
     Message,
     Part,
     Role,
     SendMessageRequest,
+    StreamResponse,
     SubscribeToTaskRequest,
+    TaskPushNotificationConfig,
     TaskState,
 )
 from a2a.utils.errors import (
-    PushNotificationNotSupportedError,
     TaskNotCancelableError,
     TaskNotFoundError,
     UnsupportedOperationError,
 )
-from a2a.types import TaskPushNotificationConfig
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 
 
 def request(text, task=None, **configuration):
@@ -74,7 +79,64 @@ async def fails(error, awaitable):
     raise AssertionError(f"no {error.__name__}")
 
 
-async def check(card, binding, http):
+class Receiver:
+    """A server that gets push notifications."""
+
+    def __init__(self):
+        self.received = asyncio.Queue()
+
+    async def start(self):
+        server = await asyncio.start_server(self.receive, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+        return server
+
+    async def receive(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+        await self.received.put((headers, body))
+
+    async def until(self, task, state):
+        """The notification of a state, in the version that the caller speaks."""
+        while True:
+            headers, body = await asyncio.wait_for(self.received.get(), 30)
+            assert headers["x-a2a-notification-token"] == "t-1", headers
+            assert headers["authorization"] == "bearer s3cret", headers
+            if body.get("kind") == "task":
+                found = (body["id"], body["status"]["state"])
+                expected = (task.id, TaskState.Name(state).removeprefix("TASK_STATE_").lower())
+            else:
+                event = ParseDict(body, StreamResponse())
+                found, expected = (event.task.id, event.task.status.state), (task.id, state)
+            if found == expected:
+                return
+
+
+async def check_push(client, receiver):
+    config = TaskPushNotificationConfig(
+        id="c1",
+        url=receiver.url,
+        token="t-1",
+        authentication=AuthenticationInfo(scheme="Bearer", credentials="s3cret"),
+    )
+    task = await whole(client, "hello", task_push_notification_config=config)
+    await receiver.until(task, TaskState.TASK_STATE_COMPLETED)
+    task = await whole(client, "hang", return_immediately=True)
+    config.task_id = task.id
+    assert await client.create_task_push_notification_config(config) == config
+    named = {"task_id": task.id, "id": "c1"}
+    assert await client.get_task_push_notification_config(GetTaskPushNotificationConfigRequest(**named)) == config
+    of_task = ListTaskPushNotificationConfigsRequest(task_id=task.id)
+    assert list((await client.list_task_push_notification_configs(of_task)).configs) == [config]
+    await client.cancel_task(CancelTaskRequest(id=task.id))
+    await receiver.until(task, TaskState.TASK_STATE_CANCELED)
+    await client.delete_task_push_notification_config(DeleteTaskPushNotificationConfigRequest(**named))
+    assert not (await client.list_task_push_notification_configs(of_task)).configs
+
+
+async def check(card, binding, http, receiver):
     streaming = ClientFactory(ClientConfig(httpx_client=http, supported_protocol_bindings=[binding])).create(card)
     client = ClientFactory(
         ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], streaming=False)
@@ -135,8 +197,7 @@ async def check(card, binding, http):
         pass  # It was cancelled before it was joined.
     await fails(TaskNotCancelableError, client.cancel_task(CancelTaskRequest(id=task.id)))
     await fails(TaskNotFoundError, client.get_task(GetTaskRequest(id="none")))
-    config = TaskPushNotificationConfig(task_id=task.id, url="http://127.0.0.1:1/")
-    await fails(PushNotificationNotSupportedError, client.create_task_push_notification_config(config))
+    await check_push(client, receiver)
     if not is_old:
         listed = await client.list_tasks(ListTasksRequest(context_id=task.context_id))
         assert [each.id for each in listed.tasks] == [task.id], listed
@@ -148,7 +209,8 @@ async def check(card, binding, http):
 
 async def main(url):
     limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(timeout=60, limits=limits) as http:
+    receiver = Receiver()
+    async with await receiver.start(), httpx.AsyncClient(timeout=60, limits=limits) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
         for binding, version in [("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3")]:
             chosen = AgentCard()
@@ -160,7 +222,7 @@ async def main(url):
                 if (each.protocol_binding, each.protocol_version) == (binding, version)
             )
             assert len(chosen.supported_interfaces) == 1, card
-            await check(chosen, binding, http)
+            await check(chosen, binding, http, receiver)
 
 
 asyncio.run(main(sys.argv[1]))

@@ -165,7 +165,12 @@ impl Answer {
     ///
     /// If the body is not JSON.
     pub async fn json(self) -> Value {
-        assert_eq!(self.head.headers["content-type"], "application/json");
+        let media_type = &self.head.headers["content-type"];
+        let expected = ["application/json", "application/a2a+json"];
+        assert!(
+            expected.iter().any(|expected| media_type == expected),
+            "{media_type:?}"
+        );
         let text = self.text().await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }

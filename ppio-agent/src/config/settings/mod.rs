@@ -282,6 +282,12 @@ impl Environment<'_> {
             journal: self.read("JOURNAL", "", config.journal.clone(), |text| {
                 Some(text.into())
             }),
+            #[cfg(feature = "a2a")]
+            a2a_push_private: self.boolean(
+                "A2A_PUSH_PRIVATE",
+                config.a2a_push_private,
+                defaults.a2a_push_private,
+            ),
             ..self.address_values(config)
         }
     }

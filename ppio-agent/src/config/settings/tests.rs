@@ -79,6 +79,8 @@ fn all_invalid_variables_are_named_at_once() {
             ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
             ("PPIO_AGENT_RECONNECT_GRACE", "x"),
             ("PPIO_AGENT_PROTOCOLS", "openai,smtp"),
+            #[cfg(feature = "a2a")]
+            ("PPIO_AGENT_A2A_PUSH_PRIVATE", "10.0.0.0/8"),
             #[cfg(feature = "websocket")]
             ("PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE", "0"),
             #[cfg(feature = "websocket")]
@@ -113,6 +115,8 @@ fn all_invalid_variables_are_named_at_once() {
         "_LIST_ANONYMOUS_RUNS",
         "_RECONNECT_GRACE",
         "_PROTOCOLS",
+        #[cfg(feature = "a2a")]
+        "_A2A_PUSH_PRIVATE",
         #[cfg(feature = "websocket")]
         "_WEBSOCKET_MAX_FRAME_SIZE",
         #[cfg(feature = "websocket")]

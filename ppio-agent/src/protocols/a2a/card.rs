@@ -1,13 +1,15 @@
 //! The agent card.
 
-use http::header::{CACHE_CONTROL, HOST};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use http::header::{CACHE_CONTROL, ETAG, HOST, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::exchange::body::Response;
 use crate::exchange::json::{self, to_bytes};
 use crate::exchange::platform::Platform;
-use crate::protocols::ProtocolAgent;
+use crate::protocols::{ProtocolAgent, call};
 
 /// Answers with the card: who the agent is, and where and how it is called.
 pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response {
@@ -39,7 +41,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
         "supportedInterfaces": interfaces,
         "capabilities": {
             "streaming": true,
-            "pushNotifications": false,
+            "pushNotifications": true,
             "extendedAgentCard": false,
         },
         "defaultInputModes": modes,
@@ -55,10 +57,23 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
         "preferredTransport": "JSONRPC",
         "protocolVersion": "0.3.0",
     });
-    let mut response = json::response(StatusCode::OK, to_bytes(&card));
-    // It has the host of the request.
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    let body = to_bytes(&card);
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let known = headers.get(IF_NONE_MATCH).map(HeaderValue::as_bytes);
+    let mut response = if known.is_some_and(|known| known == tag.as_bytes()) {
+        call::not_modified()
+    } else {
+        json::response(StatusCode::OK, body)
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+    // Its URL is made of them.
+    headers.insert(VARY, HeaderValue::from_static("host, x-forwarded-proto"));
     response
 }
 

@@ -25,9 +25,7 @@ pub(super) enum Kind {
     Internal,
     TaskNotFound,
     TaskNotCancelable,
-    PushNotificationNotSupported,
     UnsupportedOperation,
-    ExtendedCardNotConfigured,
     VersionNotSupported,
 }
 
@@ -53,21 +51,9 @@ impl Kind {
             ),
             Self::TaskNotFound => (-32001, StatusCode::NOT_FOUND, "NOT_FOUND", "TASK_NOT_FOUND"),
             Self::TaskNotCancelable => (-32002, bad, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE"),
-            Self::PushNotificationNotSupported => (
-                -32003,
-                bad,
-                "FAILED_PRECONDITION",
-                "PUSH_NOTIFICATION_NOT_SUPPORTED",
-            ),
             Self::UnsupportedOperation => {
                 (-32004, bad, "FAILED_PRECONDITION", "UNSUPPORTED_OPERATION")
             }
-            Self::ExtendedCardNotConfigured => (
-                -32007,
-                bad,
-                "FAILED_PRECONDITION",
-                "EXTENDED_AGENT_CARD_NOT_CONFIGURED",
-            ),
             Self::VersionNotSupported => {
                 (-32009, bad, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED")
             }

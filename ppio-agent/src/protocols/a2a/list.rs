@@ -1,11 +1,14 @@
 //! Lists of tasks.
 
+use std::fmt;
+use std::time::UNIX_EPOCH;
+
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::failure::{A2aError, Kind};
 use super::task;
-use super::wire::{TaskState, Version};
+use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
 
@@ -13,7 +16,39 @@ use crate::protocols::ProtocolAgent;
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
-/// Lists the tasks of the caller, the newest first.
+/// A place in the list, which a task keeps while others come and go: when its status changed, then
+/// its id.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cursor {
+    nanoseconds: u128,
+    task: String,
+}
+
+impl Cursor {
+    fn of(task: &Task) -> Self {
+        let since = task.status.time.duration_since(UNIX_EPOCH);
+        Self {
+            nanoseconds: since.unwrap_or_default().as_nanos(),
+            task: task.ids.task.clone(),
+        }
+    }
+
+    fn parse(token: &str) -> Option<Self> {
+        let (nanoseconds, task) = token.split_once('.')?;
+        Some(Self {
+            nanoseconds: nanoseconds.parse().ok()?,
+            task: task.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.nanoseconds, self.task)
+    }
+}
+
+/// Lists the tasks of the caller; those whose status changed last are first.
 pub(super) async fn list(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -40,10 +75,11 @@ pub(super) async fn list(
     };
     let token = params.get("pageToken").filter(|token| **token != "");
     let start = match token {
-        None => 0,
-        Some(_) => number("pageToken")
-            .map_err(|_| invalid("pageToken", "that of a page before"))?
-            .unwrap_or(0),
+        None | Some(Value::Null) => None,
+        Some(token) => {
+            let cursor = token.as_str().and_then(Cursor::parse);
+            Some(cursor.ok_or_else(|| invalid("pageToken", "that of a page before"))?)
+        }
     };
     let state = match params.get("status").and_then(Value::as_str) {
         None | Some("" | "TASK_STATE_UNSPECIFIED") => None,
@@ -71,7 +107,7 @@ pub(super) async fn list(
     };
     let mut tasks = Vec::new();
     for run in task::all(agent, headers, context) {
-        let mut task = task::of_run(agent, exchange, &run).await;
+        let mut task = task::of_run(agent.invoker, exchange, &run).await;
         if state.is_some_and(|state| state != task.status.state)
             || after.is_some_and(|after| task.status.time < after)
         {
@@ -84,18 +120,15 @@ pub(super) async fn list(
         tasks.push(task);
     }
     let total = tasks.len();
-    let page: Vec<_> = tasks
-        .iter()
-        .skip(start)
-        .take(size)
-        .map(|task| task.json(version))
-        .collect();
-    let next = start + page.len();
-    let token = if next < total {
-        next.to_string()
-    } else {
-        String::new()
+    tasks.sort_by_cached_key(|task| std::cmp::Reverse(Cursor::of(task)));
+    let behind = |task: &&Task| start.as_ref().is_none_or(|start| Cursor::of(task) < *start);
+    let mut rest = tasks.iter().filter(behind);
+    let page: Vec<_> = rest.by_ref().take(size).collect();
+    let token = match page.last() {
+        Some(last) if rest.next().is_some() => Cursor::of(last).to_string(),
+        _ => String::new(),
     };
+    let page: Vec<_> = page.into_iter().map(|task| task.json(version)).collect();
     let list: Map<String, Value> = [
         ("pageSize".to_owned(), page.len().into()),
         ("tasks".to_owned(), page.into()),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::failure::{A2aError, Kind};
+use super::wire::Version;
 
 /// The parameters of a message that is sent.
 #[derive(Debug, Deserialize)]
@@ -26,6 +27,7 @@ struct Configuration {
     blocking: Option<bool>,
     history_length: Option<usize>,
     task_push_notification_config: Option<Value>,
+    /// Of version 0.3.
     push_notification_config: Option<Value>,
 }
 
@@ -38,6 +40,9 @@ struct WireMessage {
     parts: Vec<InPart>,
     context_id: Option<String>,
     task_id: Option<String>,
+    /// `metadata`, `extensions`, `referenceTaskIds` and what newer callers send.
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 /// A part of either version.
@@ -72,11 +77,15 @@ pub(super) struct Sent {
     /// Whether the answer is the task as it is now.
     pub(super) returns_immediately: bool,
     pub(super) history_length: Option<usize>,
+    /// The version of the call.
+    pub(super) version: Version,
+    /// Where the caller wants notifications of the task.
+    pub(super) push: Option<Value>,
     metadata: Option<Map<String, Value>>,
 }
 
 impl Sent {
-    pub(super) fn of(params: Value) -> Result<Self, A2aError> {
+    pub(super) fn of(params: Value, version: Version) -> Result<Self, A2aError> {
         let invalid = |error: serde_json::Error| {
             A2aError::new(
                 Kind::InvalidParams,
@@ -85,12 +94,6 @@ impl Sent {
         };
         let params: SendParams = serde_json::from_value(params).map_err(invalid)?;
         let configuration = params.configuration;
-        if configuration.task_push_notification_config.is_some()
-            || configuration.push_notification_config.is_some()
-        {
-            let message = "this agent sends no push notifications; subscribe to the task instead";
-            return Err(A2aError::new(Kind::PushNotificationNotSupported, message));
-        }
         let wire = params.message;
         let role = match wire.role.as_str() {
             "user" | "ROLE_USER" => ChatRole::User,
@@ -107,6 +110,9 @@ impl Sent {
         let parts: Result<Vec<_>, _> = wire.parts.into_iter().map(InPart::into_part).collect();
         let mut message = ChatMessage::of_parts(role, parts?);
         message.id = Some(wire.message_id);
+        message.extra = wire.extra;
+        // Of version 0.3, where it says that this is a message.
+        message.extra.remove("kind");
         Ok(Self {
             message,
             context: wire.context_id.filter(|id| !id.is_empty()),
@@ -114,6 +120,10 @@ impl Sent {
             returns_immediately: configuration.return_immediately
                 || configuration.blocking == Some(false),
             history_length: configuration.history_length,
+            version,
+            push: configuration
+                .task_push_notification_config
+                .or(configuration.push_notification_config),
             metadata: params.metadata,
         })
     }

@@ -1,16 +1,19 @@
 //! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below it.
 //!
-//! A task is a run, which continues when its caller leaves. Push notifications are not offered.
+//! A task is a run, which continues when its caller leaves.
 
 mod card;
 mod failure;
 mod list;
 mod message;
 mod operation;
+mod push;
 mod rest;
 mod rpc;
+mod start;
 mod stream;
 mod task;
+mod version;
 mod wire;
 
 use bytes::Bytes;
@@ -18,6 +21,7 @@ use http::Method;
 
 use self::failure::A2aError;
 use self::operation::Operation;
+pub(crate) use self::push::PushNotifications;
 use super::ProtocolAgent;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
@@ -29,7 +33,7 @@ const CARD: &str = "/.well-known/agent-card.json";
 
 /// The operations of the protocol: method, path and summary.
 #[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 9] = [
+pub(super) const OPERATIONS: [(&str, &str, &str); 13] = [
     ("get", "/.well-known/agent-card.json", "Gets the agent card"),
     ("post", "/a2a", "Sends a JSON-RPC request"),
     ("post", "/a2a/message:send", "Sends a message"),
@@ -43,6 +47,26 @@ pub(super) const OPERATIONS: [(&str, &str, &str); 9] = [
     ("post", "/a2a/tasks/{id}:cancel", "Cancels a task"),
     ("get", "/a2a/tasks/{id}:subscribe", "Streams a task"),
     ("post", "/a2a/tasks/{id}:subscribe", "Streams a task"),
+    (
+        "get",
+        "/a2a/tasks/{id}/pushNotificationConfigs",
+        "Lists the receivers of a task",
+    ),
+    (
+        "post",
+        "/a2a/tasks/{id}/pushNotificationConfigs",
+        "Adds a receiver of a task",
+    ),
+    (
+        "get",
+        "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
+        "Gets a receiver of a task",
+    ),
+    (
+        "delete",
+        "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
+        "Removes a receiver of a task",
+    ),
 ];
 
 /// The methods of a path, if it is one of this protocol.

@@ -1,22 +1,30 @@
 //! The operations of the protocol, which both bindings have.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::failure::{A2aError, Kind};
 use super::list;
 use super::message::Sent;
+use super::push::{self, PushOperation, RunReading};
+use super::start;
 use super::stream::{Framing, TaskEvents};
 use super::task;
-use super::wire::Version;
+use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
 use crate::exchange::body::Response;
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::exchange::json;
+use crate::protocols::events::EventWriter;
 use crate::protocols::{ProtocolAgent, call};
+use crate::runs::run::Run;
+
+const PUSH_CONFIGS: &str = "pushNotificationConfigs";
 
 /// What a caller requests. In REST the id of a task is in the path, in JSON-RPC a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +36,7 @@ pub(super) enum Operation<'a> {
     Cancel(&'a str),
     Subscribe(&'a str),
     ExtendedCard,
-    PushNotifications,
+    Push(PushOperation<'a>),
 }
 
 /// What an operation answers with.
@@ -60,10 +68,10 @@ impl<'a> Operation<'a> {
             "extendedAgentCard" => Self::ExtendedCard,
             path => {
                 let rest = path.strip_prefix("tasks/")?;
-                if rest.contains("/pushNotificationConfigs") {
-                    return Some(Self::PushNotifications);
+                if let Some((task, path)) = rest.split_once('/') {
+                    return push_operation(task, path).map(Self::Push);
                 }
-                if rest.is_empty() || rest.contains('/') {
+                if rest.is_empty() {
                     return None;
                 }
                 match rest.rsplit_once(':') {
@@ -79,9 +87,40 @@ impl<'a> Operation<'a> {
         match self {
             Self::Send | Self::Stream | Self::Cancel(_) => "POST, OPTIONS",
             Self::List | Self::Get(_) | Self::ExtendedCard => "GET, OPTIONS",
-            Self::Subscribe(_) => "GET, POST, OPTIONS",
-            Self::PushNotifications => "GET, POST, DELETE, OPTIONS",
+            Self::Subscribe(_) | Self::Push(PushOperation::List(_) | PushOperation::Create(_)) => {
+                "GET, POST, OPTIONS"
+            }
+            Self::Push(PushOperation::Get(..) | PushOperation::Delete(..)) => {
+                "GET, DELETE, OPTIONS"
+            }
         }
+    }
+
+    /// The operation of the same path with this method.
+    pub(super) fn with_method(self, method: &Method) -> Self {
+        match self {
+            Self::Push(PushOperation::List(task)) if method == Method::POST => {
+                Self::Push(PushOperation::Create(task))
+            }
+            Self::Push(PushOperation::Get(task, id)) if method == Method::DELETE => {
+                Self::Push(PushOperation::Delete(task, id))
+            }
+            operation => operation,
+        }
+    }
+}
+
+/// The operation on configurations of push notifications that a path below a task is.
+fn push_operation<'a>(task: &'a str, path: &'a str) -> Option<PushOperation<'a>> {
+    if task.is_empty() {
+        return None;
+    }
+    match path.split_once('/') {
+        None if path == PUSH_CONFIGS => Some(PushOperation::List(task)),
+        Some((PUSH_CONFIGS, id)) if !id.is_empty() && !id.contains('/') => {
+            Some(PushOperation::Get(task, id))
+        }
+        _ => None,
     }
 }
 
@@ -117,41 +156,74 @@ pub(super) async fn perform(
         }
         Operation::Get(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
-            let mut task = task::of_run(agent, exchange, &run).await;
-            task.shorten_history(params.get("historyLength").and_then(Value::as_u64));
+            let mut task = task::of_run(agent.invoker, exchange, &run).await;
+            task.shorten_history(history_length(&params)?);
             Ok(Outcome::Json(task.json(version), None))
         }
         Operation::Cancel(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
-            if run.status().is_ended() {
-                let message = "the task has ended already";
-                return Err(A2aError::new(Kind::TaskNotCancelable, message));
-            }
-            run.cancel("by a caller");
-            run.end_recorded().await;
-            let task = task::of_run(agent, exchange, &run).await;
+            let task = cancel(agent, exchange, &run).await?;
             Ok(Outcome::Json(task.json(version), None))
         }
         Operation::Subscribe(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
             if run.status().is_ended() {
+                let task = task::of_run(agent.invoker, exchange, &run).await;
+                if task.status.state == TaskState::InputRequired {
+                    // A stream ends with that state, here with its first event.
+                    let mut events = EventWriter::default();
+                    framing.write_task(&task, &mut events);
+                    return Ok(Outcome::Events(call::written_events(exchange, events)));
+                }
                 let message = "the task has ended; get it instead";
                 return Err(A2aError::new(Kind::UnsupportedOperation, message));
             }
             let (ids, history) = task::described(&run);
-            let answer = call::reattach(agent, exchange, &run).await;
+            let answer = call::reattach(agent.invoker, exchange, &run).await;
             let events = TaskEvents::new(framing, ids, history);
             Ok(Outcome::Events(call::into_events(answer, exchange, events)))
         }
         Operation::ExtendedCard => {
-            let message = "this agent has no extended card";
-            Err(A2aError::new(Kind::ExtendedCardNotConfigured, message))
+            let message = "this agent has no extended card; its card says so";
+            Err(A2aError::new(Kind::UnsupportedOperation, message))
         }
-        Operation::PushNotifications => {
-            let message = "this agent sends no push notifications; subscribe to the task instead";
-            Err(A2aError::new(Kind::PushNotificationNotSupported, message))
+        Operation::Push(operation) => {
+            let done = push::perform(agent, exchange, &parts, operation, params, version).await?;
+            Ok(Outcome::Json(done, None))
         }
     }
+}
+
+/// How many messages of the history a caller wants; `None` for all.
+fn history_length(params: &Value) -> Result<Option<u64>, A2aError> {
+    match params.get("historyLength") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+            let message = "`historyLength` must be a number, 0 or more";
+            A2aError::new(Kind::InvalidParams, message)
+        }),
+    }
+}
+
+/// Cancels a task that works, or that waits for an input.
+async fn cancel(
+    agent: &ProtocolAgent<'_>,
+    exchange: &Exchange,
+    run: &Arc<Run>,
+) -> Result<Task, A2aError> {
+    if run.status().is_ended() {
+        let task = task::of_run(agent.invoker, exchange, run).await;
+        if task.status.state != TaskState::InputRequired || !run.withdraw() {
+            let message = "the task has ended already";
+            return Err(A2aError::new(Kind::TaskNotCancelable, message));
+        }
+        let followed = RunReading::new(agent, exchange).of(run);
+        agent.protocols.push().withdrawn(&task.ids.task, &followed);
+    } else {
+        run.cancel("by a caller");
+        run.end_recorded().await;
+    }
+    Ok(task::of_run(agent.invoker, exchange, run).await)
 }
 
 async fn send(
@@ -161,13 +233,12 @@ async fn send(
     params: Value,
     version: Version,
 ) -> Result<Outcome, A2aError> {
-    let sent = Sent::of(params)?;
+    let sent = Sent::of(params, version)?;
     let headers = parts.headers.clone();
-    let started = task::send(agent, exchange, parts, &sent, false).await?;
-    let now = std::time::SystemTime::now;
+    let started = start::send(agent, exchange, parts, &sent, false).await?;
     let (mut task, parts) = if sent.returns_immediately {
         let run = task::found(agent, &headers, &started.ids.task)?;
-        (task::of_run(agent, exchange, &run).await, None)
+        (task::of_run(agent.invoker, exchange, &run).await, None)
     } else {
         let whole = match started.answer {
             Ok(answer) => answer.into_whole().await,
@@ -178,8 +249,12 @@ async fn send(
             Ok((whole, parts)) => (Ok(whole), Some(parts)),
             Err(error) => (Err(failure(error)), None),
         };
+        // As later requests read it.
+        let run = task::found(agent, &headers, &started.ids.task).ok();
+        let time = run.and_then(|run| run.ended_at());
+        let time = time.unwrap_or_else(std::time::SystemTime::now);
         (
-            task::ended(started.ids, started.history, whole, now()),
+            task::ended(started.ids, started.history, whole, time),
             parts,
         )
     };
@@ -194,32 +269,14 @@ async fn stream(
     params: Value,
     framing: Framing,
 ) -> Result<Outcome, A2aError> {
-    let sent = Sent::of(params)?;
-    let started = task::send(agent, exchange, parts, &sent, true).await?;
+    let sent = Sent::of(params, framing.version)?;
+    let started = start::send(agent, exchange, parts, &sent, true).await?;
     let events = TaskEvents::new(framing, started.ids, started.history);
     Ok(Outcome::Events(call::into_events(
         started.answer,
         exchange,
         events,
     )))
-}
-
-/// Refuses a version that is not spoken here. Callers of 0.3 send none.
-pub(super) fn check_version(headers: &HeaderMap) -> Result<(), A2aError> {
-    let stated = headers.get("a2a-version").map(HeaderValue::as_bytes);
-    let Some(stated) = stated.filter(|stated| !stated.is_empty()) else {
-        return Ok(());
-    };
-    let text = String::from_utf8_lossy(stated);
-    let mut numbers = text.split('.');
-    match (numbers.next(), numbers.next()) {
-        (Some("1"), Some("0")) | (Some("0"), Some("3")) => Ok(()),
-        _ => {
-            let text: String = text.chars().take(32).collect();
-            let message = format!("version {text:?} is not supported; send `A2A-Version: 1.0`");
-            Err(A2aError::new(Kind::VersionNotSupported, message))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -236,8 +293,10 @@ mod tests {
             ("/a2a/tasks/a:b", Some(Operation::Get("a:b"))),
             (
                 "/a2a/tasks/a/pushNotificationConfigs/b",
-                Some(Operation::PushNotifications),
+                Some(Operation::Push(PushOperation::Get("a", "b"))),
             ),
+            ("/a2a/tasks//pushNotificationConfigs", None),
+            ("/a2a/tasks/a/pushNotificationConfigs/b/c", None),
             ("/a2a/tasks/", None),
             ("/a2a/tasks/a/b", None),
             ("/a2a", None),

@@ -1,10 +1,15 @@
 //! REST below `/a2a`.
 
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::failure::A2aError;
-use super::operation::{Operation, check_version, perform};
+use super::operation::{Operation, Outcome, perform};
+use super::push::PushOperation;
 use super::stream::Framing;
+use super::version;
+use super::wire::Version;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
@@ -19,9 +24,9 @@ pub(super) async fn answer(
     request: Request,
     operation: Operation<'_>,
 ) -> Result<Response, Error> {
-    check_version(request.headers()).map_err(A2aError::into_rest)?;
+    let operation = operation.with_method(request.method());
     let (parts, params) = match operation {
-        Operation::Send | Operation::Stream => {
+        Operation::Send | Operation::Stream | Operation::Push(PushOperation::Create(_)) => {
             let (parts, body) = call::read(request).await.map_err(|error| in_rest(&error))?;
             let params: Value = call::parse(&body).map_err(|error| in_rest(&error))?;
             (parts, params)
@@ -32,9 +37,18 @@ pub(super) async fn answer(
             (parts, params)
         }
     };
+    version::stated(&parts)
+        .and_then(|stated| version::check(stated, Version::V1, "REST"))
+        .map_err(A2aError::into_rest)?;
     let outcome = perform(agent, exchange, parts, operation, params, Framing::rest()).await;
     let outcome = outcome.map_err(A2aError::into_rest)?;
-    Ok(outcome.respond(to_bytes))
+    let is_json = matches!(outcome, Outcome::Json(..));
+    let mut response = outcome.respond(to_bytes);
+    if is_json {
+        let media_type = HeaderValue::from_static("application/a2a+json");
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    Ok(response)
 }
 
 /// The error of a body that cannot be read, with the status that it has.

@@ -4,8 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::failure::{A2aError, Kind};
-use super::operation::{Operation, check_version, perform};
+use super::operation::{Operation, perform};
+use super::push::PushOperation;
 use super::stream::Framing;
+use super::version;
 use super::wire::Version;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
@@ -73,7 +75,8 @@ async fn dispatch(
         return Err(A2aError::new(Kind::InvalidRequest, message));
     }
     let (version, operation) = method(&request.method)?;
-    check_version(&parts.headers)?;
+    let place = format!("`{}`", request.method);
+    version::check(version::stated(&parts)?, version, &place)?;
     let params = match request.params {
         Value::Null => Value::Object(Map::new()),
         params @ Value::Object(_) => params,
@@ -96,20 +99,37 @@ fn method(name: &str) -> Result<(Version, Operation<'static>), A2aError> {
         "CancelTask" => (Version::V1, Operation::Cancel("")),
         "SubscribeToTask" => (Version::V1, Operation::Subscribe("")),
         "GetExtendedAgentCard" => (Version::V1, Operation::ExtendedCard),
-        "CreateTaskPushNotificationConfig"
-        | "GetTaskPushNotificationConfig"
-        | "ListTaskPushNotificationConfigs"
-        | "DeleteTaskPushNotificationConfig" => (Version::V1, Operation::PushNotifications),
+        "CreateTaskPushNotificationConfig" => {
+            (Version::V1, Operation::Push(PushOperation::Create("")))
+        }
+        "GetTaskPushNotificationConfig" => {
+            (Version::V1, Operation::Push(PushOperation::Get("", "")))
+        }
+        "ListTaskPushNotificationConfigs" => {
+            (Version::V1, Operation::Push(PushOperation::List("")))
+        }
+        "DeleteTaskPushNotificationConfig" => {
+            (Version::V1, Operation::Push(PushOperation::Delete("", "")))
+        }
         "message/send" => (Version::V0_3, Operation::Send),
         "message/stream" => (Version::V0_3, Operation::Stream),
         "tasks/get" => (Version::V0_3, Operation::Get("")),
         "tasks/cancel" => (Version::V0_3, Operation::Cancel("")),
         "tasks/resubscribe" => (Version::V0_3, Operation::Subscribe("")),
         "agent/getAuthenticatedExtendedCard" => (Version::V0_3, Operation::ExtendedCard),
-        "tasks/pushNotificationConfig/set"
-        | "tasks/pushNotificationConfig/get"
-        | "tasks/pushNotificationConfig/list"
-        | "tasks/pushNotificationConfig/delete" => (Version::V0_3, Operation::PushNotifications),
+        "tasks/pushNotificationConfig/set" => {
+            (Version::V0_3, Operation::Push(PushOperation::Create("")))
+        }
+        "tasks/pushNotificationConfig/get" => {
+            (Version::V0_3, Operation::Push(PushOperation::Get("", "")))
+        }
+        "tasks/pushNotificationConfig/list" => {
+            (Version::V0_3, Operation::Push(PushOperation::List("")))
+        }
+        "tasks/pushNotificationConfig/delete" => (
+            Version::V0_3,
+            Operation::Push(PushOperation::Delete("", "")),
+        ),
         _ => {
             let name: String = name.chars().take(64).collect();
             let message = format!("there is no method {name:?}");

@@ -12,6 +12,15 @@ pub(super) enum Version {
     V0_3,
 }
 
+impl Version {
+    pub(super) fn number(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0",
+            Self::V0_3 => "0.3",
+        }
+    }
+}
+
 /// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TaskState {
@@ -95,7 +104,12 @@ fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version)
 fn sent_message(sent: &ChatMessage, ids: &TaskIds, version: Version) -> Value {
     let parts = sent.content.iter().map(|part| sent_part(part, version));
     let id = sent.id.as_deref().unwrap_or_default();
-    message(id, "user", &parts.collect(), ids, version)
+    let mut message = message(id, "user", &parts.collect(), ids, version);
+    if let Value::Object(message) = &mut message {
+        let extra = sent.extra.iter();
+        message.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    message
 }
 
 fn sent_part(part: &ChatPart, version: Version) -> Value {

@@ -60,7 +60,7 @@ impl<'a> Route<'a> {
 
 /// The operations of the protocol: method, path and summary.
 #[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 7] = [
+pub(super) const OPERATIONS: [(&str, &str, &str); 8] = [
     ("post", "/v1/chat/completions", "Creates a chat completion"),
     ("post", "/v1/responses", "Creates a response"),
     (
@@ -72,6 +72,11 @@ pub(super) const OPERATIONS: [(&str, &str, &str); 7] = [
     ("post", "/v1/responses/{id}/cancel", "Cancels a response"),
     ("get", "/v1/models", "Lists the models: the agent"),
     ("get", "/v1/models/{id}", "Gets a model"),
+    (
+        "get",
+        "/v1/responses/{id}/input_items",
+        "Lists the input of a response",
+    ),
 ];
 
 /// The methods of a path, if it is one of this protocol.

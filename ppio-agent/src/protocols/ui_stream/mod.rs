@@ -100,7 +100,7 @@ pub(super) async fn answer(
             Some(run) => {
                 let chat = run.tag().map(|tag| serde_json::from_str(&tag.data));
                 let chat: Chat = chat.and_then(Result::ok).unwrap_or_default();
-                let answer = call::reattach(agent, exchange, &run).await;
+                let answer = call::reattach(agent.invoker, exchange, &run).await;
                 respond(exchange, answer, chat, true)
             }
         },

@@ -49,6 +49,10 @@ pub(crate) struct Run {
     max_size: usize,
     /// Notifies those that wait for the journal to have the run, or its end.
     recording: Notify,
+    /// When its caller said that it will not give the input that the run ended with waiting for. It is
+    /// not written to the journal.
+    #[cfg(feature = "a2a")]
+    withdrawn_at: std::sync::OnceLock<SystemTime>,
     state: Mutex<RunState>,
 }
 
@@ -185,6 +189,8 @@ impl Run {
             total_size,
             max_size: settings.max_size,
             recording: Notify::new(),
+            #[cfg(feature = "a2a")]
+            withdrawn_at: std::sync::OnceLock::new(),
             state: Mutex::new(state),
             journal,
         }
@@ -210,6 +216,19 @@ impl Run {
     #[cfg(feature = "chat")]
     pub(crate) fn started_at(&self) -> SystemTime {
         self.started_at
+    }
+
+    /// Notes that the input that the run ended with waiting for will not be given. Returns whether that
+    /// is new.
+    #[cfg(feature = "a2a")]
+    pub(crate) fn withdraw(&self) -> bool {
+        self.withdrawn_at.set(SystemTime::now()).is_ok()
+    }
+
+    /// When [`withdraw`](Self::withdraw) was called.
+    #[cfg(feature = "a2a")]
+    pub(crate) fn withdrawn_at(&self) -> Option<SystemTime> {
+        self.withdrawn_at.get().copied()
     }
 
     pub(crate) fn status(&self) -> RunStatus {

@@ -63,6 +63,8 @@ impl Run {
             total_size,
             max_size,
             recording: Notify::new(),
+            #[cfg(feature = "a2a")]
+            withdrawn_at: std::sync::OnceLock::new(),
             state: Mutex::new(state),
         })
     }

@@ -1,11 +1,17 @@
 //! A2A's clients in Python and JavaScript.
 
+use std::process::Command;
+
+use ppio_test_support::AgentProcess;
+
 use crate::support::{agent, run};
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_published_python_client_sends_tasks() {
-    run("a2a_client.py", &agent());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
+    program.env("PPIO_AGENT_A2A_PUSH_PRIVATE", "true");
+    run("a2a_client.py", &AgentProcess::command(program).start());
 }
 
 #[test]

@@ -157,7 +157,7 @@ async fn reattach(
     exchange: &Exchange,
     run: &Arc<Run>,
 ) -> Result<Answer, Error> {
-    match call::reattach(agent, exchange, run).await {
+    match call::reattach(agent.invoker, exchange, run).await {
         Err(error) if !is_gone(&error) => Ok(Answer::failed(exchange, run, &error)),
         answer => answer,
     }

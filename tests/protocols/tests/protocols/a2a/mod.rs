@@ -1,5 +1,10 @@
 //! A2A: its card, JSON-RPC and REST.
 
+mod push;
+mod receiver;
+mod tls;
+mod version;
+
 use futures_util::stream::{self, StreamExt as _};
 use ppio::{ChatEvent, InvocationRequest};
 use ppio_test_support::call::get;
@@ -379,6 +384,10 @@ async fn hostile_requests_get_errors_of_json_rpc() {
         (call("GetTask", &json!({})).to_string(), -32602),
         (call("GetTask", &json!({"id": "none"})).to_string(), -32001),
         (
+            call("ListTasks", &json!({"historyLength": -1})).to_string(),
+            -32602,
+        ),
+        (
             call("CancelTask", &json!({"id": "\",\"x"})).to_string(),
             -32001,
         ),
@@ -402,10 +411,10 @@ async fn hostile_requests_get_errors_of_json_rpc() {
             call("ListTasks", &json!({"statusTimestampAfter": "x"})).to_string(),
             -32602,
         ),
-        (call("GetExtendedAgentCard", &json!({})).to_string(), -32007),
+        (call("GetExtendedAgentCard", &json!({})).to_string(), -32004),
         (
             call("CreateTaskPushNotificationConfig", &json!({})).to_string(),
-            -32003,
+            -32602,
         ),
         (sent(json!({})), -32602),
         (part(json!({})), -32602),
@@ -509,15 +518,15 @@ async fn rest_answers_with_statuses() {
             &[],
             "",
             400,
-            "EXTENDED_AGENT_CARD_NOT_CONFIGURED",
+            "UNSUPPORTED_OPERATION",
         ),
         (
             "GET",
             "/a2a/tasks/a/pushNotificationConfigs",
             &[],
             "",
-            400,
-            "PUSH_NOTIFICATION_NOT_SUPPORTED",
+            404,
+            "TASK_NOT_FOUND",
         ),
         (
             "GET",

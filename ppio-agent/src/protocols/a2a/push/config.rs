@@ -1,0 +1,137 @@
+//! What a caller says about the notifications of a task.
+
+use http::HeaderValue;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::target::Target;
+use crate::protocols::a2a::failure::{A2aError, Kind};
+use crate::protocols::a2a::task::new_id;
+use crate::protocols::a2a::wire::Version;
+
+/// The longest id.
+const MAX_ID: usize = 256;
+
+/// Where the notifications of a task are sent, and with what. It has secrets, so it is not printed.
+pub(in crate::protocols::a2a) struct PushConfig {
+    pub(super) id: String,
+    /// The version of its notifications, which is that of the call that created it.
+    pub(super) version: Version,
+    pub(super) target: Target,
+    /// `X-A2A-Notification-Token`.
+    pub(super) token: Option<HeaderValue>,
+    /// `Authorization`.
+    pub(super) authorization: Option<HeaderValue>,
+    wire: WireConfig,
+}
+
+/// The JSON of both versions.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct WireConfig {
+    id: Option<String>,
+    url: String,
+    token: Option<String>,
+    authentication: Option<Authentication>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Authentication {
+    scheme: String,
+    /// Of version 0.3, which has several.
+    schemes: Vec<String>,
+    credentials: Option<String>,
+}
+
+impl PushConfig {
+    /// Reads a configuration. Addresses that may not be reached are refused here if that takes no
+    /// lookup of a name, and otherwise when a notification is sent.
+    pub(in crate::protocols::a2a) async fn of(
+        wire: Value,
+        version: Version,
+        allows_private: bool,
+    ) -> Result<Self, A2aError> {
+        let mut wire: WireConfig = serde_json::from_value(wire)
+            .map_err(|error| invalid(format!("the configuration does not fit: {error}")))?;
+        let target = Target::of(&wire.url).map_err(|text| {
+            let url: String = wire.url.chars().take(100).collect();
+            invalid(format!("`url` {url:?} {text}"))
+        })?;
+        if target.is_literal()
+            && let Err(error) = target.addresses(allows_private).await
+        {
+            return Err(invalid(format!("`url` cannot be called: {error}")));
+        }
+        // An empty text is one that is not set.
+        for text in [&mut wire.id, &mut wire.token] {
+            text.take_if(|text| text.is_empty());
+        }
+        if let Some(authentication) = &mut wire.authentication
+            && authentication.scheme.is_empty()
+            && !authentication.schemes.is_empty()
+        {
+            authentication.scheme = authentication.schemes.swap_remove(0);
+        }
+        let id = wire.id.take().unwrap_or_else(new_id);
+        if id.len() > MAX_ID {
+            return Err(invalid(format!("`id` is longer than {MAX_ID} bytes")));
+        }
+        let authorization = wire.authentication.as_ref().and_then(|authentication| {
+            let credentials = authentication.credentials.as_deref()?;
+            Some(format!("{} {credentials}", authentication.scheme))
+        });
+        Ok(Self {
+            token: secret("token", wire.token.as_deref())?,
+            authorization: secret("authentication", authorization.as_deref())?,
+            id,
+            version,
+            target,
+            wire,
+        })
+    }
+
+    /// The configuration as its creator reads it.
+    pub(super) fn json(&self, task: &str, version: Version) -> Value {
+        let mut config = Map::new();
+        config.insert("id".to_owned(), self.id.clone().into());
+        config.insert("url".to_owned(), self.wire.url.clone().into());
+        if let Some(token) = &self.wire.token {
+            config.insert("token".to_owned(), token.clone().into());
+        }
+        if let Some(authentication) = &self.wire.authentication {
+            let scheme = &authentication.scheme;
+            let mut json = match version {
+                Version::V1 => json!({ "scheme": scheme }),
+                Version::V0_3 => json!({ "schemes": [scheme] }),
+            };
+            if let Some(credentials) = &authentication.credentials {
+                json["credentials"] = credentials.clone().into();
+            }
+            config.insert("authentication".to_owned(), json);
+        }
+        match version {
+            Version::V1 => {
+                config.insert("taskId".to_owned(), task.into());
+                Value::Object(config)
+            }
+            Version::V0_3 => json!({"taskId": task, "pushNotificationConfig": config}),
+        }
+    }
+}
+
+/// The value of a header that is not logged.
+fn secret(name: &str, value: Option<&str>) -> Result<Option<HeaderValue>, A2aError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| invalid(format!("`{name}` has characters that a header cannot have")))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+pub(super) fn invalid(message: String) -> A2aError {
+    A2aError::new(Kind::InvalidParams, message)
+}

