@@ -102,7 +102,7 @@ function renderAnswer(box, record) {
   if (record.state === 'running' || rendered.isFinal) return;
   rendered.isFinal = true;
   if (record.isStream) rendered.live?.classList.remove('live');
-  else if (record.raw && record.status < 400) box.append(valueOf(record));
+  else if (record.raw && record.status < 400) box.append(valueView(resultText(record)));
   const problem = problemOf(record);
   if (problem) {
     box.append(
@@ -129,11 +129,11 @@ function renderAnswer(box, record) {
 }
 
 /** The result in the envelope, or the body where there is no envelope. */
-function valueOf(record) {
+function resultText(record) {
   const { raw } = record;
-  if (formatOf(record) === 'envelope' && !jsonError(raw) && jsonType(raw) === 'object')
-    return valueView(members(raw).get('result'));
-  return valueView(raw);
+  return formatOf(record) === 'envelope' && !jsonError(raw) && jsonType(raw) === 'object'
+    ? (members(raw).get('result') ?? 'null')
+    : raw;
 }
 
 function valueView(text) {
@@ -148,7 +148,7 @@ function renderItems(box, record) {
   for (; rendered.next < record.events.length; rendered.next++) {
     const event = record.events[rendered.next];
     const { data } = event;
-    if (data === undefined || eventError(record, event)) continue;
+    if (data === undefined || isEnd(record, event) || eventError(record, event)) continue;
     const isText = data[0] === '"' && !jsonError(data);
     if (isText && rendered.text) {
       rendered.text.append(JSON.parse(data));
@@ -267,7 +267,7 @@ function copyText() {
     return shownRecord.headers.map(([name, value]) => `${name}: ${value}`).join('\n');
   if (currentTab === 'answer' && shownRecord.isStream) {
     const items = shownRecord.events
-      .filter((event) => event.data !== undefined)
+      .filter((event) => event.data !== undefined && !isEnd(shownRecord, event))
       .map((event) => event.data);
     return items.every((item) => item[0] === '"')
       ? items.map((item) => JSON.parse(item)).join('')

@@ -80,22 +80,33 @@ async function copy(text, button) {
   }, 1200);
 }
 
-/** The browser's storage. Where it is disabled, only history, draft and theme are lost. */
-const store = {
-  read(key, fallback) {
-    try {
-      return JSON.parse(localStorage.getItem(`playground.${key}`)) ?? fallback;
-    } catch {
-      return fallback;
-    }
-  },
-  /** Returns whether there was room. */
-  write(key, value) {
-    try {
-      localStorage.setItem(`playground.${key}`, JSON.stringify(value));
-      return true;
-    } catch {
-      return false;
-    }
-  },
-};
+/** A random id. Browsers have `crypto.randomUUID` on https and localhost only. */
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A storage of the browser. Where it is disabled, only history, drafts and theme are lost. */
+function storeIn(storage) {
+  return {
+    read(key, fallback) {
+      try {
+        return JSON.parse(storage().getItem(`playground.${key}`)) ?? fallback;
+      } catch {
+        return fallback;
+      }
+    },
+    /** Returns whether there was room. */
+    write(key, value) {
+      try {
+        storage().setItem(`playground.${key}`, JSON.stringify(value));
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
+}
+const store = storeIn(() => localStorage);
+/** What is kept for this tab, over reloads. */
+const tabStore = storeIn(() => sessionStorage);

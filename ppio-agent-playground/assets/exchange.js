@@ -2,21 +2,25 @@
 
 /** How much of an answer the history keeps, in characters. */
 const MAX_KEPT = 60_000;
+/** How long a stream is read before the page may do something else, in milliseconds. */
+const MAX_WORK = 20;
 
 /**
- * Sends a request, and calls `changed` with its record after each chunk. The record is plain data:
+ * A record of a request and its answer. It is plain data:
  *
  * { at, request, state: 'running'|'done'|'failed'|'cancelled', status, statusText, headers,
- *   isStream, raw, size, events: [{time, name, data}|{time, comment}], items, head, first, total,
- *   failure }
+ *   isStream, raw, size, events: [{time, name, data}|{time, comment}], items, end, head, first,
+ *   total, failure, isBroken }
  *
  * Times are milliseconds since the request was sent: `head` until the headers, `first` until the
- * first item, or byte of a body that is not a stream.
+ * first item, or byte of a body that is not a stream. `end` is the text of the event that ends a
+ * stream with ids; `isBroken` is set when the connection broke before the end.
  */
-async function sendRequest(request, headers, signal, changed) {
-  const record = {
+function newRecord(request) {
+  return {
     id: `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`,
     at: Date.now(),
+    start: performance.now(),
     request,
     state: 'running',
     headers: [],
@@ -25,41 +29,60 @@ async function sendRequest(request, headers, signal, changed) {
     events: [],
     items: 0,
   };
-  const start = performance.now();
-  const since = () => performance.now() - start;
-  record.start = start;
+}
+
+/** Sends a request, and calls `changed` with its record after each chunk. Returns the record. */
+async function sendRequest(request, headers, signal, changed) {
+  const record = newRecord(request);
   changed(record);
+  await readAnswer(record, 'invocations', { method: 'POST', headers, body: request }, signal, changed);
+  return record;
+}
+
+/** Reads the items of a run that the record does not have yet. */
+async function followRun(record, runId, headers, signal, changed) {
+  const url = `invocations/${encodeURIComponent(runId)}/events?last_event_id=${record.items}`;
+  Object.assign(record, { state: 'running', failure: undefined, isBroken: undefined });
+  record.start ??= performance.now() - (record.total ?? 0);
+  changed(record);
+  await readAnswer(record, url, { headers }, signal, changed);
+}
+
+async function readAnswer(record, url, init, signal, changed) {
+  const since = () => performance.now() - record.start;
+  let isAnswered = false;
   try {
-    const response = await fetch('invocations', {
-      method: 'POST',
-      headers,
-      body: request,
-      signal,
-      cache: 'no-store',
-    });
-    record.head = since();
+    const response = await fetch(url, { ...init, signal, cache: 'no-store' });
+    isAnswered = true;
+    record.head ??= since();
     record.status = response.status;
     record.statusText = response.statusText;
     record.headers = [...response.headers];
     record.isStream = (response.headers.get('content-type') ?? '').startsWith('text/event-stream');
+    record.hasIds = response.headers.get('ppio-stream-ids') === 'true';
     changed(record);
     await readBody(response, record, since, changed);
-    record.state = record.status < 400 && !streamError(record) ? 'done' : 'failed';
+    if (record.isStream && record.hasIds && record.end === undefined) {
+      record.state = 'failed';
+      record.isBroken = true;
+      record.failure = 'The connection broke before the answer was complete.';
+    } else {
+      record.state = record.status < 400 && !streamError(record) ? 'done' : 'failed';
+    }
   } catch (error) {
     record.state = signal.aborted ? 'cancelled' : 'failed';
     if (!signal.aborted) {
-      record.failure =
-        record.status === undefined
-          ? 'The agent cannot be reached, or it closed the connection. ' +
-            'What you typed is still here; send it again when the light is green.'
-          : 'The connection broke before the answer was complete.';
+      record.isBroken = true;
+      record.failure = isAnswered
+        ? 'The connection broke before the answer was complete.'
+        : 'The agent cannot be reached, or it closed the connection. ' +
+          'What you typed is still here; send it again when the light is green.';
       if (error.name !== 'TypeError') record.failure = error.message;
     }
   }
   record.total = since();
   delete record.start;
   changed(record);
-  return record;
 }
 
 async function readBody(response, record, since, changed) {
@@ -67,7 +90,12 @@ async function readBody(response, record, since, changed) {
   const text = new TextDecoder();
   const events = new EventDecoder();
   const reader = response.body.getReader();
+  let pausedAt = performance.now();
   for (;;) {
+    if (performance.now() - pausedAt > MAX_WORK) {
+      await (globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve)));
+      pausedAt = performance.now();
+    }
     const { done, value } = await reader.read();
     const chunk = text.decode(value, { stream: !done });
     record.size += value?.length ?? 0;
@@ -76,7 +104,9 @@ async function readBody(response, record, since, changed) {
     if (record.isStream) {
       for (const block of events.push(chunk)) {
         const time = since();
-        if (block.data !== undefined) {
+        if (isEnd(record, block)) {
+          record.end = block.data;
+        } else if (block.data !== undefined) {
           record.first ??= time;
           record.items += 1;
         }
@@ -88,14 +118,29 @@ async function readBody(response, record, since, changed) {
   }
 }
 
+/** Whether an event is the one behind the last item, which streams with ids have. */
+function isEnd(record, { name }) {
+  return record.hasIds && name === 'end';
+}
+
 /** What the answer says that it is: 'envelope', 'value' or 'events'. */
 function formatOf(record) {
-  return record.headers.find(([name]) => name === 'ppio-response-format')?.[1];
+  return headerOf(record, 'ppio-response-format');
+}
+
+function headerOf(record, wanted) {
+  return record.headers.find(([name]) => name === wanted)?.[1];
 }
 
 /** The error that an event is, or undefined. An item may look like an error where those have a name. */
 function eventError(record, { name, data }) {
   if (data === undefined) return undefined;
+  if (record.hasIds) {
+    if (name !== 'end') return undefined;
+    const { status, error, error_type: type } = JSON.parse(data);
+    if (status === 'success') return undefined;
+    return { error: error ?? 'The agent did not complete this answer.', type: type ?? status };
+  }
   if (formatOf(record) === 'events' && name !== 'error') return undefined;
   return errorItem(data);
 }

@@ -29,7 +29,7 @@ async function pollHealth() {
   if ($('health-text').textContent !== label) $('health-text').textContent = label;
   $('notice').hidden = !(isDown && detail);
   if (isDown && detail && $('notice').textContent !== detail) $('notice').textContent = detail;
-  if (wasDown && !isDown) loadSchema();
+  if (wasDown && !isDown) offerRuns().then(loadSchema);
   timer = setTimeout(pollHealth, isDown ? POLL_INTERVAL_WHILE_DOWN : POLL_INTERVAL);
 }
 

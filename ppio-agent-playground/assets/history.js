@@ -8,6 +8,10 @@ function addEntry(record) {
   saveHistory();
 }
 
+function isRecorded({ id }) {
+  return entries.some((entry) => entry.id === id);
+}
+
 function saveHistory() {
   // The oldest entries make room.
   while (!store.write('history', entries) && entries.length) entries.pop();

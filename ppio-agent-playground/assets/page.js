@@ -98,18 +98,51 @@ async function loadSchema() {
   $('modes').hidden = !form;
   const panel = $('panel-form');
   panel.replaceChildren(...(form ? [form.node] : []));
+  offerChat();
+  const draft = store.read('draft');
   if (!isFirst) {
     openRequest(typed, mode);
-    return;
-  }
-  const draft = store.read('draft');
-  if (draft) {
+  } else if (draft) {
     openRequest(draft.text, draft.mode);
   } else if (form) {
     setMode('form');
   } else {
     openRequest(INITIAL_REQUEST);
   }
+}
+
+// The views of the page
+
+let place = 'request';
+const selectPlace = tabs($('places'), (value) => {
+  store.write('place', value);
+  setPlace(value);
+});
+
+function setPlace(value) {
+  place = value;
+  $('chat').hidden = value !== 'chat';
+  $('request').hidden = value !== 'request';
+  $('runs').hidden = value !== 'runs';
+  selectPlace(value);
+  for (const box of document.querySelectorAll('textarea')) fitHeight(box);
+  pollRuns();
+}
+
+/** Shows the views that the agent has. */
+function showPlaces() {
+  $('tab-chat').hidden = !chat.fields;
+  $('tab-runs').hidden = !hasRuns;
+  $('places').hidden = !chat.fields && !hasRuns;
+  if ($(`tab-${place}`).hidden) setPlace('request');
+}
+
+/** Offers the chat if the agent takes messages, and opens it if it needs nothing else. */
+function offerChat() {
+  chat.fields = chatFieldsOf(schema);
+  showThread();
+  setPlace(store.read('place') ?? (chat.fields && isChatOnly(schema) ? 'chat' : 'request'));
+  showPlaces();
 }
 
 let saving;
@@ -241,10 +274,12 @@ $('clear').addEventListener('click', () => {
 addEventListener('keydown', (event) => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    send();
-  } else if (event.key === 'Escape' && running) {
+    if (place === 'chat') sendMessage();
+    else send();
+  } else if (event.key === 'Escape' && (place === 'chat' ? chat.running : running)) {
     event.preventDefault();
-    running.abort();
+    if (place === 'chat') stop();
+    else running.abort();
   }
 });
 
@@ -276,5 +311,5 @@ setMode('json');
 $('modes').hidden = true;
 render();
 showHistory();
-loadSchema();
+offerRuns().then(loadSchema).then(restoreChat);
 pollHealth();

@@ -1,8 +1,8 @@
 //! The page to try a PPIO agent in a browser: one file that loads nothing else.
 //!
 //! [`page`] puts it together from the assets, which are compiled in. It sends requests to
-//! `invocations`, polls `ping`, and makes its form from the JSON Schema that `./` answers with as
-//! `request`; all three are relative to the page's own address.
+//! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./` answers
+//! with as `request`; all three are relative to the page's own address.
 //!
 //! What an agent answers is untrusted text. The page shows it as text only, and the content security
 //! policy that it is sent with allows no script but its own, no markup from strings (trusted types)
@@ -32,6 +32,13 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/exchange.js"),
     include_str!("../assets/answer.js"),
     include_str!("../assets/history.js"),
+    include_str!("../assets/chat_answer.js"),
+    include_str!("../assets/interrupt.js"),
+    include_str!("../assets/chat_view.js"),
+    include_str!("../assets/chat.js"),
+    include_str!("../assets/virtual_list.js"),
+    include_str!("../assets/run_view.js"),
+    include_str!("../assets/runs.js"),
     include_str!("../assets/health.js"),
     include_str!("../assets/page.js"),
 );

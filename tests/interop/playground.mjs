@@ -8,90 +8,19 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 
-const [scenario, url, screenshots] = process.argv.slice(2)
+import { chat } from './playground/chat.mjs'
+import { runs } from './playground/runs.mjs'
+import { Visit, caller, until } from './playground/visit.mjs'
+
+const [scenario] = process.argv.slice(2)
 const load = createRequire(path.join(path.resolve(process.env.PPIO_INTEROP_NODE_MODULES), 'script.js'))
 const { chromium } = load('playwright-core')
 
-/** The longest that anything on the page may take. */
-const PATIENCE = 20_000
-
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-
-/** Asks the caller to do something and waits until it is done. */
-async function caller(request) {
-  console.log(request)
-  const { value } = await answers.next()
-  assert.equal(value, 'done', request)
-}
-
-async function until(condition, what) {
-  const deadline = Date.now() + PATIENCE
-  let last
-  while (Date.now() < deadline) {
-    last = await condition()
-    if (last) return last
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  assert.fail(`never: ${what} (at the end: ${JSON.stringify(last)})`)
-}
-
-/** The page in a browser profile of its own, and what went wrong on it. */
-class Visit {
-  static async begin(browser, options = {}) {
-    const visit = new Visit()
-    visit.faults = []
-    visit.context = await browser.newContext({ viewport: { width: 1360, height: 860 }, ...options })
-    visit.context.setDefaultTimeout(PATIENCE)
-    visit.context.on('request', (request) => {
-      const target = request.url()
-      if (!target.startsWith(url) && !target.startsWith('data:')) visit.faults.push(`a request to ${target}`)
-    })
-    visit.page = await visit.context.newPage()
-    visit.page.on('pageerror', (error) => visit.faults.push(error.stack))
-    visit.page.on('console', (message) => {
-      // The browser itself notes a status of 400 and more, and a connection that is refused.
-      const isNetwork = message.text().startsWith('Failed to load resource')
-      if (['error', 'warning'].includes(message.type()) && !isNetwork) visit.faults.push(message.text())
-    })
-    await visit.page.goto(url)
-    await visit.health('Healthy')
-    return visit
-  }
-
-  async end() {
-    assert.deepEqual(this.faults, [])
-    await this.context.close()
-  }
-
-  field = (name) => this.page.getByLabel(name, { exact: true })
-  button = (name) => this.page.getByRole('button', { name })
-  tab = (name) => this.page.getByRole('tab', { name, exact: true })
-  json = () => this.field('The request as JSON')
-  entries = () => this.page.locator('#past .entry')
-  view = () => this.page.locator('#view').innerText()
-
-  health(text) {
-    return this.page.locator('#health-text').getByText(text, { exact: true }).waitFor()
-  }
-
-  async status(text) {
-    const status = this.page.locator('#status')
-    await until(async () => (await status.innerText()) === text, `the status is “${text}”`)
-  }
-
-  async shot(name) {
-    await this.page.screenshot({ path: path.join(screenshots, `${name}.png`) })
-  }
-
-  /** What a figure over the answer says. */
-  figure(name) {
-    return this.page.locator('#figures div', { has: this.page.getByText(name, { exact: true }) }).locator('dd').innerText()
-  }
-}
-
 const scenarios = {
+  ...chat,
+  ...runs,
+
   /** A value from an agent that takes any JSON. */
   async value(browser) {
     const visit = await Visit.begin(browser)

@@ -16,9 +16,15 @@ use ppio_test_support::{AgentProcess, browser, eventually_blocking, example_bina
 fn start(name: &str, address: Option<SocketAddr>) -> AgentProcess {
     let command = match name {
         "storyteller" => Command::new(env!("CARGO_BIN_EXE_storyteller")),
+        "chatting" => Command::new(env!("CARGO_BIN_EXE_chatting-agent")),
         example => Command::new(example_binary(example)),
     };
-    let mut launcher = AgentProcess::command(command).env("PPIO_AGENT_DEBUG", "true");
+    let mut launcher = AgentProcess::command(command)
+        .env("PPIO_AGENT_DEBUG", "true")
+        .env("PPIO_AGENT_INSPECT_RUNS", "true")
+        .env("PPIO_AGENT_MAX_RUNS", "6000")
+        .env("PPIO_AGENT_RECONNECT_GRACE", "60")
+        .env("PPIO_AGENT_SHUTDOWN_GRACE", "1");
     if let Some(address) = address {
         launcher = launcher.at(address);
     }
@@ -132,6 +138,66 @@ fn the_page_outlives_the_agent() {
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_light_tells_every_state() {
     play("health", "storyteller");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_chat_is_shown_as_a_chat() {
+    play("chat", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn interrupts_are_forms_and_the_chat_goes_on() {
+    play("chat_interrupts", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_chat_fails_and_stops() {
+    play("chat_ends", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_reloaded_chat_goes_on() {
+    play("chat_reload", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_hostile_chat_stays_text() {
+    play("chat_hostile", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_chat_looks_right_in_light_in_dark_and_on_phones() {
+    play("chat_looks", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn runs_are_listed_opened_and_sent_again() {
+    play("runs", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_running_run_is_followed_and_cancelled() {
+    play("runs_running", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn thousands_of_runs_and_items_stay_fluid() {
+    play("runs_many", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn runs_look_right_in_light_in_dark_and_on_phones() {
+    play("runs_looks", "chatting");
 }
 
 #[test]

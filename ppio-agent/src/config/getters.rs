@@ -157,6 +157,11 @@ impl RuntimeConfig {
         self.a2a_push_private
     }
 
+    /// The value of [`inspect_runs`](Self::inspect_runs).
+    pub fn get_inspect_runs(&self) -> Option<bool> {
+        self.inspect_runs
+    }
+
     /// The value of [`websocket_max_frame_size`](Self::websocket_max_frame_size).
     #[cfg(feature = "websocket")]
     pub fn get_websocket_max_frame_size(&self) -> Option<ByteSize> {
@@ -266,6 +271,7 @@ mod tests {
             .max_total_run_size(ByteSize::new(18))
             .run_retention(seconds(19))
             .list_anonymous_runs(false)
+            .inspect_runs(true)
             .protocols([Protocol::Mcp])
             .journal("j");
         assert_eq!(config.get_host(), Some("h"));
@@ -299,6 +305,7 @@ mod tests {
         assert_eq!(config.get_max_total_run_size(), Some(ByteSize::new(18)));
         assert_eq!(config.get_run_retention(), Some(seconds(19)));
         assert_eq!(config.get_list_anonymous_runs(), Some(false));
+        assert_eq!(config.get_inspect_runs(), Some(true));
         assert_eq!(config.get_protocols(), Some(&[Protocol::Mcp][..]));
         assert_eq!(config.get_journal(), Some(Path::new("j")));
         #[cfg(feature = "metrics")]

@@ -48,6 +48,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`max_total_run_size`](Self::max_total_run_size) | `PPIO_AGENT_MAX_TOTAL_RUN_SIZE`, bytes or `2Mi` | 64 MiB |
 /// | [`run_retention`](Self::run_retention) | `PPIO_AGENT_RUN_RETENTION`, seconds | 600 s |
 /// | [`list_anonymous_runs`](Self::list_anonymous_runs) | `PPIO_AGENT_LIST_ANONYMOUS_RUNS` | `true` in debug mode, else `false` |
+/// | [`inspect_runs`](Self::inspect_runs) | `PPIO_AGENT_INSPECT_RUNS` | `false` |
 /// | [`journal`](Self::journal) | `PPIO_AGENT_JOURNAL`, a directory | none |
 /// | [`a2a_push_private`](Self::a2a_push_private) | `PPIO_AGENT_A2A_PUSH_PRIVATE` | `false` |
 /// | [`websocket_max_frame_size`](Self::websocket_max_frame_size) | `PPIO_AGENT_WEBSOCKET_MAX_FRAME_SIZE`, bytes or `64Ki` | 64 KiB |
@@ -112,6 +113,7 @@ pub struct RuntimeConfig {
     pub(crate) max_total_run_size: Option<ByteSize>,
     pub(crate) run_retention: Option<Duration>,
     pub(crate) list_anonymous_runs: Option<bool>,
+    pub(crate) inspect_runs: Option<bool>,
     pub(crate) journal: Option<PathBuf>,
     #[cfg(feature = "a2a")]
     pub(crate) a2a_push_private: Option<bool>,
@@ -350,6 +352,14 @@ impl RuntimeConfig {
     /// which is the default except in debug mode, they need the id of an invocation, and the list is a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
+        self
+    }
+
+    /// Whether every invocation is kept, with its request, the times of its items and the tokens of
+    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them while an agent is developed.
+    /// Requests may have secrets, and are in memory alone.
+    pub fn inspect_runs(mut self, record: bool) -> Self {
+        self.inspect_runs = Some(record);
         self
     }
 

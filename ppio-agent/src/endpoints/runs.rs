@@ -109,7 +109,7 @@ pub(crate) async fn answer(
                 run.cancel("by a caller");
                 run.end_recorded().await;
             }
-            let response = json::response(StatusCode::OK, run.view().to_json());
+            let response = json::response(StatusCode::OK, run.to_json());
             Ok(runs::no_store(response))
         }
     }

@@ -104,6 +104,18 @@ pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedForm
     event.freeze()
 }
 
+/// Adds a member that is JSON already to an object that is not empty.
+pub(crate) fn with_member(object: &[u8], name: &str, value: &[u8]) -> Bytes {
+    let mut all = Vec::with_capacity(object.len() + name.len() + value.len() + 4);
+    all.extend_from_slice(&object[..object.len().saturating_sub(1)]);
+    all.extend_from_slice(b",\"");
+    all.extend_from_slice(name.as_bytes());
+    all.extend_from_slice(b"\":");
+    all.extend_from_slice(value);
+    all.push(b'}');
+    all.into()
+}
+
 /// A response whose body is JSON.
 pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(body.into());

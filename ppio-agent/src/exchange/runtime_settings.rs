@@ -93,6 +93,8 @@ pub struct RuntimeSettings {
     pub run_retention: Duration,
     /// Whether callers without a session and credentials may list invocations.
     pub list_anonymous_runs: bool,
+    /// Whether every invocation is kept, with its request and the times of its items.
+    pub inspect_runs: bool,
     /// The directory in which kept invocations survive the process; `None` for memory alone.
     pub journal: Option<PathBuf>,
     /// Whether push notifications of A2A may be sent to private addresses.
@@ -163,6 +165,7 @@ impl Default for RuntimeSettings {
             max_total_run_size: ByteSize::new(64 << 20),
             run_retention: Duration::from_secs(600),
             list_anonymous_runs: false,
+            inspect_runs: false,
             journal: None,
             #[cfg(feature = "a2a")]
             a2a_push_private: false,

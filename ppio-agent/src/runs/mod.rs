@@ -8,6 +8,7 @@
 
 mod answer;
 mod caller;
+mod inspection;
 mod journal;
 mod log;
 pub(crate) mod options;
@@ -67,6 +68,8 @@ pub(crate) struct RunSettings {
     pub(crate) journal: Option<PathBuf>,
     /// Whether callers that cannot be told apart may list their runs.
     pub(crate) lists_anonymous: bool,
+    /// Whether every invocation is a run, and keeps what a developer wants to see.
+    pub(crate) inspects: bool,
     /// How long a run is kept after its end.
     pub(crate) retention: Duration,
     /// How long a run that is cancelled without readers waits for a caller with its key.
@@ -83,6 +86,7 @@ impl RunSettings {
             max_size: size(settings.max_run_size),
             max_total_size: size(settings.max_total_run_size),
             lists_anonymous: settings.list_anonymous_runs,
+            inspects: settings.inspect_runs,
             journal: settings.journal.clone(),
             retention: settings.run_retention,
             reconnect_grace: settings.reconnect_grace,
@@ -110,7 +114,7 @@ pub(crate) async fn invoke_with(
     request: Request,
     mut options: RunOptions,
 ) -> Result<Response, Error> {
-    if options.is_plain() {
+    if options.is_plain() && !runs.settings().inspects {
         return crate::invocation::invoke(invoker, exchange, request).await;
     }
     let (parts, body) = request.into_parts();
@@ -154,6 +158,9 @@ pub(crate) async fn invoke_with(
             Err(rejection) => exchange.error_response(rejection.into()),
         }
     } else {
+        if runs.settings().inspects {
+            run.inspect_request(body.clone());
+        }
         let reader = RunReader::attach(&run, 0)?;
         let on_start = std::mem::take(&mut options.on_start);
         let started = if runs.journal()?.is_some() {

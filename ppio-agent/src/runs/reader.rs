@@ -183,22 +183,10 @@ fn end_event(run: &Run, end: &RunEnd) -> Bytes {
         error_type: failed.map(Error::error_type),
     });
     if let Answer::Value(value) = &end.answer {
-        data = with_member(&data, "result", &value.json);
+        data = json::with_member(&data, "result", &value.json);
     }
     let line = sse::single_line(&data);
     let mut event = BytesMut::from(&b"event: end\n"[..]);
     sse::write_data(&mut event, line.as_deref().unwrap_or(&data));
     event.freeze()
-}
-
-/// Adds a member that is JSON already to an object that is not empty.
-pub(super) fn with_member(object: &[u8], name: &str, value: &[u8]) -> Bytes {
-    let mut all = Vec::with_capacity(object.len() + name.len() + value.len() + 4);
-    all.extend_from_slice(&object[..object.len().saturating_sub(1)]);
-    all.extend_from_slice(b",\"");
-    all.extend_from_slice(name.as_bytes());
-    all.extend_from_slice(b"\":");
-    all.extend_from_slice(value);
-    all.push(b'}');
-    all.into()
 }

@@ -7,8 +7,8 @@ use ppio_agent_protocol::RunStatus;
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::reader::with_member;
-use super::run::RunView;
+use super::inspection::InspectionSummary;
+use super::run::{Run, RunView};
 use crate::exchange::json;
 
 #[derive(Serialize)]
@@ -27,15 +27,28 @@ struct State<'a> {
     response_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_dropped: Option<bool>,
+    #[serde(flatten)]
+    inspection: Option<&'a InspectionSummary>,
+}
+
+impl Run {
+    /// The state, with the envelope of the answer once there is one, and what is known for its developer.
+    pub(crate) fn to_json(&self) -> Bytes {
+        let state = self.view().to_json();
+        match self.inspection_details() {
+            Some(details) => json::with_member(&state, "inspection", &details),
+            None => state,
+        }
+    }
 }
 
 impl RunView {
     /// The state, with the envelope of the answer once there is one.
-    pub(crate) fn to_json(&self) -> Bytes {
+    fn to_json(&self) -> Bytes {
         let state = json::to_bytes(&self.state());
         let answer = self.answer.as_ref();
         match answer.and_then(|answer| answer.envelope(self.id.as_str())) {
-            Some(envelope) => with_member(&state, "response", &envelope),
+            Some(envelope) => json::with_member(&state, "response", &envelope),
             None => state,
         }
     }
@@ -52,6 +65,7 @@ impl RunView {
             session_id: self.session.as_deref(),
             response_status: self.response_status.map(|status| status.as_u16()),
             response_dropped: matches!(self.answer, Some(Answer::Dropped)).then_some(true),
+            inspection: self.inspection.as_ref(),
         }
     }
 }

@@ -135,7 +135,8 @@ impl Agent {
         let chains = MiddlewareChains::new(middleware);
         let has_middleware = !chains.invocations.is_empty();
         let continues = values.on_disconnect == OnDisconnect::Continue;
-        let has_direct_invocations = !has_middleware && !continues && !values.debug;
+        let has_direct_invocations =
+            !has_middleware && !continues && !values.debug && !values.inspect_runs;
         Self {
             settings,
             runs: RunRegistry::new(&values),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::env;
 use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
@@ -38,6 +39,9 @@ const SLOW_START: Duration = Duration::from_secs(10);
 const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the output may stay open after the exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Keeps what the page of debug mode shows of runs.
+const INSPECT_RUNS: &str = "PPIO_AGENT_INSPECT_RUNS";
 
 /// The log target of the runtime's server, which logs its shutdown.
 const SERVER_TARGET: &str = "ppio::server";
@@ -110,6 +114,9 @@ impl AgentProcess {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if env::var_os(INSPECT_RUNS).is_none() {
+            program.env(INSPECT_RUNS, "true");
+        }
         let name = program.as_std().get_program().to_owned();
         let mut group = AgentProcessGroup::spawn(&mut program, watchdog)
             .map_err(|error| CliError::system(format!("cannot run {}", name.display()), error))?;

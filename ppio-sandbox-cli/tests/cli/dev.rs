@@ -164,7 +164,7 @@ fn a_python_agent_is_restarted_on_a_change_and_requests_wait_for_it() {
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let dev = Dev::start(&sandbox, &folder);
     let address = dev.address();
-    dev.says("debug true");
+    dev.says("debug true inspects true");
     assert!(ask(&address, "GET /").ends_with("GREETING"));
     let old = dev.agent();
 

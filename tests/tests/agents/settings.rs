@@ -482,6 +482,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("RUN_RETENTION", "long", "is not a number of seconds"),
     ("LIST_ANONYMOUS_RUNS", "some", "is not true or false"),
     ("A2A_PUSH_PRIVATE", "10.0.0.0/8", "is not true or false"),
+    ("INSPECT_RUNS", "some", "is not true or false"),
     ("WEBSOCKET_MAX_FRAME_SIZE", "0", "must be at least 1 byte"),
     (
         "WEBSOCKET_MAX_MESSAGE_SIZE",

@@ -279,6 +279,7 @@ impl Environment<'_> {
                 config.list_anonymous_runs,
                 defaults.list_anonymous_runs || debug,
             ),
+            inspect_runs: self.boolean("INSPECT_RUNS", config.inspect_runs, defaults.inspect_runs),
             journal: self.read("JOURNAL", "", config.journal.clone(), |text| {
                 Some(text.into())
             }),

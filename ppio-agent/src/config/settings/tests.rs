@@ -77,6 +77,7 @@ fn all_invalid_variables_are_named_at_once() {
             ("PPIO_AGENT_MAX_TOTAL_RUN_SIZE", "-1"),
             ("PPIO_AGENT_RUN_RETENTION", "long"),
             ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "some"),
+            ("PPIO_AGENT_INSPECT_RUNS", "some"),
             ("PPIO_AGENT_RECONNECT_GRACE", "x"),
             ("PPIO_AGENT_PROTOCOLS", "openai,smtp"),
             #[cfg(feature = "a2a")]
@@ -113,6 +114,7 @@ fn all_invalid_variables_are_named_at_once() {
         "_MAX_TOTAL_RUN_SIZE",
         "_RUN_RETENTION",
         "_LIST_ANONYMOUS_RUNS",
+        "_INSPECT_RUNS",
         "_RECONNECT_GRACE",
         "_PROTOCOLS",
         #[cfg(feature = "a2a")]

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::RunSettings;
 use super::answer::{Answer, RunEnd};
 use super::caller::RunCaller;
+use super::inspection::{Inspection, InspectionSummary};
 use super::journal::record::{ITEMS_OVERHEAD, Record};
 use super::journal::{Journal, log_limit};
 use super::log::{Cursor, RunLog};
@@ -85,6 +86,7 @@ struct RunState {
     unattended_since: Option<Instant>,
     head: Option<Head>,
     log: RunLog,
+    inspection: Option<Inspection>,
     end: Option<RunEnd>,
     /// The end while the journal writes it. Nothing is appended after it.
     ending: Option<RunEnd>,
@@ -156,6 +158,7 @@ pub(crate) struct RunView {
     pub(super) is_stream: bool,
     pub(super) response_status: Option<StatusCode>,
     pub(super) answer: Option<Answer>,
+    pub(super) inspection: Option<InspectionSummary>,
 }
 
 impl Run {
@@ -274,7 +277,24 @@ impl Run {
             is_stream: matches!(state.head, Some(Head::Events)),
             response_status,
             answer: state.end.as_ref().map(|end| end.answer.clone()),
+            inspection: state.inspection.as_ref().map(Inspection::summary),
         }
+    }
+
+    /// What is known beside the summary in the view, as a JSON object.
+    pub(super) fn inspection_details(&self) -> Option<Bytes> {
+        let state = self.state();
+        let inspection = state.inspection.as_ref()?;
+        Some(inspection.to_json())
+    }
+
+    /// Keeps the request, and from now on what the items say.
+    pub(super) fn inspect_request(&self, request: Bytes) {
+        let inspection = Inspection::of(request);
+        // `Drop` subtracts it.
+        self.total_size
+            .fetch_add(inspection.size(), Ordering::Relaxed);
+        self.state().inspection = Some(inspection);
     }
 
     // The side of the caller.
@@ -466,7 +486,7 @@ impl Run {
         }
         let Some(journal) = &self.journal else {
             self.total_size.fetch_add(bytes.len(), Ordering::Relaxed);
-            state.log.append(bytes, count);
+            self.append_to_log(&mut state, bytes, count);
             state.readers.wake();
             return;
         };
@@ -479,6 +499,16 @@ impl Run {
         journal.write(self.number, record, move |record, written| {
             run.items_written(record, size, written);
         });
+    }
+
+    /// Appends what readers are sent to the log.
+    fn append_to_log(&self, state: &mut RunState, bytes: Vec<u8>, count: u64) {
+        if let Some(inspection) = &mut state.inspection {
+            let time = self.started_at.elapsed().unwrap_or_default().as_millis();
+            let time = u64::try_from(time).unwrap_or(u64::MAX);
+            inspection.add(state.log.first(), state.log.items(), &bytes, time);
+        }
+        state.log.append(bytes, count);
     }
 
     /// Ends the run as cancelled.
@@ -586,7 +616,8 @@ impl Drop for Run {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let answer = state.end.as_ref().map_or(0, |end| end.answer.size());
         let tag = self.tag.as_ref().map_or(0, RunTag::size);
-        let size = state.log.size() + answer + tag;
+        let inspection = state.inspection.as_ref().map_or(0, Inspection::size);
+        let size = state.log.size() + answer + tag + inspection;
         self.total_size.fetch_sub(size, Ordering::Relaxed);
     }
 }
@@ -599,6 +630,7 @@ impl RunState {
             unattended_since: None,
             head: None,
             log,
+            inspection: None,
             end: None,
             ending: None,
             begun: false,

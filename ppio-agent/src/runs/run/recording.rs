@@ -126,7 +126,7 @@ impl Run {
         state.unwritten -= size;
         match (record, written) {
             (Record::Items { count, bytes }, Ok(())) if state.end.is_none() => {
-                state.log.append(bytes, count);
+                self.append_to_log(&mut state, bytes, count);
                 state.readers.wake();
                 if std::mem::take(&mut state.waits_for_room) {
                     state.wake_producer();

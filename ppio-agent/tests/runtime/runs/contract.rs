@@ -490,3 +490,50 @@ async fn the_callers_deadline_ends_a_kept_stream() {
     );
     started.wait_dropped().await;
 }
+
+#[tokio::test]
+async fn inspected_runs_have_their_request_and_the_times_of_their_items() {
+    for inspects in [true, false] {
+        let config = config().list_anonymous_runs(true).inspect_runs(inspects);
+        let agent = Scripted::start(config).await;
+        // A caller that asks for nothing.
+        let script = async {
+            let started = agent.started().await;
+            started.item("a");
+            started.item(json!({"type": "usage", "input_tokens": 3, "output_tokens": 4}));
+            started.end();
+        };
+        let body = r#"{"stream": true, "prompt": "hi"}"#;
+        let (answer, ()) = tokio::join!(agent.server.send(invocation_with("", body)), script);
+        assert!(
+            answer.text().starts_with("data: \"a\"\n\n"),
+            "{}",
+            answer.text()
+        );
+        let list = agent.server.send(get("/invocations")).await.json();
+        let runs = list["invocations"].as_array().expect("a list");
+        assert_eq!(runs.len(), usize::from(inspects), "{list}");
+        let Some(run) = runs.first() else { continue };
+        let tokens = json!({"input_tokens": 3, "output_tokens": 4});
+        assert_eq!((&run["summary"], &run["usage"]), (&json!("hi"), &tokens));
+        assert_eq!(run.get("inspection"), None);
+        let state = agent.state(run["id"].as_str().expect("an id")).await;
+        let inspection = &state["inspection"];
+        assert_eq!(
+            inspection["request"],
+            json!({"stream": true, "prompt": "hi"})
+        );
+        assert_eq!(inspection["item_times"][0][0], 1, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn an_inspected_invocation_is_cancelled_with_its_caller() {
+    let agent = Scripted::start(config().list_anonymous_runs(true).inspect_runs(true)).await;
+    let mut caller = agent.server.connect().await;
+    caller.write(streaming("x-request-id: left\r\n")).await;
+    let started = agent.started().await;
+    drop(caller);
+    started.wait_dropped().await;
+    agent.has_status("left", "cancelled").await;
+}

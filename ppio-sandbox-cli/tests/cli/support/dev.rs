@@ -27,7 +27,7 @@ class Agent(http.server.BaseHTTPRequestHandler):
 
 port = int(os.environ["PPIO_AGENT_PORT"])
 server = http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent)
-print("debug", os.environ["PPIO_AGENT_DEBUG"], "process", os.getpid(), file=sys.stderr)
+print("debug", os.environ["PPIO_AGENT_DEBUG"], "inspects", os.environ["PPIO_AGENT_INSPECT_RUNS"], "process", os.getpid(), file=sys.stderr)
 server.serve_forever()
 "#;
 

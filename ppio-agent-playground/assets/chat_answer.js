@@ -1,0 +1,217 @@
+// The answer of an agent in a chat, put together from its items.
+
+/** The most parts of one answer. Browsers slow down with more. */
+const MAX_PARTS = 1000;
+
+/**
+ * `parts` are plain data, in the order of their first item:
+ *
+ * { type: 'text'|'reasoning', text }
+ * { type: 'tool', id, name, arguments, isComplete, result, isError }
+ * { type: 'json', name, text }
+ * { type: 'step', name }
+ * { type: 'source', url, title }
+ * { type: 'interrupt', id, reason, message, schema, response }
+ *
+ * `arguments`, `result` and `text` of `json` are JSON texts, so that no digit is lost.
+ */
+class ChatAnswer {
+  parts = [];
+  /** The parts that changed since the answer was shown. */
+  changed = new Set();
+  usage;
+  finish;
+  /** The state that the agent shares, if it sent one. */
+  state;
+  problem;
+  hidden = 0;
+
+  /** Adds one item, a JSON text. */
+  add(item) {
+    let event;
+    try {
+      event = JSON.parse(item);
+    } catch {
+      this.#part({ type: 'json', text: item });
+      return;
+    }
+    if (typeof event === 'string') this.#text('text', event);
+    else if (typeof event !== 'object' || event === null) this.#part({ type: 'json', text: item });
+    else this.#event(event, item);
+  }
+
+  #event(event, item) {
+    // Finding a value takes longer than all else, so it is not done for parts that are not shown.
+    const isShown = this.parts.length < MAX_PARTS || event.type === 'tool_result';
+    const value = (name) => (isShown && members(item).get(name)) || 'null';
+    switch (event.type) {
+      case 'text_delta':
+        return this.#text('text', event.text);
+      case 'reasoning_delta':
+        return this.#text('reasoning', event.text);
+      case 'tool_call_start':
+        return this.#part({ type: 'tool', id: event.id, name: event.name, arguments: '' });
+      case 'tool_call_arguments':
+        return this.#tool(event.id, (tool) => (tool.arguments += event.delta));
+      case 'tool_call_end':
+        return this.#tool(event.id, (tool) => (tool.isComplete = true));
+      case 'tool_result':
+        return this.#tool(event.id, (tool) => {
+          tool.result = value('result');
+          tool.isError = event.is_error === true;
+        });
+      case 'state_snapshot':
+        this.state = event.state;
+        return this.#part({ type: 'json', name: 'state', text: value('state') });
+      case 'state_delta':
+        this.state = patched(this.state, event.patch);
+        return this.#part({ type: 'json', name: 'state change', text: value('patch') });
+      case 'data':
+        return this.#part({ type: 'json', name: event.name, text: value('data') });
+      case 'step_start':
+        return this.#part({ type: 'step', name: event.name });
+      case 'step_end':
+        return undefined;
+      case 'source':
+        return this.#part({ type: 'source', url: event.url, title: event.title });
+      case 'usage':
+        this.usage ??= { input: 0, output: 0 };
+        this.usage.input += event.input_tokens;
+        this.usage.output += event.output_tokens;
+        return undefined;
+      case 'finish':
+        this.finish = event.reason;
+        return undefined;
+      case 'interrupt':
+        return this.#part({
+          type: 'interrupt',
+          id: event.id,
+          reason: event.reason,
+          message: event.message,
+          schema: event.response_schema,
+        });
+      default:
+        return this.#part({ type: 'json', text: item });
+    }
+  }
+
+  #text(type, text) {
+    const last = this.parts.at(-1);
+    if (last?.type !== type) {
+      if (text) this.#part({ type, text: String(text) });
+      return;
+    }
+    last.text += text;
+    this.changed.add(last);
+  }
+
+  #tool(id, change) {
+    let tool = this.parts.findLast((part) => part.type === 'tool' && part.id === id);
+    // A result without its call, for example of a call in an earlier answer.
+    tool ??= this.#part({ type: 'tool', id, name: id, arguments: '' });
+    if (!tool) return;
+    change(tool);
+    this.changed.add(tool);
+  }
+
+  #part(part) {
+    // An interrupt is always shown: the chat waits for it.
+    if (this.parts.length >= MAX_PARTS && part.type !== 'interrupt') {
+      this.hidden += 1;
+      return undefined;
+    }
+    this.parts.push(part);
+    this.changed.add(part);
+    return part;
+  }
+
+  get interrupts() {
+    return this.parts.filter((part) => part.type === 'interrupt');
+  }
+
+  /** The answer as messages of a chat: a new one begins behind the results of tools. */
+  messages(withTools) {
+    const all = [];
+    let message, results;
+    const flush = () => {
+      if (message) all.push(message, ...results);
+      message = undefined;
+    };
+    const current = () => {
+      if (!message || results.length) {
+        flush();
+        message = { role: 'assistant', content: '' };
+        results = [];
+      }
+      return message;
+    };
+    for (const part of this.parts) {
+      if (part.type === 'text') {
+        current().content += part.text;
+      } else if (part.type === 'tool' && withTools) {
+        const { id, name, result } = part;
+        const caller = message?.tool_calls ? message : current();
+        (caller.tool_calls ??= []).push({ id, name, arguments: part.arguments });
+        if (result !== undefined) {
+          const content = jsonType(result) === 'string' ? JSON.parse(result) : result;
+          results.push({ role: 'tool', tool_call_id: id, content });
+        }
+      }
+    }
+    flush();
+    return all;
+  }
+
+  /** Plain data for the browser's storage. */
+  saved() {
+    const { parts, usage, finish, state, problem, hidden, figures } = this;
+    return { parts, usage, finish, state, problem, hidden, figures };
+  }
+
+  static restored(saved) {
+    const answer = Object.assign(new ChatAnswer(), saved);
+    for (const part of answer.parts) answer.changed.add(part);
+    return answer;
+  }
+}
+
+/** A value after the operations of a JSON Patch (RFC 6902). An operation that does not fit is left out. */
+function patched(value, operations) {
+  const root = structuredClone({ value });
+  const at = (pointer) => {
+    const keys = ['value', ...pointer.split('/').slice(1)].map((key) =>
+      key.replaceAll('~1', '/').replaceAll('~0', '~'),
+    );
+    const key = keys.pop();
+    let parent = root;
+    for (const step of keys) parent = Object.hasOwn(parent, step) ? parent[step] : undefined;
+    return { parent, key };
+  };
+  const read = ({ parent, key }) => parent[key];
+  const add = ({ parent, key }, added) => {
+    if (Array.isArray(parent)) parent.splice(key === '-' ? parent.length : Number(key), 0, added);
+    else Object.defineProperty(parent, key, { value: added, enumerable: true, writable: true, configurable: true });
+  };
+  const remove = ({ parent, key }) => {
+    if (Array.isArray(parent)) return parent.splice(Number(key), 1)[0];
+    const removed = parent[key];
+    delete parent[key];
+    return removed;
+  };
+  for (const { op, path, from, value: added } of operations ?? []) {
+    try {
+      if (op === 'add') add(at(path), added);
+      if (op === 'remove') remove(at(path));
+      if (op === 'move') add(at(path), remove(at(from)));
+      if (op === 'copy') add(at(path), structuredClone(read(at(from))));
+      if (op === 'replace') {
+        const place = at(path);
+        if (Array.isArray(place.parent)) place.parent[Number(place.key)] = added;
+        else add(place, added);
+      }
+    } catch {
+      // The agent decides what its state is; a page that cannot follow goes on with what it has.
+    }
+  }
+  return root.value;
+}

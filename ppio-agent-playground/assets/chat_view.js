@@ -1,0 +1,209 @@
+// Shows one answer of a chat while it arrives.
+
+/** The length of a block of text. Browsers lay out short blocks again quickly while text is added. */
+const BLOCK_LENGTH = 8000;
+
+/** Text that grows. It is kept in blocks, and those that are out of sight are not laid out. */
+class LongText {
+  #last;
+  #length = 0;
+  shown = 0;
+
+  constructor(className) {
+    this.node = element('div', { className });
+  }
+
+  /** Shows what was added to the text since the last call. */
+  update(text) {
+    let rest = text.slice(this.shown);
+    this.shown = text.length;
+    while (rest) {
+      if (!this.#last || this.#length >= BLOCK_LENGTH) {
+        this.#last = document.createTextNode('');
+        this.#length = 0;
+        this.node.append(element('div', { className: 'block' }, this.#last));
+      }
+      const end = this.#cut(rest, BLOCK_LENGTH - this.#length);
+      this.#last.appendData(rest.slice(0, end));
+      this.#length = end < rest.length ? BLOCK_LENGTH : this.#length + end;
+      rest = rest.slice(end);
+    }
+  }
+
+  /** Where a block ends: behind a line, or else behind a word. */
+  #cut(text, room) {
+    if (text.length <= room) return text.length;
+    const end = text.lastIndexOf('\n', room) + 1 || text.lastIndexOf(' ', room) + 1 || room;
+    // Not between the halves of a character.
+    return /[\uD800-\uDBFF]/.test(text[end - 1]) ? end + 1 : end;
+  }
+}
+
+/** The view of a `ChatAnswer`. `respond` is called with an interrupt once it has a response. */
+class AnswerView {
+  #views = new Map();
+  #foot = element('footer', { className: 'turn-foot' });
+  #end = element('div');
+
+  constructor(answer, respond) {
+    this.answer = answer;
+    this.respond = respond;
+    this.parts = element('div', { className: 'parts' });
+    this.node = element(
+      'article',
+      { className: 'turn agent' },
+      element('h3', { className: 'hidden' }, 'Agent'),
+      this.parts,
+      this.#end,
+      this.#foot,
+    );
+  }
+
+  update(isRunning, isLast, actions = []) {
+    const { answer } = this;
+    for (const part of answer.changed) {
+      let view = this.#views.get(part);
+      if (!view) {
+        view = partView(part, this.respond);
+        this.#views.set(part, view);
+        this.parts.append(view.node);
+      }
+      view.update?.(part);
+    }
+    answer.changed.clear();
+    this.node.classList.toggle('running', isRunning);
+    this.node.setAttribute('aria-busy', isRunning);
+    for (const [part, view] of this.#views) {
+      if (part.type === 'interrupt') view.setOpen(isLast && !isRunning);
+    }
+    const { problem, hidden } = answer;
+    this.#end.replaceChildren(
+      ...(hidden ? [note(`${hidden} more items are not shown.`)] : []),
+      ...(problem
+        ? [
+            element(
+              'div',
+              { className: problem.isCalm ? 'fault calm' : 'fault', role: 'alert' },
+              element('strong', {}, problem.title),
+              element('p', {}, problem.text.slice(0, MAX_SHOWN)),
+            ),
+          ]
+        : !isRunning && !answer.parts.length
+          ? [note('The agent answered nothing.')]
+          : []),
+    );
+    if (isRunning) this.#foot.replaceChildren();
+    else this.#foot.replaceChildren(element('span', {}, this.#figures()), ...actions);
+  }
+
+  #figures() {
+    const { usage, finish, figures } = this.answer;
+    return [
+      figures && milliseconds(figures.total),
+      figures?.first !== undefined && `first token ${milliseconds(figures.first)}`,
+      usage && `${usage.input} tokens in, ${usage.output} out`,
+      finish && finish !== 'stop' && `ended by ${finish.replaceAll('_', ' ')}`,
+    ]
+      .filter(Boolean)
+      .join(' · ');
+  }
+}
+
+const note = (text) => element('p', { className: 'note' }, text);
+
+/** The view of a part: its `node`, and `update(part)` if it grows. */
+function partView(part, respond) {
+  switch (part.type) {
+    case 'text': {
+      const text = new LongText('prose');
+      return { node: text.node, update: (part) => text.update(part.text) };
+    }
+    case 'reasoning': {
+      const text = new LongText('prose');
+      const node = fold('Reasoning', undefined, text.node);
+      return { node, update: (part) => text.update(part.text) };
+    }
+    case 'tool':
+      return toolView(part);
+    case 'step':
+      return { node: element('p', { className: 'step' }, part.name) };
+    case 'source':
+      return { node: sourceView(part) };
+    case 'interrupt':
+      return interruptView(part, respond);
+    default:
+      return part.name === undefined
+        ? { node: jsonView(part.text) }
+        : { node: lazyFold(part.name, short(part.text), () => [jsonView(part.text)]) };
+  }
+}
+
+function fold(title, detail, ...children) {
+  return element(
+    'details',
+    { className: 'fold' },
+    element(
+      'summary',
+      {},
+      element('span', { className: 'fold-title' }, title),
+      element('span', { className: 'fold-detail' }, detail),
+    ),
+    ...children,
+  );
+}
+
+/** A fold whose content is made when it is opened. */
+function lazyFold(title, detail, content) {
+  const node = fold(title, detail);
+  const body = element('div', { className: 'fold-body' });
+  node.addEventListener('toggle', () => {
+    if (node.open) body.replaceChildren(...content());
+  });
+  node.append(body);
+  return node;
+}
+
+function toolView(part) {
+  const state = element('span', { className: 'tool-state' });
+  const body = element('div', { className: 'fold-body' });
+  const node = fold(part.name, undefined, body);
+  node.classList.add('tool');
+  const summary = node.querySelector('summary');
+  const detail = node.querySelector('.fold-detail');
+  summary.append(state);
+  const fill = () => {
+    if (!node.open) return;
+    body.replaceChildren(
+      element('h4', {}, 'Arguments'),
+      jsonView(part.arguments || '(none)'),
+      ...(part.result === undefined
+        ? []
+        : [element('h4', {}, part.isError ? 'Error' : 'Result'), valueView(part.result)]),
+    );
+  };
+  node.addEventListener('toggle', fill);
+  return {
+    node,
+    update() {
+      const isDone = part.result !== undefined;
+      detail.textContent = short(part.arguments);
+      state.textContent = part.isError ? 'failed' : isDone ? 'done' : part.isComplete ? 'called' : '…';
+      state.dataset.state = part.isError ? 'bad' : isDone ? 'good' : 'running';
+      fill();
+    },
+  };
+}
+
+/** A source as a link, if its address is one that a browser may open. */
+function sourceView({ url, title }) {
+  const text = title || url;
+  const isLink = /^https?:\/\//i.test(url);
+  const link = isLink
+    ? element('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, text)
+    : element('span', {}, text);
+  return element('p', { className: 'source' }, 'Source: ', link, isLink ? '' : ` (${url})`);
+}
+
+function short(text) {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}

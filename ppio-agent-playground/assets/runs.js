@@ -1,0 +1,221 @@
+// The runs of the agent: a list, and one or two that are opened.
+
+/** The pause between two requests for the list, and how much longer than a request it is. */
+const RUNS_INTERVAL = 2000;
+const RUNS_INTERVAL_FACTOR = 10;
+/** The most runs that an agent lists. */
+const MAX_RUNS = 10_000;
+
+let allRuns = [];
+let shownRuns = [];
+let hasRuns = false;
+/** The run that is opened, and the one that it is compared with. */
+let opened, compared;
+
+const runList = new VirtualList({
+  label: 'Runs',
+  height: 52,
+  row: runRow,
+  choose: (run) => openRun(run.id, true),
+});
+$('run-list').append(runList.node);
+
+function runRow(run) {
+  const { status, usage } = run;
+  const figures = [
+    new Date(run.started_at).toLocaleTimeString([], { hour12: false }),
+    status === 'success' ? undefined : status,
+    runDuration(run),
+    run.stream ? `${run.items} ${run.items === 1 ? 'item' : 'items'}` : undefined,
+    usage && `${usage.input_tokens + usage.output_tokens} tokens`,
+    run.session_id && `session ${run.session_id}`,
+  ];
+  return [
+    element('span', { className: `dot ${RUN_STATES[status] ?? 'bad'}`, title: status }),
+    element('span', { className: 'what' }, runTitle(run)),
+    element('span', { className: 'when' }, figures.filter(Boolean).join(' · ')),
+  ];
+}
+
+function runTitle(run) {
+  const own = run.summary ?? requestOfEntry(run.id);
+  return (run.summary === undefined && own !== undefined ? preview(own) : own) || run.id;
+}
+
+/** The request of a run that this browser sent. */
+function requestOfEntry(id) {
+  return entries.find((record) => headerOf(record, 'x-request-id') === id)?.request;
+}
+
+// The list
+
+let runsTimer;
+async function pollRuns() {
+  clearTimeout(runsTimer);
+  if (document.hidden || place !== 'runs') return;
+  const start = performance.now();
+  await loadRuns(MAX_RUNS);
+  // The duration of a run goes on while nothing comes.
+  for (const run of [opened, compared]) if (run && !run.isRead) run.updateSoon();
+  const pause = Math.max(RUNS_INTERVAL, (performance.now() - start) * RUNS_INTERVAL_FACTOR);
+  clearTimeout(runsTimer);
+  runsTimer = setTimeout(pollRuns, pause);
+}
+
+/** Loads the newest runs. Returns whether the agent lists them. */
+async function loadRuns(limit) {
+  try {
+    const response = await fetch(`invocations?limit=${limit}`, {
+      headers: runHeaders(),
+      cache: 'no-store',
+    });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(answer.error ?? `status ${response.status}`);
+    if (!Array.isArray(answer.invocations)) throw new Error('the answer is not a list of runs');
+    allRuns = answer.invocations;
+    showRunsProblem();
+    showRuns();
+    return true;
+  } catch (error) {
+    showRunsProblem(`The runs cannot be listed: ${error.message}`);
+    return false;
+  }
+}
+
+function showRunsProblem(problem) {
+  $('runs-problem').hidden = !problem;
+  if (problem) $('runs-problem').textContent = problem;
+}
+
+function showRuns() {
+  const wanted = $('run-filter').value.trim().toLowerCase();
+  const status = $('run-status').value;
+  shownRuns = allRuns.filter(
+    (run) =>
+      (!status || run.status === status) &&
+      (!wanted ||
+        [run.id, run.session_id, runTitle(run)].some((text) => text?.toLowerCase().includes(wanted))),
+  );
+  runList.set(
+    shownRuns,
+    shownRuns.find(({ id }) => id === opened?.id),
+  );
+  const { length } = shownRuns;
+  $('run-count').textContent =
+    length === allRuns.length ? String(length) : `${length} of ${allRuns.length}`;
+  $('runs-empty').hidden = length > 0;
+  $('runs-empty').textContent = allRuns.length
+    ? 'No run is like this.'
+    : 'No runs yet. Under `agent dev`, everything that is sent to the agent is one.';
+  runList.node.hidden = length === 0;
+}
+
+$('run-filter').addEventListener('input', showRuns);
+$('run-status').addEventListener('change', showRuns);
+document.addEventListener('visibilitychange', pollRuns);
+
+// What is opened
+
+function openRun(id, isChosen) {
+  if (opened?.id === id) return;
+  if (opened && opened !== compared) opened.close();
+  opened = compared?.id === id ? compared : new RunView(id, runActions);
+  showOpened();
+  if (isChosen && matchMedia('(max-width: 859px)').matches)
+    $('run-panes').scrollIntoView({ block: 'start' });
+}
+
+function showOpened() {
+  const panes = [opened, compared].filter((run, at, all) => run && all.indexOf(run) === at);
+  $('run-panes').replaceChildren(
+    ...(panes.length
+      ? panes.map(({ node }) => node)
+      : [
+          element(
+            'div',
+            { className: 'card' },
+            element(
+              'div',
+              { className: 'blank' },
+              element('strong', {}, 'No run is open'),
+              element('span', {}, 'Choose one to see its answer, its items and its request.'),
+            ),
+          ),
+        ]),
+  );
+  tabStore.write('runs', { opened: opened?.id, compared: compared?.id });
+  showRuns();
+  for (const pane of panes) pane.show(store.read('run-view', 'answer'));
+}
+
+/** The buttons of an opened run. */
+function runActions(view) {
+  const { run, request } = view;
+  const actions = [];
+  if (run.status === 'running')
+    actions.push({ text: 'Cancel', className: 'danger', onclick: () => cancelRun(view) });
+  if (request !== undefined) {
+    actions.push({ text: 'Send again', onclick: () => sendAgain(view) });
+    actions.push({ text: 'Edit and send', onclick: () => editRun(view) });
+  }
+  if (run.id)
+    actions.push({
+      text: compared === view ? 'Stop comparing' : 'Compare',
+      pressed: compared === view,
+      onclick: () => compare(view),
+    });
+  return actions;
+}
+
+async function cancelRun(view) {
+  await fetch(runUrl(view.id), { method: 'DELETE', headers: runHeaders() }).catch(() => {});
+  announce('Cancelled');
+  pollRuns();
+}
+
+/** Starts a run with the same request, and opens it beside the first one if that is compared. */
+async function sendAgain({ run, request }) {
+  const headers = runHeaders();
+  headers.set('content-type', 'application/json');
+  headers.set('prefer', 'respond-async');
+  headers.delete('x-request-id');
+  if (run.stream) headers.set('accept', 'text/event-stream, application/json');
+  try {
+    const response = await fetch('invocations', { method: 'POST', headers, body: request });
+    const answer = await response.json();
+    if (response.status !== 202) throw new Error(answer.error ?? `status ${response.status}`);
+    announce('Sent');
+    await loadRuns(MAX_RUNS);
+    openRun(answer.id, true);
+  } catch (error) {
+    showRunsProblem(`The request cannot be sent again: ${error.message}`);
+  }
+}
+
+function editRun({ request }) {
+  setPlace('request');
+  openRequest(indentedOr(request), mode);
+  saveDraft();
+  (mode === 'form' ? form : $('json')).focus();
+}
+
+/** Keeps a run in sight while others are opened, or no longer. */
+function compare(view) {
+  const isEnd = compared === view;
+  if (compared && compared !== opened) compared.close();
+  compared = isEnd ? undefined : view;
+  announce(isEnd ? 'No longer compared' : 'Choose another run to compare it with');
+  showOpened();
+}
+
+/** Offers the runs if the agent lists them. */
+async function offerRuns() {
+  if (hasRuns) return;
+  hasRuns = await loadRuns(1);
+  showPlaces();
+  const { opened: first, compared: second } = tabStore.read('runs', {});
+  if (!hasRuns || opened) return;
+  if (second) compared = new RunView(second, runActions);
+  if (first) openRun(first, false);
+  else showOpened();
+}

@@ -1,0 +1,122 @@
+// A long list of rows of one height, of which only those in sight are elements.
+
+let lists = 0;
+
+/**
+ * `row(item, index)` returns the children of a row. `choose(item, index)` is called for a click and
+ * for Enter, and with `follows` also when the arrow keys move.
+ */
+class VirtualList {
+  #items = [];
+  /** How many items are shown; the array may grow meanwhile. */
+  #count = 0;
+  #active = -1;
+  #chosen = -1;
+  #frame;
+  #id = `list-${(lists += 1)}`;
+
+  constructor({ label, height, row, choose, follows = false }) {
+    Object.assign(this, { height, row, choose, follows });
+    this.spacer = element('div', { className: 'rows' });
+    this.node = element(
+      'div',
+      {
+        className: 'virtual',
+        role: 'listbox',
+        tabIndex: 0,
+        'aria-label': label,
+        onscroll: () => this.#renderSoon(),
+        onkeydown: (event) => this.#key(event),
+        onclick: (event) => {
+          const index = event.target.closest('[role=option]')?.dataset.index;
+          if (index !== undefined) this.#move(Number(index), true);
+        },
+      },
+      this.spacer,
+    );
+    new ResizeObserver(() => this.#renderSoon()).observe(this.node);
+  }
+
+  /** Shows other items, or the same ones with others behind them. */
+  set(items, chosen) {
+    this.#items = items;
+    this.#count = items.length;
+    this.#chosen = items.indexOf(chosen);
+    this.#active = this.#chosen >= 0 ? this.#chosen : Math.min(this.#active, items.length - 1);
+    this.#renderSoon();
+  }
+
+  get isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.node;
+    return scrollHeight - scrollTop - clientHeight < this.height;
+  }
+
+  scrollToEnd() {
+    this.spacer.style.height = `${this.#count * this.height}px`;
+    this.node.scrollTop = this.node.scrollHeight;
+  }
+
+  #key(event) {
+    const page = Math.max(1, Math.floor(this.node.clientHeight / this.height) - 1);
+    const last = this.#count - 1;
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
+    let next;
+    if (step) next = Math.max(0, Math.min(last, this.#active + step));
+    else if (event.key === 'Home') next = 0;
+    else if (event.key === 'End') next = last;
+    else if (event.key === 'Enter' || event.key === ' ') next = this.#active;
+    else return;
+    if (event.ctrlKey || event.metaKey || last < 0) return;
+    event.preventDefault();
+    this.#move(next, this.follows || event.key === 'Enter' || event.key === ' ');
+  }
+
+  #move(index, isChoice) {
+    this.#active = Math.max(0, index);
+    const top = this.#active * this.height;
+    const { scrollTop, clientHeight } = this.node;
+    if (top < scrollTop) this.node.scrollTop = top;
+    else if (top + this.height > scrollTop + clientHeight)
+      this.node.scrollTop = top + this.height - clientHeight;
+    if (isChoice) {
+      this.#chosen = this.#active;
+      this.choose(this.#items[this.#active], this.#active);
+    }
+    this.#render();
+  }
+
+  #renderSoon() {
+    this.#frame ??= requestAnimationFrame(() => this.#render());
+  }
+
+  #render() {
+    this.#frame = undefined;
+    const { height, node, spacer } = this;
+    spacer.style.height = `${this.#count * height}px`;
+    const first = Math.max(0, Math.floor(node.scrollTop / height) - 5);
+    const end = Math.min(this.#count, first + Math.ceil(node.clientHeight / height) + 10);
+    const rows = [];
+    for (let index = first; index < end; index++) {
+      const row = element(
+        'div',
+        {
+          id: `${this.#id}-${index}`,
+          role: 'option',
+          className: index === this.#active ? 'row active' : 'row',
+          'aria-selected': String(index === this.#chosen),
+          'aria-setsize': String(this.#count),
+          'aria-posinset': String(index + 1),
+          'data-index': String(index),
+        },
+        ...this.row(this.#items[index], index),
+      );
+      row.style.top = `${index * height}px`;
+      row.style.height = `${height}px`;
+      rows.push(row);
+    }
+    spacer.replaceChildren(...rows);
+    const isActiveInSight = this.#active >= first && this.#active < end;
+    if (isActiveInSight) node.setAttribute('aria-activedescendant', `${this.#id}-${this.#active}`);
+    else node.removeAttribute('aria-activedescendant');
+  }
+}

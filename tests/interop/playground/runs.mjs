@@ -1,0 +1,236 @@
+// The runs in the playground, with the agent `chatting-agent`.
+
+import assert from 'node:assert/strict'
+
+import { Visit, until } from './visit.mjs'
+
+class RunsVisit extends Visit {
+  list = () => this.page.getByRole('listbox', { name: 'Runs' })
+  rows = () => this.list().getByRole('option')
+  panes = () => this.page.locator('.run')
+  pane = (number = 0) => this.panes().nth(number)
+  count = () => this.page.locator('#run-count').innerText()
+
+  /** Starts runs as other programs do, so many at once. */
+  start(prompts, headers = {}) {
+    return this.page.evaluate(async ([prompts, headers]) => {
+      const ids = []
+      const left = prompts.map((prompt, at) => [prompt, at])
+      const send = async () => {
+        for (let next; (next = left.shift());) {
+          const response = await fetch('invocations', {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', ...headers },
+            body: JSON.stringify({ prompt: next[0], stream: true }),
+          })
+          ids[next[1]] = response.headers.get('x-request-id')
+          await response.arrayBuffer()
+        }
+      }
+      await Promise.all(Array.from({ length: 16 }, send))
+      return ids
+    }, [prompts, headers])
+  }
+
+  async open(title) {
+    await this.rows().filter({ hasText: title }).first().click()
+    await until(async () => (await this.title()) !== 'loading', 'the run is read')
+  }
+
+  title = (number) => this.pane(number).locator('.status').innerText()
+
+  show = (tab, number) => this.pane(number).getByRole('tab', { name: tab }).click()
+
+  async shows(pattern, number) {
+    await until(async () => pattern.test(await this.pane(number).innerText()), `the run shows ${pattern}`)
+  }
+}
+
+export const runs = {
+  /** The list, a run's answer, items and request; sent again, edited and compared. */
+  async runs(browser) {
+    const visit = await RunsVisit.begin(browser)
+    // A caller that asks for nothing, one in a session, and a failure.
+    await visit.start(['weather in Paris'])
+    await visit.start(['hello'], { 'x-amzn-bedrock-agentcore-runtime-session-id': 'session-of-thirty-three-characters' })
+    await visit.start(['fail-later'])
+    await visit.start(['value'])
+    await visit.tab('Runs').click()
+    await until(async () => (await visit.count()) === '4', 'four runs')
+    const texts = await visit.rows().allInnerTexts()
+    assert.match(texts[0], /^value\s+[\d:]+ · [\d.]+ m?s$/)
+    assert.match(texts[1], /^fail-later\s+[\d:]+ · error · .* · 1 item$/)
+    assert.match(texts[2], /^hello\s+.* · 3 items · 7 tokens · session session-of-/)
+    assert.match(texts[3], /^weather in Paris\s+.* · 10 items · 19 tokens$/)
+
+    await visit.open('weather')
+    await visit.shows(/Reasoning\s+Let me look\.\s+weather[^]*done\s+It is 20 degrees\./)
+    assert.match(await visit.pane().locator('.figures').innerText(), /duration[^]*first item[^]*items\s+10\s+tokens\s+12 in, 7 out/)
+    await visit.show('Items')
+    const items = visit.page.getByRole('listbox', { name: 'Items' })
+    await until(async () => (await items.getByRole('option').count()) === 10, 'ten items')
+    assert.match(await items.getByRole('option').first().innerText(), /^1\s+[\d.]+ m?s\s+\{"type":"reasoning_delta"/)
+    await items.getByRole('option').nth(6).click()
+    assert.match(await visit.page.getByRole('region', { name: 'Item' }).innerText(), /"degrees": 20/)
+    await visit.shot('runs-items')
+    await visit.show('Request')
+    await visit.shows(/"prompt": "weather in Paris"/)
+
+    await visit.show('Answer')
+    await visit.open('value')
+    await visit.shows(/\{"answer": 42\}/)
+    await visit.open('fail-later')
+    await visit.shows(/Hello,\s+ModelError\s+the model went away/)
+
+    // Filters.
+    await visit.field('Filter by state').selectOption('error')
+    await until(async () => (await visit.count()) === '1 of 4', 'one run has failed')
+    await visit.field('Filter by state').selectOption('')
+    await visit.field('Filter by text').fill('PARIS')
+    await until(async () => (await visit.count()) === '1 of 4', 'one run is of Paris')
+    await visit.field('Filter by text').fill('nothing like it')
+    await visit.page.getByText('No run is like this.').waitFor()
+    await visit.field('Filter by text').fill('')
+
+    // Sent again, beside the first.
+    await visit.open('weather')
+    await visit.button('Compare').click()
+    await visit.button('Send again').click()
+    await until(async () => (await visit.panes().count()) === 2, 'two runs')
+    await until(async () => (await visit.count()) === '5', 'a new run')
+    for (const number of [0, 1]) await visit.shows(/It is 20 degrees/, number)
+    const ids = await visit.page.locator('.run .id').allInnerTexts()
+    assert.notEqual(ids[0], ids[1])
+    assert.match(await visit.rows().first().innerText(), /^weather in Paris/)
+    await visit.shot('runs-compared')
+    await visit.page.reload()
+    await visit.health('Healthy')
+    await until(async () => (await visit.panes().count()) === 2, 'two runs after a reload')
+    for (const number of [0, 1]) await visit.shows(/It is 20 degrees/, number)
+    await visit.button('Stop comparing').click()
+    assert.equal(await visit.panes().count(), 1)
+
+    // Edited, in the form of the request.
+    await visit.button('Edit and send').click()
+    await visit.tab('JSON').click()
+    assert.deepEqual(JSON.parse(await visit.json().inputValue()), { prompt: 'weather in Paris', stream: true })
+    await visit.json().fill('{"prompt": "edited"}')
+    await visit.button('Send').first().click()
+    await visit.status('200 OK')
+    await visit.tab('Runs').click()
+    await until(async () => /^edited/.test(await visit.rows().first().innerText()), 'the edited run')
+
+    // From the chat, and a run that is not there.
+    await visit.tab('Chat').click()
+    await visit.field('Message').fill('hello from the chat')
+    await visit.page.keyboard.press('Enter')
+    await visit.button('Run').click()
+    await visit.shows(/Hello, world!/)
+    await visit.page.evaluate(() => sessionStorage.setItem('playground.runs', '{"opened": "gone"}'))
+    await visit.page.reload()
+    await visit.shows(/RunNotFound/)
+    await visit.end()
+  },
+
+  /** A running run is read from its beginning, goes on, and is cancelled. */
+  async runs_running(browser) {
+    const visit = await RunsVisit.begin(browser)
+    await visit.start(['slow 2000 50'], { prefer: 'respond-async' })
+    await visit.tab('Runs').click()
+    await visit.open('slow')
+    assert.equal(await visit.title(), 'running')
+    await visit.shows(/1 2 3 4 /)
+    await visit.show('Items')
+    const last = () => visit.page.getByRole('listbox', { name: 'Items' }).getByRole('option').last().innerText()
+    const number = async () => Number.parseInt(await last(), 10)
+    const first = await until(number, 'an item')
+    await until(async () => (await number()) > first + 60, 'the list follows the items')
+    assert.match(await last(), /\d+\s+[\d.]+ m?s\s+/)
+    // Another page reads the same run, and does not end it when it is closed.
+    const other = await visit.context.newPage()
+    await other.goto(visit.page.url())
+    await other.getByText('Busy', { exact: true }).waitFor()
+    await other.close()
+    assert.equal(await visit.title(), 'running')
+    await visit.shot('runs-running')
+    await visit.pane().getByRole('button', { name: 'Cancel' }).click()
+    await until(async () => (await visit.title()) === 'cancelled', 'it is cancelled')
+    await visit.show('Answer')
+    await visit.shows(/1 2 3 4 [^]*Cancelled/)
+    assert.equal(await visit.pane().getByRole('button', { name: 'Cancel' }).count(), 0)
+    await visit.end()
+  },
+
+  /** 5,000 runs, and 100,000 items in one. */
+  async runs_many(browser) {
+    const visit = await RunsVisit.begin(browser)
+    await visit.start(['the very first'])
+    await visit.start(Array.from({ length: 4998 }, (_, at) => `number ${at}`))
+    const [id] = await visit.start(['objects 100000'])
+    await visit.tab('Runs').click()
+    await until(async () => (await visit.count()) === '5000', 'all runs')
+    const elements = () => visit.page.evaluate(() => document.querySelectorAll('*').length)
+    assert.ok((await elements()) < 1500, `the page has ${await elements()} elements`)
+    await visit.list().focus()
+    await visit.page.keyboard.press('End')
+    await until(async () => /the very first/.test(await visit.rows().last().innerText()), 'the oldest run')
+    assert.equal(await visit.rows().last().getAttribute('aria-posinset'), '5000')
+    await visit.page.keyboard.press('Enter')
+    await visit.shows(/You said: the very first/)
+    await visit.field('Filter by text').fill('number 2500')
+    await until(async () => (await visit.count()) === '1 of 5000', 'one run')
+    await visit.field('Filter by text').fill('objects')
+    await visit.open('objects')
+    await visit.show('Items')
+    const items = visit.page.getByRole('listbox', { name: 'Items' })
+    await until(async () => /items\s+100000/.test(await visit.pane().locator('.figures').innerText()), 'all items')
+    await items.focus()
+    await visit.page.keyboard.press('End')
+    await until(async () => /^100000\s/.test(await items.getByRole('option').last().innerText()), 'the last item')
+    assert.match(await visit.page.getByRole('region', { name: 'Item' }).innerText(), /"at": 100000/)
+    await visit.page.keyboard.press('ArrowUp')
+    await until(async () => /"at": 99999/.test(await visit.page.getByRole('region', { name: 'Item' }).innerText()), 'the one before')
+    await visit.show('Answer')
+    await visit.shows(/99000 more items are not shown/)
+    assert.ok((await elements()) < 12_000, `the page has ${await elements()} elements`)
+    assert.match(await visit.pane().locator('.id').innerText(), new RegExp(id))
+    await visit.shot('runs-many')
+    await visit.end()
+  },
+
+  /** Light, dark and small, by keyboard and finger. */
+  async runs_looks(browser) {
+    for (const colorScheme of ['light', 'dark']) {
+      for (const width of [1360, 375]) {
+        const isPhone = width < 800
+        const options = { colorScheme, viewport: { width, height: 812 }, isMobile: isPhone, hasTouch: isPhone }
+        const visit = await RunsVisit.begin(browser, options)
+        await visit.start(['weather in Paris', 'fail-first', 'fail-later', 'hello', 'steps', 'value'])
+        await visit.tab('Runs').click()
+        // Rows move while the list grows.
+        await until(async () => (await visit.rows().count()) >= 6, 'the runs')
+        await visit.list().focus()
+        await visit.page.keyboard.press('ArrowDown')
+        await visit.page.keyboard.press('Enter')
+        await until(async () => (await visit.panes().count()) === 1, 'a run by keyboard')
+        await visit.open('weather')
+        await visit.shows(/It is 20 degrees/)
+        assert.equal(await visit.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
+        if (isPhone) {
+          const low = await visit.page.evaluate(() => [...document.querySelectorAll('button')]
+            .filter((button) => button.offsetParent && button.getBoundingClientRect().height < 34).map((button) => button.textContent))
+          assert.deepEqual(low, [], 'every button is high enough for a finger')
+        }
+        const nameless = await visit.page.evaluate(() =>
+          [...document.querySelectorAll('button, input, select, textarea')]
+            .filter((control) => !(control.labels?.length || control.getAttribute('aria-label') || control.textContent.trim()))
+            .map((control) => control.outerHTML))
+        assert.deepEqual(nameless, [], 'every control has a name')
+        await visit.shot(`runs-${colorScheme}-${width}`)
+        await visit.show('Items')
+        await visit.shot(`runs-items-${colorScheme}-${width}`)
+        await visit.end()
+      }
+    }
+  },
+}
