@@ -1,0 +1,57 @@
+//! The refunds that wait for a person.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use ppio::{InvocationRequest, Value, json};
+
+/// How many may wait; the oldest ones are dropped.
+const MAX_WAITING: usize = 1_000;
+
+/// A refund, as the agent has worked it out.
+#[derive(Clone, Copy)]
+pub(crate) struct Refund {
+    pub(crate) order: u32,
+    pub(crate) cents: u32,
+}
+
+impl Refund {
+    /// The arguments of the tool call that waits.
+    pub(crate) fn arguments(self) -> Value {
+        json!({ "order": self.order, "cents": self.cents })
+    }
+}
+
+/// In memory, which is enough for one process; several share a database.
+#[derive(Default)]
+pub(crate) struct Refunds(Mutex<VecDeque<Waiting>>);
+
+struct Waiting {
+    id: String,
+    /// The chat in which the refund was asked for; another one cannot decide about it.
+    thread_id: Option<String>,
+    refund: Refund,
+}
+
+impl Refunds {
+    /// Keeps a refund until the chat decides about it.
+    pub(crate) fn add(&self, id: &str, refund: Refund, request: &InvocationRequest) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() == MAX_WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(Waiting {
+            id: id.to_owned(),
+            thread_id: request.thread_id.clone(),
+            refund,
+        });
+    }
+
+    /// The refund with this id, which is decided about once.
+    pub(crate) fn take(&self, id: &str, request: &InvocationRequest) -> Option<Refund> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |entry: &Waiting| entry.id == id && entry.thread_id == request.thread_id;
+        let found = waiting.iter().position(is_meant)?;
+        waiting.remove(found).map(|entry| entry.refund)
+    }
+}

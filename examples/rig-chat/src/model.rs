@@ -1,0 +1,30 @@
+//! The model that the environment names.
+
+use ppio::Error;
+use ppio_rig::rig::DynModel;
+use ppio_rig::rig::http_client::ReqwestClient;
+use ppio_rig::rig::operation::Completion;
+use ppio_rig::rig::providers::openai::{OpenAIConfig, Route};
+
+/// The model at an endpoint with OpenAI's chat completions API.
+pub(crate) fn from_env() -> Result<DynModel<Completion>, Error> {
+    let variable = |name: &str, example: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        value.ok_or_else(|| Error::internal(format!("set {name}, for example to {example}")))
+    };
+    let url = variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?;
+    let key = variable("OPENAI_API_KEY", "any text for a local server")?;
+    let name = variable("OPENAI_MODEL", "gpt-4o-mini")?;
+    // An error means that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().build();
+    let http = http.map_err(|error| {
+        Error::internal("install ca-certificates: the HTTP client cannot be built")
+            .with_source(error)
+    })?;
+    let endpoint = OpenAIConfig::new(key)
+        .with_base_url(url)
+        .with_route(Route::Chat)
+        .connect(ReqwestClient::from(http));
+    Ok(endpoint.completion(name).into())
+}
