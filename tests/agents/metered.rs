@@ -37,8 +37,8 @@ enum What {
 
 type Items = Pin<Box<dyn Stream<Item = Result<ChatEvent, Error>> + Send>>;
 
-fn item() -> Result<ChatEvent, Error> {
-    Ok(ChatEvent::text("once"))
+fn item() -> ChatEvent {
+    ChatEvent::text("once")
 }
 
 #[ppio::entrypoint]
@@ -51,12 +51,12 @@ async fn agent(order: Order) -> Result<Reply<Value, Items>, Error> {
                 input_tokens: 10,
                 output_tokens: 5,
             };
-            Box::pin(stream::iter([item(), item(), Ok(usage)]))
+            Box::pin(stream::iter([Ok(item()), Ok(item()), Ok(usage)]))
         }
-        What::Endless => Box::pin(stream::iter([item()]).chain(stream::pending())),
+        What::Endless => Box::pin(stream::iter([Ok(item())]).chain(stream::pending())),
         What::FailLater => {
             let failed = stream::once(async { Err(Error::internal("half way")) });
-            Box::pin(stream::iter([item()]).chain(failed))
+            Box::pin(stream::iter([Ok(item())]).chain(failed))
         }
         What::Fail => return Err(Error::internal("no luck")),
         What::NotFound => return Err(Error::not_found("no such city").with_type("NoSuchCity")),
@@ -75,7 +75,7 @@ async fn agent(order: Order) -> Result<Reply<Value, Items>, Error> {
                 std::thread::sleep(pause);
                 item()
             });
-            Box::pin(stream::iter([item()]).chain(last))
+            Box::pin(stream::iter([Ok(item())]).chain(last))
         }
     };
     Ok(Reply::Stream(items))

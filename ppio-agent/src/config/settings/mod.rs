@@ -112,6 +112,18 @@ pub(super) struct Environment<'a> {
 }
 
 impl Environment<'_> {
+    #[cfg(feature = "metrics")]
+    fn enable_metrics(&mut self, config: &RuntimeConfig, defaults: &RuntimeSettings) -> bool {
+        let (stated, default) = (config.enable_metrics, defaults.enable_metrics);
+        self.boolean("ENABLE_METRICS", stated, default)
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    #[expect(clippy::unused_self, reason = "the feature `metrics` uses it")]
+    fn enable_metrics(&mut self, _: &RuntimeConfig, _: &RuntimeSettings) -> bool {
+        false
+    }
+
     #[cfg(feature = "schema")]
     fn enable_openapi(&mut self, config: &RuntimeConfig, defaults: &RuntimeSettings) -> bool {
         let (stated, default) = (config.enable_openapi, defaults.enable_openapi);
@@ -128,6 +140,7 @@ impl Environment<'_> {
     fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
+        let enable_metrics = self.enable_metrics(&config, &defaults);
         let enable_openapi = self.enable_openapi(&config, &defaults);
         let runs = self.run_values(&config, debug);
         #[cfg(feature = "websocket")]
@@ -160,14 +173,7 @@ impl Environment<'_> {
                 config.cors_credentials,
                 defaults.cors_credentials,
             ),
-            #[cfg(feature = "metrics")]
-            enable_metrics: self.boolean(
-                "ENABLE_METRICS",
-                config.enable_metrics,
-                defaults.enable_metrics,
-            ),
-            #[cfg(not(feature = "metrics"))]
-            enable_metrics: false,
+            enable_metrics,
             enable_openapi,
             enable_middleware: self.boolean(
                 "ENABLE_MIDDLEWARE",
