@@ -237,10 +237,12 @@ impl RuntimeConfig {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_getter_returns_what_its_setter_set() {
-        let seconds = Duration::from_secs;
-        let config = RuntimeConfig::new()
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn config() -> RuntimeConfig {
+        RuntimeConfig::new()
             .host("h")
             .port(1)
             .debug(true)
@@ -273,7 +275,12 @@ mod tests {
             .list_anonymous_runs(false)
             .inspect_runs(true)
             .protocols([Protocol::Mcp])
-            .journal("j");
+            .journal("j")
+    }
+
+    #[test]
+    fn a_getter_returns_what_its_setter_set() {
+        let config = config();
         assert_eq!(config.get_host(), Some("h"));
         assert_eq!(config.get_port(), Some(1));
         assert_eq!(config.get_debug(), Some(true));

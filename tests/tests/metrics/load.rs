@@ -162,10 +162,11 @@ impl Load {
         let items = events
             .split("\n\n")
             .filter(|event| !event.contains("event: end"));
-        let items: String = items
+        let items: Vec<_> = items
             .filter_map(|event| event.split_once("data: "))
-            .map(|(_, data)| format!("data: {data}\n\n"))
+            .flat_map(|(_, data)| ["data: ", data, "\n\n"])
             .collect();
+        let items = items.concat();
         self.finish_stream(&items);
     }
 

@@ -171,12 +171,11 @@ async fn complete(agent: &Agent) -> Ended {
             continue;
         }
         let chunk = parse(&data);
-        match chunk.get("error") {
-            Some(error) => ended.end(Some(&error["message"])),
-            None => {
-                let text = &chunk["choices"][0]["delta"]["content"];
-                ended.text += text.as_str().unwrap_or_default();
-            }
+        if let Some(error) = chunk.get("error") {
+            ended.end(Some(&error["message"]));
+        } else {
+            let text = &chunk["choices"][0]["delta"]["content"];
+            ended.text += text.as_str().unwrap_or_default();
         }
     }
     ended
