@@ -34,6 +34,7 @@
 //! | [`AgentRuntimeClient`] | creates and finds sessions, invokes agents |
 //! | [`SandboxSession`] | one sandbox with an agent in it |
 //! | [`Invoke`] | one invocation: options, and how its response is read |
+//! | [`Post`] | one request for a path of the agent, by another protocol |
 //! | [`InvocationStream`] | the items of a response |
 //! | [`Run`] | an invocation that outlives its connection |
 //! | [`Error`] | every failure, with its HTTP status and whether a retry is safe |
@@ -143,7 +144,7 @@ pub use config::{AuthManager, ClientConfig, Secret};
 pub use error::{Error, ErrorReport, NetworkError, NetworkErrorKind};
 #[cfg(feature = "websocket")]
 pub use invocation::OpenWebSocket;
-pub use invocation::{InvocationOutput, InvocationStream, Invoke, ListRuns, Run, RunInfo};
+pub use invocation::{InvocationOutput, InvocationStream, Invoke, ListRuns, Post, Run, RunInfo};
 #[cfg(feature = "websocket")]
 pub use ppio_agent_websocket::{
     CloseFrame, WebSocket, WebSocketError, WebSocketMessage, WebSocketSender, close_code,

@@ -46,7 +46,7 @@ async fn attach(arguments: &AttachArguments, terminal: &Terminal) -> Result<(), 
         first_item: None,
     };
     let output = InvocationOutput::Stream(stream);
-    match answer::print(output, began, summary, terminal).await {
+    match answer::print(output, began, summary, None, terminal).await {
         Ok(summary) => {
             terminal.note(&summary.text(&platform.short_name()));
             Ok(())

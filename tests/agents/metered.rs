@@ -73,7 +73,7 @@ async fn agent(order: Order) -> Result<Reply<Value, Items>, Error> {
         What::BlockLater => {
             let last = stream::once(async move {
                 std::thread::sleep(pause);
-                item()
+                Ok(item())
             });
             Box::pin(stream::iter([Ok(item())]).chain(last))
         }

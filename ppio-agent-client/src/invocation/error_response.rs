@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use ppio_agent_protocol::InvocationResponse;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::response::AgentResponse;
@@ -23,7 +24,12 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     if let Some(error) = not_running.await {
         return error;
     }
-    let envelope = serde_json::from_slice::<InvocationResponse<Value>>(&body).ok();
+    let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let protocol_error = protocol_error(&json);
+    let envelope = match protocol_error {
+        Some(_) => None,
+        None => InvocationResponse::<Value>::deserialize(&json).ok(),
+    };
     let message = envelope
         .as_ref()
         .and_then(|envelope| envelope.error.clone())
@@ -44,9 +50,10 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
         _ => Error::Invocation {
             sandbox_id: session.sandbox_id().to_owned(),
             status: Some(status.as_u16()),
-            error_type: envelope
-                .as_ref()
-                .and_then(|envelope| envelope.error_type.clone()),
+            error_type: match &envelope {
+                Some(envelope) => envelope.error_type.clone(),
+                None => protocol_error.and_then(code),
+            },
             request_id: Some(
                 envelope
                     .as_ref()
@@ -55,5 +62,24 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
             ),
             message,
         },
+    }
+}
+
+/// The error in a body that a protocol of the agent writes: `{"error": {"message", "code"}}` of
+/// OpenAI's protocol and JSON-RPC, or AG-UI's `RUN_ERROR`.
+fn protocol_error(body: &Value) -> Option<&Value> {
+    let error = if body["type"] == "RUN_ERROR" {
+        body
+    } else {
+        &body["error"]
+    };
+    error.get("message").map(|_| error)
+}
+
+fn code(error: &Value) -> Option<String> {
+    match &error["code"] {
+        Value::String(code) => Some(code.clone()),
+        Value::Number(code) => Some(code.to_string()),
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@ mod list_runs;
 mod open_websocket;
 mod options;
 mod output;
+mod post;
 mod request_body;
 mod request_id;
 mod response;
@@ -28,6 +29,7 @@ pub use list_runs::ListRuns;
 #[cfg(feature = "websocket")]
 pub use open_websocket::OpenWebSocket;
 pub use output::InvocationOutput;
+pub use post::Post;
 pub use run::Run;
 pub use run_info::RunInfo;
 pub use stream::InvocationStream;

@@ -7,9 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use ppio_agent_protocol::headers::{AGENT_CORE_REQUEST_ID, REQUEST_ID};
 use ppio_agent_websocket::{ClientHandshake, Role, SocketLimits, WebSocket, WebSocketError, open};
 use tokio::time::Instant;
 
@@ -119,7 +118,7 @@ impl Call for OpenOptions {
         let request_id = request_id::random();
         let handshake = ClientHandshake::new();
         let call = ServiceCall::get(OPERATION, "/ws")
-            .headers(ids(&request_id)?)
+            .headers(request_id::headers(&request_id)?)
             .headers(headers)
             .headers(handshake.headers())
             .headers(offer(&protocols)?)
@@ -156,15 +155,6 @@ fn checked(headers: HeaderMap) -> Result<HeaderMap, Error> {
             format!("{name:?} is set by the handshake, remove it; `protocol` offers a subprotocol"),
         )),
     }
-}
-
-fn ids(request_id: &str) -> Result<HeaderMap, Error> {
-    let id = HeaderValue::from_str(request_id);
-    let id = id.map_err(|error| Error::validation("request_id", error.to_string()))?;
-    Ok(HeaderMap::from_iter([
-        (HeaderName::from_static(REQUEST_ID), id.clone()),
-        (HeaderName::from_static(AGENT_CORE_REQUEST_ID), id),
-    ]))
 }
 
 /// The header that offers subprotocols.
@@ -221,18 +211,8 @@ async fn refusal(
     if response.status().is_success() {
         return protocol_error("the agent answered the handshake with a response of its own");
     }
-    let request_id = request_id::of_response(response.headers()).map_or(request_id, str::to_owned);
-    invocation_error(AgentResponse {
-        response,
-        session: session.clone(),
-        deadline,
-        stream_deadline: None,
-        request_id,
-        started_at,
-        stream: None,
-        run_headers: HeaderMap::new(),
-    })
-    .await
+    let response = AgentResponse::of_request(response, session, deadline, request_id, started_at);
+    invocation_error(response).await
 }
 
 /// Takes over the connection, which a task of its own drives from then on.

@@ -83,9 +83,7 @@ impl InvokeOptions {
         request_id: &str,
         timeout: Option<u64>,
     ) -> Result<InvocationHeaders, Error> {
-        let id = HeaderValue::from_str(request_id).map_err(|_| {
-            Error::validation("request_id", "contains characters that no header can carry")
-        })?;
+        let ids = request_id::headers(request_id)?;
         // An agent that honours it runs the invocation once, however often it is sent.
         let key = HeaderValue::try_from(request_id::random());
         let key = key.map_err(|error| Error::validation("header", error.to_string()))?;
@@ -96,12 +94,11 @@ impl InvokeOptions {
         let format = HeaderValue::from_static(ResponseFormat::Envelope.as_str());
         let mut map = HeaderMap::from_iter([
             (header::ACCEPT, HeaderValue::from_static(accept)),
-            (HeaderName::from_static(REQUEST_ID), id.clone()),
-            (HeaderName::from_static(AGENT_CORE_REQUEST_ID), id),
             // Without it, AgentCore's headers would mean the bare value.
             (HeaderName::from_static(RESPONSE_FORMAT), format),
             (HeaderName::from_static(IDEMPOTENCY_KEY), key),
         ]);
+        map.extend(ids);
         if let Some(seconds) = timeout {
             // The body has it too, where only an agent that takes an `InvocationRequest` reads it.
             map.insert(HeaderName::from_static(TIMEOUT), seconds.into());

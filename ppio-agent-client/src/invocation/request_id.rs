@@ -1,12 +1,25 @@
 //! The id of an invocation, which the agent logs.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ppio_agent_protocol::headers;
+
+use crate::error::Error;
 
 /// A random (version 4) UUID, which is the form that agents generate too.
 pub(super) fn random() -> String {
     let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
     id.hyphenated().to_string()
+}
+
+/// The headers of a request with this id.
+pub(super) fn headers(request_id: &str) -> Result<HeaderMap, Error> {
+    let id = HeaderValue::from_str(request_id).map_err(|_| {
+        Error::validation("request_id", "contains characters that no header can carry")
+    })?;
+    Ok(HeaderMap::from_iter([
+        (HeaderName::from_static(headers::REQUEST_ID), id.clone()),
+        (HeaderName::from_static(headers::AGENT_CORE_REQUEST_ID), id),
+    ]))
 }
 
 /// The id in the response, which is the one that the agent logs: it may replace the caller's.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::items::ItemReader;
+use super::request_id;
 use crate::error::Error;
 use crate::platform::read_json;
 use crate::session::SandboxSession;
@@ -100,6 +101,21 @@ fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     serde_json::from_value(value).map_err(|error| Error::protocol(OPERATION, error.to_string()))
 }
 
+/// The response of an agent that sends the bare value.
+fn value_response(
+    value: Value,
+    request_id: String,
+    started_at: Instant,
+) -> InvocationResponse<Value> {
+    let mut response = InvocationResponse::success(value);
+    response.duration = started_at.elapsed().as_secs_f64();
+    response.metadata = Some(Map::from_iter([(
+        "request_id".to_owned(),
+        request_id.into(),
+    )]));
+    response
+}
+
 pub(super) fn unexpected_format(content_type: &str) -> Error {
     let message = format!(
         "the response has the content type {content_type:?}, which agents do not send; check \
@@ -109,6 +125,27 @@ pub(super) fn unexpected_format(content_type: &str) -> Error {
 }
 
 impl AgentResponse {
+    /// The response to a request that is not an invocation.
+    pub(super) fn of_request(
+        response: Response<ResponseBody>,
+        session: &SandboxSession,
+        deadline: Deadline,
+        request_id: String,
+        started_at: Instant,
+    ) -> Self {
+        let answered = request_id::of_response(response.headers()).map(str::to_owned);
+        Self {
+            response,
+            session: session.clone(),
+            deadline,
+            stream_deadline: None,
+            request_id: answered.unwrap_or(request_id),
+            started_at,
+            stream: None,
+            run_headers: HeaderMap::new(),
+        }
+    }
+
     /// The response in one piece.
     pub(super) async fn into_value(self) -> Result<InvocationResponse<Value>, Error> {
         match body_format(self.response.headers()) {
@@ -134,6 +171,18 @@ impl AgentResponse {
     /// The whole body as JSON.
     pub(super) async fn into_json<T: DeserializeOwned>(self) -> Result<T, Error> {
         read_json(OPERATION, &self.whole().await?)
+    }
+
+    /// The whole JSON as the result, also if it looks like an envelope; null if there is no body.
+    pub(super) async fn read_plain_json(self) -> Result<InvocationResponse<Value>, Error> {
+        let (request_id, started_at) = (self.request_id.clone(), self.started_at);
+        let body = self.whole().await?;
+        let value = if body.is_empty() {
+            Value::Null
+        } else {
+            read_json(OPERATION, &body)?
+        };
+        Ok(value_response(value, request_id, started_at))
     }
 
     async fn whole(self) -> Result<bytes::Bytes, Error> {
@@ -182,13 +231,7 @@ impl AgentResponse {
         drop(body);
         let mut response = match envelope {
             Ok(response) => response,
-            Err(value) => {
-                let mut response = InvocationResponse::success(value);
-                response.duration = started_at.elapsed().as_secs_f64();
-                let metadata = Map::from_iter([("request_id".to_owned(), request_id.into())]);
-                response.metadata = Some(metadata);
-                return Ok(response);
-            }
+            Err(value) => return Ok(value_response(value, request_id, started_at)),
         };
         if response.is_success() {
             if response.request_id().is_none() {

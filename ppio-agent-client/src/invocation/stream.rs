@@ -40,13 +40,24 @@ pub struct InvocationStream {
     session: SandboxSession,
     request_id: String,
     deadline: Option<(Pin<Box<Sleep>>, Deadline)>,
-    /// Whether the agent names its errors, so that an item that looks like one is an item.
-    has_named_errors: bool,
+    /// Which items are errors of the agent.
+    errors: ErrorItems,
     resumption: Option<Box<Resumption>>,
     /// How the run of a resumable stream has answered, after its end.
     answer: Option<AnswerKind>,
     /// Dropped after the session: with its last handle, its sandbox is killed.
     cancel: CancelOnDrop,
+}
+
+/// Which items of a stream are errors of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorItems {
+    /// Those that look like one.
+    Found,
+    /// Those that are named so, because the agent names its errors.
+    Named,
+    /// None: the protocol of the stream has errors of its own.
+    None,
 }
 
 /// How a run has answered.
@@ -71,7 +82,7 @@ impl InvocationStream {
             session,
             request_id,
             deadline: None,
-            has_named_errors: false,
+            errors: ErrorItems::Found,
             resumption: None,
             answer: None,
             cancel: CancelOnDrop::disarmed(),
@@ -87,7 +98,19 @@ impl InvocationStream {
 
     pub(super) fn with_named_errors(self, has_named_errors: bool) -> Self {
         Self {
-            has_named_errors,
+            errors: if has_named_errors {
+                ErrorItems::Named
+            } else {
+                ErrorItems::Found
+            },
+            ..self
+        }
+    }
+
+    /// Returns every item as it is, also one that reports an error.
+    pub(super) fn with_raw_items(self) -> Self {
+        Self {
+            errors: ErrorItems::None,
             ..self
         }
     }
@@ -155,8 +178,10 @@ impl StreamItem {
     /// The value of the item, or the error that it reports.
     fn into_result(self, stream: &InvocationStream) -> Result<Value, Error> {
         let (session, request_id) = (&stream.session, &stream.request_id);
-        if stream.has_named_errors && self.kind != ItemKind::Error {
-            return Ok(self.value);
+        match stream.errors {
+            ErrorItems::None => return Ok(self.value),
+            ErrorItems::Named if self.kind != ItemKind::Error => return Ok(self.value),
+            ErrorItems::Named | ErrorItems::Found => {}
         }
         let error = match ErrorItem::from_value(&self.value) {
             Some(error) => error,

@@ -57,8 +57,9 @@ pub(super) fn error_from_response(
     }
 }
 
-/// The text of an error body: `{"code","message"}`, `{"error"}`, or plain text. Secrets in it are
-/// replaced before it is shortened: a part of a secret could not be found any more.
+/// The text of an error body: `{"code","message"}`, `{"error"}`, `{"error": {"message"}}`, or
+/// plain text. Secrets in it are replaced before it is shortened: a part of a secret could not be
+/// found any more.
 pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
@@ -66,7 +67,11 @@ pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
             .find_map(|key| match fields.get(key)? {
                 Value::String(text) => Some(text.clone()),
                 Value::Null => None,
-                other => Some(other.to_string()),
+                // An object with a `message` as in OpenAI's protocol and JSON-RPC.
+                other => {
+                    let text = other["message"].as_str().map(str::to_owned);
+                    Some(text.unwrap_or_else(|| other.to_string()))
+                }
             })?,
         _ => String::from_utf8_lossy(body).trim().to_owned(),
     };
@@ -96,13 +101,17 @@ mod tests {
 
     #[test]
     fn the_text_is_found_in_every_form() {
-        let table: [(&[u8], Option<&str>); 6] = [
+        let table: [(&[u8], Option<&str>); 7] = [
             (
                 br#"{"code":404,"message":"no such sandbox"}"#,
                 Some("no such sandbox"),
             ),
             (br#"{"error":"Invalid JSON: x"}"#, Some("Invalid JSON: x")),
             (br#"{"error":{"a":1}}"#, Some(r#"{"a":1}"#)),
+            (
+                br#"{"error":{"code":-32600,"message":"no id"}}"#,
+                Some("no id"),
+            ),
             (b"  bad gateway\n", Some("bad gateway")),
             (b"", None),
             (b"{}", None),

@@ -13,6 +13,7 @@ mod invocation;
 mod keys;
 mod leaks;
 mod limits;
+mod post;
 mod resumable;
 mod runs;
 mod scopes;

@@ -147,6 +147,24 @@ async fn a_peer_that_sends_pings_and_reads_nothing_is_disconnected() {
     pinging.abort();
 }
 
+/// Beyond what the buffers hold, only the last ping is answered.
+#[tokio::test]
+async fn few_answers_wait_for_a_peer_that_reads_nothing() {
+    let (server, mut peer) = raw(LIMITS).await;
+    for _ in 0..4000 {
+        with_timeout(peer.send(0x89, &[0; 125])).await;
+    }
+    peer.send(0x88, &[]).await;
+    let mut answers = 0;
+    while peer.receive().await.0 == 0x8a {
+        answers += 1;
+    }
+    // The buffers of the driver and of the connection hold about 900 answers.
+    assert!((1..1500).contains(&answers), "{answers} answers");
+    let end = server.end().await;
+    assert!(matches!(end, SocketEnd::ClosedByPeer(None)), "{end:?}");
+}
+
 #[tokio::test]
 async fn only_valid_codes_and_reasons_close() {
     let (mut server, mut client) = pair(LIMITS).await;

@@ -22,8 +22,8 @@ pub(crate) enum AgentCommand {
     /// Call a deployed agent and print its answer as it arrives
     ///
     /// Strings in a streamed answer are printed as one text, other items as a line of JSON each.
-    /// Without `--input` and `--json FILE` the prompt is read from standard input, unless that is a
-    /// terminal.
+    /// Without `--input`, `--file` and `--json FILE` the prompt is read from standard input, unless that
+    /// is a terminal.
     Invoke(InvokeArguments),
     /// List the runs that the sessions of an agent keep
     Runs(RunsArguments),
@@ -114,7 +114,10 @@ pub(crate) struct ConfigureArguments {
 
 const DEV_HELP: &str = "\
 The agent listens on 127.0.0.1. Programs and pages of this machine may call it; requests for other hosts and from pages \
-of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS lists them.";
+of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS lists them.
+
+The agent has the environment of this command, and the variables in the project's .env (`NAME=value` lines) that the \
+environment does not have. When the file changes, the agent is started again.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DEV_HELP)]
@@ -185,6 +188,19 @@ pub(crate) struct DeployArguments {
     pub(crate) target: Option<String>,
 }
 
+/// A protocol beside `/invocations` that an agent is called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AgentProtocol {
+    /// OpenAI's chat completions
+    Openai,
+    /// AG-UI, which front ends speak
+    AgUi,
+    /// A2A, which other agents speak
+    A2a,
+    /// MCP: a call of the agent's tool, whose arguments are the request
+    Mcp,
+}
+
 const INVOKE_HELP: &str = "\
 With JSON output, an answer that is not a stream is one line:
   {\"result\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": …}
@@ -194,13 +210,19 @@ A stream is a line for each item, and a line for its end:
 With `--detach`:
   {\"run_id\": …, \"session_id\": …, \"status\": \"running\"}
 
+With `--protocol` the text of the answer is printed as it arrives, and tool calls and interrupts as lines of standard \
+error. A request as JSON is that of the protocol, in which what is missing is filled in: a chat completion, a RunAgentInput, \
+the parameters of SendStreamingMessage, or the arguments of the tool. Its `prompt` is the user's message. With JSON \
+output, each item is an event of the protocol, and the result its whole answer.
+
 Examples:
   ppio-sandbox-cli agent invoke --input 'tell me a story'
   ppio-sandbox-cli agent invoke --json request.json
   ppio-sandbox-cli agent invoke --json '{\"prompt\": \"hi\"}' --output json
   git diff | ppio-sandbox-cli agent invoke --template-id reviewer
   run=$(ppio-sandbox-cli agent invoke --detach --input 'write a book')
-  ppio-sandbox-cli agent attach \"$run\"";
+  ppio-sandbox-cli agent attach \"$run\"
+  ppio-sandbox-cli agent invoke --protocol ag-ui --input 'tell me a story'";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = INVOKE_HELP)]
@@ -212,6 +234,12 @@ pub(crate) struct InvokeArguments {
     /// The prompt: the request is `{"prompt": TEXT}`
     #[arg(long, value_name = "TEXT")]
     pub(crate) input: Option<String>,
+    /// Read the prompt from this file
+    #[arg(long, value_name = "PATH", conflicts_with = "input")]
+    pub(crate) file: Option<PathBuf>,
+    /// Read the prompt from standard input, also if that is a terminal
+    #[arg(long, conflicts_with_all = ["input", "file"])]
+    pub(crate) stdin: bool,
     /// The request as JSON: a file, `-` for standard input, or JSON that begins with `{`. Without a
     /// value, the same as `--output json`
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
@@ -220,6 +248,9 @@ pub(crate) struct InvokeArguments {
         reason = "absent, without a value, with a value"
     )]
     pub(crate) json: Option<Option<String>>,
+    /// Call the agent by this protocol instead of `POST /invocations`
+    #[arg(long, value_enum, conflicts_with = "detach")]
+    pub(crate) protocol: Option<AgentProtocol>,
     /// Call in this session, which stays open; a paused one is resumed
     #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) session: Option<String>,

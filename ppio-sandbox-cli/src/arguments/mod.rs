@@ -15,9 +15,9 @@ use clap::{Parser, Subcommand};
 use ppio_agent_protocol::environment::is_blank;
 
 pub(crate) use self::agent::{
-    AgentCommand, AttachArguments, CancelArguments, ConfigureArguments, DeleteArguments,
-    DeployArguments, DevArguments, InitArguments, InvokeArguments, ListArguments, LogsArguments,
-    ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
+    AgentCommand, AgentProtocol, AttachArguments, CancelArguments, ConfigureArguments,
+    DeleteArguments, DeployArguments, DevArguments, InitArguments, InvokeArguments, ListArguments,
+    LogsArguments, ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
 };
 pub(crate) use self::headers::HeaderArguments;
 pub(crate) use self::local::{

@@ -295,7 +295,9 @@ async fn answers_ping(port: u16) -> bool {
     *request.uri_mut() = Uri::from_static("/ping");
     let host = HeaderValue::from_static("localhost");
     request.headers_mut().insert(header::HOST, host);
-    ppio_sandbox_local::forward(stream, request).await.is_ok()
+    ppio_sandbox_local::forward(stream, request, ())
+        .await
+        .is_ok()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode, Version, header};
 use ppio_agent_protocol::environment;
 use ppio_agent_protocol::host::{is_loopback, without_port};
 
+use super::dot_env::Variables;
+
 /// The runtime's settings for further origins and hosts: separated by commas, `*` for all.
 const ORIGINS: &str = "PPIO_AGENT_CORS_ORIGINS";
 const HOSTS: &str = "PPIO_AGENT_ALLOWED_HOSTS";
@@ -30,9 +32,13 @@ pub(super) struct CallerRefusal {
 }
 
 impl AllowedCallers {
-    /// Reads the variables that the agent reads as well.
-    pub(super) fn from_env() -> Self {
-        let list = |name| environment::text(name).map_or_else(Vec::new, |text| listed(&text));
+    /// Reads the variables that the agent reads as well: those of the environment, otherwise
+    /// `of_project`.
+    pub(super) fn new(of_project: &Variables) -> Self {
+        let list = |name| {
+            let text = environment::text(name).or_else(|| of_project.get(name).cloned());
+            text.map_or_else(Vec::new, |text| listed(&text))
+        };
         Self {
             origins: list(ORIGINS),
             hosts: list(HOSTS),

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
-//! that builds and replaces the agent. `agent_process` is one process of the agent, in a
-//! `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers`,
+//! that builds and replaces the agent, and gives it the variables of `dot_env`. `agent_process` is one
+//! process of the agent, in a `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers`,
 //! with the connections of `server`, and serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
 
 mod agent_process;
 mod allowed_callers;
 mod console;
+mod dot_env;
 mod process_group;
 mod proxy;
 mod python;
@@ -27,6 +28,7 @@ mod watchdog;
 
 use std::sync::Arc;
 
+use self::allowed_callers::AllowedCallers;
 use self::console::DevConsole;
 use self::proxy::DevProxy;
 use self::rebuilder::Rebuilder;
@@ -41,7 +43,9 @@ use crate::terminal::Terminal;
 pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<(), CliError> {
     let mut signals = ExitSignals::listen()?;
     let project = Project::open(&arguments.project.project)?;
-    let proxy = DevProxy::listen(arguments.port).await?;
+    let variables = dot_env::read(project.folder())?;
+    let callers = AllowedCallers::new(&variables);
+    let proxy = DevProxy::listen(arguments.port, callers).await?;
     let watchdog = GroupWatchdog::start()
         .map_err(|error| CliError::system("cannot run /bin/sh as the agent's watchdog", error))?;
     let watchdog = Arc::new(watchdog);

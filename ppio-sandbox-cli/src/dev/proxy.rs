@@ -7,11 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::BodyExt as _;
 use ppio_agent_connection::FramingError;
 use ppio_agent_protocol::InvocationResponse;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +47,7 @@ pub(super) struct BuildError {
 }
 
 /// An agent process that accepts requests. Each forwarded request holds a clone until the end of
-/// its response.
+/// its response, or of the WebSocket that it opens.
 #[derive(Debug, Clone)]
 pub(super) struct AgentRoute {
     port: u16,
@@ -95,7 +93,7 @@ pub(super) struct DevProxy {
 
 impl DevProxy {
     /// Listens on a loopback port, on any free one for 0.
-    pub(super) async fn listen(port: u16) -> Result<Self, CliError> {
+    pub(super) async fn listen(port: u16, callers: AllowedCallers) -> Result<Self, CliError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|error| listen_error(port, &error))?;
@@ -106,7 +104,7 @@ impl DevProxy {
             number: 0,
             phase: ProxyPhase::Preparing,
         });
-        let callers = Arc::new(AllowedCallers::from_env());
+        let callers = Arc::new(callers);
         let receiver = phase.subscribe();
         let server = server::serve(listener, move |request| {
             respond(request, Arc::clone(&callers), receiver.clone())
@@ -218,13 +216,8 @@ async fn answer(request: Request, mut phase: watch::Receiver<CurrentPhase>) -> R
 }
 
 async fn forward(stream: TcpStream, request: Request, route: AgentRoute) -> Response {
-    match ppio_sandbox_local::forward(stream, request).await {
-        Ok(response) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _in_use = &route;
-                frame
-            }))
-        }),
+    match ppio_sandbox_local::forward(stream, request, route).await {
+        Ok(response) => response,
         Err(error) => error_response(
             StatusCode::BAD_GATEWAY,
             UNAVAILABLE,
@@ -267,7 +260,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_with_two_lengths_is_refused_as_by_agents() {
-        let proxy = DevProxy::listen(0).await.expect("a port");
+        let proxy = DevProxy::listen(0, AllowedCallers::default()).await;
+        let proxy = proxy.expect("a port");
         let failed = BuildError {
             message: "there is no agent".to_owned(),
             output: String::new(),

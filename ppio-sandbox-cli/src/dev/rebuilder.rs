@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::agent_process::{AgentExit, AgentProcess};
 use super::console::DevConsole;
+use super::dot_env::{self, Variables};
 use super::proxy::{BuildError, DevProxy, ProxyPhase};
 use super::python;
 use super::sources::{is_cargo_manifest, is_source};
@@ -62,8 +63,15 @@ pub(super) struct Rebuilder {
 #[derive(Debug)]
 struct RunningAgent {
     process: AgentProcess,
-    /// The program or script of the process.
-    source: PathBuf,
+    source: AgentSource,
+}
+
+/// What a process of the agent was started from.
+#[derive(Debug, PartialEq, Eq)]
+struct AgentSource {
+    /// The program or the script.
+    file: PathBuf,
+    variables: Variables,
 }
 
 type ChangedFiles = Vec<PathBuf>;
@@ -143,25 +151,39 @@ impl Rebuilder {
                 return Ok(None);
             }
         };
+        let variables = match dot_env::read(&self.folder) {
+            Ok(variables) => variables,
+            Err(error) => {
+                self.failed(&error, "");
+                return Ok(None);
+            }
+        };
         let entrypoint = project.config.spec.entrypoint.as_ref();
         match entrypoint.filter(|entrypoint| entrypoint.is_python()) {
             Some(entrypoint) => {
-                let script = self.folder.join(entrypoint.as_str());
-                if self.serves(&script) && !changed.iter().any(|path| python::is_source(path)) {
+                let source = AgentSource {
+                    file: self.folder.join(entrypoint.as_str()),
+                    variables,
+                };
+                if self.serves(&source) && !changed.iter().any(|path| python::is_source(path)) {
                     return Ok(None);
                 }
                 self.stop_current().await;
                 let command = python::command(&self.folder, entrypoint.as_str());
                 // Most scripts for the Python SDK listen on its fixed port.
-                self.start(&project, command, script, &[AGENT_PORT]).await
+                self.start(&project, command, source, &[AGENT_PORT]).await
             }
-            None => self.build_and_start(&project, changed, is_reported).await,
+            None => {
+                self.build_and_start(&project, variables, changed, is_reported)
+                    .await
+            }
         }
     }
 
     async fn build_and_start(
         &mut self,
         project: &Project,
+        variables: Variables,
         changed: &[PathBuf],
         is_reported: bool,
     ) -> io::Result<Option<ChangedFiles>> {
@@ -194,12 +216,16 @@ impl Rebuilder {
             }
         };
         self.last_error.clear();
-        if built.is_fresh && !was_behind && self.serves(&built.executable) {
+        let source = AgentSource {
+            file: built.executable,
+            variables,
+        };
+        if built.is_fresh && !was_behind && self.serves(&source) {
             self.is_behind = false;
             return Ok(None);
         }
-        let command = Command::new(&built.executable);
-        self.start(project, command, built.executable, &[]).await
+        let command = Command::new(&source.file);
+        self.start(project, command, source, &[]).await
     }
 
     fn report_build_error(
@@ -229,8 +255,8 @@ impl Rebuilder {
     async fn start(
         &mut self,
         project: &Project,
-        command: Command,
-        source: PathBuf,
+        mut command: Command,
+        source: AgentSource,
         other_ports: &[u16],
     ) -> io::Result<Option<ChangedFiles>> {
         let other_ports: Vec<_> = other_ports
@@ -238,6 +264,7 @@ impl Rebuilder {
             .copied()
             .filter(|port| *port != self.proxy.port())
             .collect();
+        command.envs(&source.variables);
         let started = AgentProcess::start(
             command,
             project.folder(),
@@ -333,9 +360,9 @@ impl Rebuilder {
         }
     }
 
-    fn serves(&self, source: &Path) -> bool {
+    fn serves(&self, source: &AgentSource) -> bool {
         let current = self.current.as_ref();
-        current.is_some_and(|current| current.source == source)
+        current.is_some_and(|current| current.source == *source)
     }
 
     /// Stops the current agent and waits, for one that needs the same port.

@@ -1,16 +1,19 @@
 //! The source files of a project at one moment.
 
 use std::collections::BTreeMap;
-use std::fs::FileType;
+use std::fs::{FileType, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ignore::{DirEntry, WalkBuilder};
 
+use super::dot_env;
+
 /// Files that mark a directory of generated files: cargo's target, a Python virtual environment.
 const OUTPUT_MARKERS: &[&str] = &["CACHEDIR.TAG", "pyvenv.cfg"];
 
-/// The files that are neither hidden nor ignored by git, with their modification times and sizes.
+/// The files that are neither hidden nor ignored by git, and the `.env` of the first root, with their
+/// modification times and sizes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceSnapshot {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
@@ -34,11 +37,20 @@ impl SourceSnapshot {
             if entry.file_type().as_ref().is_some_and(FileType::is_dir) {
                 snapshot.directories.push(entry.into_path());
             } else if let Ok(metadata) = entry.metadata() {
-                let state = (metadata.modified().ok(), metadata.len());
-                snapshot.files.insert(entry.into_path(), state);
+                snapshot.insert(entry.into_path(), &metadata);
             }
         }
+        // Hidden, and usually ignored by git.
+        let variables = first.join(dot_env::FILE_NAME);
+        if let Ok(metadata) = variables.metadata() {
+            snapshot.insert(variables, &metadata);
+        }
         snapshot
+    }
+
+    fn insert(&mut self, file: PathBuf, metadata: &Metadata) {
+        let state = (metadata.modified().ok(), metadata.len());
+        self.files.insert(file, state);
     }
 
     pub(super) fn directories(&self) -> &[PathBuf] {

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use super::python;
+use super::{dot_env, python};
 
 /// Whether only an author writes the file: not an agent, and not cargo, which writes Cargo.lock.
 pub(super) fn is_source(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("rs"))
         || python::is_source(path)
-        || is_one_of(path, &["Cargo.toml", "agent.yaml", "agent.yml"])
+        || is_one_of(
+            path,
+            &["Cargo.toml", "agent.yaml", "agent.yml", dot_env::FILE_NAME],
+        )
 }
 
 /// Whether the file decides which packages a build reads.

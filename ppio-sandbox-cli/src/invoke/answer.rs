@@ -6,6 +6,7 @@ use ppio_agent_client::{InvocationOutput, InvocationStream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::protocol::{AgentFailure, AnswerPart, AnswerReader};
 use crate::error::CliError;
 use crate::platform::PrintError;
 use crate::terminal::styled::escaped_json;
@@ -35,30 +36,40 @@ struct ValueOutput<'a> {
     summary: &'a InvocationSummary,
 }
 
-/// Prints the answer, the items of a stream when they arrive.
+/// Prints the answer, the items of a stream when they arrive. `reader` reads what another protocol
+/// than that of `/invocations` sends.
 pub(crate) async fn print(
     answer: InvocationOutput,
     sent: Instant,
     mut summary: InvocationSummary,
+    reader: Option<Box<dyn AnswerReader>>,
     terminal: &Terminal,
 ) -> Result<InvocationSummary, PrintError> {
+    let request_id = match &answer {
+        InvocationOutput::Value(response) => response.request_id().unwrap_or_default(),
+        InvocationOutput::Stream(stream) => stream.request_id(),
+    };
+    request_id.clone_into(&mut summary.request_id);
+    let mut items = ItemPrinter::new(reader, &summary, terminal);
     match answer {
         InvocationOutput::Value(response) => {
             summary.duration = sent.elapsed().as_secs_f64();
-            let request_id = response.request_id().unwrap_or_default();
-            request_id.clone_into(&mut summary.request_id);
             let result = response.result.unwrap_or(Value::Null);
             match terminal.format() {
                 OutputFormat::Json => terminal.write_json(&ValueOutput {
                     result: &result,
                     summary: &summary,
                 })?,
+                OutputFormat::Text if items.reader.is_some() => {}
                 OutputFormat::Text => terminal.write_text(&format!("{}\n", to_text(&result)))?,
             }
+            let printed = items.read(&result);
+            let printed = printed
+                .and_then(|()| items.check_complete("the answer is not one of the protocol"));
+            items.end_line()?;
+            printed?;
         }
         InvocationOutput::Stream(stream) => {
-            summary.request_id = stream.request_id().to_owned();
-            let mut items = ItemPrinter::new(terminal);
             let printed = items.print_stream(stream, sent).await;
             // What follows, such as an error, starts on a new line.
             let ended = items.end_line();
@@ -77,6 +88,11 @@ pub(crate) async fn print(
 
 /// Prints and counts the items of a stream.
 struct ItemPrinter<'a> {
+    /// Reads the items of another protocol.
+    reader: Option<Box<dyn AnswerReader>>,
+    /// For the errors that the items report.
+    session_id: String,
+    request_id: String,
     terminal: &'a Terminal,
     count: u64,
     first: Option<Duration>,
@@ -85,8 +101,15 @@ struct ItemPrinter<'a> {
 }
 
 impl<'a> ItemPrinter<'a> {
-    fn new(terminal: &'a Terminal) -> Self {
+    fn new(
+        reader: Option<Box<dyn AnswerReader>>,
+        summary: &InvocationSummary,
+        terminal: &'a Terminal,
+    ) -> Self {
         Self {
+            reader,
+            session_id: summary.session_id.clone(),
+            request_id: summary.request_id.clone(),
             terminal,
             count: 0,
             first: None,
@@ -104,8 +127,60 @@ impl<'a> ItemPrinter<'a> {
             self.first.get_or_insert_with(|| sent.elapsed());
             self.count += 1;
             self.print_item(stream.last_event_id(), &item)?;
+            self.read(&item)?;
         }
-        Ok(())
+        self.check_complete("the stream ended before the answer was complete")
+    }
+
+    /// Reads an item, or a whole answer, of another protocol. With text output prints its parts.
+    fn read(&mut self, item: &Value) -> Result<(), PrintError> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(());
+        };
+        let mut parts = Vec::new();
+        let outcome = reader.read(item, &mut parts);
+        if self.terminal.format() == OutputFormat::Text {
+            for part in parts {
+                self.print_part(part)?;
+            }
+        }
+        outcome.map_err(|failure| self.failed(failure))
+    }
+
+    fn check_complete(&self, otherwise: &str) -> Result<(), PrintError> {
+        match &self.reader {
+            Some(reader) if !reader.is_complete() => Err(self.failed(AgentFailure::new(otherwise))),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, failure: AgentFailure) -> PrintError {
+        PrintError::Client(failure.into_error(&self.session_id, &self.request_id))
+    }
+
+    fn print_part(&mut self, part: AnswerPart) -> Result<(), CliError> {
+        match part {
+            AnswerPart::Text(text) => self.print_text(&text),
+            AnswerPart::EndOfText => self.end_line(),
+            AnswerPart::Value(value) => {
+                self.end_line()?;
+                self.terminal.write_json(&value)
+            }
+            AnswerPart::Note(text) => {
+                if self.terminal.is_verbose() {
+                    self.end_line()?;
+                }
+                self.terminal.note(&text);
+                Ok(())
+            }
+        }
+    }
+
+    fn print_text(&mut self, text: &str) -> Result<(), CliError> {
+        if !text.is_empty() {
+            self.in_line = !text.ends_with('\n');
+        }
+        self.terminal.write_text(text)
     }
 
     /// Prints a string as a part of one text, another item on its own line.
@@ -115,12 +190,8 @@ impl<'a> ItemPrinter<'a> {
                 Some(id) => json!({ "id": id, "item": item }),
                 None => json!({ "item": item }),
             }),
-            (OutputFormat::Text, Value::String(text)) => {
-                if !text.is_empty() {
-                    self.in_line = !text.ends_with('\n');
-                }
-                self.terminal.write_text(text)
-            }
+            (OutputFormat::Text, _) if self.reader.is_some() => Ok(()),
+            (OutputFormat::Text, Value::String(text)) => self.print_text(text),
             (OutputFormat::Text, item) => {
                 self.end_line()?;
                 self.terminal.write_json(item)

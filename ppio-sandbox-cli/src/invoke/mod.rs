@@ -1,20 +1,24 @@
 //! `agent invoke`.
 //!
-//! `request` reads the request, `new_session` opens a session unless one is named, and `answer`
-//! prints what the agent sends.
+//! `request` reads the request, `new_session` opens a session unless one is named, `protocol` calls
+//! the agent by another protocol than `POST /invocations`, and `answer` prints what the agent sends.
 
 pub(crate) mod answer;
 mod new_session;
+mod protocol;
 mod request;
 
 use std::time::{Duration, Instant};
 
 use ppio_agent_client::http::{HeaderName, HeaderValue};
-use ppio_agent_client::{Error, Invoke, NetworkErrorKind, Run, RunStatus, SandboxSession};
+use ppio_agent_client::{
+    Error, InvocationOutput, Invoke, NetworkErrorKind, Run, RunStatus, SandboxSession,
+};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use self::answer::InvocationSummary;
+use self::protocol::ProtocolCall;
 use crate::arguments::InvokeArguments;
 use crate::error::{CliError, ExitKind};
 use crate::platform::deployed_agent::{self, DeployedAgent};
@@ -34,6 +38,10 @@ const CLOSE_NOTE_DELAY: Duration = Duration::from_millis(500);
 pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), CliError> {
     let headers = arguments.headers.parse()?;
     let request = or_interrupted(request::read(&arguments)).await?;
+    let request = match arguments.protocol {
+        None => Request::Invocation(request),
+        Some(protocol) => Request::Protocol(ProtocolCall::new(protocol, request)?),
+    };
     let agent = match &arguments.session {
         Some(_) => None,
         None => Some(DeployedAgent::select(&arguments.agent)?),
@@ -87,6 +95,12 @@ async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), 
     Ok(())
 }
 
+/// What is sent to the agent.
+enum Request {
+    Invocation(Value),
+    Protocol(ProtocolCall),
+}
+
 struct InvokeCommand<'a> {
     arguments: &'a InvokeArguments,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -97,7 +111,7 @@ struct InvokeCommand<'a> {
 }
 
 impl InvokeCommand<'_> {
-    async fn invoke(&self, request: Value) -> Result<(), CliError> {
+    async fn invoke(&self, request: Request) -> Result<(), CliError> {
         let progress = self.terminal.spinner("starting a session");
         let session = match &self.agent {
             Some(agent) => {
@@ -107,7 +121,7 @@ impl InvokeCommand<'_> {
             None => self.existing_session(&progress).await?,
         };
         progress.set_message("waiting for the answer");
-        if self.arguments.detach {
+        if let (true, Request::Invocation(request)) = (self.arguments.detach, &request) {
             let run = self.call(&session, request).detach().await;
             drop(progress);
             return match run {
@@ -120,8 +134,12 @@ impl InvokeCommand<'_> {
             };
         }
         let sent = Instant::now();
-        let answer = self.call(&session, request).output().await;
+        let answer = self.send(&session, &request).await;
         drop(progress);
+        let reader = match &request {
+            Request::Invocation(_) => None,
+            Request::Protocol(call) => Some(call.reader()),
+        };
         let summary = InvocationSummary {
             items: None,
             session_id: session.sandbox_id().to_owned(),
@@ -131,8 +149,8 @@ impl InvokeCommand<'_> {
             first_item: None,
         };
         let printed = match answer {
-            Ok(answer) => answer::print(answer, sent, summary, self.terminal).await,
-            Err(error) => Err(PrintError::Client(error)),
+            Ok(answer) => answer::print(answer, sent, summary, reader, self.terminal).await,
+            Err(error) => Err(error),
         };
         match printed {
             Ok(summary) => {
@@ -146,7 +164,24 @@ impl InvokeCommand<'_> {
         }
     }
 
-    fn call(&self, session: &SandboxSession, request: Value) -> Invoke {
+    async fn send(
+        &self,
+        session: &SandboxSession,
+        request: &Request,
+    ) -> Result<InvocationOutput, PrintError> {
+        match request {
+            Request::Invocation(request) => {
+                let output = self.call(session, request).output().await;
+                output.map_err(PrintError::Client)
+            }
+            Request::Protocol(call) => {
+                let timeout = self.arguments.timeout;
+                call.send(session, &self.headers, timeout).await
+            }
+        }
+    }
+
+    fn call(&self, session: &SandboxSession, request: &Value) -> Invoke {
         let call = session.invoke(request).timeout(self.arguments.timeout);
         self.headers
             .iter()
@@ -212,6 +247,10 @@ impl InvokeCommand<'_> {
     }
 
     async fn error(&self, error: &Error) -> CliError {
+        let protocol = self.arguments.protocol;
+        if let Some(error) = protocol.and_then(|protocol| protocol::not_served(protocol, error)) {
+            return error;
+        }
         let message = match error {
             Error::Invocation { .. } => "the agent failed",
             Error::StreamIdle { .. } => "the agent's stream has stalled",

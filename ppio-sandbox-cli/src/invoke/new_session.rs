@@ -132,6 +132,6 @@ async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>
 }
 
 /// A random id.
-fn unique() -> String {
+pub(super) fn unique() -> String {
     format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }

@@ -9,38 +9,37 @@ use crate::arguments::InvokeArguments;
 use crate::error::{CliError, ExitKind};
 
 const NO_REQUEST_HELP: &str =
-    "add `--input TEXT` or `--json FILE`, or pipe a prompt into the command";
+    "add `--input TEXT`, `--file PATH` or `--json FILE`, or pipe a prompt into the command";
 
 /// The body of the invocation.
 pub(super) async fn read(arguments: &InvokeArguments) -> Result<Value, CliError> {
-    let json = arguments.json.as_ref().and_then(Option::as_ref);
-    match (&arguments.input, json) {
-        (Some(_), Some(_)) => Err(CliError::new(
-            ExitKind::Usage,
-            "both `--input` and `--json FILE` are given",
-        )
-        .help("remove one of them; for JSON output alone use `--output json`")),
-        (Some(text), None) => Ok(json!({ "prompt": text })),
-        (None, Some(source)) => from_json(source).await,
-        (None, None) => {
-            if io::stdin().is_terminal() {
-                return Err(
-                    CliError::new(ExitKind::Usage, "there is no request").help(NO_REQUEST_HELP)
-                );
-            }
-            let text = standard_input().await?;
-            // The line end of `echo` is not part of the prompt.
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            if text.trim().is_empty() {
-                return Err(CliError::new(
-                    ExitKind::Usage,
-                    "there is no request: standard input is empty",
-                )
-                .help(NO_REQUEST_HELP));
-            }
-            Ok(json!({ "prompt": text }))
+    let (input, path) = (&arguments.input, &arguments.file);
+    let has_prompt = input.is_some() || path.is_some() || arguments.stdin;
+    if let Some(source) = arguments.json.as_ref().and_then(Option::as_ref) {
+        if has_prompt {
+            let message = "both a prompt and `--json FILE` are given";
+            return Err(CliError::new(ExitKind::Usage, message)
+                .help("remove one of them; for JSON output alone use `--output json`"));
         }
+        return from_json(source).await;
     }
+    if let Some(text) = input {
+        return Ok(json!({ "prompt": text }));
+    }
+    if !has_prompt && io::stdin().is_terminal() {
+        return Err(CliError::new(ExitKind::Usage, "there is no request").help(NO_REQUEST_HELP));
+    }
+    let (name, text) = match path {
+        Some(path) => (path.display().to_string(), file(path).await?),
+        None => ("standard input".to_owned(), standard_input().await?),
+    };
+    // The line end of `echo` or an editor is not part of the prompt.
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    if text.trim().is_empty() {
+        let message = format!("there is no request: {name} is empty");
+        return Err(CliError::new(ExitKind::Usage, message).help(NO_REQUEST_HELP));
+    }
+    Ok(json!({ "prompt": text }))
 }
 
 async fn from_json(source: &str) -> Result<Value, CliError> {

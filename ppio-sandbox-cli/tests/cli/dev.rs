@@ -9,7 +9,10 @@ use rustix::process::Signal;
 
 use ppio_test_support::free_port;
 
-use crate::support::dev::{Dev, PYTHON_AGENT, ask, open, page, python_project, rust_project};
+use crate::support::dev::{
+    Dev, PYTHON_AGENT, ask, open, page, python_project, python_socket_agent, read_to, rust_project,
+    upgrade,
+};
 use crate::support::scaffold::{self, edit};
 use crate::support::{Sandbox, eventually, is_alive, send};
 
@@ -409,56 +412,10 @@ fn an_agent_that_starts_slowly_is_waited_for() {
     dev.running.wait().code(0);
 }
 
-/// Requests a WebSocket, as a browser does.
-fn upgrade(address: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the front listens");
-    write!(
-        stream,
-        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
-    )
-    .expect("sent");
-    stream
-}
-
-/// Reads until this text.
-fn read_to(stream: &mut TcpStream, end: &str) -> String {
-    let mut seen = String::new();
-    let mut byte = [0];
-    while !seen.ends_with(end) {
-        let count = stream.read(&mut byte).expect("an answer");
-        assert!(count > 0, "no {end:?} in {seen}");
-        seen.push(byte[0].into());
-    }
-    seen
-}
-
 #[test]
 fn an_upgraded_connection_is_forwarded_to_the_agent() {
     let sandbox = Sandbox::new();
-    // After the upgrade it answers in upper case.
-    let agent = PYTHON_AGENT.replace(
-        "    def log_message",
-        r#"
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        if self.headers["upgrade"] != "websocket":
-            return self.answer("{}")
-        self.send_response(101)
-        self.send_header("connection", "upgrade")
-        self.send_header("upgrade", "websocket")
-        self.send_header("sec-websocket-accept", "for " + self.headers["sec-websocket-key"])
-        self.end_headers()
-        while part := self.connection.recv(100):
-            self.connection.sendall(part.upper())
-        print("the caller is gone", file=sys.stderr)
-
-    def log_message"#,
-    );
-    let agent = agent.replace(
-        "self.end_headers()\n        self.wfile",
-        "self.send_header('content-length', str(len(text)))\n        self.end_headers()\n        self.wfile",
-    );
-    let folder = python_project(&sandbox, &agent);
+    let folder = python_project(&sandbox, &python_socket_agent());
     let dev = Dev::start(&sandbox, &folder);
     let mut socket = upgrade(&dev.address());
     let head = read_to(&mut socket, "\r\n\r\n").to_lowercase();

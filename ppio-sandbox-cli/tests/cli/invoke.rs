@@ -54,6 +54,7 @@ fn the_request_comes_from_a_flag_a_file_or_standard_input() {
     let sandbox = Sandbox::with([agent("agent", &hello)]);
     let request = json!({"prompt": "Grace"});
     std::fs::write(sandbox.path("request.json"), request.to_string()).expect("a file");
+    std::fs::write(sandbox.path("prompt.txt"), "Grace\n").expect("a file");
     let greeting = json!({"message": "Hello, Grace!"}).to_string();
     let project = sandbox.project("agent", &sandbox.template("agent"));
 
@@ -65,6 +66,8 @@ fn the_request_comes_from_a_flag_a_file_or_standard_input() {
             .input(&request.to_string()),
         invoke(&sandbox, &request),
         sandbox.command(INVOKE).input("Grace\n"),
+        sandbox.command(INVOKE).arg("--stdin").input("Grace\n"),
+        sandbox.command(INVOKE).args(["--file", "prompt.txt"]),
         sandbox
             .command(["agent", "invoke", "--input", "Grace"])
             .in_folder(&project),
@@ -79,6 +82,11 @@ fn the_request_comes_from_a_flag_a_file_or_standard_input() {
         let answer: Value = serde_json::from_str(&done.stdout).expect("JSON");
         assert_eq!(answer.to_string(), greeting);
     }
+    // A terminal is read only where that is wanted.
+    let typed = sandbox.command(INVOKE).arg("--stdin");
+    let (seen, code) = typed.run_on_pty(|terminal| terminal.send_keys("Grace\n\u{4}"));
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(seen.contains("Hello, Grace!"), "{seen}");
     assert!(sandbox.sandboxes().is_empty());
 }
 
@@ -86,6 +94,7 @@ fn the_request_comes_from_a_flag_a_file_or_standard_input() {
 fn a_missing_or_invalid_request_is_a_usage_error() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("broken.json"), "{\n  \"prompt\": }").expect("a file");
+    std::fs::write(sandbox.path("empty.txt"), "\n").expect("a file");
     for (arguments, input, expected) in [
         (&[][..], Some(" \n"), "standard input is empty"),
         (&[], None, "standard input is empty"),
@@ -104,7 +113,22 @@ fn a_missing_or_invalid_request_is_a_usage_error() {
         (
             &["--json", "{}", "--input", "x"],
             None,
-            "both `--input` and `--json FILE`",
+            "a prompt and `--json FILE`",
+        ),
+        (&["--file", "missing.txt"], None, "cannot read missing.txt"),
+        (&["--file", "empty.txt"], None, "empty.txt is empty"),
+        (&["--stdin"], Some(""), "standard input is empty"),
+        (
+            &["--file", "x", "--input", "x"],
+            None,
+            "cannot be used with",
+        ),
+        (&["--stdin", "--input", "x"], None, "cannot be used with"),
+        (&["--stdin", "--file", "x"], None, "cannot be used with"),
+        (
+            &["--stdin", "--json", "-"],
+            Some("x"),
+            "a prompt and `--json FILE`",
         ),
         (
             &["--input", "x", "--timeout", "0"],

@@ -26,7 +26,8 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 /// once its head was received.
 ///
 /// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled, for as long as both
-/// sides are there. Dropping the future or the response closes the connection.
+/// sides are there. Dropping the future or the response closes the connection. `held` is dropped when
+/// the connection has ended, that of an upgrade included.
 ///
 /// # Errors
 ///
@@ -34,6 +35,7 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 pub async fn forward(
     stream: TcpStream,
     mut request: Request<Body>,
+    held: impl Clone + Send + 'static,
 ) -> Result<Response<Body>, hyper::Error> {
     // Small chunks of a stream are sent at once.
     let _ = stream.set_nodelay(true);
@@ -43,10 +45,12 @@ pub async fn forward(
         .handshake(TokioIo::new(stream))
         .await?;
     // Ends with the connection, which ends with the answer's body or when the caller disconnects.
+    let held_by_connection = held.clone();
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a forwarded connection broke");
         }
+        drop(held_by_connection);
     });
 
     let wanted_upgrade = upgrade_protocol(request.headers());
@@ -61,6 +65,7 @@ pub async fn forward(
     {
         let server_upgrade = hyper::upgrade::on(&mut response);
         tokio::spawn(async move {
+            let _held = held;
             let (Ok(caller), Ok(server)) = tokio::join!(caller_upgrade, server_upgrade) else {
                 return;
             };

@@ -54,7 +54,7 @@ pub(crate) async fn to_sandbox(
         None => name_this_machine(&mut request, &sandbox.id, port),
     }
     remove_key(request.headers_mut(), &shared.key);
-    match forward(stream, request).await {
+    match forward(stream, request, ()).await {
         Ok(response) => response,
         Err(error) => unavailable(
             &sandbox.id,

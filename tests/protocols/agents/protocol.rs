@@ -26,7 +26,7 @@ static CANCELLED: AtomicU64 = AtomicU64::new(0);
 /// - `approve`: asks for approval, or answers with what was decided
 /// - `state`: changes the state of the caller
 /// - `steps`: two steps, a source and data
-/// - `fail-first`, `fail-later`, `panic`, `empty`
+/// - `fail-first`, `fail-later`, `missing` (a 404), `panic`, `empty`
 /// - `slow-fail-later MS`: one delta, and the failure after so many milliseconds
 /// - `late MS` and any of these: begins after so many milliseconds
 /// - `many N`: so many deltas at once
@@ -90,6 +90,7 @@ async fn agent(
         "fail-first" => {
             return Err(Error::bad_request("no such model").with_type("ModelError"));
         }
+        "missing" => return Err(Error::not_found("no such document")),
         "fail-later" => {
             let error = Error::unavailable("the model went away").with_type("ModelError");
             let events = [Ok(ChatEvent::from("Hello")), Ok(", ".into()), Err(error)];

@@ -74,7 +74,11 @@ impl Client {
                 let length = self.connection.take_exactly(2).await;
                 usize::from(u16::from_be_bytes([length[0], length[1]]))
             }
-            127 => panic!("no frame is longer than 64 KiB"),
+            127 => {
+                let length = self.connection.take_exactly(8).await;
+                let length = length.try_into().expect("8 bytes");
+                usize::try_from(u64::from_be_bytes(length)).expect("a length")
+            }
             length => usize::from(length),
         };
         (head[0], self.connection.take_exactly(length).await)

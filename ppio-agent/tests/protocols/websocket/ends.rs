@@ -1,6 +1,7 @@
 //! How a session ends, by either side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ppio::{
     AgentRuntimeApp, Error, OnDisconnect, RequestContext, RuntimeConfig, StartError, Value,
@@ -171,6 +172,32 @@ async fn a_function_that_goes_on_after_its_client_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_function_cleans_up_after_its_client() {
+    let (events, mut receiver) = mpsc::unbounded_channel();
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(async |request: Value| request)
+        .websocket(move |_socket: WebSocket, context: RequestContext| {
+            let events = events.clone();
+            async move {
+                let _on_drop = OnDrop(events.clone());
+                while !context.is_cancelled() {
+                    tokio::task::yield_now().await;
+                }
+                // Cleaning up takes longer than a timer that is due at once.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let _ = events.send("cleaned up");
+            }
+        })
+        .build();
+    let server = TestServer::start(app).await;
+    drop(Client::open(&server).await);
+    let event = with_timeout("an event", receiver.recv()).await;
+    assert_eq!(event, Some("cleaned up"));
+    server.idle().await;
+}
+
+#[tokio::test]
 async fn a_function_may_outlive_its_client() {
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let opened = Arc::clone(&gate);
@@ -218,6 +245,23 @@ async fn the_timeout_of_the_client_ends_the_session() {
     let (code, reason) = client.closed().await;
     assert_eq!(code, 1001);
     assert!(reason.contains("timeout"), "{reason}");
+    client.answer_close(1001).await;
+    server.idle().await;
+}
+
+/// Also one that does not look at its socket, and before the client has answered the close frame.
+#[tokio::test]
+async fn the_timeout_of_the_client_drops_the_function() {
+    let (app, mut events) = deaf(config());
+    let server = TestServer::start(app).await;
+    let mut connection = server.connect().await;
+    connection.write(handshake("ppio-timeout: 1\r\n")).await;
+    let mut client = Client::accepted(connection).await;
+    let mut next = async || with_timeout("an event", events.recv()).await;
+    assert_eq!(next().await, Some("started"));
+    assert_eq!(next().await, Some("dropped"));
+    assert_eq!(server.metric("invocations_running").await, 1);
+    assert_eq!(client.closed().await.0, 1001);
     client.answer_close(1001).await;
     server.idle().await;
 }

@@ -65,6 +65,24 @@ async fn the_settings_are_the_limits() {
     assert_eq!(client.closed().await.0, 1009);
 }
 
+/// AgentCore passes on no larger ones, also where the setting allows them.
+#[tokio::test]
+async fn no_frame_of_more_than_64_kib_is_sent() {
+    let size = 150_000;
+    let app = echoing(config().websocket_max_frame_size(ByteSize::new(1 << 20)));
+    let server = TestServer::start(app).await;
+    let mut client = Client::open(&server).await;
+    client.send(0x82, &vec![1; size]).await;
+    let mut frames = Vec::new();
+    for _ in 0..3 {
+        let (first, payload) = client.receive().await;
+        frames.push((first, payload.len()));
+    }
+    let largest = 64 * 1024;
+    let rest = size - 2 * largest;
+    assert_eq!(frames, [(0x02, largest), (0x00, largest), (0x80, rest)]);
+}
+
 #[tokio::test]
 async fn an_idle_socket_is_closed_with_1001() {
     let app = echoing(config().websocket_idle_timeout(Duration::from_millis(50)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ppio::{AgentRuntimeApp, RuntimeConfig, StartError, Value, WebSocket};
+use ppio::{AgentRuntimeApp, RequestContext, RuntimeConfig, StartError, Value, WebSocket};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::client::Client;
@@ -82,4 +82,30 @@ async fn a_function_has_the_grace() {
         assert_eq!(next().await, Some(end));
         server.ended().await;
     }
+}
+
+/// A function may answer what it has received before the shutdown.
+#[tokio::test]
+async fn a_shutdown_cancels_no_function() {
+    let (events, mut receiver) = mpsc::unbounded_channel();
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(async |request: Value| request)
+        .websocket(move |mut socket: WebSocket, context: RequestContext| {
+            let events = events.clone();
+            async move {
+                while let Some(Ok(_)) = socket.recv().await {}
+                let _ = events.send(context.is_cancelled());
+            }
+        })
+        .build();
+    let mut server = TestServer::start(app).await;
+    let mut client = Client::open(&server).await;
+    server.begin_shutdown();
+    // The client has not answered the close frame.
+    let event = with_timeout("an event", receiver.recv()).await;
+    assert_eq!(event, Some(false));
+    assert_eq!(client.closed().await.0, 1001);
+    client.answer_close(1001).await;
+    server.ended().await;
 }

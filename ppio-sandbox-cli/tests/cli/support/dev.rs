@@ -158,3 +158,52 @@ pub(crate) fn send_request(address: &str, line: &str, header: &str, body: &str) 
     .expect("sent");
     stream
 }
+
+/// An agent in Python that serves `/ws`: after the upgrade it answers in upper case.
+pub(crate) fn python_socket_agent() -> String {
+    let agent = PYTHON_AGENT.replace(
+        "    def log_message",
+        r#"
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.headers["upgrade"] != "websocket":
+            return self.answer("{}")
+        self.send_response(101)
+        self.send_header("connection", "upgrade")
+        self.send_header("upgrade", "websocket")
+        self.send_header("sec-websocket-accept", "for " + self.headers["sec-websocket-key"])
+        self.end_headers()
+        while part := self.connection.recv(100):
+            self.connection.sendall(part.upper())
+        print("the caller is gone", file=sys.stderr)
+
+    def log_message"#,
+    );
+    agent.replace(
+        "self.end_headers()\n        self.wfile",
+        "self.send_header('content-length', str(len(text)))\n        self.end_headers()\n        self.wfile",
+    )
+}
+
+/// Requests a WebSocket, as a browser does.
+pub(crate) fn upgrade(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the proxy listens");
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
+    )
+    .expect("sent");
+    stream
+}
+
+/// Reads until this text.
+pub(crate) fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut seen = String::new();
+    let mut byte = [0];
+    while !seen.ends_with(end) {
+        let count = stream.read(&mut byte).expect("an answer");
+        assert!(count > 0, "no {end:?} in {seen}");
+        seen.push(byte[0].into());
+    }
+    seen
+}

@@ -1,0 +1,193 @@
+//! The builder of a request for a path of the agent.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::caller_headers::CallerHeaders;
+use super::error_response::invocation_error;
+use super::items::ItemReader;
+use super::options::ACCEPT_ANY;
+use super::output::InvocationOutput;
+use super::request_id;
+use super::response::{AgentResponse, BodyFormat, body_format, unexpected_format};
+use super::stream::InvocationStream;
+use crate::deferred::{Call, Deferred};
+use crate::error::Error;
+use crate::platform::ServiceCall;
+use crate::session::SandboxSession;
+use crate::transport::{Chunks, Deadline, Idempotency};
+
+const OPERATION: &str = "post to agent";
+
+/// Sends a request to a path of the agent when awaited; see [`SandboxSession::post`].
+///
+/// # Panics
+/// A method that sets an option panics once the future was polled: the option would be ignored.
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Post {
+    call: Deferred<PostOptions>,
+}
+
+struct PostOptions {
+    session: SandboxSession,
+    path: String,
+    body: Result<Vec<u8>, Error>,
+    timeout: Option<Duration>,
+    headers: CallerHeaders,
+}
+
+impl Post {
+    fn set(mut self, change: impl FnOnce(&mut PostOptions)) -> Self {
+        self.call.set(change);
+        self
+    }
+
+    /// Adds a header; see [`Invoke::header`](crate::Invoke::header).
+    pub fn header<V: TryInto<HeaderValue>>(self, name: impl AsRef<str>, value: V) -> Self {
+        self.set(|options| options.headers.add(name.as_ref(), value))
+    }
+
+    /// The time limit of the response, instead of
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|options| options.timeout = Some(timeout))
+    }
+}
+
+impl SandboxSession {
+    /// Sends `body` as JSON to a path of the agent, for the protocols that an agent serves beside
+    /// `/invocations`. The path may have a query.
+    ///
+    /// The response is JSON, server-sent events or lines of JSON. Nothing in it is interpreted: the
+    /// result is the whole JSON, and the items are the data of the events, also of those that
+    /// report an error. Data that is not JSON is a string.
+    ///
+    /// A request that may have reached the agent is not sent again. Dropping the stream closes the
+    /// connection.
+    ///
+    /// # Errors
+    /// [`Error::Invocation`] with the status if the response is not a success, and with the `code`
+    /// of the protocol's error as its type; [`Error::SessionNotFound`] if the sandbox is gone,
+    /// [`Error::Network`] and [`Error::Timeout`].
+    ///
+    /// ```no_run
+    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// use ppio_agent_client::InvocationOutput;
+    /// use serde_json::json;
+    ///
+    /// let chat = json!({
+    ///     "model": "agent",
+    ///     "stream": true,
+    ///     "messages": [{"role": "user", "content": "hello"}],
+    /// });
+    /// if let InvocationOutput::Stream(mut chunks) = session.post("/v1/chat/completions", chat).await? {
+    ///     while let Some(chunk) = chunks.next().await {
+    ///         println!("{}", chunk?["choices"][0]["delta"]["content"]);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn post(&self, path: impl Into<String>, body: impl Serialize) -> Post {
+        let body =
+            serde_json::to_vec(&body).map_err(|error| Error::validation("body", error.to_string()));
+        let options = PostOptions {
+            session: self.clone(),
+            path: path.into(),
+            body,
+            timeout: None,
+            headers: CallerHeaders::default(),
+        };
+        Post {
+            call: Deferred::new(options),
+        }
+    }
+}
+
+impl Call for PostOptions {
+    type Output = Result<InvocationOutput, Error>;
+
+    async fn run(self) -> Self::Output {
+        let Self {
+            session,
+            path,
+            body,
+            timeout,
+            headers,
+        } = self;
+        if !path.starts_with('/') {
+            let message = format!("{path:?} does not begin with `/`");
+            return Err(Error::validation("path", message));
+        }
+        let request_id = request_id::random();
+        let call = ServiceCall::post(OPERATION, path)
+            .header(header::ACCEPT, HeaderValue::from_static(ACCEPT_ANY))
+            .headers(request_id::headers(&request_id)?)
+            .bytes("application/json", body?)
+            .headers(headers.into_map()?)
+            .idempotency(Idempotency::IfUnsent);
+        let deadline = Deadline::after(timeout.unwrap_or_else(|| session.default_timeout()));
+        let started_at = Instant::now();
+        session.record_activity();
+        let answered = async {
+            let response = session.send(call, deadline).await?;
+            let response =
+                AgentResponse::of_request(response, &session, deadline, request_id, started_at);
+            if response.response.status().is_success() {
+                response.into_raw_output().await
+            } else {
+                Err(invocation_error(response).await)
+            }
+        };
+        // Boxed because the future is large, and would be part of every caller's.
+        let answered = Box::pin(answered).await;
+        session.record_activity();
+        answered.map_err(|error| session.auth().redact_error(error))
+    }
+}
+
+impl AgentResponse {
+    /// The response in the format that it has, with nothing in it interpreted.
+    async fn into_raw_output(self) -> Result<InvocationOutput, Error> {
+        let reader = match body_format(self.response.headers()) {
+            BodyFormat::Json => return self.read_plain_json().await.map(InvocationOutput::Value),
+            BodyFormat::EventStream => ItemReader::events,
+            BodyFormat::JsonLines => ItemReader::lines,
+            BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
+        };
+        let idle_timeout = self.session.stream_idle_timeout();
+        let chunks = Chunks::new(self.response.into_body(), idle_timeout);
+        let items = reader(chunks, self.session.response_limit());
+        let stream = InvocationStream::new(items, self.session, self.request_id);
+        Ok(InvocationOutput::Stream(stream.with_raw_items()))
+    }
+}
+
+impl Future for Post {
+    type Output = Result<InvocationOutput, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().call).poll(cx)
+    }
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Body and headers may contain personal data and secrets, so they stay out of logs.
+        let mut output = f.debug_struct("Post");
+        if let Some(options) = self.call.options() {
+            output
+                .field("path", &options.path)
+                .field("session", &options.session)
+                .field("timeout", &options.timeout);
+        }
+        output.finish_non_exhaustive()
+    }
+}
