@@ -123,8 +123,11 @@
 //! empty or has white space only counts as not set.
 //!
 //! # Features
-//! Both are off by default.
+//! All are off by default.
 //!
+//! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current OpenTelemetry
+//!   span, which is that of the invocation itself where the program's subscriber has the layer of
+//!   `tracing-opentelemetry`.
 //! - `websocket`: `SandboxSession::websocket` opens a WebSocket to the agent.
 //! - `yaml`: `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
 

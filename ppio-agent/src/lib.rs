@@ -127,6 +127,7 @@
 //! - [`routes`] serves further paths with a service such as axum's `Router`.
 //! - [`task::spawn`] starts a background task that continues after its request; [`task::info`] lists
 //!   them, and [`health`] forces a status of the health check.
+//! - [`trace`] makes the calls of an agent a part of its caller's trace.
 //! - [`testing`] calls an agent without a socket.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
 //! - [`AgentRuntimeApp::into_service`] makes it a service that another server mounts.
@@ -140,6 +141,7 @@
 //! | `schema` | yes | `GET /openapi.json`, and the JSON Schemas that `GET /` shows in debug mode |
 //! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
 //! | `stream` | yes | `stream!` and `try_stream!`, which make a stream of a block with `yield` |
+//! | `otel` | no | OpenTelemetry: traces, metrics and logs over OTLP, as the `OTEL_*` variables say |
 //! | `protocols` | no | all of the protocols below |
 //! | `a2a` | no | A2A at `/a2a`, and the agent card |
 //! | `ag-ui` | no | AG-UI at `/ag-ui` |
@@ -184,7 +186,9 @@ mod runs;
 mod server;
 mod stalls;
 pub mod task;
+mod telemetry;
 pub mod testing;
+pub mod trace;
 
 pub use app::{
     AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
@@ -468,6 +472,8 @@ pub use serde_json::{Value, json};
 pub use server::AgentRuntimeServer;
 pub use server::middleware::{IntoResponse, Next};
 pub use server::service::AgentService;
+#[cfg(feature = "otel")]
+pub use telemetry::TelemetryError;
 /// The runtime that agents run on, so that an agent that only sleeps or times out needs no
 /// dependency of its own: `ppio::tokio::time::sleep`.
 ///

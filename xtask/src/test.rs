@@ -66,11 +66,11 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["test", "--package", "ppio-agent", "--no-default-features"])
         .args(["--lib", "--test", "features"])
         .run()?;
-    for protocol in PROTOCOLS {
+    for feature in PROTOCOLS.into_iter().chain(["otel"]) {
         // Each is a feature of its own, and the workspace has all of them on.
-        Step::cargo(&format!("lints with {protocol} alone"))
+        Step::cargo(&format!("lints with {feature} alone"))
             .args(["clippy", "--package", "ppio-agent", "--no-default-features"])
-            .args(["--features", protocol, "--", "-D", "warnings"])
+            .args(["--features", feature, "--", "-D", "warnings"])
             .run()?;
     }
     workspace_tests(interop)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tracing::Span;
 
 use super::run_calls::cancel_call;
 use crate::session::{SandboxSession, WeakSession};
@@ -16,7 +17,11 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// An agent that honours idempotency keys waits some seconds for the caller of a broken connection.
 /// For a caller that leaves on purpose, that would be work for nothing.
 #[derive(Debug)]
-pub(super) struct CancelOnDrop(Option<Box<Cancellation>>);
+pub(super) struct CancelOnDrop {
+    cancellation: Option<Box<Cancellation>>,
+    /// The span of the invocation, which ends with its stream.
+    span: Span,
+}
 
 #[derive(Debug)]
 struct Cancellation {
@@ -28,26 +33,39 @@ struct Cancellation {
 impl CancelOnDrop {
     /// Cancels this run of the session, with these headers of the caller.
     pub(super) fn new(session: &SandboxSession, run_id: &str, headers: HeaderMap) -> Self {
-        Self(Some(Box::new(Cancellation {
+        let cancellation = Box::new(Cancellation {
             session: session.downgrade(),
             run_id: run_id.to_owned(),
             headers,
-        })))
+        });
+        Self {
+            cancellation: Some(cancellation),
+            span: Span::none(),
+        }
     }
 
     /// One that does nothing.
     pub(super) fn disarmed() -> Self {
-        Self(None)
+        Self {
+            cancellation: None,
+            span: Span::none(),
+        }
+    }
+
+    /// Keeps the span of the invocation open.
+    pub(super) fn hold(&mut self, span: Span) {
+        self.span = span;
     }
 
     pub(super) fn disarm(&mut self) {
-        self.0 = None;
+        self.cancellation = None;
+        self.span = Span::none();
     }
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        let Some(cancellation) = self.0.take() else {
+        let Some(cancellation) = self.cancellation.take() else {
             return;
         };
         let (run_id, headers) = (cancellation.run_id, cancellation.headers);

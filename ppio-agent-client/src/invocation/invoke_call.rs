@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ppio_agent_protocol::InvocationResponse;
 use serde_json::Value;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field};
 
 use super::agent_call::{AgentCall, Repeat};
 use super::cancellation::CancelOnDrop;
@@ -13,6 +13,8 @@ use super::request_body::RequestBody;
 use super::request_id;
 use super::response::{AgentResponse, StreamOfRun};
 use super::run_calls::require_runs;
+#[cfg(feature = "otel")]
+use super::trace_headers;
 use crate::deferred::Call;
 use crate::error::Error;
 use crate::session::{CreateSession, SandboxSession, Sessions};
@@ -97,6 +99,12 @@ impl InvokeCall {
         let stream_deadline = requested.map(Deadline::after);
         let span = tracing::info_span!(
             "invoke_agent",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            gen_ai.operation.name = "invoke_agent",
+            gen_ai.conversation.id = session.sandbox_id(),
+            session.id = session.sandbox_id(),
+            "error.type" = field::Empty,
             sandbox_id = session.sandbox_id(),
             template_id = session.template_id(),
             %request_id,
@@ -107,7 +115,11 @@ impl InvokeCall {
         } else {
             CancelOnDrop::disarmed()
         };
+        cancel.hold(span.clone());
         let sending = async {
+            // Those of the caller come first.
+            #[cfg(feature = "otel")]
+            let call = call.default_headers(trace_headers::current());
             if resumable || response == ResponseKind::Detached {
                 require_runs(&session, "invoke agent", deadline).await?;
             }
@@ -128,7 +140,11 @@ impl InvokeCall {
             };
             call.send(read).await
         };
-        let mut outcome = sending.instrument(span).await;
+        let mut outcome = sending.instrument(span.clone()).await;
+        if let Err(error) = &outcome {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", error.code());
+        }
         let keeps_session = match &mut outcome {
             Ok(value) => keep(value, cancel),
             // The agent goes on until the run is cancelled.

@@ -23,6 +23,8 @@ mod run_end;
 mod run_info;
 mod session_invoke;
 mod stream;
+#[cfg(feature = "otel")]
+mod trace_headers;
 
 pub use invoke::Invoke;
 pub use list_runs::ListRuns;

@@ -9,7 +9,7 @@ use ppio_agent_protocol::headers::AGENT_PORT;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field};
 
 use super::orphan_cleanup::{CREATE_KEY, idempotency_key, kill_orphan, may_exist};
 use super::sandbox_config::SandboxConfig;
@@ -41,7 +41,13 @@ impl SessionCreation {
     /// Creates the session in a task of its own, whose sandbox is killed if this future is dropped.
     pub(super) async fn run(self) -> Created {
         let request = self.new_sandbox()?;
-        let span = tracing::info_span!("create_session", template_id = %self.template_id);
+        let span = tracing::info_span!(
+            "create_session",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            session.id = field::Empty,
+            template_id = %self.template_id,
+        );
         let (sender, outcome) = oneshot::channel();
         let core = Arc::clone(self.sessions.core());
         let creating = self.run_detached(request, sender).instrument(span);
@@ -163,6 +169,11 @@ impl SessionCreation {
                     }
                 }
             }
+        };
+        let span = Span::current();
+        match &outcome {
+            Ok(session) => span.record("session.id", session.sandbox_id()),
+            Err(_) => span.record("otel.status_code", "ERROR"),
         };
         if outcome.is_err() {
             core.start_commands.remove(&self.template_id);

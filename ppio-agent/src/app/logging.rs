@@ -1,9 +1,11 @@
 //! The default log: readable on a terminal, JSON lines elsewhere, unless a format is set.
 //!
-//! Every line of an invocation carries its `request_id` and `session_id`, which are read from the
-//! context of the request when a line is written; see [`log_ids`].
+//! Every line of an invocation carries its `request_id` and `session_id`, and its `trace_id` where
+//! traces are exported. They are read from the context of the request when a line is written; see
+//! [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal as _;
 
@@ -22,6 +24,8 @@ use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::panic_message;
 use crate::exchange::log_format::LogFormat;
 use crate::exchange::log_ids;
+#[cfg(feature = "otel")]
+use crate::telemetry::layers::layers;
 
 /// Starts logging to standard error, panics included, unless the program has installed a subscriber
 /// already.
@@ -51,11 +55,10 @@ pub(crate) fn start(settings: &Settings) {
             lines.event_format(json).with_filter(filter).boxed()
         }
     };
-    if tracing_subscriber::registry()
-        .with(layer)
-        .try_init()
-        .is_ok()
-    {
+    let subscriber = tracing_subscriber::registry().with(layer);
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(layers(&settings.log));
+    if subscriber.try_init().is_ok() {
         log_ids::read_from_context();
         // The hook runs in the context of the request, so the line carries its ids.
         std::panic::set_hook(Box::new(|panic| {
@@ -93,7 +96,7 @@ where
         writer.write_str(object)?;
         for (name, id) in ids(&context) {
             // A session id comes from the caller and may need escapes.
-            write!(writer, ",\"{name}\":{}", serde_json::Value::from(id))?;
+            write!(writer, ",\"{name}\":{}", Value::from(id))?;
         }
         writer.write_str("}\n")
     }
@@ -166,7 +169,9 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
     (new_name.to_owned(), new_value)
 }
 
-fn ids(context: &RequestContext) -> impl Iterator<Item = (&'static str, &str)> {
-    let session = context.session_id().map(|id| ("session_id", id));
-    std::iter::once(("request_id", context.request_id())).chain(session)
+fn ids(context: &RequestContext) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    let session = context.session_id().map(|id| ("session_id", id.into()));
+    let trace = context.trace().id().map(|id| ("trace_id", id.into()));
+    let request = ("request_id", context.request_id().into());
+    [Some(request), session, trace].into_iter().flatten()
 }

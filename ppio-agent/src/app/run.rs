@@ -11,6 +11,8 @@ use super::logging;
 use super::runtime_app::AgentRuntimeApp;
 use super::start_error::StartError;
 use super::supervisor::Supervisor;
+#[cfg(feature = "otel")]
+use crate::exchange::agent_info::AgentInfo;
 use crate::invocation::blocking_pool::BlockingPool;
 use crate::server::reachable;
 
@@ -31,6 +33,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
+            #[cfg(feature = "otel")]
+            crate::telemetry::flush_blocking(crate::server::ABORT_TIMEOUT);
             ExitCode::FAILURE
         }
     }
@@ -76,9 +80,29 @@ impl AgentRuntimeApp {
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(StartError::InsideRuntime);
         }
+        #[cfg(feature = "otel")]
+        let exports = self.start_telemetry();
         #[cfg(feature = "logging")]
         self.start_logging();
+        #[cfg(all(feature = "otel", not(feature = "logging")))]
+        crate::telemetry::layers::install();
+        // In the log, like every other reason not to start.
+        #[cfg(feature = "otel")]
+        exports?;
         serve(self)
+    }
+
+    /// Exports traces, metrics and logs as the `OTEL_*` variables say, for programs that serve the agent
+    /// by other means than [`run`](Self::run). It comes before [`start_logging`](Self::start_logging), or a
+    /// subscriber of the program's own with a [`layer`](crate::trace::layer). Without an endpoint nothing
+    /// is exported. An agent that shuts down sends what is left.
+    ///
+    /// # Errors
+    /// If a variable has a value that is not supported.
+    #[cfg(feature = "otel")]
+    pub fn start_telemetry(&self) -> Result<(), StartError> {
+        let AgentInfo { name, version, .. } = self.info();
+        Ok(crate::telemetry::start(name, version)?)
     }
 
     /// Starts the log that [`run`](Self::run) writes, for programs that serve the agent by other

@@ -15,6 +15,8 @@ use crate::endpoints::mounted::MountedService;
 use crate::endpoints::ping::{Ping, PingHandler};
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::call::WebSocketHandler;
+#[cfg(feature = "otel")]
+use crate::exchange::agent_info::AgentInfo;
 #[cfg(feature = "websocket")]
 use crate::exchange::platform::Platform;
 #[cfg(feature = "websocket")]
@@ -54,6 +56,8 @@ pub struct AgentRuntimeApp {
     settings: Arc<Settings>,
     agent: Arc<Agent>,
     states: Arc<States>,
+    #[cfg(feature = "otel")]
+    info: AgentInfo,
 }
 
 /// What an app is made of.
@@ -236,6 +240,8 @@ impl AgentRuntimeApp {
             #[cfg(feature = "websocket")]
             websocket: parts.websocket,
         };
+        #[cfg(feature = "otel")]
+        let info = parts.about.info;
         let mut agent = Agent::new(
             settings.server(),
             values.clone(),
@@ -252,6 +258,8 @@ impl AgentRuntimeApp {
             settings: Arc::new(settings),
             agent: Arc::new(agent),
             states: Arc::new(parts.states),
+            #[cfg(feature = "otel")]
+            info,
         })
     }
 
@@ -374,6 +382,12 @@ impl AgentRuntimeApp {
         &self.settings.values
     }
 
+    /// What the agent says about itself.
+    #[cfg(feature = "otel")]
+    pub(super) fn info(&self) -> AgentInfo {
+        self.info
+    }
+
     pub(super) fn resolved(&self) -> &Settings {
         &self.settings
     }
@@ -411,13 +425,16 @@ impl AgentRuntimeServer {
 }
 
 impl AgentService {
-    /// Runs the shutdown functions, within the shutdown grace. The server that mounts the agent
+    /// Runs the shutdown functions, within the shutdown grace, and sends telemetry that is left. The server that mounts the agent
     /// calls it once no request runs.
     ///
     /// # Errors
     /// If a shutdown function fails or does not end in time. All of them run in any case.
     pub async fn shut_down(&self) -> Result<(), StartError> {
         let agent = self.agent();
-        Ok(agent.lifecycle.shut_down(agent.shutdown_deadline()).await?)
+        let ended = agent.lifecycle.shut_down(agent.shutdown_deadline()).await;
+        #[cfg(feature = "otel")]
+        crate::telemetry::flush(crate::telemetry::MAX_FLUSH).await;
+        Ok(ended?)
     }
 }

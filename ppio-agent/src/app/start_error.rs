@@ -95,6 +95,10 @@ pub enum StartError {
         /// What failed.
         reason: String,
     },
+    /// Telemetry cannot be exported as the `OTEL_*` variables say.
+    #[cfg(feature = "otel")]
+    #[error("cannot export telemetry: {0} (or set OTEL_SDK_DISABLED=true)")]
+    Telemetry(crate::telemetry::TelemetryError),
     /// The system did not provide threads or signals.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
@@ -120,6 +124,13 @@ impl fmt::Debug for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+#[cfg(feature = "otel")]
+impl From<crate::telemetry::TelemetryError> for StartError {
+    fn from(error: crate::telemetry::TelemetryError) -> Self {
+        Self::Telemetry(error)
     }
 }
 

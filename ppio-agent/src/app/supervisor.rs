@@ -100,6 +100,8 @@ impl Supervisor {
                 "the agent's code blocks its threads; ending without it (code that blocks \
                  belongs in a plain `fn` or in `tokio::task::spawn_blocking`)"
             );
+            #[cfg(feature = "otel")]
+            crate::telemetry::flush(ABORT_TIMEOUT).await;
             Ok(())
         })
     }

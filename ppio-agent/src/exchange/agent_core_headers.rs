@@ -10,6 +10,7 @@ use ppio_agent_protocol::headers::{
 };
 
 use super::context::RequestContext;
+use crate::telemetry::joined;
 
 /// What AWS's infrastructure adds to a request.
 const RESERVED_PREFIXES: [&str; 2] = ["x-amz-", "x-amzn-"];
@@ -76,22 +77,12 @@ impl RequestContext {
 
     /// What vendors say about the trace (W3C Trace Context).
     pub fn tracestate(&self) -> Option<Cow<'_, str>> {
-        self.joined("tracestate")
+        joined(self.headers(), "tracestate")
     }
 
     /// Values that belong to the trace (W3C Baggage), such as AgentCore's experiment.
     pub fn baggage(&self) -> Option<Cow<'_, str>> {
-        self.joined("baggage")
-    }
-
-    /// The values of a header that may be repeated, as one list.
-    fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
-        let values = self.headers().get_all(name).iter();
-        let mut values = values.filter_map(|value| value.to_str().ok());
-        let first = values.next()?;
-        Some(values.fold(Cow::Borrowed(first), |list, value| {
-            Cow::Owned(format!("{list},{value}"))
-        }))
+        joined(self.headers(), "baggage")
     }
 }
 

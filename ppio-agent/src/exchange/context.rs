@@ -17,6 +17,7 @@ use super::runtime_settings::RuntimeSettings;
 use super::stream_requested::stream_requested;
 use super::task_tracker::TaskTracker;
 use crate::stalls::Watch;
+use crate::telemetry::RequestTrace;
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
@@ -52,6 +53,7 @@ struct ContextData {
     /// The deadline of a request's `timeout`, known once the body is parsed.
     body_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
+    trace: RequestTrace,
     shared: Option<PerConnection<ContextShared>>,
 }
 
@@ -77,6 +79,7 @@ impl RequestContext {
             header_deadline: None,
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
+            trace: RequestTrace::default(),
             shared: None,
         }))
     }
@@ -214,6 +217,11 @@ impl RequestContext {
         self.0.body.get().map_or(&[], |body| body)
     }
 
+    /// The span that is exported.
+    pub(crate) fn trace(&self) -> &RequestTrace {
+        &self.0.trace
+    }
+
     pub(crate) fn tasks(&self) -> Option<&TaskTracker> {
         self.0.shared.as_ref().map(|shared| &shared.tasks)
     }
@@ -244,6 +252,7 @@ impl RequestContext {
             header_deadline: shared.header_deadline,
             body_deadline: shared.body_deadline.clone(),
             cancelled: AtomicBool::new(shared.cancelled.load(Ordering::Relaxed)),
+            trace: shared.trace.clone(),
             shared: shared.shared.clone(),
         });
         change(&mut inner);
@@ -258,6 +267,7 @@ pub(crate) struct NewContext {
     pub(crate) extensions: Extensions,
     pub(crate) deadline: Instant,
     pub(crate) requested_deadline: Option<Instant>,
+    pub(crate) trace: RequestTrace,
     pub(crate) shared: PerConnection<ContextShared>,
 }
 
@@ -273,6 +283,7 @@ impl From<NewContext> for RequestContext {
             header_deadline: new.requested_deadline,
             body_deadline: OnceLock::new(),
             cancelled: AtomicBool::new(false),
+            trace: new.trace,
             shared: Some(new.shared),
         }))
     }
@@ -352,12 +363,14 @@ impl AgentRuntimeContext {
     /// # }
     /// ```
     pub fn scope<F: Future>(context: RequestContext, future: F) -> impl Future<Output = F::Output> {
+        let future = context.0.trace.scope(future);
         CURRENT.scope(context, future)
     }
 
     /// Runs a closure with a context, for threads that the runtime did not start.
     pub fn sync_scope<R>(context: RequestContext, closure: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(context, closure)
+        let trace = context.0.trace.clone();
+        trace.sync_scope(|| CURRENT.sync_scope(context, closure))
     }
 }
 

@@ -53,6 +53,7 @@ use self::protocol::Protocol;
 use self::rejection::Rejection;
 use self::request_id::RequestId;
 use self::requested_format::RequestedFormat;
+use crate::telemetry::RequestTrace;
 
 /// The data from the head of a request that lasts until its response is sent.
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,
     /// The span of an invocation; disabled for other routes and where no subscriber shows it.
     pub(crate) span: Span,
+    /// The span that is exported.
+    pub(crate) trace: RequestTrace,
     pub(crate) started: Instant,
     /// When the head of the response is due.
     pub(crate) deadline: Instant,

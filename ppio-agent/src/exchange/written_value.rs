@@ -8,6 +8,7 @@ use super::json::RESULT;
 use super::rejection::Rejection;
 use super::reply_serializer::{Recognized, ReplySerializer};
 use super::requested_format::RequestedFormat;
+use crate::telemetry::RequestTrace;
 
 /// The initial capacity of a body: enough for the envelope and a short value.
 const INITIAL_CAPACITY: usize = 256;
@@ -24,6 +25,7 @@ impl WrittenValue {
     pub(crate) fn of<T: Serialize + ?Sized>(
         value: &T,
         format: RequestedFormat,
+        trace: &RequestTrace,
     ) -> Result<Self, Error> {
         let mut body = Vec::with_capacity(INITIAL_CAPACITY);
         if format.has_envelope() {
@@ -35,6 +37,9 @@ impl WrittenValue {
         value
             .serialize(ReplySerializer::new(&mut json, &mut found))
             .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
+        if trace.observes_events() {
+            trace.item(&body[start..], found == Recognized::ChatEvent);
+        }
         Ok(match found {
             Recognized::Envelope(fields) => {
                 let result = body.split_off(start);
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     fn written<T: Serialize + ?Sized>(value: &T, format: RequestedFormat) -> Vec<u8> {
-        match WrittenValue::of(value, format).unwrap() {
+        match WrittenValue::of(value, format, &RequestTrace::default()).unwrap() {
             WrittenValue::Value(body) => body,
             WrittenValue::Envelope(_) => panic!("an envelope"),
         }
@@ -127,7 +132,8 @@ mod tests {
     #[test]
     fn a_value_that_json_cannot_represent_is_an_error() {
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let error = WrittenValue::of(&map, RequestedFormat::Unspecified).err();
+        let error =
+            WrittenValue::of(&map, RequestedFormat::Unspecified, &RequestTrace::default()).err();
         assert_eq!(error.unwrap().error_type(), "SerializationError");
     }
 }

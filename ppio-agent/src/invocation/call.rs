@@ -26,7 +26,7 @@ impl Call {
         F: FnOnce(EventBuffer) -> R,
         R: Future<Output = Outcome> + Send + 'static,
     {
-        let buffer = EventBuffer::new(self.format, run_on);
+        let buffer = EventBuffer::new(self.format, run_on, self.context.trace().clone());
         let future = AgentRuntimeContext::scope(self.context, run(buffer.clone()));
         let future: HandlerFuture = if self.span.is_none() {
             Box::pin(future)

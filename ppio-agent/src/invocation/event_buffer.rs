@@ -20,6 +20,7 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::written_value::{Usage, write_item};
+use crate::telemetry::RequestTrace;
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
@@ -40,6 +41,7 @@ pub(crate) enum RunOn {
 pub struct EventBuffer {
     shared: Arc<Shared>,
     format: RequestedFormat,
+    trace: RequestTrace,
 }
 
 struct Shared {
@@ -63,7 +65,7 @@ struct BufferState {
 }
 
 impl EventBuffer {
-    pub(crate) fn new(format: RequestedFormat, run_on: RunOn) -> Self {
+    pub(crate) fn new(format: RequestedFormat, run_on: RunOn, trace: RequestTrace) -> Self {
         Self {
             shared: Arc::new(Shared {
                 is_blocking: AtomicBool::new(run_on == RunOn::Blocking),
@@ -79,7 +81,13 @@ impl EventBuffer {
                 }),
             }),
             format,
+            trace,
         }
+    }
+
+    /// The span of the invocation.
+    pub(crate) fn trace(&self) -> &RequestTrace {
+        &self.trace
     }
 
     /// How the response is written.
@@ -156,6 +164,10 @@ impl EventBuffer {
         if is_chat_event && let Some(usage) = Usage::of_event(&events[json..]) {
             progress.input_tokens = progress.input_tokens.saturating_add(usage.input_tokens);
             progress.output_tokens = progress.output_tokens.saturating_add(usage.output_tokens);
+        }
+        if self.trace.observes_events() {
+            self.trace
+                .item(events[json..].trim_ascii_start(), is_chat_event);
         }
         if let Some(line) = sse::single_line(&events[json..]) {
             events.truncate(json);

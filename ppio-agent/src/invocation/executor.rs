@@ -23,6 +23,7 @@ use super::session_gate::SessionTurn;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
+use crate::telemetry::RequestTrace;
 
 /// The future of a handler.
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -87,7 +88,7 @@ impl InvocationFuture {
         Self {
             stage: Stage::Waiting(Box::new(start), Instant::now()),
             // That of the job replaces it.
-            buffer: EventBuffer::new(format, RunOn::Async),
+            buffer: EventBuffer::new(format, RunOn::Async, RequestTrace::default()),
             pool,
             turn: Some(turn),
         }

@@ -17,6 +17,7 @@ use crate::exchange::protocol::Protocol;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::stalls::Watch;
+use crate::telemetry::{EndedInvocation, RequestTrace};
 
 /// The target of the line that an invocation ends with: at level `info`, or `error` if it failed.
 ///
@@ -133,6 +134,7 @@ impl InvocationGuard {
             ended: false,
             long: false,
         };
+        guard.trace().begin_invocation(guard.context.request_id());
         // An error means that the server is gone.
         let rejection = if admission.shutdown.has_changed().unwrap_or(true) {
             Some(Rejection::ShuttingDown)
@@ -144,7 +146,14 @@ impl InvocationGuard {
         match rejection {
             None => Ok(guard),
             Some(rejection) => {
-                guard.end(InvocationEnd::ServerError, Progress::default());
+                let duration = guard.end(InvocationEnd::ServerError, Progress::default());
+                guard.trace().end_invocation(&EndedInvocation {
+                    status: Some(rejection.status().as_u16()),
+                    error_type: Some(rejection.error_type()),
+                    is_failure: true,
+                    items: 0,
+                    duration,
+                });
                 Err(rejection)
             }
         }
@@ -211,8 +220,15 @@ impl InvocationGuard {
             status if status.is_client_error() => InvocationEnd::ClientError,
             _ => InvocationEnd::Success,
         };
-        let duration = self.end(end, progress);
         let items = progress.items;
+        let duration = self.end(end, progress);
+        self.trace().end_invocation(&EndedInvocation {
+            status: Some(status.as_u16()),
+            error_type: None,
+            is_failure: end == InvocationEnd::ServerError,
+            items,
+            duration,
+        });
         let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
         let Names { work, code } = self.admission.names;
         if end == InvocationEnd::ServerError {
@@ -248,18 +264,29 @@ impl InvocationGuard {
         let status = error.status();
         let error_type = error.error_type();
         let work = self.admission.names.work;
-        if error.rejection().is_some_and(Rejection::is_cancellation) {
-            let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, progress));
+        let end = if error.rejection().is_some_and(Rejection::is_cancellation) {
+            InvocationEnd::Cancelled
+        } else if error.rejection().is_some_and(Rejection::is_timeout) {
+            InvocationEnd::Timeout
+        } else if status.is_server_error() {
+            InvocationEnd::ServerError
+        } else {
+            InvocationEnd::ClientError
+        };
+        let duration = self.end(end, progress);
+        self.trace().end_invocation(&EndedInvocation {
+            status: (end != InvocationEnd::Cancelled).then_some(status.as_u16()),
+            error_type: Some(error_type),
+            is_failure: matches!(end, InvocationEnd::ServerError | InvocationEnd::Timeout),
+            items,
+            duration,
+        });
+        let duration_ms = milliseconds(duration);
+        if end == InvocationEnd::Cancelled {
             self.log(|| {
                 tracing::info!(target: "ppio", %error, duration_ms, items, "{work} cancelled");
             });
         } else if status.is_server_error() {
-            let end = if error.rejection().is_some_and(Rejection::is_timeout) {
-                InvocationEnd::Timeout
-            } else {
-                InvocationEnd::ServerError
-            };
-            let duration_ms = milliseconds(self.end(end, progress));
             self.log(|| {
                 tracing::error!(
                     target: LOG_TARGET,
@@ -272,7 +299,6 @@ impl InvocationGuard {
                 );
             });
         } else {
-            let duration_ms = milliseconds(self.end(InvocationEnd::ClientError, progress));
             // At `info`, so that invalid requests cannot fill the default log.
             self.log(|| {
                 tracing::info!(
@@ -289,12 +315,24 @@ impl InvocationGuard {
 
     pub(crate) fn cancelled(&mut self, progress: Progress) {
         let items = progress.items;
-        let duration_ms = milliseconds(self.end(InvocationEnd::Cancelled, progress));
+        let duration = self.end(InvocationEnd::Cancelled, progress);
+        self.trace().end_invocation(&EndedInvocation {
+            status: None,
+            error_type: None,
+            is_failure: false,
+            items,
+            duration,
+        });
+        let duration_ms = milliseconds(duration);
         let work = self.admission.names.work;
         self.log(|| {
             // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
             tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {work} cancelled");
         });
+    }
+
+    fn trace(&self) -> &RequestTrace {
+        self.context.trace()
     }
 
     fn log(&self, write: impl FnOnce()) {

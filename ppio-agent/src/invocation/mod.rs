@@ -127,6 +127,7 @@ impl Invoker {
             extensions,
             deadline: exchange.deadline,
             requested_deadline: exchange.requested_deadline,
+            trace: exchange.trace.clone(),
             shared: self.shared.clone(),
         })
     }
@@ -247,6 +248,8 @@ pub(crate) fn start(
     share_body(invoker, &body);
     context.set_body(body);
     record_session(exchange, &context);
+    let session = || context.session_id().map(str::to_owned);
+    exchange.trace.called(session, context.body());
     let turns = invoker.sessions.as_ref().and_then(|gate| {
         let session = context.session_id()?;
         Some((gate, session.to_owned()))

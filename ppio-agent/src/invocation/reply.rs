@@ -33,7 +33,7 @@ pub enum Outcome {
 
 impl Outcome {
     pub(crate) fn value<T: Serialize + ?Sized>(value: &T, buffer: &EventBuffer) -> Self {
-        match WrittenValue::of(value, buffer.format()) {
+        match WrittenValue::of(value, buffer.format(), buffer.trace()) {
             Ok(WrittenValue::Value(body)) => Self::Value(body),
             Ok(WrittenValue::Envelope(envelope)) => Self::Envelope(envelope),
             Err(error) => Self::Failed(error),

@@ -79,7 +79,10 @@ pub(crate) async fn invoke_with_body(
     let json = HeaderValue::from_static("application/json");
     parts.headers.insert(CONTENT_TYPE, json);
     let request = Request::from_parts(parts, Body::from(body));
-    let exchange = in_chat_format(exchange);
+    let exchange = Exchange {
+        trace: exchange.trace.invocation(),
+        ..in_chat_format(exchange)
+    };
     let answered = runs::invoke_with(agent.runs, agent.invoker, &exchange, request, options).await;
     Answer::of(answered.map_err(Error::without_body)?).await
 }

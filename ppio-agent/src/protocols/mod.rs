@@ -206,6 +206,11 @@ impl Protocols {
 }
 
 impl ProtocolRoute {
+    /// The name of the protocol.
+    pub(crate) fn name(self) -> &'static str {
+        self.protocol.as_str()
+    }
+
     /// Whether the path has a method; `OPTIONS` is answered before.
     pub(crate) fn has(self, method: &Method) -> bool {
         let mut allowed = self.allow.split(", ");

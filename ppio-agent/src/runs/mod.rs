@@ -146,6 +146,7 @@ pub(crate) async fn invoke_with(
         ..exchange.clone()
     };
     let mut response = if joined {
+        exchange.trace.joined(run.id.as_str());
         if options.on_disconnect == OnDisconnect::Continue {
             run.keep_running();
         }

@@ -89,6 +89,9 @@ impl AgentRuntimeServer {
     /// The longest time that a shutdown takes, unless user code blocks the threads.
     pub(crate) fn longest_shutdown(&self) -> Duration {
         let longest = self.agent.settings.shutdown_grace + ABORT_TIMEOUT;
+        // For telemetry.
+        #[cfg(feature = "otel")]
+        let longest = longest + ABORT_TIMEOUT;
         if self.agent.lifecycle.has_shutdowns() {
             longest + MIN_SHUTDOWN
         } else {
@@ -162,12 +165,28 @@ impl Connections {
     }
 
     /// Waits for all connections and background tasks within the grace, aborts the rest, and runs the
-    /// shutdown functions in what is left of the grace. `abort` ends all of it early.
-    async fn shut_down(mut self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
+    /// shutdown functions in what is left of the grace. `abort` ends all of it early. Telemetry of all
+    /// that is sent last, in what is left then.
+    async fn shut_down(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
+        let deadline = Instant::now() + self.agent.settings.shutdown_grace;
+        let result = self.end(deadline, abort).await;
+        #[cfg(feature = "otel")]
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = left.clamp(ABORT_TIMEOUT, crate::telemetry::MAX_FLUSH);
+            crate::telemetry::flush(limit).await;
+        }
+        result
+    }
+
+    async fn end(
+        mut self,
+        deadline: Instant,
+        abort: impl Future<Output = ()>,
+    ) -> Result<(), LifecycleError> {
         let mut abort = std::pin::pin!(abort);
         self.agent.shutdown.begin();
         let grace = self.agent.settings.shutdown_grace;
-        let deadline = Instant::now() + grace;
         let finish = async {
             while self.tasks.join_next().await.is_some() {}
             let left = deadline.saturating_duration_since(Instant::now());

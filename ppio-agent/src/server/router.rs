@@ -21,7 +21,7 @@ use crate::endpoints::metrics;
 use crate::endpoints::runs::{self as run_endpoints, RunRoute};
 use crate::exchange::Exchange;
 use crate::exchange::agent_core_headers::remove_reserved;
-use crate::exchange::body::{Body, Request, Response};
+use crate::exchange::body::{Body, BodyEnd, Request, Response};
 use crate::exchange::catch_panic::catch_panic;
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::{Error, ErrorChain};
@@ -41,6 +41,7 @@ use crate::protocols;
 #[cfg(feature = "chat")]
 use crate::protocols::ProtocolRoute;
 use crate::runs;
+use crate::telemetry::{RequestHead, RequestKind, RequestTrace};
 
 /// Answers any request. Errors are responses as well.
 ///
@@ -189,6 +190,21 @@ impl Route {
         }
     }
 
+    /// What a request of the route is; `None` if the runtime itself answers it.
+    fn request_kind(self, method: &Method, agent: &Agent) -> Option<RequestKind> {
+        match self {
+            Self::Invocations if method == Method::POST => Some(RequestKind::Invocation),
+            #[cfg(feature = "chat")]
+            Self::Protocol(route) if method == Method::POST => {
+                Some(RequestKind::Protocol(route.name()))
+            }
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => Some(RequestKind::WebSocket),
+            Self::Unknown if agent.mounted.is_some() => Some(RequestKind::Route),
+            _ => None,
+        }
+    }
+
     fn has(self, method: &Method) -> bool {
         match self {
             Self::Run(route) => route.has(method),
@@ -225,20 +241,20 @@ impl RoutedRequest {
             Route::Unknown if agent.takes_websocket(request) => Route::WebSocket,
             route => route,
         };
-        let is_invocation = match route {
-            Route::Invocations => request.method() == Method::POST,
-            #[cfg(feature = "chat")]
-            Route::Protocol(_) => request.method() == Method::POST,
-            #[cfg(feature = "websocket")]
-            Route::WebSocket => true,
-            _ => false,
+        let kind = route.request_kind(request.method(), &agent);
+        let span = match kind {
+            Some(RequestKind::Route) => route_span(&request_id, request),
+            Some(_) => invocation_span(&request_id, request.headers()),
+            None => Span::none(),
         };
-        let span = if is_invocation {
-            invocation_span(&request_id, request.headers())
-        } else if route == Route::Unknown && agent.mounted.is_some() {
-            route_span(&request_id, request)
-        } else {
-            Span::none()
+        let trace = match kind {
+            Some(kind) => RequestTrace::start(&RequestHead {
+                kind,
+                method: request.method(),
+                path: request.uri().path(),
+                headers: request.headers(),
+            }),
+            None => RequestTrace::default(),
         };
         let started = Instant::now();
         let deadline = started + agent.invoker.settings().timeout;
@@ -247,6 +263,7 @@ impl RoutedRequest {
         let exchange = Exchange {
             request_id,
             span,
+            trace,
             started,
             deadline: requested_deadline.map_or(deadline, |requested| requested.min(deadline)),
             requested_deadline,
@@ -364,7 +381,27 @@ impl RoutedRequest {
             .as_ref()
             .map_or(&self.exchange.request_id, |id| &id.0);
         headers.insert(X_REQUEST_ID, id.header_value());
-        response
+        self.end_trace(response)
+    }
+
+    /// Ends the span of a request that no invocation ends.
+    fn end_trace(&self, response: Response) -> Response {
+        let (trace, status) = (&self.exchange.trace, response.status());
+        if !trace.ends_with_body() {
+            trace.end_response(status, None);
+            return response;
+        }
+        let trace = trace.clone();
+        response.map(|body| {
+            body.on_end(move |end| {
+                let error = match end {
+                    BodyEnd::Complete => None,
+                    BodyEnd::Failed => Some("failed"),
+                    BodyEnd::Dropped => Some("cancelled"),
+                };
+                trace.end_response(status, error);
+            })
+        })
     }
 
     /// Counts the request if the runtime refuses it.

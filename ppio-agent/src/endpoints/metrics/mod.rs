@@ -59,6 +59,14 @@ impl Measured<'_> {
             rejected.into_iter().map(labelled("reason")),
         );
         self.write_resources(&mut page);
+        #[cfg(feature = "otel")]
+        if let Some(dropped) = crate::telemetry::dropped_spans() {
+            page.counter(
+                "ppio_agent_dropped_spans_total",
+                "Spans that were not exported because their queue was full.",
+                [(Vec::new(), dropped)],
+            );
+        }
         if let Some(routes) = self.routes {
             let totals = routes.totals(None, format == Format::OpenMetrics);
             page.counter(

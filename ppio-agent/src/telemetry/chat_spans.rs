@@ -1,0 +1,239 @@
+//! The spans of an invocation that its chat events describe: steps, tool calls and model calls.
+
+use std::time::SystemTime;
+
+use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SdkTracer;
+use ppio_agent_protocol::{ChatEvent, FinishReason};
+
+/// The calls that wait for their results at the same time, of which a span is made.
+const MAX_OPEN_TOOLS: usize = 256;
+/// The steps within each other, of which a span is made.
+const MAX_OPEN_STEPS: usize = 32;
+/// The text of one attribute.
+const MAX_CONTENT: usize = 64 * 1024;
+
+/// What the events so far have begun.
+#[derive(Default)]
+pub(super) struct ChatSpans {
+    steps: Vec<(String, Context)>,
+    tools: Vec<OpenTool>,
+    /// When the model call began whose usage comes next: with what came before it.
+    model_since: Option<SystemTime>,
+    usage: Option<Usage>,
+    finish: Option<FinishReason>,
+}
+
+/// The tokens of all model calls of an invocation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usage {
+    pub(super) input: u64,
+    pub(super) output: u64,
+}
+
+/// A call whose result is not known. Its span is made when it is, since the caller may run the tool.
+struct OpenTool {
+    id: String,
+    name: String,
+    arguments: String,
+    since: SystemTime,
+    parent: Context,
+}
+
+/// What spans are made with.
+pub(super) struct Recorder<'a> {
+    pub(super) tracer: &'a SdkTracer,
+    pub(super) invocation: &'a Context,
+    pub(super) started: SystemTime,
+    pub(super) captures_content: bool,
+}
+
+impl ChatSpans {
+    /// Makes the spans that an event begins or ends.
+    pub(super) fn event(&mut self, event: ChatEvent, recorder: &Recorder<'_>) {
+        match event {
+            ChatEvent::StepStart { name } => self.start_step(name, recorder),
+            ChatEvent::StepEnd { name } => {
+                // Steps that were not ended before end with the one around them.
+                if let Some(index) = self.steps.iter().rposition(|(step, _)| *step == name) {
+                    for (_, context) in self.steps.drain(index..).rev() {
+                        context.span().end();
+                    }
+                }
+            }
+            ChatEvent::ToolCallStart { id, name } if self.tools.len() < MAX_OPEN_TOOLS => {
+                let parent = self.parent(recorder).clone();
+                self.tools.push(OpenTool {
+                    id,
+                    name,
+                    arguments: String::new(),
+                    since: opentelemetry::time::now(),
+                    parent,
+                });
+            }
+            ChatEvent::ToolCallArguments { id, delta } if recorder.captures_content => {
+                if let Some(tool) = self.tools.iter_mut().find(|tool| tool.id == id) {
+                    push_within(&mut tool.arguments, &delta);
+                }
+            }
+            ChatEvent::ToolResult {
+                id,
+                result,
+                is_error,
+            } => {
+                if let Some(index) = self.tools.iter().position(|tool| tool.id == id) {
+                    let tool = self.tools.remove(index);
+                    let result = recorder.captures_content.then(|| result.to_string());
+                    tool.end(recorder, result, is_error.then_some("tool_error"));
+                }
+                self.model_since = Some(opentelemetry::time::now());
+            }
+            ChatEvent::Usage {
+                input_tokens,
+                output_tokens,
+            } => self.end_model_call(input_tokens, output_tokens, recorder),
+            ChatEvent::Finish { reason } => self.finish = Some(reason),
+            _ => {}
+        }
+    }
+
+    fn parent<'a>(&'a self, recorder: &'a Recorder<'_>) -> &'a Context {
+        self.steps
+            .last()
+            .map_or(recorder.invocation, |(_, context)| context)
+    }
+
+    fn start_step(&mut self, name: String, recorder: &Recorder<'_>) {
+        self.model_since = Some(opentelemetry::time::now());
+        if self.steps.len() >= MAX_OPEN_STEPS {
+            return;
+        }
+        let parent = self.parent(recorder);
+        let span = recorder
+            .tracer
+            .span_builder(format!("step {name}"))
+            .with_kind(SpanKind::Internal)
+            .start_with_context(recorder.tracer, parent);
+        let context = parent.with_span(span);
+        self.steps.push((name, context));
+    }
+
+    /// A model says last how many tokens a call took.
+    fn end_model_call(&mut self, input: u64, output: u64, recorder: &Recorder<'_>) {
+        let since = self.model_since.unwrap_or(recorder.started);
+        let attributes = [
+            KeyValue::new("gen_ai.operation.name", "chat"),
+            KeyValue::new("gen_ai.usage.input_tokens", integer(input)),
+            KeyValue::new("gen_ai.usage.output_tokens", integer(output)),
+        ];
+        let mut span = recorder
+            .tracer
+            .span_builder("chat")
+            .with_kind(SpanKind::Client)
+            .with_start_time(since)
+            .with_attributes(attributes)
+            .start_with_context(recorder.tracer, self.parent(recorder));
+        span.end();
+        let usage = self.usage.get_or_insert_default();
+        usage.input = usage.input.saturating_add(input);
+        usage.output = usage.output.saturating_add(output);
+        self.model_since = Some(opentelemetry::time::now());
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Ends what is open, and returns the attributes of the invocation. `error` is what it failed with:
+    /// without one, a call without a result is the caller's to run.
+    pub(super) fn end(&mut self, recorder: &Recorder<'_>, error: Option<&str>) -> Vec<KeyValue> {
+        for tool in self.tools.drain(..) {
+            if let Some(error) = error {
+                tool.end(recorder, None, Some(error));
+            }
+        }
+        for (_, context) in self.steps.drain(..).rev() {
+            context.span().end();
+        }
+        let mut attributes = Vec::new();
+        if let Some(usage) = self.usage {
+            attributes.push(KeyValue::new(
+                "gen_ai.usage.input_tokens",
+                integer(usage.input),
+            ));
+            attributes.push(KeyValue::new(
+                "gen_ai.usage.output_tokens",
+                integer(usage.output),
+            ));
+        }
+        if let Some(reason) = self.finish {
+            let reasons = vec![StringValue::from(finish_reason(reason))];
+            let reasons = Value::Array(Array::String(reasons));
+            attributes.push(KeyValue::new("gen_ai.response.finish_reasons", reasons));
+        }
+        attributes
+    }
+}
+
+impl OpenTool {
+    fn end(self, recorder: &Recorder<'_>, result: Option<String>, error: Option<&str>) {
+        let mut attributes = vec![
+            KeyValue::new("gen_ai.operation.name", "execute_tool"),
+            KeyValue::new("gen_ai.tool.name", self.name.clone()),
+            KeyValue::new("gen_ai.tool.call.id", self.id),
+            KeyValue::new("gen_ai.tool.type", "function"),
+        ];
+        if recorder.captures_content {
+            attributes.push(KeyValue::new("gen_ai.tool.call.arguments", self.arguments));
+        }
+        if let Some(mut result) = result {
+            truncate(&mut result);
+            attributes.push(KeyValue::new("gen_ai.tool.call.result", result));
+        }
+        if let Some(error) = error {
+            attributes.push(KeyValue::new("error.type", error.to_owned()));
+        }
+        let mut span = recorder
+            .tracer
+            .span_builder(format!("execute_tool {}", self.name))
+            .with_kind(SpanKind::Internal)
+            .with_start_time(self.since)
+            .with_attributes(attributes)
+            .start_with_context(recorder.tracer, &self.parent);
+        if error.is_some() {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+/// Adds text up to the limit of an attribute.
+pub(super) fn push_within(text: &mut String, more: &str) {
+    if text.len() < MAX_CONTENT {
+        text.push_str(more);
+        truncate(text);
+    }
+}
+
+fn truncate(text: &mut String) {
+    let mut end = MAX_CONTENT.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
+        _ => "other",
+    }
+}
+
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

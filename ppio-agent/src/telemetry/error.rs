@@ -1,0 +1,49 @@
+//! Why telemetry cannot be exported as configured.
+
+use opentelemetry_otlp::ExporterBuildError;
+
+use super::exporters::Signal;
+
+/// Why the traces, metrics or logs of an agent cannot be exported as the `OTEL_*` variables say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// A variable has a value that is not understood or not supported.
+    #[error("{variable} is `{value}`: {expected}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The exporter of a signal cannot be made.
+    #[error("cannot export {signal}: {reason}")]
+    Exporter {
+        /// `traces`, `metrics` or `logs`.
+        signal: &'static str,
+        /// What the exporter says.
+        reason: String,
+    },
+    /// The thread that sends cannot start.
+    #[error("cannot start the thread that exports telemetry")]
+    Thread(#[source] std::io::Error),
+}
+
+impl TelemetryError {
+    pub(super) fn variable(name: impl Into<String>, value: &str, expected: &'static str) -> Self {
+        Self::Variable {
+            variable: name.into(),
+            value: value.chars().take(200).collect(),
+            expected,
+        }
+    }
+
+    pub(super) fn exporter(signal: Signal, reason: &ExporterBuildError) -> Self {
+        Self::Exporter {
+            signal: signal.as_str(),
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Metrics of invocations, by the names of `OpenTelemetry`'s semantic conventions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{BoundHistogram, Histogram, MeterProvider as _};
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use super::span_queue::SpanQueue;
+
+/// From a millisecond to the better part of an hour, in seconds.
+const DURATIONS: [f64; 12] = [
+    0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 3600.0,
+];
+const TOKENS: [f64; 12] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+];
+
+pub(super) struct Metrics {
+    pub(super) provider: SdkMeterProvider,
+    duration: Histogram<f64>,
+    /// That of a success, whose attributes are always the same.
+    success_duration: BoundHistogram<f64>,
+    tokens: Histogram<u64>,
+    success: [KeyValue; 2],
+}
+
+impl Metrics {
+    pub(super) fn new(exporter: MetricExporter, resource: &Resource, agent: &'static str) -> Self {
+        // Reads `OTEL_METRIC_EXPORT_INTERVAL`.
+        let provider = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
+            .with_periodic_exporter(exporter)
+            .build();
+        let meter = provider.meter("ppio-agent");
+        let success = [
+            KeyValue::new("gen_ai.operation.name", "invoke_agent"),
+            KeyValue::new("gen_ai.agent.name", agent),
+        ];
+        let duration = meter
+            .f64_histogram("gen_ai.server.request.duration")
+            .with_description("Time from the request to the end of the answer.")
+            .with_unit("s")
+            .with_boundaries(DURATIONS.to_vec())
+            .build();
+        Self {
+            success_duration: duration.bind(&success),
+            duration,
+            tokens: meter
+                .u64_histogram("gen_ai.client.token.usage")
+                .with_description("Tokens that models took in an invocation.")
+                .with_unit("{token}")
+                .with_boundaries(TOKENS.to_vec())
+                .build(),
+            success,
+            provider,
+        }
+    }
+
+    /// Exports how many spans were dropped.
+    pub(super) fn observe_dropped(&self, queue: Arc<SpanQueue>) {
+        let meter = self.provider.meter("ppio-agent");
+        meter
+            .u64_observable_counter("otel.sdk.processor.span.processed")
+            .with_description("Spans that were dropped because the queue was full.")
+            .with_unit("{span}")
+            .with_callback(move |observer| {
+                let reason = KeyValue::new("error.type", "queue_full");
+                observer.observe(queue.dropped(), &[reason]);
+            })
+            .build();
+    }
+
+    pub(super) fn ended(&self, duration: Duration, error_type: Option<&str>) {
+        let seconds = duration.as_secs_f64();
+        match error_type {
+            None => self.success_duration.record(seconds),
+            Some(error) => {
+                let [operation, agent] = self.success.clone();
+                let error = KeyValue::new("error.type", error.to_owned());
+                self.duration.record(seconds, &[operation, agent, error]);
+            }
+        }
+    }
+
+    pub(super) fn tokens(&self, kind: &'static str, tokens: u64) {
+        let [operation, agent] = self.success.clone();
+        let kind = KeyValue::new("gen_ai.token.type", kind);
+        self.tokens.record(tokens, &[operation, agent, kind]);
+    }
+}

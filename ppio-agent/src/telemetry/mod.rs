@@ -1,0 +1,85 @@
+//! OpenTelemetry, by the feature `otel`: spans, metrics and logs over OTLP.
+//!
+//! The runtime makes its own spans with the SDK, since a span of `tracing` costs several times as much; spans
+//! of the author's `tracing` macros become their children (`layers`). [`RequestTrace`] is the span of one
+//! request, and does nothing without the feature or where nothing is exported.
+
+#[cfg(feature = "otel")]
+mod chat_spans;
+#[cfg(feature = "otel")]
+mod error;
+#[cfg(feature = "otel")]
+mod exporters;
+#[cfg(feature = "otel")]
+pub(crate) mod layers;
+#[cfg(feature = "otel")]
+mod metrics;
+#[cfg(feature = "otel")]
+mod otlp_client;
+#[cfg(feature = "otel")]
+mod propagation;
+#[cfg(feature = "otel")]
+mod provider;
+#[cfg(feature = "otel")]
+mod request_trace;
+#[cfg(not(feature = "otel"))]
+#[path = "no_request_trace.rs"]
+mod request_trace;
+#[cfg(feature = "otel")]
+mod sampler;
+#[cfg(feature = "otel")]
+mod span_queue;
+mod trace_headers;
+
+#[cfg(feature = "otel")]
+pub use error::TelemetryError;
+#[cfg(all(feature = "otel", feature = "metrics"))]
+pub(crate) use provider::dropped_spans;
+#[cfg(feature = "otel")]
+pub(crate) use provider::{MAX_FLUSH, flush, flush_blocking, inject, start};
+pub(crate) use request_trace::RequestTrace;
+pub(crate) use trace_headers::{TRACE_HEADERS, joined};
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+/// What a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// It calls the agent: the span is that of the invocation.
+    Invocation,
+    /// The same over a WebSocket.
+    #[cfg(feature = "websocket")]
+    WebSocket,
+    /// A request of a protocol, which may call the agent.
+    #[cfg_attr(
+        not(feature = "chat"),
+        expect(dead_code, reason = "no protocol is built in")
+    )]
+    Protocol(&'static str),
+    /// A request of the author's own routes.
+    Route,
+}
+
+/// The head of a request, from which its span is made.
+#[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
+pub(crate) struct RequestHead<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) method: &'a http::Method,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// How an invocation ended.
+#[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
+pub(crate) struct EndedInvocation<'a> {
+    /// The HTTP status; `None` if it was cancelled.
+    pub(crate) status: Option<u16>,
+    /// The type of the error it failed with.
+    pub(crate) error_type: Option<&'a str>,
+    /// Whether the agent failed, and not its caller.
+    pub(crate) is_failure: bool,
+    pub(crate) items: u64,
+    pub(crate) duration: Duration,
+}

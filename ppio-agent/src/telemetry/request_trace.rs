@@ -1,0 +1,434 @@
+//! The span of a request, from its head to the end of its answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue};
+use ppio_agent_protocol::ChatEvent;
+use serde_json::json;
+
+use super::chat_spans::{ChatSpans, Recorder, push_within};
+use super::provider::{Telemetry, Traces, telemetry};
+use super::{EndedInvocation, RequestHead, RequestKind};
+
+/// The beginning of the most frequent event, which begins and ends nothing.
+const TEXT_DELTA: &[u8] = br#"{"type":"text_delta","#;
+
+/// The span of a request; of nothing where nothing is exported.
+#[derive(Clone, Default)]
+pub(crate) struct RequestTrace(Option<Arc<TracedRequest>>);
+
+struct TracedRequest {
+    telemetry: &'static Telemetry,
+    kind: RequestKind,
+    /// The context of the span; `None` if there is neither a span nor one of the caller.
+    context: Option<Context>,
+    is_recording: bool,
+    started: SystemTime,
+    /// Whether an invocation ends the span, and not the response.
+    has_invocation: AtomicBool,
+    has_ended: AtomicBool,
+    answer: Mutex<Answer>,
+}
+
+/// What the answer has begun and consists of.
+#[derive(Default)]
+struct Answer {
+    spans: ChatSpans,
+    text: String,
+}
+
+impl RequestTrace {
+    /// Starts the span of a request, as a child of its caller's.
+    #[inline]
+    pub(crate) fn start(head: &RequestHead<'_>) -> Self {
+        match telemetry() {
+            None => Self(None),
+            Some(telemetry) => Self(Some(Arc::new(TracedRequest::start(telemetry, head)))),
+        }
+    }
+
+    /// The span of the invocation that a request of a protocol makes.
+    #[cfg(feature = "chat")]
+    pub(crate) fn invocation(&self) -> Self {
+        self.map(|request| {
+            let parent = request.context.clone().unwrap_or_default();
+            let builder = SpanBuilder::from_name(request.telemetry.invocation)
+                .with_kind(SpanKind::Internal)
+                .with_attributes(request.telemetry.invocation_attributes());
+            TracedRequest::of(request.telemetry, RequestKind::Invocation, &parent, builder)
+        })
+    }
+
+    #[cfg(feature = "chat")]
+    fn map(&self, make: impl FnOnce(&TracedRequest) -> TracedRequest) -> Self {
+        Self(self.0.as_deref().map(|request| Arc::new(make(request))))
+    }
+
+    /// The request, if its span is recorded.
+    fn recorded(&self) -> Option<&TracedRequest> {
+        self.0.as_deref().filter(|request| request.is_recording)
+    }
+
+    /// Whether the items of an answer have to be passed to [`item`](Self::item).
+    #[inline]
+    pub(crate) fn observes_events(&self) -> bool {
+        self.recorded().is_some()
+    }
+
+    /// Reads an item of the answer, or the value that it is, as JSON.
+    pub(crate) fn item(&self, json: &[u8], is_event: bool) {
+        let Some(request) = self.recorded() else {
+            return;
+        };
+        let captures = request.telemetry.captures_content;
+        if is_event && json.starts_with(TEXT_DELTA) && !captures {
+            return;
+        }
+        if !is_event {
+            if captures {
+                request.answer().add_text(json);
+            }
+            return;
+        }
+        let Ok(event) = serde_json::from_slice::<ChatEvent>(json) else {
+            return;
+        };
+        let mut answer = request.answer();
+        match event {
+            ChatEvent::TextDelta { text } if captures => push_within(&mut answer.text, &text),
+            event => {
+                if let Some(recorder) = request.recorder() {
+                    answer.spans.event(event, &recorder);
+                }
+            }
+        }
+    }
+
+    /// Leaves the end of the span to the invocation, whose id is known.
+    #[inline]
+    pub(crate) fn begin_invocation(&self, request_id: &str) {
+        if let Some(request) = self.0.as_deref() {
+            request.has_invocation.store(true, Ordering::Relaxed);
+            request.set(|| [KeyValue::new("ppio.request.id", request_id.to_owned())]);
+        }
+    }
+
+    /// Records what the agent is called with.
+    #[inline]
+    pub(crate) fn called(&self, session: impl FnOnce() -> Option<String>, body: &[u8]) {
+        let Some(request) = self.recorded() else {
+            return;
+        };
+        if let Some(session) = session() {
+            request.set(|| {
+                [
+                    KeyValue::new("gen_ai.conversation.id", session.clone()),
+                    KeyValue::new("session.id", session),
+                ]
+            });
+        }
+        if request.telemetry.captures_content {
+            let mut text = String::new();
+            push_within(&mut text, &String::from_utf8_lossy(body));
+            let messages = messages("user", &text);
+            request.set(|| [KeyValue::new("gen_ai.input.messages", messages)]);
+        }
+    }
+
+    /// Records that the request was answered by a run that another one has started.
+    pub(crate) fn joined(&self, run: &str) {
+        if let Some(request) = self.recorded() {
+            request.set(|| {
+                [
+                    KeyValue::new("ppio.request.id", run.to_owned()),
+                    KeyValue::new("ppio.run.joined", true),
+                ]
+            });
+        }
+    }
+
+    /// Ends the span of an invocation, and counts it.
+    #[inline]
+    pub(crate) fn end_invocation(&self, end: &EndedInvocation<'_>) {
+        if let Some(request) = self.0.as_deref() {
+            request.end_invocation(end);
+        }
+    }
+
+    /// Whether the span ends with the body of the response: that of a protocol.
+    #[inline]
+    pub(crate) fn ends_with_body(&self) -> bool {
+        self.recorded().is_some_and(TracedRequest::is_protocol)
+    }
+
+    /// Ends the span of a request that has no invocation to end it. `error` is why the response is not
+    /// complete.
+    #[inline]
+    pub(crate) fn end_response(&self, status: StatusCode, error: Option<&'static str>) {
+        if let Some(request) = self.recorded()
+            && !request.has_invocation.load(Ordering::Relaxed)
+        {
+            request.end_response(status, error);
+        }
+    }
+
+    /// Polls a future in the context of the span.
+    #[inline]
+    pub(crate) fn scope<F: Future>(&self, future: F) -> InTrace<F> {
+        let context = self.context();
+        InTrace { future, context }
+    }
+
+    /// Runs a closure in the context of the span.
+    #[inline]
+    pub(crate) fn sync_scope<R>(&self, closure: impl FnOnce() -> R) -> R {
+        let _guard = self.context().map(Context::attach);
+        closure()
+    }
+
+    /// The id of the trace, if the span is recorded.
+    #[cfg(feature = "logging")]
+    pub(crate) fn id(&self) -> Option<String> {
+        let context = self.recorded()?.context.as_ref()?;
+        Some(context.span().span_context().trace_id().to_string())
+    }
+
+    fn context(&self) -> Option<Context> {
+        self.0.as_deref()?.context.clone()
+    }
+}
+
+impl Telemetry {
+    fn invocation_attributes(&self) -> Vec<KeyValue> {
+        // Room for what is known later.
+        let mut attributes = Vec::with_capacity(16);
+        attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_agent"));
+        attributes.push(KeyValue::new("gen_ai.agent.name", self.agent));
+        attributes
+    }
+}
+
+impl TracedRequest {
+    fn start(telemetry: &'static Telemetry, head: &RequestHead<'_>) -> Self {
+        let caller = telemetry.propagators.extract(head.headers);
+        let (name, mut attributes) = match head.kind {
+            RequestKind::Invocation => (
+                telemetry.invocation.into(),
+                telemetry.invocation_attributes(),
+            ),
+            #[cfg(feature = "websocket")]
+            RequestKind::WebSocket => (
+                telemetry.invocation.into(),
+                telemetry.invocation_attributes(),
+            ),
+            RequestKind::Protocol(protocol) => {
+                let name = format!("{} {protocol}", head.method);
+                (name.into(), vec![KeyValue::new("ppio.protocol", protocol)])
+            }
+            RequestKind::Route => (head.method.as_str().to_owned().into(), Vec::new()),
+        };
+        let traces = telemetry.traces.as_ref();
+        let is_full = traces.is_none_or(|traces| traces.queue.is_full());
+        if is_full {
+            if let Some(traces) = traces {
+                traces.queue.count_dropped();
+            }
+            let context = caller.has_active_span().then_some(caller);
+            return Self::unrecorded(telemetry, head.kind, context);
+        }
+        attributes.push(KeyValue::new(
+            "http.request.method",
+            head.method.as_str().to_owned(),
+        ));
+        attributes.push(KeyValue::new("url.path", head.path.to_owned()));
+        let builder = SpanBuilder {
+            name,
+            ..SpanBuilder::default()
+        };
+        let builder = builder
+            .with_kind(SpanKind::Server)
+            .with_attributes(attributes);
+        Self::of(telemetry, head.kind, &caller, builder)
+    }
+
+    /// Starts a span.
+    fn of(
+        telemetry: &'static Telemetry,
+        kind: RequestKind,
+        parent: &Context,
+        builder: SpanBuilder,
+    ) -> Self {
+        let Some(traces) = &telemetry.traces else {
+            return Self::unrecorded(telemetry, kind, None);
+        };
+        let started = opentelemetry::time::now();
+        let span = traces
+            .tracer
+            .build_with_context(builder.with_start_time(started), parent);
+        let context = parent.with_span(span);
+        Self {
+            is_recording: context.span().is_recording(),
+            started,
+            ..Self::unrecorded(telemetry, kind, Some(context))
+        }
+    }
+
+    fn unrecorded(
+        telemetry: &'static Telemetry,
+        kind: RequestKind,
+        context: Option<Context>,
+    ) -> Self {
+        Self {
+            telemetry,
+            kind,
+            context,
+            is_recording: false,
+            started: SystemTime::UNIX_EPOCH,
+            has_invocation: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            answer: Mutex::default(),
+        }
+    }
+
+    fn answer(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recorder(&self) -> Option<Recorder<'_>> {
+        let Traces { tracer, .. } = self.telemetry.traces.as_ref()?;
+        Some(Recorder {
+            tracer,
+            invocation: self.context.as_ref().filter(|_| self.is_recording)?,
+            started: self.started,
+            captures_content: self.telemetry.captures_content,
+        })
+    }
+
+    /// Sets attributes of a recorded span.
+    fn set<const N: usize>(&self, attributes: impl FnOnce() -> [KeyValue; N]) {
+        if let Some(context) = self.context.as_ref().filter(|_| self.is_recording) {
+            context.span().set_attributes(attributes());
+        }
+    }
+
+    fn end_invocation(&self, end: &EndedInvocation<'_>) {
+        if self.has_ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let error = match (end.status, end.error_type) {
+            (None, _) => Some("cancelled"),
+            (Some(_), Some(error)) => Some(error),
+            (Some(status), None) if end.is_failure => Some(status_type(status)),
+            (Some(_), None) => None,
+        };
+        if let Some(metrics) = &self.telemetry.metrics
+            && self.kind != RequestKind::Route
+        {
+            metrics.ended(end.duration, error);
+            if let Some(usage) = self.answer().spans.usage() {
+                metrics.tokens("input", usage.input);
+                metrics.tokens("output", usage.output);
+            }
+        }
+        let Some(recorder) = self.recorder() else {
+            return;
+        };
+        let mut answer = self.answer();
+        let mut attributes = answer.spans.end(&recorder, error);
+        if let Some(status) = end.status {
+            let status = i64::from(status);
+            attributes.push(KeyValue::new("http.response.status_code", status));
+        }
+        if end.items > 0 {
+            let items = i64::try_from(end.items).unwrap_or(i64::MAX);
+            attributes.push(KeyValue::new("ppio.stream.items", items));
+        }
+        if let Some(error) = error {
+            attributes.push(KeyValue::new("error.type", error.to_owned()));
+        }
+        if !answer.text.is_empty() {
+            let output = messages("assistant", &answer.text);
+            attributes.push(KeyValue::new("gen_ai.output.messages", output));
+        }
+        let span = recorder.invocation.span();
+        span.set_attributes(attributes);
+        if end.is_failure {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+
+    fn is_protocol(&self) -> bool {
+        matches!(self.kind, RequestKind::Protocol(_))
+    }
+
+    fn end_response(&self, status: StatusCode, error: Option<&'static str>) {
+        let Some(context) = &self.context else {
+            return;
+        };
+        let span = context.span();
+        let code = status.as_u16();
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(code)));
+        let is_failure = status.is_server_error();
+        if let Some(error) = error.or(is_failure.then(|| status_type(code))) {
+            span.set_attribute(KeyValue::new("error.type", error));
+        }
+        if is_failure || error == Some("failed") {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+/// A status as the type of an error.
+fn status_type(status: u16) -> &'static str {
+    match status {
+        500 => "500",
+        501 => "501",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "_OTHER",
+    }
+}
+
+impl Answer {
+    /// Adds an item or a value: the text of a string, otherwise its JSON.
+    fn add_text(&mut self, json: &[u8]) {
+        match serde_json::from_slice::<String>(json) {
+            Ok(text) => push_within(&mut self.text, &text),
+            Err(_) => push_within(&mut self.text, &String::from_utf8_lossy(json)),
+        }
+    }
+}
+
+/// One message, as the conventions write a list of them.
+fn messages(role: &str, text: &str) -> String {
+    json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
+}
+
+pin_project_lite::pin_project! {
+    /// A future that is polled in the context of a span.
+    pub(crate) struct InTrace<F> {
+        #[pin]
+        future: F,
+        context: Option<Context>,
+    }
+}
+
+impl<F: Future> Future for InTrace<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
+        let this = self.project();
+        let _guard = this.context.clone().map(Context::attach);
+        this.future.poll(cx)
+    }
+}

@@ -1,0 +1,177 @@
+//! The bounded queue of ended spans, which counts what it drops.
+//!
+//! A span costs a third of what answering a small request costs, most of it on the thread that
+//! exports. So the rate is bounded as well: [`SpanQueue::is_full`] keeps traces from beginning beyond it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
+};
+use ppio_agent_protocol::environment;
+
+use super::error::TelemetryError;
+
+const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+const DEFAULT_QUEUE_SIZE: usize = 2048;
+/// How many spans are exported in a second at most.
+const MAX_RATE: f64 = 5000.0;
+/// How long the thread that exports sleeps at once.
+const PACE: Duration = Duration::from_millis(20);
+
+/// How full the queue of the SDK's processor is, which does not say so itself.
+#[derive(Debug)]
+pub(super) struct SpanQueue {
+    capacity: usize,
+    queued: AtomicUsize,
+    dropped: AtomicU64,
+    has_dropped: AtomicBool,
+    /// Whether all spans are sent at once, since the agent ends.
+    is_flushing: AtomicBool,
+}
+
+impl SpanQueue {
+    pub(super) fn configured() -> Result<Self, TelemetryError> {
+        let capacity = match environment::text(MAX_QUEUE_SIZE) {
+            None => DEFAULT_QUEUE_SIZE,
+            Some(value) => match value.parse() {
+                Ok(capacity) if capacity > 0 => capacity,
+                _ => {
+                    return Err(TelemetryError::variable(
+                        MAX_QUEUE_SIZE,
+                        &value,
+                        "set it to a number of spans, 1 or more",
+                    ));
+                }
+            },
+        };
+        Ok(Self {
+            capacity,
+            queued: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            has_dropped: AtomicBool::new(false),
+            is_flushing: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queued.load(Relaxed) >= self.capacity
+    }
+
+    /// Counts a span that is not recorded, or a trace that does not begin.
+    pub(super) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
+        if !self.has_dropped.load(Relaxed) && !self.has_dropped.swap(true, Relaxed) {
+            tracing::warn!(
+                capacity = self.capacity,
+                "the queue of spans is full; traces are dropped and counted until it is not"
+            );
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Exports without a limit of the rate from now on.
+    pub(super) fn flush(&self) {
+        self.is_flushing.store(true, Relaxed);
+    }
+
+    /// Waits on the thread that exports until a batch is within the limit of the rate.
+    fn pace(&self, spans: usize, since: Instant) {
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        let due = Duration::from_secs_f64(spans as f64 / MAX_RATE);
+        loop {
+            let left = due.saturating_sub(since.elapsed());
+            if left.is_zero() || self.is_flushing.load(Relaxed) {
+                return;
+            }
+            std::thread::sleep(left.min(PACE));
+        }
+    }
+}
+
+/// The SDK's processor behind the queue.
+#[derive(Debug)]
+pub(super) struct QueuedProcessor {
+    queue: Arc<SpanQueue>,
+    batches: BatchSpanProcessor,
+}
+
+impl QueuedProcessor {
+    pub(super) fn new(queue: Arc<SpanQueue>, exporter: impl SpanExporter + 'static) -> Self {
+        let exporter = CountedExporter {
+            queue: Arc::clone(&queue),
+            exporter,
+        };
+        // Reads `OTEL_BSP_*`.
+        let batches = BatchConfigBuilder::default().with_max_queue_size(queue.capacity);
+        let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build());
+        Self {
+            queue,
+            batches: batches.build(),
+        }
+    }
+}
+
+impl SpanProcessor for QueuedProcessor {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.batches.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.queue.queued.fetch_add(1, Relaxed) >= self.queue.capacity {
+            self.queue.queued.fetch_sub(1, Relaxed);
+            self.queue.count_dropped();
+            return;
+        }
+        self.batches.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// Counts what the processor takes out of the queue.
+#[derive(Debug)]
+struct CountedExporter<E> {
+    queue: Arc<SpanQueue>,
+    exporter: E,
+}
+
+impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let (spans, since) = (batch.len(), Instant::now());
+        let result = self.exporter.export(batch).await;
+        self.queue.pace(spans, since);
+        self.queue.queued.fetch_sub(spans, Relaxed);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}

@@ -1,0 +1,97 @@
+//! One trace from a client through the local platform and an agent to what the agent calls.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
+use ppio_test_support::{example_binary, with_timeout};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::otlp::Span;
+use crate::receiver::Receiver;
+
+type Headers = Arc<Mutex<Option<HeaderMap>>>;
+
+/// A service that answers with the weather, and where it was called from.
+async fn weather() -> (String, Headers) {
+    let headers = Headers::default();
+    let answer = async |State(seen): State<Headers>, headers: HeaderMap| {
+        *seen.lock().unwrap() = Some(headers);
+        "20 degrees"
+    };
+    let router = Router::new()
+        .route("/", get(answer))
+        .with_state(Arc::clone(&headers));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, headers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
+    let receiver = Receiver::start().await;
+    let (url, seen) = weather().await;
+    let home = tempfile::tempdir().unwrap();
+    let platform = LocalPlatform::builder().home(home.path()).port(0);
+    let platform = platform.start().await.unwrap();
+    let build = |name| tokio::task::spawn_blocking(move || example_binary(name));
+    let agent = TemplateSpec::new("traced")
+        .binary(build("traced").await.unwrap())
+        .variable("WEATHER_URL", url)
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
+    let template = platform.build_template(agent).await.unwrap();
+    let output = Command::new(build("client-traced").await.unwrap())
+        .args([&template.id, "Rome"])
+        .envs(platform.environment())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .env("OTEL_SERVICE_NAME", "client")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = with_timeout("the end of the client", output).await.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let (mut asked, mut created, mut sent) = (None, None, None);
+    let spans = receiver.spans(7).await;
+    let (of_client, of_agent): (Vec<&Span>, Vec<&Span>) =
+        spans.iter().partition(|span| span.service == "client");
+    for span in of_client {
+        match &*span.name {
+            "ask" => asked = Some(span),
+            "create_session" => created = Some(span),
+            "invoke_agent" => sent = Some(span),
+            _ => panic!("{span:?}"),
+        }
+    }
+    let (asked, created, sent) = (asked.unwrap(), created.unwrap(), sent.unwrap());
+    assert_eq!(created.parent, asked.id);
+    assert_eq!(sent.parent, asked.id);
+    assert_eq!(sent.get("gen_ai.operation.name"), "invoke_agent");
+    assert_eq!(sent.get("session.id"), created.get("session.id"));
+    assert_eq!(sent.kind, 3);
+
+    let named = |name: &str| of_agent.iter().find(|span| span.name == name).unwrap();
+    let invocation = named("invoke_agent traced");
+    assert_eq!(invocation.parent, sent.id);
+    // The span of a stream ends with the stream.
+    assert!(sent.start <= invocation.start && invocation.end <= sent.end);
+    assert_eq!(named("execute_tool weather").parent, invocation.id);
+    assert_eq!(invocation.get("gen_ai.usage.input_tokens"), 270);
+    assert!(spans.iter().all(|span| span.trace == asked.trace));
+
+    let seen = seen.lock().unwrap().take().expect("the service was called");
+    let parent = format!("00-{}-{}-01", asked.trace, invocation.id);
+    assert_eq!(seen["traceparent"], *parent);
+    platform.shutdown().await.unwrap();
+}

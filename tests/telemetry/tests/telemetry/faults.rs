@@ -1,0 +1,148 @@
+//! Receivers that fail, which callers do not notice.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use ppio_test_support::{AgentProcess, call, eventually, eventually_some};
+use serde_json::{Value, json};
+
+use crate::agents::{agent, exporting};
+use crate::receiver::{Answers, Receiver};
+
+const CAPACITY: usize = 16;
+
+async fn answers(agent: &AgentProcess, count: usize) {
+    for _ in 0..count {
+        let answer = call::invoke(agent, &json!({"prompt": "value"})).await;
+        assert_eq!(answer.result().await, "forty-two");
+    }
+}
+
+/// The lines of the log that are about exporting.
+fn complaints(agent: &AgentProcess) -> Vec<Value> {
+    let log = agent.stderr();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter(|line| {
+            line["target"]
+                .as_str()
+                .unwrap()
+                .starts_with("ppio::telemetry")
+        })
+        .collect()
+}
+
+async fn dropped(agent: &AgentProcess) -> usize {
+    let page = call::get(agent, "/metrics").await.text().await;
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("ppio_agent_dropped_spans_total "));
+    line.unwrap_or_else(|| panic!("{page}")).parse().unwrap()
+}
+
+/// Everyone is answered, what is dropped is counted, and the agent ends in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_fails_changes_nothing_for_callers() {
+    let closed = ppio_test_support::free_port();
+    for answer in [
+        Some(Answers::Never),
+        Some(Answers::Status(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(Answers::Status(StatusCode::SERVICE_UNAVAILABLE)),
+        None,
+    ] {
+        let receiver = Receiver::answering(answer.unwrap_or(Answers::Success)).await;
+        let mut launcher = exporting(&receiver)
+            .env("OTEL_BSP_MAX_QUEUE_SIZE", CAPACITY.to_string())
+            .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")
+            .env("PPIO_AGENT_SHUTDOWN_GRACE", "3");
+        if answer.is_none() {
+            let refuses = format!("http://127.0.0.1:{closed}");
+            launcher = launcher.env("OTEL_EXPORTER_OTLP_ENDPOINT", refuses);
+        }
+        let mut agent = launcher.start();
+        answers(&agent, 100).await;
+        if answer == Some(Answers::Never) {
+            // What is not dropped is in the queue, or in a batch that is being sent.
+            let dropped = dropped(&agent).await;
+            assert!((100 - CAPACITY - 8..100).contains(&dropped), "{dropped}");
+        }
+        eventually("a complaint", || !complaints(&agent).is_empty()).await;
+        agent.terminate();
+        assert!(agent.wait(Duration::from_secs(20)).success(), "{answer:?}");
+        assert!(receiver.received().spans.is_empty());
+    }
+}
+
+/// It is logged once that a receiver fails, and once that it works again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_logged_once() {
+    let failing = Answers::Status(StatusCode::INTERNAL_SERVER_ERROR);
+    let receiver = Receiver::answering(failing).await;
+    let agent = exporting(&receiver)
+        .env("OTEL_METRICS_EXPORTER", "none")
+        .env("OTEL_LOGS_EXPORTER", "none")
+        .start();
+    answers(&agent, 1).await;
+    eventually("a complaint", || !complaints(&agent).is_empty()).await;
+    answers(&agent, 5).await;
+    receiver.answer(Answers::Success);
+    // Those of before are lost, which the specification says of this status.
+    eventually_some("an export", async || {
+        answers(&agent, 1).await;
+        (!receiver.received().spans.is_empty()).then_some(())
+    })
+    .await;
+    eventually("both lines", || complaints(&agent).len() == 2).await;
+    let lines = complaints(&agent);
+    assert!(
+        lines[0]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("cannot export traces")
+    );
+    assert_eq!(
+        lines[0]["error"],
+        "the receiver answered 500 Internal Server Error"
+    );
+    assert_eq!(lines[1]["message"], "exporting traces again");
+}
+
+/// A function that blocks all threads does not keep the rest from being sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_threads_do_not_keep_spans() {
+    let receiver = Receiver::start().await;
+    let agent = exporting(&receiver)
+        .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+        .env("PPIO_AGENT_WORKER_THREADS", "1")
+        .env("PPIO_AGENT_SHUTDOWN_GRACE", "1")
+        .start();
+    answers(&agent, 1).await;
+    let _blocked = call::begin(&agent, &json!({"prompt": "blocked"})).await;
+    // The only thread does not accept any more.
+    eventually_some("the thread is blocked", async || {
+        let ping = tokio::time::timeout(Duration::from_millis(200), call::get(&agent, "/ping"));
+        ping.await.is_err().then_some(())
+    })
+    .await;
+    assert!(agent.stop_gracefully().success());
+    assert_eq!(receiver.received().spans.len(), 1);
+}
+
+/// Without a receiver there is nothing: no thread, no line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_without_a_receiver_has_no_exporter() {
+    let agent = agent().start();
+    answers(&agent, 1).await;
+    let threads = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
+    for thread in threads {
+        let name = std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap();
+        assert!(
+            !name.contains("otlp") && !name.contains("OpenTel"),
+            "{name}"
+        );
+    }
+    assert!(complaints(&agent).is_empty());
+}
