@@ -205,10 +205,11 @@ impl Document {
         let document = any("The document");
         self.add("/openapi.json", "get", read("This document", &document));
         if about.has_metrics {
-            let content = json!({"text/plain": {"schema": {"type": "string"}}});
+            let text = json!({"schema": {"type": "string"}});
+            let content = json!({"text/plain": text, "application/openmetrics-text": text});
             let metrics = json!({"200": {"description": "The metrics", "content": content}});
             let metrics = responses(metrics, &READ_ERRORS);
-            let summary = "Metrics in the Prometheus text format";
+            let summary = "Metrics in the text formats of Prometheus and OpenMetrics";
             self.add("/metrics", "get", read(summary, &metrics));
         }
         if about.has_websocket {
