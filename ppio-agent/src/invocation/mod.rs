@@ -136,6 +136,7 @@ impl Invoker {
         &self.admission
     }
 
+    #[cfg(feature = "metrics")]
     pub(crate) fn blocking_pool(&self) -> &BlockingPool {
         &self.pool
     }
