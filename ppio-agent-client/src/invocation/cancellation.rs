@@ -59,12 +59,18 @@ impl CancelOnDrop {
 
     pub(super) fn disarm(&mut self) {
         self.cancellation = None;
-        self.span = Span::none();
+        self.end_span();
+    }
+
+    fn end_span(&mut self) {
+        // `tracing-opentelemetry` takes the time at which a span was last left for its end.
+        std::mem::replace(&mut self.span, Span::none()).in_scope(|| {});
     }
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
+        self.end_span();
         let Some(cancellation) = self.cancellation.take() else {
             return;
         };

@@ -122,7 +122,7 @@ async fn the_resource_and_the_headers_are_configured() {
     let found = receiver.received();
     assert_eq!(found.spans[0].service, "shop");
     assert!(
-        received
+        found
             .headers
             .iter()
             .all(|headers| headers["x-api-key"] == "secret 1")
