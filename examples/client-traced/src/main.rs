@@ -19,7 +19,7 @@ const USAGE: &str = "\
 usage: client-traced <template> [question]
 
 <template> is the id or name of a deployed agent, such as the example `traced`. PPIO_API_KEY holds the
-key. OTEL_EXPORTER_OTLP_ENDPOINT is where the trace is exported to; without it that is port 4318 of this
+key. OTEL_EXPORTER_OTLP_ENDPOINT is where the trace is targets to; without it that is port 4318 of this
 machine.";
 
 fn main() -> ExitCode {
@@ -46,11 +46,11 @@ fn run(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
         .build();
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("client-traced"));
     // Not the spans of the exporter's own requests.
-    let exported = Targets::new()
+    let targets = Targets::new()
         .with_target("client_traced", Level::INFO)
         .with_target("ppio_agent_client", Level::INFO);
     tracing_subscriber::registry()
-        .with(spans.with_filter(exported))
+        .with(spans.with_filter(targets))
         .init();
 
     let runtime = tokio::runtime::Builder::new_current_thread()

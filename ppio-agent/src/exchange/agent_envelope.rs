@@ -98,9 +98,16 @@ mod tests {
     use super::super::requested_format::RequestedFormat;
     use super::super::written_value::WrittenValue;
     use super::*;
+    use crate::telemetry::RequestTrace;
 
     fn envelope<T: Serialize>(response: &InvocationResponse<T>) -> AgentEnvelope {
-        match WrittenValue::of(response, RequestedFormat::Unspecified).unwrap() {
+        match WrittenValue::of(
+            response,
+            RequestedFormat::Unspecified,
+            &RequestTrace::default(),
+        )
+        .unwrap()
+        {
             WrittenValue::Envelope(envelope) => *envelope,
             WrittenValue::Value(_) => panic!("a value"),
         }
