@@ -160,14 +160,18 @@ fn respond(
 }
 
 /// The run that writes to a chat now, or that ended after its page had left, as pages do that are
-/// loaded again.
+/// loaded again. One that was stopped has nothing more to show.
 fn unread(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
     chat_id: &str,
 ) -> Option<std::sync::Arc<Run>> {
     let newest = newest(agent, headers, chat_id);
-    newest.filter(|run| run.status() == RunStatus::Running || run.is_awaited())
+    newest.filter(|run| match run.status() {
+        RunStatus::Running => true,
+        RunStatus::Cancelled => false,
+        _ => run.is_awaited(),
+    })
 }
 
 /// The newest run of a chat.
