@@ -43,7 +43,7 @@ fn an_empty_variable_is_not_set() {
         .flat_map(|line| line.split('`'))
         .filter(|word| word.starts_with("PPIO_AGENT_") || ["PORT", "RUST_LOG"].contains(word))
         .collect();
-    assert_eq!(variables.len(), 43, "{variables:?}");
+    assert_eq!(variables.len(), 45, "{variables:?}");
     let config = || {
         RuntimeConfig::new()
             .port(1)
