@@ -38,7 +38,7 @@ const COMPOSED: [(&str, &[&str]); 7] = [
 ];
 
 /// Texts in capital letters with an underscore that are not variables, by how they begin.
-const OTHER_TEXTS: [&str; 13] = [
+const OTHER_TEXTS: [&str; 14] = [
     // Names that the macros generate, and those that cargo has while it compiles.
     "AN_AGENT_HAS_ONE_",
     "CARGO_PKG_RUST_VERSION",
@@ -50,6 +50,7 @@ const OTHER_TEXTS: [&str; 13] = [
     "HEALTHY_BUSY",
     "SIGNAL_SIG",
     // The events of AG-UI, and how their names are written.
+    "RUN_ERROR",
     "SCREAMING_SNAKE_CASE",
     "TEXT_MESSAGE_",
     // Followed by a number: a variable on its way to a program, through those that start it.
@@ -60,11 +61,13 @@ const OTHER_TEXTS: [&str; 13] = [
 ];
 
 /// Files whose texts in capital letters are names of a protocol: states, roles and reasons of A2A.
-const PROTOCOL_FILES: [&str; 4] = [
+const PROTOCOL_FILES: [&str; 6] = [
     "ppio-agent/src/protocols/a2a/failure.rs",
     "ppio-agent/src/protocols/a2a/list.rs",
     "ppio-agent/src/protocols/a2a/message.rs",
     "ppio-agent/src/protocols/a2a/wire.rs",
+    "ppio-sandbox-cli/src/invoke/protocol/a2a.rs",
+    "ppio-sandbox-cli/src/invoke/protocol/ag_ui.rs",
 ];
 
 /// Variables that the crates of OpenTelemetry read by themselves.
