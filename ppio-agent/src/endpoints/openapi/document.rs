@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::AboutService;
 use super::components::Components;
 use super::operation::{self, ProtocolOperation, json_response, parameter, responses};
-use super::own_schemas::{envelope, error, object, ping, run, run_started};
+use super::own_schemas::{end, envelope, error, object, ping, run, run_started};
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
 
 /// The errors of an invocation that the runtime itself answers with.
@@ -107,6 +107,7 @@ impl Document {
             let error = json!({"error": text.clone(), "error_type": text});
             let error = object(&["error", "error_type"], &error);
             self.components.insert("ErrorItem", error);
+            self.components.insert("End", end());
             self.components.add("Item", items);
         }
         Reply {
@@ -254,6 +255,7 @@ fn events(has_items: bool) -> Value {
         data["contentSchema"] = json!({"anyOf": [
             {"$ref": "#/components/schemas/Item"},
             {"$ref": "#/components/schemas/ErrorItem"},
+            {"$ref": "#/components/schemas/End"},
         ]});
     }
     let text = json!({"type": "string"});

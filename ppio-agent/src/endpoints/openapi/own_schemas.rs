@@ -55,6 +55,20 @@ pub(super) fn run() -> Value {
     )
 }
 
+/// The event after the last item, where a stream has ids.
+pub(super) fn end() -> Value {
+    object(
+        &["status", "items"],
+        &json!({
+            "status": {"enum": ["success", "error", "cancelled", "interrupted"]},
+            "items": {"type": "integer", "minimum": 0},
+            "error": {"type": "string"},
+            "error_type": {"type": "string"},
+            "result": {},
+        }),
+    )
+}
+
 pub(super) fn run_started() -> Value {
     let properties = json!({"id": {"type": "string"}, "status": {"const": "running"}});
     object(&["id", "status"], &properties)

@@ -6,6 +6,7 @@ mod a2a;
 mod ag_ui;
 mod mcp;
 mod openai;
+mod openapi;
 mod pages;
 mod support;
 mod ui_stream;
