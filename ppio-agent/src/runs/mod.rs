@@ -19,6 +19,7 @@ pub(crate) mod registry;
 pub(crate) mod run;
 mod stable_hasher;
 mod stored;
+pub(crate) mod tag;
 pub(crate) mod view;
 
 use std::path::PathBuf;

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
 
 use super::run::Run;
+use super::tag::RunTag;
 use crate::exchange::header_names::{
     IDEMPOTENCY_KEY, PPIO_INSTANCE, PPIO_ON_DISCONNECT, PPIO_STREAM_IDS, PREFER,
 };
@@ -51,24 +51,6 @@ impl OnStart {
 impl fmt::Debug for OnStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("OnStart").finish_non_exhaustive()
-    }
-}
-
-/// What a protocol finds its runs by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunTag {
-    /// The name of the protocol.
-    pub(crate) protocol: String,
-    /// The id of the chat that the run belongs to, where the protocol has one.
-    pub(crate) thread: Option<String>,
-    /// What the protocol needs to answer later requests about the run.
-    pub(crate) data: String,
-}
-
-impl RunTag {
-    /// How much memory it holds.
-    pub(super) fn size(&self) -> usize {
-        self.protocol.len() + self.thread.as_ref().map_or(0, String::len) + self.data.len()
     }
 }
 

@@ -15,9 +15,9 @@ use super::caller::{Fingerprints, RunCaller, ScopedKey};
 use super::journal::record::{Record, RunStart, milliseconds};
 use super::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use super::options::RunOptions;
+use super::run::{NewRun, Run, RunOwner, RunView};
 #[cfg(feature = "chat")]
-use super::options::RunTag;
-use super::run::{Run, RunOwner, RunView};
+use super::tag::RunTag;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
@@ -258,7 +258,15 @@ impl RunRegistry {
         };
         let number = index.next_number;
         index.next_number += 1;
-        let run = Run::new(id, caller, number, options, &self.owner(), journal);
+        let new = NewRun {
+            id,
+            caller,
+            number,
+            on_disconnect: options.on_disconnect,
+            waits_for_caller: options.key.is_some() && !options.cancels_at_once,
+            tag: options.tag.clone(),
+        };
+        let run = Run::new(new, &self.owner(), journal);
         let run = Arc::new(run);
         run.record_start(|run| {
             Record::Start(RunStart {

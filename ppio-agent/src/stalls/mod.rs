@@ -6,6 +6,7 @@
 
 mod sampler;
 mod slot;
+mod thread_slot;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::slot::THREAD;
+use self::thread_slot::THREAD;
 
 /// The functions of one agent that are polled on async workers.
 #[derive(Debug)]

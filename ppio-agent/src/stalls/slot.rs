@@ -1,9 +1,6 @@
 //! What a thread polls now, as another thread reads it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-
-use super::sampler;
 
 /// How much of a request id is kept: random ones have 36 bytes.
 const WORDS: usize = 16;
@@ -23,64 +20,22 @@ pub(super) struct Slot {
     pub(super) statistics: Option<String>,
 }
 
-/// The slot of a thread. Dropped when the thread ends.
-pub(super) struct ThreadSlot(Arc<Slot>);
-
-thread_local! {
-    pub(super) static THREAD: ThreadSlot = ThreadSlot::register();
-}
-
-impl ThreadSlot {
-    fn register() -> Self {
-        // The target has the ids of the process and of the thread.
-        let thread = std::fs::read_link("/proc/thread-self");
-        let statistics = thread.map(|thread| format!("/proc/{}/schedstat", thread.display()));
-        let slot = Arc::new(Slot {
-            statistics: statistics.ok(),
-            ..Slot::default()
-        });
-        sampler::add(Arc::clone(&slot));
-        Self(slot)
-    }
-
-    /// Begins a poll, which ends when the returned value is dropped.
-    #[inline]
-    pub(super) fn enter(&self, function: u32, request_id: &[u8]) -> Polled {
-        let slot = &*self.0;
-        let outer = slot.function.load(Ordering::Relaxed);
-        // A poll within a poll is of the same request: a handler within middleware.
-        if outer == 0 {
-            slot.set_request(request_id);
-        }
-        slot.set_function(function);
-        if sampler::is_asleep() {
-            sampler::wake();
-        }
-        Polled { outer }
-    }
-}
-
-impl Drop for ThreadSlot {
-    fn drop(&mut self) {
-        self.0.has_ended.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A poll that goes on. `outer` is the function within whose poll it is.
-pub(super) struct Polled {
-    outer: u32,
-}
-
-impl Drop for Polled {
-    #[inline]
-    fn drop(&mut self) {
-        let _ = THREAD.try_with(|thread| thread.0.set_function(self.outer));
-    }
-}
-
 impl Slot {
+    pub(super) fn new(statistics: Option<String>) -> Self {
+        Self {
+            statistics,
+            ..Self::default()
+        }
+    }
+
+    /// The function that its own thread polls, 0 for none.
     #[inline]
-    fn set_function(&self, function: u32) {
+    pub(super) fn function(&self) -> u32 {
+        self.function.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set_function(&self, function: u32) {
         // No other thread writes, so that reading and writing need not be one operation.
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.function.store(function, Ordering::Relaxed);
@@ -88,7 +43,7 @@ impl Slot {
     }
 
     #[inline]
-    fn set_request(&self, id: &[u8]) {
+    pub(super) fn set_request(&self, id: &[u8]) {
         let (words, rest) = id.as_chunks::<8>();
         for (to, word) in self.request.iter().zip(words) {
             to.store(u64::from_le_bytes(*word), Ordering::Relaxed);
@@ -118,6 +73,11 @@ impl Slot {
             .collect();
         bytes.truncate(self.request_length.load(Ordering::Relaxed));
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Says that the thread has ended.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use opentelemetry_otlp::ExporterBuildError;
 
-use super::exporters::Signal;
+use super::signal::Signal;
 
 /// Why the traces, metrics or logs of an agent cannot be exported as the `OTEL_*` variables say.
 #[derive(Debug, thiserror::Error)]

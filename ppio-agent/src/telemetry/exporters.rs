@@ -10,29 +10,12 @@ use ppio_agent_protocol::environment;
 
 use super::error::TelemetryError;
 use super::otlp_client::{OtlpClient, Sender};
-
-/// What OTLP exports, each at a path of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    Traces,
-    Metrics,
-    Logs,
-}
+use super::signal::Signal;
 
 /// How long one export may take, unless a variable says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Signal {
-    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Metrics => "metrics",
-            Self::Logs => "logs",
-        }
-    }
-
     /// The value of the signal's own variable, otherwise of the one for all signals.
     fn variable(self, name: &str) -> Option<(String, String)> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", self.as_str().to_uppercase());

@@ -28,6 +28,8 @@ mod request_trace;
 #[cfg(feature = "otel")]
 mod sampler;
 #[cfg(feature = "otel")]
+mod signal;
+#[cfg(feature = "otel")]
 mod span_queue;
 mod trace_headers;
 

@@ -22,7 +22,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 
 use super::error::TelemetryError;
-use super::exporters::Signal;
+use super::signal::Signal;
 
 /// The longest response of a receiver that is read.
 const MAX_RESPONSE: usize = 1024 * 1024;

@@ -14,11 +14,12 @@ use ppio_agent_protocol::environment;
 use tokio::sync::oneshot;
 
 use super::error::TelemetryError;
-use super::exporters::{self, Signal};
+use super::exporters;
 use super::metrics::Metrics;
 use super::otlp_client::Sender;
 use super::propagation::Propagators;
 use super::sampler::{self, SheddingSampler};
+use super::signal::Signal;
 use super::span_queue::{QueuedProcessor, SpanQueue};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();

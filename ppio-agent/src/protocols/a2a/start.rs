@@ -21,7 +21,7 @@ use crate::exchange::policies::OnDisconnect;
 use crate::exchange::protocol::Protocol;
 use crate::protocols::call::Answer;
 use crate::protocols::{ProtocolAgent, call};
-use crate::runs::options::RunTag;
+use crate::runs::tag::RunTag;
 
 /// The longest message that is kept for the history of its task.
 const MAX_HISTORY: usize = 64 * 1024;

@@ -33,7 +33,7 @@ use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::exchange::json::{self, to_bytes};
 use crate::exchange::request_id::RequestId;
-use crate::runs::options::RunTag;
+use crate::runs::tag::RunTag;
 
 /// The session of a client of the generation with `initialize`.
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");

@@ -26,8 +26,8 @@ use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::exchange::json::to_bytes;
 use crate::exchange::rejection::Rejection;
-use crate::runs::options::RunTag;
 use crate::runs::run::Run;
+use crate::runs::tag::RunTag;
 
 /// The name of the protocol in the tags of its runs.
 const PROTOCOL: &str = "ui-stream";

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use ppio_agent_protocol::RunStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::runs::options::RunTag;
 use crate::runs::stable_hasher::StableHasher;
+use crate::runs::tag::RunTag;
 
 /// What a file of a run begins with. The last digit is the version of the format.
 pub(super) const MAGIC: &[u8] = b"ppio-run-1\n";

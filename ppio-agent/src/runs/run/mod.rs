@@ -19,8 +19,8 @@ use super::inspection::{Inspection, InspectionSummary};
 use super::journal::record::{ITEMS_OVERHEAD, Record};
 use super::journal::{Journal, log_limit};
 use super::log::{Cursor, RunLog};
-use super::options::{RunOptions, RunTag};
 use super::readers::Readers;
+use super::tag::RunTag;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -161,31 +161,35 @@ pub(crate) struct RunView {
     pub(super) inspection: Option<InspectionSummary>,
 }
 
+/// What a run begins with.
+pub(super) struct NewRun {
+    pub(super) id: RequestId,
+    pub(super) caller: RunCaller,
+    pub(super) number: u64,
+    pub(super) on_disconnect: OnDisconnect,
+    /// Whether a caller that left may come back for a while before the run is cancelled.
+    pub(super) waits_for_caller: bool,
+    pub(super) tag: Option<RunTag>,
+}
+
 impl Run {
-    pub(super) fn new(
-        id: RequestId,
-        caller: RunCaller,
-        number: u64,
-        options: &RunOptions,
-        owner: &Arc<dyn RunOwner>,
-        journal: Option<Journal>,
-    ) -> Self {
+    pub(super) fn new(new: NewRun, owner: &Arc<dyn RunOwner>, journal: Option<Journal>) -> Self {
         let settings = owner.settings();
         let overhead = journal.as_ref().map_or(0, |_| ITEMS_OVERHEAD);
         let log = RunLog::new(1, settings.max_size, overhead);
-        let mut state = RunState::new(options.on_disconnect, log);
+        let mut state = RunState::new(new.on_disconnect, log);
         state.is_recorded = journal.is_none();
-        if options.key.is_some() && !options.cancels_at_once {
+        if new.waits_for_caller {
             state.grace = settings.reconnect_grace;
         }
-        let tag = options.tag.clone();
+        let tag = new.tag;
         let total_size = Arc::clone(owner.total_size());
         // `Drop` subtracts it.
         total_size.fetch_add(tag.as_ref().map_or(0, RunTag::size), Ordering::Relaxed);
         Self {
-            id,
-            caller,
-            number,
+            id: new.id,
+            caller: new.caller,
+            number: new.number,
             started_at: SystemTime::now(),
             tag,
             owner: Arc::downgrade(owner),

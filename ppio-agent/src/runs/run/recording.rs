@@ -14,7 +14,7 @@ use super::super::caller::RunCaller;
 use super::super::journal::RecoveredRun;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
 use super::super::log::RunLog;
-use super::super::options::RunTag;
+use super::super::tag::RunTag;
 use super::{Head, Run, RunOwner, RunState};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;

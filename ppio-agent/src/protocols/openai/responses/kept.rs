@@ -13,8 +13,8 @@ use crate::exchange::error::Error;
 use crate::exchange::json::line;
 use crate::protocols::ProtocolAgent;
 use crate::protocols::openai::tools::CallerTools;
-use crate::runs::options::RunTag;
 use crate::runs::run::Run;
+use crate::runs::tag::RunTag;
 use crate::runs::{self};
 
 /// The id of a response is this and the id of its run.
