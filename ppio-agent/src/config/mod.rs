@@ -94,9 +94,7 @@ pub struct RuntimeConfig {
     pub(crate) allowed_hosts: Option<Vec<String>>,
     pub(crate) cors_origins: Option<Vec<String>>,
     pub(crate) cors_credentials: Option<bool>,
-    #[cfg(feature = "metrics")]
     pub(crate) enable_metrics: Option<bool>,
-    #[cfg(feature = "schema")]
     pub(crate) enable_openapi: Option<bool>,
     pub(crate) enable_middleware: Option<bool>,
     pub(crate) require_ping: Option<bool>,

@@ -112,36 +112,27 @@ pub(super) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    #[cfg(feature = "metrics")]
-    fn enable_metrics(&mut self, config: &RuntimeConfig, defaults: &RuntimeSettings) -> bool {
-        let (stated, default) = (config.enable_metrics, defaults.enable_metrics);
-        self.boolean("ENABLE_METRICS", stated, default)
-    }
-
-    #[cfg(not(feature = "metrics"))]
-    #[expect(clippy::unused_self, reason = "the feature `metrics` uses it")]
-    fn enable_metrics(&mut self, _: &RuntimeConfig, _: &RuntimeSettings) -> bool {
-        false
-    }
-
-    #[cfg(feature = "schema")]
-    fn enable_openapi(&mut self, config: &RuntimeConfig, defaults: &RuntimeSettings) -> bool {
-        let (stated, default) = (config.enable_openapi, defaults.enable_openapi);
-        self.boolean("ENABLE_OPENAPI", stated, default)
-    }
-
-    #[cfg(not(feature = "schema"))]
-    #[expect(clippy::unused_self, reason = "the feature `schema` uses it")]
-    fn enable_openapi(&mut self, _: &RuntimeConfig, _: &RuntimeSettings) -> bool {
-        false
+    /// Whether `/metrics` and `/openapi.json` are served. Without their features the variables have no
+    /// meaning.
+    fn optional_routes(
+        &mut self,
+        config: &RuntimeConfig,
+        defaults: &RuntimeSettings,
+    ) -> (bool, bool) {
+        let (metrics, openapi) = (config.enable_metrics, config.enable_openapi);
+        (
+            cfg!(feature = "metrics")
+                && self.boolean("ENABLE_METRICS", metrics, defaults.enable_metrics),
+            cfg!(feature = "schema")
+                && self.boolean("ENABLE_OPENAPI", openapi, defaults.enable_openapi),
+        )
     }
 
     /// Every setting: the variable, otherwise the code, otherwise the default.
     fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
-        let enable_metrics = self.enable_metrics(&config, &defaults);
-        let enable_openapi = self.enable_openapi(&config, &defaults);
+        let (enable_metrics, enable_openapi) = self.optional_routes(&config, &defaults);
         let runs = self.run_values(&config, debug);
         #[cfg(feature = "websocket")]
         let runs = self.websocket_values(&config, runs);
