@@ -188,6 +188,7 @@ mod stalls;
 pub mod task;
 mod telemetry;
 pub mod testing;
+mod token_usage;
 pub mod trace;
 
 pub use app::{

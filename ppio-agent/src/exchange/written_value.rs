@@ -1,6 +1,6 @@
 //! The value that a handler returned, written as JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::agent_envelope::AgentEnvelope;
 use super::error::Error;
@@ -77,22 +77,6 @@ pub(crate) fn write_item<T: Serialize + ?Sized>(
         json.insert(start, b' ');
     }
     Ok(is_chat_event)
-}
-
-/// The tokens that a `ChatEvent::Usage` reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) struct Usage {
-    pub(crate) input_tokens: u64,
-    pub(crate) output_tokens: u64,
-}
-
-impl Usage {
-    /// What the JSON of a chat event reports, if it is about usage.
-    pub(crate) fn of_event(json: &[u8]) -> Option<Self> {
-        let json = json.strip_prefix(b" ").unwrap_or(json);
-        json.starts_with(br#"{"type":"usage","#)
-            .then(|| serde_json::from_slice(json).ok())?
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::histogram::Distribution;
 use super::histogram::Histogram;
 use crate::exchange::context::RequestContext;
 use crate::exchange::protocol::Protocol;
+use crate::token_usage::TokenUsage;
 
 /// How many threads have counters of their own; further threads share them.
 const SHARDS: usize = 16;
@@ -45,8 +46,7 @@ pub(crate) struct Progress {
     /// Items of a stream, or messages of a WebSocket.
     pub(crate) items: u64,
     /// What the usage events among the items say.
-    pub(crate) input_tokens: u64,
-    pub(crate) output_tokens: u64,
+    pub(crate) tokens: TokenUsage,
 }
 
 impl Progress {
@@ -164,8 +164,16 @@ impl Counters {
         let work = &self.shard().kinds[kind(protocol)];
         for (counter, before, now) in [
             (&work.items, before.items, now.items),
-            (&work.input_tokens, before.input_tokens, now.input_tokens),
-            (&work.output_tokens, before.output_tokens, now.output_tokens),
+            (
+                &work.input_tokens,
+                before.tokens.input_tokens,
+                now.tokens.input_tokens,
+            ),
+            (
+                &work.output_tokens,
+                before.tokens.output_tokens,
+                now.tokens.output_tokens,
+            ),
         ] {
             if now > before {
                 counter.fetch_add(now - before, Ordering::Relaxed);
@@ -217,8 +225,8 @@ impl Counters {
             duration.add(&work.duration);
             first_item.add(&work.first_item);
             progress.items += work.items.load(Ordering::Relaxed);
-            progress.input_tokens += work.input_tokens.load(Ordering::Relaxed);
-            progress.output_tokens += work.output_tokens.load(Ordering::Relaxed);
+            progress.tokens.input_tokens += work.input_tokens.load(Ordering::Relaxed);
+            progress.tokens.output_tokens += work.output_tokens.load(Ordering::Relaxed);
         }
         let exemplars = |exemplars: &Exemplars| {
             if with_exemplars {

@@ -19,8 +19,9 @@ use super::counters::Progress;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
-use crate::exchange::written_value::{Usage, write_item};
+use crate::exchange::written_value::write_item;
 use crate::telemetry::RequestTrace;
+use crate::token_usage::TokenUsage;
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
@@ -161,9 +162,8 @@ impl EventBuffer {
                 return Err(Rejection::NotSerializable(error.to_string()).into());
             }
         };
-        if is_chat_event && let Some(usage) = Usage::of_event(&events[json..]) {
-            progress.input_tokens = progress.input_tokens.saturating_add(usage.input_tokens);
-            progress.output_tokens = progress.output_tokens.saturating_add(usage.output_tokens);
+        if is_chat_event && let Some(usage) = TokenUsage::of_event(&events[json..]) {
+            progress.tokens.add(usage);
         }
         if self.trace.observes_events() {
             self.trace

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::exchange::json;
+use crate::token_usage::TokenUsage;
 
 /// Larger requests are not kept.
 const MAX_REQUEST: usize = 256 * 1024;
@@ -21,17 +22,10 @@ const MAX_SUMMARY: usize = 120;
 pub(super) struct Inspection {
     request: Option<Bytes>,
     summary: String,
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
     /// Items that were written together came at one time: the number of the first of them, and the
     /// milliseconds since the start of the run.
     times: VecDeque<(u64, u64)>,
-}
-
-/// The tokens that a run took, for the endpoints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Usage {
-    input_tokens: u64,
-    output_tokens: u64,
 }
 
 /// The part that a list of runs has.
@@ -39,7 +33,7 @@ pub(super) struct Usage {
 pub(super) struct InspectionSummary {
     summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 impl Inspection {
@@ -80,9 +74,11 @@ impl Inspection {
                 output_tokens,
             }) = serde_json::from_slice(data)
             {
-                let usage = self.usage.get_or_insert_default();
-                usage.input_tokens = usage.input_tokens.saturating_add(input_tokens);
-                usage.output_tokens = usage.output_tokens.saturating_add(output_tokens);
+                let usage = TokenUsage {
+                    input_tokens,
+                    output_tokens,
+                };
+                self.usage.get_or_insert_default().add(usage);
             }
         }
     }

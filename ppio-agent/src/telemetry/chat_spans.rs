@@ -7,6 +7,8 @@ use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SdkTracer;
 use ppio_agent_protocol::{ChatEvent, FinishReason};
 
+use crate::token_usage::TokenUsage;
+
 /// The calls that wait for their results at the same time, of which a span is made.
 const MAX_OPEN_TOOLS: usize = 256;
 /// The steps within each other, of which a span is made.
@@ -21,15 +23,9 @@ pub(super) struct ChatSpans {
     tools: Vec<OpenTool>,
     /// When the model call began whose usage comes next: with what came before it.
     model_since: Option<SystemTime>,
-    usage: Option<Usage>,
+    /// The tokens of all model calls.
+    usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
-}
-
-/// The tokens of all model calls of an invocation.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Usage {
-    pub(super) input: u64,
-    pub(super) output: u64,
 }
 
 /// A call whose result is not known. Its span is made when it is, since the caller may run the tool.
@@ -92,7 +88,13 @@ impl ChatSpans {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => self.end_model_call(input_tokens, output_tokens, recorder),
+            } => {
+                let usage = TokenUsage {
+                    input_tokens,
+                    output_tokens,
+                };
+                self.end_model_call(usage, recorder);
+            }
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             _ => {}
         }
@@ -120,12 +122,12 @@ impl ChatSpans {
     }
 
     /// A model says last how many tokens a call took.
-    fn end_model_call(&mut self, input: u64, output: u64, recorder: &Recorder<'_>) {
+    fn end_model_call(&mut self, usage: TokenUsage, recorder: &Recorder<'_>) {
         let since = self.model_since.unwrap_or(recorder.started);
         let attributes = [
             KeyValue::new("gen_ai.operation.name", "chat"),
-            KeyValue::new("gen_ai.usage.input_tokens", integer(input)),
-            KeyValue::new("gen_ai.usage.output_tokens", integer(output)),
+            KeyValue::new("gen_ai.usage.input_tokens", integer(usage.input_tokens)),
+            KeyValue::new("gen_ai.usage.output_tokens", integer(usage.output_tokens)),
         ];
         let mut span = recorder
             .tracer
@@ -135,13 +137,11 @@ impl ChatSpans {
             .with_attributes(attributes)
             .start_with_context(recorder.tracer, self.parent(recorder));
         span.end();
-        let usage = self.usage.get_or_insert_default();
-        usage.input = usage.input.saturating_add(input);
-        usage.output = usage.output.saturating_add(output);
+        self.usage.get_or_insert_default().add(usage);
         self.model_since = Some(opentelemetry::time::now());
     }
 
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<TokenUsage> {
         self.usage
     }
 
@@ -160,11 +160,11 @@ impl ChatSpans {
         if let Some(usage) = self.usage {
             attributes.push(KeyValue::new(
                 "gen_ai.usage.input_tokens",
-                integer(usage.input),
+                integer(usage.input_tokens),
             ));
             attributes.push(KeyValue::new(
                 "gen_ai.usage.output_tokens",
-                integer(usage.output),
+                integer(usage.output_tokens),
             ));
         }
         if let Some(reason) = self.finish {

@@ -333,8 +333,8 @@ impl TracedRequest {
         {
             metrics.ended(end.duration, error);
             if let Some(usage) = self.answer().spans.usage() {
-                metrics.tokens("input", usage.input);
-                metrics.tokens("output", usage.output);
+                metrics.tokens("input", usage.input_tokens);
+                metrics.tokens("output", usage.output_tokens);
             }
         }
         let Some(recorder) = self.recorder() else {

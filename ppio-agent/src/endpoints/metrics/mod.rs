@@ -140,8 +140,8 @@ impl Measured<'_> {
             all.iter().flat_map(|(protocol, totals)| {
                 let progress = totals.progress;
                 [
-                    ("input", progress.input_tokens),
-                    ("output", progress.output_tokens),
+                    ("input", progress.tokens.input_tokens),
+                    ("output", progress.tokens.output_tokens),
                 ]
                 .map(|(kind, tokens)| (vec![("protocol", *protocol), ("type", kind)], tokens))
             }),

@@ -1,0 +1,25 @@
+//! The tokens that models took, as chat events report them: for metrics, runs and traces.
+
+use serde::{Deserialize, Serialize};
+
+/// The tokens that one `ChatEvent::Usage` reports, or the sum of several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct TokenUsage {
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
+impl TokenUsage {
+    /// What the JSON of a chat event reports, if it is about usage.
+    pub(crate) fn of_event(json: &[u8]) -> Option<Self> {
+        let json = json.strip_prefix(b" ").unwrap_or(json);
+        json.starts_with(br#"{"type":"usage","#)
+            .then(|| serde_json::from_slice(json).ok())?
+    }
+
+    /// Adds what another event reports.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+    }
+}
