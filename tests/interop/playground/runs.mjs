@@ -215,17 +215,7 @@ export const runs = {
         await until(async () => (await visit.panes().count()) === 1, 'a run by keyboard')
         await visit.open('weather')
         await visit.shows(/It is 20 degrees/)
-        assert.equal(await visit.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
-        if (isPhone) {
-          const low = await visit.page.evaluate(() => [...document.querySelectorAll('button')]
-            .filter((button) => button.offsetParent && button.getBoundingClientRect().height < 34).map((button) => button.textContent))
-          assert.deepEqual(low, [], 'every button is high enough for a finger')
-        }
-        const nameless = await visit.page.evaluate(() =>
-          [...document.querySelectorAll('button, input, select, textarea')]
-            .filter((control) => !(control.labels?.length || control.getAttribute('aria-label') || control.textContent.trim()))
-            .map((control) => control.outerHTML))
-        assert.deepEqual(nameless, [], 'every control has a name')
+        await visit.isUsable(width, isPhone)
         await visit.shot(`runs-${colorScheme}-${width}`)
         await visit.show('Items')
         await visit.shot(`runs-items-${colorScheme}-${width}`)

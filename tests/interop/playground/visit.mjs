@@ -53,6 +53,22 @@ export class Visit {
     return visit
   }
 
+  /** Checks that nothing sticks out, that buttons fit a finger on a phone, and that controls have names. */
+  async isUsable(width, isPhone) {
+    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
+    if (isPhone) {
+      const low = await this.page.evaluate(() => [...document.querySelectorAll('button')]
+        .filter((button) => button.offsetParent && button.getBoundingClientRect().height < 34)
+        .map((button) => button.id || button.textContent))
+      assert.deepEqual(low, [], 'every button is high enough for a finger')
+    }
+    const nameless = await this.page.evaluate(() =>
+      [...document.querySelectorAll('button, input, select, textarea')]
+        .filter((control) => !(control.labels?.length || control.getAttribute('aria-label') || control.textContent.trim()))
+        .map((control) => control.outerHTML))
+    assert.deepEqual(nameless, [], 'every control has a name')
+  }
+
   async end() {
     assert.deepEqual(this.faults, [])
     await this.context.close()

@@ -328,13 +328,7 @@ async fn what_the_callers_saw_is_what_is_counted() {
     check(&page);
     let seen = load.seen.lock().unwrap();
     assert_eq!(*seen, counted(&page), "seen and counted\n{page}");
-    for outcome in [
-        "success",
-        "client_error",
-        "server_error",
-        "timeout",
-        "cancelled",
-    ] {
+    for outcome in crate::OUTCOMES {
         let key = ("invocations".to_owned(), outcome.to_owned());
         assert!(seen.outcomes.contains_key(&key), "no {outcome}: {seen:?}");
     }

@@ -11,6 +11,15 @@ use std::process::Command;
 
 use ppio_test_support::{AgentLauncher, AgentProcess, call};
 
+/// The values of the label `outcome`.
+const OUTCOMES: [&str; 5] = [
+    "success",
+    "client_error",
+    "server_error",
+    "timeout",
+    "cancelled",
+];
+
 /// The agent that ends in every way.
 fn metered() -> AgentLauncher {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_metered-agent")))

@@ -32,13 +32,7 @@ async fn an_agent_that_was_never_called_has_every_series() {
     let agent = metered().start();
     let page = scrape(&agent).await;
     check(&page);
-    for outcome in [
-        "success",
-        "client_error",
-        "server_error",
-        "timeout",
-        "cancelled",
-    ] {
+    for outcome in crate::OUTCOMES {
         for protocol in ["invocations", "websocket"] {
             let labels = format!("protocol=\"{protocol}\",outcome=\"{outcome}\"");
             assert_eq!(metric(&page, &format!("invocations_total{{{labels}}}")), 0);
