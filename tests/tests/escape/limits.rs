@@ -16,7 +16,7 @@ fn unenforced(platform: &Platform, resource: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_are_limited() {
     for (number, setting) in Setting::all().into_iter().enumerate() {
-        let platform = Platform::start(setting, Start::Plain).await;
+        let platform = Platform::start(setting, Start::UsesAllProcesses).await;
         if unenforced(&platform, "processes") {
             assert_eq!((setting.as_root, setting.bubblewrap), (false, false));
             continue;

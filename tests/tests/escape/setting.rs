@@ -1,6 +1,6 @@
 //! A platform as a process of its own, as root or as an ordinary user, with secrets around it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,6 +27,23 @@ fn ordinary_user() -> u32 {
     // Programs of tests that run at the same time have other process ids.
     let started = STARTED.fetch_add(1, Ordering::Relaxed);
     first + (std::process::id() * 16 + started) % count
+}
+
+/// Keeps platforms of one user apart from a platform that starts as many processes as the user may
+/// have. The other programs of the user would fail to start theirs.
+fn share_of_processes(start: Start) -> Option<File> {
+    if geteuid().is_root() {
+        // Each platform has an ordinary user of its own, or is root's, which has no such limit.
+        return None;
+    }
+    let name = format!("ppio-escape-tests-{}.lock", geteuid().as_raw());
+    let file = File::create(std::env::temp_dir().join(name)).unwrap();
+    if start == Start::UsesAllProcesses {
+        file.lock().unwrap();
+    } else {
+        file.lock_shared().unwrap();
+    }
+    Some(file)
 }
 
 /// Who runs the platform, and how it keeps sandboxes apart.
@@ -77,6 +94,8 @@ pub(crate) enum Start {
     WithoutPtrace,
     /// As [`Start::Plain`], with a network of their own for sandboxes with internet access.
     IsolatedNetwork,
+    /// As [`Start::Plain`], for a test that starts as many processes as its user may have.
+    UsesAllProcesses,
     /// As from a terminal, with the root's secret open as descriptor 9.
     FromTerminal,
 }
@@ -90,6 +109,8 @@ pub(crate) struct Platform {
     /// What no sandbox may print.
     pub(crate) secrets: Vec<(PathBuf, String)>,
     child: Child,
+    /// Let go of after the platform has ended.
+    _share_of_processes: Option<File>,
 }
 
 /// What a platform starts with.
@@ -97,12 +118,14 @@ struct Surroundings {
     outside: TempDir,
     home: PathBuf,
     secrets: Vec<(PathBuf, String)>,
+    share_of_processes: Option<File>,
     /// Starts the platform.
     line: String,
 }
 
 impl Surroundings {
     fn new(setting: Setting, start: Start) -> Self {
+        let share_of_processes = share_of_processes(start);
         let outside = tempfile::tempdir().unwrap();
         fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| outside.path().join(name);
@@ -150,7 +173,7 @@ impl Surroundings {
         }
         line = match start {
             // A leader of a session could take a terminal that it opens for its own.
-            Start::Plain => format!("exec setsid sh -c {}", quote(&line)),
+            Start::Plain | Start::UsesAllProcesses => format!("exec setsid sh -c {}", quote(&line)),
             Start::IsolatedNetwork => format!(
                 "export PPIO_LOCAL_ISOLATE_NETWORK=true; exec setsid sh -c {}",
                 quote(&line)
@@ -169,6 +192,7 @@ impl Surroundings {
             outside,
             home,
             secrets,
+            share_of_processes,
             line,
         }
     }
@@ -193,6 +217,7 @@ impl Platform {
             outside,
             home,
             mut secrets,
+            share_of_processes,
             line,
         } = Surroundings::new(setting, start);
         let child = Command::new("sh")
@@ -214,6 +239,7 @@ impl Platform {
             outside,
             secrets,
             child,
+            _share_of_processes: share_of_processes,
         }
     }
 
