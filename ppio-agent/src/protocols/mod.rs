@@ -19,6 +19,7 @@ mod kept_open;
 mod mcp;
 #[cfg(feature = "openai")]
 mod openai;
+mod path_table;
 #[cfg(feature = "ui-stream")]
 mod ui_stream;
 pub(crate) mod whole;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
+use self::path_table::Methods;
 use crate::endpoints::entrypoint_schema::LazySchema;
 #[cfg(feature = "schema")]
 use crate::endpoints::openapi::ProtocolOperation;
@@ -61,9 +63,12 @@ pub(crate) struct Protocols {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProtocolRoute {
     pub(crate) protocol: Protocol,
-    /// The methods of the path, as an `Allow` header; `OPTIONS` is one of them.
-    pub(crate) allow: &'static str,
+    methods: &'static Methods,
 }
+
+/// The methods of a path of the agent's own at which the platform calls a protocol.
+const METHODS_OF_PLATFORM: &Methods =
+    &Methods::Post("Calls the agent by the protocol of the platform");
 
 /// What a protocol needs of the agent to answer a request.
 pub(crate) struct ProtocolAgent<'a> {
@@ -142,7 +147,7 @@ impl Protocols {
         let protocol = self.platform?.protocol()?;
         Some(ProtocolRoute {
             protocol,
-            allow: "POST, OPTIONS",
+            methods: METHODS_OF_PLATFORM,
         })
     }
 
@@ -158,48 +163,43 @@ impl Protocols {
     /// The route of a path, if a protocol that is served has it.
     pub(crate) fn route(&self, path: &str) -> Option<ProtocolRoute> {
         self.enabled.iter().find_map(|&protocol| {
-            let allow = match protocol {
+            let methods = match protocol {
                 #[cfg(feature = "openai")]
-                Protocol::OpenAi => openai::allow(path)?,
+                Protocol::OpenAi => openai::PATHS.methods(path)?,
                 #[cfg(feature = "ag-ui")]
-                Protocol::AgUi => ag_ui::allow(path)?,
+                Protocol::AgUi => ag_ui::PATHS.methods(path)?,
                 #[cfg(feature = "a2a")]
-                Protocol::A2a => a2a::allow(path)?,
+                Protocol::A2a => a2a::PATHS.methods(path)?,
                 #[cfg(feature = "mcp")]
-                Protocol::Mcp => mcp::allow(path)?,
+                Protocol::Mcp => mcp::PATHS.methods(path)?,
                 #[cfg(feature = "ui-stream")]
-                Protocol::UiStream => ui_stream::allow(path)?,
+                Protocol::UiStream => ui_stream::PATHS.methods(path)?,
                 _ => return None,
             };
-            Some(ProtocolRoute { protocol, allow })
+            Some(ProtocolRoute { protocol, methods })
         })
     }
 
     /// The operations of the protocols that are served, for the `OpenAPI` document.
     #[cfg(feature = "schema")]
     pub(crate) fn operations(&self) -> Vec<ProtocolOperation> {
-        let all = self.enabled.iter().flat_map(|&protocol| {
-            let operations: &[_] = match protocol {
-                #[cfg(feature = "openai")]
-                Protocol::OpenAi => &openai::OPERATIONS,
-                #[cfg(feature = "ag-ui")]
-                Protocol::AgUi => &ag_ui::OPERATIONS,
-                #[cfg(feature = "a2a")]
-                Protocol::A2a => &a2a::OPERATIONS,
-                #[cfg(feature = "mcp")]
-                Protocol::Mcp => &mcp::OPERATIONS,
-                #[cfg(feature = "ui-stream")]
-                Protocol::UiStream => &ui_stream::OPERATIONS,
-                _ => &[],
-            };
-            ProtocolOperation::of(protocol.as_str(), operations)
+        let all = self.enabled.iter().flat_map(|&protocol| match protocol {
+            #[cfg(feature = "openai")]
+            Protocol::OpenAi => openai::PATHS.operations(protocol),
+            #[cfg(feature = "ag-ui")]
+            Protocol::AgUi => ag_ui::PATHS.operations(protocol),
+            #[cfg(feature = "a2a")]
+            Protocol::A2a => a2a::PATHS.operations(protocol),
+            #[cfg(feature = "mcp")]
+            Protocol::Mcp => mcp::PATHS.operations(protocol),
+            #[cfg(feature = "ui-stream")]
+            Protocol::UiStream => ui_stream::PATHS.operations(protocol),
+            _ => Vec::new(),
         });
         let of_platform = self.platform.and_then(|platform| {
             let protocol = platform.protocol()?;
             let path = self.path_of_platform()?;
-            let summary = "Calls the agent by the protocol of the platform";
-            let operation = [("post", path, summary)];
-            Some(ProtocolOperation::of(protocol.as_str(), &operation))
+            Some(METHODS_OF_PLATFORM.operations(protocol, path))
         });
         all.chain(of_platform.into_iter().flatten()).collect()
     }
@@ -211,10 +211,14 @@ impl ProtocolRoute {
         self.protocol.as_str()
     }
 
+    /// The methods of the path, as an `Allow` header.
+    pub(crate) fn allow(self) -> &'static str {
+        self.methods.allow()
+    }
+
     /// Whether the path has a method; `OPTIONS` is answered before.
     pub(crate) fn has(self, method: &Method) -> bool {
-        let mut allowed = self.allow.split(", ");
-        allowed.any(|name| name == method.as_str())
+        self.methods.has(method)
     }
 
     /// How the protocol writes an error.
@@ -254,5 +258,22 @@ impl ProtocolRoute {
             Protocol::UiStream => ui_stream::answer(agent, exchange, request).await,
             _ => Err(Rejection::no_route(request.uri().path()).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_path_has_its_route() {
+        #[cfg(feature = "openai")]
+        super::openai::PATHS.check();
+        #[cfg(feature = "ag-ui")]
+        super::ag_ui::PATHS.check();
+        #[cfg(feature = "a2a")]
+        super::a2a::PATHS.check();
+        #[cfg(feature = "mcp")]
+        super::mcp::PATHS.check();
+        #[cfg(feature = "ui-stream")]
+        super::ui_stream::PATHS.check();
     }
 }

@@ -173,7 +173,7 @@ impl Route {
             Self::Invocations => "GET, HEAD, POST, OPTIONS",
             Self::Run(route) => route.allow(),
             #[cfg(feature = "chat")]
-            Self::Protocol(route) => route.allow,
+            Self::Protocol(route) => route.allow(),
             #[cfg(feature = "websocket")]
             Self::WebSocket => "GET, OPTIONS",
             _ => "GET, HEAD, OPTIONS",

@@ -15,23 +15,6 @@ pub(crate) struct ProtocolOperation {
 }
 
 impl ProtocolOperation {
-    /// The operations of one protocol, from method, path and summary.
-    #[cfg(feature = "chat")]
-    pub(crate) fn of(
-        tag: &'static str,
-        operations: &[(&'static str, &'static str, &'static str)],
-    ) -> Vec<Self> {
-        let operations = operations.iter();
-        operations
-            .map(|&(method, path, summary)| Self {
-                tag,
-                method,
-                path,
-                summary,
-            })
-            .collect()
-    }
-
     /// The protocol describes its own requests, responses and errors, so the document does not.
     pub(super) fn to_json(self) -> Value {
         let mut operation = json!({

@@ -17,66 +17,96 @@ mod version;
 mod wire;
 
 use bytes::Bytes;
-use http::Method;
 
 use self::failure::A2aError;
 use self::operation::Operation;
 pub(crate) use self::push::PushNotifications;
+use self::push::PushOperation;
 use super::ProtocolAgent;
+use super::path_table::{Methods, Parameters, PathTable, ProtocolPath};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
-use crate::exchange::rejection::Rejection;
 
-const CARD: &str = "/.well-known/agent-card.json";
-
-/// The operations of the protocol: method, path and summary.
-#[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 13] = [
-    ("get", "/.well-known/agent-card.json", "Gets the agent card"),
-    ("post", "/a2a", "Sends a JSON-RPC request"),
-    ("post", "/a2a/message:send", "Sends a message"),
-    (
-        "post",
-        "/a2a/message:stream",
-        "Sends a message, and streams its task",
-    ),
-    ("get", "/a2a/tasks", "Lists tasks"),
-    ("get", "/a2a/tasks/{id}", "Gets a task"),
-    ("post", "/a2a/tasks/{id}:cancel", "Cancels a task"),
-    ("get", "/a2a/tasks/{id}:subscribe", "Streams a task"),
-    ("post", "/a2a/tasks/{id}:subscribe", "Streams a task"),
-    (
-        "get",
-        "/a2a/tasks/{id}/pushNotificationConfigs",
-        "Lists the receivers of a task",
-    ),
-    (
-        "post",
-        "/a2a/tasks/{id}/pushNotificationConfigs",
-        "Adds a receiver of a task",
-    ),
-    (
-        "get",
-        "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
-        "Gets a receiver of a task",
-    ),
-    (
-        "delete",
-        "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
-        "Removes a receiver of a task",
-    ),
-];
-
-/// The methods of a path, if it is one of this protocol.
-pub(super) fn allow(path: &str) -> Option<&'static str> {
-    match path {
-        CARD => Some("GET, HEAD, OPTIONS"),
-        "/a2a" | "/a2a/" => Some("POST, OPTIONS"),
-        path => Operation::of(path).map(Operation::allow),
-    }
+/// What a path of the protocol is for.
+#[derive(Clone, Copy)]
+pub(super) enum Route {
+    Card,
+    JsonRpc,
+    /// An operation in REST, from the parameters of the path. Where the path has two, it is that of
+    /// `GET`.
+    Rest(for<'a> fn(Parameters<'a>) -> Operation<'a>),
 }
+
+/// The paths of the protocol. A task's id may have colons.
+pub(super) static PATHS: PathTable<Route> = PathTable(&[
+    ProtocolPath::new(
+        "/.well-known/agent-card.json",
+        Methods::GetOrHead("Gets the agent card"),
+        Route::Card,
+    ),
+    ProtocolPath::new(
+        "/a2a",
+        Methods::Post("Sends a JSON-RPC request"),
+        Route::JsonRpc,
+    )
+    .or_slash(),
+    ProtocolPath::new(
+        "/a2a/message:send",
+        Methods::Post("Sends a message"),
+        Route::Rest(|_| Operation::Send),
+    ),
+    ProtocolPath::new(
+        "/a2a/message:stream",
+        Methods::Post("Sends a message, and streams its task"),
+        Route::Rest(|_| Operation::Stream),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks",
+        Methods::Get("Lists tasks"),
+        Route::Rest(|_| Operation::List),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks/{id}:cancel",
+        Methods::Post("Cancels a task"),
+        Route::Rest(|[task, _]| Operation::Cancel(task)),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks/{id}:subscribe",
+        Methods::GetOrPost {
+            get: "Streams a task",
+            post: "Streams a task",
+        },
+        Route::Rest(|[task, _]| Operation::Subscribe(task)),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks/{id}",
+        Methods::Get("Gets a task"),
+        Route::Rest(|[task, _]| Operation::Get(task)),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks/{id}/pushNotificationConfigs",
+        Methods::GetOrPost {
+            get: "Lists the receivers of a task",
+            post: "Adds a receiver of a task",
+        },
+        Route::Rest(|[task, _]| Operation::Push(PushOperation::List(task))),
+    ),
+    ProtocolPath::new(
+        "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
+        Methods::GetOrDelete {
+            get: "Gets a receiver of a task",
+            delete: "Removes a receiver of a task",
+        },
+        Route::Rest(|[task, config]| Operation::Push(PushOperation::Get(task, config))),
+    ),
+    ProtocolPath::new(
+        "/a2a/extendedAgentCard",
+        Methods::Get("Gets the extended agent card"),
+        Route::Rest(|_| Operation::ExtendedCard),
+    ),
+]);
 
 /// The body of an error that no request of the protocol was read for.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
@@ -90,12 +120,12 @@ pub(super) async fn answer(
     request: Request,
 ) -> Result<Response, Error> {
     let path = request.uri().path().to_owned();
-    if path == CARD {
-        return Ok(card::answer(agent, request.headers()));
-    }
-    match Operation::of(&path) {
-        Some(operation) => rest::answer(agent, exchange, request, operation).await,
-        None if request.method() == Method::POST => rpc::answer(agent, exchange, request).await,
-        None => Err(Rejection::no_route(&path).into()),
+    match PATHS.find(&path) {
+        Some((Route::Card, _)) => Ok(card::answer(agent, request.headers())),
+        Some((Route::Rest(operation), parameters)) => {
+            rest::answer(agent, exchange, request, operation(parameters)).await
+        }
+        // The platform calls a path of the agent's own.
+        Some((Route::JsonRpc, _)) | None => rpc::answer(agent, exchange, request).await,
     }
 }

@@ -24,11 +24,9 @@ use crate::protocols::events::EventWriter;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::run::Run;
 
-const PUSH_CONFIGS: &str = "pushNotificationConfigs";
-
 /// What a caller requests. In REST the id of a task is in the path, in JSON-RPC a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation<'a> {
+pub(in crate::protocols) enum Operation<'a> {
     Send,
     Stream,
     List,
@@ -57,45 +55,7 @@ impl Outcome {
     }
 }
 
-impl<'a> Operation<'a> {
-    /// The operation of a path.
-    pub(super) fn of(path: &'a str) -> Option<Self> {
-        let path = path.strip_prefix("/a2a/")?;
-        Some(match path {
-            "message:send" => Self::Send,
-            "message:stream" => Self::Stream,
-            "tasks" => Self::List,
-            "extendedAgentCard" => Self::ExtendedCard,
-            path => {
-                let rest = path.strip_prefix("tasks/")?;
-                if let Some((task, path)) = rest.split_once('/') {
-                    return push_operation(task, path).map(Self::Push);
-                }
-                if rest.is_empty() {
-                    return None;
-                }
-                match rest.rsplit_once(':') {
-                    Some((id, "cancel")) => Self::Cancel(id),
-                    Some((id, "subscribe")) => Self::Subscribe(id),
-                    _ => Self::Get(rest),
-                }
-            }
-        })
-    }
-
-    pub(super) fn allow(self) -> &'static str {
-        match self {
-            Self::Send | Self::Stream | Self::Cancel(_) => "POST, OPTIONS",
-            Self::List | Self::Get(_) | Self::ExtendedCard => "GET, OPTIONS",
-            Self::Subscribe(_) | Self::Push(PushOperation::List(_) | PushOperation::Create(_)) => {
-                "GET, POST, OPTIONS"
-            }
-            Self::Push(PushOperation::Get(..) | PushOperation::Delete(..)) => {
-                "GET, DELETE, OPTIONS"
-            }
-        }
-    }
-
+impl Operation<'_> {
     /// The operation of the same path with this method.
     pub(super) fn with_method(self, method: &Method) -> Self {
         match self {
@@ -107,20 +67,6 @@ impl<'a> Operation<'a> {
             }
             operation => operation,
         }
-    }
-}
-
-/// The operation on configurations of push notifications that a path below a task is.
-fn push_operation<'a>(task: &'a str, path: &'a str) -> Option<PushOperation<'a>> {
-    if task.is_empty() {
-        return None;
-    }
-    match path.split_once('/') {
-        None if path == PUSH_CONFIGS => Some(PushOperation::List(task)),
-        Some((PUSH_CONFIGS, id)) if !id.is_empty() && !id.contains('/') => {
-            Some(PushOperation::Get(task, id))
-        }
-        _ => None,
     }
 }
 
@@ -277,31 +223,4 @@ async fn stream(
         exchange,
         events,
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_an_operation() {
-        for (path, expected) in [
-            ("/a2a/message:send", Some(Operation::Send)),
-            ("/a2a/tasks", Some(Operation::List)),
-            ("/a2a/tasks/a-1", Some(Operation::Get("a-1"))),
-            ("/a2a/tasks/a-1:cancel", Some(Operation::Cancel("a-1"))),
-            ("/a2a/tasks/a:b", Some(Operation::Get("a:b"))),
-            (
-                "/a2a/tasks/a/pushNotificationConfigs/b",
-                Some(Operation::Push(PushOperation::Get("a", "b"))),
-            ),
-            ("/a2a/tasks//pushNotificationConfigs", None),
-            ("/a2a/tasks/a/pushNotificationConfigs/b/c", None),
-            ("/a2a/tasks/", None),
-            ("/a2a/tasks/a/b", None),
-            ("/a2a", None),
-        ] {
-            assert_eq!(Operation::of(path), expected, "{path}");
-        }
-    }
 }

@@ -17,6 +17,7 @@ use self::run_events::RunEvents;
 pub(crate) use self::socket::serve_socket;
 use super::ProtocolAgent;
 use super::call::{self, failed_events};
+use super::path_table::{Methods, PathTable, ProtocolPath};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
@@ -28,14 +29,12 @@ use crate::exchange::rejection::Rejection;
 /// The version that this agent speaks, whichever the caller declares.
 const PROTOCOL_VERSION: &str = "1.0";
 
-/// The operations of the protocol: method, path and summary.
-#[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 1] = [("post", "/ag-ui", "Runs the agent")];
-
-/// The methods of a path, if it is one of this protocol.
-pub(super) fn allow(path: &str) -> Option<&'static str> {
-    (path == "/ag-ui").then_some("POST, OPTIONS")
-}
+/// The paths of the protocol.
+pub(super) static PATHS: PathTable<()> = PathTable(&[ProtocolPath::new(
+    "/ag-ui",
+    Methods::Post("Runs the agent"),
+    (),
+)]);
 
 /// The body of an error: the event that a run fails with.
 pub(super) fn error_body(failure: &Failure) -> Bytes {

@@ -25,6 +25,7 @@ use self::message::{JsonRpcError, Message, Refusal, RpcRequest, object};
 use self::result::ResultWriter;
 use self::tool::Tool;
 use self::tool_call::{Accepted, Called, ToolCall};
+use super::path_table::{Methods, PathTable, ProtocolPath};
 use super::{ProtocolAgent, SharedAgent, call, kept_open};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
@@ -44,15 +45,12 @@ const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request
 /// How long a client may keep the list of tools, in milliseconds. It changes with the program.
 const LIST_AGE: u32 = 60_000;
 
-/// The operations of the protocol: method, path and summary.
-#[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 1] =
-    [("post", "/mcp", "Sends a JSON-RPC message")];
-
-/// The methods of a path, if it is one of this protocol.
-pub(super) fn allow(path: &str) -> Option<&'static str> {
-    (path == "/mcp").then_some("POST, OPTIONS")
-}
+/// The paths of the protocol.
+pub(super) static PATHS: PathTable<()> = PathTable(&[ProtocolPath::new(
+    "/mcp",
+    Methods::Post("Sends a JSON-RPC message"),
+    (),
+)]);
 
 /// The body of an error.
 pub(super) fn error_body(failure: &Failure) -> Bytes {

@@ -18,6 +18,7 @@ use self::message_stream::MessageStream;
 use self::request::UiRequest;
 use super::ProtocolAgent;
 use super::call::{self, failed_events, no_content};
+use super::path_table::{Methods, PathTable, ProtocolPath};
 use crate::endpoints::runs::decoded;
 use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
@@ -34,51 +35,35 @@ const PROTOCOL: &str = "ui-stream";
 /// The header by which a response says what it is.
 const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
 
-/// A path of the protocol, with the id of a chat, which is still encoded.
-enum ChatRoute<'a> {
-    /// `/api/chat`: the next message.
+/// What a path of the protocol is for.
+#[derive(Clone, Copy)]
+pub(super) enum ChatRoute {
+    /// The next message.
     Message,
-    /// `/api/chat/{id}/stream`: the answer that is being written, or whose end was not read, from its
-    /// beginning.
-    Stream(&'a str),
-    /// `/api/chat/{id}/stop`: cancels it.
-    Stop(&'a str),
+    /// The answer that is being written, or whose end was not read, from its beginning.
+    Stream,
+    /// Cancels it.
+    Stop,
 }
 
-impl<'a> ChatRoute<'a> {
-    fn of(path: &'a str) -> Option<Self> {
-        let Some(rest) = path.strip_prefix("/api/chat/") else {
-            return (path == "/api/chat").then_some(Self::Message);
-        };
-        let (id, last) = rest.split_once('/')?;
-        match last {
-            _ if id.is_empty() => None,
-            "stream" => Some(Self::Stream(id)),
-            "stop" => Some(Self::Stop(id)),
-            _ => None,
-        }
-    }
-}
-
-/// The operations of the protocol: method, path and summary.
-#[cfg(feature = "schema")]
-pub(super) const OPERATIONS: [(&str, &str, &str); 3] = [
-    ("post", "/api/chat", "Sends a message"),
-    (
-        "get",
-        "/api/chat/{id}/stream",
-        "Resumes the stream of a chat",
+/// The paths of the protocol; a parameter is the id of a chat.
+pub(super) static PATHS: PathTable<ChatRoute> = PathTable(&[
+    ProtocolPath::new(
+        "/api/chat",
+        Methods::Post("Sends a message"),
+        ChatRoute::Message,
     ),
-    ("post", "/api/chat/{id}/stop", "Stops the answer of a chat"),
-];
-
-/// The methods of a path, if it is one of this protocol.
-pub(super) fn allow(path: &str) -> Option<&'static str> {
-    Some(match ChatRoute::of(path)? {
-        ChatRoute::Stream(_) => "GET, OPTIONS",
-        ChatRoute::Message | ChatRoute::Stop(_) => "POST, OPTIONS",
-    })
-}
+    ProtocolPath::new(
+        "/api/chat/{id}/stream",
+        Methods::Get("Resumes the stream of a chat"),
+        ChatRoute::Stream,
+    ),
+    ProtocolPath::new(
+        "/api/chat/{id}/stop",
+        Methods::Post("Stops the answer of a chat"),
+        ChatRoute::Stop,
+    ),
+]);
 
 /// The body of an error: the chunk that a stream fails with.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
@@ -92,10 +77,10 @@ pub(super) async fn answer(
     request: Request,
 ) -> Result<Response, Error> {
     let (headers, path) = (request.headers(), request.uri().path());
-    match ChatRoute::of(path) {
+    match PATHS.find(path) {
         None => Err(Rejection::no_route(path).into()),
-        Some(ChatRoute::Message) => send(agent, exchange, request).await,
-        Some(ChatRoute::Stream(id)) => match unread(agent, headers, id) {
+        Some((ChatRoute::Message, _)) => send(agent, exchange, request).await,
+        Some((ChatRoute::Stream, [id, _])) => match unread(agent, headers, id) {
             None => Ok(no_content()),
             Some(run) => {
                 let chat = run.tag().map(|tag| serde_json::from_str(&tag.data));
@@ -104,7 +89,7 @@ pub(super) async fn answer(
                 respond(exchange, answer, chat, true)
             }
         },
-        Some(ChatRoute::Stop(id)) => {
+        Some((ChatRoute::Stop, [id, _])) => {
             if let Some(run) = newest(agent, headers, id) {
                 run.cancel("its chat was stopped");
                 run.end_recorded().await;

@@ -16,7 +16,7 @@ use crate::protocols::a2a::wire::Version;
 /// An operation on the configurations of a task. In REST its path has the ids, in JSON-RPC its
 /// parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::protocols::a2a) enum PushOperation<'a> {
+pub(in crate::protocols) enum PushOperation<'a> {
     Create(&'a str),
     List(&'a str),
     /// Of a task and a configuration.

@@ -1,0 +1,214 @@
+//! The paths of a protocol in one table, by which requests are routed and which the `OpenAPI` document
+//! lists.
+
+use http::Method;
+
+#[cfg(feature = "schema")]
+use crate::endpoints::openapi::ProtocolOperation;
+#[cfg(feature = "schema")]
+use crate::exchange::protocol::Protocol;
+
+/// All paths of a protocol. The first row that a path fits is its route.
+pub(super) struct PathTable<R: 'static>(pub(super) &'static [ProtocolPath<R>]);
+
+/// A row of the table.
+pub(super) struct ProtocolPath<R> {
+    /// The path, with the names of its parameters in braces. A parameter is a segment, or the start of
+    /// one, and not empty.
+    template: &'static str,
+    methods: Methods,
+    route: R,
+    /// Whether the path with a slash at its end is the same.
+    takes_slash: bool,
+}
+
+/// The methods of a path, and what each of them does.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "schema"),
+    allow(dead_code, reason = "the OpenAPI document has the summaries")
+)]
+pub(crate) enum Methods {
+    Get(&'static str),
+    GetOrHead(&'static str),
+    GetOrPost {
+        get: &'static str,
+        post: &'static str,
+    },
+    GetOrDelete {
+        get: &'static str,
+        delete: &'static str,
+    },
+    Post(&'static str),
+}
+
+/// The parameters of a path, still encoded; empty where it has fewer.
+pub(super) type Parameters<'a> = [&'a str; 2];
+
+impl<R: Copy> PathTable<R> {
+    /// The route of a path and its parameters.
+    pub(super) fn find<'p>(&self, path: &'p str) -> Option<(R, Parameters<'p>)> {
+        let (row, parameters) = self.row(path)?;
+        Some((row.route, parameters))
+    }
+
+    /// The methods of a path.
+    pub(super) fn methods(&self, path: &str) -> Option<&'static Methods> {
+        let (row, _) = self.row(path)?;
+        Some(&row.methods)
+    }
+
+    /// The operations for the `OpenAPI` document.
+    #[cfg(feature = "schema")]
+    pub(super) fn operations(&self, protocol: Protocol) -> Vec<ProtocolOperation> {
+        let rows = self.0.iter();
+        rows.flat_map(|row| row.methods.operations(protocol, row.template))
+            .collect()
+    }
+
+    fn row<'p>(&self, path: &'p str) -> Option<(&'static ProtocolPath<R>, Parameters<'p>)> {
+        self.0
+            .iter()
+            .find_map(|row| Some((row, row.parameters(path)?)))
+    }
+}
+
+impl<R: Copy> ProtocolPath<R> {
+    pub(super) const fn new(template: &'static str, methods: Methods, route: R) -> Self {
+        Self {
+            template,
+            methods,
+            route,
+            takes_slash: false,
+        }
+    }
+
+    /// Takes the path with a slash at its end as well.
+    pub(super) const fn or_slash(mut self) -> Self {
+        self.takes_slash = true;
+        self
+    }
+
+    /// The parameters in a path that fits.
+    fn parameters<'p>(&self, path: &'p str) -> Option<Parameters<'p>> {
+        let path = match path.strip_suffix('/') {
+            Some(path) if self.takes_slash => path,
+            _ => path,
+        };
+        let mut parameters = ["", ""];
+        let mut free = parameters.iter_mut();
+        let mut segments = path.split('/');
+        for expected in self.template.split('/') {
+            let segment = segments.next()?;
+            match expected.strip_prefix('{') {
+                None if segment == expected => {}
+                None => return None,
+                Some(parameter) => {
+                    let (_, end) = parameter.split_once('}')?;
+                    let value = segment.strip_suffix(end);
+                    *free.next()? = value.filter(|value| !value.is_empty())?;
+                }
+            }
+        }
+        segments.next().is_none().then_some(parameters)
+    }
+}
+
+impl Methods {
+    /// The methods as an `Allow` header.
+    pub(crate) fn allow(&self) -> &'static str {
+        match self {
+            Self::Get(_) => "GET, OPTIONS",
+            Self::GetOrHead(_) => "GET, HEAD, OPTIONS",
+            Self::GetOrPost { .. } => "GET, POST, OPTIONS",
+            Self::GetOrDelete { .. } => "GET, DELETE, OPTIONS",
+            Self::Post(_) => "POST, OPTIONS",
+        }
+    }
+
+    /// Whether a method is one of them; `OPTIONS` is answered before.
+    pub(super) fn has(&self, method: &Method) -> bool {
+        let mut allowed = self.allow().split(", ");
+        allowed.any(|name| name == method.as_str())
+    }
+
+    /// The operations of a path. `HEAD` is not described apart from `GET`.
+    #[cfg(feature = "schema")]
+    pub(super) fn operations(
+        &self,
+        protocol: Protocol,
+        path: &'static str,
+    ) -> impl Iterator<Item = ProtocolOperation> + use<> {
+        let (first, second) = match *self {
+            Self::Get(summary) | Self::GetOrHead(summary) => (("get", summary), None),
+            Self::GetOrPost { get, post } => (("get", get), Some(("post", post))),
+            Self::GetOrDelete { get, delete } => (("get", get), Some(("delete", delete))),
+            Self::Post(summary) => (("post", summary), None),
+        };
+        let all = std::iter::once(first).chain(second);
+        all.map(move |(method, summary)| ProtocolOperation {
+            tag: protocol.as_str(),
+            method,
+            path,
+            summary,
+        })
+    }
+}
+
+#[cfg(test)]
+impl<R: Copy> PathTable<R> {
+    /// Checks that each row is the first that its own paths fit.
+    pub(super) fn check(&self) {
+        for row in self.0 {
+            let mut path = row.template.to_owned();
+            while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
+                path.replace_range(start..=end, "a-1");
+            }
+            let (found, _) = self.row(&path).expect(&path);
+            assert_eq!(found.template, row.template, "{path}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_fits_a_template() {
+        let fits = |template, path| {
+            let row = ProtocolPath::new(template, Methods::Post(""), ());
+            row.parameters(path)
+        };
+        for (template, path, expected) in [
+            ("/mcp", "/mcp", Some(["", ""])),
+            ("/mcp", "/mcp/", None),
+            ("/mcp", "/mcpx", None),
+            ("/mcp", "/", None),
+            ("/mcp", "", None),
+            ("/v1/{id}", "/v1/a%2Fb", Some(["a%2Fb", ""])),
+            ("/v1/{id}", "/v1/a:b", Some(["a:b", ""])),
+            ("/v1/{id}", "/v1/", None),
+            ("/v1/{id}", "/v1", None),
+            ("/v1/{id}", "/v1/a/b", None),
+            ("/v1/{id}:stop", "/v1/a:b:stop", Some(["a:b", ""])),
+            ("/v1/{id}:stop", "/v1/:stop", None),
+            ("/v1/{id}:stop", "/v1/a", None),
+            ("/v1/{id}/stop", "/v1/a/stop", Some(["a", ""])),
+            ("/v1/{id}/stop", "/v1//stop", None),
+            ("/v1/{id}/items/{item}", "/v1/a/items/b", Some(["a", "b"])),
+            ("/v1/{id}/items/{item}", "/v1/a/items/", None),
+            ("/v1/{id}/items/{item}", "/v1/a/items", None),
+        ] {
+            assert_eq!(fits(template, path), expected, "{template} {path}");
+        }
+    }
+
+    #[test]
+    fn a_row_may_take_a_slash_at_the_end() {
+        let row = ProtocolPath::new("/a2a", Methods::Post(""), ()).or_slash();
+        for (path, fits) in [("/a2a", true), ("/a2a/", true), ("/a2a//", false)] {
+            assert_eq!(row.parameters(path).is_some(), fits, "{path}");
+        }
+    }
+}
