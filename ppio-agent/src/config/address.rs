@@ -1,7 +1,8 @@
 //! Where the agent listens, and the platform that may decide it.
 
 use super::RuntimeConfig;
-use super::settings::{Environment, Settings, parse};
+use super::settings::Settings;
+use super::settings::environment::{Environment, parse};
 use crate::exchange::platform::Platform;
 use crate::exchange::protocol::Protocol;
 use crate::exchange::runtime_settings::RuntimeSettings;

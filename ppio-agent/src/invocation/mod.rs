@@ -10,10 +10,12 @@ pub(crate) mod exemplars;
 pub(crate) mod guard;
 pub(crate) mod handler;
 pub(crate) mod histogram;
+mod invoker;
 mod mismatch;
 pub(crate) mod parameter;
 pub(crate) mod payload;
 pub(crate) mod reply;
+mod response;
 pub(crate) mod session_gate;
 pub(crate) mod sse_body;
 mod user_body;
@@ -23,138 +25,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
-use ppio_agent_protocol::{ResponseFormat, sse};
-use tokio::sync::watch;
 use tokio::time::timeout_at;
 
-use self::blocking_pool::BlockingPool;
 use self::call::Call;
-use self::counters::{Counters, Progress};
 use self::executor::{InvocationFuture, Job};
-use self::guard::{Admission, InvocationGuard};
+use self::guard::InvocationGuard;
 use self::handler::Handler;
+pub(crate) use self::invoker::{Invoker, InvokerWatches};
 use self::reply::Outcome;
-use self::session_gate::{SessionGate, SessionTurn};
-use self::sse_body::{SseBody, StreamLimits};
-use self::user_body::UserBody;
+#[cfg(feature = "chat")]
+pub(crate) use self::response::WrittenEvents;
+use self::response::respond;
+pub(crate) use self::response::{event_stream, user_response};
 use crate::exchange::Exchange;
-use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, Request, Response};
-use crate::exchange::caller_deadline::CallerDeadline;
-use crate::exchange::context::{AgentRuntimeContext, ContextShared, NewContext, RequestContext};
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
-use crate::exchange::header_names::X_ACCEL_BUFFERING;
-use crate::exchange::json;
-use crate::exchange::per_connection::PerConnection;
 use crate::exchange::rejection::Rejection;
-use crate::exchange::runtime_settings::RuntimeSettings;
-use crate::exchange::scoped_body::scoped;
-use crate::exchange::task_tracker::TaskTracker;
-use crate::stalls::Watch;
-
-/// Watches the functions that an [`Invoker`] calls while they are polled.
-#[derive(Clone, Copy)]
-pub(crate) struct InvokerWatches {
-    pub(crate) entrypoint: Watch,
-    /// Background tasks.
-    pub(crate) tasks: Watch,
-}
-
-/// Runs the invocations of one connection.
-pub(crate) struct Invoker {
-    handler: Handler,
-    admission: PerConnection<Admission>,
-    pool: BlockingPool,
-    has_middleware: bool,
-    shared: PerConnection<ContextShared>,
-    sessions: Option<Arc<SessionGate>>,
-}
-
-impl Invoker {
-    pub(crate) fn new(
-        handler: Handler,
-        settings: RuntimeSettings,
-        has_middleware: bool,
-        shutdown: watch::Receiver<()>,
-        watches: InvokerWatches,
-    ) -> Self {
-        let admission = Admission::new(&settings, shutdown, watches.entrypoint);
-        Self {
-            handler,
-            admission: PerConnection::new(admission),
-            pool: BlockingPool::new(settings.blocking_threads),
-            has_middleware,
-            sessions: SessionGate::new(settings.session_concurrency, settings.session_queue),
-            shared: PerConnection::new(ContextShared {
-                settings,
-                tasks: TaskTracker::new(),
-                task_watch: watches.tasks,
-            }),
-        }
-    }
-
-    /// The same invoker for another connection.
-    pub(crate) fn for_connection(&self) -> Self {
-        Self {
-            handler: Arc::clone(&self.handler),
-            admission: self.admission.for_connection(),
-            pool: self.pool.for_connection(),
-            has_middleware: self.has_middleware,
-            shared: self.shared.for_connection(),
-            sessions: self.sessions.clone(),
-        }
-    }
-
-    pub(crate) fn settings(&self) -> &RuntimeSettings {
-        &self.shared.settings
-    }
-
-    /// The context of a request.
-    pub(crate) fn context(
-        &self,
-        exchange: &Exchange,
-        headers: HeaderMap,
-        extensions: Extensions,
-    ) -> RequestContext {
-        RequestContext::from(NewContext {
-            request_id: exchange.request_id.clone(),
-            headers,
-            extensions,
-            deadline: exchange.deadline,
-            requested_deadline: exchange.requested_deadline,
-            trace: exchange.trace.clone(),
-            shared: self.shared.clone(),
-        })
-    }
-
-    pub(crate) fn admission(&self) -> &PerConnection<Admission> {
-        &self.admission
-    }
-
-    #[cfg(feature = "metrics")]
-    pub(crate) fn blocking_pool(&self) -> &BlockingPool {
-        &self.pool
-    }
-
-    /// The background tasks that invocations started.
-    pub(crate) fn tasks(&self) -> &TaskTracker {
-        &self.shared.tasks
-    }
-
-    /// Whether background work or an invocation runs for so long that the sandbox has to stay.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.tasks().running() > 0 || self.admission.has_long()
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.admission.counters
-    }
-}
 
 /// Answers one invocation.
 pub(crate) async fn invoke(
@@ -187,7 +76,7 @@ impl AdmittedInvocation {
     ) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let context = invoker.context(exchange, parts.headers, parts.extensions);
-        let mut guard = InvocationGuard::begin(&invoker.admission, exchange, context)?;
+        let mut guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
         if !is_plain_json && let Err(rejection) = payload::check_headers(guard.context().headers())
         {
             return Err(guard.failed(rejection.into()));
@@ -333,122 +222,4 @@ pub(crate) async fn wait<T>(
     }
     let head = timeout_at(deadline.into(), head).await;
     head.map_err(|_| Rejection::TimedOut(deadline - exchange.started).into())
-}
-
-fn respond(
-    invoker: &Invoker,
-    exchange: &Exchange,
-    mut invocation: InvocationFuture,
-    head: Option<Outcome>,
-    mut guard: InvocationGuard,
-) -> Result<Response, Error> {
-    match head {
-        Some(Outcome::Value(value)) => {
-            let duration = guard.responded(StatusCode::OK, Progress::default());
-            let id = exchange.request_id.as_str();
-            let body = json::finish(value, exchange.format, duration, id);
-            Ok(exchange.value_response(body))
-        }
-        Some(Outcome::Envelope(envelope)) => {
-            let queue_time = invocation.buffer().queue_time();
-            envelope_response(exchange, *envelope, queue_time, guard)
-        }
-        Some(Outcome::Response(response)) => {
-            let turn = invocation.take_turn();
-            let mut response = *response;
-            exchange.announce(ResponseFormat::Value, &mut response);
-            Ok(user_response(exchange, response, guard, turn))
-        }
-        Some(Outcome::Failed(error)) if !invocation.buffer().is_streaming() => {
-            Err(guard.failed(error))
-        }
-        outcome => Ok(stream(invoker, exchange, invocation, outcome, guard)),
-    }
-}
-
-/// An envelope that the handler filled. With the status `error` the invocation failed.
-fn envelope_response(
-    exchange: &Exchange,
-    envelope: AgentEnvelope,
-    queue_time: Duration,
-    mut guard: InvocationGuard,
-) -> Result<Response, Error> {
-    let id = exchange.request_id.as_str();
-    if let Some(error) = envelope.failure() {
-        let body = envelope.into_body(exchange.started.elapsed(), queue_time, id);
-        return Err(guard.failed(error).with_body(body));
-    }
-    let duration = guard.responded(StatusCode::OK, Progress::default());
-    Ok(exchange.value_response(if exchange.format.has_envelope() {
-        envelope.into_body(duration, queue_time, id)
-    } else {
-        envelope.into_result()
-    }))
-}
-
-/// A response that user code made. The invocation ends when its body does.
-pub(crate) fn user_response(
-    exchange: &Exchange,
-    response: Response,
-    mut guard: InvocationGuard,
-    turn: Option<Box<SessionTurn>>,
-) -> Response {
-    let status = response.status();
-    if !response.body().is_user_body() {
-        guard.responded(status, Progress::default());
-        return response;
-    }
-    let context = guard.context().clone();
-    let deadline = caller_deadline(exchange, &guard);
-    response.map(|body| {
-        let body = body.wrap(|body| UserBody::new(body, status, guard, turn, deadline));
-        scoped(body, context, &exchange.span)
-    })
-}
-
-/// When the whole invocation has to end, where the caller sets a timeout.
-fn caller_deadline(exchange: &Exchange, guard: &InvocationGuard) -> Option<CallerDeadline> {
-    Some(CallerDeadline {
-        at: guard.context().requested_deadline()?,
-        started: exchange.started,
-    })
-}
-
-fn stream(
-    invoker: &Invoker,
-    exchange: &Exchange,
-    invocation: InvocationFuture,
-    outcome: Option<Outcome>,
-    guard: InvocationGuard,
-) -> Response {
-    let limits = StreamLimits {
-        max_silence: invoker.settings().timeout,
-        deadline: caller_deadline(exchange, &guard),
-    };
-    let mut body = SseBody::new(invocation, guard, invoker.settings().heartbeat, limits);
-    if let Some(outcome) = outcome {
-        body.end(outcome);
-    }
-    event_stream(exchange, Body::stream(body))
-}
-
-/// In the extensions of a response for a protocol: the runtime wrote its events, so that the data of
-/// each is JSON.
-#[cfg(feature = "chat")]
-#[derive(Clone)]
-pub(crate) struct WrittenEvents;
-
-/// A response that is an event stream.
-pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    exchange.announce(ResponseFormat::Events, &mut response);
-    #[cfg(feature = "chat")]
-    if exchange.format.marks_chat_events() {
-        response.extensions_mut().insert(WrittenEvents);
-    }
-    response
 }

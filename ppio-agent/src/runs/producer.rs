@@ -12,7 +12,9 @@ use ppio_agent_protocol::RunStatus;
 use tokio::time::{Sleep, sleep_until};
 
 use super::answer::{Answer, KeptValue};
-use super::run::{Head, Permission, Run};
+use super::run::Run;
+use super::run::production::Permission;
+use super::run::state::Head;
 use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, Response};
 use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};

@@ -14,7 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, RunEnd};
 use super::log::Cursor;
-use super::run::{AnswerHead, Read, ReadFormat, Run};
+use super::run::Run;
+use super::run::reading::{AnswerHead, Read, ReadFormat};
 use crate::exchange::error::Error;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;

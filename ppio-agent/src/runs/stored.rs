@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::answer::{Answer, KeptValue, RunEnd};
 use super::journal::record::{StoredAnswer, StoredEnd, StoredHead, milliseconds, time};
-use super::run::Head;
+use super::run::state::Head;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::request_id::RequestId;

@@ -1,6 +1,7 @@
 //! How the code and the environment become the settings in force.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 

@@ -12,7 +12,7 @@ use documents::table::{rows, spans};
 /// Files that put names of variables together, each with what it puts before them.
 const COMPOSED: [(&str, &[&str]); 7] = [
     ("ppio-agent/src/config/address.rs", &["PPIO_AGENT_"]),
-    ("ppio-agent/src/config/settings/mod.rs", &["PPIO_AGENT_"]),
+    ("ppio-agent/src/config/settings/values.rs", &["PPIO_AGENT_"]),
     (
         "ppio-agent-client/src/config/environment.rs",
         &["PPIO_", "E2B_"],

@@ -7,12 +7,15 @@
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
 //! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
-//!   The
-//!   processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter one
-//!   each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
+//!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter
+//!   one each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
 //!   rights by an `exec` as a user that is not root.
 
-use std::ffi::{OsStr, OsString};
+mod arguments;
+mod mount_points;
+mod start_command;
+
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+use self::arguments::Arguments;
 use super::connector::NetworkConnector;
 use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture, StartedNamespaces};
 use super::kind::IsolationKind;
@@ -28,43 +32,18 @@ use super::launcher::ProcessLauncher;
 use super::namespaces::Namespaces;
 use super::network::SandboxNetwork;
 use super::pasta::{self, PastaProcess};
-use super::root::make_mount_point;
 use super::search_path::{DEFAULT_PATH, search_path};
 use super::shims::SHIMS_DIRECTORY;
 use super::system_files::SystemFiles;
-use super::users::{INNER_USER, SandboxUser};
-use crate::files::Owner;
+use super::users::SandboxUser;
 use crate::identity;
 use crate::processes::{self, SystemPrograms};
 
-/// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies
-/// ([`SystemFiles`]), everything else is hidden.
-const SYSTEM: &[&str] = &[
-    "bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "nix",
-];
-/// Other places that `bwrap` mounts at.
-const MOUNTED: &[&str] = &["dev", "etc", "proc"];
-/// Files of `/proc` about the machine rather than the sandbox's processes.
-const MASKED: &[&str] = &[
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/sched_debug",
-    "/proc/timer_list",
-];
-/// Reports on standard error that the namespaces are set up, then waits until the platform closes
-/// the pipe.
-const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
-/// Identifies a start of the machine; each start of a sandbox has one of its own.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// The file with it, in the directory of the sandbox.
+/// The file with the id of the sandbox's start, in its directory.
 const BOOT_ID_FILE: &str = "boot_id";
 /// Where a sandbox with a network of its own resolves names, in the directory of the sandbox.
 const RESOLV_CONF_FILE: &str = "resolv.conf";
 const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
-/// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
-const SHARED_MEMORY: u64 = 1 << 30;
-/// What a sandbox sees as `/dev/shm` where `bwrap` cannot limit the size of one in memory.
-const SHARED_DIRECTORY: &str = ".ppio/shm";
 /// The first Linux that counts processes for each user namespace by itself.
 const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 
@@ -133,144 +112,6 @@ impl BubblewrapIsolation {
         Ok(bubblewrap)
     }
 
-    fn mounts(&self) -> Vec<OsString> {
-        let mut arguments = BwrapArguments::default();
-        for name in SYSTEM {
-            let path = Path::new("/").join(name);
-            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
-                arguments.mount("--ro-bind", &path, &path);
-            }
-        }
-        arguments.mount(
-            "--ro-bind",
-            self.system_files.directory(),
-            Path::new("/etc"),
-        );
-        arguments.add(&["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
-        for path in MASKED.iter().filter(|path| Path::new(path).exists()) {
-            arguments.mount("--ro-bind", Path::new("/dev/null"), Path::new(path));
-        }
-        // Mounts below `/dev` stay writable.
-        arguments.add(&["--dev", "/dev", "--remount-ro", "/dev"]);
-        for path in &self.exposed {
-            arguments.mount("--ro-bind", path, path);
-        }
-        // Hides the platform's API key and the files of other sandboxes.
-        let system = ["/usr", "/nix"].map(PathBuf::from);
-        let mut visible = self.exposed.iter().chain(&system);
-        if visible.any(|visible| self.home.starts_with(visible)) {
-            arguments.add(&["--tmpfs".as_ref(), self.home.as_os_str()]);
-        }
-        arguments.0
-    }
-
-    /// Creates the mount points, and replaces links that a template has in their place.
-    fn prepare(&self, root: &Path, owner: Owner) -> io::Result<()> {
-        for name in SYSTEM {
-            let system = Path::new("/").join(name);
-            match fs::symlink_metadata(&system) {
-                Ok(found) if found.is_symlink() => {
-                    replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
-                }
-                Ok(_) => make_mount_point(root, &system, true, owner)?,
-                // The machine has none; a template's own would be searched for the loader.
-                Err(_) => remove(&root.join(name))?,
-            }
-        }
-        if !self.sizes {
-            make_mount_point(root, Path::new(SHARED_DIRECTORY), true, owner)?;
-        }
-        for name in MOUNTED {
-            make_mount_point(root, Path::new(name), true, owner)?;
-        }
-        for path in &self.exposed {
-            let is_mounted = |name: &&str| path.starts_with(Path::new("/").join(name));
-            if !SYSTEM.iter().chain(MOUNTED).any(is_mounted) {
-                make_mount_point(root, path, path.is_dir(), owner)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
-        let root = launcher.root();
-        let mut arguments = BwrapArguments::default();
-        processes::push_program(
-            &mut arguments.0,
-            &self.bwrap,
-            [
-                "--info-fd",
-                "1",
-                "--unshare-pid",
-                "--unshare-ipc",
-                "--unshare-uts",
-            ],
-        );
-        arguments.add(&[
-            "--hostname",
-            "sandbox",
-            "--new-session",
-            "--cap-drop",
-            "ALL",
-        ]);
-        if launcher.network.is_own() {
-            arguments.add(&["--unshare-net"]);
-        }
-        match launcher.user() {
-            Some(_) => arguments.add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
-            // Terminals of a sandbox belong to a root user, and its first process needs a
-            // capability to create the inner namespace.
-            None => arguments.add(&[
-                "--unshare-user",
-                "--uid",
-                "0",
-                "--gid",
-                "0",
-                "--cap-add",
-                "CAP_SETFCAP",
-            ]),
-        }
-        arguments.mount("--bind", &root, Path::new("/"));
-        arguments.0.extend(self.mounts.iter().cloned());
-        if Path::new(BOOT_ID).exists() {
-            let own = launcher.directory.join(BOOT_ID_FILE);
-            arguments.mount("--ro-bind", &own, Path::new(BOOT_ID));
-        }
-        if launcher.network == SandboxNetwork::Pasta {
-            let own = launcher.directory.join(RESOLV_CONF_FILE);
-            arguments.mount("--ro-bind", &own, Path::new("/etc/resolv.conf"));
-        }
-        if self.sizes {
-            let size = match launcher.limits().memory_bytes {
-                0 => SHARED_MEMORY,
-                memory => memory,
-            };
-            arguments.add(&["--perms", "1777", "--size", &size.to_string()]);
-            arguments.add(&["--tmpfs", "/dev/shm"]);
-        } else {
-            arguments.mount(
-                "--bind",
-                &root.join(SHARED_DIRECTORY),
-                Path::new("/dev/shm"),
-            );
-        }
-        arguments.add(&["--"]);
-        if let Some(user) = launcher.user() {
-            processes::push_program(&mut arguments.0, &self.programs.setpriv, ["--no-new-privs"]);
-            arguments.0.extend(processes::unprivileged_user(user));
-            arguments.add(&["--"]);
-        } else {
-            processes::push_program(&mut arguments.0, &self.unshare, ["--user"]);
-            arguments.add(&[
-                format!("--map-user={INNER_USER}"),
-                format!("--map-group={INNER_USER}"),
-                "--".to_owned(),
-            ]);
-        }
-        arguments.add(&["/bin/sh", "-c", INIT_SCRIPT]);
-        arguments.0
-    }
-
     /// Starts the connector of a network namespace.
     async fn connector(
         &self,
@@ -282,7 +123,7 @@ impl BubblewrapIsolation {
         };
         let bash = self.bash.as_ref();
         let bash = bash.map_err(|reason| io::Error::other(reason.clone()))?;
-        let mut entering = BwrapArguments::default();
+        let mut entering = Arguments::default();
         entering.add(&[&self.nsenter]);
         if launcher.user().is_none() {
             // It owns the network namespace.
@@ -311,43 +152,6 @@ impl BubblewrapIsolation {
         PastaProcess::start(pasta, launcher, namespaces, network)
             .await
             .map(Some)
-    }
-}
-
-/// Replaces what is at `path` by a link to `target`.
-fn replace_by_link(path: &Path, target: &Path, owner: Owner) -> io::Result<()> {
-    if fs::read_link(path).is_ok_and(|found| found == target) {
-        return Ok(());
-    }
-    remove(path)?;
-    std::os::unix::fs::symlink(target, path)?;
-    owner.give_path(path)
-}
-
-/// Removes what is at `path`, if anything is.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-#[derive(Default)]
-struct BwrapArguments(Vec<OsString>);
-
-impl BwrapArguments {
-    fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
-        self.0.extend(
-            arguments
-                .iter()
-                .map(|argument| argument.as_ref().to_owned()),
-        );
-    }
-
-    fn mount(&mut self, how: &str, from: &Path, to: &Path) {
-        self.add(&[how.as_ref(), from.as_os_str(), to.as_os_str()]);
     }
 }
 
@@ -416,7 +220,7 @@ impl Isolation for BubblewrapIsolation {
         namespaces: Option<&Namespaces>,
         run: &SandboxCommand,
     ) -> HostCommand {
-        let mut entering = BwrapArguments::default();
+        let mut entering = Arguments::default();
         if let Some(namespaces) = namespaces {
             processes::push_program(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);

@@ -1,6 +1,8 @@
 //! All runs of an agent: which are kept, who finds them, and which are dropped.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod index;
+mod recording;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,10 +12,11 @@ use ppio_agent_protocol::headers::UNKNOWN_INSTANCE;
 use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant, sleep_until};
 
+use self::index::{Index, KeyUse};
 use super::RunSettings;
-use super::caller::{Fingerprints, RunCaller, ScopedKey};
+use super::caller::{Fingerprints, RunCaller};
+use super::journal::Journal;
 use super::journal::record::{Record, RunStart, milliseconds};
-use super::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use super::options::RunOptions;
 use super::run::{NewRun, Run, RunOwner, RunView};
 #[cfg(feature = "chat")]
@@ -39,27 +42,6 @@ pub(crate) struct RunRegistry {
     /// How many running runs continue without a reader.
     continuing: AtomicUsize,
     index: Mutex<Index>,
-}
-
-#[derive(Default)]
-struct Index {
-    /// In the order in which they started.
-    runs: BTreeMap<u64, Arc<Run>>,
-    by_id: HashMap<String, u64>,
-    by_key: HashMap<ScopedKey, KeyUse>,
-    keys: HashMap<u64, ScopedKey>,
-    /// In the order in which they ended.
-    ended: VecDeque<(Instant, u64)>,
-    next_number: u64,
-    /// Whether a task drops runs when their time is over.
-    expires: bool,
-    journal: Option<Journal>,
-}
-
-/// What a key was used for.
-struct KeyUse {
-    number: u64,
-    request: u128,
 }
 
 /// A run for a request.
@@ -101,84 +83,6 @@ impl RunRegistry {
     /// directory of the journal, otherwise as the process.
     pub(crate) fn instance(&self) -> &HeaderValue {
         self.instance.get_or_init(|| self.fingerprints().instance())
-    }
-
-    /// Opens the journal, if one is configured, and restores the runs in it. Called before the first
-    /// request.
-    pub(crate) fn open_journal(self: &Arc<Self>) -> Result<(), String> {
-        let Some(directory) = &self.settings.journal else {
-            return Ok(());
-        };
-        let limits = JournalLimits {
-            runs: self.settings.max_runs,
-            run_size: self.settings.max_size,
-            total_size: self.settings.max_total_size,
-        };
-        let journal = self.journal.get_or_init(|| {
-            let opened = Journal::open(directory, limits).map_err(|error| error.to_string())?;
-            let journal = opened.journal.clone();
-            self.restore(opened);
-            Ok(journal)
-        });
-        journal.as_ref().map(|_| ()).map_err(Clone::clone)
-    }
-
-    /// The journal that new runs are written to, if one is configured.
-    pub(super) fn journal(&self) -> Result<Option<&Journal>, Rejection> {
-        match self.journal.get() {
-            None => Ok(None),
-            Some(Ok(journal)) => Ok(Some(journal)),
-            Some(Err(reason)) => Err(Rejection::NotJournaled {
-                reason: reason.clone(),
-            }),
-        }
-    }
-
-    /// Waits until everything up to now is in the journal.
-    pub(crate) async fn flush_journal(&self) {
-        if let Some(Ok(journal)) = self.journal.get() {
-            journal.flush().await;
-        }
-    }
-
-    /// Adds the runs of an earlier process.
-    fn restore(self: &Arc<Self>, opened: OpenedJournal) {
-        let _ = self.fingerprints.set(Fingerprints::with_key(&opened.key));
-        let mut index = self.index();
-        index.journal = Some(opened.journal);
-        index.next_number = opened.next_number;
-        for recovered in opened.runs {
-            self.restore_run(&mut index, recovered);
-        }
-        // The clock of the process begins anew, and the ends are in the order of the starts.
-        index.ended.make_contiguous().sort_unstable();
-        index.expire(self.settings.retention);
-        self.start_expiring(&mut index);
-    }
-
-    fn restore_run(self: &Arc<Self>, index: &mut Index, recovered: RecoveredRun) {
-        let number = recovered.number;
-        let key = recovered.start.key.clone();
-        let request = recovered.start.request;
-        let run = Run::restored(recovered, &self.owner());
-        let Some(run) = run.filter(|run| !index.by_id.contains_key(run.id.as_str())) else {
-            tracing::warn!(number, "ignoring a run in the journal that is damaged");
-            return;
-        };
-        let id = run.id.as_str().to_owned();
-        index.by_id.insert(id, number);
-        if let Some(key) = key {
-            let key = run.caller.scoped(key);
-            index.by_key.insert(key.clone(), KeyUse { number, request });
-            index.keys.insert(number, key);
-        }
-        let age = run.ended_at().and_then(|ended| ended.elapsed().ok());
-        let now = Instant::now();
-        // An end before the start of this machine's clock is as old as it can be.
-        let ended = now.checked_sub(age.unwrap_or_default());
-        let ended = ended.or_else(|| now.checked_sub(self.settings.retention));
-        index.ended.push_back((ended.unwrap_or(now), number));
-        index.runs.insert(number, Arc::new(run));
     }
 
     /// Starts the task that drops runs when their time is over.
@@ -457,57 +361,6 @@ impl RunOwner for RunRegistry {
 
     fn forget(&self, run: &Run) {
         self.index().remove(run.number);
-    }
-}
-
-impl Index {
-    /// The runs that a caller may see and that have a tag like this, the newest first.
-    #[cfg(feature = "chat")]
-    fn tagged(
-        &self,
-        caller: &RunCaller,
-        is_wanted: impl Fn(&RunTag) -> bool,
-    ) -> impl Iterator<Item = &Arc<Run>> {
-        let newest_first = self.runs.values().rev();
-        newest_first
-            .filter(move |run| run.tag.as_ref().is_some_and(&is_wanted) && caller.sees(&run.caller))
-    }
-
-    fn remove(&mut self, number: u64) {
-        if let Some(journal) = &self.journal {
-            journal.remove(number);
-        }
-        if let Some(run) = self.runs.remove(&number) {
-            self.by_id.remove(run.id.as_str());
-            // The oldest is usually the first.
-            match self.ended.front() {
-                Some(&(_, oldest)) if oldest == number => drop(self.ended.pop_front()),
-                _ => self.ended.retain(|&(_, ended)| ended != number),
-            }
-        }
-        if let Some(key) = self.keys.remove(&number) {
-            self.by_key.remove(&key);
-        }
-    }
-
-    fn drop_oldest_ended(&mut self) -> bool {
-        let oldest = self.ended.front().map(|&(_, number)| number);
-        if let Some(number) = oldest {
-            self.remove(number);
-        }
-        oldest.is_some()
-    }
-
-    /// Drops the runs that ended long ago. Returns when the next one is due.
-    fn expire(&mut self, retention: Duration) -> Option<Instant> {
-        loop {
-            let &(ended, number) = self.ended.front()?;
-            let due = ended + retention;
-            if due > Instant::now() {
-                return Some(due);
-            }
-            self.remove(number);
-        }
     }
 }
 

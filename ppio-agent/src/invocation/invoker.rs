@@ -1,0 +1,117 @@
+//! What the invocations of a connection share.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap};
+use tokio::sync::watch;
+
+use super::blocking_pool::BlockingPool;
+use super::counters::Counters;
+use super::guard::Admission;
+use super::handler::Handler;
+use super::session_gate::SessionGate;
+use crate::exchange::Exchange;
+use crate::exchange::context::{ContextShared, NewContext, RequestContext};
+use crate::exchange::per_connection::PerConnection;
+use crate::exchange::runtime_settings::RuntimeSettings;
+use crate::exchange::task_tracker::TaskTracker;
+use crate::stalls::Watch;
+
+/// Watches the functions that an [`Invoker`] calls while they are polled.
+#[derive(Clone, Copy)]
+pub(crate) struct InvokerWatches {
+    pub(crate) entrypoint: Watch,
+    /// Background tasks.
+    pub(crate) tasks: Watch,
+}
+
+/// Runs the invocations of one connection.
+pub(crate) struct Invoker {
+    pub(super) handler: Handler,
+    admission: PerConnection<Admission>,
+    pub(super) pool: BlockingPool,
+    pub(super) has_middleware: bool,
+    shared: PerConnection<ContextShared>,
+    pub(super) sessions: Option<Arc<SessionGate>>,
+}
+
+impl Invoker {
+    pub(crate) fn new(
+        handler: Handler,
+        settings: RuntimeSettings,
+        has_middleware: bool,
+        shutdown: watch::Receiver<()>,
+        watches: InvokerWatches,
+    ) -> Self {
+        let admission = Admission::new(&settings, shutdown, watches.entrypoint);
+        Self {
+            handler,
+            admission: PerConnection::new(admission),
+            pool: BlockingPool::new(settings.blocking_threads),
+            has_middleware,
+            sessions: SessionGate::new(settings.session_concurrency, settings.session_queue),
+            shared: PerConnection::new(ContextShared {
+                settings,
+                tasks: TaskTracker::new(),
+                task_watch: watches.tasks,
+            }),
+        }
+    }
+
+    /// The same invoker for another connection.
+    pub(crate) fn for_connection(&self) -> Self {
+        Self {
+            handler: Arc::clone(&self.handler),
+            admission: self.admission.for_connection(),
+            pool: self.pool.for_connection(),
+            has_middleware: self.has_middleware,
+            shared: self.shared.for_connection(),
+            sessions: self.sessions.clone(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &RuntimeSettings {
+        &self.shared.settings
+    }
+
+    /// The context of a request.
+    pub(crate) fn context(
+        &self,
+        exchange: &Exchange,
+        headers: HeaderMap,
+        extensions: Extensions,
+    ) -> RequestContext {
+        RequestContext::from(NewContext {
+            request_id: exchange.request_id.clone(),
+            headers,
+            extensions,
+            deadline: exchange.deadline,
+            requested_deadline: exchange.requested_deadline,
+            trace: exchange.trace.clone(),
+            shared: self.shared.clone(),
+        })
+    }
+
+    pub(crate) fn admission(&self) -> &PerConnection<Admission> {
+        &self.admission
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn blocking_pool(&self) -> &BlockingPool {
+        &self.pool
+    }
+
+    /// The background tasks that invocations started.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.shared.tasks
+    }
+
+    /// Whether background work or an invocation runs for so long that the sandbox has to stay.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.tasks().running() > 0 || self.admission.has_long()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.admission.counters
+    }
+}

@@ -1,0 +1,145 @@
+//! The side of the readers: who reads a run, and what each of them gets.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::super::answer::{Answer, RunEnd};
+use super::super::log::Cursor;
+use super::Run;
+use super::state::Head;
+use crate::exchange::policies::OnDisconnect;
+use crate::exchange::rejection::Rejection;
+
+/// What a caller that waits for the answer gets.
+pub(in crate::runs) enum AnswerHead {
+    Logged(Head),
+    Ended(Answer),
+}
+
+/// What a reader reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runs) enum ReadFormat {
+    Events,
+    EventsWithIds,
+    /// The bytes of a response that the handler made.
+    Response,
+}
+
+/// What a reader gets next.
+pub(in crate::runs) enum Read {
+    /// Whole items, or a part of a response.
+    Data(Bytes),
+    /// There is no more.
+    End(RunEnd),
+}
+
+impl Run {
+    /// Adds a reader after an item; 0 is the start. [`leave`](Self::leave) removes it.
+    pub(in crate::runs) fn attach(&self, after: u64) -> Result<(usize, Cursor), Rejection> {
+        let mut state = self.state();
+        let last = state.items();
+        if after > last {
+            return Err(Rejection::UnknownEventId { found: after, last });
+        }
+        let first = state.log.first();
+        // An ended stream can still be read from its last item on, to get its end.
+        if after + 1 < first {
+            return Err(Rejection::EventsGone { last: first - 1 });
+        }
+        state.unattended_since = None;
+        state.left_early = state.left_early.saturating_sub(1);
+        Ok((state.readers.add(after + 1), Cursor::after(after)))
+    }
+
+    /// Removes a reader. Without readers a run is cancelled, if that is its policy.
+    pub(in crate::runs) fn leave(self: &Arc<Self>, reader: usize) {
+        let mut state = self.state();
+        let has_end = state.readers.remove(reader);
+        // Of a run that leaving cancels, a reader expects no more.
+        if !has_end && state.on_disconnect == OnDisconnect::Continue {
+            state.left_early += 1;
+        }
+        state.wake_producer();
+        if !state.readers.is_empty() {
+            return;
+        }
+        if state.end.is_some() {
+            self.drop_large_answer(&mut state);
+        } else if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
+            if state.grace.is_zero() {
+                drop(state);
+                self.cancel("its last reader has left");
+            } else {
+                state.unattended_since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Makes the run continue without readers.
+    pub(in crate::runs) fn keep_running(&self) {
+        let mut state = self.state();
+        if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
+            state.on_disconnect = OnDisconnect::Continue;
+            state.unattended_since = None;
+            // Under the lock, so that the end is counted later.
+            if let Some(owner) = self.owner.upgrade() {
+                owner.count_continuing();
+            }
+        }
+    }
+
+    /// Waits until the answer begins.
+    pub(in crate::runs) fn poll_answer(
+        &self,
+        reader: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<AnswerHead> {
+        let mut state = self.state();
+        if let Some(head) = &state.head {
+            return Poll::Ready(AnswerHead::Logged(head.clone()));
+        }
+        if let Some(end) = &state.end {
+            let answer = end.answer.clone();
+            state.readers.reach_end(reader);
+            return Poll::Ready(AnswerHead::Ended(answer));
+        }
+        state.readers.wait(reader, cx.waker());
+        Poll::Pending
+    }
+
+    /// Waits for more than a reader has read.
+    pub(in crate::runs) fn poll_read(
+        &self,
+        reader: usize,
+        cursor: &mut Cursor,
+        format: ReadFormat,
+        cx: &mut Context<'_>,
+    ) -> Poll<Read> {
+        let mut state = self.state();
+        loop {
+            let data = state.log.read(cursor, format == ReadFormat::EventsWithIds);
+            if data.is_empty() {
+                break;
+            }
+            state.readers.advance(reader, cursor.next);
+            if std::mem::take(&mut state.waits_for_room) {
+                state.wake_producer();
+            }
+            // A response that the handler made has no events.
+            let is_response = matches!(state.head, Some(Head::Response(_)));
+            if is_response == (format == ReadFormat::Response) {
+                return Poll::Ready(Read::Data(data));
+            }
+        }
+        if let Some(end) = &state.end {
+            let end = end.clone();
+            state.readers.reach_end(reader);
+            return Poll::Ready(Read::End(end));
+        }
+        state.readers.wait(reader, cx.waker());
+        Poll::Pending
+    }
+}

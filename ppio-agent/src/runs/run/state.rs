@@ -1,0 +1,97 @@
+//! What a run holds behind its lock.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, StatusCode};
+use ppio_agent_protocol::RunStatus;
+
+use super::super::answer::RunEnd;
+use super::super::inspection::Inspection;
+use super::super::log::RunLog;
+use super::super::readers::Readers;
+use crate::exchange::policies::OnDisconnect;
+
+/// The log, the readers and the end.
+pub(super) struct RunState {
+    pub(super) on_disconnect: OnDisconnect,
+    /// How long a run that is cancelled without readers waits for one.
+    pub(super) grace: Duration,
+    /// Since when it waits.
+    pub(super) unattended_since: Option<Instant>,
+    pub(super) head: Option<Head>,
+    pub(super) log: RunLog,
+    pub(super) inspection: Option<Inspection>,
+    pub(super) end: Option<RunEnd>,
+    /// The end while the journal writes it. Nothing is appended after it.
+    pub(super) ending: Option<RunEnd>,
+    /// Whether the answer has begun, for the producer.
+    pub(super) begun: bool,
+    /// Whether the journal has the run. Without a journal it need not.
+    pub(super) is_recorded: bool,
+    /// The size of the items that the journal writes now.
+    pub(super) unwritten: usize,
+    pub(super) readers: Readers,
+    /// How many readers left before the end, and have not come back.
+    pub(super) left_early: usize,
+    pub(super) producer: Option<Waker>,
+    /// Whether the producer waits for the slowest reader.
+    pub(super) waits_for_room: bool,
+}
+
+/// How the answer begins, where it is not a value or an error.
+#[derive(Clone)]
+pub(in crate::runs) enum Head {
+    /// An event stream.
+    Events,
+    /// A response that the handler made. The log has its bytes.
+    Response(Arc<(StatusCode, HeaderMap)>),
+}
+
+impl RunState {
+    pub(super) fn new(on_disconnect: OnDisconnect, log: RunLog) -> Self {
+        Self {
+            on_disconnect,
+            grace: Duration::ZERO,
+            unattended_since: None,
+            head: None,
+            log,
+            inspection: None,
+            end: None,
+            ending: None,
+            begun: false,
+            is_recorded: true,
+            unwritten: 0,
+            readers: Readers::default(),
+            left_early: 0,
+            producer: None,
+            waits_for_room: false,
+        }
+    }
+
+    /// Whether it runs and nothing has decided its end.
+    pub(super) fn is_open(&self) -> bool {
+        self.end.is_none() && self.ending.is_none()
+    }
+
+    pub(super) fn status(&self) -> RunStatus {
+        self.end
+            .as_ref()
+            .map_or(RunStatus::Running, |end| end.status)
+    }
+
+    /// The number of items; the parts of a response are none.
+    pub(super) fn items(&self) -> u64 {
+        match self.head {
+            Some(Head::Response(_)) => 0,
+            _ => self.log.items(),
+        }
+    }
+
+    pub(super) fn wake_producer(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            producer.wake();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The arguments of a program.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+#[derive(Default)]
+pub(super) struct Arguments(pub(super) Vec<OsString>);
+
+impl Arguments {
+    pub(super) fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
+        self.0.extend(
+            arguments
+                .iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+    }
+
+    /// Mounts `from` at `to`, with `bwrap`.
+    pub(super) fn mount(&mut self, how: &str, from: &Path, to: &Path) {
+        self.add(&[how.as_ref(), from.as_os_str(), to.as_os_str()]);
+    }
+}
