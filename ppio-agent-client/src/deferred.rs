@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// The options of a call.
-pub(crate) trait Call: Send + Unpin + 'static {
+pub(crate) trait DeferredCall: Send + Unpin + 'static {
     /// What the call returns.
     type Output;
 
@@ -14,13 +14,13 @@ pub(crate) trait Call: Send + Unpin + 'static {
 }
 
 /// A call that takes options until it is first polled, and is a future from then on.
-pub(crate) struct Deferred<C: Call> {
+pub(crate) struct Deferred<C: DeferredCall> {
     /// `None` once the call has begun.
     options: Option<C>,
     running: Option<Pin<Box<dyn Future<Output = C::Output> + Send>>>,
 }
 
-impl<C: Call> Deferred<C> {
+impl<C: DeferredCall> Deferred<C> {
     pub(crate) fn new(options: C) -> Self {
         Self {
             options: Some(options),
@@ -52,7 +52,7 @@ impl<C: Call> Deferred<C> {
 
 const BEGUN: &str = "a call takes options until it is first polled";
 
-impl<C: Call> Future for Deferred<C> {
+impl<C: DeferredCall> Future for Deferred<C> {
     type Output = C::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

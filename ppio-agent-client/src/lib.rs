@@ -58,8 +58,8 @@
 //! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 of a server before the agent |
 //! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
 //!
-//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys, which it says in
-//! its responses (`PPIO-Idempotency`), runs an invocation once, however often it is sent, and sends
+//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys announces that in
+//! its responses (`PPIO-Idempotency`). It runs an invocation once, however often it is sent, and sends
 //! its answer again. An invocation that may have reached any other agent is never sent twice; only
 //! the caller can decide to repeat it. [`Error::is_retryable`] returns whether repeating a call does
 //! nothing twice.
@@ -67,7 +67,7 @@
 //! # Runs
 //! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream that
 //! reconnects after a broken connection, [`Invoke::detach`] starts an invocation without waiting for
-//! it, and [`SandboxSession::run`] finds it again from anywhere.
+//! it, and [`SandboxSession::run`] finds it again, from any process.
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
@@ -91,8 +91,8 @@
 //!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
 //!   that were found again are not killed.
 //!
-//! The background ends with the runtime: what it has not killed lives until it expires. A program
-//! that ends, also with an error, has to call [`AgentRuntimeClient::close`] before.
+//! Work in the background ends with the runtime: a sandbox that is not killed by then runs until it
+//! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, also with an error.
 //! [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every path: when
 //! their body returns, fails or panics. When they are dropped, they close in the background.
 //!

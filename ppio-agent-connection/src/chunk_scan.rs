@@ -3,14 +3,14 @@
 /// Scans the bytes of a chunked body as they arrive, with the rules of hyper's decoder.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ChunkScan {
-    state: State,
+    state: ScanState,
     /// The size of the chunk, or what is left of it.
     size: u64,
 }
 
 /// What comes next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     /// The first digit of a size.
     #[default]
     Start,
@@ -35,12 +35,12 @@ impl ChunkScan {
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_at_end() && !self.is_invalid() {
-            if self.state == State::Data {
+            if self.state == ScanState::Data {
                 let rest = bytes.len() - taken;
                 let length = usize::try_from(self.size).map_or(rest, |left| left.min(rest));
                 self.size -= length as u64;
                 if self.size == 0 {
-                    self.state = State::DataCr;
+                    self.state = ScanState::DataCr;
                 }
                 taken += length;
             } else {
@@ -52,40 +52,40 @@ impl ChunkScan {
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        self.state == State::End
+        self.state == ScanState::End
     }
 
     /// Whether the body is not chunked as RFC 9112 says.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.state == State::Invalid
+        self.state == ScanState::Invalid
     }
 
-    fn next(&mut self, byte: u8) -> State {
+    fn next(&mut self, byte: u8) -> ScanState {
         match (self.state, byte) {
-            (State::Start | State::Size, digit) if digit.is_ascii_hexdigit() => {
+            (ScanState::Start | ScanState::Size, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).unwrap_or_default();
                 let size = self.size.checked_mul(16);
                 match size.and_then(|size| size.checked_add(digit.into())) {
                     Some(size) => {
                         self.size = size;
-                        State::Size
+                        ScanState::Size
                     }
-                    None => State::Invalid,
+                    None => ScanState::Invalid,
                 }
             }
-            (State::Size | State::Extension, b'\r') => State::SizeLf,
-            (State::Size, b' ' | b'\t' | b';') => State::Extension,
-            (State::Extension, byte) if byte != b'\n' => State::Extension,
-            (State::SizeLf, b'\n') if self.size == 0 => State::EndCr,
-            (State::SizeLf, b'\n') => State::Data,
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Start,
-            (State::EndCr, b'\r') => State::EndLf,
-            (State::Trailer, b'\r') => State::TrailerLf,
-            (State::EndCr | State::Trailer, _) => State::Trailer,
-            (State::TrailerLf, b'\n') => State::EndCr,
-            (State::EndLf, b'\n') => State::End,
-            _ => State::Invalid,
+            (ScanState::Size | ScanState::Extension, b'\r') => ScanState::SizeLf,
+            (ScanState::Size, b' ' | b'\t' | b';') => ScanState::Extension,
+            (ScanState::Extension, byte) if byte != b'\n' => ScanState::Extension,
+            (ScanState::SizeLf, b'\n') if self.size == 0 => ScanState::EndCr,
+            (ScanState::SizeLf, b'\n') => ScanState::Data,
+            (ScanState::DataCr, b'\r') => ScanState::DataLf,
+            (ScanState::DataLf, b'\n') => ScanState::Start,
+            (ScanState::EndCr, b'\r') => ScanState::EndLf,
+            (ScanState::Trailer, b'\r') => ScanState::TrailerLf,
+            (ScanState::EndCr | ScanState::Trailer, _) => ScanState::Trailer,
+            (ScanState::TrailerLf, b'\n') => ScanState::EndCr,
+            (ScanState::EndLf, b'\n') => ScanState::End,
+            _ => ScanState::Invalid,
         }
     }
 }

@@ -11,7 +11,7 @@ const CODING: &[u8; 18] = b"transfer-encoding:";
 
 /// Scans the bytes of one request as they arrive.
 ///
-/// hyper is given no byte beyond the end of a request before it wants the next one. So the head of
+/// hyper is given no byte beyond the end of a request before it reads the next one. So the head of
 /// each request is scanned, also if it arrives together with the request before it.
 #[derive(Debug, Default)]
 pub(crate) struct MessageScan {
@@ -130,7 +130,7 @@ struct Head {
     kept: [u8; LINE_LENGTH],
     kept_length: usize,
     length: Option<u64>,
-    /// The head has lengths that differ, or one that is no number.
+    /// The head has lengths that differ, or one that is not a number.
     is_invalid: bool,
     has_coding: bool,
 }

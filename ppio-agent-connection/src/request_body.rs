@@ -64,7 +64,7 @@ impl Body for RequestBody {
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match frame {
             Some(Ok(_)) if !body.is_end_stream() => progress.set_unread(*number, left(body)),
-            // What follows a broken body is no request.
+            // What follows a broken body is not a request.
             Some(Err(_)) => {
                 progress.set_unread(*number, UNKNOWN);
                 self.0 = None;

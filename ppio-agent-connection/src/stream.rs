@@ -12,7 +12,7 @@ use crate::linger::Linger;
 use crate::message_scan::MessageScan;
 use crate::progress::Progress;
 
-/// How many bytes are read before hyper wants them: enough to notice the end of a stream.
+/// How many bytes are read before hyper reads them: enough to notice the end of a stream.
 const EARLY_SIZE: usize = 64;
 
 /// A stream that records what passes through it, and lingers when hyper closes it while the client

@@ -29,8 +29,8 @@ pub const AGENT_CORE_CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-cus
 
 /// What the body of an invocation's response is: a [`ResponseFormat`].
 ///
-/// In a request, the format that the caller asks for: `envelope` or `value`. An agent that
-/// understands the header answers with the same header, which says what its body is.
+/// In a request, the format that the caller requests: `envelope` or `value`. An agent that
+/// supports the header answers with the same header, which names the format of the body.
 ///
 /// [`ResponseFormat`]: crate::ResponseFormat
 pub const RESPONSE_FORMAT: &str = "ppio-response-format";

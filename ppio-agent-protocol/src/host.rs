@@ -5,7 +5,7 @@ use std::net::IpAddr;
 /// Whether an authority names this machine and no other: `localhost`, a name under it, or a
 /// loopback address, with or without a port.
 ///
-/// Names under `localhost` resolve to loopback by RFC 6761, section 6.3. An IPv6 address may stand
+/// Names under `localhost` resolve to loopback by RFC 6761, section 6.3. An IPv6 address may be
 /// in brackets, and an IPv4 address may be mapped to IPv6. A domain that merely resolves to
 /// loopback is not this machine, since a web page can own one (DNS rebinding).
 ///

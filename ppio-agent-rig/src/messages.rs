@@ -15,7 +15,7 @@ use rig::message::{
 /// | --- | --- |
 /// | system, developer | a system message |
 /// | user | a user message: text, pictures, sounds, videos and documents; data as its JSON |
-/// | assistant | an assistant message: text and tool calls. What the model thought, and parts that only a page shows, are left out |
+/// | assistant | an assistant message: text and tool calls. Reasoning, and parts that only a page shows, are left out |
 /// | the result of a tool | a user message; the results of one turn are in one message |
 ///
 /// # Errors

@@ -75,7 +75,7 @@ where
         socket,
         queues: Arc::clone(&queues),
         limits,
-        phase: Phase::Open,
+        phase: DriverPhase::Open,
         outgoing: None,
         batch: 0,
         is_flushing: false,
@@ -95,7 +95,7 @@ pub struct SocketDriver<S> {
     socket: WebSocketStream<MeteredStream<S>>,
     queues: Arc<Queues>,
     limits: SocketLimits,
-    phase: Phase,
+    phase: DriverPhase,
     /// The message of which some frames may have been sent.
     outgoing: Option<OutgoingMessage>,
     /// How many bytes of frames were added since the last flush.
@@ -112,7 +112,7 @@ pub struct SocketDriver<S> {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum DriverPhase {
     Open,
     /// The end is known. The close frame is sent, and the one of the peer awaited.
     Closing {
@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
     }
 
     fn end(&mut self, end: SocketEnd) -> Poll<SocketEnd> {
-        self.phase = Phase::Ended;
+        self.phase = DriverPhase::Ended;
         self.queues.set_end(end.clone());
         Poll::Ready(end)
     }
@@ -159,9 +159,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
 
     fn disconnected(&mut self, error: WebSocketError) -> Poll<SocketEnd> {
         // After the close of either side a broken connection is how the peer closes its side.
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Closing { end, .. } | Phase::Lingering { end, .. } => self.end(end),
-            Phase::Open | Phase::Ended => {
+        match std::mem::replace(&mut self.phase, DriverPhase::Ended) {
+            DriverPhase::Closing { end, .. } | DriverPhase::Lingering { end, .. } => self.end(end),
+            DriverPhase::Open | DriverPhase::Ended => {
                 self.queues.incoming_is_over(Some(error.clone()));
                 self.end(SocketEnd::Broken(error))
             }
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                 self.is_flushing = false;
                 self.batch = 0;
             }
-            if !matches!(self.phase, Phase::Open) {
+            if !matches!(self.phase, DriverPhase::Open) {
                 return Ok(());
             }
             let message = match self.outgoing.take() {
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
     fn begin_closing(&mut self, frame: CloseFrame) -> Result<(), RawError> {
         self.start_send(Message::Close(Some(frame.to_raw())))?;
         self.is_flushing = true;
-        self.phase = Phase::Closing {
+        self.phase = DriverPhase::Closing {
             end: SocketEnd::Closed(frame),
             until: Instant::now() + CLOSE_TIMEOUT,
         };
@@ -243,7 +243,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
 
     /// Reads frames while there is room. Ready at the end of the connection.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEnd> {
-        while matches!(self.phase, Phase::Open | Phase::Closing { .. }) && self.queues.has_room() {
+        while matches!(self.phase, DriverPhase::Open | DriverPhase::Closing { .. })
+            && self.queues.has_room()
+        {
             let next = match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => return Poll::Pending,
@@ -270,9 +272,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                 // Also the answer to the close frame of this side, after which the peer is silent.
                 let frame = frame.as_ref().map(CloseFrame::received);
                 self.is_flushing = true;
-                if matches!(self.phase, Phase::Open) {
+                if matches!(self.phase, DriverPhase::Open) {
                     self.queues.closed_by_peer(frame.clone());
-                    self.phase = Phase::Closing {
+                    self.phase = DriverPhase::Closing {
                         end: SocketEnd::ClosedByPeer(frame),
                         until: Instant::now() + CLOSE_TIMEOUT,
                     };
@@ -290,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         self.queues.received(message);
     }
 
-    /// Tells the peer of its fault, and stops to read its frames.
+    /// Closes with the code of the peer's fault, and stops reading its frames.
     fn refuse(&mut self, error: WebSocketError) {
         self.queues.incoming_is_over(Some(error.clone()));
         self.outgoing = None;
@@ -302,11 +304,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         {
             self.is_flushing = true;
         }
-        let end = match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Closing { end, .. } => end,
+        let end = match std::mem::replace(&mut self.phase, DriverPhase::Ended) {
+            DriverPhase::Closing { end, .. } => end,
             _ => SocketEnd::Refused(error),
         };
-        self.phase = Phase::Lingering {
+        self.phase = DriverPhase::Lingering {
             end,
             until: Instant::now() + CLOSE_TIMEOUT,
             is_shut_down: false,
@@ -315,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
 
     /// Closes this side, and discards what arrives.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Phase::Lingering { is_shut_down, .. } = &mut self.phase else {
+        let DriverPhase::Lingering { is_shut_down, .. } = &mut self.phase else {
             return Poll::Pending;
         };
         if self.is_flushing {
@@ -352,13 +354,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                 is_over
             };
             match &self.phase {
-                Phase::Closing { end, until } | Phase::Lingering { end, until, .. } => {
+                DriverPhase::Closing { end, until } | DriverPhase::Lingering { end, until, .. } => {
                     if passed(*until) {
                         let end = end.clone();
                         return self.end(end).map(Some);
                     }
                 }
-                Phase::Open => {
+                DriverPhase::Open => {
                     if let Some(timeout) = self.limits.idle_timeout
                         && passed(self.last_message + timeout)
                         && self.queues.close_frame().is_none()
@@ -383,7 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                         return Poll::Ready(None);
                     }
                 }
-                Phase::Ended => {}
+                DriverPhase::Ended => {}
             }
             let Some(next) = next else {
                 return Poll::Pending;

@@ -40,10 +40,10 @@ impl Queue {
 
 /// The queues of one connection, shared by its handles and its driver.
 #[derive(Debug, Default)]
-pub(crate) struct Queues(Mutex<State>);
+pub(crate) struct Queues(Mutex<QueueState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     incoming: Queue,
     outgoing: Queue,
     /// What the connection failed with, until user code receives it.
@@ -64,7 +64,7 @@ struct State {
     driver: Option<Waker>,
 }
 
-impl State {
+impl QueueState {
     fn can_send(&self) -> bool {
         self.close.is_none() && self.end.is_none() && !self.is_incoming_over
     }
@@ -240,7 +240,7 @@ impl Queues {
         self.incoming_is_over(None);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Each change is complete, so that a panic leaves no invalid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

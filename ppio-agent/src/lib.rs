@@ -352,11 +352,11 @@ pub use ppio_agent_macros::ping;
 /// it with an error that implements `Display`. It runs once, after the [`startup`] functions and
 /// before the agent listens; an error ends the process. An agent has one.
 ///
-/// The agent's own paths always win, also with a method that they do not have: `/`, `/ping`,
+/// The agent's own paths take precedence, also with a method that they do not have: `/`, `/ping`,
 /// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
 /// `/metrics` with [`RuntimeConfig::enable_metrics`], goes to the service.
 ///
-/// A request to the service has what an invocation has: [`middleware`] with `all` runs around it, the
+/// A request to the service is handled as an invocation is: [`middleware`] with `all` runs around it, the
 /// body has the [`max_request_size`](RuntimeConfig::max_request_size) and the
 /// [`body_timeout`](RuntimeConfig::body_timeout), the response begins within the
 /// [`timeout`](RuntimeConfig::timeout) or is a 504, a panic is a 500, and a client that disconnects
@@ -424,7 +424,7 @@ pub use ppio_agent_macros::startup;
 /// # #[cfg(feature = "websocket")]
 /// #[ppio::websocket]
 /// async fn chat(mut socket: ppio::WebSocket, context: ppio::RequestContext) -> Result<(), ppio::Error> {
-///     tracing::info!(session = context.session_id(), "a client is here");
+///     tracing::info!(session = context.session_id(), "a client has connected");
 ///     while let Some(message) = socket.recv().await {
 ///         socket.send(message?).await?;
 ///     }

@@ -146,8 +146,8 @@ impl TestRequest {
 
     /// Sends the request and waits for the head of the response.
     ///
-    /// Without a `PPIO-Response-Format` header it asks for the format that the request has
-    /// anyway, so that the response says what it is.
+    /// Without a `PPIO-Response-Format` header it requests the format that the request has
+    /// anyway, so that the response names it.
     ///
     /// # Panics
     /// If a startup function of the agent fails.

@@ -63,7 +63,7 @@ async fn agent(
                 yield ChatEvent::tool_result("facts", &*facts);
                 facts
             }
-            // The agent may still know the answer.
+            // The other agent may answer without the facts.
             Err(failure) => {
                 yield ChatEvent::tool_error("facts", &*failure);
                 format!("none, because the tool failed: {failure}")

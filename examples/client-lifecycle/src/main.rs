@@ -11,7 +11,7 @@ usage: client-lifecycle <template>
 
 <template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
 PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that lead to it.";
+the variables that point to it.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
         }
     };
     let outcome = tokio::select! {
-        told = tell(&client, &template, &prompt) => told,
+        printed = print_answer(&client, &template, &prompt) => printed,
         // Dropping the stream closes its connection, which cancels the invocation.
         _ = tokio::signal::ctrl_c() => {
             eprintln!("\n(stopped)");
@@ -52,7 +52,11 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn tell(client: &AgentRuntimeClient, template: &str, prompt: &str) -> Result<(), Error> {
+async fn print_answer(
+    client: &AgentRuntimeClient,
+    template: &str,
+    prompt: &str,
+) -> Result<(), Error> {
     let mut items = client.invoke_agent_stream(template, prompt).await?;
     while let Some(item) = items.next().await {
         match item? {

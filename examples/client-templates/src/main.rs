@@ -10,15 +10,15 @@ usage: client-templates [--tag <tag>]... [--name <part of a name>]
        client-templates <template>
 
 The first form lists the templates with all of these tags and this text in their names, the second
-tells about one of them. PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on
-this machine and prints the variables that lead to it.";
+shows one of them. PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on
+this machine and prints the variables that point to it.";
 
 enum Request {
     List {
         tags: Vec<String>,
         name: Option<String>,
     },
-    Tell(String),
+    Show(String),
 }
 
 fn request(mut arguments: impl Iterator<Item = String>) -> Option<Request> {
@@ -28,7 +28,7 @@ fn request(mut arguments: impl Iterator<Item = String>) -> Option<Request> {
             "--tag" => tags.push(arguments.next()?),
             "--name" => name = Some(arguments.next()?),
             option if option.starts_with('-') => return None,
-            _ => return Some(Request::Tell(argument)),
+            _ => return Some(Request::Show(argument)),
         }
     }
     Some(Request::List { tags, name })
@@ -67,12 +67,12 @@ async fn answer(request: Request) -> Result<(), Error> {
                 );
             }
         }
-        Request::Tell(id) => tell(&client.get_template(&id).await?)?,
+        Request::Show(id) => show(&client.get_template(&id).await?)?,
     }
     client.close().await
 }
 
-fn tell(template: &AgentTemplate) -> Result<(), Error> {
+fn show(template: &AgentTemplate) -> Result<(), Error> {
     let line = |name: &str, value: Option<String>| {
         println!("{name:<13}{}", value.unwrap_or_else(|| "-".to_owned()));
     };

@@ -19,7 +19,7 @@ const USAGE: &str = "\
 usage: client-traced <template> [question]
 
 <template> is the id or name of a deployed agent, such as the example `traced`. PPIO_API_KEY holds the
-key. OTEL_EXPORTER_OTLP_ENDPOINT is where the trace is targets to; without it that is port 4318 of this
+key. OTEL_EXPORTER_OTLP_ENDPOINT is where the trace is exported to; without it that is port 4318 of this
 machine.";
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ async fn ask(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
         while let Some(item) = stream.next().await {
             println!("{}", item?);
         }
-        // A sandbox that is killed at once takes the spans along that its agent has not sent.
+        // Killing the sandbox at once would lose the spans that its agent has not sent.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     })

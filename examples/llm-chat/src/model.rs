@@ -136,7 +136,7 @@ async fn next_text(
 
 /// The error for the agent's caller. The endpoint's text is its source, which is logged.
 fn failed(error: OpenAIError) -> Error {
-    let told = match &error {
+    let for_caller = match &error {
         OpenAIError::ApiError(answer) => match answer.status_code {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 failure("the model's endpoint refuses the key; check OPENAI_API_KEY")
@@ -164,7 +164,7 @@ fn failed(error: OpenAIError) -> Error {
             "the answer of the model's endpoint is not that of OpenAI's API; check OPENAI_BASE_URL",
         ),
     };
-    told.with_source(error)
+    for_caller.with_source(error)
 }
 
 /// An error with status 502: the model failed, not the agent.

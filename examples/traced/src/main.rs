@@ -10,7 +10,7 @@ use ppio::{BoxError, ChatEvent, FinishReason, InvocationRequest, Stream, json, t
 async fn traced(request: InvocationRequest) -> impl Stream<Item = Result<ChatEvent, BoxError>> {
     let city = request.prompt.unwrap_or_else(|| "Rome".to_owned());
     try_stream! {
-        // A model would choose the tool; its call is the span that ends with the tokens it took.
+        // A model would choose the tool. The span of the model's call ends with the tokens.
         for event in ChatEvent::tool_call("call-1", "weather", &json!({"city": city})) {
             yield event;
         }

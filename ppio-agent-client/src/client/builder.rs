@@ -13,7 +13,7 @@ use crate::transport::Proxies;
 
 /// Options of an [`AgentRuntimeClient`]. The environment sets those that code does not.
 ///
-/// An option that is set by a method of its own counts more than the same field of
+/// An option that is set by a method of its own takes precedence over the same field of
 /// [`config`](Self::config), in whatever order they are set.
 #[derive(Debug, Default)]
 #[must_use = "does nothing until `build` is called"]

@@ -13,7 +13,7 @@ use ppio_agent_protocol::{AgentId, InvalidAgentId};
 use serde_json::{Map, Value};
 
 use super::runtime_sessions::RuntimeSessions;
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::invocation::{InvocationOutput, InvokeOptions};
 use crate::session::{CreateSession, SandboxConfig, Sessions};
@@ -108,7 +108,7 @@ impl InvokeAgentRuntime {
     }
 }
 
-impl Call for RuntimeCall {
+impl DeferredCall for RuntimeCall {
     type Output = Result<AgentRuntimeResponse, Error>;
 
     async fn run(mut self) -> Self::Output {

@@ -1,4 +1,4 @@
-//! What a caller tells errors apart by, whichever call they come from.
+//! The methods by which a caller distinguishes errors, whichever call they come from.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Error {
         matches!(self.root(), Self::Authentication { .. })
     }
 
-    /// The pause that the response to too many requests asks for.
+    /// The pause that the response to too many requests sets.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
             Self::RateLimit { retry_after, .. } => *retry_after,

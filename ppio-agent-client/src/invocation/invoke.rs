@@ -88,7 +88,7 @@ impl Invoke {
     /// The time limit of the response, instead of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
     /// Creating a session for the call has limits of its own. A shorter
-    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) counts instead; it is sent
+    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is sent
     /// to the agent, and a stream has to end by then as well.
     ///
     /// ```

@@ -15,7 +15,7 @@ use super::response::{AgentResponse, StreamOfRun};
 use super::run_calls::require_runs;
 #[cfg(feature = "otel")]
 use super::trace_headers;
-use crate::deferred::Call;
+use crate::deferred::DeferredCall;
 use crate::error::Error;
 use crate::session::{CreateSession, SandboxSession, Sessions};
 use crate::transport::Deadline;
@@ -37,7 +37,7 @@ pub(super) enum InvokeTarget {
     NewSession(Box<CreateSession>),
 }
 
-impl Call for InvokeCall {
+impl DeferredCall for InvokeCall {
     type Output = Result<InvocationResponse<Value>, Error>;
 
     async fn run(self) -> Self::Output {

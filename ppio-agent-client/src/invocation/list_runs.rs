@@ -11,7 +11,7 @@ use ppio_agent_protocol::RunStatus;
 use super::caller_headers::CallerHeaders;
 use super::run_calls::{fetch, require_runs};
 use super::run_info::{RunInfo, RunList};
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -88,7 +88,7 @@ impl SandboxSession {
     }
 }
 
-impl Call for ListOptions {
+impl DeferredCall for ListOptions {
     type Output = Result<Vec<RunInfo>, Error>;
 
     async fn run(self) -> Self::Output {

@@ -16,7 +16,7 @@ use super::caller_headers::CallerHeaders;
 use super::error_response::invocation_error;
 use super::request_id;
 use super::response::AgentResponse;
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -104,7 +104,7 @@ impl SandboxSession {
     }
 }
 
-impl Call for OpenOptions {
+impl DeferredCall for OpenOptions {
     type Output = Result<WebSocket, Error>;
 
     async fn run(self) -> Self::Output {

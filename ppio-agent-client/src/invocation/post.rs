@@ -18,7 +18,7 @@ use super::output::InvocationOutput;
 use super::request_id;
 use super::response::{AgentResponse, BodyFormat, body_format, unexpected_format};
 use super::stream::InvocationStream;
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -111,7 +111,7 @@ impl SandboxSession {
     }
 }
 
-impl Call for PostOptions {
+impl DeferredCall for PostOptions {
     type Output = Result<InvocationOutput, Error>;
 
     async fn run(self) -> Self::Output {

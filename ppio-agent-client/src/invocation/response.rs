@@ -69,7 +69,7 @@ pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     }
 }
 
-/// What the agent says that its response is; `None` from an agent that does not know the header.
+/// The format that the response's header names; `None` from an agent that does not send it.
 pub(super) fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
     let Some(format) = headers.get(HeaderName::from_static(RESPONSE_FORMAT)) else {
         return Ok(None);

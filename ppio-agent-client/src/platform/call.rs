@@ -160,7 +160,7 @@ impl ServiceCall {
         }
     }
 
-    /// Asks for another protocol.
+    /// Requests another protocol.
     #[cfg(feature = "websocket")]
     pub(crate) fn upgrade(self) -> Self {
         Self {

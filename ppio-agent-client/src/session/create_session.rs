@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::sandbox_config::SandboxConfig;
 use super::session_creation::{Created, SessionCreation};
 use super::sessions::Sessions;
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 
 /// Creates a session when awaited.
 ///
-/// An option that is set by a method of its own counts more than the same field of
+/// An option that is set by a method of its own takes precedence over the same field of
 /// [`config`](Self::config), in whatever order they are set.
 ///
 /// It is a future, so it can be spawned, and awaited with others:
@@ -151,7 +151,7 @@ impl CreateSession {
     }
 }
 
-impl Call for CreateOptions {
+impl DeferredCall for CreateOptions {
     type Output = Created;
 
     async fn run(self) -> Created {

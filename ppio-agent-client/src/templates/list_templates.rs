@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::agent_template::AgentTemplate;
 use super::filter::TemplateFilter;
-use crate::deferred::{Call, Deferred};
+use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::platform::ControlPlane;
 
@@ -63,7 +63,7 @@ impl ListTemplates {
     }
 }
 
-impl Call for ListCall {
+impl DeferredCall for ListCall {
     type Output = Result<Vec<AgentTemplate>, Error>;
 
     async fn run(self) -> Self::Output {

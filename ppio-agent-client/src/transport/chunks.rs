@@ -59,7 +59,7 @@ impl Chunks {
                 }
                 Poll::Pending => {
                     if !std::mem::replace(&mut self.waiting, true)
-                        // A timeout beyond the range of the clock is no limit.
+                        // A timeout beyond the range of the clock sets no limit.
                         && let Some(until) = Instant::now().checked_add(self.idle_timeout)
                     {
                         self.timer.as_mut().reset(until);

@@ -1,4 +1,4 @@
-//! Every setting of a client has the effect that its documentation tells.
+//! Every setting of a client has the effect that its documentation describes.
 
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ async fn session_timeout_is_what_a_session_gets_that_asks_for_nothing() {
 async fn max_retries_counts_the_tries_after_the_first() {
     let platform = ScriptedPlatform::start().await;
     platform.always(LIST, Reply::error(500, "no"));
-    let mut heard = 0;
+    let mut sent = 0;
     for max_retries in [0, 1, 5] {
         let config = ClientConfig {
             max_retries,
@@ -105,8 +105,8 @@ async fn max_retries_counts_the_tries_after_the_first() {
             .list_sessions()
             .await
             .unwrap_err();
-        heard += max_retries as usize + 1;
-        assert_eq!(platform.count(LIST), heard, "{max_retries} retries");
+        sent += max_retries as usize + 1;
+        assert_eq!(platform.count(LIST), sent, "{max_retries} retries");
     }
 }
 

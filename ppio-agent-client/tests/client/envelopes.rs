@@ -93,7 +93,7 @@ async fn a_response_is_what_the_agent_says() {
         let answers = results(&session, &platform, reply(Some("value"), &value)).await;
         assert_eq!(answers, [(); 4].map(|()| value.clone()));
     }
-    // An envelope with fields that this version does not know, or without some that it knows.
+    // An envelope with fields that this version does not define, or without some that it defines.
     for text in [
         json!({"result": 5, "status": "success", "mine": true, "tokens_used": 7}),
         json!({"result": 5}),

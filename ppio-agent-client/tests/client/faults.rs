@@ -80,7 +80,7 @@ async fn a_reset_before_anything_is_read_is_repeated_where_that_is_safe() {
     assert_eq!(platform.count("GET /v2/sandboxes"), 1);
 }
 
-/// The heart of it: whatever happens to the connection, the agent hears an invocation once.
+/// Whatever happens to the connection, the agent receives an invocation once.
 #[tokio::test]
 async fn an_invocation_that_may_have_arrived_is_never_sent_twice() {
     let endings = [
@@ -105,14 +105,14 @@ async fn an_invocation_that_may_have_arrived_is_never_sent_twice() {
     let platform = ScriptedPlatform::start().await;
     let fresh = fresh_connections(&platform).await;
     let pooled = client_of(&platform).create_session("tmpl_1").await.unwrap();
-    let mut heard = 0;
+    let mut received = 0;
     for ending in endings {
         for session in [&fresh, &pooled] {
             let script = format!("{ending:?}");
             platform.script(INVOKE, ending.clone());
             session.invoke("hi").await.expect_err(&script);
-            heard += 1;
-            assert_eq!(platform.count(INVOKE), heard, "{script}");
+            received += 1;
+            assert_eq!(platform.count(INVOKE), received, "{script}");
         }
     }
 }
@@ -124,7 +124,7 @@ async fn an_invocation_that_was_reset_unread_is_not_sent_again_either() {
     let connections = platform.connections();
     platform.reset_connections(1);
     let error = session.invoke("hi").await.unwrap_err();
-    // The bytes were written; only the other side knows that they were not read.
+    // The bytes were written; only the server could report that they were not read.
     assert_eq!(kind(&error), Some(NetworkErrorKind::Interrupted), "{error}");
     assert!(!error.is_retryable());
     assert_eq!(
@@ -194,7 +194,7 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
     drop(client.create_session("tmpl_1").await.unwrap());
     assert_eq!(platform.count("POST /sandboxes"), 3);
 
-    // Longer than the call may take: told at once, with the time to wait.
+    // Longer than the call may take: returned at once, with the time to wait.
     platform.script("POST /sandboxes", limited("3600"));
     let started = Instant::now();
     let error = client.create_session("tmpl_1").await.unwrap_err();
@@ -236,7 +236,7 @@ async fn a_rate_limit_may_name_a_date() {
     let started = Instant::now();
     client.list_sessions().await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(900), "{date}");
-    // A date in the past is no reason to wait.
+    // A date in the past causes no wait.
     let headers = [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
     platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
     client.list_sessions().await.unwrap();
@@ -248,7 +248,7 @@ async fn a_rate_limit_may_name_a_date() {
 }
 
 /// Many invocations at once, over connections that break in every way at any time: each of them is
-/// heard at most once.
+/// received at most once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections() {
     const ASKED: usize = 300;
@@ -283,14 +283,18 @@ async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections
         }
     }
     asking.join_all().await;
-    let mut heard = std::collections::HashMap::new();
+    let mut received = std::collections::HashMap::new();
     for request in platform.requests(INVOKE) {
         let number = request.json()["number"].as_u64().expect("every one has it");
-        *heard.entry(number).or_insert(0) += 1;
+        *received.entry(number).or_insert(0) += 1;
     }
-    assert!(heard.len() > ASKED / 2, "most were heard: {}", heard.len());
-    let twice: Vec<_> = heard.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "heard more than once: {twice:?}");
+    assert!(
+        received.len() > ASKED / 2,
+        "most were received: {}",
+        received.len()
+    );
+    let twice: Vec<_> = received.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "received more than once: {twice:?}");
 }
 
 #[tokio::test]
@@ -356,7 +360,7 @@ async fn what_stalls_times_out_wherever_it_stalls() {
         let within = started.elapsed();
         assert!(within >= limit && within < limit + SLACK, "{within:?}");
         match error {
-            Error::Timeout { limit: told, .. } => assert_eq!(told, limit),
+            Error::Timeout { limit: found, .. } => assert_eq!(found, limit),
             // The status alone says enough.
             Error::Invocation {
                 status: Some(500), ..
@@ -468,13 +472,13 @@ async fn an_agents_failure_is_told_with_its_words() {
         let error = session.invoke("hi").await.unwrap_err();
         match error {
             Error::Invocation {
-                status: Some(told),
+                status: Some(found),
                 error_type,
                 message,
                 request_id,
                 ..
             } => {
-                assert_eq!(told, status);
+                assert_eq!(found, status);
                 assert_eq!(error_type.as_deref(), Some("KeyError"));
                 assert_eq!(message, "no such city");
                 assert_eq!(request_id.as_deref(), Some("r-1"));

@@ -81,7 +81,7 @@ async fn every_call_says_who_asks_in_which_session_and_under_which_id() {
     session.invoke("c").await.unwrap();
     let requests = platform.requests(INVOKE);
     let first = &requests[0];
-    // Who has the key can use the account; an agent that is not on PPIO's cloud does not get it.
+    // A holder of the key can use the account; an agent that is not on PPIO's cloud does not get it.
     assert_eq!(first.header("authorization"), "");
     assert_eq!(first.header("x-request-id"), "order-42");
     assert_eq!(
@@ -187,7 +187,7 @@ async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
     );
     assert_eq!(platform.live().len(), 3);
 
-    // A sandbox that is gone is told once, and replaced.
+    // A sandbox that is gone is reported once, and replaced.
     platform.expire(&anonymous);
     let error = ask("z").runtime_session_id(&anonymous).await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");

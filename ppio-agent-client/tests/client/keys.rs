@@ -1,4 +1,4 @@
-//! Who is sent the account's key: the control plane, and agents of PPIO's cloud. What a control plane
+//! Which services are sent the account's key: the control plane, and agents of PPIO's cloud. What a control plane
 //! answers, a redirect or a variable of another vendor leads it nowhere else.
 
 use std::collections::BTreeMap;
@@ -72,11 +72,11 @@ async fn an_agent_of_another_platform_gets_no_key() {
     let requests = traffic(&platform);
     assert!(requests.len() >= 9, "{}", requests.len());
     for request in requests {
-        let told = request
+        let sent = request
             .headers
             .values()
             .any(|value| value.contains(API_KEY));
-        assert!(!told, "{request:?}");
+        assert!(!sent, "{request:?}");
         assert_eq!(request.header("authorization"), "");
     }
     // The control plane gets it as before.
@@ -510,7 +510,7 @@ async fn plain_http_to_another_machine_is_warned_of_once() {
     assert_eq!(text.matches("WARN").count(), 1, "{text}");
     assert!(text.contains("0.0.0.0") && text.contains("key"), "{text}");
     assert!(text.contains("unencrypted"), "{text}");
-    // An upload carries no key, but it is not for everyone either.
+    // An upload has no key, but its link must not be public either.
     let url = format!("{}/storage", platform.url().replace("127.0.0.1", "0.0.0.0"));
     for _ in 0..2 {
         client

@@ -144,7 +144,7 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
     }
 }
 
-/// A create request whose connection is never answered, dropped by the caller, is heard to its end.
+/// A create request whose connection is never answered, dropped by the caller, is read to its end.
 #[tokio::test]
 async fn a_create_request_in_flight_is_not_abandoned() {
     let platform = ScriptedPlatform::start().await;
@@ -259,7 +259,7 @@ async fn an_agent_that_never_gets_healthy_costs_no_sandbox() {
         );
         assert!(
             platform.live().is_empty(),
-            "ended before the error was told"
+            "ended before the error was returned"
         );
     }
 }
@@ -385,7 +385,7 @@ async fn a_call_with_a_session_of_its_own_ends_it() {
     drop(client.invoke_agent_stream("tmpl_1", "hi").await.unwrap());
     platform.eventually_empty().await;
 
-    // Dropped while the agent thinks.
+    // Dropped while the agent works.
     platform.script("agent POST /invocations", Reply::nothing().hang());
     let invoking = tokio::spawn(client.invoke_agent("tmpl_1", "hi").into_future());
     let asked = platform.count("agent POST /invocations");

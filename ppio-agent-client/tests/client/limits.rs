@@ -303,7 +303,7 @@ async fn a_sandbox_behind_an_endless_answer_is_ended() {
 }
 
 #[tokio::test]
-async fn an_endless_ping_is_no_healthy_agent() {
+async fn an_endless_ping_is_not_a_healthy_agent() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.always("agent GET /ping", endless(200, "application/json", "\""));

@@ -70,7 +70,7 @@ impl Paper {
 )]
 async fn keys_and_tokens_are_never_printed() {
     let paper = Paper::default();
-    // Global, so that tasks on any thread are heard, and hyper and rustls with them.
+    // Global, so that the lines of every thread are captured, those of hyper and rustls too.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(paper.clone())
@@ -127,7 +127,7 @@ async fn keys_and_tokens_are_never_printed() {
     let call = client.invoke_agent_runtime("a-tmpl1", "sk-payload-12");
     paper.debug(&call.trace_context(&incoming).sandbox(sandbox.clone()));
 
-    // A platform and an agent that quote what they were sent, wherever a text can stand.
+    // A platform and an agent that quote what they were sent, wherever a text can occur.
     let quote = format!("what is {API_KEY} and {ACCESS_TOKEN}?");
     let envd_quote = format!("what is {ENVD_TOKEN}?");
     let long = format!("{}{API_KEY}{}", "x".repeat(295), "y".repeat(50));
@@ -195,10 +195,13 @@ async fn keys_and_tokens_are_never_printed() {
     // Proxies are asked about with the process's environment; they are tested in `client_examples`.
     let text = paper.text();
     assert!(text.contains("retrying"), "retries were logged");
-    assert!(text.contains("MODEL_KEY"), "names of variables may be told");
+    assert!(
+        text.contains("MODEL_KEY"),
+        "names of variables may be shown"
+    );
     assert!(
         text.contains("what is ***"),
-        "quotes were told without the key"
+        "quotes were returned without the key"
     );
     for secret in [
         API_KEY,

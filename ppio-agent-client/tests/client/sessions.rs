@@ -116,7 +116,7 @@ async fn resume_keeps_the_sessions_own_timeout_and_refresh_really_extends() {
         1234
     );
 
-    // Found again by another process, it still knows its timeout.
+    // Another process that finds the session gets the same timeout.
     let found = client_of(&platform).get_session(id).await.unwrap().unwrap();
     assert_eq!(found.timeout(), Duration::from_secs(1234));
 

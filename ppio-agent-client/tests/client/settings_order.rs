@@ -1,4 +1,4 @@
-//! A setting that has a method counts, whatever is set before or after it.
+//! A setting that has a method takes precedence, whatever is set before or after it.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn the_order_of_a_clients_settings_does_not_matter() {
     }
     assert_eq!(platform.count("GET /v2/sandboxes"), 2);
 
-    // What no method sets is the config's, and of two configs the second counts.
+    // What no method sets is the config's, and of two configs the second applies.
     let first = ClientConfig {
         session_timeout: Duration::from_secs(5),
         ..config()

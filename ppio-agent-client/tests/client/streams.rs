@@ -160,7 +160,7 @@ async fn silence_is_limited_and_a_heartbeat_breaks_it() {
     let started = Instant::now();
     let (items, error) = read(&session).await;
     assert_eq!(items, [json!(1)]);
-    assert!(matches!(error, Some(Error::StreamIdle { limit: told }) if told == limit));
+    assert!(matches!(error, Some(Error::StreamIdle { limit: found }) if found == limit));
     assert!(started.elapsed() >= beat * 4 + limit);
     platform
         .eventually("the connection is closed", |platform| {

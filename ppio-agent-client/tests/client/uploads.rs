@@ -1,4 +1,4 @@
-//! Uploads, and what is told about them as they go.
+//! Uploads, and what is reported about them meanwhile.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 const SIZE: u64 = 64 * 1024 * 1024;
 const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
 
-/// Every count that an upload told.
+/// Every count that an upload reported.
 #[derive(Clone, Default)]
 struct Counts(Arc<Mutex<Vec<u64>>>);
 
@@ -22,7 +22,7 @@ impl Counts {
         move |sent| counts.lock().expect("no panic").push(sent)
     }
 
-    fn told(&self) -> Vec<u64> {
+    fn reported(&self) -> Vec<u64> {
         self.0.lock().expect("no panic").clone()
     }
 }
@@ -87,11 +87,11 @@ async fn the_count_follows_what_the_other_side_takes() {
     );
     assert!(!head.contains("x-api-key"), "{head}");
     // No byte of it was read: a part is sent, most of it is not.
-    eventually("the upload begins", || !counts.told().is_empty()).await;
-    let sent = counts.told().last().copied();
+    eventually("the upload begins", || !counts.reported().is_empty()).await;
+    let sent = counts.reported().last().copied();
     assert!(
         sent < Some(SIZE / 2),
-        "{sent:?} of {SIZE} are told to be sent to who reads nothing"
+        "{sent:?} of {SIZE} are reported, and the server reads nothing"
     );
     assert!(!upload.is_finished());
 
@@ -99,9 +99,9 @@ async fn the_count_follows_what_the_other_side_takes() {
     stream.write_all(CREATED).await.expect("answered");
     let outcome = with_timeout("the end of the upload", upload).await;
     outcome.expect("no panic").expect("uploaded");
-    let told = counts.told();
-    assert_eq!(told.last(), Some(&SIZE));
-    let steps = told.windows(2).map(|two| two[1].checked_sub(two[0]));
+    let reported = counts.reported();
+    assert_eq!(reported.last(), Some(&SIZE));
+    let steps = reported.windows(2).map(|two| two[1].checked_sub(two[0]));
     for step in steps {
         assert!(
             step.is_some_and(|step| (1..=65536).contains(&step)),
@@ -134,11 +134,11 @@ async fn a_second_attempt_counts_from_the_start() {
     stream.write_all(CREATED).await.expect("answered");
     let outcome = with_timeout("the end of the upload", upload).await;
     outcome.expect("no panic").expect("uploaded");
-    let told = counts.told();
-    let ends = told.iter().filter(|&&sent| sent == 100_000).count();
+    let reported = counts.reported();
+    let ends = reported.iter().filter(|&&sent| sent == 100_000).count();
     assert_eq!(
-        (ends, told.first(), told.last()),
+        (ends, reported.first(), reported.last()),
         (2, Some(&16384), Some(&100_000)),
-        "{told:?}"
+        "{reported:?}"
     );
 }

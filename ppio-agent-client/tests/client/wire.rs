@@ -218,7 +218,7 @@ async fn templates_and_tags() {
         "templateID": "t", "buildID": "b", "names": null, "aliases": ["a"], "cpuCount": 2,
         "memoryMB": 512, "createdBy": null, "metadata": {"agent_runtime": "{}"},
     });
-    // Platforms differ in whether the list stands alone.
+    // Platforms differ in whether the list is a member of an object.
     for list in [json!([template]), json!({ "templates": [template] })] {
         platform.script("GET /templates", Reply::json(200, &list));
         let templates = plane.list_templates(Some("team 1")).await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::Value;
 #[doc(hidden)]
 pub const CHAT_EVENT_NAME: &str = "ppio::ChatEvent";
 
-/// An item of a stream that says more than text: what a model thinks, which tools run, what the
+/// An item of a stream that is more than text: the reasoning of a model, which tools run, what the
 /// state is, and how the answer ends.
 ///
 /// Each protocol that an agent is called by turns these events into its own. A caller of
@@ -36,7 +36,7 @@ pub enum ChatEvent {
         /// The text, which follows what was sent before.
         text: String,
     },
-    /// More of what the model thinks before it answers.
+    /// More of the model's reasoning before its answer.
     ReasoningDelta {
         /// The text, which follows what was sent before.
         text: String,
@@ -80,7 +80,7 @@ pub enum ChatEvent {
         /// JSON Patch operations (RFC 6902).
         patch: Vec<Value>,
     },
-    /// Data for the caller that is no part of the answer's text.
+    /// Data for the caller that is not part of the answer's text.
     Data {
         /// What kind of data it is.
         name: String,
@@ -164,7 +164,7 @@ impl ChatEvent {
         Self::TextDelta { text: text.into() }
     }
 
-    /// More of what the model thinks.
+    /// More of the model's reasoning.
     pub fn reasoning(text: impl Into<String>) -> Self {
         Self::ReasoningDelta { text: text.into() }
     }

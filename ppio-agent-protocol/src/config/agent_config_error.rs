@@ -116,7 +116,7 @@ where
         .map_err(|error| AgentConfigError::in_field(path, error))
 }
 
-/// Returns the path up to a segment that the format does not know, as after a syntax error in a
+/// Returns the path up to a segment that the format does not define, as after a syntax error in a
 /// key; `None` for the document itself.
 fn known_path(path: &Path) -> Option<String> {
     let mut known = String::new();

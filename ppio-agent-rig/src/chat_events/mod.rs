@@ -26,9 +26,9 @@ use crate::error::error;
 /// | the result of a tool | [`ToolResult`](ChatEvent::ToolResult), once all calls of the turn have ended |
 /// | a citation of a web page | [`Source`](ChatEvent::Source), once for each page |
 /// | an image | [`Data`](ChatEvent::Data) with the name `image`, and `url` or `data` in Base64, and `media_type` |
-/// | the end of a call of the model | [`Usage`](ChatEvent::Usage), if the model says it |
-/// | a turn that a hook has the model repeat | [`Data`](ChatEvent::Data) with the name `retry` and the number of the `turn` whose text no longer counts |
-/// | the final response | [`Finish`](ChatEvent::Finish), if the model says why it stopped; before it, text that was not streamed, such as structured output |
+/// | the end of a call of the model | [`Usage`](ChatEvent::Usage), if the model reports it |
+/// | a turn that a hook has the model repeat | [`Data`](ChatEvent::Data) with the name `retry` and the number of the `turn` whose text is replaced |
+/// | the final response | [`Finish`](ChatEvent::Finish), if the model reports why it stopped; before it, text that was not streamed, such as structured output |
 /// | an error | an `Err`, which ends the stream |
 ///
 /// Dropping the stream drops the run: the call of the model is cancelled, and no tool starts.
@@ -117,7 +117,7 @@ impl Translation {
                     .push_back(ChatEvent::data("retry", json!({ "turn": turn })));
             }
             MultiTurnStreamItem::FinalResponse(response) => self.add_final(&response),
-            // A tool that ran has a result; payloads that rig does not know have no meaning here.
+            // A tool that ran has a result; payloads that rig does not define have no meaning here.
             _ => {}
         }
     }

@@ -85,7 +85,7 @@ async fn a_connection_without_messages_is_closed_with_1001() {
     peer.send(0x81, b"awake").await;
     for _ in 0..9 {
         tokio::time::sleep(Duration::from_secs(10)).await;
-        // Pings are no messages.
+        // Pings are not messages.
         peer.send(0x89, b"").await;
         assert_eq!(peer.receive().await.0, 0x8a);
     }

@@ -75,7 +75,7 @@ impl Environment<'_> {
     }
 
     /// The port that a platform calls. Images often have a `PORT` that belongs to another protocol,
-    /// so it counts only under `agentcore dev`, which chooses the port.
+    /// so it is read only under `agentcore dev`, which chooses the port.
     fn contract_port(&mut self, platform: Platform) -> u16 {
         let name = if platform == Platform::AgentCoreA2a {
             Some("A2A_PORT")

@@ -66,7 +66,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
 /// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms
-/// set for every program, counts only where neither the code nor `PPIO_AGENT_PORT` names a port, and
+/// set for every program, applies only where neither the code nor `PPIO_AGENT_PORT` names a port, and
 /// no platform is set.
 ///
 /// ```
@@ -398,7 +398,7 @@ impl RuntimeConfig {
     }
 
     /// How long a WebSocket may stay open without a message in either direction; then it is closed
-    /// with the code 1001. Pings are no messages. Zero means no limit.
+    /// with the code 1001. Pings are not messages. Zero means no limit.
     #[cfg(feature = "websocket")]
     pub fn websocket_idle_timeout(mut self, timeout: Duration) -> Self {
         self.websocket_idle_timeout = Some(timeout);

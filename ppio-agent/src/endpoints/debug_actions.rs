@@ -78,7 +78,7 @@ fn force(tasks: &TaskTracker, status: PingStatus) -> bytes::Bytes {
     })
 }
 
-/// The action in a body. AgentCore's runtime ignores one that Python counts as false.
+/// The action in a body. AgentCore's runtime ignores one that is false in Python.
 fn action_in(body: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]
     struct OnlyAction {

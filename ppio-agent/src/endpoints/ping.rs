@@ -263,13 +263,13 @@ pub(crate) struct Ping {
     handler: Option<PingHandler>,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether AgentCore's rules hold: the check's status counts whatever runs, and that of the
-    /// tasks if the check fails.
+    /// Whether AgentCore's rules hold: the check's status applies whatever runs, and that of
+    /// the tasks if the check fails.
     is_agent_core: bool,
     last_change: LastChange,
 }
 
-/// What the health check says now.
+/// The result of the health check now.
 pub(crate) struct Health {
     /// With the time at which the status changed.
     pub(crate) ping: PingResponse,

@@ -158,7 +158,7 @@ pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -
     }
 }
 
-/// A segment of a path without percent encoding. An invalid one stays as it is, and is no id.
+/// A segment of a path without percent encoding. An invalid one is returned as it is; no run has such an id.
 pub(crate) fn decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

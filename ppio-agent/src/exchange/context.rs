@@ -172,7 +172,7 @@ impl RequestContext {
     /// prefers `text/event-stream` to JSON. An entrypoint that can answer with either returns a
     /// [`Reply`](crate::Reply).
     ///
-    /// In middleware the body is not read yet, so that only the header counts.
+    /// In middleware the body is not read yet, so only the header is considered.
     pub fn stream_requested(&self) -> bool {
         stream_requested(&self.0.headers, self.0.body.get().map(|body| &**body))
     }

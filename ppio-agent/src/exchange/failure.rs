@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::rejection::Rejection;
 
-/// Why an invocation failed, as its caller may know it. A stream that a protocol reads ends with
-/// it.
+/// Why an invocation failed, as its caller is sent it. It is the end of a stream that a protocol
+/// reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// The text.

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The preference for a type. Of equal ones the type that is named counts more than one that only a
-/// wildcard allows.
+/// The preference for a type. Of equal ones a type that is named precedes one that only a wildcard
+/// allows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct Preference {
     quality: f32,

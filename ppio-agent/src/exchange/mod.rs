@@ -111,8 +111,8 @@ impl Exchange {
         json::error_body(error, duration, id)
     }
 
-    /// Writes an error as a response, which has the error in its extensions. Nothing else in the
-    /// crate does.
+    /// Writes an error as a response, which has the error in its extensions. No other function
+    /// of the crate writes errors.
     pub(crate) fn error_response(&self, error: Error) -> Response {
         self.error_response_after(error, self.started.elapsed())
     }

@@ -41,7 +41,7 @@ pub enum SessionConcurrency {
     #[default]
     Parallel,
     /// The second waits until the first has ended; more of them wait in the order of their
-    /// requests. The time that an invocation waits counts for its deadline.
+    /// requests. The deadline of an invocation includes the time that it waits.
     Queue,
     /// The second is a 409.
     Reject,

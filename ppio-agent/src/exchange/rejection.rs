@@ -73,7 +73,7 @@ pub(crate) enum Rejection {
     #[error("the answer cannot be written as JSON: {0}")]
     NotSerializable(String),
     #[cfg(feature = "chat")]
-    #[error("the answer is larger than {limit}; ask for a stream")]
+    #[error("the answer is larger than {limit}; request a stream")]
     AnswerTooLarge { limit: ByteSize },
     #[error("the body of the agent's response failed before its end")]
     ResponseCut,

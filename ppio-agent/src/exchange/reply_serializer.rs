@@ -16,10 +16,10 @@ type JsonCompound<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 /// [`InvocationResponse`](ppio_agent_protocol::InvocationResponse) (by itself, in an `Option` or in
 /// a type that serializes as what it contains) it writes the result, and keeps the other fields.
 ///
-/// A generic function cannot ask for the type of a value, and a trait cannot have one
+/// A generic function cannot find out the type of a value, and a trait cannot have one
 /// implementation for `InvocationResponse` and another for every other type. But every value
 /// passes the name of its type to the serializer. What is in a list or an object is written by
-/// `serde_json` alone, so that only the outermost call passes through here.
+/// `serde_json` itself, so that only the outermost call passes through here.
 pub(super) struct ReplySerializer<'a, 'b> {
     json: &'a mut Json<'b>,
     found: &'a mut Recognized,

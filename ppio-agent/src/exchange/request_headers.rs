@@ -14,7 +14,7 @@ use super::requested_format::RequestedFormat;
 /// The headers that are read of every request.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says what one kind of header says"
+    reason = "each is about a kind of header of its own"
 )]
 pub(crate) struct RequestHeaders<'a> {
     pub(crate) request_id: RequestId,
@@ -29,7 +29,7 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
-    /// Whether the headers say of the body no more than that it is `application/json`, so that
+    /// Whether the only header about the body is `application/json` as its type, so that
     /// `payload::check_headers` would find nothing.
     pub(crate) is_plain_json: bool,
     /// Whether a header may make an invocation a kept run; `runs::options` reads which.
@@ -44,7 +44,7 @@ pub(crate) struct InvalidHeader<'a> {
 }
 
 impl<'a> RequestHeaders<'a> {
-    /// Reads each header once; the first of a repeated header counts.
+    /// Reads each header once; of a repeated header, the first one is read.
     ///
     /// Comparing the few names of a request costs less than hashing AgentCore's long ones for a
     /// lookup.
@@ -148,7 +148,7 @@ impl InvalidHeader<'_> {
     }
 }
 
-/// Digits, as whole seconds. More than a `u32` holds, over a century, is no limit in practice.
+/// Digits, as whole seconds. More than a `u32` holds, over a century, sets no limit in practice.
 fn seconds(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

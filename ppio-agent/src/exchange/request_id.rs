@@ -30,7 +30,7 @@ impl RequestId {
             .map_or_else(Self::random, |value| Self::Given(value.clone()))
     }
 
-    /// An id that was accepted before; `None` for a text that is no id.
+    /// An id that was accepted before; `None` for a text that is not an id.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = HeaderValue::from_str(text).ok().filter(usable)?;
         Some(Self::Given(value))

@@ -1,18 +1,18 @@
-//! How the caller wants the response to be written.
+//! The format of the response that the caller requests.
 
 use http::HeaderValue;
 use ppio_agent_protocol::ResponseFormat;
 
-/// How the body of a response is written, and whether the response says so.
+/// How the body of a response is written, and whether a header of the response names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedFormat {
     /// PPIO's callers send no header, and get the envelope.
     Unspecified,
     /// AgentCore's callers send its headers, and get the bare value.
     AgentCore,
-    /// The caller asks for the envelope.
+    /// The caller requests the envelope.
     Envelope,
-    /// The caller asks for the bare value.
+    /// The caller requests the bare value.
     Value,
     /// A protocol reads the response and writes its own: the bare value, with a mark where it is a
     /// [`ChatEvent`](ppio_agent_protocol::ChatEvent).

@@ -22,7 +22,7 @@ fn prefers_event_stream(headers: &HeaderMap) -> bool {
 fn has_stream_flag(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct OnlyStream {
-        // Any JSON, of which only `true` counts.
+        // Any JSON; only `true` requests a stream.
         stream: Value,
     }
     // Searching for the key costs much less than parsing a body without it.

@@ -22,10 +22,10 @@ struct Session {
 }
 
 /// The state of one invocation, which its turn and the gate share.
-struct TurnState(Mutex<(Phase, Option<Waker>)>);
+struct TurnState(Mutex<(TurnPhase, Option<Waker>)>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum TurnPhase {
     Waiting,
     Running,
     Interrupted,
@@ -53,7 +53,7 @@ impl SessionGate {
         let mut sessions = self.sessions();
         let state = match sessions.entry(session.to_owned()) {
             Entry::Vacant(entry) => {
-                let running = TurnState::new(Phase::Running);
+                let running = TurnState::new(TurnPhase::Running);
                 entry.insert(Session {
                     running: Arc::clone(&running),
                     waiting: VecDeque::new(),
@@ -83,15 +83,15 @@ impl SessionGate {
                 })
             }
             SessionConcurrency::Queue => {
-                let state = TurnState::new(Phase::Waiting);
+                let state = TurnState::new(TurnPhase::Waiting);
                 session.waiting.push_back(Arc::clone(&state));
                 Ok(state)
             }
             // The first is not polled any more, so the second need not wait for its end.
             SessionConcurrency::Interrupt | SessionConcurrency::Parallel => {
-                let state = TurnState::new(Phase::Running);
+                let state = TurnState::new(TurnPhase::Running);
                 let first = std::mem::replace(&mut session.running, Arc::clone(&state));
-                first.set(Phase::Interrupted);
+                first.set(TurnPhase::Interrupted);
                 Ok(state)
             }
         }
@@ -105,7 +105,7 @@ impl SessionGate {
         if !Arc::ptr_eq(&found.running, state) {
             found.waiting.retain(|waiting| !Arc::ptr_eq(waiting, state));
         } else if let Some(next) = found.waiting.pop_front() {
-            next.set(Phase::Running);
+            next.set(TurnPhase::Running);
             found.running = next;
         } else {
             sessions.remove(session);
@@ -118,15 +118,15 @@ impl SessionGate {
 }
 
 impl TurnState {
-    fn new(phase: Phase) -> Arc<Self> {
+    fn new(phase: TurnPhase) -> Arc<Self> {
         Arc::new(Self((phase, None).into()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Phase, Option<Waker>)> {
+    fn lock(&self) -> MutexGuard<'_, (TurnPhase, Option<Waker>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, phase: Phase) {
+    fn set(&self, phase: TurnPhase) {
         let mut state = self.lock();
         state.0 = phase;
         if let Some(waker) = state.1.take() {
@@ -145,7 +145,7 @@ pub(crate) struct SessionTurn {
 impl SessionTurn {
     /// Whether the invocation may run at once.
     pub(crate) fn is_ready(&self) -> bool {
-        self.state.lock().0 == Phase::Running
+        self.state.lock().0 == TurnPhase::Running
     }
 
     /// Waits for the turn. After that it is ready, and fails once a later invocation interrupts
@@ -153,9 +153,9 @@ impl SessionTurn {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         let mut state = self.state.lock();
         let poll = match state.0 {
-            Phase::Waiting => Poll::Pending,
-            Phase::Running => Poll::Ready(Ok(())),
-            Phase::Interrupted => return Poll::Ready(Err(Rejection::Interrupted)),
+            TurnPhase::Waiting => Poll::Pending,
+            TurnPhase::Running => Poll::Ready(Ok(())),
+            TurnPhase::Interrupted => return Poll::Ready(Err(Rejection::Interrupted)),
         };
         match &mut state.1 {
             Some(waker) => waker.clone_from(cx.waker()),

@@ -53,7 +53,7 @@ pub(crate) async fn invoke(
     parts: Parts,
     request: &InvocationRequest,
     options: RunOptions,
-) -> Result<Answer, Error> {
+) -> Result<AgentAnswer, Error> {
     let body = serde_json::to_vec(request)
         .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
@@ -67,7 +67,7 @@ pub(crate) async fn invoke_with_body(
     body: Bytes,
     wants_stream: bool,
     options: RunOptions,
-) -> Result<Answer, Error> {
+) -> Result<AgentAnswer, Error> {
     // They describe the body that the caller sent, and the answer in its protocol.
     for name in [ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING] {
         parts.headers.remove(name);
@@ -84,7 +84,7 @@ pub(crate) async fn invoke_with_body(
         ..in_chat_format(exchange)
     };
     let answered = runs::invoke_with(agent.runs, agent.invoker, &exchange, request, options).await;
-    Answer::of(answered.map_err(Error::without_body)?).await
+    AgentAnswer::of(answered.map_err(Error::without_body)?).await
 }
 
 /// Reads the answer of a run from its beginning, once it begins.
@@ -95,10 +95,10 @@ pub(crate) async fn reattach(
     invoker: &Invoker,
     exchange: &Exchange,
     run: &std::sync::Arc<Run>,
-) -> Result<Answer, Error> {
+) -> Result<AgentAnswer, Error> {
     let exchange = in_chat_format(exchange);
     let response = runs::replay(run, &exchange, invoker, &HeaderMap::new()).await?;
-    Answer::of(response).await
+    AgentAnswer::of(response).await
 }
 
 fn in_chat_format(exchange: &Exchange) -> Exchange {
@@ -109,11 +109,11 @@ fn in_chat_format(exchange: &Exchange) -> Exchange {
 }
 
 /// The answer of the agent, which has begun.
-pub(crate) struct Answer {
+pub(crate) struct AgentAnswer {
     response: Response,
 }
 
-impl Answer {
+impl AgentAnswer {
     async fn of(response: Response) -> Result<Self, Error> {
         if let Some(error) = response.extensions().get::<Error>() {
             return Err(error.clone().without_body());
@@ -205,7 +205,7 @@ pub(crate) fn written_events(exchange: &Exchange, mut events: EventWriter) -> Re
 
 /// Answers with the events of a protocol, also if the agent failed before its answer began.
 pub(crate) fn into_events(
-    answer: Result<Answer, Error>,
+    answer: Result<AgentAnswer, Error>,
     exchange: &Exchange,
     translator: impl Translator,
 ) -> Response {

@@ -94,11 +94,11 @@ pub(super) struct TranslatedBody<T> {
     items: Items,
     translator: T,
     events: EventWriter,
-    state: State,
+    state: TranslationState,
 }
 
 #[derive(PartialEq, Eq)]
-enum State {
+enum TranslationState {
     New,
     Running,
     Ended,
@@ -110,7 +110,7 @@ impl<T: Translator> TranslatedBody<T> {
             items,
             translator,
             events: EventWriter::default(),
-            state: State::New,
+            state: TranslationState::New,
         }
     }
 }
@@ -131,11 +131,11 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
             events,
             state,
         } = &mut *self;
-        if *state == State::New {
-            *state = State::Running;
+        if *state == TranslationState::New {
+            *state = TranslationState::Running;
             translator.begin(events);
         }
-        while *state == State::Running && events.buffer.is_empty() {
+        while *state == TranslationState::Running && events.buffer.is_empty() {
             let mut failed = false;
             let polled = items.poll_parts(cx, |part| match part {
                 _ if translator.has_ended() => {}
@@ -148,10 +148,12 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
             });
             match polled {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(_) if failed || translator.has_ended() => *state = State::Ended,
+                Poll::Ready(_) if failed || translator.has_ended() => {
+                    *state = TranslationState::Ended
+                }
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) => {
-                    *state = State::Ended;
+                    *state = TranslationState::Ended;
                     translator.end(None, events);
                 }
             }

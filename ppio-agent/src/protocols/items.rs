@@ -64,7 +64,7 @@ pub(crate) fn text_of(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
 }
 
-/// The text of an answer for a protocol that has nothing but text: a value that is no text is its
+/// The text of an answer for a protocol that has nothing but text: a value that is not text is its
 /// JSON, in a line of its own.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
@@ -117,7 +117,7 @@ pub(crate) enum Part<'a> {
 /// The items of an answer: those of a stream, or its only value.
 pub(crate) struct Items {
     body: Body,
-    kind: Kind,
+    kind: BodyKind,
     /// The events of a frame that are read next.
     unread: Bytes,
     /// What was read of an event or a value that is not complete.
@@ -126,7 +126,7 @@ pub(crate) struct Items {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BodyKind {
     Events,
     /// Events of a response that the agent made, whose data is anything.
     OtherEvents,
@@ -138,10 +138,10 @@ enum Kind {
 impl Items {
     pub(crate) fn of(head: &Parts, body: Body) -> Self {
         let kind = match media_type(&head.headers) {
-            sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => Kind::Events,
-            sse::MEDIA_TYPE => Kind::OtherEvents,
-            "application/json" => Kind::Json,
-            _ => Kind::Text,
+            sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => BodyKind::Events,
+            sse::MEDIA_TYPE => BodyKind::OtherEvents,
+            "application/json" => BodyKind::Json,
+            _ => BodyKind::Text,
         };
         Self {
             body,
@@ -179,7 +179,7 @@ impl Items {
             }
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        if !matches!(self.kind, Kind::Events | Kind::OtherEvents) {
+        if !matches!(self.kind, BodyKind::Events | BodyKind::OtherEvents) {
             self.incomplete.extend_from_slice(&frame);
             return Poll::Ready(Some(()));
         }
@@ -219,7 +219,7 @@ impl Items {
 
     fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(Part<'_>)) {
         // What the runtime writes for an item.
-        if self.kind == Kind::Events
+        if self.kind == BodyKind::Events
             && let Some(line) = event.strip_prefix(b"data: ")
             && let Some(json) = line.strip_suffix(b"\n\n")
             && memchr::memchr(b'\n', json).is_none()
@@ -263,14 +263,14 @@ impl Items {
         self.ended = true;
         let rest = self.incomplete.split();
         match self.kind {
-            Kind::Events | Kind::OtherEvents | Kind::Text if rest.is_empty() => {}
+            BodyKind::Events | BodyKind::OtherEvents | BodyKind::Text if rest.is_empty() => {}
             // A stream that the agent made ended within an event.
-            Kind::Events | Kind::OtherEvents => {
+            BodyKind::Events | BodyKind::OtherEvents => {
                 let error = Rejection::ResponseCut.into();
                 each(Part::Failed(Failure::of(&error, "")));
             }
-            Kind::Json => own_value(&rest, each),
-            Kind::Text => {
+            BodyKind::Json => own_value(&rest, each),
+            BodyKind::Text => {
                 let json = line(&String::from_utf8_lossy(&rest));
                 each(Part::Item(Item::Text(&json)));
             }

@@ -36,7 +36,7 @@ pub(crate) async fn answer(
         interval,
         // The first comment is due now.
         timer: Box::pin(sleep(Duration::ZERO)),
-        state: State::Waiting(answering),
+        state: KeptOpenState::Waiting(answering),
     };
     Ok(event_stream(exchange, Body::stream(body)))
 }
@@ -45,10 +45,10 @@ struct KeptOpenBody {
     exchange: Exchange,
     interval: Duration,
     timer: Pin<Box<Sleep>>,
-    state: State,
+    state: KeptOpenState,
 }
 
-enum State {
+enum KeptOpenState {
     Waiting(Answering),
     /// The answer is an event stream.
     Events(Body),
@@ -58,14 +58,14 @@ enum State {
 }
 
 impl KeptOpenBody {
-    fn state_of(&self, answered: Result<Response, Error>) -> State {
+    fn state_of(&self, answered: Result<Response, Error>) -> KeptOpenState {
         let response = answered.unwrap_or_else(|error| self.exchange.error_response(error));
         let is_stream = media_type(response.headers()) == sse::MEDIA_TYPE;
         let body = response.into_body();
         if is_stream {
-            State::Events(body)
+            KeptOpenState::Events(body)
         } else {
-            State::Json(body, BytesMut::new())
+            KeptOpenState::Json(body, BytesMut::new())
         }
     }
 }
@@ -80,7 +80,7 @@ impl HttpBody for KeptOpenBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             match &mut self.state {
-                State::Waiting(answering) => match answering.as_mut().poll(cx) {
+                KeptOpenState::Waiting(answering) => match answering.as_mut().poll(cx) {
                     Poll::Ready(answered) => self.state = self.state_of(answered),
                     Poll::Pending => {
                         if self.timer.as_mut().poll(cx).is_pending() {
@@ -92,8 +92,8 @@ impl HttpBody for KeptOpenBody {
                         return Poll::Ready(Some(Ok(Frame::data(comment))));
                     }
                 },
-                State::Events(body) => return Pin::new(body).poll_frame(cx),
-                State::Json(body, json) => match Pin::new(body).poll_frame(cx) {
+                KeptOpenState::Events(body) => return Pin::new(body).poll_frame(cx),
+                KeptOpenState::Json(body, json) => match Pin::new(body).poll_frame(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Some(Ok(frame))) => {
                         json.extend_from_slice(&frame.into_data().unwrap_or_default());
@@ -101,7 +101,7 @@ impl HttpBody for KeptOpenBody {
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                     Poll::Ready(None) => {
                         let json = std::mem::take(json);
-                        self.state = State::Ended;
+                        self.state = KeptOpenState::Ended;
                         if json.is_empty() {
                             return Poll::Ready(None);
                         }
@@ -110,7 +110,7 @@ impl HttpBody for KeptOpenBody {
                         return Poll::Ready(Some(Ok(Frame::data(event.freeze()))));
                     }
                 },
-                State::Ended => return Poll::Ready(None),
+                KeptOpenState::Ended => return Poll::Ready(None),
             }
         }
     }

@@ -123,7 +123,7 @@ impl Protocols {
         }
     }
 
-    /// Who the agent is.
+    /// The name, the version and the description of the agent.
     pub(crate) fn agent(&self) -> &AgentInfo {
         &self.agent
     }

@@ -17,14 +17,14 @@ pub(crate) struct WholeAnswer {
     pub(crate) text: String,
     /// The same without other values.
     pub(crate) plain_text: String,
-    /// What the model thought.
+    /// The model's reasoning.
     pub(crate) reasoning: String,
     pub(crate) tool_calls: Vec<AnswerToolCall>,
     /// The items that are neither text nor chat events.
     pub(crate) values: Vec<Value>,
     /// Chat events of the other kinds, in their order.
     pub(crate) events: Vec<ChatEvent>,
-    /// The tokens of the input and of the output, if the agent said them.
+    /// The tokens of the input and of the output, if the agent reported them.
     pub(crate) usage: Option<(u64, u64)>,
     pub(crate) finish: Option<FinishReason>,
     /// An [`Interrupt`](ChatEvent::Interrupt).

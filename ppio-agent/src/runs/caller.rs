@@ -1,4 +1,4 @@
-//! Who a run belongs to, and which request a key belongs to.
+//! The caller that a run belongs to, and the request that a key belongs to.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -9,7 +9,7 @@ use ppio_agent_protocol::headers::UNKNOWN_INSTANCE;
 
 use super::stable_hasher::StableHasher;
 
-/// Who sent a request: the session, and the credentials.
+/// The sender of a request: its session and its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunCaller {
     session: Option<String>,
@@ -17,7 +17,7 @@ pub(crate) struct RunCaller {
     credentials: Option<u128>,
 }
 
-/// Who may use a key again.
+/// The callers that share a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Scope {
     Session(String),

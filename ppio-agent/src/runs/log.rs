@@ -2,7 +2,7 @@
 //!
 //! Items are stored as a stream without ids has them, `data: …` and an empty line, so that readers
 //! without ids are sent the stored bytes themselves. The ids are the numbers of the items from 1, so
-//! they are not stored; they are written between the items for readers that want them.
+//! they are not stored; they are written between the items for readers that request them.
 
 use std::collections::VecDeque;
 

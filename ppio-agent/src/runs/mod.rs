@@ -71,7 +71,7 @@ pub(crate) struct RunSettings {
     pub(crate) journal: Option<PathBuf>,
     /// Whether callers that cannot be told apart may list their runs.
     pub(crate) lists_anonymous: bool,
-    /// Whether every invocation is a run, and keeps what a developer wants to see.
+    /// Whether every invocation is a run, and keeps what a developer inspects.
     pub(crate) inspects: bool,
     /// How long a run is kept after its end.
     pub(crate) retention: Duration,
@@ -81,7 +81,7 @@ pub(crate) struct RunSettings {
 
 impl RunSettings {
     fn of(settings: &RuntimeSettings) -> Self {
-        // A size over that of the address space is no limit.
+        // A size over that of the address space sets no limit.
         let size = |size: ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
         Self {
             on_disconnect: settings.on_disconnect,
@@ -97,7 +97,7 @@ impl RunSettings {
     }
 }
 
-/// Answers `POST /invocations`, with a run if the request or the configuration wants one.
+/// Answers `POST /invocations`, with a run if the request or the configuration requires one.
 pub(crate) async fn invoke(
     runs: &Arc<RunRegistry>,
     invoker: &Invoker,
@@ -188,7 +188,7 @@ pub(crate) async fn invoke_with(
     Ok(response)
 }
 
-/// Says that keys are honoured, and by which instance.
+/// Announces that keys are honoured, and by which instance.
 pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static(value));

@@ -1,4 +1,4 @@
-//! What a request says about its run.
+//! The options of a run in the headers of its request.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use crate::exchange::rejection::Rejection;
 /// The longest idempotency key.
 const MAX_KEY: usize = 255;
 
-/// What a request says about its run, with the configured policy.
+/// The options of a run, from its request and the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct RunOptions {
     pub(super) on_disconnect: OnDisconnect,
@@ -167,7 +167,7 @@ fn on_disconnect(headers: &HeaderMap) -> Result<Option<OnDisconnect>, Rejection>
     option(headers, &PPIO_ON_DISCONNECT, "ppio-on-disconnect", expected)
 }
 
-/// Whether a request wants ids in the event stream.
+/// Whether a request requires ids in the event stream.
 pub(super) fn stream_ids(headers: &HeaderMap) -> Result<bool, Rejection> {
     let expected = "`true` or `false`";
     let stated = option(headers, &PPIO_STREAM_IDS, "ppio-stream-ids", expected)?;

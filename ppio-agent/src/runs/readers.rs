@@ -5,11 +5,11 @@ use std::task::Waker;
 /// The readers of a run, by numbers that are used again.
 #[derive(Default)]
 pub(super) struct Readers {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<ReaderSlot>>,
     free: Vec<usize>,
 }
 
-struct Slot {
+struct ReaderSlot {
     /// The id of the first item that the reader has not read.
     next: u64,
     /// Wakes a reader that has read everything.
@@ -20,7 +20,7 @@ struct Slot {
 
 impl Readers {
     pub(super) fn add(&mut self, next: u64) -> usize {
-        let slot = Some(Slot {
+        let slot = Some(ReaderSlot {
             next,
             waker: None,
             has_end: false,

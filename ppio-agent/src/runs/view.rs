@@ -12,7 +12,7 @@ use super::run::{Run, RunView};
 use crate::exchange::json;
 
 #[derive(Serialize)]
-struct State<'a> {
+struct RunBody<'a> {
     id: &'a str,
     status: RunStatus,
     started_at: String,
@@ -53,8 +53,8 @@ impl RunView {
         }
     }
 
-    fn state(&self) -> State<'_> {
-        State {
+    fn state(&self) -> RunBody<'_> {
+        RunBody {
             id: self.id.as_str(),
             status: self.status,
             started_at: timestamp(self.started_at),
@@ -74,7 +74,7 @@ impl RunView {
 pub(crate) fn list(views: &[RunView]) -> Bytes {
     #[derive(Serialize)]
     struct List<'a> {
-        invocations: Vec<State<'a>>,
+        invocations: Vec<RunBody<'a>>,
     }
     json::to_bytes(&List {
         invocations: views.iter().map(RunView::state).collect(),

@@ -211,8 +211,8 @@ impl Connections {
         }
         if cancelled_runs {
             // Their readers get the end.
-            let told = async { while self.tasks.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(ABORT_TIMEOUT / 2, told).await;
+            let ended = async { while self.tasks.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(ABORT_TIMEOUT / 2, ended).await;
         }
         self.tasks.abort_all();
         // A handler that blocks its thread cannot be aborted.

@@ -1,6 +1,6 @@
 //! Finds functions that block an async worker.
 //!
-//! While a thread polls user code, its [`Slot`](slot::Slot) has the function and the request: a few
+//! While a thread polls user code, its [`PollSlot`](slot::PollSlot) has the function and the request: a few
 //! plain writes a poll. A thread of its own (`sampler`) compares the slots from time to time, and so
 //! finds a poll that takes long while it goes on, also one that never returns.
 

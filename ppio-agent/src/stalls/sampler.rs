@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::slot::Slot;
+use super::slot::PollSlot;
 use super::{AsyncFunction, registered};
 
 /// How often it looks within the shortest limit: a poll that is this much longer than its limit is
@@ -31,7 +31,7 @@ pub(super) fn look_every(limit: Duration) {
 }
 
 /// Watches a further thread.
-pub(super) fn add(slot: Arc<Slot>) {
+pub(super) fn add(slot: Arc<PollSlot>) {
     slots().push(slot);
     THREAD.get_or_init(|| {
         let thread = thread::Builder::new().name("ppio-stalls".to_owned());
@@ -45,8 +45,8 @@ pub(super) fn add(slot: Arc<Slot>) {
     });
 }
 
-fn slots() -> MutexGuard<'static, Vec<Arc<Slot>>> {
-    static SLOTS: Mutex<Vec<Arc<Slot>>> = Mutex::new(Vec::new());
+fn slots() -> MutexGuard<'static, Vec<Arc<PollSlot>>> {
+    static SLOTS: Mutex<Vec<Arc<PollSlot>>> = Mutex::new(Vec::new());
     SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -99,7 +99,7 @@ fn run() {
 
 /// What was seen of one thread.
 struct Poll {
-    slot: Arc<Slot>,
+    slot: Arc<PollSlot>,
     epoch: u64,
     /// How long the same poll has been seen.
     seen: Duration,
@@ -110,7 +110,7 @@ struct Poll {
 }
 
 impl Poll {
-    fn of(slot: Arc<Slot>) -> Self {
+    fn of(slot: Arc<PollSlot>) -> Self {
         Self {
             slot,
             epoch: 0,
@@ -163,7 +163,7 @@ impl Poll {
 
 /// How long a thread has waited for a processor since its start. Zero where the system does not
 /// say it.
-fn time_without_processor(slot: &Slot) -> Duration {
+fn time_without_processor(slot: &PollSlot) -> Duration {
     let read = |path: &String| {
         let text = std::fs::read_to_string(path).ok()?;
         // The time on a processor, that without one, and the number of turns.

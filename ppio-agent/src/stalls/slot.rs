@@ -8,7 +8,7 @@ const WORDS: usize = 16;
 /// What one thread polls. Only its own thread writes to it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Slot {
+pub(super) struct PollSlot {
     /// Changes when a poll begins and when it ends.
     epoch: AtomicU64,
     /// The function that is polled, 0 for none.
@@ -20,7 +20,7 @@ pub(super) struct Slot {
     pub(super) statistics: Option<String>,
 }
 
-impl Slot {
+impl PollSlot {
     pub(super) fn new(statistics: Option<String>) -> Self {
         Self {
             statistics,

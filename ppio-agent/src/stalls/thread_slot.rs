@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::sampler;
-use super::slot::Slot;
+use super::slot::PollSlot;
 
 /// The slot of a thread. Dropped when the thread ends.
-pub(super) struct ThreadSlot(Arc<Slot>);
+pub(super) struct ThreadSlot(Arc<PollSlot>);
 
 thread_local! {
     pub(super) static THREAD: ThreadSlot = ThreadSlot::register();
@@ -17,7 +17,7 @@ impl ThreadSlot {
         // The target has the ids of the process and of the thread.
         let thread = std::fs::read_link("/proc/thread-self");
         let statistics = thread.map(|thread| format!("/proc/{}/schedstat", thread.display()));
-        let slot = Arc::new(Slot::new(statistics.ok()));
+        let slot = Arc::new(PollSlot::new(statistics.ok()));
         sampler::add(Arc::clone(&slot));
         Self(slot)
     }

@@ -31,7 +31,7 @@ pub(super) struct Telemetry {
     /// The name of the span of an invocation.
     pub(super) invocation: &'static str,
     pub(super) propagators: Propagators,
-    /// Whether spans have what was asked and answered.
+    /// Whether spans have the messages of requests and answers.
     pub(super) captures_content: bool,
     pub(super) traces: Option<Traces>,
     pub(super) metrics: Option<Metrics>,
@@ -114,7 +114,7 @@ impl Traces {
     }
 }
 
-/// Who exports: the agent, with the attributes of `OTEL_RESOURCE_ATTRIBUTES` and the name of
+/// The resource of what is exported: the agent, with the attributes of `OTEL_RESOURCE_ATTRIBUTES` and the name of
 /// `OTEL_SERVICE_NAME`.
 fn resource(agent: &'static str, version: &'static str) -> Resource {
     let mut own = vec![KeyValue::new("service.name", agent)];

@@ -34,12 +34,12 @@ struct TracedRequest {
     /// Whether an invocation ends the span, and not the response.
     has_invocation: AtomicBool,
     has_ended: AtomicBool,
-    answer: Mutex<Answer>,
+    answer: Mutex<AnswerContent>,
 }
 
 /// What the answer has begun and consists of.
 #[derive(Default)]
-struct Answer {
+struct AnswerContent {
     spans: ChatSpans,
     text: String,
 }
@@ -297,7 +297,7 @@ impl TracedRequest {
         }
     }
 
-    fn answer(&self) -> MutexGuard<'_, Answer> {
+    fn answer(&self) -> MutexGuard<'_, AnswerContent> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -399,7 +399,7 @@ fn status_type(status: u16) -> &'static str {
     }
 }
 
-impl Answer {
+impl AnswerContent {
     /// Adds an item or a value: the text of a string, otherwise its JSON.
     fn add_text(&mut self, json: &[u8]) {
         match serde_json::from_slice::<String>(json) {

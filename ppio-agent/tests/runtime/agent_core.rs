@@ -206,7 +206,7 @@ async fn a_spawned_task_is_listed_by_its_name() {
     .await;
 }
 
-/// Which status counts: a forced one, that of the check, that of tasks.
+/// Which status applies: a forced one, that of the check, that of tasks.
 #[tokio::test]
 async fn a_forced_status_comes_before_the_check_and_the_tasks() {
     let (healthy, busy) = (PingStatus::Healthy, PingStatus::HealthyBusy);
@@ -303,7 +303,7 @@ async fn debug_mode_answers_the_actions_of_agent_cores_tools() {
     let error = act(&json!("stop")).await.error(400, "BadRequest");
     assert!(error.starts_with("unknown action \"stop\"; send `ping_status`"));
     act(&json!(["stop"])).await.error(400, "BadRequest");
-    // What is no action is for the agent.
+    // What is not an action is for the agent.
     for body in [
         json!({member: ""}),
         json!({member: null}),

@@ -571,7 +571,7 @@ async fn request_ids_are_echoed_if_safe_and_replaced_otherwise() {
         assert_ne!(id, bad);
         assert_eq!(id.len(), 36, "a UUID in place of {bad:?}");
     }
-    // The first of a repeated header counts.
+    // Of a repeated header, the first is read.
     assert_eq!(
         id("x-request-id: one\r\nx-request-id: two\r\n").await,
         "one"

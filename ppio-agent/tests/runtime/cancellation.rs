@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How soon a handler has to be dropped after its client disconnects.
 const SOON: Duration = Duration::from_millis(100);
-/// The number of attempts. Their median counts, since a busy machine may delay one of them.
+/// The number of attempts. Their median is compared, since a busy machine may delay one of them.
 const ROUNDS: usize = 9;
 
 /// Sends the time at which it is dropped.

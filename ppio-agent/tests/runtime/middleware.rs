@@ -16,7 +16,7 @@ use tokio::sync::mpsc::unbounded_channel;
 struct Story(Arc<Mutex<Vec<String>>>);
 
 impl Story {
-    fn tell(&self, line: impl Into<String>) {
+    fn add(&self, line: impl Into<String>) {
         self.0.lock().expect("a lock").push(line.into());
     }
 
@@ -37,9 +37,9 @@ impl Story {
             let story = story.clone();
             Box::pin(async move {
                 let path = request.uri().path().to_owned();
-                story.tell(format!("{name} in {path}"));
+                story.add(format!("{name} in {path}"));
                 let response = next.run(request).await;
-                story.tell(format!("{name} out {}", response.status().as_u16()));
+                story.add(format!("{name} out {}", response.status().as_u16()));
                 response
             })
         }
@@ -56,7 +56,7 @@ async fn the_first_middleware_is_outermost() {
         .entrypoint({
             let story = story.clone();
             move |request: Value| {
-                story.tell("entrypoint");
+                story.add("entrypoint");
                 async { request }
             }
         })
@@ -164,7 +164,7 @@ async fn middleware_can_answer_by_itself() {
         .entrypoint({
             let story = story.clone();
             move |request: Value| {
-                story.tell("entrypoint");
+                story.add("entrypoint");
                 async { request }
             }
         })
@@ -390,7 +390,7 @@ async fn middleware_reads_the_error_of_a_response() {
             async move {
                 let response = next.run(request).await;
                 let status = response.status();
-                story.tell(match response.extensions().get::<Error>() {
+                story.add(match response.extensions().get::<Error>() {
                     Some(error) => {
                         assert_eq!(error.status(), status);
                         format!("{} {error}", error.error_type())

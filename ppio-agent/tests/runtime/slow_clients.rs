@@ -63,7 +63,7 @@ async fn an_idle_connection_outlives_the_header_timeout_and_ends_at_its_own() {
         assert_eq!(connection.answer().await.status, 200);
         kept.push(connection);
     }
-    // Without a request, the timeout of its head counts.
+    // Without a request, the timeout of its head applies.
     let mut fresh = header.connect().await;
     fresh.assert_closed().await;
     kept[1].assert_closed().await;
@@ -84,7 +84,7 @@ async fn a_body_sent_too_slowly_is_a_408() {
     let mut connection = server.connect().await;
     connection.write(head).await;
     let after = drip(&mut connection, body).await;
-    // The deadline counts from the first wait, which may begin just before the first byte.
+    // The deadline is measured from the first wait, which may begin just before the first byte.
     assert!((LIMIT / 2..LIMIT + SLACK).contains(&after), "{after:?}");
     let error = connection.answer().await.error(408, "RequestTimeout");
     assert_eq!(error, "the request body did not arrive within 0.3 s");

@@ -237,7 +237,7 @@ async fn a_state_can_be_replaced_before_the_start() {
     }
 }
 
-/// An agent whose requests wait for permits of `gate`, and whose shutdown function tells `story`.
+/// An agent whose requests wait for permits of `gate`, and whose shutdown function adds to `story`.
 fn gated(
     config: ppio::RuntimeConfig,
     gate: &Arc<Semaphore>,

@@ -25,7 +25,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// The header counts whatever type the agent takes; the body only where its type gives it that
+/// The header applies whatever type the agent takes; the body only where its type gives it that
 /// meaning. The settings hold as well.
 #[tokio::test]
 async fn a_callers_timeout_is_the_deadline_of_its_invocation() {
@@ -177,7 +177,7 @@ async fn a_response_of_the_agents_own_ends_at_the_deadline_as_well() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_is_no_number_of_seconds_is_refused() {
+async fn a_timeout_that_is_not_a_number_of_seconds_is_refused() {
     let server = TestServer::start(crate::support::echo(config())).await;
     for timeout in ["0", "-1", "1.5", "soon", ""] {
         let headers = format!("ppio-timeout: {timeout}\r\n");

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::event::{DeployEvent, LogLine};
 use crate::error::{CliError, ExitKind};
-use crate::terminal::{Progress, Terminal};
+use crate::terminal::{ProgressLine, Terminal};
 
 /// The longest text of a step in an error message, in characters.
 const MAX_STEP_CHARS: usize = 80;
@@ -30,7 +30,7 @@ impl BuildLogPrinter {
         &mut self,
         status: &BuildStatus,
         steps: &[BuildStep],
-        progress: &Progress,
+        progress: &ProgressLine,
         terminal: &Terminal,
     ) -> bool {
         // Older platforms send lines without fields only.

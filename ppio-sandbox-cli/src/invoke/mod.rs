@@ -24,7 +24,7 @@ use crate::error::{CliError, ExitKind};
 use crate::platform::deployed_agent::{self, DeployedAgent};
 use crate::platform::{Platform, PrintError, session_of_run};
 use crate::signals::or_interrupted;
-use crate::terminal::{Progress, Terminal};
+use crate::terminal::{ProgressLine, Terminal};
 
 /// The shortest lifetime of a new session, long enough for another call with `--keep`.
 const MIN_LIFETIME: Duration = Duration::from_secs(300);
@@ -223,7 +223,7 @@ impl InvokeCommand<'_> {
     }
 
     /// The session of `--session`, resumed or with its lifetime extended.
-    async fn existing_session(&self, progress: &Progress) -> Result<SandboxSession, CliError> {
+    async fn existing_session(&self, progress: &ProgressLine) -> Result<SandboxSession, CliError> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
         let note = || self.terminal.note("the session is paused, resuming it");
         deployed_agent::usable_session(id, self.platform, || progress.suspend(note)).await

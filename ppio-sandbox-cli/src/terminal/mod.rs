@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-pub(crate) use self::progress::Progress;
+pub(crate) use self::progress::ProgressLine;
 
 use self::styled::{Styled, escaped, escaped_json};
 use crate::error::{CliError, ExitKind};
@@ -143,12 +143,12 @@ impl Terminal {
     }
 
     /// Shows a spinner on a terminal until it is dropped.
-    pub(crate) fn spinner(&self, text: impl Into<String>) -> Progress {
+    pub(crate) fn spinner(&self, text: impl Into<String>) -> ProgressLine {
         self.draw(ProgressBar::new_spinner(), &text.into())
     }
 
     /// Shows a progress bar for a transfer on a terminal until it is dropped.
-    pub(crate) fn transfer(&self, text: impl Into<String>, bytes: u64) -> Progress {
+    pub(crate) fn transfer(&self, text: impl Into<String>, bytes: u64) -> ProgressLine {
         let bar = ProgressBar::new(bytes);
         if let Ok(style) = ProgressStyle::with_template(TRANSFER_TEMPLATE) {
             bar.set_style(style.progress_chars("=> "));
@@ -156,13 +156,13 @@ impl Terminal {
         self.draw(bar, &text.into())
     }
 
-    fn draw(&self, bar: ProgressBar, text: &str) -> Progress {
+    fn draw(&self, bar: ProgressBar, text: &str) -> ProgressLine {
         if !self.is_verbose() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         bar.set_message(escaped(text).into_owned());
         bar.enable_steady_tick(TICK_INTERVAL);
-        Progress::new(bar)
+        ProgressLine::new(bar)
     }
 
     /// Whether the user can be prompted: standard input and standard error are terminals.

@@ -4,11 +4,11 @@ use indicatif::ProgressBar;
 
 use super::styled::escaped;
 
-/// Progress that is drawn until it is dropped.
+/// A line of progress that is drawn until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct ProgressLine(ProgressBar);
 
-impl Progress {
+impl ProgressLine {
     pub(super) fn new(bar: ProgressBar) -> Self {
         Self(bar)
     }
@@ -30,7 +30,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -9,7 +9,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::error::{CliError, ExitKind};
 use crate::terminal::styled::escaped;
 
-/// Asks until the answer passes the check. Enter alone answers `default`; without one it is an empty
+/// Prompts until the answer passes the check. Enter alone answers `default`; without one it is an empty
 /// answer, if none is required.
 pub(crate) async fn ask(
     question: impl Into<String>,

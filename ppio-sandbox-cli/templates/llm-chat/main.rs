@@ -8,7 +8,7 @@ use async_openai::error::OpenAIError;
 use futures_util::{Stream, StreamExt as _, future};
 use ppio::{Error, Value, json};
 
-/// Who the agent is.
+/// The instructions to the model.
 const INSTRUCTIONS: &str = "You are a helpful assistant. Answer briefly.";
 
 #[derive(serde::Deserialize)]
@@ -62,7 +62,7 @@ impl Model {
     }
 }
 
-/// The text of a chunk. Others tell how the answer ended, or what it cost.
+/// The text of a chunk. Other chunks have its end or its usage.
 fn text(chunk: Result<Value, OpenAIError>) -> Option<Result<String, Error>> {
     let chunk = match chunk.map_err(failed) {
         Ok(chunk) => chunk,

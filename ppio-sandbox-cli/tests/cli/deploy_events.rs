@@ -104,12 +104,12 @@ fn log_lines_are_printed_while_their_step_runs() {
     let steps = building.expect("an event")["steps"].as_array();
     let steps = steps.expect("steps");
     assert_eq!(steps.len(), 4);
-    let told: Vec<_> = events
+    let found: Vec<_> = events
         .iter()
         .filter(|event| event["event"] == "step")
         .map(|event| event["command"].clone())
         .collect();
-    assert_eq!(&told, steps);
+    assert_eq!(&found, steps);
     let last = events.last().expect("a last line");
     assert_eq!(last["template_id"], template.as_str());
     assert_eq!(last["build_id"], first["build_id"]);

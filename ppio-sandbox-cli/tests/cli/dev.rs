@@ -252,14 +252,14 @@ fn killing_the_command_ends_the_agent_and_its_detached_children() {
         dev.address();
         dev.says("child ");
         let said = dev.output();
-        let (_, child) = said.rsplit_once("child ").expect("told");
+        let (_, child) = said.rsplit_once("child ").expect("a process id");
         let child: u32 = child
             .lines()
             .next()
             .expect("a line")
             .parse()
             .expect("an id");
-        let agent = said.rsplit_once("process ").expect("told").1;
+        let agent = said.rsplit_once("process ").expect("a process id").1;
         let agent: u32 = agent
             .lines()
             .next()

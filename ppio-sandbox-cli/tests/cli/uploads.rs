@@ -169,7 +169,7 @@ fn json_output_reports_the_sent_bytes() {
     let dam = Dam::before(sandbox.running().expect("it runs").url());
     let url = format!("http://{}", dam.address);
     let mut deploying = deploy(&sandbox, &folder, &url).arg("--json").spawn();
-    let told = |stdout: &str| -> Vec<(u64, u64)> {
+    let reported = |stdout: &str| -> Vec<(u64, u64)> {
         let events = stdout.lines().filter_map(|line| {
             let event: serde_json::Value = serde_json::from_str(line).ok()?;
             (event["event"] == "uploading").then(|| {
@@ -180,12 +180,12 @@ fn json_output_reports_the_sent_bytes() {
         events.collect()
     };
     eventually("some of it is sent", || {
-        let told = told(&deploying.stdout());
-        told.iter().any(|&(sent, all)| 0 < sent && sent < all) || deploying.has_ended()
+        let reported = reported(&deploying.stdout());
+        reported.iter().any(|&(sent, all)| 0 < sent && sent < all) || deploying.has_ended()
     });
     assert!(!deploying.has_ended());
     assert!(
-        told(&deploying.stdout())
+        reported(&deploying.stdout())
             .iter()
             .all(|&(sent, all)| sent < all)
     );

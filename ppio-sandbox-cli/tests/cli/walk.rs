@@ -218,8 +218,8 @@ fn walk(walker: Walker) -> Transcript {
     walk.transcript.name(template, "<template>");
     let build = noted(&walk, "build_id:");
     walk.transcript.name(build, "<build>");
-    let told = walk.step("agent invoke --input 'once upon a time'");
-    assert!(told.contains("once upon a time"), "{told}");
+    let answer = walk.step("agent invoke --input 'once upon a time'");
+    assert!(answer.contains("once upon a time"), "{answer}");
     walk.answered(&format!("agent delete{yes}"), Some(("[y/N]", "y\n")));
     walk.step("local down");
     walk.transcript

@@ -16,7 +16,7 @@ const UNUSED: Range<u32> = 1_879_048_192..2_147_483_647;
 /// Ids for user namespaces with the usual 65,536 ids, as in containers without root.
 const IN_NAMESPACE: Range<u32> = 62_000..65_000;
 
-/// The user and group of a sandbox whose platform is an ordinary user's.
+/// The user and group of a sandbox whose platform runs as an ordinary user.
 pub(crate) const INNER_USER: u32 = 1000;
 
 /// The pool of users for sandboxes. Clones share it.

@@ -77,7 +77,7 @@ impl LocalPlatform {
     }
 
     /// Whether sandboxes with internet access have a network namespace of their own, as
-    /// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) wants it.
+    /// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) requires.
     pub fn isolates_network(&self) -> bool {
         self.shared.sandboxes.networks().with_internet().is_own()
     }

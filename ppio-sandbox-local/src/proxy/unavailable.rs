@@ -9,7 +9,7 @@ pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Respons
     unavailable_because(id, port, message, None)
 }
 
-/// The same with the kind of the error, which clients tell it from others by.
+/// The same with the kind of the error, by which clients distinguish it.
 pub(super) fn unavailable_because(
     id: &str,
     port: Option<u16>,

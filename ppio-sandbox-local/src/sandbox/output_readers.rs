@@ -42,13 +42,13 @@ pub(crate) enum OutputEvent {
 
 #[derive(Debug)]
 pub(super) struct OutputReaders {
-    state: Mutex<State>,
+    state: Mutex<ReadersState>,
     /// The number of readers.
     count: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReadersState {
     readers: Vec<Reader>,
     next_id: u64,
     end: Option<ExitStatus>,
@@ -152,7 +152,7 @@ impl OutputReaders {
         self.change(|state| state.readers.retain(|reader| reader.id != id));
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut ReadersState)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
         let count = state.readers.len();

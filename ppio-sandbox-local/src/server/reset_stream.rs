@@ -27,7 +27,7 @@ impl CutShort {
     }
 }
 
-/// A TCP connection that is reset after a response that was cut short. Clients tell a broken
+/// A TCP connection that is reset after a response that was cut short. Clients recognize a broken
 /// connection by that; at an orderly end they report an error of the protocol.
 #[derive(Debug)]
 pub(super) struct ResetStream {

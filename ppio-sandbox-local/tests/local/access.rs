@@ -1,4 +1,4 @@
-//! Who may call the local platform: by which host name, from which page, with which token.
+//! Which callers the local platform accepts: by host name, page and token.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -424,7 +424,7 @@ async fn a_signed_link_is_good_for_one_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_are_no_ids_are_refused() {
+async fn texts_that_are_not_ids_are_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     for id in [
         ".",

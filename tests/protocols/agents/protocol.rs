@@ -21,7 +21,7 @@ static CANCELLED: AtomicU64 = AtomicU64::new(0);
 /// - `hello`: three deltas of text; a value if no stream is wanted
 /// - `value`: an object
 /// - `echo`: the request, as the JSON text of a value
-/// - `weather`: thinks, runs a tool of its own, answers, and tells the tokens
+/// - `weather`: thinks, runs a tool of its own, answers, and reports the tokens
 /// - `tool`: calls the first tool of the caller, or answers with its result
 /// - `approve`: asks for approval, or answers with what was decided
 /// - `state`: changes the state of the caller
@@ -31,7 +31,7 @@ static CANCELLED: AtomicU64 = AtomicU64::new(0);
 /// - `late MS` and any of these: begins after so many milliseconds
 /// - `many N`: so many deltas at once
 /// - `slow N MS`: a delta every so many milliseconds
-/// - `hang`: one delta, then nothing; `cancelled` tells how often that was cancelled
+/// - `hang`: one delta, then nothing; `cancelled` answers how often that was cancelled
 #[ppio::entrypoint]
 async fn agent(
     request: InvocationRequest,

@@ -35,7 +35,7 @@ macro_rules! configures_an_agent {
     };
 }
 
-/// The errors of texts that are no values, with the names of one crate.
+/// The errors of texts that are not values, with the names of one crate.
 macro_rules! names_its_errors {
     ($name:ident, $crate_name:ident) => {
         #[test]

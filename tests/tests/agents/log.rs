@@ -282,13 +282,13 @@ async fn every_invocation_is_a_line_where_the_level_includes_it() {
     assert_eq!(messages(&failed), ["invocation failed"]);
     for agent in [&everything, &these] {
         let lines = of_invocations(agent).await;
-        let told: Vec<_> = lines
+        let found: Vec<_> = lines
             .iter()
             .map(|line| (line["level"].as_str(), line["status"].as_u64()))
             .collect();
         let info = Some("INFO");
         assert_eq!(
-            told,
+            found,
             [
                 (info, Some(200)),
                 (info, Some(400)),

@@ -187,7 +187,7 @@ async fn max_concurrency() {
 async fn heartbeat() {
     let agent = agent(SLOW_ITEMS, "HEARTBEAT", "0.05");
     let mut answer = nap(&agent, 1000).await;
-    // A comment is no item.
+    // A comment is not an item.
     assert_eq!(answer.next_items().await, Some(vec![]));
     let silent = launcher(SLOW_ITEMS)
         .env("PPIO_AGENT_HEARTBEAT", "0")

@@ -46,7 +46,7 @@ fn share_of_processes(start: Start) -> Option<File> {
     Some(file)
 }
 
-/// Who runs the platform, and how it keeps sandboxes apart.
+/// The user who runs the platform, and how it isolates sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) as_root: bool,
@@ -148,7 +148,7 @@ impl Surroundings {
             fs::write(at(name), &secret).unwrap();
             fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
             chown(at(name), owner, owner).unwrap();
-            // Without namespaces everyone's files are a sandbox's, too.
+            // Without namespaces a sandbox can read world-readable files, too.
             if mode == 0o600 || setting.bubblewrap {
                 secrets.push((at(name), secret));
             }

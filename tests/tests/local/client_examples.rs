@@ -256,15 +256,15 @@ async fn templates() {
             .await
             .starts_with("0 templates")
     );
-    let told = succeed("client-templates", &variables, &[&chat]).await;
+    let shown = succeed("client-templates", &variables, &[&chat]).await;
     for line in [
         "author       a@b.cn",
         "tags         default, ai",
         "entrypoint   src/main.rs",
     ] {
-        assert!(told.contains(line), "no {line:?} in\n{told}");
+        assert!(shown.contains(line), "no {line:?} in\n{shown}");
     }
-    assert!(!told.contains("built in     -"), "{told}");
+    assert!(!shown.contains("built in     -"), "{shown}");
     local.stop_when_empty().await;
 }
 

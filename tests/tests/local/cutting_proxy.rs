@@ -78,7 +78,7 @@ impl CuttingProxy {
         format!("http://{}", self.address)
     }
 
-    /// Begins or ends to cut new connections.
+    /// Starts or stops cutting new connections.
     pub(crate) fn cut(&self, cutting: bool) {
         self.state.cutting.store(cutting, Ordering::SeqCst);
     }
@@ -99,7 +99,7 @@ impl CuttingProxy {
     }
 }
 
-/// Where a connection is cut: the first limit that is reached counts.
+/// Where a connection is cut: at the first limit that is reached.
 #[derive(Clone, Copy)]
 struct Cut {
     request: usize,

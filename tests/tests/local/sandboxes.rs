@@ -177,7 +177,7 @@ async fn a_pause_stops_processes_that_hide() {
             .pause_sandbox(&sandbox.sandbox_id)
             .await
             .unwrap();
-        // Also a sandbox that stands still can be killed.
+        // A sandbox whose processes are stopped can be killed as well.
         assert!(
             platform_api
                 .kill_sandbox(&sandbox.sandbox_id)

@@ -70,7 +70,7 @@ async fn listed(platform: &LocalPlatform) -> Vec<String> {
         .collect()
 }
 
-/// What was logged since the last call, without what each start says of this machine's limits.
+/// What was logged since the last call, without the warnings of each start about this machine's limits.
 fn warned(log: &Log) -> String {
     let text = log.take();
     let lines = text.lines();
@@ -81,7 +81,7 @@ fn warned(log: &Log) -> String {
 #[tokio::test]
 async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
     let log = Log::default();
-    let _heard = tracing::subscriber::set_default(
+    let _subscriber = tracing::subscriber::set_default(
         tracing_subscriber::fmt()
             .with_max_level(tracing::Level::WARN)
             .with_writer(log.clone())

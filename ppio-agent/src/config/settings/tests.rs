@@ -165,7 +165,7 @@ fn the_default_log_variable_is_overridden_by_every_other_setting() {
 
 #[test]
 fn the_default_origins_variable_is_overridden_by_code_and_environment() {
-    let everyone = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
+    let all_origins = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
     let one = "https://a.example";
     let allows_all = |config: RuntimeConfig, variables: &[(&str, &str)]| {
         let cors = resolve(config, variables).unwrap().cors;
@@ -173,11 +173,11 @@ fn the_default_origins_variable_is_overridden_by_code_and_environment() {
         !matches!(cors.caller(Some(&origin), None), Caller::ForeignPage)
     };
     let new = RuntimeConfig::new;
-    assert!(allows_all(new(), &[everyone]));
+    assert!(allows_all(new(), &[all_origins]));
     assert!(!allows_all(new(), &[]));
-    assert!(!allows_all(new().cors_origins([one]), &[everyone]));
+    assert!(!allows_all(new().cors_origins([one]), &[all_origins]));
     let stated = ("PPIO_AGENT_CORS_ORIGINS", one);
-    assert!(!allows_all(new(), &[everyone, stated]));
+    assert!(!allows_all(new(), &[all_origins, stated]));
 }
 
 #[test]

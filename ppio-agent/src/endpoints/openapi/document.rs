@@ -84,7 +84,7 @@ impl Document {
     }
 
     /// Adds the schemas of the entrypoint, and returns the contents of its answers.
-    fn add_entrypoint(&mut self, schema: Option<&EntrypointSchema>) -> Reply {
+    fn add_entrypoint(&mut self, schema: Option<&EntrypointSchema>) -> EntrypointReply {
         let any = Schema::any();
         let (request, value, items) = match schema {
             None => (&any, Some(&any), Some(&any)),
@@ -110,7 +110,7 @@ impl Document {
             self.components.insert("End", end());
             self.components.add("Item", items);
         }
-        Reply {
+        EntrypointReply {
             has_value: value.is_some(),
             has_items: items.is_some(),
         }
@@ -126,7 +126,7 @@ impl Document {
         self.components.insert("Ping", ping());
     }
 
-    fn add_runs(&mut self, reply: &Reply) {
+    fn add_runs(&mut self, reply: &EntrypointReply) {
         let status = json!({"enum": ["running", "success", "error", "cancelled", "interrupted"]});
         let limit = json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 100});
         let list = json_response("The newest runs of the caller, without answers", "RunList");
@@ -222,12 +222,12 @@ impl Document {
 }
 
 /// Which answers the entrypoint has.
-struct Reply {
+struct EntrypointReply {
     has_value: bool,
     has_items: bool,
 }
 
-impl Reply {
+impl EntrypointReply {
     fn response(&self) -> Value {
         let mut content = json!({});
         if self.has_value {
@@ -240,7 +240,7 @@ impl Reply {
             content["text/event-stream"] = events(true);
         }
         json!({
-            "description": "The value in an envelope, or alone if the caller asks for that; or an \
+            "description": "The value in an envelope, or alone if the caller requests that; or an \
                 event stream",
             "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
             "content": content,
@@ -278,7 +278,7 @@ fn info(about: &AboutService) -> Map<String, Value> {
     info
 }
 
-fn invoke(reply: &Reply) -> Value {
+fn invoke(reply: &EntrypointReply) -> Value {
     let text = json!({"type": "string"});
     let header = |name, description, schema| parameter("header", name, description, &schema);
     let started = json_response(

@@ -65,7 +65,7 @@ const ERRORS: [(u16, &str); 14] = [
     (404, "There is no such invocation"),
     (408, "The body did not arrive in time"),
     (409, "The invocation was cancelled, or its session is busy"),
-    (410, "What is asked for is no longer kept"),
+    (410, "What is requested is no longer kept"),
     (413, "The body is too large"),
     (415, "The body is not JSON"),
     (421, "The agent does not answer for this host"),

@@ -12,12 +12,12 @@ use crate::exchange::json::{self, to_bytes};
 /// An error that the specification has a code for.
 #[derive(Debug)]
 pub(super) struct A2aError {
-    kind: Kind,
+    kind: A2aErrorKind,
     message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum A2aErrorKind {
     InvalidJson,
     InvalidRequest,
     MethodNotFound,
@@ -29,7 +29,7 @@ pub(super) enum Kind {
     VersionNotSupported,
 }
 
-impl Kind {
+impl A2aErrorKind {
     /// The code in JSON-RPC; the HTTP status, its name and the reason in REST.
     fn codes(self) -> (i32, StatusCode, &'static str, &'static str) {
         let bad = StatusCode::BAD_REQUEST;
@@ -62,7 +62,7 @@ impl Kind {
 }
 
 impl A2aError {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: A2aErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -73,16 +73,16 @@ impl A2aError {
         let id: String = id.chars().take(64).collect();
         let message =
             format!("no task {id:?} is kept here; it may have expired, or is another caller's");
-        Self::new(Kind::TaskNotFound, message)
+        Self::new(A2aErrorKind::TaskNotFound, message)
     }
 
     /// The error that a failure of a request is.
     pub(super) fn of(failure: &Failure) -> Self {
         let kind = match failure.error_type.as_str() {
-            "InvalidJson" => Kind::InvalidJson,
-            "ValidationError" => Kind::InvalidParams,
-            _ if failure.status < 500 => Kind::InvalidRequest,
-            _ => Kind::Internal,
+            "InvalidJson" => A2aErrorKind::InvalidJson,
+            "ValidationError" => A2aErrorKind::InvalidParams,
+            _ if failure.status < 500 => A2aErrorKind::InvalidRequest,
+            _ => A2aErrorKind::Internal,
         };
         Self::new(kind, failure.message.clone())
     }

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::task;
 use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
@@ -57,7 +57,10 @@ pub(super) async fn list(
     version: Version,
 ) -> Result<Value, A2aError> {
     let invalid = |name: &str, expected: &str| {
-        A2aError::new(Kind::InvalidParams, format!("`{name}` must be {expected}"))
+        A2aError::new(
+            A2aErrorKind::InvalidParams,
+            format!("`{name}` must be {expected}"),
+        )
     };
     let number = |name: &str| match params.get(name) {
         None | Some(Value::Null) => Ok(None),

@@ -4,7 +4,7 @@ use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, InterruptResponse, In
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::wire::Version;
 
 /// The parameters of a message that is sent.
@@ -79,7 +79,7 @@ pub(super) struct Sent {
     pub(super) history_length: Option<usize>,
     /// The version of the call.
     pub(super) version: Version,
-    /// Where the caller wants notifications of the task.
+    /// Where notifications of the task are sent.
     pub(super) push: Option<Value>,
     metadata: Option<Map<String, Value>>,
 }
@@ -88,7 +88,7 @@ impl Sent {
     pub(super) fn of(params: Value, version: Version) -> Result<Self, A2aError> {
         let invalid = |error: serde_json::Error| {
             A2aError::new(
-                Kind::InvalidParams,
+                A2aErrorKind::InvalidParams,
                 format!("the message does not fit: {error}"),
             )
         };
@@ -100,12 +100,12 @@ impl Sent {
             other => {
                 let message =
                     format!("a message of role {other:?} cannot be sent; send `ROLE_USER`");
-                return Err(A2aError::new(Kind::InvalidParams, message));
+                return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
             }
         };
         if wire.parts.is_empty() {
             let message = "the message has no parts; send at least one";
-            return Err(A2aError::new(Kind::InvalidParams, message));
+            return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
         }
         let parts: Result<Vec<_>, _> = wire.parts.into_iter().map(InPart::into_part).collect();
         let mut message = ChatMessage::of_parts(role, parts?);
@@ -171,7 +171,7 @@ impl InPart {
         };
         if url.is_none() && data.is_none() {
             let message = "a part of the message is empty; send text, data, a url or raw bytes";
-            return Err(A2aError::new(Kind::InvalidParams, message));
+            return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
         }
         Ok(ChatPart::File {
             media_type,

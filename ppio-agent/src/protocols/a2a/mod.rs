@@ -31,7 +31,7 @@ use crate::exchange::failure::Failure;
 
 /// What a path of the protocol is for.
 #[derive(Clone, Copy)]
-pub(super) enum Route {
+pub(super) enum A2aRoute {
     Card,
     JsonRpc,
     /// An operation in REST, from the parameters of the path. Where the path has two, it is that of
@@ -40,37 +40,37 @@ pub(super) enum Route {
 }
 
 /// The paths of the protocol. A task's id may have colons.
-pub(super) static PATHS: PathTable<Route> = PathTable(&[
+pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
     ProtocolPath::new(
         "/.well-known/agent-card.json",
         Methods::GetOrHead("Gets the agent card"),
-        Route::Card,
+        A2aRoute::Card,
     ),
     ProtocolPath::new(
         "/a2a",
         Methods::Post("Sends a JSON-RPC request"),
-        Route::JsonRpc,
+        A2aRoute::JsonRpc,
     )
     .or_slash(),
     ProtocolPath::new(
         "/a2a/message:send",
         Methods::Post("Sends a message"),
-        Route::Rest(|_| Operation::Send),
+        A2aRoute::Rest(|_| Operation::Send),
     ),
     ProtocolPath::new(
         "/a2a/message:stream",
         Methods::Post("Sends a message, and streams its task"),
-        Route::Rest(|_| Operation::Stream),
+        A2aRoute::Rest(|_| Operation::Stream),
     ),
     ProtocolPath::new(
         "/a2a/tasks",
         Methods::Get("Lists tasks"),
-        Route::Rest(|_| Operation::List),
+        A2aRoute::Rest(|_| Operation::List),
     ),
     ProtocolPath::new(
         "/a2a/tasks/{id}:cancel",
         Methods::Post("Cancels a task"),
-        Route::Rest(|[task, _]| Operation::Cancel(task)),
+        A2aRoute::Rest(|[task, _]| Operation::Cancel(task)),
     ),
     ProtocolPath::new(
         "/a2a/tasks/{id}:subscribe",
@@ -78,12 +78,12 @@ pub(super) static PATHS: PathTable<Route> = PathTable(&[
             get: "Streams a task",
             post: "Streams a task",
         },
-        Route::Rest(|[task, _]| Operation::Subscribe(task)),
+        A2aRoute::Rest(|[task, _]| Operation::Subscribe(task)),
     ),
     ProtocolPath::new(
         "/a2a/tasks/{id}",
         Methods::Get("Gets a task"),
-        Route::Rest(|[task, _]| Operation::Get(task)),
+        A2aRoute::Rest(|[task, _]| Operation::Get(task)),
     ),
     ProtocolPath::new(
         "/a2a/tasks/{id}/pushNotificationConfigs",
@@ -91,7 +91,7 @@ pub(super) static PATHS: PathTable<Route> = PathTable(&[
             get: "Lists the receivers of a task",
             post: "Adds a receiver of a task",
         },
-        Route::Rest(|[task, _]| Operation::Push(PushOperation::List(task))),
+        A2aRoute::Rest(|[task, _]| Operation::Push(PushOperation::List(task))),
     ),
     ProtocolPath::new(
         "/a2a/tasks/{id}/pushNotificationConfigs/{config}",
@@ -99,12 +99,12 @@ pub(super) static PATHS: PathTable<Route> = PathTable(&[
             get: "Gets a receiver of a task",
             delete: "Removes a receiver of a task",
         },
-        Route::Rest(|[task, config]| Operation::Push(PushOperation::Get(task, config))),
+        A2aRoute::Rest(|[task, config]| Operation::Push(PushOperation::Get(task, config))),
     ),
     ProtocolPath::new(
         "/a2a/extendedAgentCard",
         Methods::Get("Gets the extended agent card"),
-        Route::Rest(|_| Operation::ExtendedCard),
+        A2aRoute::Rest(|_| Operation::ExtendedCard),
     ),
 ]);
 
@@ -121,11 +121,11 @@ pub(super) async fn answer(
 ) -> Result<Response, Error> {
     let path = request.uri().path().to_owned();
     match PATHS.find(&path) {
-        Some((Route::Card, _)) => Ok(card::answer(agent, request.headers())),
-        Some((Route::Rest(operation), parameters)) => {
+        Some((A2aRoute::Card, _)) => Ok(card::answer(agent, request.headers())),
+        Some((A2aRoute::Rest(operation), parameters)) => {
             rest::answer(agent, exchange, request, operation(parameters)).await
         }
         // The platform calls a path of the agent's own.
-        Some((Route::JsonRpc, _)) | None => rpc::answer(agent, exchange, request).await,
+        Some((A2aRoute::JsonRpc, _)) | None => rpc::answer(agent, exchange, request).await,
     }
 }

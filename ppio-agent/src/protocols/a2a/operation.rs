@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::list;
 use super::message::Sent;
 use super::push::{self, PushOperation, RunReading};
@@ -38,13 +38,13 @@ pub(in crate::protocols) enum Operation<'a> {
 }
 
 /// What an operation answers with.
-pub(super) enum Outcome {
+pub(super) enum OperationResult {
     Events(Response),
     /// A value, and the head of the agent's answer where there is one.
     Json(Value, Option<call::AnswerParts>),
 }
 
-impl Outcome {
+impl OperationResult {
     /// The response, in which `write` puts a value as its binding does.
     pub(super) fn respond(self, write: impl FnOnce(&Value) -> Bytes) -> Response {
         match self {
@@ -78,7 +78,7 @@ pub(super) async fn perform(
     operation: Operation<'_>,
     params: Value,
     framing: Framing,
-) -> Result<Outcome, A2aError> {
+) -> Result<OperationResult, A2aError> {
     let version = framing.version;
     let params_id = params.get("id").map(|id| match id {
         Value::String(id) => id.clone(),
@@ -87,7 +87,7 @@ pub(super) async fn perform(
     let task_id = |in_path: &str| match in_path {
         "" => params_id.clone().ok_or_else(|| {
             A2aError::new(
-                Kind::InvalidParams,
+                A2aErrorKind::InvalidParams,
                 "`id` is missing; send the id of a task",
             )
         }),
@@ -98,18 +98,18 @@ pub(super) async fn perform(
         Operation::Stream => stream(agent, exchange, parts, params, framing).await,
         Operation::List => {
             let list = list::list(agent, exchange, &parts.headers, &params, version).await?;
-            Ok(Outcome::Json(list, None))
+            Ok(OperationResult::Json(list, None))
         }
         Operation::Get(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
             let mut task = task::of_run(agent.invoker, exchange, &run).await;
             task.shorten_history(history_length(&params)?);
-            Ok(Outcome::Json(task.json(version), None))
+            Ok(OperationResult::Json(task.json(version), None))
         }
         Operation::Cancel(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
             let task = cancel(agent, exchange, &run).await?;
-            Ok(Outcome::Json(task.json(version), None))
+            Ok(OperationResult::Json(task.json(version), None))
         }
         Operation::Subscribe(id) => {
             let run = task::found(agent, &parts.headers, &task_id(id)?)?;
@@ -119,34 +119,38 @@ pub(super) async fn perform(
                     // A stream ends with that state, here with its first event.
                     let mut events = EventWriter::default();
                     framing.write_task(&task, &mut events);
-                    return Ok(Outcome::Events(call::written_events(exchange, events)));
+                    return Ok(OperationResult::Events(call::written_events(
+                        exchange, events,
+                    )));
                 }
                 let message = "the task has ended; get it instead";
-                return Err(A2aError::new(Kind::UnsupportedOperation, message));
+                return Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message));
             }
             let (ids, history) = task::described(&run);
             let answer = call::reattach(agent.invoker, exchange, &run).await;
             let events = TaskEvents::new(framing, ids, history);
-            Ok(Outcome::Events(call::into_events(answer, exchange, events)))
+            Ok(OperationResult::Events(call::into_events(
+                answer, exchange, events,
+            )))
         }
         Operation::ExtendedCard => {
             let message = "this agent has no extended card; its card says so";
-            Err(A2aError::new(Kind::UnsupportedOperation, message))
+            Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message))
         }
         Operation::Push(operation) => {
             let done = push::perform(agent, exchange, &parts, operation, params, version).await?;
-            Ok(Outcome::Json(done, None))
+            Ok(OperationResult::Json(done, None))
         }
     }
 }
 
-/// How many messages of the history a caller wants; `None` for all.
+/// How many messages of the history a caller requests; `None` for all.
 fn history_length(params: &Value) -> Result<Option<u64>, A2aError> {
     match params.get("historyLength") {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or_else(|| {
             let message = "`historyLength` must be a number, 0 or more";
-            A2aError::new(Kind::InvalidParams, message)
+            A2aError::new(A2aErrorKind::InvalidParams, message)
         }),
     }
 }
@@ -161,7 +165,7 @@ async fn cancel(
         let task = task::of_run(agent.invoker, exchange, run).await;
         if task.status.state != TaskState::InputRequired || !run.withdraw() {
             let message = "the task has ended already";
-            return Err(A2aError::new(Kind::TaskNotCancelable, message));
+            return Err(A2aError::new(A2aErrorKind::TaskNotCancelable, message));
         }
         let followed = RunReading::new(agent, exchange).of(run);
         agent.protocols.push().withdrawn(&task.ids.task, &followed);
@@ -178,7 +182,7 @@ async fn send(
     parts: Parts,
     params: Value,
     version: Version,
-) -> Result<Outcome, A2aError> {
+) -> Result<OperationResult, A2aError> {
     let sent = Sent::of(params, version)?;
     let headers = parts.headers.clone();
     let started = start::send(agent, exchange, parts, &sent, false).await?;
@@ -205,7 +209,7 @@ async fn send(
         )
     };
     task.shorten_history(sent.history_length.map(|length| length as u64));
-    Ok(Outcome::Json(task.event(version), parts))
+    Ok(OperationResult::Json(task.event(version), parts))
 }
 
 async fn stream(
@@ -214,11 +218,11 @@ async fn stream(
     parts: Parts,
     params: Value,
     framing: Framing,
-) -> Result<Outcome, A2aError> {
+) -> Result<OperationResult, A2aError> {
     let sent = Sent::of(params, framing.version)?;
     let started = start::send(agent, exchange, parts, &sent, true).await?;
     let events = TaskEvents::new(framing, started.ids, started.history);
-    Ok(Outcome::Events(call::into_events(
+    Ok(OperationResult::Events(call::into_events(
         started.answer,
         exchange,
         events,

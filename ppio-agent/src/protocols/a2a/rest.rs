@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::failure::A2aError;
-use super::operation::{Operation, Outcome, perform};
+use super::operation::{Operation, OperationResult, perform};
 use super::push::PushOperation;
 use super::stream::Framing;
 use super::version;
@@ -42,7 +42,7 @@ pub(super) async fn answer(
         .map_err(A2aError::into_rest)?;
     let outcome = perform(agent, exchange, parts, operation, params, Framing::rest()).await;
     let outcome = outcome.map_err(A2aError::into_rest)?;
-    let is_json = matches!(outcome, Outcome::Json(..));
+    let is_json = matches!(outcome, OperationResult::Json(..));
     let mut response = outcome.respond(to_bytes);
     if is_json {
         let media_type = HeaderValue::from_static("application/a2a+json");

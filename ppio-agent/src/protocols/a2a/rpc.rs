@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::operation::{Operation, perform};
 use super::push::PushOperation;
 use super::stream::Framing;
@@ -35,7 +35,7 @@ pub(super) async fn answer(
     let request: Value = match call::parse(&body) {
         Ok(request) => request,
         Err(error) => {
-            let error = A2aError::new(Kind::InvalidJson, error.message());
+            let error = A2aError::new(A2aErrorKind::InvalidJson, error.message());
             return Ok(error.rpc_response(&Value::Null));
         }
     };
@@ -58,21 +58,21 @@ async fn dispatch(
 ) -> Result<Response, A2aError> {
     if request.is_array() {
         let message = "batches are not supported; send one request at a time";
-        return Err(A2aError::new(Kind::InvalidRequest, message));
+        return Err(A2aError::new(A2aErrorKind::InvalidRequest, message));
     }
     let request: RpcRequest = serde_json::from_value(request).map_err(|error| {
         A2aError::new(
-            Kind::InvalidRequest,
+            A2aErrorKind::InvalidRequest,
             format!("not a JSON-RPC request: {error}"),
         )
     })?;
     if request.jsonrpc != "2.0" {
         let message = "`jsonrpc` must be \"2.0\"";
-        return Err(A2aError::new(Kind::InvalidRequest, message));
+        return Err(A2aError::new(A2aErrorKind::InvalidRequest, message));
     }
     if request.id.is_null() || *id != request.id {
         let message = "`id` must be a string or a number";
-        return Err(A2aError::new(Kind::InvalidRequest, message));
+        return Err(A2aError::new(A2aErrorKind::InvalidRequest, message));
     }
     let (version, operation) = method(&request.method)?;
     let place = format!("`{}`", request.method);
@@ -82,7 +82,7 @@ async fn dispatch(
         params @ Value::Object(_) => params,
         _ => {
             let message = "`params` must be an object";
-            return Err(A2aError::new(Kind::InvalidParams, message));
+            return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
         }
     };
     let framing = Framing::rpc(version, id);
@@ -133,7 +133,7 @@ fn method(name: &str) -> Result<(Version, Operation<'static>), A2aError> {
         _ => {
             let name: String = name.chars().take(64).collect();
             let message = format!("there is no method {name:?}");
-            return Err(A2aError::new(Kind::MethodNotFound, message));
+            return Err(A2aError::new(A2aErrorKind::MethodNotFound, message));
         }
     };
     Ok(found)

@@ -7,7 +7,7 @@ use http::request::Parts;
 use ppio_agent_protocol::{ChatEvent, ChatMessage};
 use serde_json::json;
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::message::Sent;
 use super::push::{PushConfig, RunReading};
 use super::task::{TaskData, described, find, found, new_id, whole_of};
@@ -19,7 +19,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::header_names::IDEMPOTENCY_KEY;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::protocol::Protocol;
-use crate::protocols::call::Answer;
+use crate::protocols::call::AgentAnswer;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::tag::RunTag;
 
@@ -31,7 +31,7 @@ pub(super) struct Started {
     pub(super) ids: TaskIds,
     pub(super) history: Vec<ChatMessage>,
     /// The answer, unless the agent failed before it began.
-    pub(super) answer: Result<Answer, Error>,
+    pub(super) answer: Result<AgentAnswer, Error>,
 }
 
 /// Gives a message to the agent.
@@ -58,7 +58,7 @@ pub(super) async fn send(
         && kept != context
     {
         let message = format!("the task belongs to context {kept:?}; send that or none");
-        return Err(A2aError::new(Kind::InvalidParams, message));
+        return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
     }
     let push = agent.protocols.push();
     let config = match &sent.push {
@@ -153,7 +153,7 @@ async fn continue_task(
     let (ids, history) = described(&run);
     if !run.status().is_ended() {
         let message = "the task is still working; wait for its end, or start another one";
-        return Err(A2aError::new(Kind::UnsupportedOperation, message));
+        return Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message));
     }
     let whole = whole_of(agent.invoker, exchange, &run).await;
     if run.withdrawn_at().is_none()
@@ -166,5 +166,5 @@ async fn continue_task(
         });
     }
     let message = "the task has ended; send a message without `taskId` to start another one";
-    Err(A2aError::new(Kind::UnsupportedOperation, message))
+    Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message))
 }

@@ -140,7 +140,7 @@ impl Translator for TaskEvents {
                 self.part(&name, WirePart::Data(data), events);
             }
             Item::Event(event @ ChatEvent::Interrupt { .. }) => self.interrupt = Some(event),
-            // What the agent thinks, its tools and its steps stay its own.
+            // A task has no reasoning, tools or steps.
             Item::Event(_) => {}
         }
     }

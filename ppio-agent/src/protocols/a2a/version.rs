@@ -2,7 +2,7 @@
 
 use http::request::Parts;
 
-use super::failure::{A2aError, Kind};
+use super::failure::{A2aError, A2aErrorKind};
 use super::wire::Version;
 
 /// The name of the header, and of the parameter of the URL that may be sent instead.
@@ -42,7 +42,7 @@ pub(super) fn check(stated: Option<Version>, spoken: Version, place: &str) -> Re
                 spoken.number(),
                 stated.number()
             );
-            Err(A2aError::new(Kind::VersionNotSupported, message))
+            Err(A2aError::new(A2aErrorKind::VersionNotSupported, message))
         }
         _ => Ok(()),
     }
@@ -51,5 +51,5 @@ pub(super) fn check(stated: Option<Version>, spoken: Version, place: &str) -> Re
 fn not_supported(text: &str) -> A2aError {
     let text: String = text.chars().take(32).collect();
     let message = format!("version {text:?} is not supported; send `A2A-Version: 1.0`");
-    A2aError::new(Kind::VersionNotSupported, message)
+    A2aError::new(A2aErrorKind::VersionNotSupported, message)
 }

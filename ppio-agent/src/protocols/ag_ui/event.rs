@@ -28,7 +28,7 @@ pub(super) enum Event<'a> {
     RunFinished {
         thread_id: &'a str,
         run_id: &'a str,
-        outcome: Outcome<'a>,
+        outcome: RunOutcome<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<[TokenUsage; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub(super) enum Event<'a> {
     rename_all = "snake_case",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Outcome<'a> {
+pub(super) enum RunOutcome<'a> {
     Success {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pending_tool_call_ids: Vec<&'a str>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::PROTOCOL_VERSION;
 use super::event::{
-    Event, Interrupt, Outcome, RunMetadata, TokenUsage, ToolResultMetadata, schema_object,
+    Event, Interrupt, RunMetadata, RunOutcome, TokenUsage, ToolResultMetadata, schema_object,
 };
 use super::input::RunAgentInput;
 use super::json_patch::invalid_operation;
@@ -29,7 +29,7 @@ pub(super) struct RunEvents {
     open: Open,
     /// The message of the assistant that tool calls belong to, until its first result.
     message_id: Option<String>,
-    calls: Vec<Call>,
+    calls: Vec<OpenCall>,
     steps: Vec<String>,
     /// The JSON of the result.
     result: Option<String>,
@@ -52,7 +52,7 @@ enum Open {
     },
 }
 
-struct Call {
+struct OpenCall {
     id: String,
     is_open: bool,
     is_answered: bool,
@@ -144,7 +144,7 @@ impl RunEvents {
         }
     }
 
-    fn call_mut(&mut self, id: &str) -> Option<&mut Call> {
+    fn call_mut(&mut self, id: &str) -> Option<&mut OpenCall> {
         self.calls.iter_mut().rfind(|call| call.id == id)
     }
 
@@ -162,7 +162,7 @@ impl RunEvents {
         });
         self.message_id = Some(parent);
         self.calls.retain(|call| call.id != id);
-        self.calls.push(Call {
+        self.calls.push(OpenCall {
             id,
             is_open: true,
             is_answered: false,
@@ -209,7 +209,7 @@ impl RunEvents {
             return events.json(&Event::StateDelta { delta: patch });
         };
         let failure = Failure {
-            message: format!("the agent sent a state delta that is no JSON Patch: {invalid}"),
+            message: format!("the agent sent a state delta that is not a JSON Patch: {invalid}"),
             error_type: "InvalidStateDelta".to_owned(),
             status: 500,
             is_cancellation: false,
@@ -284,7 +284,7 @@ impl RunEvents {
         }
     }
 
-    fn finish(&self, outcome: Outcome<'_>, events: &mut EventWriter) {
+    fn finish(&self, outcome: RunOutcome<'_>, events: &mut EventWriter) {
         let finished = line(&Event::RunFinished {
             thread_id: &self.thread_id,
             run_id: &self.run_id,
@@ -354,17 +354,17 @@ impl Translator for RunEvents {
             }
             Some(_) => {
                 self.close_all(events);
-                self.finish(Outcome::Cancelled, events);
+                self.finish(RunOutcome::Cancelled, events);
             }
             None => {
                 self.close_all(events);
                 let pending = self.calls.iter().filter(|call| !call.is_answered);
                 let outcome = if self.interrupts.is_empty() {
-                    Outcome::Success {
+                    RunOutcome::Success {
                         pending_tool_call_ids: pending.map(|call| call.id.as_str()).collect(),
                     }
                 } else {
-                    Outcome::Interrupt {
+                    RunOutcome::Interrupt {
                         interrupts: &self.interrupts,
                     }
                 };

@@ -12,7 +12,7 @@ use crate::protocols::whole::Collector;
 
 /// The events of a call: its progress and the result.
 pub(super) struct CallEvents {
-    progress: Option<Progress>,
+    progress: Option<CallProgress>,
     /// What the result is made of.
     collector: Collector,
     is_stream: bool,
@@ -22,7 +22,7 @@ pub(super) struct CallEvents {
 impl CallEvents {
     pub(super) fn new(token: Option<Value>, is_stream: bool, writer: ResultWriter) -> Self {
         Self {
-            progress: token.map(|token| Progress::new(&token)),
+            progress: token.map(|token| CallProgress::new(&token)),
             collector: Collector::default(),
             is_stream,
             writer,
@@ -49,13 +49,13 @@ impl Translator for CallEvents {
 }
 
 /// Writes a notification for each item.
-struct Progress {
+struct CallProgress {
     /// The JSON of a notification up to the number of the item.
     before: String,
     items: u64,
 }
 
-impl Progress {
+impl CallProgress {
     fn new(token: &Value) -> Self {
         let before = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":"#,

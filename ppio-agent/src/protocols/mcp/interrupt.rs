@@ -50,7 +50,7 @@ pub(super) fn input_required(
     })))
 }
 
-/// The schema of a form, whose fields are no objects. Without a schema the user only accepts.
+/// The schema of a form, whose fields are not objects. Without a schema the user only accepts.
 fn form_schema(response: Option<&Value>) -> Option<Value> {
     let Some(schema) = response else {
         return Some(json!({"type": "object", "properties": {}}));

@@ -8,7 +8,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::rejection::Rejection;
 
 /// A message of a client.
-pub(super) enum Message {
+pub(super) enum RpcMessage {
     Request(RpcRequest),
     Notification {
         method: String,
@@ -26,7 +26,7 @@ pub(super) struct RpcRequest {
     pub(super) params: Map<String, Value>,
 }
 
-impl Message {
+impl RpcMessage {
     /// Reads a message, or returns the id for the error and what is wrong.
     pub(super) fn of(message: Value) -> Result<Self, (Value, JsonRpcError)> {
         let Value::Object(mut members) = message else {

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use self::generation::Generation;
-use self::message::{JsonRpcError, Message, Refusal, RpcRequest, object};
+use self::message::{JsonRpcError, Refusal, RpcMessage, RpcRequest, object};
 use self::result::ResultWriter;
 use self::tool::Tool;
 use self::tool_call::{Accepted, Called, ToolCall};
@@ -99,22 +99,22 @@ struct Server<'a> {
 }
 
 /// What a method returns.
-enum Reply {
+enum MethodResult {
     Members(Map<String, Value>),
     Called(Called),
 }
 
 impl Server<'_> {
     async fn answer_message(&self, message: Value) -> Result<Response, Error> {
-        let request = match Message::of(message) {
-            Ok(Message::Request(request)) => request,
-            Ok(Message::Notification { method, params }) => {
+        let request = match RpcMessage::of(message) {
+            Ok(RpcMessage::Request(request)) => request,
+            Ok(RpcMessage::Notification { method, params }) => {
                 Generation::check_notification(&self.parts.headers)
                     .map_err(|error| error.into_error(&Value::Null))?;
                 self.receive(&method, &params);
                 return Ok(call::accepted());
             }
-            Ok(Message::Response) => return Ok(call::accepted()),
+            Ok(RpcMessage::Response) => return Ok(call::accepted()),
             Err((id, error)) => return Err(error.into_error(&id)),
         };
         let id = &request.id;
@@ -123,13 +123,15 @@ impl Server<'_> {
         let writer = ResultWriter::new(self.agent.protocols.agent(), generation, &request);
         let accepted = Accepted::of(&self.parts.headers);
         match self.reply(&request, generation, accepted).await {
-            Ok(Reply::Members(members)) => {
+            Ok(MethodResult::Members(members)) => {
                 let body = to_bytes(&writer.to_json(members));
                 let mut response = json::response(StatusCode::OK, body);
                 self.open_session(&request, &mut response);
                 Ok(response)
             }
-            Ok(Reply::Called(called)) => Ok(called.into_response(self.exchange, writer).await),
+            Ok(MethodResult::Called(called)) => {
+                Ok(called.into_response(self.exchange, writer).await)
+            }
             Err(Refusal::ByProtocol(error)) if generation == Generation::Handshake => {
                 Ok(json::response(StatusCode::OK, to_bytes(&error.to_json(id))))
             }
@@ -143,10 +145,12 @@ impl Server<'_> {
             .map_err(|error| error.into_error(&Value::Null))?;
         let mut answers = Vec::new();
         for message in batch {
-            match Message::of(message) {
-                Ok(Message::Request(request)) => answers.push(self.answer_in_batch(&request).await),
-                Ok(Message::Notification { method, params }) => self.receive(&method, &params),
-                Ok(Message::Response) => {}
+            match RpcMessage::of(message) {
+                Ok(RpcMessage::Request(request)) => {
+                    answers.push(self.answer_in_batch(&request).await)
+                }
+                Ok(RpcMessage::Notification { method, params }) => self.receive(&method, &params),
+                Ok(RpcMessage::Response) => {}
                 Err((id, error)) => answers.push(error.to_json(&id)),
             }
         }
@@ -165,8 +169,8 @@ impl Server<'_> {
         let generation = Generation::Handshake;
         let writer = ResultWriter::new(agent, generation, request);
         match self.reply(request, generation, Accepted::JSON).await {
-            Ok(Reply::Members(members)) => writer.to_json(members),
-            Ok(Reply::Called(called)) => called.into_json(self.exchange, &writer).await,
+            Ok(MethodResult::Members(members)) => writer.to_json(members),
+            Ok(MethodResult::Called(called)) => called.into_json(self.exchange, &writer).await,
             Err(refusal) => refusal.into_json(self.exchange, &request.id),
         }
     }
@@ -176,7 +180,7 @@ impl Server<'_> {
         request: &RpcRequest,
         generation: Generation,
         accepted: Accepted,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<MethodResult, Refusal> {
         let members = match (request.method.as_str(), generation) {
             ("initialize", Generation::Handshake) => self.initialize(request),
             ("ping", Generation::Handshake) => Map::new(),
@@ -189,11 +193,11 @@ impl Server<'_> {
             ("tools/list", _) => self.list(request, generation)?,
             ("tools/call", _) => {
                 let called = self.call(request, generation, accepted).await?;
-                return Ok(Reply::Called(called));
+                return Ok(MethodResult::Called(called));
             }
             (method, _) => return Err(JsonRpcError::no_method(method).into()),
         };
-        Ok(Reply::Members(members))
+        Ok(MethodResult::Members(members))
     }
 
     /// Agrees on a version, the newest with `initialize` unless the client's is served.

@@ -14,7 +14,7 @@ pub(super) struct ResultWriter {
     agent: AgentInfo,
     generation: Generation,
     id: Value,
-    /// The responses that a call had to interrupts, if the client can be asked for more.
+    /// The responses that a call had to interrupts, if the client can be sent further interrupts.
     responses: Option<Vec<Value>>,
 }
 
@@ -69,7 +69,7 @@ impl ResultWriter {
     }
 }
 
-/// Who the server is.
+/// The name and the version of the server.
 pub(super) fn server_info(agent: &AgentInfo) -> Value {
     json!({"name": agent.name, "version": agent.version})
 }

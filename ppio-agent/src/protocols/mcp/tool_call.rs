@@ -18,7 +18,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::{self, to_bytes};
 use crate::exchange::rejection::Rejection;
 use crate::protocols::ProtocolAgent;
-use crate::protocols::call::{self, Answer};
+use crate::protocols::call::{self, AgentAnswer};
 use crate::runs::options::RunOptions;
 
 /// The types of a response that the client accepts. One that names neither accepts JSON.
@@ -60,7 +60,7 @@ impl Accepted {
 pub(super) struct ToolCall {
     /// The request to the function.
     body: Bytes,
-    /// What notifications of progress refer to the call by, if the client wants and accepts them.
+    /// What notifications of progress refer to the call by, if the client requests and accepts them.
     progress_token: Option<Value>,
     accepted: Accepted,
 }
@@ -136,8 +136,8 @@ impl ToolCall {
     }
 }
 
-/// Whether a call was refused before the function was called. Arguments that do not fit are no such
-/// refusal: the model that wrote them is to correct them, and models see results alone.
+/// Whether a call was refused before the function was called. Arguments that do not fit are
+/// not a refusal: the model that wrote them has to correct them, and models only see results.
 fn is_refusal(rejection: &Rejection) -> bool {
     !matches!(
         rejection,
@@ -158,7 +158,7 @@ fn is_refusal(rejection: &Rejection) -> bool {
 
 /// A call whose answer has begun.
 pub(super) struct Called {
-    answer: Result<Answer, Failure>,
+    answer: Result<AgentAnswer, Failure>,
     progress_token: Option<Value>,
     accepted: Accepted,
 }

@@ -23,7 +23,7 @@ use crate::exchange::rejection::Rejection;
 
 /// What a path of the protocol is for.
 #[derive(Clone, Copy)]
-pub(super) enum Route {
+pub(super) enum OpenAiRoute {
     Completions,
     Responses,
     Response,
@@ -34,16 +34,16 @@ pub(super) enum Route {
 }
 
 /// The paths of the protocol.
-pub(super) static PATHS: PathTable<Route> = PathTable(&[
+pub(super) static PATHS: PathTable<OpenAiRoute> = PathTable(&[
     ProtocolPath::new(
         "/v1/chat/completions",
         Methods::Post("Creates a chat completion"),
-        Route::Completions,
+        OpenAiRoute::Completions,
     ),
     ProtocolPath::new(
         "/v1/responses",
         Methods::Post("Creates a response"),
-        Route::Responses,
+        OpenAiRoute::Responses,
     )
     .or_slash(),
     ProtocolPath::new(
@@ -52,28 +52,28 @@ pub(super) static PATHS: PathTable<Route> = PathTable(&[
             get: "Gets a response, or its stream",
             delete: "Deletes a response",
         },
-        Route::Response,
+        OpenAiRoute::Response,
     ),
     ProtocolPath::new(
         "/v1/responses/{id}/cancel",
         Methods::Post("Cancels a response"),
-        Route::CancelResponse,
+        OpenAiRoute::CancelResponse,
     ),
     ProtocolPath::new(
         "/v1/responses/{id}/input_items",
         Methods::GetOrHead("Lists the input of a response"),
-        Route::InputItems,
+        OpenAiRoute::InputItems,
     ),
     ProtocolPath::new(
         "/v1/models",
         Methods::GetOrHead("Lists the models: the agent"),
-        Route::Models,
+        OpenAiRoute::Models,
     )
     .or_slash(),
     ProtocolPath::new(
         "/v1/models/{id}",
         Methods::GetOrHead("Gets a model"),
-        Route::Model,
+        OpenAiRoute::Model,
     ),
 ]);
 
@@ -88,19 +88,19 @@ pub(super) async fn answer(
         return Err(Rejection::no_route(&path).into());
     };
     match route {
-        Route::Completions => completions::create(agent, exchange, request).await,
-        Route::Responses => responses::create(agent, exchange, request).await,
-        Route::Response => {
+        OpenAiRoute::Completions => completions::create(agent, exchange, request).await,
+        OpenAiRoute::Responses => responses::create(agent, exchange, request).await,
+        OpenAiRoute::Response => {
             responses::answer(agent, exchange, &request.into_parts().0, &decoded(id)).await
         }
-        Route::CancelResponse => {
+        OpenAiRoute::CancelResponse => {
             responses::cancel(agent, exchange, &request.into_parts().0, &decoded(id)).await
         }
-        Route::InputItems => {
+        OpenAiRoute::InputItems => {
             responses::input_items::list(agent, &request.into_parts().0, &decoded(id))
         }
-        Route::Models => Ok(models::list(agent)),
-        Route::Model => models::get(agent, &decoded(id)),
+        OpenAiRoute::Models => Ok(models::list(agent)),
+        OpenAiRoute::Model => models::get(agent, &decoded(id)),
     }
 }
 

@@ -12,7 +12,7 @@ const MAX_KEPT: usize = 256 << 10;
 pub(super) struct Chat {
     /// The names of the tools that the page runs.
     pub(super) tools: Vec<String>,
-    /// The message of the assistant that the answer is a part of, if it is no message of its own.
+    /// The message of the assistant that the answer is a part of, if it is not a message of its own.
     pub(super) continued: Option<ContinuedMessage>,
 }
 

@@ -120,7 +120,7 @@ pub(super) struct DataChunk<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<&'a str>,
     pub(super) data: &'a Value,
-    /// Whether it is passed to the page and is no part of the message.
+    /// Whether it is passed to the page and is not part of the message.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) transient: bool,
 }

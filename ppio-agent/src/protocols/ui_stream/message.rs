@@ -9,14 +9,14 @@ use super::chat::ToolPart;
 #[derive(Deserialize)]
 pub(super) struct UiMessage {
     pub(super) id: String,
-    pub(super) role: Role,
+    pub(super) role: UiRole,
     pub(super) parts: Vec<Value>,
     metadata: Option<Value>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Role {
+pub(super) enum UiRole {
     System,
     User,
     Assistant,
@@ -27,9 +27,9 @@ impl UiMessage {
     /// tools in it, and what followed them.
     pub(super) fn into_messages(self) -> Vec<ChatMessage> {
         let role = match self.role {
-            Role::System => ChatRole::System,
-            Role::User => ChatRole::User,
-            Role::Assistant => ChatRole::Assistant,
+            UiRole::System => ChatRole::System,
+            UiRole::User => ChatRole::User,
+            UiRole::Assistant => ChatRole::Assistant,
         };
         let mut extra = Map::new();
         if let Some(metadata) = self.metadata {

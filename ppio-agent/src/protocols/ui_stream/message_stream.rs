@@ -262,7 +262,7 @@ impl MessageStream {
         }
     }
 
-    /// Asks the page for what the agent waits for, as the approval of a call.
+    /// Requests what the agent waits for from the page, as the approval of a call.
     fn request_approvals(&mut self, events: &mut EventWriter) {
         for interrupt in std::mem::take(&mut self.interrupts) {
             let message = interrupt.message.as_deref();

@@ -121,7 +121,7 @@ async fn send(
 
 fn respond(
     exchange: &Exchange,
-    answer: Result<call::Answer, Error>,
+    answer: Result<call::AgentAnswer, Error>,
     chat: Chat,
     is_replay: bool,
 ) -> Result<Response, Error> {

@@ -9,10 +9,10 @@ use crate::protocols::events::EventWriter;
 /// The calls of one answer, with what the page needs of each.
 pub(super) struct ToolCalls {
     chat: Chat,
-    calls: Vec<Call>,
+    calls: Vec<StreamedCall>,
 }
 
-struct Call {
+struct StreamedCall {
     id: String,
     name: String,
     /// The arguments so far, until they are complete.
@@ -47,7 +47,7 @@ impl ToolCalls {
         !self.chat.tools.iter().any(|tool| tool == name)
     }
 
-    fn call_mut(&mut self, id: &str) -> Option<&mut Call> {
+    fn call_mut(&mut self, id: &str) -> Option<&mut StreamedCall> {
         self.calls.iter_mut().rfind(|call| call.id == id)
     }
 
@@ -58,7 +58,7 @@ impl ToolCalls {
             dynamic: self.is_dynamic(&name),
         });
         self.calls.retain(|call| call.id != id);
-        self.calls.push(Call {
+        self.calls.push(StreamedCall {
             id,
             name,
             arguments: Some(String::new()),
@@ -132,7 +132,7 @@ impl ToolCalls {
             dynamic: true,
             provider_executed: false,
         });
-        self.calls.push(Call {
+        self.calls.push(StreamedCall {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: None,

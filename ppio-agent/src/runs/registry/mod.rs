@@ -1,4 +1,4 @@
-//! All runs of an agent: which are kept, who finds them, and which are dropped.
+//! All runs of an agent: which are kept, which callers find them, and which are dropped.
 
 mod index;
 mod recording;
@@ -101,7 +101,7 @@ impl RunRegistry {
         runtime.spawn(expire(Arc::downgrade(self)));
     }
 
-    /// Who sent a request with these headers.
+    /// The sender of a request with these headers.
     pub(crate) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
         self.fingerprints().caller(headers, session)
     }

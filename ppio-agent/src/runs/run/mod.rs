@@ -169,7 +169,7 @@ impl Run {
         self.state().status()
     }
 
-    /// The error of a caller that asks for an answer that was not kept.
+    /// The error of a caller that requests an answer that was not kept.
     pub(super) fn answer_gone(&self) -> Rejection {
         Rejection::AnswerGone {
             limit: ByteSize::new(self.max_size as u64),

@@ -25,7 +25,7 @@ fn with(line: &str, replacement: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_is_refused() {
+async fn what_is_not_a_handshake_is_refused() {
     let server = TestServer::start(echoing(config())).await;
     for (request, status, error_type) in [
         (get("/ws"), 426, "UpgradeRequired"),

@@ -130,7 +130,7 @@ impl CallReader {
                 message,
                 ..
             } => parts.push(AnswerPart::interrupt(&id, &reason, message.as_deref())),
-            // Thoughts, states, steps and counts, which the other protocols leave out as well.
+            // Reasoning, states, steps and tokens, which the other protocols leave out as well.
             _ => {}
         }
     }

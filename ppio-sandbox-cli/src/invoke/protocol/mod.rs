@@ -62,7 +62,7 @@ impl ProtocolCall {
                 Some(Value::String(prompt)) => Some(prompt),
                 Some(other) => {
                     return Err(usage_error(format!(
-                        "`prompt` is {other}, which is no text"
+                        "`prompt` is {other}, which is not a text"
                     )));
                 }
             };
@@ -223,7 +223,7 @@ fn push_message(request: &mut Map<String, Value>, message: Value) -> Result<(), 
             Ok(())
         }
         other => Err(usage_error(format!(
-            "`messages` is {other}, which is no list"
+            "`messages` is {other}, which is not a list"
         ))),
     }
 }

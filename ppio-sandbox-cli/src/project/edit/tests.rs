@@ -139,7 +139,7 @@ fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: 
     for line in &lost {
         let part_of_the_value =
             line.contains(key) || (old.contains(line.trim()) && !old.is_empty());
-        // A flow section stands on one line with its values; an empty one becomes a section.
+        // A flow section is on one line with its values; an empty one becomes a section.
         let section = change.path.iter().any(|key| line.contains(key));
         assert!(
             part_of_the_value || section,
@@ -172,7 +172,7 @@ fn every_change_applies_to_every_form_of_yaml() {
             };
             assert_eq!(at(&after, change.path), value, "{what}");
             assert_only_the_value_changed(what, &text, &after, &change);
-            // Once more is no change at all.
+            // A second time changes nothing.
             assert_eq!(apply(&after, &[change]).unwrap(), after, "{what}");
         }
     }

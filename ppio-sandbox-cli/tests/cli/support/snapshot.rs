@@ -49,8 +49,8 @@ pub(crate) struct Transcript {
 
 impl Transcript {
     /// Replaces a text, such as an id or a folder, by a placeholder.
-    pub(crate) fn name(&mut self, text: impl Into<String>, stands: &'static str) {
-        self.names.push((text.into(), stands));
+    pub(crate) fn name(&mut self, text: impl Into<String>, placeholder: &'static str) {
+        self.names.push((text.into(), placeholder));
     }
 
     pub(crate) fn step(&mut self, command: &str, shown: &str, code: Option<i32>) {
@@ -67,12 +67,12 @@ impl Transcript {
     /// Compares with the snapshot of this name.
     #[track_caller]
     pub(crate) fn compare(mut self, file: &str) {
-        for (text, stands) in &self.names {
-            self.text = self.text.replace(text, stands);
+        for (text, placeholder) in &self.names {
+            self.text = self.text.replace(text, placeholder);
         }
-        for (rule, stands) in RULES {
+        for (rule, placeholder) in RULES {
             let rule = Regex::new(rule).expect("a rule");
-            self.text = rule.replace_all(&self.text, *stands).into_owned();
+            self.text = rule.replace_all(&self.text, *placeholder).into_owned();
         }
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/cli/snapshots")

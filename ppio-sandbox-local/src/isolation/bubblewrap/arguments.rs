@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 #[derive(Default)]
-pub(super) struct Arguments(pub(super) Vec<OsString>);
+pub(super) struct ProgramArguments(pub(super) Vec<OsString>);
 
-impl Arguments {
+impl ProgramArguments {
     pub(super) fn add<S: AsRef<OsStr>>(&mut self, arguments: &[S]) {
         self.0.extend(
             arguments

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use self::arguments::Arguments;
+use self::arguments::ProgramArguments;
 use super::connector::NetworkConnector;
 use super::interface::{HostCommand, Isolation, SandboxCommand, StartFuture, StartedNamespaces};
 use super::kind::IsolationKind;
@@ -123,7 +123,7 @@ impl BubblewrapIsolation {
         };
         let bash = self.bash.as_ref();
         let bash = bash.map_err(|reason| io::Error::other(reason.clone()))?;
-        let mut entering = Arguments::default();
+        let mut entering = ProgramArguments::default();
         entering.add(&[&self.nsenter]);
         if launcher.user().is_none() {
             // It owns the network namespace.
@@ -220,7 +220,7 @@ impl Isolation for BubblewrapIsolation {
         namespaces: Option<&Namespaces>,
         run: &SandboxCommand,
     ) -> HostCommand {
-        let mut entering = Arguments::default();
+        let mut entering = ProgramArguments::default();
         if let Some(namespaces) = namespaces {
             processes::push_program(&mut entering.0, &self.programs.setpriv, ["--no-new-privs"]);
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::arguments::Arguments;
+use super::arguments::ProgramArguments;
 use super::mount_points::{SHARED_DIRECTORY, SYSTEM};
 use super::{BOOT_ID_FILE, BubblewrapIsolation, RESOLV_CONF_FILE};
 use crate::isolation::launcher::ProcessLauncher;
@@ -30,7 +30,7 @@ const SHARED_MEMORY: u64 = 1 << 30;
 impl BubblewrapIsolation {
     /// What every sandbox sees.
     pub(super) fn mounts(&self) -> Vec<OsString> {
-        let mut arguments = Arguments::default();
+        let mut arguments = ProgramArguments::default();
         for name in SYSTEM {
             let path = Path::new("/").join(name);
             if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
@@ -63,7 +63,7 @@ impl BubblewrapIsolation {
     /// The start of a sandbox.
     pub(super) fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
         let root = launcher.root();
-        let mut arguments = Arguments::default();
+        let mut arguments = ProgramArguments::default();
         processes::push_program(
             &mut arguments.0,
             &self.bwrap,

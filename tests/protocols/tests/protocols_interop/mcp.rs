@@ -108,7 +108,7 @@ fn suite(tool: &str, arguments: &[&str]) {
 }
 
 /// All scenarios against one tool. The list of expected failures names those that are about other
-/// tools, or about what is no part of an agent.
+/// tools, or about what is not part of an agent.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_conformance_suite_passes() {

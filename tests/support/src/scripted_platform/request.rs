@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// A request that was read whole.
+/// A complete request.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// As [`script`](super::ScriptedPlatform::script) names it.
@@ -21,7 +21,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }

@@ -42,7 +42,7 @@ async fn dropped(agent: &AgentProcess) -> usize {
     line.unwrap_or_else(|| panic!("{page}")).parse().unwrap()
 }
 
-/// Everyone is answered, what is dropped is counted, and the agent ends in time.
+/// Every caller is answered, what is dropped is counted, and the agent ends in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_changes_nothing_for_callers() {
     let closed = ppio_test_support::free_port();

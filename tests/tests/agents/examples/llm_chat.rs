@@ -169,15 +169,15 @@ async fn errors_of_the_endpoint_say_what_to_check() {
     ] {
         endpoint.always(ROUTE, reply);
         let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
-        let told = if status == 200 {
+        let shown = if status == 200 {
             let items = answer.items().await;
             assert_eq!(items[0]["error_type"], error_type);
             items[0]["error"].as_str().unwrap().to_owned()
         } else {
             answer.error(status, error_type).await
         };
-        assert!(told.contains(part), "{part}: {told}");
-        assert!(!told.contains("sk-"), "{told}");
+        assert!(shown.contains(part), "{part}: {shown}");
+        assert!(!shown.contains("sk-"), "{shown}");
     }
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
@@ -217,7 +217,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
     let (endpoint, agent) = start().await;
     let begun = || Reply::events().chunk(text("half a"));
     let broken = event(&json!({ "error": { "message": "overloaded" } }));
-    for (reply, told) in [
+    for (reply, shown) in [
         (begun().reset(), "is incomplete"),
         (begun().close(), "is incomplete"),
         // The bytes end as they should, the answer does not.
@@ -236,7 +236,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
         assert_eq!(items[0], "half a");
         assert_eq!(items[1]["error_type"], "ModelError");
         let text = items[1]["error"].as_str().unwrap();
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(shown), "{text}");
     }
 }
 

@@ -135,7 +135,7 @@ async fn a_failure_of_the_model_ends_the_stream_as_one() {
             &json!({ "error": { "message": "sk-secret is bad" } }),
         )
     };
-    for (reply, told) in [
+    for (reply, shown) in [
         (refusal(401), "check the API key"),
         (refusal(429), "over its limits"),
         (
@@ -148,7 +148,7 @@ async fn a_failure_of_the_model_ends_the_stream_as_one() {
         endpoint.script(reply);
         let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
         let items = answer.text().await;
-        assert!(items.contains(told), "{told}: {items}");
+        assert!(items.contains(shown), "{shown}: {items}");
         assert!(!items.contains("sk-"), "{items}");
         assert!(!items.contains("finish"), "{items}");
     }

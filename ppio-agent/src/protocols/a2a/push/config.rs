@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::target::Target;
-use crate::protocols::a2a::failure::{A2aError, Kind};
+use crate::protocols::a2a::failure::{A2aError, A2aErrorKind};
 use crate::protocols::a2a::task::new_id;
 use crate::protocols::a2a::wire::Version;
 
@@ -133,5 +133,5 @@ fn secret(name: &str, value: Option<&str>) -> Result<Option<HeaderValue>, A2aErr
 }
 
 pub(super) fn invalid(message: String) -> A2aError {
-    A2aError::new(Kind::InvalidParams, message)
+    A2aError::new(A2aErrorKind::InvalidParams, message)
 }

@@ -9,7 +9,7 @@ use super::config::{PushConfig, invalid};
 use super::{PushNotifications, RunReading};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
-use crate::protocols::a2a::failure::{A2aError, Kind};
+use crate::protocols::a2a::failure::{A2aError, A2aErrorKind};
 use crate::protocols::a2a::task;
 use crate::protocols::a2a::wire::Version;
 
@@ -71,7 +71,7 @@ pub(in crate::protocols::a2a) async fn perform(
             };
             let found = found.ok_or_else(|| {
                 let text = "the task has no such push notification configuration";
-                A2aError::new(Kind::TaskNotFound, text)
+                A2aError::new(A2aErrorKind::TaskNotFound, text)
             })?;
             Ok(found.json(&task, version))
         }

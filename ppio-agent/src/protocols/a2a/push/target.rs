@@ -42,7 +42,9 @@ impl Target {
         if url.len() > MAX_URL {
             return Err(format!("is longer than {MAX_URL} bytes"));
         }
-        let uri: Uri = url.parse().map_err(|error| format!("is no URL: {error}"))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("is not a URL: {error}"))?;
         let is_secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -214,7 +216,7 @@ mod tests {
         ] {
             let target = Target::of(&format!("http://{host}:1/")).unwrap();
             assert!(target.is_literal(), "{host}");
-            // A spelling that the system does not know leads nowhere.
+            // A spelling that the system cannot resolve is refused as well.
             assert!(target.addresses(false).await.is_err(), "{host}");
         }
         // A name is looked up like these, when a notification is sent.

@@ -14,7 +14,7 @@ pub(super) struct RunAgentInput {
     pub(super) thread_id: String,
     pub(super) run_id: String,
     pub(super) parent_run_id: Option<String>,
-    messages: Vec<Message>,
+    messages: Vec<InputMessage>,
     tools: Option<Vec<ChatTool>>,
     state: Option<Value>,
     context: Option<Vec<Value>>,
@@ -24,9 +24,9 @@ pub(super) struct RunAgentInput {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Message {
+struct InputMessage {
     id: String,
-    role: Role,
+    role: InputRole,
     content: Option<Content>,
     name: Option<String>,
     tool_calls: Option<Vec<MessageToolCall>>,
@@ -38,7 +38,7 @@ struct Message {
 
 #[derive(Deserialize, PartialEq, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
-enum Role {
+enum InputRole {
     Developer,
     System,
     Assistant,
@@ -61,13 +61,13 @@ enum Content {
 #[derive(Deserialize)]
 struct MessageToolCall {
     id: String,
-    function: Function,
+    function: CalledFunction,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
-struct Function {
+struct CalledFunction {
     name: String,
     #[serde(default)]
     arguments: String,
@@ -132,22 +132,22 @@ impl ResumeEntry {
     }
 }
 
-/// The messages of the chat. What a model thought is a part of the message that it precedes.
-fn messages(input: Vec<Message>) -> Vec<ChatMessage> {
+/// The messages of the chat. Reasoning is a part of the message that it precedes.
+fn messages(input: Vec<InputMessage>) -> Vec<ChatMessage> {
     let mut messages = Vec::with_capacity(input.len());
     let mut reasoning = Vec::new();
     for message in input {
         let role = match message.role {
-            Role::Activity => continue,
-            Role::Reasoning => {
+            InputRole::Activity => continue,
+            InputRole::Reasoning => {
                 reasoning.push(ChatPart::Other(message.into_reasoning()));
                 continue;
             }
-            Role::Developer => ChatRole::Developer,
-            Role::System => ChatRole::System,
-            Role::Assistant => ChatRole::Assistant,
-            Role::User => ChatRole::User,
-            Role::Tool => ChatRole::Tool,
+            InputRole::Developer => ChatRole::Developer,
+            InputRole::System => ChatRole::System,
+            InputRole::Assistant => ChatRole::Assistant,
+            InputRole::User => ChatRole::User,
+            InputRole::Tool => ChatRole::Tool,
         };
         let mut message = message.into_message(role);
         if !reasoning.is_empty() {
@@ -166,7 +166,7 @@ fn messages(input: Vec<Message>) -> Vec<ChatMessage> {
     messages
 }
 
-impl Message {
+impl InputMessage {
     fn into_message(self, role: ChatRole) -> ChatMessage {
         let content = match self.content {
             Some(Content::Text(text)) => vec![ChatPart::text(text)],

@@ -9,9 +9,9 @@ use crate::protocols::openai::content;
 
 /// A message.
 #[derive(Deserialize)]
-pub(super) struct Message {
+pub(super) struct CompletionMessage {
     id: Option<String>,
-    role: Role,
+    role: CompletionRole,
     #[serde(default)]
     content: Value,
     name: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Message {
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum Role {
+enum CompletionRole {
     System,
     Developer,
     User,
@@ -51,15 +51,15 @@ struct FunctionCall {
     arguments: String,
 }
 
-impl Message {
+impl CompletionMessage {
     /// The message of a chat that this is, at a place of the request.
     pub(super) fn into_chat(self, at: usize) -> Result<ChatMessage, Error> {
         let role = match self.role {
-            Role::System => ChatRole::System,
-            Role::Developer => ChatRole::Developer,
-            Role::User => ChatRole::User,
-            Role::Assistant => ChatRole::Assistant,
-            Role::Tool | Role::Function => ChatRole::Tool,
+            CompletionRole::System => ChatRole::System,
+            CompletionRole::Developer => ChatRole::Developer,
+            CompletionRole::User => ChatRole::User,
+            CompletionRole::Assistant => ChatRole::Assistant,
+            CompletionRole::Tool | CompletionRole::Function => ChatRole::Tool,
         };
         let mut content = content::parts(self.content, &format!("messages[{at}].content"))?;
         content.extend(self.refusal.map(ChatPart::text));
@@ -72,7 +72,7 @@ impl Message {
         let calls = self.tool_calls.into_iter().flatten().map(Into::into);
         message.tool_calls = calls.chain(function_call).collect();
         message.tool_call_id = match self.role {
-            Role::Function => self.tool_call_id.or_else(|| self.name.clone()),
+            CompletionRole::Function => self.tool_call_id.or_else(|| self.name.clone()),
             _ => self.tool_call_id,
         };
         message.name = self.name;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::CompletionFormat;
-use super::message::Message;
+use super::message::CompletionMessage;
 use crate::exchange::error::Error;
 use crate::protocols::openai::tools::{CallerTools, Function, other_tool};
 use crate::protocols::openai::{does_not_fit, unsupported, without_own_names};
@@ -13,7 +13,7 @@ use crate::protocols::openai::{does_not_fit, unsupported, without_own_names};
 /// The body of a request.
 #[derive(Deserialize)]
 pub(super) struct CompletionRequest {
-    messages: Vec<Message>,
+    messages: Vec<CompletionMessage>,
     model: Option<String>,
     stream: Option<bool>,
     stream_options: Option<Map<String, Value>>,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::numbers::Numbers;
 use super::object::{ResponseHead, ResponseState};
-use super::output::{CallItem, Kind, TextItem};
+use super::output::{CallItem, TextItem, TextKind};
 use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
@@ -115,7 +115,7 @@ impl ResponseEvents {
     }
 
     /// Adds to the text or the reasoning, and begins an item for it if another one is open.
-    fn add(&mut self, kind: Kind, json: &str, events: &mut EventWriter) {
+    fn add(&mut self, kind: TextKind, json: &str, events: &mut EventWriter) {
         if json == r#""""# {
             return;
         }
@@ -155,7 +155,9 @@ impl ResponseEvents {
 
     fn event(&mut self, event: ChatEvent, events: &mut EventWriter) {
         match event {
-            ChatEvent::ReasoningDelta { text } => self.add(Kind::Reasoning, &line(&text), events),
+            ChatEvent::ReasoningDelta { text } => {
+                self.add(TextKind::Reasoning, &line(&text), events)
+            }
             ChatEvent::ToolCallStart { id, name } if self.tools.has(&name) => {
                 self.close_text("completed", events);
                 let at = self.output.len();
@@ -185,7 +187,7 @@ impl ResponseEvents {
                 message, reason, ..
             } => {
                 let text = self.text.line_of(&message.unwrap_or(reason));
-                self.add(Kind::Text, &text, events);
+                self.add(TextKind::Text, &text, events);
             }
             // There is no place for what the agent does meanwhile.
             _ => {}
@@ -207,7 +209,7 @@ impl Translator for ResponseEvents {
             return;
         }
         match (self.text.json_of(&item), item) {
-            (Some(json), _) => self.add(Kind::Text, &json, events),
+            (Some(json), _) => self.add(TextKind::Text, &json, events),
             (None, Item::Event(event)) => self.event(event, events),
             (None, _) => {}
         }

@@ -33,7 +33,7 @@ pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<
 
 struct Reader<'a> {
     messages: &'a mut Vec<ChatMessage>,
-    /// What the model thought before the message that comes next.
+    /// The model's reasoning before the message that comes next.
     reasoning: String,
     /// Whether the last message is one of the assistant in this input, to which its calls belong.
     is_assistants: bool,

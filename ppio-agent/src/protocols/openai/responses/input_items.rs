@@ -16,7 +16,7 @@ use crate::runs;
 const DEFAULT_LIMIT: u64 = 20;
 const MAX_LIMIT: u64 = 100;
 
-/// Answers with the items that a response answers, the last one first unless the caller wants another
+/// Answers with the items that a response answers, the last one first unless the caller requests another
 /// order.
 pub(in crate::protocols::openai) fn list(
     agent: &ProtocolAgent<'_>,

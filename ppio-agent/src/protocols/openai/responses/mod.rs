@@ -1,4 +1,4 @@
-//! `/v1/responses`. A response is kept as a run, unless its caller does not want it.
+//! `/v1/responses`. A response is kept as a run, unless its request has `"store": false`.
 
 mod events;
 mod input;
@@ -21,7 +21,7 @@ use self::kept::Kept;
 use self::object::ResponseHead;
 use self::request::{Mode, ResponseRequest};
 use super::super::ProtocolAgent;
-use super::super::call::{self, Answer};
+use super::super::call::{self, AgentAnswer};
 use super::seconds;
 use crate::endpoints::runs::{invalid, number, parameter};
 use crate::exchange::Exchange;
@@ -156,9 +156,9 @@ async fn reattach(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
     run: &Arc<Run>,
-) -> Result<Answer, Error> {
+) -> Result<AgentAnswer, Error> {
     match call::reattach(agent.invoker, exchange, run).await {
-        Err(error) if !is_gone(&error) => Ok(Answer::failed(exchange, run, &error)),
+        Err(error) if !is_gone(&error) => Ok(AgentAnswer::failed(exchange, run, &error)),
         answer => answer,
     }
 }

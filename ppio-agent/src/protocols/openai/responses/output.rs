@@ -8,14 +8,14 @@ use crate::protocols::events::EventWriter;
 
 /// What an item of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TextKind {
     /// The text of the answer.
     Text,
-    /// What the model thought.
+    /// The model's reasoning.
     Reasoning,
 }
 
-impl Kind {
+impl TextKind {
     /// The names of the events of its part: its beginning, more text, all of the text, its end.
     fn events(self) -> [&'static str; 4] {
         match self {
@@ -58,7 +58,7 @@ impl Kind {
 
 /// A message or a reasoning item.
 pub(super) struct TextItem {
-    kind: Kind,
+    kind: TextKind,
     index: usize,
     /// The JSON of its id.
     id: String,
@@ -73,15 +73,15 @@ pub(super) struct TextItem {
 impl TextItem {
     /// Begins an item of the response of a run.
     pub(super) fn begin(
-        kind: Kind,
+        kind: TextKind,
         run: &str,
         index: usize,
         numbers: &mut Numbers,
         events: &mut EventWriter,
     ) -> Self {
         let (prefix, part, deltas) = match kind {
-            Kind::Text => ("msg", "content_index", r#""logprobs":[],"#),
-            Kind::Reasoning => ("rs", "summary_index", ""),
+            TextKind::Text => ("msg", "content_index", r#""logprobs":[],"#),
+            TextKind::Reasoning => ("rs", "summary_index", ""),
         };
         let id = line(&format!("{prefix}_{run}_{index}"));
         let place = format!(r#""item_id":{id},"output_index":{index},"{part}":0,{deltas}"#);
@@ -105,7 +105,7 @@ impl TextItem {
         }
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> TextKind {
         self.kind
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::chat::{Chat, ContinuedMessage};
-use super::message::{Role, UiMessage};
+use super::message::{UiMessage, UiRole};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,7 +75,7 @@ impl UiRequest {
         let is_named = |message: &&UiMessage| Some(&message.id) == self.message_id.as_ref();
         let named = self.messages.iter().find(is_named);
         let message = named.or(self.messages.last())?;
-        (message.role == Role::Assistant).then(|| ContinuedMessage {
+        (message.role == UiRole::Assistant).then(|| ContinuedMessage {
             id: message.id.clone(),
             parts: message.parts.clone(),
         })

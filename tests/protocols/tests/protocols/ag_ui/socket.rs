@@ -123,7 +123,7 @@ async fn the_limits_of_sockets_and_of_invocations_hold() {
         let refused = Socket::try_open(agent.addr(), &headers).await;
         assert_eq!(refused.err(), Some(status), "{headers:?}");
     }
-    // A socket is no invocation before it has its input.
+    // A socket without its input is not an invocation.
     let _waiting = Socket::open(agent.addr(), &[]).await;
     let mut running = Socket::open(agent.addr(), &[]).await;
     running.send(input("r", "hang").to_string()).await;

@@ -1,4 +1,4 @@
-//! Messages that are no calls: handshakes, notifications, batches and errors.
+//! Messages that are not calls: handshakes, notifications, batches and errors.
 
 use serde_json::{Value, json};
 

@@ -370,7 +370,7 @@ mod own_errors {
 mod own_events {
     use super::{Body, Response};
 
-    /// Events whose data is no JSON.
+    /// Events whose data is not JSON.
     #[ppio::entrypoint(config = crate::support::config())]
     async fn agent(_request: ppio::Value) -> Response {
         let body = Body::new(http_body_util::Full::new(ppio::bytes::Bytes::from(

@@ -68,7 +68,7 @@ async fn a_response_is_read_again() {
     let not_stored = post(agent, PATH, &json!({"input": "hello", "store": false})).await;
     let answer = send(agent, "GET", &path(&not_stored), "").await;
     error(answer, 404, "ResponseNotFound").await;
-    // The run of another protocol is no response.
+    // The run of another protocol is not a response.
     let invoked = send(agent, "POST", "/invocations", r#"{"prompt": "hello"}"#).await;
     let id = invoked.headers()["x-request-id"]
         .to_str()
