@@ -29,6 +29,8 @@ commands:
                         the local platform only: from a new session to its first answer
   bench --part protocols [--quick]
                         the protocols only: a chat completion, and what they cost an invocation
+  bench --part tracing [--quick]
+                        tracing only: what it costs an invocation, off and on
   crates                count the crates that a release build of `hello` pulls in
   supply-chain          check the licences, versions and sources of all crates
 
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         ["bench", "--part", "platform", "--quick"] => bench::platform(&bench::Plan::quick()),
         ["bench", "--part", "protocols"] => bench::protocols(&bench::Plan::full()),
         ["bench", "--part", "protocols", "--quick"] => bench::protocols(&bench::Plan::quick()),
+        ["bench", "--part", "tracing"] => bench::tracing(&bench::Plan::full()),
+        ["bench", "--part", "tracing", "--quick"] => bench::tracing(&bench::Plan::quick()),
         ["crates"] => crates::run(),
         ["supply-chain"] => supply_chain::run(),
         ["help" | "--help" | "-h"] => {

@@ -66,8 +66,11 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["test", "--package", "ppio-agent", "--no-default-features"])
         .args(["--lib", "--test", "features"])
         .run()?;
+    // The workspace has every feature on.
+    Step::cargo("lints with the default features")
+        .args(["clippy", "--package", "ppio-agent", "--", "-D", "warnings"])
+        .run()?;
     for feature in PROTOCOLS.into_iter().chain(["otel"]) {
-        // Each is a feature of its own, and the workspace has all of them on.
         Step::cargo(&format!("lints with {feature} alone"))
             .args(["clippy", "--package", "ppio-agent", "--no-default-features"])
             .args(["--features", feature, "--", "-D", "warnings"])

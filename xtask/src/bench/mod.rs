@@ -4,15 +4,18 @@
 //! Each round measures every server, in an order that is reversed from round to round. Ratios are
 //! taken within a round, so that other load on the machine affects both sides.
 
+mod programs;
+mod samples;
+mod threshold;
+
 use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use self::programs::Programs;
+use self::samples::{Samples, number, table};
+use self::threshold::{Threshold, check};
 use crate::error::Error;
-use crate::server::Server;
 use crate::step::Step;
 use crate::{interop, workspace};
 
@@ -44,6 +47,13 @@ const PYTHON: &str = "python";
 const COMPLETION: [&str; 2] = ["axum", "ours-openai"];
 /// The same agent without and with all protocols.
 const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
+/// The same agent without tracing, with it but without a receiver, and with a receiver.
+const TRACED: [&str; 3] = ["ours", "ours-otel", "ours-exporting"];
+const TRACED_STREAM: [&str; 3] = ["ours-stream", "ours-stream-otel", "ours-stream-exporting"];
+/// What follows `ours` and `ours-stream` in the name of a server that exports to the receiver. The
+/// program is the one with `OTEL` after its name.
+const EXPORTING: &str = "-exporting";
+const OTEL: &str = "-otel";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
 /// The number of complete responses in a run of the load program.
@@ -207,6 +217,56 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
     ]
 }
 
+/// Tracing alone: what it costs an invocation while it is off, and while spans, metrics and log lines
+/// are exported.
+pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
+    Step::cargo("release build")
+        .args(["build", "--release", "--package", "ppio-benches"])
+        .args(["--bin", "load", "--bin", "otlp-receiver"])
+        .args(["--bin", "ours", "--bin", "ours-stream"])
+        .run()?;
+    Step::cargo("release build with tracing")
+        .args(["build", "--release", "--package", "ppio-benches"])
+        .args(["--features", "ppio-benches/otel"])
+        .args(["--bin", "ours-otel", "--bin", "ours-stream-otel"])
+        .run()?;
+    let programs = Programs::find_with_receiver()?;
+    let unary = load(plan, &programs, &TRACED, &ONE_VALUE)?;
+    let stream = load(plan, &programs, &TRACED_STREAM, &READY_ITEMS)?;
+    let title = format!("one value, {UNARY_CONNECTIONS} connections, tracing");
+    table(&title, &TRACED, &unary, &THROUGHPUT);
+    let title = format!("100,000 items ready at once, {STREAM_CONNECTIONS} connections, tracing");
+    let items = [("items per second", "items_per_second"), ("server µs", CPU)];
+    table(&title, &TRACED_STREAM, &stream, &items);
+    let [none, off, on] = TRACED;
+    let [no_stream, stream_off, stream_on] = TRACED_STREAM;
+    check(
+        plan,
+        &[
+            Threshold::at_least(
+                "one value per processor, off ÷ none",
+                &unary.ratios(CPU, none, off),
+                0.98,
+            ),
+            Threshold::at_least(
+                "one value per processor, on ÷ off",
+                &unary.ratios(CPU, off, on),
+                0.95,
+            ),
+            Threshold::at_least(
+                "items per processor, off ÷ none",
+                &stream.ratios(CPU, no_stream, stream_off),
+                0.98,
+            ),
+            Threshold::at_least(
+                "items per processor, on ÷ off",
+                &stream.ratios(CPU, stream_off, stream_on),
+                0.97,
+            ),
+        ],
+    )
+}
+
 /// The local platform alone: a new session to its first answer, by both clients.
 pub(crate) fn platform(plan: &Plan) -> Result<(), Error> {
     Step::cargo("release build")
@@ -226,7 +286,7 @@ fn print_sessions(sessions: &Samples) {
 
 fn session_threshold(sessions: &Samples) -> Threshold {
     let samples = sessions.of("ours", FIRST_ANSWER);
-    Threshold::at_most("create_session to first answer, ms", samples, 30.0)
+    Threshold::at_most("create_session to first answer, ms", samples, 15.0)
 }
 
 const THROUGHPUT: [(&str, &str); 5] = [
@@ -341,13 +401,6 @@ fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     Ok(samples)
 }
 
-/// Parses a `name=value` line of a measuring program.
-fn number(line: &str) -> Result<(&str, f64), Error> {
-    line.split_once('=')
-        .and_then(|(name, value)| Some((name, value.parse().ok()?)))
-        .ok_or_else(|| format!("the measuring program printed `{line}` instead of `name=value`"))
-}
-
 /// The number of threads that answer in a server.
 fn threads(name: &str) -> f64 {
     if name == PYTHON {
@@ -366,202 +419,9 @@ fn round_order(names: &[&'static str], round: usize) -> Vec<&'static str> {
     names
 }
 
-/// The paths of the measured programs.
-struct Programs {
-    release: PathBuf,
-    logs: PathBuf,
-    /// Where the Python package is a server as well.
-    python: Option<PathBuf>,
-}
-
-impl Programs {
-    fn find() -> Result<Self, Error> {
-        Ok(Self {
-            python: Some(interop::python()?),
-            ..Self::find_without_python()?
-        })
-    }
-
-    fn find_without_python() -> Result<Self, Error> {
-        let logs = workspace::target().join("bench");
-        fs::create_dir_all(&logs)
-            .map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
-        Ok(Self {
-            release: workspace::target().join("release"),
-            logs,
-            python: None,
-        })
-    }
-
-    fn path(&self, program: &str) -> PathBuf {
-        self.release.join(program)
-    }
-
-    fn start(&self, name: &str) -> Result<Server, Error> {
-        let command = if let (PYTHON, Some(python)) = (name, &self.python) {
-            let mut python = Command::new(python);
-            python.arg(workspace::root().join("benches/python/agent.py"));
-            python
-        } else if name == COALESCED {
-            let mut server = Command::new(self.path("raw-hyper"));
-            server.arg("--coalesce");
-            server
-        } else {
-            Command::new(self.path(name))
-        };
-        let log = self.logs.join(format!("{name}.log"));
-        Server::start(command, &log, WORKER_THREADS).map_err(|error| format!("{name}: {error}"))
-    }
-}
-
-/// The measured values by server and quantity, in the order of the rounds.
-#[derive(Default)]
-struct Samples(HashMap<(String, String), Vec<f64>>);
-
-impl Samples {
-    fn add(&mut self, name: &str, what: &str, value: f64) {
-        let key = (name.to_owned(), what.to_owned());
-        self.0.entry(key).or_default().push(value);
-    }
-
-    /// Adds the `name=value` lines that the load program prints.
-    fn add_report(&mut self, name: &str, report: &str) -> Result<(), Error> {
-        for line in report.lines() {
-            let (what, value) = number(line)?;
-            self.add(name, what, value);
-        }
-        Ok(())
-    }
-
-    /// The last value; NaN if there is none.
-    fn last(&self, name: &str, what: &str) -> f64 {
-        self.of(name, what).last().copied().unwrap_or(f64::NAN)
-    }
-
-    fn of(&self, name: &str, what: &str) -> &[f64] {
-        self.0
-            .get(&(name.to_owned(), what.to_owned()))
-            .map_or(&[], Vec::as_slice)
-    }
-
-    fn median(&self, name: &str, what: &str) -> f64 {
-        median(self.of(name, what))
-    }
-
-    /// The ratio within each round.
-    fn ratios(&self, what: &str, numerator: &str, denominator: &str) -> Vec<f64> {
-        let below = self.of(denominator, what);
-        let pairs = self.of(numerator, what).iter().zip(below);
-        pairs.map(|(above, below)| above / below).collect()
-    }
-}
-
-/// The median; NaN without values, which meets no threshold.
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-fn table(title: &str, names: &[&str], samples: &Samples, columns: &[(&str, &str)]) {
-    println!("\n{title}");
-    let heads = columns.iter().map(|(head, _)| format!("{head:>20}"));
-    println!("  {:<20}{}", "", heads.collect::<String>());
-    for name in names {
-        let cells = columns
-            .iter()
-            .map(|(_, what)| format!("{:>20.1}", samples.median(name, what)));
-        println!("  {name:<20}{}", cells.collect::<String>());
-    }
-}
-
-/// A bound for the median of measured values.
-struct Threshold {
-    name: &'static str,
-    /// One value a round or a session.
-    values: Vec<f64>,
-    bound: f64,
-    sign: char,
-    met: bool,
-}
-
-impl Threshold {
-    fn at_least(name: &'static str, values: &[f64], bound: f64) -> Self {
-        Self {
-            name,
-            met: median(values) >= bound,
-            values: values.to_vec(),
-            bound,
-            sign: '≥',
-        }
-    }
-
-    fn at_most(name: &'static str, values: &[f64], bound: f64) -> Self {
-        Self {
-            name,
-            met: median(values) <= bound,
-            values: values.to_vec(),
-            bound,
-            sign: '≤',
-        }
-    }
-}
-
-fn check(plan: &Plan, thresholds: &[Threshold]) -> Result<(), Error> {
-    println!("\nthresholds");
-    for threshold in thresholds {
-        let lowest = threshold.values.iter().copied().fold(f64::NAN, f64::min);
-        let highest = threshold.values.iter().copied().fold(f64::NAN, f64::max);
-        println!(
-            "  {}  {:<44}{:>9.2}  {} {:<5}({lowest:.2} to {highest:.2})",
-            if threshold.met { "pass" } else { "FAIL" },
-            threshold.name,
-            median(&threshold.values),
-            threshold.sign,
-            threshold.bound,
-        );
-    }
-    let missed = thresholds.iter().filter(|threshold| !threshold.met).count();
-    if missed > 0 && plan.enforces_thresholds {
-        return Err(format!(
-            "{missed} of {} thresholds missed",
-            thresholds.len()
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_ratio_is_taken_round_by_round() {
-        let mut samples = Samples::default();
-        // The machine slows down fourfold, the ratio is constant.
-        for slowness in [1.0, 2.0, 4.0] {
-            samples
-                .add_report("a", &format!("rate={}\np50_us=3", 300.0 / slowness))
-                .unwrap();
-            samples
-                .add_report("b", &format!("rate={}\np50_us=5", 200.0 / slowness))
-                .unwrap();
-        }
-        assert_eq!(samples.ratios("rate", "a", "b"), [1.5, 1.5, 1.5]);
-        assert_eq!(samples.median("a", "rate").to_string(), "150");
-    }
-
-    #[test]
-    fn no_values_meet_no_threshold() {
-        let samples = Samples::default();
-        assert!(!Threshold::at_least("x", &samples.ratios("rate", "a", "b"), 0.0).met);
-        assert!(!Threshold::at_most("x", samples.of("a", "rate"), 1e9).met);
-    }
 
     #[test]
     fn every_second_round_is_reversed() {
