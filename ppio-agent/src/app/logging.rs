@@ -24,6 +24,7 @@ use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::panic_message;
 use crate::exchange::log_format::LogFormat;
 use crate::exchange::log_ids;
+use crate::stalls;
 #[cfg(feature = "otel")]
 use crate::telemetry::layers::layers;
 
@@ -62,6 +63,7 @@ pub(crate) fn start(settings: &Settings) {
         log_ids::read_from_context();
         // The hook runs in the context of the request, so the line carries its ids.
         std::panic::set_hook(Box::new(|panic| {
+            stalls::end_at_panic();
             let place = panic.location().map(ToString::to_string);
             let message = panic_message(panic.payload());
             // With `RUST_BACKTRACE` only.

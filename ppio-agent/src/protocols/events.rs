@@ -149,7 +149,7 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
             match polled {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(_) if failed || translator.has_ended() => {
-                    *state = TranslationState::Ended
+                    *state = TranslationState::Ended;
                 }
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) => {

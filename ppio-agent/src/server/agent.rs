@@ -181,6 +181,10 @@ impl Agent {
 
     /// Whether a function serves WebSockets.
     #[cfg(feature = "metrics")]
+    #[cfg_attr(
+        not(feature = "websocket"),
+        expect(clippy::unused_self, reason = "no agent has one without the feature")
+    )]
     pub(crate) fn has_websocket(&self) -> bool {
         #[cfg(feature = "websocket")]
         return self.websocket.has_handler();

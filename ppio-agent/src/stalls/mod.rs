@@ -214,6 +214,12 @@ impl Watch {
     }
 }
 
+/// Ends the watch over what the thread polls: it has panicked. A backtrace takes long, which is no
+/// fault of the function.
+pub(crate) fn end_at_panic() {
+    let _ = THREAD.try_with(thread_slot::ThreadSlot::leave);
+}
+
 /// The functions of all agents by the numbers in the slots.
 fn registered() -> MutexGuard<'static, BTreeMap<u32, Weak<AsyncFunction>>> {
     static REGISTERED: Mutex<BTreeMap<u32, Weak<AsyncFunction>>> = Mutex::new(BTreeMap::new());

@@ -37,6 +37,11 @@ impl ThreadSlot {
         }
         Polled { outer }
     }
+
+    /// Ends all polls that go on; they still have to be left.
+    pub(super) fn leave(&self) {
+        self.0.set_function(0);
+    }
 }
 
 impl Drop for ThreadSlot {

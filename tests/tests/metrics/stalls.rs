@@ -109,3 +109,18 @@ async fn a_function_that_never_returns_is_named_while_it_blocks() {
         () = eventually_warned(&agent, "agent", "r-1") => {}
     }
 }
+
+#[tokio::test]
+async fn the_backtrace_of_a_panic_is_no_stall() {
+    let agent = metered()
+        .env("RUST_BACKTRACE", "full")
+        .env("PPIO_AGENT_BLOCKING_WARNING", "0.02")
+        .start();
+    let answer = call::invoke(&agent, &json!({ "do": "panic" })).await;
+    assert_eq!(answer.status(), 500);
+    eventually("a backtrace", || agent.stderr().contains("backtrace")).await;
+    // The time is added up when the log has the line.
+    let page = scrape(&agent).await;
+    assert_eq!(metric(&page, "executor_stalls_total"), 0, "{page}");
+    assert!(warnings(&agent).is_empty(), "{}", agent.stderr());
+}

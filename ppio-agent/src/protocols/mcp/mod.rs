@@ -147,7 +147,7 @@ impl Server<'_> {
         for message in batch {
             match RpcMessage::of(message) {
                 Ok(RpcMessage::Request(request)) => {
-                    answers.push(self.answer_in_batch(&request).await)
+                    answers.push(self.answer_in_batch(&request).await);
                 }
                 Ok(RpcMessage::Notification { method, params }) => self.receive(&method, &params),
                 Ok(RpcMessage::Response) => {}

@@ -156,7 +156,7 @@ impl ResponseEvents {
     fn event(&mut self, event: ChatEvent, events: &mut EventWriter) {
         match event {
             ChatEvent::ReasoningDelta { text } => {
-                self.add(TextKind::Reasoning, &line(&text), events)
+                self.add(TextKind::Reasoning, &line(&text), events);
             }
             ChatEvent::ToolCallStart { id, name } if self.tools.has(&name) => {
                 self.close_text("completed", events);
