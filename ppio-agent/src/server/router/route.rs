@@ -32,6 +32,7 @@ pub(super) enum Route {
 }
 
 impl Route {
+    #[inline]
     pub(super) fn of(path: &str, agent: &Agent) -> Self {
         match path {
             "/invocations" => Self::of_platform(path, agent).unwrap_or(Self::Invocations),

@@ -38,6 +38,7 @@ pub(super) struct RoutedRequest {
 }
 
 impl RoutedRequest {
+    #[inline]
     pub(super) fn new(
         agent: ConnectionAgent,
         request: &Request,
@@ -90,6 +91,7 @@ impl RoutedRequest {
     }
 
     /// Rejects a request with side effects from a page that may not call the agent.
+    #[inline]
     pub(super) fn check_origin(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
         if !matches!(caller, Caller::ForeignPage) || self.has_no_side_effect(request.method()) {
             return Ok(());
@@ -101,6 +103,7 @@ impl RoutedRequest {
     }
 
     /// Rejects an invocation with a header that cannot be understood.
+    #[inline]
     pub(super) fn check_headers(
         &self,
         invalid: Option<&InvalidHeader<'_>>,
@@ -172,12 +175,14 @@ impl RoutedRequest {
         Answering::boxed(ready(self.respond(caller, Err(error))))
     }
 
+    #[inline]
     fn respond(&self, caller: &Caller, result: Result<Response, Error>) -> Response {
         let response = result.unwrap_or_else(|error| self.exchange.error_response(error));
         self.finish(caller, response)
     }
 
     /// Adds the headers that every response has.
+    #[inline]
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
         self.count_rejection(&response);
         let answer_id = response.extensions_mut().remove::<AnswerId>();
