@@ -78,6 +78,8 @@ class ChatAnswer {
         this.usage ??= { input: 0, output: 0 };
         this.usage.input += event.input_tokens;
         this.usage.output += event.output_tokens;
+        // An agent that knows it may say what the call cost.
+        if (typeof event.cost === 'number') this.usage.cost = (this.usage.cost ?? 0) + event.cost;
         return undefined;
       case 'finish':
         this.finish = event.reason;

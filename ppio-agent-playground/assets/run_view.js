@@ -1,9 +1,15 @@
-// One run, opened: its figures, its answer, its items with their times, and its request.
+// One run, opened: its figures, its answer, its items with their times, and its request; through
+// `agent dev` also its timeline and its log.
 
-/** What can be seen of a run. Each view makes its node, and updates it while items arrive. */
+/**
+ * What can be seen of a run. Each view makes its node, and updates it while items arrive. Those of
+ * `agent dev` are left out elsewhere.
+ */
 const RUN_VIEWS = [
   { value: 'answer', title: 'Answer', make: makeRunAnswer },
   { value: 'items', title: 'Items', make: makeRunItems },
+  { value: 'timeline', title: 'Timeline', make: makeRunTimeline, isDev: true },
+  { value: 'logs', title: 'Logs', make: makeRunLogs, isDev: true },
   { value: 'request', title: 'Request', make: makeRunRequest },
 ];
 
@@ -33,13 +39,15 @@ class RunView {
   constructor(id, actions) {
     this.id = id;
     this.actions = actions;
+    this.views = RUN_VIEWS.filter((view) => isDev || !view.isDev);
+    this.telemetry = new RunTelemetry(id, () => this.updateSoon());
     this.status = element('span', { className: 'status' });
     this.buttons = element('div', { className: 'buttons' });
     this.figures = element('dl', { className: 'figures' });
     this.tabList = element(
       'div',
       { className: 'tabs', role: 'tablist', 'aria-label': 'Show of the run' },
-      ...RUN_VIEWS.map(({ value, title }) =>
+      ...this.views.map(({ value, title }) =>
         element('button', { type: 'button', role: 'tab', 'data-value': value }, title),
       ),
     );
@@ -68,15 +76,18 @@ class RunView {
   }
 
   show(value) {
-    const view = RUN_VIEWS.find((view) => view.value === value) ?? RUN_VIEWS[0];
+    const view = this.views.find((view) => view.value === value) ?? this.views[0];
     this.select(view.value);
     this.body.setAttribute('aria-label', view.title);
     this.view = view.make(this);
+    if (view.isDev) this.telemetry.start();
+    else this.telemetry.stop();
     this.body.replaceChildren(this.view.node);
     this.updateSoon();
   }
 
   close() {
+    this.telemetry.stop();
     this.#controller.abort();
   }
 
@@ -171,12 +182,14 @@ class RunView {
     this.status.dataset.state = RUN_STATES[status] ?? 'bad';
     this.status.textContent = run.status ?? (this.problem ? 'not found' : 'loading');
     const { usage } = this.answer;
+    const cost = usage && (usage.cost ?? costOf(usage.input, usage.output));
     const figures = [
       ['started', run.started_at ? new Date(run.started_at).toLocaleTimeString([], { hour12: false }) : '–'],
       ['duration', runDuration(run)],
       ...(this.items[0]?.time === undefined ? [] : [['first item', wholeMilliseconds(this.items[0].time)]]),
       ['items', String(Math.max(run.items ?? 0, this.items.length))],
       ...(usage ? [['tokens', `${usage.input} in, ${usage.output} out`]] : []),
+      ...(cost === undefined ? [] : [['cost', costText(cost)]]),
       ...(run.session_id ? [['session', run.session_id]] : []),
     ];
     this.figures.replaceChildren(

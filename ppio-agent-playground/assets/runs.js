@@ -22,12 +22,15 @@ $('run-list').append(runList.node);
 
 function runRow(run) {
   const { status, usage } = run;
+  const cost = usage && costOf(usage.input_tokens, usage.output_tokens);
   const figures = [
     new Date(run.started_at).toLocaleTimeString([], { hour12: false }),
     status === 'success' ? undefined : status,
+    leftovers.has(run.id) && 'leaves something behind',
     runDuration(run),
     run.stream ? `${run.items} ${run.items === 1 ? 'item' : 'items'}` : undefined,
     usage && `${usage.input_tokens + usage.output_tokens} tokens`,
+    cost !== undefined && `cost ${costText(cost)}`,
     run.session_id && `session ${run.session_id}`,
   ];
   return [
@@ -54,24 +57,27 @@ async function pollRuns() {
   clearTimeout(runsTimer);
   if (document.hidden || place !== 'runs') return;
   const start = performance.now();
-  await loadRuns(MAX_RUNS);
+  await loadRuns(MAX_RUNS, [loadBlocking(), loadLeftovers()]);
+  showBlocking();
   // The duration of a run goes on while nothing comes.
-  for (const run of [opened, compared]) if (run && !run.isRead) run.updateSoon();
+  for (const run of [opened, compared]) run?.updateSoon();
   const pause = Math.max(RUNS_INTERVAL, (performance.now() - start) * RUNS_INTERVAL_FACTOR);
   clearTimeout(runsTimer);
   runsTimer = setTimeout(pollRuns, pause);
 }
 
-/** Loads the newest runs. Returns whether the agent lists them. */
-async function loadRuns(limit) {
+/** Loads the newest runs, and shows them when the rest is loaded. Returns whether the agent lists them. */
+async function loadRuns(limit, rest = []) {
   try {
     const response = await fetch(`invocations?limit=${limit}`, {
       headers: runHeaders(),
       cache: 'no-store',
     });
+    noteDev(response);
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.error ?? `status ${response.status}`);
     if (!Array.isArray(answer.invocations)) throw new Error('the answer is not a list of runs');
+    await Promise.all(rest);
     allRuns = answer.invocations;
     showRunsProblem();
     showRuns();
@@ -85,6 +91,29 @@ async function loadRuns(limit) {
 function showRunsProblem(problem) {
   $('runs-problem').hidden = !problem;
   if (problem) $('runs-problem').textContent = problem;
+}
+
+/** The functions that block, each with the run in which that was noticed first. */
+let blockingShown = '';
+function showBlocking() {
+  const text = JSON.stringify(blocking);
+  if (text === blockingShown) return;
+  blockingShown = text;
+  $('runs-blocking').hidden = !blocking.length;
+  $('runs-blocking').replaceChildren(
+    ...blocking.map((found) =>
+      element(
+        'p',
+        {},
+        `${blockingText(found)} ${BLOCKING_REMEDY} `,
+        element(
+          'button',
+          { type: 'button', className: 'quiet', onclick: () => openRun(found.request_id, true) },
+          'Open its first run',
+        ),
+      ),
+    ),
+  );
 }
 
 function showRuns() {
@@ -110,6 +139,15 @@ function showRuns() {
   runList.node.hidden = length === 0;
 }
 
+for (const kind of ['input', 'output']) {
+  const box = $(`price-${kind}`);
+  box.value = store.read('prices', {})[kind] ?? '';
+  box.addEventListener('input', () => {
+    store.write('prices', { ...store.read('prices', {}), [kind]: box.value });
+    showRuns();
+    for (const run of [opened, compared]) run?.updateSoon();
+  });
+}
 $('run-filter').addEventListener('input', showRuns);
 $('run-status').addEventListener('change', showRuns);
 document.addEventListener('visibilitychange', pollRuns);

@@ -46,6 +46,14 @@ class VirtualList {
     this.#renderSoon();
   }
 
+  /** Gives the rows another height. */
+  resize(height) {
+    if (height === this.height) return;
+    this.node.scrollTop *= height / this.height;
+    this.height = height;
+    this.#renderSoon();
+  }
+
   get isAtEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.node;
     return scrollHeight - scrollTop - clientHeight < this.height;
@@ -73,15 +81,16 @@ class VirtualList {
 
   #move(index, isChoice) {
     this.#active = Math.max(0, index);
+    if (isChoice) {
+      this.#chosen = this.#active;
+      // May leave less room to the list.
+      this.choose(this.#items[this.#active], this.#active);
+    }
     const top = this.#active * this.height;
     const { scrollTop, clientHeight } = this.node;
     if (top < scrollTop) this.node.scrollTop = top;
     else if (top + this.height > scrollTop + clientHeight)
       this.node.scrollTop = top + this.height - clientHeight;
-    if (isChoice) {
-      this.#chosen = this.#active;
-      this.choose(this.#items[this.#active], this.#active);
-    }
     this.#render();
   }
 

@@ -2,7 +2,8 @@
 //!
 //! [`page`] puts it together from the assets, which are compiled in. It sends requests to
 //! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./` answers
-//! with as `request`; all three are relative to the page's own address.
+//! with as `request`; all three are relative to the page's own address. Where the list of runs has the
+//! header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
 //!
 //! What an agent answers is untrusted text. The page shows it as text only, and the content security
 //! policy that it is sent with allows no script but its own, no markup from strings (trusted types)
@@ -37,6 +38,9 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/chat_view.js"),
     include_str!("../assets/chat.js"),
     include_str!("../assets/virtual_list.js"),
+    include_str!("../assets/dev.js"),
+    include_str!("../assets/timeline.js"),
+    include_str!("../assets/run_logs.js"),
     include_str!("../assets/run_view.js"),
     include_str!("../assets/runs.js"),
     include_str!("../assets/health.js"),

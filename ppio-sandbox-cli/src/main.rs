@@ -28,6 +28,7 @@ mod signals;
 mod status;
 mod stop;
 mod terminal;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -99,6 +100,7 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Cli
         AgentCommand::List(arguments) => or_interrupted(list::run(arguments, terminal)).await,
         AgentCommand::Status(arguments) => or_interrupted(status::run(arguments, terminal)).await,
         AgentCommand::Logs(arguments) => or_interrupted(logs::run(arguments, terminal)).await,
+        AgentCommand::Traces { command } => or_interrupted(traces::run(command, terminal)).await,
         AgentCommand::Stop(arguments) => {
             or_interrupted(Box::pin(stop::run(arguments, terminal))).await
         }

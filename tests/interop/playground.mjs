@@ -11,6 +11,7 @@ import process from 'node:process'
 
 import { chat } from './playground/chat.mjs'
 import { runs } from './playground/runs.mjs'
+import { traces } from './playground/traces.mjs'
 import { Visit, caller, until } from './playground/visit.mjs'
 
 const [scenario] = process.argv.slice(2)
@@ -20,6 +21,7 @@ const { chromium } = load('playwright-core')
 const scenarios = {
   ...chat,
   ...runs,
+  ...traces,
 
   /** A value from an agent that takes any JSON. */
   async value(browser) {

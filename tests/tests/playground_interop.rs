@@ -7,10 +7,13 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use ppio_test_support::{AgentProcess, browser, eventually_blocking, example_binary, node_modules};
+use ppio_test_support::{
+    AgentDev, AgentProcess, browser, eventually_blocking, example_binary, example_program,
+    node_modules,
+};
 
 /// An agent in debug mode, at an address that it can be started at again.
 fn start(name: &str, address: Option<SocketAddr>) -> AgentProcess {
@@ -42,11 +45,42 @@ impl Drop for Script {
 }
 
 fn play(scenario: &str, agent: &str) {
+    let mut agent = Some(start(agent, None));
+    let address = agent.as_ref().unwrap().addr();
+    run_script(scenario, address, |request| match *request {
+        ["stop"] => {
+            assert!(agent.take().unwrap().stop_gracefully().success());
+        }
+        ["start", name] => agent = Some(start(name, Some(address))),
+        ["cut", "short", times] => {
+            let times: usize = times.parse().unwrap();
+            eventually_blocking("stories are cut short", || {
+                let log = agent.as_ref().unwrap().stderr();
+                log.matches("the story was cut short").count() == times
+            });
+        }
+        _ => panic!("the script says {request:?}"),
+    });
+}
+
+/// Plays a scenario with an agent that `agent dev` runs.
+fn play_dev(scenario: &str, agent: &Path) {
+    let variables = [
+        ("PPIO_AGENT_MAX_RUNS", "6000"),
+        ("PPIO_AGENT_RECONNECT_GRACE", "60"),
+    ];
+    let dev = AgentDev::start(agent, &variables);
+    run_script(scenario, dev.address(), |request| match *request {
+        ["restart"] => dev.restart_agent(),
+        _ => panic!("the script says {request:?}"),
+    });
+}
+
+/// Runs the script, and does what it says.
+fn run_script(scenario: &str, address: SocketAddr, mut perform: impl FnMut(&[&str])) {
     let (modules, browser) = (node_modules(), browser());
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playground");
     fs::create_dir_all(&screenshots).unwrap();
-    let mut agent = Some(start(agent, None));
-    let address = agent.as_ref().unwrap().addr();
     let script = Command::new("node")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/playground.mjs"))
         .arg(scenario)
@@ -63,20 +97,7 @@ fn play(scenario: &str, agent: &str) {
     let requests = BufReader::new(script.0.stdout.take().unwrap());
     for request in requests.lines() {
         let request = request.unwrap();
-        match request.split_whitespace().collect::<Vec<_>>()[..] {
-            ["stop"] => {
-                assert!(agent.take().unwrap().stop_gracefully().success());
-            }
-            ["start", name] => agent = Some(start(name, Some(address))),
-            ["cut", "short", times] => {
-                let times: usize = times.parse().unwrap();
-                eventually_blocking("stories are cut short", || {
-                    let log = agent.as_ref().unwrap().stderr();
-                    log.matches("the story was cut short").count() == times
-                });
-            }
-            _ => panic!("the script says {request:?}"),
-        }
+        perform(&request.split_whitespace().collect::<Vec<_>>());
         answers.write_all(b"done\n").unwrap();
     }
     let status = script.0.wait().unwrap();
@@ -84,6 +105,10 @@ fn play(scenario: &str, agent: &str) {
         status.success(),
         "the scenario `{scenario}` failed: {status}"
     );
+}
+
+fn telemetry_agent(name: &str) -> PathBuf {
+    example_program("telemetry-tests", name)
 }
 
 #[test]
@@ -190,8 +215,38 @@ fn a_running_run_is_followed_and_cancelled() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn thousands_of_runs_and_items_stay_fluid() {
-    play("runs_many", "chatting");
+fn thousands_of_runs_items_and_spans_stay_fluid() {
+    play_dev("runs_many", Path::new(env!("CARGO_BIN_EXE_chatting-agent")));
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_run_has_a_timeline_and_a_log() {
+    play_dev("runs_traced", &telemetry_agent("traced-agent"));
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_timeline_looks_right_in_light_in_dark_and_on_phones() {
+    play_dev("runs_traced_looks", &telemetry_agent("traced-agent"));
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_function_that_blocks_is_found() {
+    play_dev("walk_slow", &telemetry_agent("slow-agent"));
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_tool_that_fails_is_found() {
+    play_dev("walk_broken_tool", &telemetry_agent("broken-tool-agent"));
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_task_that_leaks_is_found() {
+    play_dev("walk_leaking", &telemetry_agent("leaking-agent"));
 }
 
 #[test]

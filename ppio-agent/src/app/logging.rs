@@ -5,7 +5,6 @@
 //! [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal as _;
 
@@ -20,11 +19,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as log};
 
 use crate::config::settings::Settings;
-use crate::exchange::context::{AgentRuntimeContext, RequestContext};
+use crate::exchange::context::AgentRuntimeContext;
 use crate::exchange::error::panic_message;
 use crate::exchange::log_format::LogFormat;
-use crate::exchange::log_ids;
+use crate::exchange::{log_ids, open_spans};
 use crate::stalls;
+use crate::telemetry::current_trace_id;
 #[cfg(feature = "otel")]
 use crate::telemetry::layers::layers;
 
@@ -56,7 +56,10 @@ pub(crate) fn start(settings: &Settings) {
             lines.event_format(json).with_filter(filter).boxed()
         }
     };
-    let subscriber = tracing_subscriber::registry().with(layer);
+    let inspects = settings.values.inspect_runs;
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(inspects.then(open_spans::layer));
     #[cfg(feature = "otel")]
     let subscriber = subscriber.with(layers(&settings.log));
     if subscriber.try_init().is_ok() {
@@ -89,14 +92,15 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(context) = AgentRuntimeContext::current() else {
+        let ids = current_ids();
+        if ids.is_empty() {
             return self.0.format_event(ctx, writer, event);
-        };
+        }
         let mut line = String::new();
         self.0.format_event(ctx, Writer::new(&mut line), event)?;
         let object = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
         writer.write_str(object)?;
-        for (name, id) in ids(&context) {
+        for (name, id) in ids {
             // A session id comes from the caller and may need escapes.
             write!(writer, ",\"{name}\":{}", Value::from(id))?;
         }
@@ -115,13 +119,14 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(context) = AgentRuntimeContext::current() else {
+        let ids = current_ids();
+        if ids.is_empty() {
             return self.0.format_event(ctx, writer, event);
-        };
+        }
         let mut line = String::new();
         self.0.format_event(ctx, Writer::new(&mut line), event)?;
         writer.write_str(line.trim_end())?;
-        for (name, id) in ids(&context) {
+        for (name, id) in ids {
             write!(writer, " {name}={id:?}")?;
         }
         writer.write_str("\n")
@@ -171,9 +176,18 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
     (new_name.to_owned(), new_value)
 }
 
-fn ids(context: &RequestContext) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
-    let session = context.session_id().map(|id| ("session_id", id.into()));
-    let trace = context.trace().id().map(|id| ("trace_id", id.into()));
-    let request = ("request_id", context.request_id().into());
-    [Some(request), session, trace].into_iter().flatten()
+/// The ids of the current request; outside of one that of its trace, which a task has that was spawned
+/// with a span.
+fn current_ids() -> Vec<(&'static str, String)> {
+    let Some(context) = AgentRuntimeContext::current() else {
+        let trace = current_trace_id().map(|id| ("trace_id", id));
+        return trace.into_iter().collect();
+    };
+    let session = context.session_id().map(|id| ("session_id", id.to_owned()));
+    let trace = context.trace().id().map(|id| ("trace_id", id));
+    let request = ("request_id", context.request_id().to_owned());
+    [Some(request), session, trace]
+        .into_iter()
+        .flatten()
+        .collect()
 }

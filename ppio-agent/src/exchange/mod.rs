@@ -21,6 +21,7 @@ pub(crate) mod log_format;
 pub(crate) mod log_ids;
 pub(crate) mod media_types;
 mod on_end_body;
+pub(crate) mod open_spans;
 pub(crate) mod per_connection;
 pub(crate) mod platform;
 pub(crate) mod policies;

@@ -8,8 +8,10 @@
 
 mod answer;
 mod caller;
+mod inspected_tasks;
 mod inspection;
 mod journal;
+mod leftovers;
 mod log;
 pub(crate) mod options;
 mod producer;
@@ -33,6 +35,7 @@ use ppio_agent_protocol::{ByteSize, ResponseFormat};
 use serde::Serialize;
 
 use self::answer::Answer;
+use self::leftovers::Leftovers;
 use self::options::{OnStart, RunOptions};
 use self::producer::{Producer, Work};
 use self::reader::RunReader;
@@ -243,11 +246,15 @@ fn start(
         exchange.span.record("request_id", id);
         context.with_request_id(exchange.request_id.clone())
     };
+    let leftovers = runs.settings().inspects.then(|| {
+        let background = invoker.tasks();
+        Leftovers::begin(runs, background, &context, &exchange.span)
+    });
     let started = begin(invoker, &exchange, body, context);
     match started {
         Ok((invocation, guard)) => {
             let max_silence = invoker.settings().timeout;
-            tokio::spawn(Producer {
+            let producer = Producer {
                 run: Arc::clone(run),
                 work: Work::Handler(invocation),
                 guard,
@@ -259,7 +266,11 @@ fn start(
                 timer: None,
                 progress: Progress::default(),
                 _running: runs.tasks().start("run", None),
-            });
+            };
+            match leftovers {
+                Some(leftovers) => tokio::spawn(leftovers.watch(producer)),
+                None => tokio::spawn(producer),
+            };
             on_start.call(run);
             Ok(())
         }

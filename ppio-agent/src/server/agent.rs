@@ -73,7 +73,7 @@ pub(crate) struct Agent {
     /// The functions that are polled on async workers.
     pub(crate) functions: AsyncFunctions,
     /// How many connections are open; `None` in a server that mounts the agent.
-    pub(crate) connections: OnceLock<AtomicUsize>,
+    pub(crate) connections: OnceLock<Arc<AtomicUsize>>,
 }
 
 /// The endpoints beside `POST /invocations`.

@@ -17,7 +17,6 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +51,9 @@ pub struct AgentRuntimeServer {
 impl AgentRuntimeServer {
     pub(crate) async fn listen(host: &str, port: u16, agent: Arc<Agent>) -> io::Result<Self> {
         let listener = TcpListener::bind((host, port)).await?;
-        agent.connections.get_or_init(AtomicUsize::default);
+        let connections = agent.connections.get_or_init(Arc::default);
+        let inspected = agent.runs.inspected_tasks();
+        inspected.set_connections(Arc::clone(connections));
         Ok(Self {
             address: listener.local_addr()?,
             listener,

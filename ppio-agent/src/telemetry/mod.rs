@@ -46,6 +46,22 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+/// The id of the trace of the current span, if that is recorded.
+#[cfg(feature = "logging")]
+pub(crate) fn current_trace_id() -> Option<String> {
+    #[cfg(feature = "otel")]
+    {
+        use opentelemetry::trace::TraceContextExt as _;
+
+        let context = opentelemetry::Context::current();
+        let span = context.span();
+        let span = span.span_context();
+        (span.is_valid() && span.is_sampled()).then(|| span.trace_id().to_string())
+    }
+    #[cfg(not(feature = "otel"))]
+    None
+}
+
 /// What a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::headers::HeaderArguments;
 use super::selection::{AgentArguments, PlatformArguments, ProjectArguments};
+use super::traces::TracesCommand;
 use super::values::{not_empty, seconds};
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +40,11 @@ pub(crate) enum AgentCommand {
     Status(StatusArguments),
     /// Print the output of the agent in a session
     Logs(LogsArguments),
+    /// Show the traces of the agent that `agent dev` runs
+    Traces {
+        #[command(subcommand)]
+        command: TracesCommand,
+    },
     /// Close the sessions of an agent
     Stop(StopArguments),
     /// Delete a deployed agent
@@ -117,7 +123,11 @@ The agent listens on 127.0.0.1. Programs and pages of this machine may call it; 
 of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS lists them.
 
 The agent has the environment of this command, and the variables in the project's .env (`NAME=value` lines) that the \
-environment does not have. When the file changes, the agent is started again.";
+environment does not have. When the file changes, the agent is started again.
+
+It exports its traces to this command, if it is built with the feature `otel` of `ppio-agent`, and the page shows them with \
+the log of each run, until this command ends. OTEL_EXPORTER_OTLP_ENDPOINT sends them elsewhere. For other services of this \
+machine the endpoint is http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DEV_HELP)]

@@ -4,6 +4,7 @@ mod agent;
 mod headers;
 mod local;
 mod selection;
+mod traces;
 mod usage_error;
 mod values;
 
@@ -24,6 +25,7 @@ pub(crate) use self::local::{
     DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,
 };
 pub(crate) use self::selection::{AgentArguments, PlatformArguments};
+pub(crate) use self::traces::{TracesCommand, TracesGetArguments, TracesListArguments};
 
 use crate::terminal::{OutputFormat, Terminal};
 

@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use super::console::DevConsole;
 use super::process_group::AgentProcessGroup;
 use super::proxy::{AgentRoute, RouteDrained};
+use super::telemetry::DevTelemetry;
 use super::watchdog::{GroupWatchdog, RUN_VARIABLE};
 use crate::error::CliError;
 
@@ -52,6 +53,7 @@ pub(super) struct AgentProcess {
     /// The ports that are tried; the first is the value of `PPIO_AGENT_PORT`.
     ports: Vec<u16>,
     console: Arc<DevConsole>,
+    telemetry: Arc<DevTelemetry>,
     readers: JoinSet<()>,
     tail: Arc<Mutex<VecDeque<String>>>,
     drained: Option<RouteDrained>,
@@ -93,6 +95,7 @@ impl AgentProcess {
         other_ports: &[u16],
         console: &Arc<DevConsole>,
         watchdog: &Arc<GroupWatchdog>,
+        telemetry: &Arc<DevTelemetry>,
     ) -> Result<Self, CliError> {
         let mut ports = vec![free_port().await?];
         for port in other_ports {
@@ -125,6 +128,7 @@ impl AgentProcess {
             group,
             ports,
             console: Arc::clone(console),
+            telemetry: Arc::clone(telemetry),
             readers: JoinSet::new(),
             tail: Arc::default(),
             drained: None,
@@ -134,11 +138,12 @@ impl AgentProcess {
         Ok(agent)
     }
 
-    /// Prints the lines of a pipe until it is closed.
+    /// Prints and keeps the lines of a pipe until it is closed.
     fn read(&mut self, pipe: Option<impl AsyncRead + Send + Unpin + 'static>) {
         let Some(pipe) = pipe else { return };
         let console = Arc::clone(&self.console);
         let tail = Arc::clone(&self.tail);
+        let telemetry = Arc::clone(&self.telemetry);
         // Not for the user, whose requests go to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
@@ -150,6 +155,7 @@ impl AgentProcess {
                     continue;
                 }
                 console.agent_output(line);
+                telemetry.log_line(line);
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
                 if tail.len() == MAX_TAIL_LINES {
                     tail.pop_front();

@@ -9,11 +9,13 @@
 //! that builds and replaces the agent, and gives it the variables of `dot_env`. `agent_process` is one
 //! process of the agent, in a `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers`,
 //! with the connections of `server`, and serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
+//! `telemetry` receives the traces of the agent, and keeps them with its log for the page.
 
 mod agent_process;
 mod allowed_callers;
 mod console;
 mod dot_env;
+mod error_response;
 mod process_group;
 mod proxy;
 mod python;
@@ -21,6 +23,7 @@ mod rebuilder;
 mod server;
 mod snapshot;
 mod sources;
+pub(crate) mod telemetry;
 mod transcript;
 mod waiting_page;
 mod watch;
@@ -32,6 +35,7 @@ use self::allowed_callers::AllowedCallers;
 use self::console::DevConsole;
 use self::proxy::DevProxy;
 use self::rebuilder::Rebuilder;
+use self::telemetry::DevTelemetry;
 use self::watch::FileWatcher;
 use self::watchdog::GroupWatchdog;
 use crate::arguments::DevArguments;
@@ -45,7 +49,8 @@ pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<
     let project = Project::open(&arguments.project.project)?;
     let variables = dot_env::read(project.folder())?;
     let callers = AllowedCallers::new(&variables);
-    let proxy = DevProxy::listen(arguments.port, callers).await?;
+    let telemetry = DevTelemetry::new();
+    let proxy = DevProxy::listen(arguments.port, callers, &telemetry).await?;
     let watchdog = GroupWatchdog::start()
         .map_err(|error| CliError::system("cannot run /bin/sh as the agent's watchdog", error))?;
     let watchdog = Arc::new(watchdog);
@@ -63,6 +68,7 @@ pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<
         watch,
         &console,
         &watchdog,
+        &telemetry,
     );
     let outcome = tokio::select! {
         // Ctrl-C is the regular end of this command.

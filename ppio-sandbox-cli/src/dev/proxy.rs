@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ppio_agent_connection::FramingError;
-use ppio_agent_protocol::InvocationResponse;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::allowed_callers::AllowedCallers;
+use super::error_response::error_response;
+use super::telemetry::{self, DevTelemetry};
 use super::{server, waiting_page};
 use crate::error::{CliError, ExitKind};
 
@@ -26,6 +27,8 @@ const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
 /// The `error_type` while there is no agent.
 const UNAVAILABLE: &str = "AgentUnavailable";
+/// The list of runs, from whose answer the page knows that there are traces as well.
+const RUN_LIST_PATH: &str = "/invocations";
 
 /// What the proxy answers requests with.
 #[derive(Debug, Clone)]
@@ -93,7 +96,11 @@ pub(super) struct DevProxy {
 
 impl DevProxy {
     /// Listens on a loopback port, on any free one for 0.
-    pub(super) async fn listen(port: u16, callers: AllowedCallers) -> Result<Self, CliError> {
+    pub(super) async fn listen(
+        port: u16,
+        callers: AllowedCallers,
+        telemetry: &Arc<DevTelemetry>,
+    ) -> Result<Self, CliError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|error| listen_error(port, &error))?;
@@ -105,9 +112,11 @@ impl DevProxy {
             phase: ProxyPhase::Preparing,
         });
         let callers = Arc::new(callers);
+        let telemetry = Arc::clone(telemetry);
         let receiver = phase.subscribe();
         let server = server::serve(listener, move |request| {
-            respond(request, Arc::clone(&callers), receiver.clone())
+            let (callers, telemetry) = (Arc::clone(&callers), Arc::clone(&telemetry));
+            respond(request, callers, telemetry, receiver.clone())
         });
         let server = tokio::spawn(server);
         Ok(Self {
@@ -158,6 +167,7 @@ fn listen_error(port: u16, error: &io::Error) -> CliError {
 async fn respond(
     request: Request,
     callers: Arc<AllowedCallers>,
+    telemetry: Arc<DevTelemetry>,
     phase: watch::Receiver<CurrentPhase>,
 ) -> Response {
     if let Some(error) = request.extensions().get::<FramingError>() {
@@ -171,7 +181,16 @@ async fn respond(
             .await
             .into_response();
     }
-    answer(request, phase).await
+    if request.uri().path().starts_with(telemetry::BASE_PATH) {
+        return telemetry.respond(request).await;
+    }
+    let is_run_list = request.method() == Method::GET && request.uri().path() == RUN_LIST_PATH;
+    let mut response = answer(request, phase).await;
+    if is_run_list {
+        let value = HeaderValue::from_static("true");
+        response.headers_mut().insert(telemetry::DEV_HEADER, value);
+    }
+    response
 }
 
 /// Answers a waiting page when the phase is another than the one it shows, which the query names, or
@@ -245,22 +264,53 @@ fn unavailable(message: &str) -> Response {
     response
 }
 
-/// An error with the body that agents send.
-fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {
-    let mut body = InvocationResponse::<()>::failure(message);
-    body.error_type = Some(error_type.into());
-    (status, axum::Json(body)).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
+    /// Sends a request, and returns the answer.
+    async fn answer_to(proxy: &DevProxy, request: &str) -> String {
+        let mut stream = TcpStream::connect(proxy.address).await.expect("a server");
+        stream.write_all(request.as_bytes()).await.expect("a write");
+        let mut text = String::new();
+        let read = stream.read_to_string(&mut text).await;
+        read.expect("the end of the connection");
+        text
+    }
+
+    #[tokio::test]
+    async fn foreign_pages_neither_export_nor_read_traces() {
+        let proxy = DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new()).await;
+        let proxy = proxy.expect("a port");
+        let json = "content-type: application/json\r\ncontent-length: 2";
+        for (line, headers) in [
+            ("POST /_ppio/dev/otlp/v1/traces", json),
+            ("POST /_ppio/dev/otlp/v1/logs", json),
+            ("GET /_ppio/dev/traces", "content-length: 2"),
+            ("GET /_ppio/dev/logs", "content-length: 2"),
+        ] {
+            for (caller, status) in [
+                ("host: localhost", 200),
+                ("host: localhost\r\norigin: http://127.0.0.1:3000", 200),
+                ("host: evil.example", 421),
+                ("host: localhost\r\norigin: http://evil.example", 403),
+                ("host: localhost\r\norigin: null", 403),
+            ] {
+                let request = format!(
+                    "{line} HTTP/1.1\r\n{caller}\r\nconnection: close\r\n{headers}\r\n\r\n{{}}"
+                );
+                let answer = answer_to(&proxy, &request).await;
+                let expected = format!("HTTP/1.1 {status} ");
+                assert!(answer.starts_with(&expected), "{line}, {caller}: {answer}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_request_with_two_lengths_is_refused_as_by_agents() {
-        let proxy = DevProxy::listen(0, AllowedCallers::default()).await;
+        let proxy = DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new()).await;
         let proxy = proxy.expect("a port");
         let failed = BuildError {
             message: "there is no agent".to_owned(),
@@ -268,15 +318,11 @@ mod tests {
         };
         proxy.set_phase(ProxyPhase::Broken(failed));
         for before in ["", "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
-            let mut stream = TcpStream::connect(proxy.address).await.expect("a server");
             let request = format!(
                 "{before}POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\
                  transfer-encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"
             );
-            stream.write_all(request.as_bytes()).await.expect("a write");
-            let mut text = String::new();
-            let read = stream.read_to_string(&mut text).await;
-            read.expect("the end of the connection");
+            let text = answer_to(&proxy, &request).await;
             let (_, refusal) = text.rsplit_once("HTTP/1.1 ").expect("a response");
             assert!(refusal.starts_with("400 "), "{text}");
             assert!(refusal.contains("connection: close"), "{text}");

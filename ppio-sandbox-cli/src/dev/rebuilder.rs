@@ -19,6 +19,8 @@ use super::dot_env::{self, Variables};
 use super::proxy::{BuildError, DevProxy, ProxyPhase};
 use super::python;
 use super::sources::{is_cargo_manifest, is_source};
+use super::telemetry::DevTelemetry;
+use super::telemetry::environment::ExportTarget;
 use super::transcript::CargoTranscript;
 use super::watch::FileWatcher;
 use super::watchdog::GroupWatchdog;
@@ -45,6 +47,9 @@ pub(super) struct Rebuilder {
     watch: FileWatcher,
     console: Arc<DevConsole>,
     watchdog: Arc<GroupWatchdog>,
+    telemetry: Arc<DevTelemetry>,
+    /// The variable of the author's by which the agent exports to elsewhere.
+    exports_by: Option<&'static str>,
     /// The agent that gets new requests.
     current: Option<RunningAgent>,
     /// The tasks that stop replaced agents.
@@ -84,6 +89,7 @@ impl Rebuilder {
         watch: FileWatcher,
         console: &Arc<DevConsole>,
         watchdog: &Arc<GroupWatchdog>,
+        telemetry: &Arc<DevTelemetry>,
     ) -> Self {
         Self {
             folder: project.folder().to_owned(),
@@ -92,6 +98,8 @@ impl Rebuilder {
             watch,
             console: Arc::clone(console),
             watchdog: Arc::clone(watchdog),
+            telemetry: Arc::clone(telemetry),
+            exports_by: None,
             current: None,
             draining: JoinSet::new(),
             force_stop: Sender::new(false),
@@ -265,12 +273,14 @@ impl Rebuilder {
             .filter(|port| *port != self.proxy.port())
             .collect();
         command.envs(&source.variables);
+        self.set_export_target(&mut command, &source.variables);
         let started = AgentProcess::start(
             command,
             project.folder(),
             &other_ports,
             &self.console,
             &self.watchdog,
+            &self.telemetry,
         );
         let mut process = match started.await {
             Ok(process) => process,
@@ -310,6 +320,24 @@ impl Rebuilder {
             Err(changed) => {
                 process.stop(STOP_TIMEOUT).await;
                 Ok(Some(changed))
+            }
+        }
+    }
+
+    /// Makes the agent export its traces to here, unless the author has another receiver.
+    fn set_export_target(&mut self, command: &mut Command, variables: &Variables) {
+        match ExportTarget::choose(self.proxy.port(), variables) {
+            ExportTarget::Dev(variables) => {
+                command.envs(variables);
+                self.exports_by = None;
+            }
+            ExportTarget::Author(variable) => {
+                if self.exports_by.replace(variable) != Some(variable) {
+                    self.console.note(&format!(
+                        "{variable} is set: traces are sent there, and the page shows none; unset it \
+                         to see them on the page"
+                    ));
+                }
             }
         }
     }

@@ -23,6 +23,7 @@ mod protocols;
 mod runs;
 mod sessions;
 mod support;
+mod traces;
 mod uploads;
 mod vendor_keys;
 mod walk;

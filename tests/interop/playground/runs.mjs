@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 
 import { Visit, until } from './visit.mjs'
 
-class RunsVisit extends Visit {
+export class RunsVisit extends Visit {
   list = () => this.page.getByRole('listbox', { name: 'Runs' })
   rows = () => this.list().getByRole('option')
   panes = () => this.page.locator('.run')
@@ -30,6 +30,32 @@ class RunsVisit extends Visit {
       await Promise.all(Array.from({ length: 16 }, send))
       return ids
     }, [prompts, headers])
+  }
+
+  /** Exports a trace and a log of a run, as a service does. */
+  async export(run, spans, records) {
+    const exported = await this.page.evaluate(async ([run, spans, records]) => {
+      const time = BigInt(Date.now()) * 1_000_000n
+      const at = (milliseconds) => String(time + BigInt(milliseconds) * 1_000_000n)
+      const id = (number) => number.toString(16).padStart(16, '0')
+      const traceId = 'ab'.repeat(16)
+      const attributes = [{ key: 'ppio.request.id', value: { stringValue: run } }]
+      const post = async (signal, body) => {
+        const headers = { 'content-type': 'application/json' }
+        const response = await fetch(`_ppio/dev/otlp/v1/${signal}`, { method: 'POST', headers, body: JSON.stringify(body) })
+        return response.status
+      }
+      return [
+        await post('traces', { resourceSpans: [{ scopeSpans: [{ spans: Array.from({ length: spans }, (_, number) => ({
+          traceId, spanId: id(number + 1), parentSpanId: number ? id(Math.ceil(number / 4)) : '', name: `span ${number}`,
+          startTimeUnixNano: at(number), endTimeUnixNano: at(number ? number + 5 : spans + 5), attributes: number ? [] : attributes,
+        })) }] }] }),
+        await post('logs', { resourceLogs: [{ scopeLogs: [{ logRecords: Array.from({ length: records }, (_, number) => ({
+          traceId, timeUnixNano: at(number), severityNumber: 9, body: { stringValue: `line ${number}` },
+        })) }] }] }),
+      ]
+    }, [run, spans, records])
+    assert.deepEqual(exported, [200, 200])
   }
 
   async open(title) {
@@ -58,6 +84,8 @@ export const runs = {
     await visit.tab('Runs').click()
     await until(async () => (await visit.count()) === '4', 'four runs')
     const texts = await visit.rows().allInnerTexts()
+    // Only `agent dev` has traces, and this agent is served by itself.
+    assert.equal(await visit.tab('Timeline').count(), 0)
     assert.match(texts[0], /^value\s+[\d:]+ · [\d.]+ m?s$/)
     assert.match(texts[1], /^fail-later\s+[\d:]+ · error · .* · 1 item$/)
     assert.match(texts[2], /^hello\s+.* · 3 items · 7 tokens · session session-of-/)
@@ -195,6 +223,22 @@ export const runs = {
     assert.ok((await elements()) < 12_000, `the page has ${await elements()} elements`)
     assert.match(await visit.pane().locator('.id').innerText(), new RegExp(id))
     await visit.shot('runs-many')
+    // A large trace and a long log.
+    await visit.export(id, 6000, 12_000)
+    await visit.show('Timeline')
+    const spans = visit.page.getByRole('listbox', { name: 'Timeline' })
+    await until(async () => (await spans.getByRole('option').count()) > 0, 'the spans')
+    await spans.focus()
+    await visit.page.keyboard.press('End')
+    await until(async () => (await spans.getByRole('option').last().getAttribute('aria-posinset')) === '6000', 'the last span')
+    assert.match(await visit.page.getByRole('region', { name: 'Span' }).innerText(), /name\s+span \d{4}/)
+    await visit.show('Logs')
+    const log = visit.page.getByRole('listbox', { name: 'Log' })
+    await until(async () => (await log.getByRole('option').count()) > 0, 'the log')
+    await log.focus()
+    await visit.page.keyboard.press('End')
+    await until(async () => /line 11999/.test(await log.getByRole('option').last().innerText()), 'the last line')
+    assert.ok((await elements()) < 1500, `the page has ${await elements()} elements`)
     await visit.end()
   },
 

@@ -4,6 +4,7 @@
 //! It depends on no crate of this workspace, so that each of them can use it. It is for tests: what
 //! fails here panics with an explanation.
 
+mod agent_dev;
 mod agent_process;
 pub mod call;
 mod capture;
@@ -21,6 +22,7 @@ pub mod scripted_platform;
 mod wait;
 mod watchdog;
 
+pub use agent_dev::AgentDev;
 pub use agent_process::{AgentLauncher, AgentProcess};
 pub use example_binary::{
     build as example_binary, build_from as example_program, build_program as test_program, cargo,

@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use self::index::{Index, KeyUse};
 use super::RunSettings;
 use super::caller::{Fingerprints, RunCaller};
+use super::inspected_tasks::InspectedTasks;
 use super::journal::Journal;
 use super::journal::record::{Record, RunStart, milliseconds};
 use super::options::RunOptions;
@@ -38,6 +39,7 @@ pub(crate) struct RunRegistry {
     runtime: OnceLock<Handle>,
     /// Counts the tasks of running runs.
     tasks: TaskTracker,
+    inspected_tasks: InspectedTasks,
     total_size: Arc<AtomicUsize>,
     /// How many running runs continue without a reader.
     continuing: AtomicUsize,
@@ -60,6 +62,7 @@ impl RunRegistry {
             journal: OnceLock::new(),
             runtime: OnceLock::new(),
             tasks: TaskTracker::new(),
+            inspected_tasks: InspectedTasks::default(),
             total_size: Arc::default(),
             continuing: AtomicUsize::new(0),
             index: Mutex::default(),
@@ -109,6 +112,16 @@ impl RunRegistry {
     /// The tasks of running runs, and others that a shutdown waits for with them.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// What is known of the tasks of the process, where runs are inspected.
+    pub(crate) fn inspected_tasks(&self) -> &InspectedTasks {
+        &self.inspected_tasks
+    }
+
+    /// Whether a task drops runs when their time is over.
+    pub(super) fn expires(&self) -> bool {
+        self.index().expires
     }
 
     /// The index stays valid if a `Drop` panics.

@@ -81,7 +81,7 @@ pub(super) async fn call(
                 invoker: agent.invoker(),
                 runs: &agent.runs,
                 functions: &agent.functions,
-                connections: agent.connections.get(),
+                connections: agent.connections.get().map(AsRef::as_ref),
                 has_websocket: agent.has_websocket(),
                 routes: mounted.map(|routes| &routes.admission().counters),
             };

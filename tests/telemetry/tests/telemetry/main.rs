@@ -4,6 +4,7 @@
 
 mod agents;
 mod client;
+mod dev;
 mod faults;
 mod otlp;
 mod propagation;

@@ -1,0 +1,121 @@
+// What `agent dev` keeps beside the agent: traces and logs. And what tokens cost.
+
+/** Whether the page is served through `agent dev`; an answer of the agent has a header then. */
+let isDev = false;
+
+function noteDev(response) {
+  isDev = response.headers.get('ppio-dev') === 'true';
+}
+
+/** The traces and the log of a run, read again while they are shown. */
+class RunTelemetry {
+  traces = [];
+  logs = [];
+  isRead = false;
+  #text;
+  #timer;
+
+  /** `changed` is called when there is something new. */
+  constructor(id, changed) {
+    this.id = id;
+    this.changed = changed;
+  }
+
+  start() {
+    if (this.#timer === undefined) this.#read();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #read() {
+    const start = performance.now();
+    // Set meanwhile, so that `stop` is noticed.
+    const timer = (this.#timer = setTimeout(() => {}));
+    if (!document.hidden) await this.#load();
+    if (this.#timer !== timer) return;
+    const pause = Math.max(RUNS_INTERVAL, (performance.now() - start) * RUNS_INTERVAL_FACTOR);
+    this.#timer = setTimeout(() => this.#read(), pause);
+  }
+
+  async #load() {
+    try {
+      const response = await fetch(`_ppio/dev/runs/${encodeURIComponent(this.id)}`, { cache: 'no-store' });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      this.problem = undefined;
+      if (text === this.#text) return;
+      this.#text = text;
+      ({ traces: this.traces, logs: this.logs } = JSON.parse(text));
+    } catch (error) {
+      this.problem = `They cannot be read: ${error.message}`;
+    }
+    this.isRead = true;
+    this.changed();
+  }
+}
+
+// Functions that block
+
+/** The functions that have blocked a thread, as the agent describes them. */
+let blocking = [];
+
+/** Reads which functions block. */
+async function loadBlocking() {
+  try {
+    const response = await fetch('./', { headers: { accept: 'application/json' }, cache: 'no-store' });
+    blocking = (await response.json()).blocking ?? [];
+  } catch {
+    // Not reachable: the health says so.
+  }
+}
+
+/** What a function that blocks has done, as a text. */
+function blockingText({ function: name, count, seconds }) {
+  const times = count === 1 ? 'once' : `${count} times`;
+  return `${name.replaceAll('`', '')} blocks its thread, so that other requests wait: ${times}, ${milliseconds(seconds * 1000)} in all.`;
+}
+
+const BLOCKING_REMEDY = 'Make it a plain fn, or call what blocks in tokio::task::spawn_blocking.';
+
+/** What runs left behind, by the id of a run: `{ tasks, open_spans }`. */
+let leftovers = new Map();
+
+/** Reads which runs left something behind. */
+async function loadLeftovers() {
+  if (!isDev) return;
+  try {
+    const response = await fetch('_ppio/dev/logs?target=ppio%3A%3Atasks', { cache: 'no-store' });
+    const { logs } = await response.json();
+    leftovers = new Map(logs.map(({ run_id: id, fields }) => [id, fields]));
+  } catch {
+    // Not reachable: the health says so.
+  }
+}
+
+/** What a run left behind, as a text; undefined if that is nothing. */
+function leftoversText(id) {
+  const { tasks = 0, open_spans: spans = '' } = leftovers.get(id) ?? {};
+  const parts = [
+    tasks && (tasks === 1 ? 'a task' : `${tasks} tasks`),
+    spans && `the open ${spans.includes(',') ? 'spans' : 'span'} ${spans}`,
+  ];
+  return parts.filter(Boolean).join(' and ') || undefined;
+}
+
+// Cost
+
+/** What tokens cost by the prices that are typed, or undefined without any. */
+function costOf(input, output) {
+  const prices = store.read('prices', {});
+  const [priceIn, priceOut] = [prices.input, prices.output].map((text) => Number.parseFloat(text));
+  if (Number.isNaN(priceIn) && Number.isNaN(priceOut)) return undefined;
+  return ((priceIn || 0) * input + (priceOut || 0) * output) / 1e6;
+}
+
+/** A cost in the currency that the prices are in. */
+function costText(cost) {
+  return cost === 0 ? '0' : cost >= 100 ? cost.toFixed(2) : String(Number(cost.toPrecision(3)));
+}

@@ -1,0 +1,24 @@
+//! What is known of the tasks of the process, where runs are inspected.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+
+/// What is known of the tasks of the process.
+#[derive(Debug, Default)]
+pub(crate) struct InspectedTasks {
+    /// The connections, each of which is a task.
+    pub(super) connections: OnceLock<Arc<AtomicUsize>>,
+    /// The tasks that run a run, or look what it has left.
+    pub(super) own: AtomicUsize,
+    /// The runs that have not ended.
+    pub(super) active: AtomicUsize,
+    /// The number of runs that have begun.
+    pub(super) begun: AtomicU64,
+}
+
+impl InspectedTasks {
+    /// Subtracts these connections.
+    pub(crate) fn set_connections(&self, connections: Arc<AtomicUsize>) {
+        let _ = self.connections.set(connections);
+    }
+}

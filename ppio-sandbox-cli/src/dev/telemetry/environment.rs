@@ -1,0 +1,88 @@
+//! The variables that make the agent export its traces to `agent dev`.
+
+use ppio_agent_protocol::environment;
+
+use crate::dev::dot_env::Variables;
+
+/// The path of the OTLP endpoint, to which `/v1/traces` and `/v1/logs` are added.
+pub(super) const OTLP_PATH: &str = "/_ppio/dev/otlp";
+
+/// Where traces go that the author has set; each of them leaves all as it is.
+const ENDPOINTS: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+];
+
+/// Where the agent exports to.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::dev) enum ExportTarget {
+    /// The receiver of this program, with these variables.
+    Dev(Vec<(&'static str, String)>),
+    /// The endpoint in this variable of the author's.
+    Author(&'static str),
+}
+
+impl ExportTarget {
+    /// `port` is that of this program, `of_project` are the variables of `.env`.
+    pub(in crate::dev) fn choose(port: u16, of_project: &Variables) -> Self {
+        Self::of(port, |name| {
+            environment::text(name).is_some()
+                || of_project
+                    .get(name)
+                    .is_some_and(|value| !environment::is_blank(value))
+        })
+    }
+
+    fn of(port: u16, is_set: impl Fn(&str) -> bool) -> Self {
+        if let Some(endpoint) = ENDPOINTS.into_iter().find(|name| is_set(name)) {
+            return Self::Author(endpoint);
+        }
+        let mut variables = vec![
+            (ENDPOINTS[0], format!("http://127.0.0.1:{port}{OTLP_PATH}")),
+            // What every SDK and the receiver have: settings for another receiver do not apply.
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none".to_owned()),
+        ];
+        let defaults = [
+            // The log is in the output, which is there sooner.
+            ("OTEL_LOGS_EXPORTER", "none"),
+            // Not received.
+            ("OTEL_METRICS_EXPORTER", "none"),
+            // Milliseconds: the page shows a span soon after its end.
+            ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+        ];
+        let defaults = defaults.into_iter().filter(|(name, _)| !is_set(name));
+        variables.extend(defaults.map(|(name, value)| (name, value.to_owned())));
+        Self::Dev(variables)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_of_the_author_is_left_as_it_is() {
+        for name in ENDPOINTS {
+            let target = ExportTarget::of(1, |other| other == name);
+            assert_eq!(target, ExportTarget::Author(name));
+        }
+        let ExportTarget::Dev(variables) = ExportTarget::of(8080, |_| false) else {
+            panic!("there is no endpoint");
+        };
+        let endpoint = "http://127.0.0.1:8080/_ppio/dev/otlp".to_owned();
+        assert_eq!(variables[0], ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
+        assert_eq!(variables.len(), 6);
+        let target = ExportTarget::of(8080, |name| name == "OTEL_LOGS_EXPORTER");
+        let ExportTarget::Dev(variables) = target else {
+            panic!("there is no endpoint");
+        };
+        assert!(
+            variables
+                .iter()
+                .all(|(name, _)| *name != "OTEL_LOGS_EXPORTER")
+        );
+    }
+}

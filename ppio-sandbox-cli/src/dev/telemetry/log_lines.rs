@@ -1,0 +1,88 @@
+//! The log lines in the output of an agent: one JSON object a line, with the ids of its run.
+
+use serde_json::{Map, Value};
+
+use super::log_record::{Level, LogRecord};
+use super::span::Nanos;
+
+/// Reads a line; `None` if it is not a log line with a level and a message.
+///
+/// The names are those of the runtime, or those of AgentCore's runtime.
+pub(super) fn parse(line: &str) -> Option<LogRecord> {
+    // Most other output is cheap to tell apart.
+    let line = line.trim_start();
+    if !line.starts_with('{') {
+        return None;
+    }
+    let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let level = Level::named(fields.get("level")?.as_str()?)?;
+    fields.remove("level");
+    let message = take_text(&mut fields, &["message"])?;
+    let timestamp = take_text(&mut fields, &["timestamp"]);
+    let timestamp = timestamp.and_then(|text| humantime::parse_rfc3339_weak(&text).ok());
+    Some(LogRecord {
+        timestamp: timestamp.map_or_else(Nanos::now, Nanos::of),
+        level,
+        message,
+        target: take_text(&mut fields, &["target", "logger"]).unwrap_or_default(),
+        run_id: take_text(&mut fields, &["request_id", "requestId"]),
+        session_id: take_text(&mut fields, &["session_id", "sessionId"]),
+        trace_id: take_text(&mut fields, &["trace_id"]),
+        span_id: take_text(&mut fields, &["span_id"]),
+        service: None,
+        fields,
+    })
+}
+
+/// Removes the first of these members that is a text.
+fn take_text(fields: &mut Map<String, Value>, names: &[&str]) -> Option<String> {
+    let name = names
+        .iter()
+        .find(|name| matches!(fields.get(**name), Some(Value::String(_))))?;
+    match fields.remove(*name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_have_their_ids_and_fields() {
+        let line = r#"{"timestamp":"2026-11-26T10:00:00.5Z","level":"WARN","message":"slow","target":"my_agent","n":3,"request_id":"r","session_id":"s","trace_id":"t"}"#;
+        let record = parse(line).unwrap();
+        assert_eq!(
+            serde_json::to_value(&record).unwrap(),
+            serde_json::json!({
+                "timestamp": "2026-11-26T10:00:00.500000000Z", "level": "warn", "message": "slow",
+                "target": "my_agent", "run_id": "r", "session_id": "s", "trace_id": "t",
+                "fields": {"n": 3},
+            })
+        );
+        let line = r#"{"timestamp":"never","level":"CRITICAL","message":"m","logger":"app","requestId":"r","sessionId":"s"}"#;
+        let record = parse(line).unwrap();
+        assert_eq!(record.level, Level::Error);
+        assert_eq!(record.run_id.as_deref(), Some("r"));
+        assert_eq!(record.session_id.as_deref(), Some("s"));
+        assert_eq!(record.target, "app");
+    }
+
+    #[test]
+    fn other_output_is_left_out() {
+        for line in [
+            "hello",
+            "",
+            "{",
+            "{}",
+            "[1]",
+            r#"{"message":"no level"}"#,
+            r#"{"level":"INFO"}"#,
+            r#"{"level":3,"message":"m"}"#,
+            r#"{"level":"loud","message":"m"}"#,
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}

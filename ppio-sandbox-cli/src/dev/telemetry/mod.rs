@@ -1,0 +1,101 @@
+//! The traces and logs of the agent that `agent dev` runs, for its page and for `agent traces`.
+//!
+//! ```text
+//! agent ──OTLP──▶ receiver ──▶ store ◀── log_lines ◀── output of the agent
+//!                                └──▶ api ──▶ page, `agent traces`
+//! ```
+//!
+//! `receiver` answers the exports of OpenTelemetry, which `otlp` converts to a `span` or a
+//! `log_record`. `store` keeps them in a bounded memory, until this program ends, over restarts of the
+//! agent. `api` answers with them as JSON, and `trace_view` puts the spans of a trace in order.
+//! `environment` is what makes the agent export to here.
+//!
+//! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
+
+mod api;
+pub(super) mod environment;
+mod log_lines;
+mod log_record;
+mod otlp;
+mod receiver;
+mod span;
+mod store;
+mod trace_view;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use self::environment::OTLP_PATH;
+use self::receiver::Signal;
+use self::store::{Limits, SharedStore};
+use super::error_response::error_response;
+
+/// Where the paths of this program begin.
+pub(crate) const BASE_PATH: &str = "/_ppio/dev/";
+/// The header by which the page finds out that it is served by this program.
+pub(super) const DEV_HEADER: &str = "ppio-dev";
+
+/// What the agent exported and logged.
+#[derive(Debug)]
+pub(super) struct DevTelemetry {
+    store: SharedStore,
+}
+
+impl DevTelemetry {
+    pub(super) fn new() -> Arc<Self> {
+        Self::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            store: SharedStore::new(limits),
+        })
+    }
+
+    /// Keeps a line of the agent's output if it is a log line.
+    pub(super) fn log_line(&self, line: &str) {
+        if let Some(record) = log_lines::parse(line) {
+            self.store.lock().add_log(record);
+        }
+    }
+
+    /// Answers a request below [`BASE_PATH`].
+    pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
+        let path = request.uri().path();
+        let signal = match path.strip_prefix(OTLP_PATH) {
+            Some("/v1/traces") => Signal::Traces,
+            Some("/v1/logs") => Signal::Logs,
+            _ => return self.respond_api(&request),
+        };
+        if request.method() != Method::POST {
+            return not_allowed("POST");
+        }
+        receiver::receive(request, signal, self.store.clone()).await
+    }
+
+    fn respond_api(&self, request: &Request) -> Response {
+        let path = request.uri().path();
+        let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::Route::find) else {
+            let message = format!("`agent dev` has nothing at {path}");
+            return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
+        };
+        if request.method() != Method::GET {
+            return not_allowed("GET");
+        }
+        let query = request.uri().query().unwrap_or_default();
+        api::answer(&route, query, &self.store.lock())
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Response {
+    let message = format!("this path answers {allowed} alone");
+    let body = error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message);
+    let allow = [(header::ALLOW, HeaderValue::from_static(allowed))];
+    (allow, body).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! A span that was received.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// What a span is without its strings, estimated.
+const SPAN_SIZE: usize = 400;
+/// An entry of a map, a value of JSON included.
+const ENTRY_SIZE: usize = 96;
+
+pub(super) type Attributes = Map<String, Value>;
+
+/// Nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Nanos(pub(super) u64);
+
+/// One ended span.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Span {
+    /// 32 hexadecimal digits.
+    pub(super) trace_id: String,
+    /// 16 hexadecimal digits.
+    pub(super) id: String,
+    pub(super) parent_id: Option<String>,
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    /// The name of the service that exported it.
+    pub(super) service: String,
+    pub(super) start: Nanos,
+    pub(super) end: Nanos,
+    pub(super) is_error: bool,
+    pub(super) status_message: String,
+    pub(super) attributes: Attributes,
+    pub(super) events: Vec<SpanEvent>,
+}
+
+/// Something at a moment of a span.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SpanEvent {
+    pub(super) name: String,
+    pub(super) time: Nanos,
+    pub(super) attributes: Attributes,
+}
+
+/// What the conventions for generative AI say that a span is around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SpanCategory {
+    /// An invocation of an agent.
+    Agent,
+    Tool,
+    Model,
+    /// A step of a `ChatEvent`.
+    Step,
+    /// A background task.
+    Task,
+    Other,
+}
+
+impl Span {
+    pub(super) fn category(&self) -> SpanCategory {
+        match self.text("gen_ai.operation.name") {
+            Some("invoke_agent" | "create_agent" | "invoke_workflow") => SpanCategory::Agent,
+            Some("execute_tool") => SpanCategory::Tool,
+            Some("chat" | "embeddings" | "generate_content" | "text_completion") => {
+                SpanCategory::Model
+            }
+            _ if self.name.starts_with("step ") => SpanCategory::Step,
+            _ if self.name == "task" => SpanCategory::Task,
+            _ => SpanCategory::Other,
+        }
+    }
+
+    /// The id of the run that it is the span of.
+    pub(super) fn run_id(&self) -> Option<&str> {
+        self.text("ppio.request.id")
+    }
+
+    pub(super) fn session_id(&self) -> Option<&str> {
+        self.text("session.id")
+            .or_else(|| self.text("gen_ai.conversation.id"))
+    }
+
+    pub(super) fn duration(&self) -> Duration {
+        self.end.since(self.start)
+    }
+
+    /// Tokens by the name of their attribute.
+    pub(super) fn tokens(&self, kind: &str) -> Option<u64> {
+        let name = format!("gen_ai.usage.{kind}_tokens");
+        self.attributes.get(&name)?.as_u64()
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.as_str()
+    }
+
+    /// How much memory it takes, about.
+    pub(super) fn size(&self) -> usize {
+        let events = self.events.iter();
+        let events = events.map(|event| ENTRY_SIZE + event.name.len() + size(&event.attributes));
+        SPAN_SIZE
+            + self.name.len()
+            + self.service.len()
+            + self.status_message.len()
+            + size(&self.attributes)
+            + events.sum::<usize>()
+    }
+}
+
+/// How much memory attributes take, about.
+pub(super) fn size(attributes: &Attributes) -> usize {
+    let entries = attributes.iter();
+    entries
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
+}
+
+fn value_size(value: &Value) -> usize {
+    ENTRY_SIZE
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(value_size).sum(),
+            Value::Object(members) => size(members),
+            _ => 0,
+        }
+}
+
+impl Nanos {
+    pub(super) fn now() -> Self {
+        Self::of(SystemTime::now())
+    }
+
+    pub(super) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = since.unwrap_or_default().as_nanos();
+        Self(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    fn to_rfc3339(self) -> String {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.0);
+        humantime::format_rfc3339_nanos(time).to_string()
+    }
+}
+
+impl Serialize for Nanos {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_rfc3339())
+    }
+}
+
+/// A duration in milliseconds, for JSON: to the microsecond.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Spans by their id.
+pub(super) type SpansById = BTreeMap<String, Span>;

@@ -1,0 +1,37 @@
+//! An agent that leaks a task: `watch` spawns one that never ends, `index` one that goes on for a while,
+//! and `background` one that is meant to go on. Anything else spawns nothing.
+
+use std::time::Duration;
+
+use ppio::InvocationRequest;
+use tokio::time::sleep;
+use tracing::Instrument as _;
+
+#[ppio::entrypoint]
+async fn answer(request: InvocationRequest) -> String {
+    let prompt = request.prompt.unwrap_or_default();
+    match prompt.as_str() {
+        "watch" => {
+            tokio::spawn(watch_prices().instrument(tracing::info_span!("watch_prices")));
+        }
+        "index" => {
+            let index = async {
+                sleep(Duration::from_millis(2500)).await;
+                tracing::info!("indexed");
+            };
+            tokio::spawn(index.instrument(tracing::info_span!("index")));
+        }
+        "background" => {
+            ppio::task::spawn("report", sleep(Duration::from_secs(4)));
+        }
+        _ => {}
+    }
+    format!("You said: {prompt}")
+}
+
+/// What a loop looks like that nothing ends.
+async fn watch_prices() {
+    loop {
+        sleep(Duration::from_millis(50)).await;
+    }
+}

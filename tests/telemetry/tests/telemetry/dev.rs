@@ -1,0 +1,230 @@
+//! The traces and logs of agents that `agent dev` runs: its API, and `agent traces`.
+
+use std::path::Path;
+use std::process::Command;
+
+use ppio_test_support::{AgentDev, eventually_some, raw_request};
+use serde_json::{Value, json};
+
+/// `agent dev` with one of the agents of this package.
+fn develop(agent: &str, variables: &[(&str, &str)]) -> AgentDev {
+    AgentDev::start(Path::new(agent), variables)
+}
+
+/// Sends a prompt, and returns the id of the run.
+async fn invoke(dev: &AgentDev, headers: &[(&str, &str)], prompt: &str) -> String {
+    let body = json!({"prompt": prompt}).to_string();
+    let headers = [headers, &[("content-type", "application/json")]].concat();
+    let answer = raw_request(
+        dev.address(),
+        "POST",
+        "/invocations",
+        &headers,
+        body.as_bytes(),
+    );
+    let answer = answer.await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut lines = answer.head.lines();
+    let id = lines.find_map(|line| line.strip_prefix("x-request-id: "));
+    id.expect("an id").to_owned()
+}
+
+async fn get(dev: &AgentDev, path: &str) -> Value {
+    let answer = raw_request(dev.address(), "GET", path, &[], b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// What is known of a run, once it has so many spans.
+async fn run_with_spans(dev: &AgentDev, id: &str, count: usize) -> Value {
+    eventually_some(&format!("{count} spans of {id}"), async || {
+        let run = get(dev, &format!("/_ppio/dev/runs/{id}")).await;
+        let spans = run["traces"][0]["spans"].as_array().map_or(0, Vec::len);
+        (spans >= count).then_some(run)
+    })
+    .await
+}
+
+/// The log lines of a target, once there is one.
+async fn logged(dev: &AgentDev, target: &str) -> Value {
+    let path = format!("/_ppio/dev/logs?target={}", target.replace(':', "%3A"));
+    eventually_some(&format!("a line of {target}"), async || {
+        let found = get(dev, &path).await;
+        (found["logs"] != json!([])).then(|| found["logs"].clone())
+    })
+    .await
+}
+
+/// Runs `agent traces`.
+fn traces(dev: &AgentDev, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(AgentDev::program())
+        .args(["agent", "traces"])
+        .args(arguments)
+        .args(["--port", &dev.address().port().to_string()])
+        .output()
+        .expect("the command runs");
+    (
+        output.status.code().expect("a code"),
+        String::from_utf8(output.stdout).expect("text"),
+        String::from_utf8(output.stderr).expect("text"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
+    let dev = develop(env!("CARGO_BIN_EXE_traced-agent"), &[]);
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("x-amzn-bedrock-agentcore-runtime-session-id", "s-1"),
+    ];
+    let chat = invoke(&dev, &headers, "chat").await;
+    let logging = invoke(&dev, &[], "log").await;
+    let run = run_with_spans(&dev, &chat, 6).await;
+    let spans = run["traces"][0]["spans"].as_array().expect("spans");
+    let seen: Vec<_> = spans
+        .iter()
+        .map(|span| (&span["depth"], &span["category"], &span["is_error"]))
+        .collect();
+    let expected = [
+        (0, "agent", false),
+        (1, "step", false),
+        (2, "model", false),
+        (2, "tool", false),
+        (1, "tool", true),
+        (1, "model", false),
+    ];
+    let expected =
+        expected.map(|(depth, category, error)| (json!(depth), json!(category), json!(error)));
+    let expected: Vec<_> = expected.iter().map(|(a, b, c)| (a, b, c)).collect();
+    assert_eq!(seen, expected, "{spans:#?}");
+    assert_eq!(
+        run["traces"][0]["tokens"],
+        json!({"input": 300, "output": 27})
+    );
+    assert_eq!(run["traces"][0]["service"], "telemetry-tests");
+    let found = run_with_spans(&dev, &logging, 1).await;
+    let logs = found["logs"].as_array().expect("a log");
+    let logs: Vec<_> = logs
+        .iter()
+        .filter(|line| line["message"] == "in the agent")
+        .collect();
+    assert_eq!(logs.len(), 1, "{found:#}");
+    assert_eq!(logs[0]["fields"], json!({"answer": 42}));
+    assert_eq!(logs[0]["trace_id"], found["traces"][0]["trace_id"]);
+
+    dev.restart_agent();
+    let failed = invoke(&dev, &[], "callers-tool").await;
+    run_with_spans(&dev, &failed, 1).await;
+    let list = get(&dev, "/_ppio/dev/traces").await;
+    let runs: Vec<_> = list["traces"]
+        .as_array()
+        .expect("traces")
+        .iter()
+        .map(|it| &it["runs"][0])
+        .collect();
+    assert_eq!(runs, [&json!(failed), &json!(logging), &json!(chat)]);
+
+    // The command line.
+    let (code, text, _) = traces(&dev, &["list", "--session", "s-1"]);
+    assert_eq!(code, 0);
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.starts_with("TRACE "), "{text}");
+    let row = text.lines().nth(1).expect("a row");
+    assert!(
+        row.contains("  6      1       327     invoke_agent telemetry-tests  "),
+        "{text}"
+    );
+    assert!(row.ends_with(&chat), "{text}");
+    let (_, text, _) = traces(&dev, &["list", "--errors", "--since", "1h", "--json"]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(found[0]["runs"], json!([chat]));
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{text}");
+    let trace = found[0]["trace_id"].as_str().expect("an id");
+    let (_, text, _) = traces(&dev, &["get", trace]);
+    let names: Vec<_> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.chars().skip(11).collect::<String>())
+        .collect();
+    assert_eq!(
+        names[..6],
+        [
+            "invoke_agent telemetry-tests  300 tokens in, 27 out",
+            "  step plan",
+            "    chat  100 tokens in, 20 out",
+            "    execute_tool weather",
+            "  execute_tool broken  error: tool_error",
+            "  chat  200 tokens in, 7 out",
+        ],
+        "{text}"
+    );
+    let (_, text, _) = traces(&dev, &["get", &logging]);
+    assert!(text.contains("\nlog\n"), "{text}");
+    assert!(
+        text.contains(" INFO traced_agent: in the agent answer=42\n"),
+        "{text}"
+    );
+    let (_, text, _) = traces(&dev, &["get", trace, "--json"]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(found["spans"].as_array().map(Vec::len), Some(6));
+    for unknown in ["00000000000000000000000000000001", "no-such-run"] {
+        let (code, _, error) = traces(&dev, &["get", unknown]);
+        assert_eq!(code, 2, "{error}");
+        assert!(
+            error.contains(unknown) && error.contains("help: list the traces"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_the_author_gets_the_traces() {
+    let receiver = crate::receiver::Receiver::start().await;
+    let url = receiver.url();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ];
+    let dev = develop(env!("CARGO_BIN_EXE_traced-agent"), &variables);
+    let id = invoke(&dev, &[], "log").await;
+    receiver.spans(1).await;
+    let run = get(&dev, &format!("/_ppio/dev/runs/{id}")).await;
+    assert_eq!(run["traces"], json!([]));
+    assert_eq!(run["logs"][0]["message"], "in the agent");
+}
+
+/// What goes on after an answer is logged where runs are inspected, and a function that blocks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_leaves_behind_is_logged_with_its_run() {
+    let dev = develop(env!("CARGO_BIN_EXE_leaking-agent"), &[]);
+    let index = invoke(&dev, &[], "index").await;
+    let run = run_with_spans(&dev, &index, 2).await;
+    let spans = &run["traces"][0]["spans"];
+    assert_eq!(spans[1]["name"], "index");
+    assert_eq!(spans[1]["outlives_answer"], true);
+    // The task has no request, but the trace of its span.
+    let logs = run["logs"].as_array().expect("a log").iter();
+    assert!(
+        logs.clone().any(|line| line["message"] == "indexed"),
+        "{run:#}"
+    );
+
+    let watch = invoke(&dev, &[], "watch").await;
+    let left = eventually_some("what the run left behind", async || {
+        let left = logged(&dev, "ppio::tasks").await;
+        let mut left = left.as_array().expect("lines").iter();
+        left.find(|line| line["run_id"] == json!(watch)).cloned()
+    })
+    .await;
+    assert_eq!(
+        left["fields"],
+        json!({"tasks": 1, "open_spans": "watch_prices"})
+    );
+
+    let dev = develop(env!("CARGO_BIN_EXE_slow-agent"), &[]);
+    let slow = invoke(&dev, &[], "a").await;
+    let line = &logged(&dev, "ppio::blocking").await[0];
+    assert_eq!(line["run_id"], json!(slow));
+    assert_eq!(line["level"], "warn");
+    assert!(line["fields"]["blocked_ms"].as_u64() > Some(50), "{line}");
+}
