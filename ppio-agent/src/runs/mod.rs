@@ -267,10 +267,11 @@ fn start(
                 progress: Progress::default(),
                 _running: runs.tasks().start("run", None),
             };
-            match leftovers {
-                Some(leftovers) => tokio::spawn(leftovers.watch(producer)),
-                None => tokio::spawn(producer),
-            };
+            if let Some(leftovers) = leftovers {
+                tokio::spawn(leftovers.watch(producer));
+            } else {
+                tokio::spawn(producer);
+            }
             on_start.call(run);
             Ok(())
         }
