@@ -24,9 +24,9 @@ use crate::exchange::error::panic_message;
 use crate::exchange::log_format::LogFormat;
 use crate::exchange::{log_ids, open_spans};
 use crate::stalls;
-use crate::telemetry::current_trace_id;
 #[cfg(feature = "otel")]
 use crate::telemetry::layers::layers;
+use crate::telemetry::{current_trace_id, is_sender_thread};
 
 /// Starts logging to standard error, panics included, unless the program has installed a subscriber
 /// already.
@@ -92,6 +92,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        if is_sender_thread() {
+            return Ok(());
+        }
         let ids = current_ids();
         if ids.is_empty() {
             return self.0.format_event(ctx, writer, event);
@@ -119,6 +122,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        if is_sender_thread() {
+            return Ok(());
+        }
         let ids = current_ids();
         if ids.is_empty() {
             return self.0.format_event(ctx, writer, event);
@@ -150,6 +156,9 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(ctx, Writer::new(&mut line), event)?;
+        if line.is_empty() {
+            return Ok(());
+        }
         let line: Map<String, Value> = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
         let line: Map<_, _> = line.into_iter().map(renamed).collect();
         writeln!(writer, "{}", Value::from(line))

@@ -46,6 +46,16 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+/// Whether log lines of the current thread are about exporting.
+#[cfg(feature = "logging")]
+pub(crate) fn is_sender_thread() -> bool {
+    #[cfg(feature = "otel")]
+    let is_sender = otlp_client::is_sender_thread();
+    #[cfg(not(feature = "otel"))]
+    let is_sender = false;
+    is_sender
+}
+
 /// The id of the trace of the current span, if that is recorded.
 #[cfg(feature = "logging")]
 pub(crate) fn current_trace_id() -> Option<String> {

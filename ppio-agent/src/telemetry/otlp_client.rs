@@ -27,6 +27,16 @@ use super::signal::Signal;
 /// The longest response of a receiver that is read.
 const MAX_RESPONSE: usize = 1024 * 1024;
 
+/// The name of the thread on which exports are sent.
+const SENDER_THREAD: &str = "ppio-otlp";
+
+/// Whether the current thread sends exports. What the HTTP client logs there is not the agent's, and
+/// repeats with every export.
+#[cfg(feature = "logging")]
+pub(super) fn is_sender_thread() -> bool {
+    std::thread::current().name() == Some(SENDER_THREAD)
+}
+
 /// The thread on which exports are sent, and its connections.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -44,7 +54,7 @@ impl Sender {
             .map_err(TelemetryError::Thread)?;
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
-            .name("ppio-otlp".to_owned())
+            .name(SENDER_THREAD.to_owned())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))
             .map_err(TelemetryError::Thread)?;
         let connector = HttpsConnectorBuilder::new()

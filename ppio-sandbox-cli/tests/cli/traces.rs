@@ -13,7 +13,7 @@ use crate::support::{Sandbox, eventually};
 fn exporting_agent() -> String {
     PYTHON_AGENT.replace(
         "\"GREETING\"",
-        r#"self.log()"#,
+        "self.log()",
     ).replace(
         "    def log_message",
         r#"    def log(self):

@@ -29,6 +29,17 @@ async fn invoke(dev: &AgentDev, headers: &[(&str, &str)], prompt: &str) -> Strin
     id.expect("an id").to_owned()
 }
 
+/// Sends a chat in a session, and a prompt that is logged; returns the ids of the runs.
+async fn chat_and_log(dev: &AgentDev) -> (String, String) {
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("x-amzn-bedrock-agentcore-runtime-session-id", "s-1"),
+    ];
+    let chat = invoke(dev, &headers, "chat").await;
+    let logging = invoke(dev, &[], "log").await;
+    (chat, logging)
+}
+
 async fn get(dev: &AgentDev, path: &str) -> Value {
     let answer = raw_request(dev.address(), "GET", path, &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -73,12 +84,7 @@ fn traces(dev: &AgentDev, arguments: &[&str]) -> (i32, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
     let dev = develop(env!("CARGO_BIN_EXE_traced-agent"), &[]);
-    let headers = [
-        ("accept", "text/event-stream"),
-        ("x-amzn-bedrock-agentcore-runtime-session-id", "s-1"),
-    ];
-    let chat = invoke(&dev, &headers, "chat").await;
-    let logging = invoke(&dev, &[], "log").await;
+    let (chat, logging) = chat_and_log(&dev).await;
     let run = run_with_spans(&dev, &chat, 6).await;
     let spans = run["traces"][0]["spans"].as_array().expect("spans");
     let seen: Vec<_> = spans
@@ -124,7 +130,18 @@ async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
         .collect();
     assert_eq!(runs, [&json!(failed), &json!(logging), &json!(chat)]);
 
-    // The command line.
+    // What exporting logs is not the agent's, also at the level of debug mode.
+    let output = dev.output();
+    assert!(output.contains("in the agent"), "{output}");
+    assert!(!output.contains("hyper_util"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_traces_prints_traces_and_the_log_of_a_run() {
+    let dev = develop(env!("CARGO_BIN_EXE_traced-agent"), &[]);
+    let (chat, logging) = chat_and_log(&dev).await;
+    run_with_spans(&dev, &chat, 6).await;
+    run_with_spans(&dev, &logging, 1).await;
     let (code, text, _) = traces(&dev, &["list", "--session", "s-1"]);
     assert_eq!(code, 0);
     assert_eq!(text.lines().count(), 2, "{text}");
