@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts Phoenix, a published receiver, lets the example `traced` export to it, and prints the trace that
-# it has then. It takes minutes to install, so that the tests have a receiver of their own.
+# Starts Phoenix, a published receiver, lets the examples `client-traced` and `traced` export to it, reads
+# the trace back and checks how its spans are nested. Phoenix takes minutes to install, so that the tests
+# have a receiver of their own.
 #
 # usage: tests/telemetry/phoenix.sh [directory for the virtual environment]
 set -eu
@@ -10,29 +11,19 @@ folder=${1:-target/phoenix}
     python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet arize-phoenix
 }
-cargo build --quiet --package traced
 work=$(mktemp -d)
-trap 'kill $phoenix $agent 2>/dev/null; wait; rm -r "$work"' EXIT
-agent=
+trap 'kill $phoenix 2>/dev/null; wait; rm -r "$work"' EXIT
 PHOENIX_WORKING_DIR="$work" PHOENIX_HOST=127.0.0.1 PHOENIX_PORT=6006 PHOENIX_GRPC_PORT=4317 \
     PHOENIX_TELEMETRY_ENABLED=false "$folder/bin/phoenix" serve >"$work/phoenix.log" 2>&1 &
 phoenix=$!
-retry() {
-    curl --silent --show-error --fail --retry 120 --retry-delay 1 --retry-all-errors "$@" 2>"$work/curl.log"
-}
-retry http://127.0.0.1:6006/healthz >/dev/null
-OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:6006/v1/traces \
-    PPIO_AGENT_HOST=127.0.0.1 PPIO_AGENT_PORT=18080 target/debug/traced >"$work/agent.log" 2>&1 &
-agent=$!
-retry http://127.0.0.1:18080/ping >/dev/null
-curl --silent --no-buffer http://127.0.0.1:18080/invocations \
-    --header 'content-type: application/json' --data '{"prompt": "Rome", "stream": true}'
-# Sends what is left.
-kill "$agent"
-wait "$agent"
+curl --silent --show-error --fail --retry 120 --retry-delay 1 --retry-all-errors \
+    http://127.0.0.1:6006/healthz >/dev/null 2>"$work/curl.log"
+PPIO_TEST_OTLP_RECEIVER=http://127.0.0.1:6006 cargo test --quiet --package telemetry-tests \
+    --test telemetry -- --ignored --exact client::a_trace_for_another_receiver
 "$folder/bin/python" - <<'PYTHON'
 import json
 import time
+import urllib.error
 import urllib.request
 
 
@@ -44,10 +35,19 @@ def spans():
         return []  # The project begins with its first span.
 
 
+# The span of the client, and below it those of the agent.
+EXPECTED = {
+    "ask": None,
+    "create_session": "ask",
+    "invoke_agent": "ask",
+    "invoke_agent traced": "invoke_agent",
+    "execute_tool weather": "invoke_agent traced",
+}
 deadline = time.monotonic() + 30
-while len(found := spans()) < 4:
-    assert time.monotonic() < deadline, found
+while not EXPECTED.keys() <= {span["name"] for span in spans()}:
+    assert time.monotonic() < deadline, spans()
     time.sleep(0.2)
+found = spans()
 
 
 def show(parent, depth):
@@ -63,4 +63,11 @@ def show(parent, depth):
 
 
 show(None, 0)
+names = {span["context"]["span_id"]: span["name"] for span in found}
+parents = {span["name"]: names.get(span["parent_id"]) for span in found}
+assert {name: parents[name] for name in EXPECTED} == EXPECTED, parents
+models = [span["name"] for span in found if span["name"].startswith("chat")]
+assert models and all(parents[name] == "invoke_agent traced" for name in models), parents
+of_agent = next(span for span in found if span["name"] == "invoke_agent traced")["attributes"]
+assert any("token" in name and value for name, value in of_agent.items()), of_agent
 PYTHON

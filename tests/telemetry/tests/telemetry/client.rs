@@ -33,24 +33,23 @@ async fn weather() -> (String, Headers) {
     (url, headers)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
-    let receiver = Receiver::start().await;
-    let (url, seen) = weather().await;
+/// Lets the example `client-traced` invoke the example `traced` on a local platform of its own, both
+/// exporting to the receiver at `receiver`.
+async fn call_in_a_trace(receiver: &str, weather: String) {
     let home = tempfile::tempdir().unwrap();
     let platform = LocalPlatform::builder().home(home.path()).port(0);
     let platform = platform.start().await.unwrap();
     let build = |name| tokio::task::spawn_blocking(move || example_binary(name));
     let agent = TemplateSpec::new("traced")
         .binary(build("traced").await.unwrap())
-        .variable("WEATHER_URL", url)
-        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .variable("WEATHER_URL", weather)
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver)
         .variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
     let template = platform.build_template(agent).await.unwrap();
     let output = Command::new(build("client-traced").await.unwrap())
         .args([&template.id, "Rome"])
         .envs(platform.environment())
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver)
         .env("OTEL_SERVICE_NAME", "client")
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -61,6 +60,22 @@ async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    platform.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "exports to the receiver in PPIO_TEST_OTLP_RECEIVER; tests/telemetry/phoenix.sh runs it"]
+async fn a_trace_for_another_receiver() {
+    let receiver = std::env::var("PPIO_TEST_OTLP_RECEIVER").unwrap();
+    let (url, _) = weather().await;
+    call_in_a_trace(&receiver, url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
+    let receiver = Receiver::start().await;
+    let (url, seen) = weather().await;
+    call_in_a_trace(&receiver.url(), url).await;
 
     let (mut asked, mut created, mut sent) = (None, None, None);
     let spans = receiver.spans(7).await;
@@ -93,5 +108,4 @@ async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
     let seen = seen.lock().unwrap().take().expect("the service was called");
     let parent = format!("00-{}-{}-01", asked.trace, invocation.id);
     assert_eq!(seen["traceparent"], *parent);
-    platform.shutdown().await.unwrap();
 }
