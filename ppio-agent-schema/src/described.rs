@@ -30,8 +30,8 @@ fn describe<T: JsonSchema + ?Sized>(contract: Contract) -> Value {
         settings.inline_subschemas = true;
     });
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    // The names that schemars gives to types of the standard library (`Array_of_uint8`) are no
-    // titles.
+    // The names that schemars gives to types of the standard library (`Array_of_uint8`) are
+    // not titles.
     if T::inline_schema() {
         schema.remove("title");
     }

@@ -87,7 +87,7 @@ fn generate(
     quote!(#entrypoint #(#cfg_attributes)* #main)
 }
 
-/// Returns what the agent says about itself: its package, and the documentation of its function.
+/// Returns the description of the agent: its package, and the documentation of its function.
 fn agent_info(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
     let private = runtime.private();
     let name = function.name().to_string();

@@ -18,7 +18,7 @@ use crate::server::middleware::Middleware;
 pub struct EntrypointRegistration {
     /// Makes the function that starts one invocation.
     pub handler: fn(&mut StateLookup<'_>) -> Handler,
-    /// What the agent says about itself.
+    /// The description of the agent.
     pub info: AgentInfo,
     /// What the function takes and returns.
     pub schema: SchemaFunction,

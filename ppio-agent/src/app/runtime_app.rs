@@ -382,7 +382,7 @@ impl AgentRuntimeApp {
         &self.settings.values
     }
 
-    /// What the agent says about itself.
+    /// The description of the agent.
     #[cfg(feature = "otel")]
     pub(super) fn info(&self) -> AgentInfo {
         self.info

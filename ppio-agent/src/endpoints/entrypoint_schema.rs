@@ -31,7 +31,7 @@ pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
 #[derive(Clone, Copy)]
 pub struct SchemaFunction;
 
-/// What an agent says about itself, and the schemas of its entrypoint.
+/// The description of an agent, and the schemas of its entrypoint.
 #[derive(Clone, Copy)]
 pub(crate) struct AboutAgent {
     pub(crate) info: AgentInfo,

@@ -1,6 +1,6 @@
-//! What an agent says about itself.
+//! The description of an agent.
 
-/// What an agent says about itself, from its source and its package.
+/// The description of an agent, from its source and its package.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentInfo {
     /// The name of its package, otherwise that of its function.

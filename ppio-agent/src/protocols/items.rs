@@ -72,8 +72,8 @@ pub(crate) struct AnswerText {
 }
 
 impl AnswerText {
-    /// What an item adds to the text, as the JSON of a string; `None` for chat events that are no
-    /// text.
+    /// What an item adds to the text, as the JSON of a string; `None` for chat events that are
+    /// not text.
     pub(crate) fn json_of<'a>(&mut self, item: &Item<'a>) -> Option<Cow<'a, str>> {
         let added = match *item {
             Item::Text(json) => Cow::Borrowed(json),
@@ -152,8 +152,8 @@ impl Items {
         }
     }
 
-    /// Waits for more of the answer, and passes what it consists of on. `None` at the end, which a
-    /// failure precedes if there was one.
+    /// Waits for more of the answer, and calls `each` with its parts. `None` at the end, after the
+    /// failure if there was one.
     pub(crate) fn poll_parts(
         &mut self,
         cx: &mut Context<'_>,
@@ -286,7 +286,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
     media_type.unwrap_or_default().trim()
 }
 
-/// Passes a value on that need not be in one line, or be JSON at all.
+/// Calls `each` with a value that may have several lines, or not be JSON.
 fn own_value(value: &[u8], each: &mut impl FnMut(Part<'_>)) {
     let text = String::from_utf8_lossy(value);
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {

@@ -211,7 +211,7 @@ async fn a_request_of_a_protocol_has_the_invocation_in_it() {
     }
 }
 
-/// What was asked and answered is recorded only where a variable says so.
+/// The messages of requests and answers are recorded only where a variable is set.
 #[tokio::test(flavor = "multi_thread")]
 async fn content_is_recorded_on_request() {
     const CAPTURE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
