@@ -17,6 +17,19 @@ impl TokenUsage {
             .then(|| serde_json::from_slice(json).ok())?
     }
 
+    /// Adds what an event reports to the sum of those before.
+    pub(crate) fn add_to(sum: &mut Option<Self>, input_tokens: u64, output_tokens: u64) {
+        sum.get_or_insert_default().add(Self {
+            input_tokens,
+            output_tokens,
+        });
+    }
+
+    #[cfg(any(feature = "openai", feature = "ui-stream"))]
+    pub(crate) fn total(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
     /// Adds what another event reports.
     pub(crate) fn add(&mut self, other: Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);

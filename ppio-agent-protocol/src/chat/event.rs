@@ -67,7 +67,7 @@ pub enum ChatEvent {
         /// What it returned, or the text of its error.
         result: Value,
         /// Whether the tool failed.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
     },
     /// The state that the agent shares with its caller.
@@ -238,14 +238,6 @@ impl From<String> for ChatEvent {
     fn from(text: String) -> Self {
         Self::text(text)
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]

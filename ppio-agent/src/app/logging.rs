@@ -11,7 +11,7 @@ use std::io::IsTerminal as _;
 use ppio_agent_protocol::environment;
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::format::{Format, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -43,12 +43,18 @@ pub(crate) fn start(settings: &Settings) {
         let colour = is_terminal && environment::variable("NO_COLOR").is_none();
         let lines = lines.with_ansi(colour);
         // Set twice: `WithContext` formats into a buffer, which is not a terminal.
-        let lines = lines.event_format(WithContext(Format::default().with_ansi(colour)));
+        let lines = lines.event_format(WithContext {
+            format: Format::default().with_ansi(colour),
+            add_ids: add_ids_to_text,
+        });
         lines.with_filter(filter).boxed()
     } else {
         let json = Format::default().json().flatten_event(true);
         let lines = lines.fmt_fields(JsonFields::new());
-        let json = WithContext(json.with_current_span(false));
+        let json = WithContext {
+            format: json.with_current_span(false),
+            add_ids: add_ids_to_json,
+        };
         if format == LogFormat::AgentCore {
             let lines = lines.event_format(AgentCoreLines(json));
             lines.with_filter(filter).boxed()
@@ -79,17 +85,27 @@ pub(crate) fn start(settings: &Settings) {
 }
 
 /// A format that adds the ids of the current request to each line.
-struct WithContext<F>(F);
+struct WithContext<F> {
+    format: F,
+    add_ids: AddIds,
+}
 
-impl<S, N> FormatEvent<S, N> for WithContext<Format<Json>>
+/// Writes a line with ids.
+type AddIds = fn(&str, Ids, Writer<'_>) -> fmt::Result;
+
+/// Ids by their names.
+type Ids = Vec<(&'static str, String)>;
+
+impl<S, N, F> FormatEvent<S, N> for WithContext<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
 {
     fn format_event(
         &self,
         ctx: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
+        writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         if is_sender_thread() {
@@ -97,46 +113,30 @@ where
         }
         let ids = current_ids();
         if ids.is_empty() {
-            return self.0.format_event(ctx, writer, event);
+            return self.format.format_event(ctx, writer, event);
         }
         let mut line = String::new();
-        self.0.format_event(ctx, Writer::new(&mut line), event)?;
-        let object = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
-        writer.write_str(object)?;
-        for (name, id) in ids {
-            // A session id comes from the caller and may need escapes.
-            write!(writer, ",\"{name}\":{}", Value::from(id))?;
-        }
-        writer.write_str("}\n")
+        self.format
+            .format_event(ctx, Writer::new(&mut line), event)?;
+        (self.add_ids)(line.trim_end(), ids, writer)
     }
 }
 
-impl<S, N> FormatEvent<S, N> for WithContext<Format<Full>>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        ctx: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if is_sender_thread() {
-            return Ok(());
-        }
-        let ids = current_ids();
-        if ids.is_empty() {
-            return self.0.format_event(ctx, writer, event);
-        }
-        let mut line = String::new();
-        self.0.format_event(ctx, Writer::new(&mut line), event)?;
-        writer.write_str(line.trim_end())?;
-        for (name, id) in ids {
-            write!(writer, " {name}={id:?}")?;
-        }
-        writer.write_str("\n")
+fn add_ids_to_json(line: &str, ids: Ids, mut writer: Writer<'_>) -> fmt::Result {
+    writer.write_str(line.strip_suffix('}').ok_or(fmt::Error)?)?;
+    for (name, id) in ids {
+        // A session id comes from the caller and may need escapes.
+        write!(writer, ",\"{name}\":{}", Value::from(id))?;
     }
+    writer.write_str("}\n")
+}
+
+fn add_ids_to_text(line: &str, ids: Ids, mut writer: Writer<'_>) -> fmt::Result {
+    writer.write_str(line)?;
+    for (name, id) in ids {
+        write!(writer, " {name}={id:?}")?;
+    }
+    writer.write_str("\n")
 }
 
 /// JSON lines with the names of AgentCore's runtime.
@@ -187,7 +187,7 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
 
 /// The ids of the current request; outside of one that of its trace, which a task has that was spawned
 /// with a span.
-fn current_ids() -> Vec<(&'static str, String)> {
+fn current_ids() -> Ids {
     let Some(context) = AgentRuntimeContext::current() else {
         let trace = current_trace_id().map(|id| ("trace_id", id));
         return trace.into_iter().collect();

@@ -106,8 +106,7 @@ pub(crate) async fn answer(
         RunRoute::Response => Ok(runs::replay(&run, exchange, invoker, headers).await?),
         RunRoute::State => {
             if parts.method == Method::DELETE {
-                run.cancel("by a caller");
-                run.end_recorded().await;
+                run.cancel_recorded("by a caller").await;
             }
             let response = json::response(StatusCode::OK, run.to_json());
             Ok(runs::no_store(response))

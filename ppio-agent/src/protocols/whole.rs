@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::items::{Item, Items, Part, text_of};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
+use crate::token_usage::TokenUsage;
 
 /// The largest answer that is read whole.
 pub(super) const MAX_SIZE: usize = 64 << 20;
@@ -24,8 +25,8 @@ pub(crate) struct WholeAnswer {
     pub(crate) values: Vec<Value>,
     /// Chat events of the other kinds, in their order.
     pub(crate) events: Vec<ChatEvent>,
-    /// The tokens of the input and of the output, if the agent reported them.
-    pub(crate) usage: Option<(u64, u64)>,
+    /// The tokens, if the agent reported them.
+    pub(crate) usage: Option<TokenUsage>,
     pub(crate) finish: Option<FinishReason>,
     /// An [`Interrupt`](ChatEvent::Interrupt).
     pub(crate) interrupt: Option<ChatEvent>,
@@ -107,7 +108,7 @@ impl WholeAnswer {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
+            } => TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt { .. } => self.interrupt = Some(event),
             other => self.events.push(other),
@@ -117,15 +118,6 @@ impl WholeAnswer {
     fn call(&mut self, id: &str) -> Option<&mut AnswerToolCall> {
         self.tool_calls.iter_mut().rfind(|call| call.id == id)
     }
-}
-
-/// Adds the tokens of an event to those that an answer took before.
-pub(super) fn add_tokens(total: &mut Option<(u64, u64)>, input: u64, output: u64) {
-    let (input_before, output_before) = total.unwrap_or_default();
-    *total = Some((
-        input_before.saturating_add(input),
-        output_before.saturating_add(output),
-    ));
 }
 
 /// Collects a whole answer, up to a size.

@@ -74,11 +74,7 @@ impl Inspection {
                 output_tokens,
             }) = serde_json::from_slice(data)
             {
-                let usage = TokenUsage {
-                    input_tokens,
-                    output_tokens,
-                };
-                self.usage.get_or_insert_default().add(usage);
+                TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens);
             }
         }
     }

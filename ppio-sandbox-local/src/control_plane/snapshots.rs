@@ -114,13 +114,7 @@ fn store(
     let (record, build_id) = templates
         .add_build(wanted)
         .map_err(|error| store_error(&error))?;
-    let recipe = Recipe {
-        environment: image.environment,
-        directory: image.directory,
-        user: image.user,
-        start_command: image.start_command,
-        ready_command: image.ready_command,
-    };
+    let recipe = Recipe::from(image);
     let finished = templates
         .begin(&record.id, &build_id)
         .and_then(|metadata| templates.finish(&record.id, &build_id, root, recipe, metadata));

@@ -303,14 +303,7 @@ impl BuildJob {
                     .templates
                     .image(reference)
                     .map_err(|error| Unfinished::general(&error))?;
-                let recipe = Recipe {
-                    environment: image.environment,
-                    directory: image.directory,
-                    user: image.user,
-                    start_command: image.start_command,
-                    ready_command: image.ready_command,
-                };
-                (image.root, recipe)
+                (image.root.clone(), Recipe::from(image))
             }
         };
         let (staging, user) = (staging.to_owned(), user.clone());

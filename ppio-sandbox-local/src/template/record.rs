@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::sandbox::TemplateImage;
 
 /// The template of clients that name none: the programs of this machine, without files.
 pub(crate) const BASE: &str = "base";
@@ -111,6 +112,18 @@ pub(crate) struct Recipe {
     pub(crate) start_command: Option<String>,
     #[serde(default)]
     pub(crate) ready_command: Option<String>,
+}
+
+impl From<TemplateImage> for Recipe {
+    fn from(image: TemplateImage) -> Self {
+        Self {
+            environment: image.environment,
+            directory: image.directory,
+            user: image.user,
+            start_command: image.start_command,
+            ready_command: image.ready_command,
+        }
+    }
 }
 
 impl TemplateRecord {

@@ -77,7 +77,7 @@ pub struct InvocationRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// Whether the response should be a stream; `false` if absent, and `false` is not written.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
     /// The largest number of tokens that a model may generate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -328,14 +328,6 @@ fn take<T: DeserializeOwned>(object: &mut Map<String, Value>, name: &str) -> Opt
     let value = T::deserialize(object.get(name)?).ok()?;
     object.remove(name);
     Some(value)
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]

@@ -170,8 +170,7 @@ async fn cancel(
         let followed = RunReading::new(agent, exchange).of(run);
         agent.protocols.push().withdrawn(&task.ids.task, &followed);
     } else {
-        run.cancel("by a caller");
-        run.end_recorded().await;
+        run.cancel_recorded("by a caller").await;
     }
     Ok(task::of_run(agent.invoker, exchange, run).await)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exchange::failure::Failure;
+use crate::token_usage::TokenUsage;
 
 /// The largest count that AG-UI allows, 2⁵³ − 1.
 const MAX_COUNT: u64 = (1 << 53) - 1;
@@ -30,7 +31,7 @@ pub(super) enum Event<'a> {
         run_id: &'a str,
         outcome: RunOutcome<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        usage: Option<[TokenUsage; 1]>,
+        usage: Option<[ReportedUsage; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Option<RunMetadata>,
     },
@@ -38,7 +39,7 @@ pub(super) enum Event<'a> {
         message: &'a str,
         code: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        usage: Option<[TokenUsage; 1]>,
+        usage: Option<[ReportedUsage; 1]>,
     },
     StepStarted {
         step_name: &'a str,
@@ -135,7 +136,7 @@ pub(super) struct Interrupt {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TokenUsage {
+pub(super) struct ReportedUsage {
     input_tokens: u64,
     output_tokens: u64,
 }
@@ -153,7 +154,7 @@ pub(super) struct ToolResultMetadata {
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn of_failure(failure: &'a Failure, usage: Option<TokenUsage>) -> Self {
+    pub(super) fn of_failure(failure: &'a Failure, usage: Option<ReportedUsage>) -> Self {
         Self::RunError {
             message: &failure.message,
             code: &failure.error_type,
@@ -162,11 +163,11 @@ impl<'a> Event<'a> {
     }
 }
 
-impl TokenUsage {
-    pub(super) fn new(input_tokens: u64, output_tokens: u64) -> Self {
+impl ReportedUsage {
+    pub(super) fn of(usage: TokenUsage) -> Self {
         Self {
-            input_tokens: input_tokens.min(MAX_COUNT),
-            output_tokens: output_tokens.min(MAX_COUNT),
+            input_tokens: usage.input_tokens.min(MAX_COUNT),
+            output_tokens: usage.output_tokens.min(MAX_COUNT),
         }
     }
 }

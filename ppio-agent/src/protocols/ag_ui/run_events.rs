@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::PROTOCOL_VERSION;
 use super::event::{
-    Event, Interrupt, RunMetadata, RunOutcome, TokenUsage, ToolResultMetadata, schema_object,
+    Event, Interrupt, ReportedUsage, RunMetadata, RunOutcome, ToolResultMetadata, schema_object,
 };
 use super::input::RunAgentInput;
 use super::json_patch::invalid_operation;
@@ -15,7 +15,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
-use crate::protocols::whole::add_tokens;
+use crate::token_usage::TokenUsage;
 
 /// The events of one run. What an item leaves open is closed before what cannot follow it.
 pub(super) struct RunEvents {
@@ -33,7 +33,7 @@ pub(super) struct RunEvents {
     steps: Vec<String>,
     /// The JSON of the result.
     result: Option<String>,
-    usage: Option<(u64, u64)>,
+    usage: Option<TokenUsage>,
     finish_reason: Option<FinishReason>,
     interrupts: Vec<Interrupt>,
     has_ended: bool,
@@ -261,7 +261,7 @@ impl RunEvents {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
+            } => TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Interrupt {
                 id,
                 reason,
@@ -289,7 +289,7 @@ impl RunEvents {
             thread_id: &self.thread_id,
             run_id: &self.run_id,
             outcome,
-            usage: self.token_usage().map(|usage| [usage]),
+            usage: self.reported_usage().map(|usage| [usage]),
             metadata: self
                 .finish_reason
                 .map(|finish_reason| RunMetadata { finish_reason }),
@@ -303,9 +303,8 @@ impl RunEvents {
         }
     }
 
-    fn token_usage(&self) -> Option<TokenUsage> {
-        let (input, output) = self.usage?;
-        Some(TokenUsage::new(input, output))
+    fn reported_usage(&self) -> Option<ReportedUsage> {
+        self.usage.map(ReportedUsage::of)
     }
 
     fn close_all(&mut self, events: &mut EventWriter) {
@@ -350,7 +349,7 @@ impl Translator for RunEvents {
         }
         match &failure {
             Some(failure) if !failure.is_cancellation => {
-                events.json(&Event::of_failure(failure, self.token_usage()));
+                events.json(&Event::of_failure(failure, self.reported_usage()));
             }
             Some(_) => {
                 self.close_all(events);

@@ -41,7 +41,7 @@ pub(super) enum Chunk<'a> {
     ToolInputStart {
         tool_call_id: &'a str,
         tool_name: &'a str,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         dynamic: bool,
     },
     ToolInputDelta {
@@ -52,16 +52,16 @@ pub(super) enum Chunk<'a> {
         tool_call_id: &'a str,
         tool_name: &'a str,
         input: &'a Value,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         dynamic: bool,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         provider_executed: bool,
     },
     ToolInputError {
         tool_call_id: &'a str,
         tool_name: &'a str,
         input: &'a str,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         dynamic: bool,
         error_text: &'a str,
     },
@@ -80,13 +80,13 @@ pub(super) enum Chunk<'a> {
     ToolOutputAvailable {
         tool_call_id: &'a str,
         output: &'a Value,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         provider_executed: bool,
     },
     ToolOutputError {
         tool_call_id: &'a str,
         error_text: &'a str,
-        #[serde(skip_serializing_if = "is_false")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         provider_executed: bool,
     },
     ToolOutputDenied {
@@ -121,7 +121,7 @@ pub(super) struct DataChunk<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) data: &'a Value,
     /// Whether it is passed to the page and is not part of the message.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) transient: bool,
 }
 
@@ -158,12 +158,4 @@ pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
         FinishReason::ContentFilter => "content-filter",
         _ => "other",
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

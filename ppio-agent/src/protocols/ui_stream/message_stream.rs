@@ -11,7 +11,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
-use crate::protocols::whole::add_tokens;
+use crate::token_usage::TokenUsage;
 
 /// The chunks of one answer. Without them in this order a page fails: a part is open while it
 /// grows, and a call exists before its result.
@@ -25,7 +25,7 @@ pub(super) struct MessageStream {
     step: Step,
     calls: ToolCalls,
     interrupts: Vec<Interrupt>,
-    usage: Option<(u64, u64)>,
+    usage: Option<TokenUsage>,
     finish_reason: Option<FinishReason>,
 }
 
@@ -222,7 +222,7 @@ impl MessageStream {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
+            } => TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Interrupt {
                 id,
                 reason,
@@ -292,10 +292,10 @@ impl MessageStream {
         } else {
             FinishReason::Stop
         });
-        let usage = self.usage.map(|(input, output)| Usage {
-            input,
-            output,
-            total: input.saturating_add(output),
+        let usage = self.usage.map(|usage| Usage {
+            input: usage.input_tokens,
+            output: usage.output_tokens,
+            total: usage.total(),
         });
         events.json(&Chunk::Finish {
             finish_reason: finish_reason(reason),

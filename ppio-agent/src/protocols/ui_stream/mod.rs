@@ -91,8 +91,7 @@ pub(super) async fn answer(
         },
         Some((ChatRoute::Stop, [id, _])) => {
             if let Some(run) = newest(agent, headers, id) {
-                run.cancel("its chat was stopped");
-                run.end_recorded().await;
+                run.cancel_recorded("its chat was stopped").await;
             }
             Ok(no_content())
         }

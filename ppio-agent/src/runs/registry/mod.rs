@@ -265,8 +265,7 @@ impl RunRegistry {
     /// Drops a run for a caller that deletes it; a running one is cancelled.
     #[cfg(feature = "chat")]
     pub(crate) async fn delete(&self, run: &Arc<Run>) {
-        run.cancel("by a caller");
-        run.end_recorded().await;
+        run.cancel_recorded("by a caller").await;
         self.index().remove(run.number);
     }
 

@@ -110,7 +110,13 @@ impl Run {
         }
     }
 
-    /// Waits until the end of a run that was cancelled is in the journal.
+    /// Ends the run as cancelled, and waits until the journal has its end.
+    pub(crate) async fn cancel_recorded(self: &Arc<Self>, reason: &'static str) {
+        self.cancel(reason);
+        self.end_recorded().await;
+    }
+
+    /// Waits until the run has ended and the journal has its end.
     pub(crate) async fn end_recorded(&self) {
         loop {
             let mut changed = pin!(self.recording.notified());

@@ -10,7 +10,7 @@ use crate::exchange::json::line;
 use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item};
 use crate::protocols::openai::error_json;
-use crate::protocols::whole::add_tokens;
+use crate::token_usage::TokenUsage;
 
 /// Writes the chunks of a chat completion.
 pub(super) struct Chunks {
@@ -24,7 +24,7 @@ pub(super) struct Chunks {
     text: AnswerText,
     /// The ids of the calls of the caller's tools, at their index.
     calls: Vec<String>,
-    usage: Option<(u64, u64)>,
+    usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
 }
 
@@ -102,7 +102,7 @@ impl Chunks {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
+            } => TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt {
                 message, reason, ..

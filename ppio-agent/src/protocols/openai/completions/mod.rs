@@ -19,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
 use crate::exchange::json::to_bytes;
+use crate::token_usage::TokenUsage;
 
 /// What a request says about its answer.
 struct CompletionFormat {
@@ -67,10 +68,10 @@ fn finish_reason(
 }
 
 /// The tokens of an answer.
-fn usage((input, output): (u64, u64)) -> serde_json::Value {
+fn usage(usage: TokenUsage) -> serde_json::Value {
     serde_json::json!({
-        "prompt_tokens": input,
-        "completion_tokens": output,
-        "total_tokens": input.saturating_add(output),
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total(),
     })
 }

@@ -15,7 +15,8 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::{AnswerText, Item, Items, Part};
 use crate::protocols::openai::seconds;
 use crate::protocols::openai::tools::CallerTools;
-use crate::protocols::whole::{MAX_SIZE, add_tokens};
+use crate::protocols::whole::MAX_SIZE;
+use crate::token_usage::TokenUsage;
 
 /// Writes the events of a response. The same items always lead to the same numbers and ids.
 pub(super) struct ResponseEvents {
@@ -33,7 +34,7 @@ pub(super) struct ResponseEvents {
     output: Vec<String>,
     /// The size of the texts and arguments.
     size: usize,
-    usage: Option<(u64, u64)>,
+    usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
     was_cancelled: bool,
     completed_at: Option<SystemTime>,
@@ -181,7 +182,7 @@ impl ResponseEvents {
             ChatEvent::Usage {
                 input_tokens,
                 output_tokens,
-            } => add_tokens(&mut self.usage, input_tokens, output_tokens),
+            } => TokenUsage::add_to(&mut self.usage, input_tokens, output_tokens),
             ChatEvent::Finish { reason } => self.finish = Some(reason),
             ChatEvent::Interrupt {
                 message, reason, ..

@@ -117,8 +117,7 @@ pub(super) async fn cancel(
     id: &str,
 ) -> Result<Response, Error> {
     let (run, kept) = kept::find(agent, &request.headers, id)?;
-    run.cancel("by a caller");
-    run.end_recorded().await;
+    run.cancel_recorded("by a caller").await;
     get(agent, exchange, &run, kept).await
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::kept::PREFIX;
 use crate::exchange::json::line;
+use crate::token_usage::TokenUsage;
 
 /// The members of a response that do not change, as JSON without its end.
 pub(super) struct ResponseHead(String);
@@ -14,7 +15,7 @@ pub(super) struct ResponseState<'a> {
     pub(super) status: &'static str,
     /// The JSON of the items.
     pub(super) output: &'a [String],
-    pub(super) usage: Option<(u64, u64)>,
+    pub(super) usage: Option<TokenUsage>,
     pub(super) error: Option<Value>,
     /// Why it is not complete, although it did not fail.
     pub(super) incomplete: Option<&'static str>,
@@ -56,13 +57,13 @@ impl ResponseHead {
 
     /// The JSON of the response.
     pub(super) fn with(&self, state: &ResponseState<'_>) -> String {
-        let usage = state.usage.map(|(input, output)| {
+        let usage = state.usage.map(|usage| {
             json!({
-                "input_tokens": input,
+                "input_tokens": usage.input_tokens,
                 "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-                "output_tokens": output,
+                "output_tokens": usage.output_tokens,
                 "output_tokens_details": {"reasoning_tokens": 0},
-                "total_tokens": input.saturating_add(output),
+                "total_tokens": usage.total(),
             })
         });
         let incomplete = state.incomplete.map(|reason| json!({"reason": reason}));
