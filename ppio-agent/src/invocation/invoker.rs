@@ -75,6 +75,7 @@ impl Invoker {
     }
 
     /// The context of a request.
+    #[inline]
     pub(crate) fn context(
         &self,
         exchange: &Exchange,

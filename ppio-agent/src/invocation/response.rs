@@ -24,6 +24,7 @@ use crate::exchange::json;
 use crate::exchange::scoped_body::scoped;
 
 /// Makes the response. Without an outcome, a stream has begun.
+#[inline]
 pub(super) fn respond(
     invoker: &Invoker,
     exchange: &Exchange,

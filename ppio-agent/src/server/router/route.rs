@@ -72,6 +72,7 @@ impl Route {
     }
 
     /// The protocol of the route, where it is not that of `POST /invocations`.
+    #[inline]
     pub(super) fn protocol(self) -> Option<Protocol> {
         match self {
             #[cfg(feature = "websocket")]
@@ -105,6 +106,7 @@ impl Route {
     }
 
     /// Whether the route calls the author's function.
+    #[inline]
     pub(super) fn is_invocation(self) -> bool {
         match self {
             Self::Invocations => true,
@@ -115,6 +117,7 @@ impl Route {
     }
 
     /// What a request of the route is; `None` if the runtime itself answers it.
+    #[inline]
     pub(super) fn request_kind(self, method: &Method, agent: &Agent) -> Option<RequestKind> {
         match self {
             Self::Invocations if method == Method::POST => Some(RequestKind::Invocation),
