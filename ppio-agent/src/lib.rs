@@ -128,7 +128,7 @@
 //! - [`task::spawn`] starts a background task that continues after its request; [`task::info`] lists
 //!   them, and [`health`] forces a status of the health check.
 //! - [`trace`] makes the calls of an agent a part of its caller's trace.
-//! - [`testing`] calls an agent without a socket.
+//! - [`testing`] calls an agent without a socket, and drops an invocation at every await point.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
 //! - [`AgentRuntimeApp::into_service`] makes it a service that another server mounts.
 //!

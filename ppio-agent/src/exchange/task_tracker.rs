@@ -76,6 +76,11 @@ impl TaskTracker {
         tasks
     }
 
+    /// The tasks that run now, without those started outside of a request.
+    pub(crate) fn own_tasks(&self) -> impl Iterator<Item = Task> {
+        self.0.tasks().clone().into_values()
+    }
+
     /// Waits at most `timeout` until no task runs.
     pub(crate) async fn wait_idle(&self, timeout: Duration) {
         let idle = async {

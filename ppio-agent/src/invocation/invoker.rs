@@ -70,6 +70,12 @@ impl Invoker {
         }
     }
 
+    /// The same invoker with another handler, made of its own.
+    pub(crate) fn map_handler(mut self, map: impl FnOnce(Handler) -> Handler) -> Self {
+        self.handler = map(self.handler);
+        self
+    }
+
     pub(crate) fn settings(&self) -> &RuntimeSettings {
         &self.shared.settings
     }

@@ -2,7 +2,7 @@
 
 pub(crate) mod autoref;
 pub(crate) mod blocking_pool;
-mod call;
+pub(crate) mod call;
 pub(crate) mod counters;
 pub(crate) mod event_buffer;
 pub(crate) mod executor;

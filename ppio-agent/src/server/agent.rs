@@ -237,6 +237,14 @@ impl ConnectionAgent {
         }))
     }
 
+    /// The agent with another handler, made of its own.
+    pub(crate) fn map_handler(&self, map: impl FnOnce(Handler) -> Handler) -> Self {
+        Self(Arc::new(ConnectionState {
+            invoker: self.0.agent.invoker.for_connection().map_handler(map),
+            agent: Arc::clone(&self.0.agent),
+        }))
+    }
+
     /// The invoker of this connection.
     pub(crate) fn invoker(&self) -> &Invoker {
         &self.0.invoker

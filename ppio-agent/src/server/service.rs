@@ -17,6 +17,7 @@ use super::router::respond;
 use crate::endpoints::websocket::PendingSession;
 use crate::exchange::body::{Body, Response};
 use crate::exchange::error::BoxError;
+use crate::invocation::handler::Handler;
 
 /// The agent as a service for hyper, tower, axum and everything that mounts one.
 ///
@@ -43,6 +44,13 @@ impl AgentService {
     pub(crate) fn new(agent: Arc<Agent>) -> Self {
         Self {
             agent: ConnectionAgent::new(agent),
+        }
+    }
+
+    /// The same service with another handler, made of that of the agent.
+    pub(crate) fn map_handler(self, map: impl FnOnce(Handler) -> Handler) -> Self {
+        Self {
+            agent: self.agent.map_handler(map),
         }
     }
 

@@ -4,6 +4,7 @@ mod agent_core;
 mod author_headers;
 mod author_responses;
 mod bad_input;
+mod cancel_at_every_await;
 mod cancellation;
 mod context;
 mod cors;

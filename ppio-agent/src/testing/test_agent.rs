@@ -1,22 +1,4 @@
-//! Calls an agent in-process, without a socket, in tests.
-//!
-//! ```
-//! use ppio::testing::TestAgent;
-//! use ppio::{AgentRuntimeApp, Value, json};
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), ppio::StartError> {
-//! let app = AgentRuntimeApp::builder()
-//!     .entrypoint(|request: Value| async move { json!({ "echo": request["prompt"] }) })
-//!     .build()?;
-//! let reply = TestAgent::new(app).invoke(&json!({ "prompt": "hi" })).await;
-//! assert_eq!(reply.status(), 200);
-//! assert_eq!(reply.value::<Value>().await, json!({ "echo": "hi" }));
-//! # Ok(()) }
-//! ```
-//!
-//! In the crate of an agent, [`TestAgent::annotated`] calls its annotated functions, middleware and
-//! ping included. The startup functions run before the first request;
-//! [`AgentRuntimeApp::with_state`] replaces what they build. An unexpected answer (not JSON, not a stream) is a panic that shows it.
+//! An agent that is called without a socket.
 
 use std::fmt;
 
@@ -28,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cancellation::traced_handler;
 use crate::app::AgentRuntimeApp;
 use crate::app::StartError;
 use crate::exchange::body::Body;
@@ -46,7 +29,7 @@ impl TestAgent {
     /// Makes a test agent of any app.
     pub fn new(app: AgentRuntimeApp) -> Self {
         Self {
-            service: app.into_unstarted_service(),
+            service: app.into_unstarted_service().map_handler(traced_handler),
         }
     }
 
@@ -85,6 +68,20 @@ impl TestAgent {
     /// If a shutdown function fails.
     pub async fn shut_down(&self) -> Result<(), StartError> {
         self.service.shut_down().await
+    }
+
+    /// What the agent is busy with: its invocations, and its background tasks by their names.
+    pub(super) fn busy_with(&self) -> Vec<String> {
+        let invoker = &self.service.agent().invoker;
+        let mut work = Vec::new();
+        match invoker.counters().running() {
+            0 => {}
+            1 => work.push("1 invocation still counts as running".to_owned()),
+            running => work.push(format!("{running} invocations still count as running")),
+        }
+        let tasks = invoker.tasks().own_tasks();
+        work.extend(tasks.map(|task| format!("the background task {:?} still runs", task.name)));
+        work
     }
 
     /// Begins a request to any route.

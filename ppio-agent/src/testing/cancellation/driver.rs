@@ -1,0 +1,192 @@
+//! Polls a future to its end, or to one of its await points, and drops it there.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Runtime, RuntimeFlavor};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+
+use super::CancellationError;
+use super::poll_trace::PollTrace;
+use super::source_line::SourceLine;
+
+/// How often tasks that were aborted may run before they count as running.
+const SETTLE_TURNS: usize = 64;
+/// The pause between two looks at the tasks that are left.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Runs futures on the thread that calls it.
+///
+/// The futures are polled outside of `block_on`, which only runs timers, sockets and spawned tasks
+/// between two polls. So nothing but the future runs in a poll.
+pub(super) struct Driver {
+    runtime: Runtime,
+    stuck_after: Duration,
+    /// Notified now and then, also if the clock of the runtime is paused.
+    ticks: Arc<Notify>,
+    /// Ends the thread of `ticks` when it is dropped.
+    _ticking: mpsc::Sender<()>,
+}
+
+/// How far a future came.
+pub(super) struct Drive {
+    /// How often it returned `Pending`.
+    pub(super) await_points: usize,
+    /// The await points on the way to which tasks were spawned that still ran then.
+    pub(super) spawned_before: Vec<usize>,
+    pub(super) end: DriveEnd,
+}
+
+pub(super) enum DriveEnd {
+    Finished,
+    /// Dropped at the last of the await points. The text is that of a panic meanwhile.
+    Dropped(Option<SourceLine>, Result<(), Panic>),
+    Panicked(Panic),
+    /// Not woken in time, and dropped.
+    Stuck(Option<SourceLine>),
+}
+
+pub(super) type Panic = Box<dyn Any + Send>;
+
+impl Driver {
+    pub(super) fn new(runtime: Runtime, stuck_after: Duration) -> Result<Self, CancellationError> {
+        if runtime.handle().runtime_flavor() != RuntimeFlavor::CurrentThread {
+            return Err(CancellationError::MultiThread);
+        }
+        let ticks = Arc::new(Notify::new());
+        let (ticking, ended) = mpsc::channel();
+        let interval = (stuck_after / 4).max(Duration::from_millis(1));
+        let tick = Arc::clone(&ticks);
+        thread::Builder::new()
+            .name("ppio-testing".to_owned())
+            .spawn(move || {
+                while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                    tick.notify_one();
+                }
+            })
+            .map_err(CancellationError::Runtime)?;
+        Ok(Self {
+            runtime,
+            stuck_after,
+            ticks,
+            _ticking: ticking,
+        })
+    }
+
+    /// Ends the runtime without waiting for its blocking threads.
+    pub(super) fn end(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// How many spawned tasks run.
+    pub(super) fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
+    /// Polls a future to its end, or drops it at the await point with the number `last`.
+    pub(super) fn drive<F>(&self, future: impl FnOnce() -> Pin<Box<F>>, last: usize) -> Drive
+    where
+        F: Future<Output = ()> + ?Sized,
+    {
+        let _entered = self.runtime.enter();
+        let trace = PollTrace::new();
+        let mut drive = Drive {
+            await_points: 0,
+            spawned_before: Vec::new(),
+            end: DriveEnd::Finished,
+        };
+        let mut future = match catch_unwind(AssertUnwindSafe(future)) {
+            Ok(future) => future,
+            Err(panic) => {
+                drive.end = DriveEnd::Panicked(panic);
+                return drive;
+            }
+        };
+        loop {
+            let tasks = self.tasks();
+            // The future is not polled again after a panic, so its broken state is never read.
+            let poll = catch_unwind(AssertUnwindSafe(|| {
+                let poll = |cx: &mut Context<'_>| future.as_mut().poll(cx);
+                if drive.await_points + 1 == last {
+                    trace.poll_last(poll)
+                } else {
+                    trace.poll(poll)
+                }
+            }));
+            match poll {
+                Ok(Poll::Ready(())) => return drive,
+                Ok(Poll::Pending) => drive.await_points += 1,
+                Err(panic) => {
+                    drive.end = DriveEnd::Panicked(panic);
+                    return drive;
+                }
+            }
+            if self.tasks() > tasks {
+                drive.spawned_before.push(drive.await_points);
+            }
+            let is_last = drive.await_points == last;
+            if is_last || !self.wait(&trace) {
+                let mut located = None;
+                let dropped = catch_unwind(AssertUnwindSafe(|| {
+                    located = trace.locate(|cx| {
+                        let _ = future.as_mut().poll(cx);
+                    });
+                    drop(future);
+                }));
+                drive.end = if is_last {
+                    DriveEnd::Dropped(located, dropped)
+                } else {
+                    DriveEnd::Stuck(located)
+                };
+                return drive;
+            }
+        }
+    }
+
+    /// Runs tasks and timers until the future is woken; `false` if it is not in time.
+    fn wait(&self, trace: &PollTrace) -> bool {
+        let since = Instant::now();
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = trace.woken() => return true,
+                    () = self.ticks.notified() => {
+                        if since.elapsed() >= self.stuck_after {
+                            return false;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Lets the tasks end that were aborted, and waits up to `grace`, by the clock of the runtime,
+    /// until no more than `expected` run. Returns how many more there are then.
+    pub(super) fn settle(&self, expected: usize, grace: Duration) -> usize {
+        let left = || self.tasks().saturating_sub(expected);
+        self.runtime.block_on(async {
+            for _ in 0..SETTLE_TURNS {
+                // Returns when no task can run.
+                yield_now().await;
+                if left() == 0 {
+                    return 0;
+                }
+            }
+            let mut waited = Duration::ZERO;
+            while waited < grace && left() > 0 {
+                tokio::time::sleep(SETTLE_INTERVAL).await;
+                waited += SETTLE_INTERVAL;
+            }
+            left()
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! Drops an invocation at every await point, and finds what it leaves behind.
+//!
+//! `search` runs the invocations. `driver` polls each up to one of its await points, which `poll_trace`
+//! and `source_line` find in the code. `step` has the author's closures, `report` what was found.
+
+mod driver;
+mod poll_trace;
+mod report;
+mod search;
+mod source_line;
+mod step;
+
+use std::fmt::{self, Debug};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::runtime::{self, Handle, Runtime};
+
+use self::driver::Driver;
+pub(super) use self::poll_trace::traced_handler;
+pub use self::report::{CancellationError, CancellationReport, LeftBehind};
+pub use self::source_line::SourceLine;
+use self::step::{Assertions, AsyncStep, Idle, StateCheck, Unchanged};
+use super::TestAgent;
+
+const MAX_AWAIT_POINTS: usize = 1_000;
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// Drops an invocation at every await point, as a caller that disconnects does, and finds what it
+/// leaves behind.
+///
+/// The closure makes the future of one invocation: a call of an `async fn`, or a request to a
+/// [`TestAgent`]. It is run to its end first, which counts its await points: the polls that return
+/// `Pending`. Then it is run anew for each of them, dropped there, and checked. What is checked:
+///
+/// - tasks that were spawned meanwhile and still run, unless
+///   [`tasks_may_outlive`](CancelAtEveryAwait::tasks_may_outlive);
+/// - [`unchanged`](CancelAtEveryAwait::unchanged), a state before and after;
+///   [`check`](CancelAtEveryAwait::check), any assertions;
+///   [`leaves_idle`](CancelAtEveryAwait::leaves_idle), an agent that must not be busy;
+/// - an invocation after it that waits forever, as for a lock, and a panic of a `Drop`.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use ppio::testing::cancel_at_every_await;
+///
+/// /// Takes a ticket, and puts it back when the work is done: not if it is cancelled.
+/// async fn with_ticket(tickets: &Mutex<u32>) {
+///     *tickets.lock().unwrap() -= 1;
+///     tokio::task::yield_now().await;
+///     *tickets.lock().unwrap() += 1;
+/// }
+///
+/// let tickets = Mutex::new(5);
+/// let report = cancel_at_every_await(async || with_ticket(&tickets).await)
+///     .unchanged(async || *tickets.lock().unwrap())
+///     .run()
+///     .unwrap();
+/// assert_eq!(report.await_points(), 1);
+/// assert_eq!(report.left_behind()[0].what(), ["the state was 5 and is 4"]);
+/// ```
+///
+/// In a test, [`assert_clean`](CancelAtEveryAwait::assert_clean) runs it and panics with the report,
+/// which has the line of each await point. A stream is read with [`drain`], or has an
+/// [`await_point`] after each item:
+///
+/// ```
+/// use ppio::testing::{TestAgent, await_point, cancel_at_every_await};
+/// use ppio::{AgentRuntimeApp, BoxError, Sse, Stream, Value, json, try_stream};
+///
+/// fn numbers() -> impl Stream<Item = Result<u32, BoxError>> {
+///     try_stream! {
+///         yield 1;
+///         yield 2;
+///     }
+/// }
+///
+/// # fn main() -> Result<(), ppio::StartError> {
+/// let app = AgentRuntimeApp::builder()
+///     .entrypoint(async |_: Value| Sse(numbers()))
+///     .build()?;
+/// let agent = TestAgent::new(app);
+/// cancel_at_every_await(async || {
+///     let mut reply = agent.invoke(&json!({})).await;
+///     while reply.next_item::<Value>().await.is_some() {
+///         await_point().await;
+///     }
+/// })
+/// // What happens once is not cancelled.
+/// .before(async || agent.start().await.unwrap())
+/// .leaves_idle(&agent)
+/// .assert_clean();
+/// # Ok(()) }
+/// ```
+///
+/// The same closures always lead to the same report as long as nothing else decides: an invocation
+/// that takes another way in the second run is an error. A plain `fn` or an iterator runs on other
+/// threads, where no future is dropped.
+pub fn cancel_at_every_await<'a, F, T>(invocation: F) -> CancelAtEveryAwait<'a>
+where
+    F: AsyncFn() -> T + 'a,
+{
+    CancelAtEveryAwait {
+        invocation: Box::new(async move || {
+            invocation().await;
+        }),
+        before: Vec::new(),
+        checks: Vec::new(),
+        max_await_points: MAX_AWAIT_POINTS,
+        stuck_after: STUCK_AFTER,
+        task_grace: Some(Duration::ZERO),
+        runtime: None,
+    }
+}
+
+/// A test that drops an invocation at every await point; see [`cancel_at_every_await`].
+#[must_use = "nothing is run before `run` or `assert_clean`"]
+pub struct CancelAtEveryAwait<'a> {
+    invocation: Box<dyn AsyncStep + 'a>,
+    before: Vec<Box<dyn AsyncStep + 'a>>,
+    checks: Vec<Box<dyn StateCheck + 'a>>,
+    max_await_points: usize,
+    stuck_after: Duration,
+    /// How long tasks may still run; `None` for as long as they want.
+    task_grace: Option<Duration>,
+    runtime: Option<Runtime>,
+}
+
+impl<'a> CancelAtEveryAwait<'a> {
+    /// Runs before each invocation and is not cancelled: it fills a cache, starts an agent or resets
+    /// a state.
+    pub fn before(mut self, step: impl AsyncFn() + 'a) -> Self {
+        self.before.push(Box::new(step));
+        self
+    }
+
+    /// Checks that a state is the same before an invocation and after it was dropped.
+    pub fn unchanged<S>(mut self, state: impl AsyncFn() -> S + 'a) -> Self
+    where
+        S: PartialEq + Debug + 'a,
+    {
+        self.checks.push(Box::new(Unchanged::new(state)));
+        self
+    }
+
+    /// Checks assertions after an invocation was dropped. A panic is reported with its text.
+    pub fn check(mut self, assertions: impl AsyncFn() + 'a) -> Self {
+        self.checks.push(Box::new(Assertions(assertions)));
+        self
+    }
+
+    /// Checks that an agent counts no invocation and no background task as running after an
+    /// invocation was dropped, so that the platform can stop it. Tasks are named.
+    pub fn leaves_idle(mut self, agent: &TestAgent) -> Self {
+        self.checks.push(Box::new(Idle(agent.clone())));
+        self
+    }
+
+    /// Allows that tasks still run which the invocation spawned, such as those that finish its work.
+    pub fn tasks_may_outlive(mut self) -> Self {
+        self.task_grace = None;
+        self
+    }
+
+    /// How long spawned tasks may still run, by the clock of the runtime; by default not at all.
+    /// Tasks that are aborted, and those that end without waiting for anything, end in any case.
+    pub fn task_grace(mut self, grace: Duration) -> Self {
+        self.task_grace = Some(grace);
+        self
+    }
+
+    /// The number of await points beyond which it is an error; by default 1,000. All invocations
+    /// together are polled half as often as its square.
+    pub fn max_await_points(mut self, limit: usize) -> Self {
+        self.max_await_points = limit;
+        self
+    }
+
+    /// How long an invocation may wait at an await point, in real time; by default 10 s.
+    pub fn stuck_after(mut self, limit: Duration) -> Self {
+        self.stuck_after = limit;
+        self
+    }
+
+    /// The runtime to use instead of one with the real clock.
+    ///
+    /// An invocation that waits for time is tested with a paused clock, which goes forward at once
+    /// when everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with
+    /// the feature `test-util` of tokio in the `[dev-dependencies]`.
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Runs the test, and panics with the report if an invocation left something behind.
+    ///
+    /// # Panics
+    /// If it did, and with the errors of [`run`](Self::run).
+    #[track_caller]
+    pub fn assert_clean(self) {
+        match self.run() {
+            Ok(report) => report.assert_clean(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Runs the test.
+    ///
+    /// # Errors
+    /// If the invocation has too many await points, is not deterministic, or waits forever; inside a
+    /// tokio runtime, and with a runtime that has several threads.
+    ///
+    /// # Panics
+    /// If the invocation panics that is run to its end, or a closure of [`before`](Self::before) does.
+    pub fn run(mut self) -> Result<CancellationReport, CancellationError> {
+        if Handle::try_current().is_ok() {
+            return Err(CancellationError::InsideRuntime);
+        }
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(CancellationError::Runtime)?,
+        };
+        let driver = Driver::new(runtime, self.stuck_after)?;
+        let report = self.search(&driver);
+        driver.end();
+        report
+    }
+}
+
+impl Debug for CancelAtEveryAwait<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelAtEveryAwait").finish_non_exhaustive()
+    }
+}
+
+/// An await point of its own: a future that is ready when it is polled the second time.
+///
+/// [`cancel_at_every_await`] drops an invocation here as well, such as after an item of a stream.
+pub async fn await_point() {
+    let mut polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Reads a stream to its end, with an [`await_point`] after each item.
+pub async fn drain(stream: impl Stream) {
+    let mut stream = pin!(stream);
+    while poll_fn(|cx| stream.as_mut().poll_next(cx)).await.is_some() {
+        await_point().await;
+    }
+}

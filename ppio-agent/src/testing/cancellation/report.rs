@@ -1,0 +1,185 @@
+//! What was left behind, and why a search for it can fail.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::source_line::SourceLine;
+
+/// What [`CancelAtEveryAwait::run`](super::CancelAtEveryAwait::run) found.
+#[derive(Debug, Clone)]
+#[must_use = "a report says what was left behind"]
+pub struct CancellationReport {
+    pub(super) await_points: usize,
+    pub(super) tried: usize,
+    pub(super) left_behind: Vec<LeftBehind>,
+}
+
+impl CancellationReport {
+    /// At how many await points the invocation waits.
+    pub fn await_points(&self) -> usize {
+        self.await_points
+    }
+
+    /// At how many of them it was dropped: at all of them, or up to one after which the next
+    /// invocation waited forever.
+    pub fn tried(&self) -> usize {
+        self.tried
+    }
+
+    /// The await points at which a dropped invocation leaves something behind.
+    pub fn left_behind(&self) -> &[LeftBehind] {
+        &self.left_behind
+    }
+
+    /// Panics with the report if an invocation left something behind.
+    ///
+    /// # Panics
+    /// If it did.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert!(self.left_behind.is_empty(), "{self}");
+    }
+
+    /// Adds a text about an await point. Those of the last point come last.
+    pub(super) fn add(&mut self, await_point: usize, line: Option<SourceLine>, what: Vec<String>) {
+        if what.is_empty() {
+            return;
+        }
+        match self.left_behind.last_mut() {
+            Some(last) if last.await_point == await_point => last.what.extend(what),
+            _ => self.left_behind.push(LeftBehind {
+                await_point,
+                line,
+                what,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for CancellationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (points, bad) = (self.await_points, self.left_behind.len());
+        if bad == 0 {
+            return write!(
+                f,
+                "an invocation dropped at any of {points} await points leaves nothing behind"
+            );
+        }
+        write!(
+            f,
+            "an invocation leaves something behind when it is dropped at {bad} of {points} await points"
+        )?;
+        for left in &self.left_behind {
+            write!(f, "\n  {left}")?;
+        }
+        if self.tried < points {
+            write!(
+                f,
+                "\n  await points {} to {points} were not tried",
+                self.tried + 1
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What an invocation left behind that was dropped at one await point.
+#[derive(Debug, Clone)]
+pub struct LeftBehind {
+    await_point: usize,
+    line: Option<SourceLine>,
+    what: Vec<String>,
+}
+
+impl LeftBehind {
+    /// The number of the await point, from 1: how often the future was polled.
+    pub fn await_point(&self) -> usize {
+        self.await_point
+    }
+
+    /// The line at which the future waited.
+    ///
+    /// `None` in a build without line tables, and for a future that keeps no waker.
+    pub fn line(&self) -> Option<&SourceLine> {
+        self.line.as_ref()
+    }
+
+    /// What was found, a text each.
+    pub fn what(&self) -> &[String] {
+        &self.what
+    }
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", Point(self.await_point, self.line.as_ref()))?;
+        let what = self.what.iter().map(|text| text.replace('\n', "\n    "));
+        f.write_str(&what.collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// An await point in a text.
+pub(super) struct Point<'a>(pub(super) usize, pub(super) Option<&'a SourceLine>);
+
+impl fmt::Display for Point<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, line) = self;
+        match line {
+            Some(line) => write!(f, "await point {number} ({line})"),
+            None => write!(f, "await point {number}"),
+        }
+    }
+}
+
+/// Why it is not known what a dropped invocation leaves behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CancellationError {
+    /// The invocation has more await points than are tried.
+    #[error(
+        "the invocation has more than {limit} await points; make its input smaller, or raise the limit with \
+         `max_await_points`"
+    )]
+    TooManyAwaitPoints {
+        /// The limit.
+        limit: usize,
+    },
+    /// The invocation does not take the same way each time.
+    #[error(
+        "the invocation does not take the same way each time: it was polled {found} times after {expected} \
+         times before; do what happens only once in `before`, and replace threads, random choices and the \
+         network by something that is the same in each run"
+    )]
+    NotDeterministic {
+        /// The number of await points of the first run.
+        expected: usize,
+        /// The number of await points of another run.
+        found: usize,
+    },
+    /// The invocation waits for something that does not happen, although none was dropped before.
+    #[error(
+        "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if it waits for \
+         time, or allow more with `stuck_after`",
+        Point(*.await_point, .line.as_ref())
+    )]
+    Stuck {
+        /// The number of the await point.
+        await_point: usize,
+        /// The line at which it waits.
+        line: Option<SourceLine>,
+        /// The limit.
+        after: Duration,
+    },
+    /// It was called in a runtime, whose thread it would block.
+    #[error(
+        "cannot run inside a tokio runtime; call it in a `#[test]` function, not in a `#[tokio::test]`"
+    )]
+    InsideRuntime,
+    /// The runtime has several threads.
+    #[error("the runtime has several threads; make it with `Builder::new_current_thread`")]
+    MultiThread,
+    /// The runtime cannot be made.
+    #[error("cannot make a runtime")]
+    Runtime(#[source] io::Error),
+}
