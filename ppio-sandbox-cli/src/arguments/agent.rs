@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::headers::HeaderArguments;
 use super::selection::{AgentArguments, PlatformArguments, ProjectArguments};
 use super::traces::TracesCommand;
-use super::values::{not_empty, seconds};
+use super::values::{not_empty, seconds, seed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
@@ -127,7 +127,12 @@ environment does not have. When the file changes, the agent is started again.
 
 It exports its traces to this command, if it is built with the feature `otel` of `ppio-agent`, and the page shows them with \
 the log of each run, until this command ends. OTEL_EXPORTER_OTLP_ENDPOINT sends them elsewhere. For other services of this \
-machine the endpoint is http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.";
+machine the endpoint is http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.
+
+With --chaos, of 32 calls 3 are cut in the middle of their answer, 3 are read slowly, 1 sends SIGTERM to the agent, which \
+is started again, and 1 stops it for 2 s, as a paused sandbox. Each is printed with the time and the id of the run. With \
+JSON output it is a line:
+  {\"event\": \"disturbed\", \"time\": …, \"call\": …, \"run_id\": …, \"disturbance\": \"drop\"}";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DEV_HELP)]
@@ -140,6 +145,18 @@ pub(crate) struct DevArguments {
     /// Build with optimizations
     #[arg(long)]
     pub(crate) release: bool,
+    /// Disturb one call of four: drop its caller, read its answer slowly, restart or pause the agent
+    ///
+    /// The seed is printed at the start; the same seed makes the same decisions about calls in the same
+    /// order.
+    #[arg(
+        long,
+        value_name = "SEED",
+        num_args = 0..=1,
+        default_missing_value = "random",
+        value_parser = seed
+    )]
+    pub(crate) chaos: Option<u32>,
 }
 
 const DEPLOY_HELP: &str = "\

@@ -30,3 +30,12 @@ pub(super) fn time_or_age(text: &str) -> Result<SystemTime, String> {
         .checked_sub(age)
         .ok_or_else(|| "the time is too long ago".to_owned())
 }
+
+/// A seed of random decisions; `random` chooses one.
+pub(super) fn seed(text: &str) -> Result<u32, String> {
+    if text == "random" {
+        return Ok(fastrand::u32(..));
+    }
+    text.parse()
+        .map_err(|_| format!("not a number from 0 to {}, nor `random`", u32::MAX))
+}

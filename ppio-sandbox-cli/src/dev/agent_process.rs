@@ -212,6 +212,15 @@ impl AgentProcess {
         }
     }
 
+    /// Stops the agent with its processes until [`resume`](Self::resume), or until it is to exit.
+    pub(super) fn pause(&self) {
+        self.group.pause();
+    }
+
+    pub(super) fn resume(&self) {
+        self.group.resume();
+    }
+
     /// Sends SIGTERM, and SIGKILL after `grace`.
     pub(super) async fn stop(mut self, grace: Duration) {
         self.group.stop(grace).await;

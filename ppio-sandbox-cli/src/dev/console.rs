@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::terminal::styled::Styled;
 use crate::terminal::{OutputFormat, Terminal};
 
 const URL: Style = AnsiColor::Green.on_default().bold();
+const CHAOS: Style = AnsiColor::Magenta.on_default();
 /// The width of a terminal that reports none.
 const DEFAULT_COLUMNS: u16 = 80;
 
@@ -37,6 +39,18 @@ enum DevEvent<'a> {
     Log { line: Value },
     /// The agent has exited.
     Ended { status: &'a str },
+    /// Calls are disturbed.
+    Chaos { seed: u32 },
+    /// A call was disturbed.
+    Disturbed {
+        /// RFC 3339.
+        time: &'a str,
+        /// The number of the call.
+        call: u64,
+        run_id: &'a str,
+        /// `drop`, `slow`, `terminate` or `pause`.
+        disturbance: &'a str,
+    },
 }
 
 impl DevConsole {
@@ -146,6 +160,33 @@ impl DevConsole {
         self.event(&DevEvent::Ended { status }, || {
             let _ = self.terminal.print_error(error);
             self.terminal.note(next_step(false));
+        });
+    }
+
+    /// Reports that calls are disturbed.
+    pub(super) fn chaos(&self, seed: u32) {
+        self.event(&DevEvent::Chaos { seed }, || {
+            self.terminal.line(format!(
+                "chaos: one call of four is disturbed; `--chaos {seed}` disturbs the same ones"
+            ));
+        });
+    }
+
+    /// Reports how a call was disturbed.
+    pub(super) fn disturbed(&self, call: u64, run_id: &str, disturbance: &str, text: &str) {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let event = DevEvent::Disturbed {
+            time: &time,
+            call,
+            run_id,
+            disturbance,
+        };
+        self.event(&event, || {
+            let time = log_line::time_of_day(&time);
+            let mut line = Styled::new();
+            line.push_styled(CHAOS, &format!("{time} chaos:"));
+            line.push(&format!(" {text} (run {run_id}, call {call})"));
+            self.terminal.line(line);
         });
     }
 

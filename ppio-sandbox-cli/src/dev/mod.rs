@@ -10,9 +10,11 @@
 //! process of the agent, in a `process_group` that the `watchdog` kills if this program is killed. `proxy` keeps the port open for `allowed_callers`,
 //! with the connections of `server`, and serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
 //! `telemetry` receives the traces of the agent, and keeps them with its log for the page.
+//! With `--chaos`, `chaos` disturbs what passes the proxy, and has the rebuilder disturb the agent.
 
 mod agent_process;
 mod allowed_callers;
+mod chaos;
 mod console;
 mod dot_env;
 mod error_response;
@@ -32,6 +34,7 @@ mod watchdog;
 use std::sync::Arc;
 
 use self::allowed_callers::AllowedCallers;
+use self::chaos::Chaos;
 use self::console::DevConsole;
 use self::proxy::DevProxy;
 use self::rebuilder::Rebuilder;
@@ -49,12 +52,17 @@ pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<
     let project = Project::open(&arguments.project.project)?;
     let variables = dot_env::read(project.folder())?;
     let callers = AllowedCallers::new(&variables);
+    let console = Arc::new(DevConsole::new(terminal));
+    let chaos = arguments.chaos.map(|seed| {
+        console.chaos(seed);
+        Chaos::new(seed, &console)
+    });
+    let (chaos, disturbances) = chaos.unzip();
     let telemetry = DevTelemetry::new();
-    let proxy = DevProxy::listen(arguments.port, callers, &telemetry).await?;
+    let proxy = DevProxy::listen(arguments.port, callers, &telemetry, chaos).await?;
     let watchdog = GroupWatchdog::start()
         .map_err(|error| CliError::system("cannot run /bin/sh as the agent's watchdog", error))?;
     let watchdog = Arc::new(watchdog);
-    let console = Arc::new(DevConsole::new(terminal));
     let watch = FileWatcher::start(project.folder().to_owned())
         .await
         .map_err(|error| CliError::system("cannot read the project's files", error))?;
@@ -69,7 +77,8 @@ pub(crate) async fn run(arguments: DevArguments, terminal: &Terminal) -> Result<
         &console,
         &watchdog,
         &telemetry,
-    );
+    )
+    .disturbed_by(disturbances);
     let outcome = tokio::select! {
         // Ctrl-C is the regular end of this command.
         _ = signals.next() => Ok(()),

@@ -65,15 +65,33 @@ impl AgentProcessGroup {
         }
         // Fails if the program has just exited.
         let _ = kill_process(self.id, Signal::TERM);
+        self.resume();
         if tokio::time::timeout(grace, self.wait()).await.is_err() {
             self.kill();
             let _ = self.wait().await;
         }
     }
 
+    /// Stops all processes of the group until [`resume`](Self::resume). A paused sandbox is the same to
+    /// them: they notice only that time has passed.
+    pub(super) fn pause(&self) {
+        self.send(Signal::STOP);
+    }
+
+    pub(super) fn resume(&self) {
+        self.send(Signal::CONT);
+    }
+
     fn kill(&self) {
         // Fails if no process is left.
         let _ = kill_process_group(self.id, Signal::KILL);
+    }
+
+    /// Sends a signal to the group, if its id is still its own.
+    fn send(&self, signal: Signal) {
+        if self.status.is_none() {
+            let _ = kill_process_group(self.id, signal);
+        }
     }
 }
 

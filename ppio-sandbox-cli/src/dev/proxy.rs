@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::allowed_callers::AllowedCallers;
+use super::chaos::Chaos;
 use super::error_response::error_response;
 use super::telemetry::{self, DevTelemetry};
 use super::{server, waiting_page};
@@ -100,6 +101,7 @@ impl DevProxy {
         port: u16,
         callers: AllowedCallers,
         telemetry: &Arc<DevTelemetry>,
+        chaos: Option<Arc<Chaos>>,
     ) -> Result<Self, CliError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
@@ -116,7 +118,7 @@ impl DevProxy {
         let receiver = phase.subscribe();
         let server = server::serve(listener, move |request| {
             let (callers, telemetry) = (Arc::clone(&callers), Arc::clone(&telemetry));
-            respond(request, callers, telemetry, receiver.clone())
+            respond(request, callers, telemetry, chaos.clone(), receiver.clone())
         });
         let server = tokio::spawn(server);
         Ok(Self {
@@ -168,6 +170,7 @@ async fn respond(
     request: Request,
     callers: Arc<AllowedCallers>,
     telemetry: Arc<DevTelemetry>,
+    chaos: Option<Arc<Chaos>>,
     phase: watch::Receiver<CurrentPhase>,
 ) -> Response {
     if let Some(error) = request.extensions().get::<FramingError>() {
@@ -185,7 +188,7 @@ async fn respond(
         return telemetry.respond(request).await;
     }
     let is_run_list = request.method() == Method::GET && request.uri().path() == RUN_LIST_PATH;
-    let mut response = answer(request, phase).await;
+    let mut response = answer(request, chaos, phase).await;
     if is_run_list {
         let value = HeaderValue::from_static("true");
         response.headers_mut().insert(telemetry::DEV_HEADER, value);
@@ -205,7 +208,12 @@ async fn status_changed(
     StatusCode::NO_CONTENT
 }
 
-async fn answer(request: Request, mut phase: watch::Receiver<CurrentPhase>) -> Response {
+async fn answer(
+    mut request: Request,
+    chaos: Option<Arc<Chaos>>,
+    mut phase: watch::Receiver<CurrentPhase>,
+) -> Response {
+    let disturbed = chaos.and_then(|chaos| chaos.disturb(&mut request));
     let deadline = Instant::now() + AGENT_WAIT_TIMEOUT;
     loop {
         let CurrentPhase {
@@ -214,8 +222,17 @@ async fn answer(request: Request, mut phase: watch::Receiver<CurrentPhase>) -> R
         } = phase.borrow_and_update().clone();
         match current {
             ProxyPhase::Serving(route) => {
-                if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, route.port)).await {
-                    return forward(stream, request, route).await;
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, route.port));
+                let stream = match &disturbed {
+                    Some(disturbed) => disturbed.connect(address).await,
+                    None => TcpStream::connect(address).await,
+                };
+                if let Ok(stream) = stream {
+                    let response = forward(stream, request, route).await;
+                    return match disturbed {
+                        Some(disturbed) => disturbed.answer(response),
+                        None => response,
+                    };
                 }
                 // The agent has ended, and the phase is about to change.
             }
@@ -282,7 +299,8 @@ mod tests {
 
     #[tokio::test]
     async fn foreign_pages_neither_export_nor_read_traces() {
-        let proxy = DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new()).await;
+        let proxy =
+            DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new(), None).await;
         let proxy = proxy.expect("a port");
         let json = "content-type: application/json\r\ncontent-length: 2";
         for (line, headers) in [
@@ -310,7 +328,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_with_two_lengths_is_refused_as_by_agents() {
-        let proxy = DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new()).await;
+        let proxy =
+            DevProxy::listen(0, AllowedCallers::default(), &DevTelemetry::new(), None).await;
         let proxy = proxy.expect("a port");
         let failed = BuildError {
             message: "there is no agent".to_owned(),

@@ -56,7 +56,7 @@ pub(crate) fn formatted(line: &str) -> Option<Styled> {
 }
 
 /// `20:19:24.905Z` of `2026-11-24T20:19:24.905505Z`.
-fn time_of_day(timestamp: &str) -> String {
+pub(crate) fn time_of_day(timestamp: &str) -> String {
     let Some((_, time)) = timestamp.split_once('T') else {
         return timestamp.to_owned();
     };

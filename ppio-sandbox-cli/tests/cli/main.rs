@@ -6,6 +6,7 @@ mod deploy_events;
 mod deploy_files;
 mod deploy_target;
 mod dev;
+mod dev_chaos;
 mod dev_environment;
 mod dev_interruptions;
 mod dev_websocket;

@@ -1,4 +1,6 @@
-//! The loop of `agent dev`: build, start, replace, wait for a change.
+//! The loop of `agent dev`: build, start, replace, wait for a change; `disturb` does what `--chaos` decides.
+
+mod disturb;
 
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
@@ -9,11 +11,13 @@ use std::time::Duration;
 
 use ppio_agent_protocol::headers::AGENT_PORT;
 use tokio::process::Command;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent_process::{AgentExit, AgentProcess};
+use super::chaos::AgentDisturbance;
 use super::console::DevConsole;
 use super::dot_env::{self, Variables};
 use super::proxy::{BuildError, DevProxy, ProxyPhase};
@@ -35,6 +39,9 @@ const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Most scripts for the Python SDK listen on its fixed port.
+const PYTHON_PORTS: &[u16] = &[AGENT_PORT];
+
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -50,6 +57,10 @@ pub(super) struct Rebuilder {
     telemetry: Arc<DevTelemetry>,
     /// The variable of the author's by which the agent exports to elsewhere.
     exports_by: Option<&'static str>,
+    /// What `--chaos` does to the agent.
+    disturbances: Option<UnboundedReceiver<AgentDisturbance>>,
+    /// When a paused agent goes on.
+    paused_until: Option<Instant>,
     /// The agent that gets new requests.
     current: Option<RunningAgent>,
     /// The tasks that stop replaced agents.
@@ -100,6 +111,8 @@ impl Rebuilder {
             watchdog: Arc::clone(watchdog),
             telemetry: Arc::clone(telemetry),
             exports_by: None,
+            disturbances: None,
+            paused_until: None,
             current: None,
             draining: JoinSet::new(),
             force_stop: Sender::new(false),
@@ -108,6 +121,15 @@ impl Rebuilder {
             sources_known: false,
             last_error: String::new(),
         }
+    }
+
+    /// Disturbs the agent as these say.
+    pub(super) fn disturbed_by(
+        mut self,
+        disturbances: Option<UnboundedReceiver<AgentDisturbance>>,
+    ) -> Self {
+        self.disturbances = disturbances;
+        self
     }
 
     /// Runs until it is dropped. Returns an error that no change of the project can correct.
@@ -178,8 +200,7 @@ impl Rebuilder {
                 }
                 self.stop_current().await;
                 let command = python::command(&self.folder, entrypoint.as_str());
-                // Most scripts for the Python SDK listen on its fixed port.
-                self.start(&project, command, source, &[AGENT_PORT]).await
+                self.start(&project, command, source, PYTHON_PORTS).await
             }
             None => {
                 self.build_and_start(&project, variables, changed, is_reported)
@@ -342,7 +363,7 @@ impl Rebuilder {
         }
     }
 
-    /// Waits for a change, and reports the exit of the agent meanwhile.
+    /// Waits for a change. Meanwhile reports the exit of the agent, and disturbs it.
     async fn wait_for_change(&mut self) -> io::Result<ChangedFiles> {
         loop {
             let current = self.current.as_mut();
@@ -352,9 +373,36 @@ impl Rebuilder {
                     None => pending().await,
                 }
             };
+            let disturbances = self.disturbances.as_mut();
+            let disturbance = async {
+                match disturbances {
+                    Some(disturbances) => disturbances.recv().await,
+                    None => None,
+                }
+            };
+            let paused_until = self.paused_until;
+            let pause_ended = async {
+                match paused_until {
+                    Some(until) => sleep_until(until).await,
+                    None => pending().await,
+                }
+            };
             let exit = tokio::select! {
-                changed = self.watch.changed() => return changed,
+                changed = self.watch.changed() => {
+                    self.resume();
+                    return changed;
+                }
                 exit = exited => exit,
+                Some(disturbance) = disturbance => {
+                    if let Some(changed) = self.disturb(&disturbance).await? {
+                        return Ok(changed);
+                    }
+                    continue;
+                }
+                () = pause_ended => {
+                    self.resume();
+                    continue;
+                }
             };
             self.current = None;
             self.is_behind = true;

@@ -1,0 +1,100 @@
+//! Decides which calls are disturbed, and how: the same seed, the same decisions.
+
+use std::time::Duration;
+
+use super::AgentAction;
+
+/// One call of so many has each weight of 1 in the table of [`Decisions::next`].
+const CALLS: u8 = 32;
+/// The last part of an answer in which it may be cut.
+const MAX_PART: usize = 3;
+/// How long after its start a call makes something happen to the agent, at most.
+const MAX_DELAY_MS: u64 = 300;
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disturbance {
+    /// The caller and the agent are disconnected in the middle of this part of the answer, from 1;
+    /// of an answer in one piece, in the middle.
+    Cut { part: usize },
+    /// The answer is read slowly.
+    ReadSlowly,
+    /// Something happens to the agent after a while.
+    Agent {
+        action: AgentAction,
+        after: Duration,
+    },
+}
+
+/// The decisions about calls, in their order.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    random: fastrand::Rng,
+    calls: u64,
+}
+
+impl Decisions {
+    pub(super) fn new(seed: u32) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed.into()),
+            calls: 0,
+        }
+    }
+
+    /// The number of the next call, and what happens to it. One of four is disturbed.
+    pub(super) fn next(&mut self) -> (u64, Option<Disturbance>) {
+        self.calls += 1;
+        // Each call takes as many random numbers.
+        let kind = self.random.u8(..CALLS);
+        let part = self.random.usize(1..=MAX_PART);
+        let after = Duration::from_millis(self.random.u64(..=MAX_DELAY_MS));
+        let agent = |action| Disturbance::Agent { action, after };
+        let disturbance = match kind {
+            0..3 => Disturbance::Cut { part },
+            3..6 => Disturbance::ReadSlowly,
+            6 => agent(AgentAction::Terminate),
+            7 => agent(AgentAction::Pause),
+            _ => return (self.calls, None),
+        };
+        (self.calls, Some(disturbance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(seed: u32, count: usize) -> Vec<Option<Disturbance>> {
+        let mut decisions = Decisions::new(seed);
+        (0..count).map(|_| decisions.next().1).collect()
+    }
+
+    #[test]
+    fn the_same_seed_leads_to_the_same_decisions() {
+        for seed in [0, 7, u32::MAX] {
+            assert_eq!(first(seed, 500), first(seed, 500));
+        }
+        assert_ne!(first(1, 500), first(2, 500));
+    }
+
+    #[test]
+    fn about_one_call_of_four_is_disturbed_and_each_way_occurs() {
+        let decisions = first(1, 32_000);
+        let count = |is: fn(&Disturbance) -> bool| {
+            let found = decisions.iter().flatten().filter(|found| is(found));
+            found.count()
+        };
+        let agent = |found: &Disturbance, wanted| matches!(found, Disturbance::Agent { action, .. } if *action == wanted);
+        assert!((7_500..8_500).contains(&count(|_| true)));
+        assert!((2_800..3_200).contains(&count(|found| matches!(found, Disturbance::Cut { .. }))));
+        assert!((2_800..3_200).contains(&count(|found| *found == Disturbance::ReadSlowly)));
+        let actions = [AgentAction::Terminate, AgentAction::Pause];
+        for action in actions {
+            let found = decisions
+                .iter()
+                .flatten()
+                .filter(|found| agent(found, action));
+            assert!((900..1_100).contains(&found.count()), "{action:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Does to the agent what `--chaos` decides.
+
+use std::io;
+
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use super::{AgentSource, ChangedFiles, PYTHON_PORTS, Rebuilder, RunningAgent};
+use crate::dev::chaos::{self, AgentAction, AgentDisturbance};
+use crate::dev::proxy::ProxyPhase;
+use crate::dev::python;
+use crate::project::Project;
+
+impl Rebuilder {
+    /// Disturbs the agent, if there is one. Returns the changes that interrupted it.
+    pub(super) async fn disturb(
+        &mut self,
+        disturbance: &AgentDisturbance,
+    ) -> io::Result<Option<ChangedFiles>> {
+        let Some(current) = self.current.take() else {
+            return Ok(None);
+        };
+        disturbance.report();
+        match disturbance.action {
+            AgentAction::Pause => {
+                current.process.pause();
+                self.current = Some(current);
+                self.paused_until = Some(Instant::now() + chaos::PAUSE);
+                Ok(None)
+            }
+            AgentAction::Terminate => {
+                let RunningAgent { process, source } = current;
+                self.paused_until = None;
+                self.proxy.set_phase(ProxyPhase::Preparing);
+                process.stop(chaos::TERMINATION_GRACE).await;
+                self.start_again(source).await
+            }
+        }
+    }
+
+    /// Lets a paused agent go on.
+    pub(super) fn resume(&mut self) {
+        if self.paused_until.take().is_some()
+            && let Some(current) = &self.current
+        {
+            current.process.resume();
+        }
+    }
+
+    /// Starts an agent that has exited.
+    async fn start_again(&mut self, source: AgentSource) -> io::Result<Option<ChangedFiles>> {
+        let project = match Project::open(&self.folder) {
+            Ok(project) => project,
+            Err(error) => {
+                self.failed(&error, "");
+                return Ok(None);
+            }
+        };
+        let entrypoint = project.config.spec.entrypoint.as_ref();
+        let python = entrypoint.filter(|entrypoint| entrypoint.is_python());
+        let (command, other_ports) = match python {
+            Some(entrypoint) => (
+                python::command(&self.folder, entrypoint.as_str()),
+                PYTHON_PORTS,
+            ),
+            None => (Command::new(&source.file), &[][..]),
+        };
+        // The program may be older than the sources, as before.
+        let is_behind = self.is_behind;
+        let started = self.start(&project, command, source, other_ports).await;
+        self.is_behind = is_behind || self.current.is_none();
+        started
+    }
+}
