@@ -23,8 +23,11 @@ use crate::exchange::task_tracker::TaskTracker;
 
 /// The target of the line about what is left.
 const LOG_TARGET: &str = "ppio::tasks";
-/// How long after the answer is looked first, and again: what ends sooner is not left behind.
+/// How long after the answer is looked, and again: what ends sooner is not left behind.
 const SETTLE: Duration = Duration::from_secs(1);
+/// The least of so many counts is taken, since a task that ends at this moment may be counted.
+const COUNTS: usize = 5;
+const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// One run, from before its start.
 pub(super) struct Leftovers {
@@ -35,10 +38,13 @@ pub(super) struct Leftovers {
     /// The tasks before its start; `None` if another run was there.
     before: Option<i64>,
     number: u64,
+    _own: Counted,
+    /// Until the run ends.
+    active: Option<Counted>,
 }
 
 /// Counts a task, or a run, until it is dropped.
-struct Counted<F: Fn(&InspectedTasks) -> &AtomicUsize>(Arc<RunRegistry>, F);
+struct Counted(Arc<RunRegistry>, fn(&InspectedTasks) -> &AtomicUsize);
 
 impl Leftovers {
     pub(super) fn begin(
@@ -48,37 +54,32 @@ impl Leftovers {
         span: &Span,
     ) -> Self {
         let tasks = runs.inspected_tasks();
-        let mut leftovers = Self {
+        let is_alone = tasks.active.load(Relaxed) == 0;
+        Self {
+            before: is_alone.then(|| count_tasks(runs, background)).flatten(),
+            number: tasks.begun.fetch_add(1, Relaxed) + 1,
+            _own: Counted::new(runs, |tasks| &tasks.own),
+            active: Some(Counted::new(runs, |tasks| &tasks.active)),
             runs: Arc::clone(runs),
             background: background.clone(),
             context: context.clone(),
             span: span.clone(),
-            before: None,
-            number: tasks.begun.fetch_add(1, Relaxed) + 1,
-        };
-        if tasks.active.load(Relaxed) == 0 {
-            leftovers.before = leftovers.tasks();
         }
-        leftovers
     }
 
     /// Runs a run to its end, and logs what it leaves behind.
-    pub(super) async fn watch(self, producer: Producer) {
-        let _own = Counted::new(&self.runs, |tasks| &tasks.own);
-        let active = Counted::new(&self.runs, |tasks| &tasks.active);
+    pub(super) async fn watch(mut self, producer: Producer) {
         producer.await;
-        drop(active);
-        sleep(SETTLE).await;
-        if self.left() == Left::default() {
-            return;
+        self.active = None;
+        let mut left = Left::default();
+        for _ in 0..2 {
+            sleep(SETTLE).await;
+            left = self.left().await;
+            if left == Left::default() {
+                return;
+            }
         }
-        // A connection that ends at this moment is counted wrongly.
-        sleep(SETTLE).await;
-        let Left { tasks, spans } = self.left();
-        if tasks == 0 && spans.is_empty() {
-            return;
-        }
-        let open_spans = spans.join(", ");
+        let (tasks, open_spans) = (left.tasks, left.spans.join(", "));
         log_about(&self.context, &self.span, || {
             tracing::info!(
                 target: LOG_TARGET,
@@ -89,29 +90,38 @@ impl Leftovers {
         });
     }
 
-    fn left(&self) -> Left {
-        let is_alone = self.runs.inspected_tasks().begun.load(Relaxed) == self.number;
-        let tasks = match (self.before.filter(|_| is_alone), self.tasks()) {
-            (Some(before), Some(now)) => now.saturating_sub(before).max(0),
-            _ => 0,
-        };
-        Left {
-            tasks,
-            spans: open_spans::of(self.context.request_id()),
+    async fn left(&self) -> Left {
+        let spans = open_spans::of(self.context.request_id());
+        let mut tasks = self.more_tasks();
+        for _ in 1..COUNTS {
+            if tasks == 0 {
+                break;
+            }
+            sleep(COUNT_INTERVAL).await;
+            tasks = tasks.min(self.more_tasks());
         }
+        Left { tasks, spans }
     }
 
-    /// The tasks that are neither the runtime's nor background tasks.
-    fn tasks(&self) -> Option<i64> {
-        let tasks = self.runs.inspected_tasks();
-        let connections = tasks.connections.get()?.load(Relaxed);
-        let known = connections
-            + tasks.own.load(Relaxed)
-            + self.background.running()
-            + usize::from(self.runs.expires());
-        let alive = Handle::try_current().ok()?.metrics().num_alive_tasks();
-        Some(i64::try_from(alive).ok()? - i64::try_from(known).ok()?)
+    /// How many more tasks there are than before; 0 if other runs have begun since.
+    fn more_tasks(&self) -> i64 {
+        let begun = self.runs.inspected_tasks().begun.load(Relaxed);
+        let before = self.before.filter(|_| begun == self.number);
+        match (before, count_tasks(&self.runs, &self.background)) {
+            (Some(before), Some(now)) => now.saturating_sub(before).max(0),
+            _ => 0,
+        }
     }
+}
+
+/// The tasks that are neither the runtime's nor background tasks; `None` if they cannot be told apart.
+fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
+    let tasks = runs.inspected_tasks();
+    let connections = tasks.connections.get()?.load(Relaxed);
+    let own = tasks.own.load(Relaxed) + usize::from(runs.expires());
+    let known = connections + own + background.running();
+    let alive = Handle::try_current().ok()?.metrics().num_alive_tasks();
+    Some(i64::try_from(alive).ok()? - i64::try_from(known).ok()?)
 }
 
 /// What goes on.
@@ -121,14 +131,14 @@ struct Left {
     spans: Vec<&'static str>,
 }
 
-impl<F: Fn(&InspectedTasks) -> &AtomicUsize> Counted<F> {
-    fn new(runs: &Arc<RunRegistry>, counter: F) -> Self {
+impl Counted {
+    fn new(runs: &Arc<RunRegistry>, counter: fn(&InspectedTasks) -> &AtomicUsize) -> Self {
         counter(runs.inspected_tasks()).fetch_add(1, Relaxed);
         Self(Arc::clone(runs), counter)
     }
 }
 
-impl<F: Fn(&InspectedTasks) -> &AtomicUsize> Drop for Counted<F> {
+impl Drop for Counted {
     fn drop(&mut self) {
         (self.1)(self.0.inspected_tasks()).fetch_sub(1, Relaxed);
     }

@@ -1,5 +1,6 @@
 //! One client connection.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 #[cfg(feature = "websocket")]
@@ -28,8 +29,22 @@ const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 ///
 /// When the client disconnects, hyper drops the response future or the response body, and with it
 /// the handler, which cancels the invocation.
-pub(crate) async fn serve(stream: TcpStream, agent: Arc<Agent>, is_loopback: bool) {
-    let _open = OpenConnection::of(&agent);
+pub(crate) fn serve(
+    stream: TcpStream,
+    agent: Arc<Agent>,
+    is_loopback: bool,
+) -> impl Future<Output = ()> {
+    // Counted before its task is there.
+    let open = OpenConnection::of(&agent);
+    serve_open(stream, agent, is_loopback, open)
+}
+
+async fn serve_open(
+    stream: TcpStream,
+    agent: Arc<Agent>,
+    is_loopback: bool,
+    _open: OpenConnection,
+) {
     let agent = ConnectionAgent::new(agent);
     // Events are sent when they are written, not when a packet is full.
     if let Err(error) = stream.set_nodelay(true) {
