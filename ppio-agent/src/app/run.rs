@@ -16,6 +16,9 @@ use crate::exchange::agent_info::AgentInfo;
 use crate::invocation::blocking_pool::BlockingPool;
 use crate::server::reachable;
 
+const NO_OPENAPI: &str = "there is none: set PPIO_AGENT_ENABLE_OPENAPI=true, and build the agent with \
+    the feature `schema`";
+
 /// Runs the annotated agent of this program: what the generated `main` does.
 ///
 /// If the entrypoint is not in the root of its crate, the program needs a `main`:
@@ -62,20 +65,24 @@ impl AgentRuntimeApp {
     /// is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that has no
     /// `curl`.
     ///
+    /// With the argument `--openapi` it prints the document of `/openapi.json` to standard output
+    /// instead. No startup function runs, and no port is opened.
+    ///
     /// With the feature `logging`, log lines and panics go to standard error, unless the program has
     /// a `tracing` subscriber of its own.
     ///
     /// # Errors
     /// If a startup function fails, the address cannot be listened on, the runtime cannot start, a
-    /// shutdown function fails, or the health check fails.
+    /// shutdown function fails, the health check fails, or the `OpenAPI` document cannot be printed.
     /// Inside a tokio runtime, as with `#[tokio::main]`: use
     /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
-        if std::env::args_os()
-            .skip(1)
-            .any(|arg| arg == "--healthcheck")
-        {
+        let has = |argument: &str| std::env::args_os().skip(1).any(|arg| arg == argument);
+        if has("--healthcheck") {
             return healthcheck::check(self.resolved());
+        }
+        if has("--openapi") {
+            return self.print_openapi();
         }
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(StartError::InsideRuntime);
@@ -90,6 +97,19 @@ impl AgentRuntimeApp {
         #[cfg(feature = "otel")]
         exports?;
         serve(self)
+    }
+
+    /// Prints the document of `/openapi.json`.
+    fn print_openapi(&self) -> Result<(), StartError> {
+        let Some(document) = self.openapi() else {
+            return Err(StartError::OpenApi(NO_OPENAPI.to_owned()));
+        };
+        let mut stdout = io::stdout().lock();
+        let printed = stdout
+            .write_all(&document)
+            .and_then(|()| stdout.write_all(b"\n"))
+            .and_then(|()| stdout.flush());
+        printed.map_err(|error| StartError::OpenApi(error.to_string()))
     }
 
     /// Exports traces, metrics and logs as the `OTEL_*` variables say, for programs that serve the agent

@@ -388,6 +388,20 @@ impl AgentRuntimeApp {
         self.info
     }
 
+    /// The document of `/openapi.json`, if it is served.
+    #[cfg(feature = "schema")]
+    pub(super) fn openapi(&self) -> Option<bytes::Bytes> {
+        let openapi = self.agent.openapi.as_ref()?;
+        Some(openapi.document())
+    }
+
+    /// Without the feature `schema` there is no document.
+    #[cfg(not(feature = "schema"))]
+    #[expect(clippy::unused_self, reason = "the feature `schema` uses it")]
+    pub(super) fn openapi(&self) -> Option<bytes::Bytes> {
+        None
+    }
+
     pub(super) fn resolved(&self) -> &Settings {
         &self.settings
     }

@@ -112,6 +112,9 @@ pub enum StartError {
     /// The health check of `--healthcheck` failed.
     #[error("unhealthy: {0}")]
     Unhealthy(String),
+    /// The document of `--openapi` does not exist or cannot be written.
+    #[error("cannot print the OpenAPI document: {0}")]
+    OpenApi(String),
 }
 
 impl fmt::Debug for StartError {

@@ -9,7 +9,7 @@ use ppio_test_support::{
     example_binary,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SLACK: Duration = Duration::from_secs(20);
 
@@ -250,6 +250,50 @@ fn a_healthcheck_has_a_deadline() {
     let hung = healthcheck(&hello, &variables);
     assert_eq!(hung.status.code(), Some(1));
     assert!(started.elapsed() < SLACK);
+}
+
+/// The document without a server: no startup function runs, and no port is opened.
+#[tokio::test]
+async fn the_openapi_document_is_printed() {
+    let agents: [std::path::PathBuf; 3] = [
+        example_binary("hello"),
+        env!("CARGO_BIN_EXE_stateful-agent").into(),
+        env!("CARGO_BIN_EXE_builder-agent").into(),
+    ];
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for agent in agents {
+        let print = |value: &str| {
+            let mut command = Command::new(&agent);
+            command
+                .arg("--openapi")
+                .env("START", "run")
+                // The startup function would fail.
+                .env("STARTUP", "fail")
+                .env("PPIO_AGENT_PORT", &port)
+                .env("PPIO_AGENT_ENABLE_OPENAPI", value);
+            command.output().unwrap()
+        };
+        let printed = print("true");
+        assert_eq!(printed.status.code(), Some(0), "{printed:?}");
+        let document: Value = serde_json::from_slice(&printed.stdout).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        assert!(document["paths"]["/invocations"]["post"].is_object());
+
+        let off = print("false");
+        assert_eq!(off.status.code(), Some(1));
+        let text = String::from_utf8(off.stderr).unwrap();
+        let expected =
+            "cannot print the OpenAPI document: there is none: set PPIO_AGENT_ENABLE_OPENAPI";
+        assert!(text.contains(expected), "{text}");
+    }
+    // The same that the route answers.
+    let hello = AgentProcess::example("hello").start();
+    let served = call::get(&hello, "/openapi.json").await.json().await;
+    let mut command = Command::new(example_binary("hello"));
+    command.arg("--openapi").env("PPIO_AGENT_DEBUG", "true");
+    let printed: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    assert_eq!(printed, served);
 }
 
 fn builder_agent(start: &str) -> Command {

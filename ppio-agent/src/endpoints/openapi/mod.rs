@@ -45,12 +45,17 @@ impl OpenApi {
         }
     }
 
-    /// Answers `GET /openapi.json`. The document is made at the first request for it.
+    /// Answers `GET /openapi.json`.
     pub(crate) fn answer(&self) -> Response {
+        json::response(StatusCode::OK, self.document())
+    }
+
+    /// The document, which is made at the first request for it.
+    pub(crate) fn document(&self) -> Bytes {
         let document = self.document.get_or_init(|| {
             let document = Document::new(&self.about, self.schema.get());
             json::to_bytes(&document.into_value())
         });
-        json::response(StatusCode::OK, document.clone())
+        document.clone()
     }
 }
