@@ -4,6 +4,7 @@ mod agent_call;
 mod caller_headers;
 mod cancellation;
 mod error_response;
+mod get;
 mod invoke;
 mod invoke_call;
 mod items;
