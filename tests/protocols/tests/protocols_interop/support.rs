@@ -10,7 +10,12 @@ pub(crate) fn agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start()
 }
 
-/// The same, as a platform calls it.
+/// An agent whose types have schemas.
+pub(crate) fn described_agent() -> AgentProcess {
+    AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_described-agent"))).start()
+}
+
+/// The agent with all protocols, as a platform calls it.
 pub(crate) fn agent_of(platform: &str) -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
         .env("PPIO_AGENT_PLATFORM", platform)
