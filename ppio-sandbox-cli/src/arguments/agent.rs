@@ -168,6 +168,10 @@ Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are le
 that points outside the project is an error. `--include PATTERN` sends a secret anyway; a `!` line in .dockerignore \
 does not.
 
+If an agent of this name is deployed, the API of the new one (--openapi of the program, which is what /openapi.json \
+answers) is compared with it, in a session of what is deployed. A change that breaks callers is an error before anything is \
+built, unless `--allow-breaking` is given.
+
 The template has the agent's name, and the build has the version as its tag: my-agent:1.0.0.
 
 Without an API key the platform on this machine is used, and started if it is not running. Ctrl-C restores agent.yaml; a \
@@ -179,6 +183,7 @@ With JSON output, each event is printed as a line when it happens:
   {\"event\": \"compiled\", \"duration\": …}
   {\"event\": \"left_out\", \"files\": [{\"path\": …, \"reason\": …}, …]}
   {\"event\": \"warning\", \"message\": …}
+  {\"event\": \"api\", \"compared\": …, \"changes\": [{\"severity\": …, \"place\": …, \"change\": …}, …]}
   {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
   {\"event\": \"uploading\", \"files\": …, \"bytes\": …, \"sent\": …}  twice a second
   {\"event\": \"uploaded\", \"files\": …, \"bytes\": …, \"reused\": …}
@@ -186,7 +191,7 @@ With JSON output, each event is printed as a line when it happens:
   {\"event\": \"step\", \"step\": …, \"command\": …}
   {\"event\": \"log\", \"timestamp\": …, \"level\": …, \"step\": …, \"message\": …}
 The last line is the result, the only line with `--quiet`:
-  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, …}
+  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, \"api\": {…}, …}
 or, after an error, which is printed to standard error as well:
   {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": […], …}
 Programs should ignore unknown events and fields.
@@ -209,6 +214,9 @@ pub(crate) struct DeployArguments {
     /// project, or a pattern as in .dockerignore
     #[arg(long, value_name = "PATTERN", value_parser = not_empty)]
     pub(crate) include: Vec<String>,
+    /// Deploy although callers of the deployed agent may fail, by the changes of its API
+    #[arg(long)]
+    pub(crate) allow_breaking: bool,
     /// Compile for this target, or for this machine with `host` [default: a static target if one is
     /// installed, otherwise `host`]
     #[arg(long, value_name = "TRIPLE", value_parser = not_empty)]

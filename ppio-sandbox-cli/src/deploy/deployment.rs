@@ -118,6 +118,16 @@ impl Deployment {
         [self.tag(), DEFAULT_TAG.to_owned()]
     }
 
+    /// The variables of the agent.
+    pub(super) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
+        let defaults = self.program.default_variables().iter();
+        let defaults = defaults.filter(move |(name, _)| !is_set(name));
+        let given = self.variables.iter();
+        let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
+        defaults.copied().chain(given)
+    }
+
     async fn upload(
         &self,
         ticket: &BuildTicket,
@@ -189,12 +199,7 @@ impl Deployment {
                 ..step(StepKind::Copy, [ARCHIVE_ROOT, AGENT_FOLDER])
             },
         ];
-        let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
-        let defaults = self.program.default_variables().iter();
-        let defaults = defaults.filter(|(name, _)| !is_set(name));
-        let given = self.variables.iter();
-        let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
-        let variables = defaults.copied().chain(given);
+        let variables = self.environment();
         let variables: Vec<_> = variables.flat_map(|(name, value)| [name, value]).collect();
         if !variables.is_empty() {
             steps.push(step(StepKind::Env, variables));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bundle::LeftOutFile;
+use super::comparison::Change;
 
 /// The names of events and fields are a contract with the programs that read them.
 #[derive(Debug, Serialize)]
@@ -23,6 +24,13 @@ pub(super) enum DeployEvent<'a> {
     LeftOut { files: &'a [LeftOutFile] },
     /// The deployment goes on.
     Warning { message: &'a str },
+    /// The API was compared with that of the deployed agent, if there is one, or why it was not.
+    Api {
+        compared: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+        changes: &'a [Change],
+    },
     /// The platform has created the template and the build.
     Deploying {
         name: &'a str,

@@ -1,11 +1,14 @@
 //! `agent deploy`.
 //!
-//! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`, which
-//! is uploaded and built on the platform; `python_packages` decides what a build installs; `record` writes the state into agent.yaml, and `event` is
-//! what JSON output reports meanwhile.
+//! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`.
+//! `api_check` compares its API with the deployed one (`comparison`). Then the deployment is
+//! uploaded and built on the platform; `python_packages` decides what a build installs; `record`
+//! writes the state into agent.yaml, and `event` is what JSON output reports meanwhile.
 
+mod api_check;
 mod build_log;
 mod bundle;
+mod comparison;
 mod compile_target;
 mod deployment;
 mod event;
@@ -17,6 +20,7 @@ mod record;
 use ppio_agent_client::platform::BuildTicket;
 use serde_json::json;
 
+use self::api_check::ApiCheck;
 use self::deployment::Deployment;
 use self::event::DeployEvent;
 use self::record::DeploymentRecord;
@@ -53,6 +57,14 @@ async fn deploy_project(arguments: DeployArguments, terminal: &Terminal) -> Resu
         Some(platform) => platform,
         None => Platform::started(&arguments.platform, terminal).await?,
     };
+    // Before the platform has a build that callers could reach.
+    let check = async { Ok(ApiCheck::run(&deployment, &platform, terminal).await) };
+    let check = or_interrupted(Box::pin(check)).await;
+    if check.is_err() {
+        api_check::close_sessions(&platform).await;
+    }
+    let check = check?;
+    check.report(&deployment, arguments.allow_breaking, terminal)?;
     let deployed = or_interrupted(deploy(&deployment, &platform, &mut record, terminal)).await;
     match deployed {
         Ok(ticket) => {
@@ -60,8 +72,8 @@ async fn deploy_project(arguments: DeployArguments, terminal: &Terminal) -> Resu
             print_result(
                 &deployment,
                 &ticket,
-                &platform,
-                &arguments.platform,
+                &check,
+                (&platform, &arguments.platform),
                 terminal,
             );
             Ok(())
@@ -109,8 +121,8 @@ async fn deploy(
 fn print_result(
     deployment: &Deployment,
     ticket: &BuildTicket,
-    platform: &Platform,
-    arguments: &PlatformArguments,
+    check: &ApiCheck,
+    (platform, arguments): (&Platform, &PlatformArguments),
     terminal: &Terminal,
 ) {
     let (template_id, build_id) = (&ticket.template_id, &ticket.build_id);
@@ -125,7 +137,7 @@ fn print_result(
     let document = json!({
         "event": "deployed", "name": deployment.name, "version": deployment.version,
         "template_id": template_id, "build_id": build_id, "tags": deployment.tags(),
-        "platform": platform.name(), "invoke": invoke,
+        "platform": platform.name(), "invoke": invoke, "api": check.to_json(),
     });
     terminal.result(&document, || {
         format!(

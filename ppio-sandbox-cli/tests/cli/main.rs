@@ -2,6 +2,7 @@
 
 mod configure;
 mod deploy;
+mod deploy_api;
 mod deploy_events;
 mod deploy_files;
 mod deploy_target;

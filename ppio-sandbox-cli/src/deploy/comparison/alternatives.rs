@@ -1,0 +1,253 @@
+//! Pairs the branches of two schemas that have the same JSON type.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::branches::{Branch, Kind};
+use super::change::{Change, Place, list};
+use super::schemas::{Comparison, Direction, Pair};
+
+/// What a comparison has found that is not only notes.
+#[derive(Debug)]
+struct Found {
+    changes: Vec<Change>,
+    seen: HashMap<Pair, bool>,
+    blocking: usize,
+}
+
+impl Comparison<'_> {
+    /// Compares texts, numbers and the like.
+    pub(super) fn scalars(
+        &mut self,
+        subset: &[&Branch],
+        superset: &[&Branch],
+        direction: Direction,
+        place: &Place,
+    ) {
+        let listed = superset.iter().filter_map(|branch| branch.values());
+        let listed: Vec<_> = listed.flatten().collect();
+        let open = superset.iter().filter(|branch| branch.values().is_none());
+        let open: Vec<&Branch> = open.copied().collect();
+        for branch in subset {
+            if let Some(values) = branch.values() {
+                let missing = values.iter().filter(|value| !listed.contains(value));
+                let missing: Vec<_> = missing.collect();
+                if missing.is_empty() || open.iter().any(|branch| branch.is_plain()) {
+                    continue;
+                }
+                let is_written = |value: &&&Value| {
+                    let mut branches = subset.iter().filter_map(|branch| branch.values());
+                    branches.any(|values| values.contains(value))
+                };
+                let gone: Vec<_> = listed.iter().filter(|value| !is_written(value)).collect();
+                let gone = list(gone.into_iter().copied());
+                let missing = list(missing);
+                match direction {
+                    _ if !open.is_empty() => self.not_compared(place, "the list of values"),
+                    Direction::Request => {
+                        self.breaking(place, format!("{missing} is no longer accepted"));
+                    }
+                    Direction::Response if gone.is_empty() => {
+                        self.note(place, format!("new value {missing}"));
+                    }
+                    Direction::Response => self.breaking(place, format!("{gone} → {missing}")),
+                }
+            } else if open.is_empty() {
+                let (any, listed) = (format!("any {}", branch.kind.name()), list(listed.clone()));
+                let (old, new) = direction.ordered(any, format!("only {listed}"));
+                self.breaking(place, format!("{old} → {new}"));
+            } else {
+                let only = match &*open {
+                    [only] => Some(*only),
+                    _ => None,
+                };
+                let fits = self.first_that_fits(branch, &open, only, direction, place);
+                if fits.is_none() {
+                    self.not_compared(place, "the list of alternatives");
+                }
+            }
+        }
+    }
+
+    /// Compares arrays or objects.
+    pub(super) fn structures(
+        &mut self,
+        subset: &[&Branch],
+        superset: &[&Branch],
+        direction: Direction,
+        place: &Place,
+    ) {
+        let (mut unmatched, mut matched) = (Vec::new(), Vec::new());
+        for &branch in subset {
+            let counterpart = match (subset, superset) {
+                ([_], [only]) => Some(*only),
+                _ => counterpart(branch, superset),
+            };
+            match self.first_that_fits(branch, superset, counterpart, direction, place) {
+                Some(other) => matched.push(other),
+                None => unmatched.push(branch),
+            }
+        }
+        if unmatched.is_empty() {
+            return;
+        }
+        let rest = superset.iter().copied();
+        let rest: Vec<_> = rest
+            .filter(|other| !matched.iter().any(|it| std::ptr::eq(*it, *other)))
+            .collect();
+        let change = match (names(&unmatched), names(&rest)) {
+            (Some(names), _) if rest.is_empty() => Some((names, String::new())),
+            (None, _) if rest.is_empty() => Some(("without a name".to_owned(), String::new())),
+            // One without a name may be meant to be the same as another.
+            (Some(unmatched), Some(rest)) => Some((unmatched, rest)),
+            _ => None,
+        };
+        match (change, direction) {
+            (None, _) => self.not_compared(place, "the list of alternatives"),
+            (Some((gone, _)), Direction::Request) => {
+                self.breaking(place, format!("alternative {gone} is no longer accepted"));
+            }
+            (Some((new, gone)), Direction::Response) if gone.is_empty() => {
+                self.note(place, format!("new alternative {new}"));
+            }
+            (Some((new, gone)), Direction::Response) => {
+                self.breaking(place, format!("alternative {gone} → {new}"));
+            }
+        }
+    }
+
+    /// Compares a branch with the first that fits, otherwise with its counterpart, and returns it.
+    /// Reports nothing if there is neither.
+    fn first_that_fits<'b>(
+        &mut self,
+        branch: &Branch,
+        superset: &[&'b Branch],
+        counterpart: Option<&'b Branch>,
+        direction: Direction,
+        place: &Place,
+    ) -> Option<&'b Branch> {
+        let keywords = |branch: &Branch| json!([branch.keywords, branch.unmerged]);
+        let is_same = |other: &&Branch| {
+            let (old, new) = direction.ordered(branch, *other);
+            self.same(&keywords(old), &keywords(new))
+        };
+        if let Some(same) = superset.iter().find(|other| is_same(other)) {
+            return Some(same);
+        }
+        let mut candidates: Vec<_> = counterpart.into_iter().collect();
+        candidates.extend(superset.iter().filter(|other| {
+            let is_counterpart = |it: &Branch| std::ptr::eq(it, **other);
+            !counterpart.is_some_and(is_counterpart)
+        }));
+        let mut found = None;
+        for other in candidates {
+            let compare = |comparison: &mut Self| comparison.pair(branch, other, direction, place);
+            match self.attempt(compare) {
+                Ok(()) => return Some(other),
+                // The first is the counterpart.
+                Err(changes) => found = found.or(Some(changes)),
+            }
+        }
+        let (Some(counterpart), Some(found)) = (counterpart, found) else {
+            return None;
+        };
+        self.changes.extend(found.changes);
+        self.seen = found.seen;
+        self.blocking += found.blocking;
+        Some(counterpart)
+    }
+
+    /// Keeps the notes of a comparison that finds nothing else. Returns what any other has found.
+    fn attempt(&mut self, compare: impl FnOnce(&mut Self)) -> Result<(), Found> {
+        let (blocking, count, seen) = (self.blocking, self.changes.len(), self.seen.clone());
+        compare(self);
+        if self.blocking == blocking {
+            return Ok(());
+        }
+        let found = Found {
+            changes: self.changes.split_off(count),
+            seen: std::mem::replace(&mut self.seen, seen),
+            blocking: self.blocking - blocking,
+        };
+        self.blocking = blocking;
+        Err(found)
+    }
+}
+
+/// The types of branches in a sentence.
+pub(super) fn types(branches: &[Branch]) -> String {
+    let mut kinds: Vec<_> = branches.iter().map(|branch| branch.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    match &*kinds {
+        [] => "nothing".to_owned(),
+        kinds if Kind::ALL.iter().all(|kind| kinds.contains(kind)) => "any".to_owned(),
+        kinds => {
+            let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+            names.join(" or ")
+        }
+    }
+}
+
+/// The branch that is meant to be the same as this one.
+fn counterpart<'a>(branch: &Branch, others: &[&'a Branch]) -> Option<&'a Branch> {
+    let tags = tags(branch);
+    let tagged = others
+        .iter()
+        .find(|other| self::tags(other).iter().any(|tag| tags.contains(tag)));
+    let named = || {
+        let component = branch.component.as_ref()?;
+        let mut others = others.iter();
+        others.find(|other| other.component.as_ref() == Some(component))
+    };
+    tagged.or_else(named).copied()
+}
+
+/// What tells an alternative from others: members that always have the same value, and the only
+/// member of an object that has no other.
+fn tags(branch: &Branch) -> Vec<(String, Value)> {
+    let get = |keyword: &str| branch.keywords.get(keyword);
+    let required = get("required").and_then(Value::as_array);
+    let required: Vec<_> = required.into_iter().flatten().collect();
+    let properties = get("properties").and_then(Value::as_object);
+    let constants = properties
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, schema)| {
+            let values = schema.get("enum").and_then(Value::as_array);
+            let single = values.and_then(|values| match &**values {
+                [value] => Some(value),
+                _ => None,
+            });
+            let value = schema.get("const").or(single)?;
+            let is_required = required.iter().any(|required| *required == name);
+            is_required.then(|| (name.clone(), value.clone()))
+        });
+    let mut tags: Vec<_> = constants.collect();
+    if let ([only], Some(properties), Some(Value::Bool(false))) =
+        (&*required, properties, get("additionalProperties"))
+        && properties.len() == 1
+    {
+        tags.push((String::new(), (*only).clone()));
+    }
+    tags
+}
+
+/// The names of alternatives in a sentence; `None` if one has none.
+fn names(branches: &[&Branch]) -> Option<String> {
+    let names: Option<Vec<_>> = branches.iter().map(|branch| name(branch)).collect();
+    Some(names?.join(", "))
+}
+
+/// The name of an alternative in a sentence.
+fn name(branch: &Branch) -> Option<String> {
+    let tag = tags(branch).into_iter().next().map(|(key, value)| {
+        if key.is_empty() {
+            value.to_string()
+        } else {
+            format!("{key} {value}")
+        }
+    });
+    tag.or_else(|| branch.component.clone())
+}

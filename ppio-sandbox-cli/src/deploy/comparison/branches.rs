@@ -1,0 +1,219 @@
+//! Takes schemas apart into branches without references and combinations.
+
+use serde_json::{Map, Value, json};
+
+use super::combination::product;
+use super::document::{Document, is_annotation};
+
+/// The deepest nesting of references and combinations in one schema.
+const MAX_DEPTH: usize = 32;
+
+/// A JSON type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Kind {
+    /// Those of a schema without a type; integers are numbers.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Null,
+        Self::Boolean,
+        Self::Number,
+        Self::String,
+        Self::Array,
+        Self::Object,
+    ];
+
+    fn named(name: &str) -> Option<Self> {
+        let kinds = Self::ALL.into_iter().chain([Self::Integer]);
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+
+    /// Whether every value of `other` is one of this type.
+    pub(super) fn includes(self, other: Self) -> bool {
+        self == other || (self, other) == (Self::Number, Self::Integer)
+    }
+
+    pub(super) fn has(self, value: &Value) -> bool {
+        match self {
+            Self::Null => value.is_null(),
+            Self::Boolean => value.is_boolean(),
+            Self::Integer => value
+                .as_f64()
+                .is_some_and(|number| number.fract().abs() < f64::EPSILON),
+            Self::Number => value.is_number(),
+            Self::String => value.is_string(),
+            Self::Array => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+
+    /// Whether a keyword says something about values of this type. What is not known may.
+    fn is_limited_by(self, keyword: &str) -> bool {
+        match keyword {
+            "minLength" | "maxLength" | "pattern" | "contentEncoding" | "contentMediaType"
+            | "contentSchema" => self == Self::String,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                matches!(self, Self::Integer | Self::Number)
+            }
+            "format" => matches!(self, Self::Integer | Self::Number | Self::String),
+            "items" | "prefixItems" | "minItems" | "maxItems" | "uniqueItems" | "contains"
+            | "minContains" | "maxContains" | "unevaluatedItems" => self == Self::Array,
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "minProperties"
+            | "maxProperties"
+            | "patternProperties"
+            | "propertyNames"
+            | "dependentRequired"
+            | "dependentSchemas"
+            | "unevaluatedProperties" => self == Self::Object,
+            _ => true,
+        }
+    }
+}
+
+/// Values of one type, with the keywords that limit them.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    pub(super) kind: Kind,
+    /// `const` is an `enum` of one value.
+    pub(super) keywords: Map<String, Value>,
+    /// The name of the component that the branch comes from, by which branches are paired.
+    pub(super) component: Option<String>,
+    /// The reference that is all of this branch.
+    pub(super) reference: Option<String>,
+    /// Keywords that two parts of an `allOf` have, and that cannot be merged.
+    pub(super) unmerged: Vec<Value>,
+}
+
+impl Branch {
+    /// The values of an enumeration.
+    pub(super) fn values(&self) -> Option<&Vec<Value>> {
+        self.keywords.get("enum").and_then(Value::as_array)
+    }
+
+    /// Whether every value of the type is valid.
+    pub(super) fn is_plain(&self) -> bool {
+        self.keywords.is_empty() && self.unmerged.is_empty()
+    }
+}
+
+/// The branches of a schema; `None` if it is too deep or has too many, or a reference leads nowhere.
+pub(super) fn branches(document: Document<'_>, schema: &Value) -> Option<Vec<Branch>> {
+    expand(document, schema, MAX_DEPTH)
+}
+
+fn expand(document: Document<'_>, schema: &Value, depth: usize) -> Option<Vec<Branch>> {
+    let depth = depth.checked_sub(1)?;
+    let keywords = match schema {
+        Value::Bool(true) => &Map::new(),
+        Value::Bool(false) => return Some(Vec::new()),
+        Value::Object(keywords) => keywords,
+        _ => return None,
+    };
+    let mut branches = own(keywords)?;
+    if let Some(reference) = keywords.get("$ref") {
+        let reference = reference.as_str()?;
+        let mut target = expand(document, document.target(reference)?, depth)?;
+        // A name shared by several branches would not tell them apart.
+        if let [branch] = &mut *target {
+            let name = reference.rsplit('/').next();
+            branch.component = name.map(str::to_owned);
+            branch.reference = Some(reference.to_owned());
+        }
+        branches = product(&branches, &target)?;
+    }
+    for member in list(keywords, "allOf")? {
+        branches = product(&branches, &expand(document, member, depth)?)?;
+    }
+    for combination in ["anyOf", "oneOf"] {
+        if !keywords.contains_key(combination) {
+            continue;
+        }
+        let mut alternatives = Vec::new();
+        for member in list(keywords, combination)? {
+            alternatives.extend(expand(document, member, depth)?);
+        }
+        branches = product(&branches, &alternatives)?;
+    }
+    Some(branches)
+}
+
+/// The members of a combination; `None` if it is not a list.
+fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]> {
+    match keywords.get(name) {
+        None => Some(&[]),
+        Some(members) => members.as_array().map(Vec::as_slice),
+    }
+}
+
+/// The branches of the keywords beside references and combinations.
+fn own(keywords: &Map<String, Value>) -> Option<Vec<Branch>> {
+    let mut kinds = match keywords.get("type") {
+        None => Kind::ALL.to_vec(),
+        Some(Value::String(name)) => vec![Kind::named(name)?],
+        Some(Value::Array(names)) => {
+            let kinds = names.iter().map(|name| Kind::named(name.as_str()?));
+            kinds.collect::<Option<_>>()?
+        }
+        Some(_) => return None,
+    };
+    if kinds.contains(&Kind::Number) {
+        kinds.retain(|kind| *kind != Kind::Integer);
+    }
+    let values = match (keywords.get("const"), keywords.get("enum")) {
+        (Some(value), _) => Some(vec![value.clone()]),
+        (None, Some(Value::Array(values))) => Some(values.clone()),
+        (None, Some(_)) => return None,
+        (None, None) => None,
+    };
+    let limits = keywords.iter().filter(|(keyword, _)| {
+        let is_handled = matches!(
+            keyword.as_str(),
+            "type" | "const" | "enum" | "$ref" | "allOf" | "anyOf" | "oneOf"
+        );
+        !is_handled && !is_annotation(keyword)
+    });
+    let limits: Vec<_> = limits.collect();
+    let branches = kinds.into_iter().filter_map(|kind| {
+        let limits = limits.iter().filter(|(name, _)| kind.is_limited_by(name));
+        let limits = limits.map(|&(name, value)| (name.clone(), value.clone()));
+        let mut keywords: Map<_, _> = limits.collect();
+        if let Some(values) = &values {
+            let values: Vec<_> = values.iter().filter(|value| kind.has(value)).collect();
+            if values.is_empty() {
+                return None;
+            }
+            keywords.insert("enum".to_owned(), json!(values));
+        }
+        Some(Branch {
+            kind,
+            keywords,
+            component: None,
+            reference: None,
+            unmerged: Vec::new(),
+        })
+    });
+    Some(branches.collect())
+}

@@ -1,0 +1,166 @@
+//! `agent deploy` compares the API with that of the deployed agent.
+
+use std::fs;
+use std::path::Path;
+
+use ppio_sandbox_local::TemplateSpec;
+use serde_json::{Value, json};
+
+use crate::support::scaffold::{agent_yaml, command, edit, project, python_project};
+use crate::support::{Sandbox, config, eventually, on_runtime, python_agent};
+
+/// Writes an agent whose request has these members beside the prompt.
+fn write_agent(folder: &Path, members: &str, answer: &str) {
+    let program = format!(
+        "
+#[derive(serde::Deserialize)]
+struct Request {{
+    prompt: String,
+    {members}
+}}
+
+#[ppio::entrypoint]
+async fn agent(request: Request) -> String {{
+    {answer}
+}}
+"
+    );
+    fs::write(folder.join("src/main.rs"), program).expect("written");
+}
+
+fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
+    on_runtime(async {
+        let answer = sandbox.client().invoke_agent(template, request).await;
+        let answer = answer.expect("the agent answers");
+        answer.result.unwrap_or_default()
+    })
+}
+
+#[test]
+fn a_change_that_breaks_callers_stops_the_deployment() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = project(&sandbox, "my-api", "hello");
+    edit(
+        &folder.join("Cargo.toml"),
+        "[dependencies]\n",
+        "[dependencies]\nserde = { version = \"1\", features = [\"derive\"] }\n",
+    );
+    let deploy = |arguments: &[&str]| {
+        let arguments = [&["agent", "deploy"], arguments].concat();
+        command(&sandbox, &folder, &arguments).run()
+    };
+    write_agent(&folder, "", "request.prompt");
+    let first = deploy(&["--json"]).code(0).json_lines();
+    assert_eq!(first.last().expect("a result")["api"], Value::Null);
+    assert!(first.iter().all(|event| event["event"] != "api"));
+    let template = sandbox.template("my-api");
+    let before = agent_yaml(&folder);
+
+    // Callers do not send the new member.
+    write_agent(&folder, "city: String,", "request.prompt + &request.city");
+    let text = "POST /invocations request /city: new required member";
+    deploy(&[])
+        .code(1)
+        .says(&format!(
+            "error: the API of my-api has a breaking change\n  {text}\nhelp: "
+        ))
+        .says("`--allow-breaking`");
+    let change = json!({
+        "severity": "breaking",
+        "place": "POST /invocations request /city",
+        "change": "new required member",
+    });
+    let failed = deploy(&["--json"]).code(1);
+    let events = failed.stdout.lines();
+    let events: Vec<Value> = events
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let [.., api, last] = &*events else {
+        panic!("too few events in {events:?}")
+    };
+    assert_eq!(
+        *api,
+        json!({"event": "api", "compared": true, "changes": [change]})
+    );
+    assert_eq!(last["event"], "failed");
+    assert_eq!(last["code"], "breaking_changes");
+    assert_eq!(last["api"]["changes"], json!([change]));
+    assert_eq!(agent_yaml(&folder), before);
+    assert_eq!(sandbox.sandboxes(), [""; 0]);
+    assert_eq!(ask(&sandbox, &template, json!({"prompt": "Ada"})), "Ada");
+
+    let allowed = deploy(&["--allow-breaking", "--json", "--quiet"]).code(0);
+    assert_eq!(
+        allowed.json()["api"],
+        json!({"compared": true, "changes": [change]})
+    );
+    let request = json!({"prompt": "Ada", "city": " L."});
+    assert_eq!(ask(&sandbox, &template, request), "Ada L.");
+
+    // A member that becomes optional breaks nobody, and an agent without a document is deployed.
+    let optional = "city: Option<String>,";
+    write_agent(&folder, optional, "request.city.unwrap_or(request.prompt)");
+    deploy(&[]).code(0).says("the API has no breaking change");
+    deploy(&["--env", "PPIO_AGENT_ENABLE_OPENAPI=false"])
+        .code(0)
+        .says("the API was not compared: `my-api --openapi` failed in a sandbox: cannot print");
+    let without = deploy(&["--json", "--quiet"]).code(0).json();
+    assert_eq!(
+        without["api"],
+        json!({
+            "compared": false,
+            "reason": "the deployed agent has no OpenAPI document",
+            "changes": [],
+        })
+    );
+    assert_eq!(ask(&sandbox, &template, json!({"prompt": "Ada"})), "Ada");
+    assert_eq!(sandbox.sandboxes(), [""; 0]);
+}
+
+#[test]
+fn a_python_agent_is_not_compared() {
+    let mut sandbox = Sandbox::new();
+    sandbox.up();
+    let folder = python_project(&sandbox, "my-python");
+    fs::remove_file(folder.join("requirements.txt")).expect("there");
+    fs::write(folder.join("agent.py"), python_agent(&[], "{}")).expect("written");
+    for (said, is_first) in [("Deployed my-python", true), ("Deployed my-python", false)] {
+        let done = command(&sandbox, &folder, &["agent", "deploy"])
+            .run()
+            .code(0);
+        assert!(done.stdout.contains(said), "{done:?}");
+        let note = "the API was not compared: a Python agent has no OpenAPI document";
+        assert_eq!(done.stderr.contains(note), !is_first, "{done:?}");
+    }
+}
+
+#[test]
+fn a_deployed_agent_that_does_not_start_is_replaced() {
+    let mut sandbox = Sandbox::new();
+    let broken = |command: &str| {
+        let template = TemplateSpec::new("my-broken-api").config(config("my-broken-api"));
+        [template.start_command(command)]
+    };
+    sandbox.build(broken("sleep 600"));
+    sandbox.up();
+    let folder = project(&sandbox, "my-broken-api", "hello");
+    let before = agent_yaml(&folder);
+    let deploying = command(&sandbox, &folder, &["agent", "deploy"]).spawn();
+    eventually("a session is opened", || !sandbox.sandboxes().is_empty());
+    deploying.interrupt();
+    deploying.wait().code(130).says("interrupted");
+    assert_eq!(sandbox.sandboxes(), [""; 0]);
+    assert_eq!(agent_yaml(&folder), before);
+
+    let mut sandbox = Sandbox::new();
+    sandbox.build(broken("echo no disk; exit 3"));
+    sandbox.up();
+    let folder = project(&sandbox, "my-broken-api", "hello");
+    command(&sandbox, &folder, &["agent", "deploy"])
+        .run()
+        .code(0)
+        .says("the API was not compared: cannot open a session of what is deployed: ");
+    let answer = ask(&sandbox, "my-broken-api", json!({"prompt": "Ada"}));
+    assert_eq!(answer, json!({"message": "Hello, Ada!"}));
+}
