@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Older lines are dropped beyond this many.
 const MAX_ENTRIES: usize = 10_000;
+/// The shortest time between two lines. A reader asks for lines from a millisecond on, so no
+/// millisecond may have more of them than an answer.
+const LINE_INTERVAL: Duration = Duration::from_micros(1);
 /// A longer line is kept in pieces of this many bytes.
 const MAX_LINE: usize = 16 * 1024;
 
@@ -54,8 +57,14 @@ impl LogBuffer {
         message: impl Into<String>,
         fields: &[(&str, &str)],
     ) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, and never back: a reader would miss a line that is older than the last one.
+        let now = SystemTime::now();
+        let time = entries
+            .back()
+            .map_or(now, |last| now.max(last.time + LINE_INTERVAL));
         let entry = LogLine {
-            time: SystemTime::now(),
+            time,
             level,
             message: message.into(),
             fields: fields
@@ -63,7 +72,6 @@ impl LogBuffer {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
         };
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() == MAX_ENTRIES {
             entries.pop_front();
         }
@@ -136,6 +144,20 @@ mod tests {
         }
         cutter.finish(|line| lines.push(line.to_owned()));
         assert_eq!(lines, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_millisecond_has_no_more_lines_than_an_answer() {
+        let logs = LogBuffer::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..2000).for_each(|_| logs.push(LogLevel::Info, "", &[])));
+            }
+        });
+        for pair in logs.snapshot().windows(2) {
+            let interval = pair[1].time.duration_since(pair[0].time);
+            assert!(interval.is_ok_and(|interval| interval >= LINE_INTERVAL));
+        }
     }
 
     #[test]
