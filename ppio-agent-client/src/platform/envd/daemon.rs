@@ -68,6 +68,24 @@ impl Envd {
         self
     }
 
+    /// Sets the longest time of a call, [`ClientConfig::timeout`](crate::ClientConfig::timeout)
+    /// otherwise; `Duration::MAX` is no limit. The events of a process may take longer.
+    ///
+    /// ```
+    /// # use ppio_agent_client::platform::{Command, ProcessEvent, ProcessSelector};
+    /// # ppio_test_support::client_example!(async |client| {
+    /// # let envd = ppio_test_support::client_example_envd!(client);
+    /// // Waits for as long as the process reads nothing.
+    /// let patient = envd.with_timeout(std::time::Duration::MAX);
+    /// patient.send_stdin(&ProcessSelector::Pid(42), &[0; 100_000]).await?;
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: std::time::Duration) -> Self {
+        self.service.timeout = timeout;
+        self
+    }
+
     /// Sets the user of files and processes; the platform's default user otherwise.
     pub fn with_user(mut self, user: &str) -> Self {
         use base64::Engine as _;
