@@ -15,6 +15,10 @@ pub(crate) enum ExitKind {
     Platform,
     /// This machine: a file that cannot be written, a program that is missing: exit code 4.
     System,
+    /// The program of `agent exec` cannot be executed: exit code 126, as in shells.
+    ProgramNotExecutable,
+    /// The program of `agent exec` does not exist: exit code 127, as in shells.
+    ProgramNotFound,
     /// Ctrl-C: exit code 130, as in shells.
     Interrupted,
     /// SIGTERM or SIGHUP: exit code 143.
@@ -30,6 +34,8 @@ impl ExitKind {
             Self::Usage => 2,
             Self::Platform => 3,
             Self::System => 4,
+            Self::ProgramNotExecutable => 126,
+            Self::ProgramNotFound => 127,
             Self::Interrupted => 130,
             Self::Terminated => 143,
             Self::OutputClosed => 0,
@@ -42,6 +48,7 @@ impl ExitKind {
             Self::Usage => "usage",
             Self::Platform => "platform",
             Self::System => "system",
+            Self::ProgramNotExecutable | Self::ProgramNotFound => "program",
             Self::Interrupted | Self::Terminated => "interrupted",
             Self::OutputClosed => "unread",
         }

@@ -14,6 +14,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod error;
+mod exec;
 mod external_program;
 mod init;
 mod invoke;
@@ -52,17 +53,17 @@ fn main() -> ExitCode {
     // Does not wait for a thread that is blocked on standard input.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => terminal.print_error(&error),
     }
 }
 
-/// Runs a command. Those that need no cleanup are dropped here on a signal; the others handle
+/// Runs a command and returns its exit code, 0 unless it is that of a program. Those that need no cleanup are dropped here on a signal; the others handle
 /// signals themselves.
-async fn run(command: Command, terminal: &Terminal) -> Result<(), CliError> {
+async fn run(command: Command, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         // Boxed: the future of its largest command is large.
-        Command::Agent { command } => Box::pin(run_agent(command, terminal)).await,
+        Command::Agent { command } => return Box::pin(run_agent(command, terminal)).await,
         Command::Local { command } => match command {
             LocalCommand::Up(arguments) => local::up::run(arguments, terminal).await,
             LocalCommand::Down(arguments) => {
@@ -79,10 +80,11 @@ async fn run(command: Command, terminal: &Terminal) -> Result<(), CliError> {
         }
         Command::Completions(arguments) => completions::run(&arguments, terminal),
         Command::Man(arguments) => man::run(&arguments, terminal),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), CliError> {
+async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         AgentCommand::Init(arguments) => {
             // Writes its files without an await point, so it is not dropped between two of them.
@@ -99,6 +101,7 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Cli
         }
         AgentCommand::List(arguments) => or_interrupted(list::run(arguments, terminal)).await,
         AgentCommand::Status(arguments) => or_interrupted(status::run(arguments, terminal)).await,
+        AgentCommand::Exec(arguments) => return exec::run(arguments, terminal).await,
         AgentCommand::Logs(arguments) => or_interrupted(logs::run(arguments, terminal)).await,
         AgentCommand::Traces { command } => or_interrupted(traces::run(command, terminal)).await,
         AgentCommand::Stop(arguments) => {
@@ -107,5 +110,6 @@ async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<(), Cli
         AgentCommand::Delete(arguments) => {
             or_interrupted(Box::pin(delete::run(arguments, terminal))).await
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

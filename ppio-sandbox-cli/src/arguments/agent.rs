@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::exec::ExecArguments;
 use super::headers::HeaderArguments;
+use super::logs::LogsArguments;
 use super::selection::{AgentArguments, PlatformArguments, ProjectArguments};
 use super::traces::TracesCommand;
 use super::values::{not_empty, seconds, seed};
@@ -45,6 +47,8 @@ pub(crate) enum AgentCommand {
         #[command(subcommand)]
         command: TracesCommand,
     },
+    /// Open a shell or run a program in a session
+    Exec(ExecArguments),
     /// Close the sessions of an agent
     Stop(StopArguments),
     /// Delete a deployed agent
@@ -382,18 +386,6 @@ pub(crate) struct ListArguments {
 pub(crate) struct StatusArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LogsArguments {
-    #[command(flatten)]
-    pub(crate) agent: AgentArguments,
-    /// The session [default: the newest of the agent]
-    #[arg(long, value_name = "ID", value_parser = not_empty)]
-    pub(crate) session: Option<String>,
-    /// Print new lines until the session ends
-    #[arg(long, short)]
-    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,15 @@
 //! The command line: commands, flags and their help.
 
 mod agent;
+mod exec;
 mod headers;
 mod local;
+mod logs;
 mod selection;
 mod traces;
 mod usage_error;
 mod values;
+mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -18,14 +21,17 @@ use ppio_agent_protocol::environment::is_blank;
 pub(crate) use self::agent::{
     AgentCommand, AgentProtocol, AttachArguments, CancelArguments, ConfigureArguments,
     DeleteArguments, DeployArguments, DevArguments, InitArguments, InvokeArguments, ListArguments,
-    LogsArguments, ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
+    ProjectTemplate, RunArguments, RunsArguments, StatusArguments, StopArguments,
 };
+pub(crate) use self::exec::ExecArguments;
 pub(crate) use self::headers::HeaderArguments;
 pub(crate) use self::local::{
     DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,
 };
+pub(crate) use self::logs::{LineArguments, LogLevel, LogsArguments};
 pub(crate) use self::selection::{AgentArguments, PlatformArguments};
 pub(crate) use self::traces::{TracesCommand, TracesGetArguments, TracesListArguments};
+pub(crate) use self::variables::variables;
 
 use crate::terminal::{OutputFormat, Terminal};
 
@@ -36,7 +42,8 @@ Exit codes:
   2    the command line, the project or the configuration is not valid
   3    the platform refused a request, failed or cannot be reached
   4    an error of this machine
-  130  interrupted with Ctrl-C";
+  130  interrupted with Ctrl-C
+`agent exec` exits with the code of its program.";
 
 /// From an empty folder to a deployed agent.
 #[derive(Debug, Parser)]

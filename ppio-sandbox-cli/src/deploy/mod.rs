@@ -24,7 +24,7 @@ use self::api_check::ApiCheck;
 use self::deployment::Deployment;
 use self::event::DeployEvent;
 use self::record::DeploymentRecord;
-use crate::arguments::{DeployArguments, PlatformArguments};
+use crate::arguments::{DeployArguments, PlatformArguments, variables};
 use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
 use crate::project::Project;
@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: DeployArguments, terminal: &Terminal) -> Resu
 async fn deploy_project(arguments: DeployArguments, terminal: &Terminal) -> Result<(), CliError> {
     let project = Project::open(&arguments.project.project)?;
     let mut record = DeploymentRecord::open(project.file.clone())?;
-    let variables = prepare::variables(&arguments.env)?;
+    let variables = variables(&arguments.env)?;
     let local = Platform::selects_local(&arguments.platform);
     // A missing API key is reported before a long build.
     let remote = if local {

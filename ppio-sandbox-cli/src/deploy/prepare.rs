@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use cargo_metadata::diagnostic::Diagnostic;
-use ppio_agent_protocol::environment::is_blank;
 use ppio_agent_protocol::{AgentConfig, Entrypoint, TEMPLATE_METADATA_KEY};
 use serde_json::Value;
 
@@ -77,36 +76,6 @@ pub(super) async fn deployment(
         program,
         archive,
     })
-}
-
-/// Parses the values of `--env`: `NAME=VALUE`, or `NAME` for the value in this environment.
-pub(super) fn variables(given: &[String]) -> Result<Vec<(String, String)>, CliError> {
-    let variable = |text: &String| {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => (
-                text.as_str(),
-                std::env::var(text)
-                    .ok()
-                    .filter(|value| !is_blank(value))
-                    .ok_or_else(|| {
-                        let message = format!("--env: {text} is not set in this environment");
-                        CliError::new(ExitKind::Usage, message)
-                            .help(format!("set it, or write `--env {text}=VALUE`"))
-                    })?,
-            ),
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !starts_well || !name.chars().all(plain) || value.contains('\0') {
-            let message = format!("--env: {name:?} cannot be a variable");
-            return Err(
-                CliError::new(ExitKind::Usage, message).help("write it like `--env NAME=VALUE`")
-            );
-        }
-        Ok((name.to_owned(), value))
-    };
-    given.iter().map(variable).collect()
 }
 
 async fn rust(

@@ -7,6 +7,7 @@ use crate::arguments::AgentArguments;
 use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
 use crate::project::Project;
+use crate::terminal::Terminal;
 
 /// A deployed agent, by its template.
 #[derive(Debug)]
@@ -83,6 +84,33 @@ pub(crate) async fn sandboxes_of(
     // RFC 3339 times of one time zone can be compared as text.
     own.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(own)
+}
+
+/// The newest session of an agent, of which `doing` says what it is used for.
+///
+/// # Errors
+/// If it has no open session; `help` says how to open one.
+pub(crate) async fn newest_session(
+    agent: &DeployedAgent,
+    platform: &Platform,
+    doing: &str,
+    help: &str,
+    terminal: &Terminal,
+) -> Result<String, CliError> {
+    let template = agent.find(platform).await?;
+    let mut sandboxes = sandboxes_of(&template, platform).await?;
+    let newest = sandboxes.pop().ok_or_else(|| {
+        let message = format!("{} has no open session", template.name);
+        CliError::new(ExitKind::Platform, message).help(help)
+    })?;
+    if !sandboxes.is_empty() {
+        terminal.note(&format!(
+            "{} sessions are open; {doing} the newest, {}",
+            sandboxes.len() + 1,
+            newest.sandbox_id
+        ));
+    }
+    Ok(newest.sandbox_id)
 }
 
 /// The session with this id.

@@ -4,8 +4,9 @@ use std::io::Read as _;
 
 use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
+use serde_json::json;
 
-use crate::support::{Sandbox, agent, config, eventually, on_runtime, scripted, send};
+use crate::support::{Relay, Sandbox, agent, config, eventually, on_runtime, scripted, send};
 
 /// Calls the agent for a number of items in a session that stays open.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
@@ -18,6 +19,16 @@ fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
     let lines = command.run().code(0).json_lines();
     let end = &lines.last().expect("an end")["end"];
     end["session_id"].as_str().expect("an id").to_owned()
+}
+
+/// A platform with a sandbox whose start command writes to the log.
+fn writing(start_command: &str) -> (Sandbox, String) {
+    let writes = TemplateSpec::new("writer")
+        .start_command(start_command)
+        .config(config("writer"));
+    let sandbox = Sandbox::with([writes]);
+    let id = sandbox.create("writer");
+    (sandbox, id)
 }
 
 #[test]
@@ -51,7 +62,11 @@ fn the_newest_or_the_given_session_is_shown() {
         .iter()
         .find(|line| line["message"] == "asked for 3 items");
     let line = line.expect("the agent's line");
-    assert!(line["timestamp"].is_string() && line["fields"]["stream"] == "stderr");
+    assert!(line["time"].is_string() && line["fields"]["stream"] == "stderr");
+    assert_eq!(
+        (&line["sandbox"], &line["level"]),
+        (&old.as_str().into(), &"error".into())
+    );
     assert_eq!(done.stderr, "");
     // The session stays open.
     assert_eq!(sandbox.sandboxes().len(), 2);
@@ -109,7 +124,7 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
 fn following_reconnects_to_the_platform() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let id = ask(&sandbox, None, 1);
-    let relay = crate::support::Relay::to(sandbox.running().expect("it runs").url());
+    let relay = Relay::to(sandbox.running().expect("it runs").url());
     let following = sandbox
         .command(["agent", "logs", "-f", "--session", &id])
         .env("PPIO_API_KEY", sandbox.key())
@@ -133,23 +148,7 @@ fn following_reconnects_to_the_platform() {
 
 #[test]
 fn a_long_log_is_complete_and_output_may_be_closed_early() {
-    let writes = TemplateSpec::new("writer")
-        .start_command("seq 1 2500; exec sleep 86400")
-        .config(config("writer"));
-    let sandbox = Sandbox::with([writes]);
-    let id = on_runtime(async {
-        let new = ppio_agent_client::platform::NewSandbox::new(
-            "writer",
-            std::time::Duration::from_secs(600),
-        );
-        let made = sandbox
-            .client()
-            .platform()
-            .create_sandbox(&new)
-            .await
-            .expect("made");
-        made.sandbox_id
-    });
+    let (sandbox, id) = writing("seq 1 2500; exec sleep 86400");
     eventually("all is written", || {
         let done = sandbox.run(["agent", "logs", "--session", &id]).code(0);
         done.stdout
@@ -221,12 +220,169 @@ fn a_request_is_found_by_its_id() {
         let (_, id) = done.stderr.trim().rsplit_once("request ").expect("an id");
         eventually("the line is there", || finished(id));
 
-        // Text output formats the line, JSON output has it unchanged.
+        // Text output formats the line, JSON output has its members.
         assert!(logs(&[]).contains("INFO invocation finished duration_ms="));
-        let json = logs(&["--json"]);
-        let message = json.lines().find(|line| line.contains(id)).expect("a line");
-        let message: serde_json::Value = serde_json::from_str(message).expect("JSON");
-        let message = message["message"].as_str().expect("a text");
-        assert!(message.starts_with('{'), "{message}");
+        let json = logs(&["--json", "--run", id]);
+        let lines = json.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(line["request_id"], id, "{line}");
+            line["message"].as_str().expect("a text").to_owned()
+        });
+        let lines: Vec<_> = lines.collect();
+        assert!(
+            lines.contains(&"invocation finished".to_owned()),
+            "{lines:?}"
+        );
+        assert!(!lines.iter().any(|line| line.starts_with('{')), "{lines:?}");
+        // The one before is another run.
+        let of = |id: &str| logs(&["--run", id, "--grep", "invocation finished"]);
+        assert_eq!(of(id).lines().count(), 1);
+        assert_eq!(
+            of(outcome["request_id"].as_str().expect("an id"))
+                .lines()
+                .count(),
+            1
+        );
+        assert_eq!(of("missing"), "");
+    }
+}
+
+/// Lines of a log with pauses between them, so that their times are different.
+const LINES: &str = r#"
+line() { printf '%s\n' "$1"; sleep 0.02; }
+line plain
+line broken >&2
+line '{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","message":"first","target":"my","request_id":"r-1","trace_id":"t-1"}' >&2
+line '{"timestamp":"2026-01-01T00:00:00Z","level":"WARN","message":"second","error":"no \"key\"","status":503,"request_id":"r-2"}' >&2
+line '{"timestamp":"2026-01-01T00:00:00Z","level":"ERROR","message":"third","request_id":"r-1"}'
+line '{"level":"debug","count":4}'
+line last
+exec sleep 86400
+"#;
+
+#[test]
+fn options_select_lines() {
+    let (sandbox, id) = writing(LINES);
+    let logs = |options: &[&str]| {
+        let all = sandbox.command(["agent", "logs", "--session", &id]);
+        all.args(options).run()
+    };
+    let mut all = Vec::new();
+    eventually("all is written", || {
+        all = logs(&["--json"]).code(0).json_lines();
+        all.iter().any(|line| line["message"] == "last")
+    });
+    // The platform adds lines of its own.
+    let begin = all.iter().position(|line| line["message"] == "plain");
+    let all = &all[begin.expect("the first line")..];
+    let time = |index: usize| all[index]["time"].as_str().expect("a time");
+    let first = json!({
+        "time": time(2), "level": "info", "sandbox": id, "fields": all[2]["fields"], "timestamp": "2026-01-01T00:00:00Z",
+        "message": "first", "target": "my", "request_id": "r-1", "trace_id": "t-1",
+    });
+    assert_eq!(all[2], first);
+    assert_eq!(all[2]["fields"]["stream"], "stderr");
+
+    let (plain, broken) = ("plain\n", "broken\n");
+    let (first, second) = (
+        "00:00:00Z  INFO my: first trace_id=\"t-1\" request_id=r-1\n",
+        "00:00:00Z  WARN second error=\"no \\\"key\\\"\" status=503 request_id=r-2\n",
+    );
+    let third = "00:00:00Z ERROR third request_id=r-1\n";
+    let (fourth, last) = ("{\"level\":\"debug\",\"count\":4}\n", "last\n");
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--since", time(4)], &[third, fourth, last]),
+        (&["--since", time(2), "--until", time(3)], &[first, second]),
+        (&["--since", "1h", "--until", "59m"], &[]),
+        (&["--since", "1h30m", "--level", "error"], &[broken, third]),
+        (&["--level", "warn"], &[broken, second, third]),
+        (&["--grep", "last"], &[last]),
+        (&["--grep", "status=50[0-9]|^plain$"], &[plain, second]),
+        (&["--grep", "no \"key\""], &[second]),
+        (&["--grep", "(?i)FIRST"], &[first]),
+        (&["--run", "r-1"], &[first, third]),
+        (&["--run", "r-1", "--level", "error"], &[third]),
+        (&["--run", "r-1", "--grep", "t-1"], &[first]),
+        (&["--run", "r-3"], &[]),
+    ];
+    for (options, expected) in cases {
+        let done = logs(options).code(0);
+        assert_eq!(done.stdout, expected.concat(), "{options:?}");
+    }
+    let debug = logs(&["--since", time(0), "--level", "debug"]).code(0);
+    assert_eq!(debug.stdout.lines().count(), 7, "{debug:?}");
+    let info = logs(&["--since", time(0), "--level", "info"]).code(0);
+    assert_eq!(info.stdout.lines().count(), 6, "{info:?}");
+
+    for (options, says) in [
+        (&["--grep", "a(b"][..], "unclosed group"),
+        (&["--since", "yesterday"], "such as 10m or 1h30m"),
+        (&["--until", "2026-11-26T12:00:00"], "nor an RFC 3339 time"),
+        (&["--level", "loud"], "possible values: trace, debug"),
+        (&["--run", ""], "the value is empty"),
+        (&["--follow", "--until", "1m"], "cannot be used with"),
+        (
+            &["--since", "1m", "--until", "1h"],
+            "--since is later than --until",
+        ),
+    ] {
+        logs(options).code(2).says(says);
+    }
+}
+
+#[test]
+fn following_selects_lines() {
+    let numbers = "i=0; while :; do i=$((i+1)); echo \"number $i\"; sleep 0.002; done";
+    let (sandbox, id) = writing(numbers);
+    let follow = [
+        "agent",
+        "logs",
+        "-f",
+        "--grep",
+        "number [0-9]*5$",
+        "--session",
+        &id,
+    ];
+    let following = sandbox.command(follow).spawn();
+    eventually("it follows", || following.stdout().lines().count() > 20);
+    following.interrupt();
+    let done = following.wait().code(130);
+    let expected = (0..).map(|tens| format!("number {}", tens * 10 + 5));
+    assert!(
+        done.stdout
+            .lines()
+            .eq(expected.take(done.stdout.lines().count())),
+        "{done:?}"
+    );
+}
+
+/// The connection is cut in the head of an answer, in its body, and between two.
+#[test]
+fn following_loses_and_repeats_no_line_at_a_cut() {
+    let (sandbox, id) = writing("i=0; while :; do i=$((i+1)); echo $i; sleep 0.002; done");
+    let relay = Relay::to(sandbox.running().expect("it runs").url());
+    let following = sandbox
+        .command(["agent", "logs", "-f", "--session", &id])
+        .env("PPIO_API_KEY", sandbox.key())
+        .env("PPIO_API_URL", relay.url())
+        .spawn();
+    for (count, bytes) in [0, 40, 150, 3000, 20_000, 70_000].into_iter().enumerate() {
+        let before = following.stdout().len();
+        eventually("lines are printed", || following.stdout().len() > before);
+        relay.close_after(bytes);
+        eventually("the cut", || relay.is_closed());
+        eventually("it notices", || {
+            following.stderr().matches("connection lost").count() > count
+        });
+        relay.open();
+        eventually("it reconnects", || {
+            following.stderr().matches("reconnected").count() > count
+        });
+    }
+    following.interrupt();
+    let done = following.wait().code(130);
+    let numbers: Vec<u64> = done.stdout.lines().flat_map(str::parse).collect();
+    for pair in numbers.windows(2) {
+        assert_eq!(pair[1], pair[0] + 1, "{} after {}", pair[1], pair[0]);
     }
 }

@@ -12,6 +12,8 @@ mod dev_environment;
 mod dev_interruptions;
 mod dev_websocket;
 mod doctor;
+mod exec;
+mod exec_terminal;
 mod hostile_output;
 mod init;
 mod interruptions;

@@ -20,7 +20,7 @@ pub(crate) const SCREEN: rustix::termios::Winsize = rustix::termios::Winsize {
 /// The standard input of a command.
 pub(crate) enum Stdin {
     Nothing,
-    Text(String),
+    Bytes(Vec<u8>),
     /// A pipe to which nothing is written.
     Open,
 }
@@ -61,7 +61,7 @@ impl Invocation {
 
     /// Sets the standard input, empty by default.
     pub(crate) fn input(self, text: &str) -> Self {
-        self.stdin(Stdin::Text(text.to_owned()))
+        self.stdin(Stdin::Bytes(text.as_bytes().to_vec()))
     }
 
     pub(crate) fn stdin(mut self, stdin: Stdin) -> Self {
@@ -75,17 +75,18 @@ impl Invocation {
             .command
             .stdin(match self.stdin {
                 Stdin::Nothing => Stdio::null(),
-                Stdin::Text(_) | Stdin::Open => Stdio::piped(),
+                Stdin::Bytes(_) | Stdin::Open => Stdio::piped(),
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command starts");
         let mut stdin = child.stdin.take();
-        if let (Some(stream), Stdin::Text(text)) = (&mut stdin, &self.stdin) {
-            // The command may exit before it has read everything.
-            let _ = stream.write_all(text.as_bytes());
-            stdin = None;
+        if let Stdin::Bytes(bytes) = self.stdin
+            && let Some(mut stream) = stdin.take()
+        {
+            // The command may exit before it has read everything, or write before it reads.
+            std::thread::spawn(move || stream.write_all(&bytes));
         }
         Running::of(child, stdin)
     }

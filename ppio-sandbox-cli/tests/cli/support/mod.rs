@@ -17,6 +17,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ppio_agent_client::platform::NewSandbox;
 use ppio_agent_client::{AgentConfig, AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform, TemplateSpec};
 use rustix::process::Signal;
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 
 pub(crate) use invocation::{Invocation, SCREEN, Stdin};
 pub(crate) use process::{Done, Running, catches, is_alive, send};
+pub(crate) use pty_session::PtySession;
 pub(crate) use python_agent::python_agent;
 pub(crate) use relay::Relay;
 
@@ -191,6 +193,30 @@ impl Sandbox {
         Invocation::of(command)
     }
 
+    /// A shell script in which `$CLI` is the command, with the environment of [`command`](Self::command).
+    pub(crate) fn shell(&self, script: &str) -> Invocation {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script])
+            .env_clear()
+            .envs(toolchain::variables())
+            .env("CLI", env!("CARGO_BIN_EXE_ppio-sandbox-cli"))
+            .env("HOME", self.folder.path())
+            .env("PPIO_LOCAL_HOME", self.home())
+            .current_dir(self.folder.path());
+        Invocation::of(command)
+    }
+
+    /// Creates a sandbox of a template without waiting for an agent.
+    pub(crate) fn create(&self, template: &str) -> String {
+        on_runtime(async {
+            let new = NewSandbox::new(template, Duration::from_secs(600));
+            let client = self.client();
+            let made = client.platform().create_sandbox(&new).await;
+            made.expect("the sandbox is created").sandbox_id
+        })
+    }
+
     /// Runs the command with these arguments to its end.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Done {
         self.command(arguments).run()
@@ -232,6 +258,16 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// A platform with a sandbox in which nothing else runs, and the id of that.
+pub(crate) fn quiet_sandbox() -> (Sandbox, String) {
+    let quiet = TemplateSpec::new("quiet")
+        .start_command("exec sleep 86400")
+        .config(config("quiet"));
+    let sandbox = Sandbox::with([quiet]);
+    let id = sandbox.create("quiet");
+    (sandbox, id)
 }
 
 /// A template of the scripted agent, with an agent's configuration.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use rustix::process::Pid;
-use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 
 use super::process::Reader;
 use super::{DEADLINE, POLL};
@@ -53,6 +53,17 @@ impl PtySession {
 
     pub(crate) fn send_keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("typed");
+    }
+
+    /// Changes the size of the terminal, as a window does.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&self.keys, size).expect("resized");
     }
 
     /// The modes of the terminal.

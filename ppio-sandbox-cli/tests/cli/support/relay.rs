@@ -1,27 +1,41 @@
 //! A TCP proxy between a command and its platform.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Forwards connections while it is open.
 pub(crate) struct Relay {
-    address: std::net::SocketAddr,
-    gate: std::sync::Arc<std::sync::Mutex<Gate>>,
+    address: SocketAddr,
+    gate: Arc<Mutex<Gate>>,
 }
 
 #[derive(Default)]
 struct Gate {
     is_closed: bool,
-    connections: Vec<std::net::TcpStream>,
+    connections: Vec<TcpStream>,
+    /// The bytes that the platform may still send before it closes.
+    budget: Option<usize>,
+}
+
+impl Gate {
+    fn close(&mut self) {
+        self.is_closed = true;
+        self.budget = None;
+        for connection in self.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Relay {
     pub(crate) fn to(url: &str) -> Self {
-        use std::net::{TcpListener, TcpStream};
         let target = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
-        let gate = std::sync::Arc::new(std::sync::Mutex::new(Gate::default()));
-        let seen = std::sync::Arc::clone(&gate);
+        let gate = Arc::new(Mutex::new(Gate::default()));
+        let seen = Arc::clone(&gate);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let mut gate = seen.lock().expect("no panic");
@@ -31,14 +45,18 @@ impl Relay {
                 if gate.is_closed {
                     continue;
                 }
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let mut from = from.try_clone().expect("a socket");
-                    let mut to = to.try_clone().expect("a socket");
-                    thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
+                let handle = |stream: &TcpStream| stream.try_clone().expect("a socket");
+                let (from, to) = (handle(&near), handle(&far));
+                thread::spawn(move || forward(from, to, <[u8]>::len));
+                let (from, to) = (handle(&far), handle(&near));
+                let seen = Arc::clone(&seen);
+                thread::spawn(move || {
+                    forward(from, to, |piece| spend(&seen, piece.len()));
+                    let mut gate = seen.lock().expect("no panic");
+                    if gate.is_closed {
+                        gate.close();
+                    }
+                });
                 gate.connections.extend([near, far]);
             }
         });
@@ -51,14 +69,50 @@ impl Relay {
 
     /// Closes every connection, and new ones at once.
     pub(crate) fn close(&self) {
-        let mut gate = self.gate.lock().expect("no panic");
-        gate.is_closed = true;
-        for connection in gate.connections.drain(..) {
-            let _ = connection.shutdown(std::net::Shutdown::Both);
-        }
+        self.gate.lock().expect("no panic").close();
+    }
+
+    /// [`close`](Self::close)s when the platform has sent this many bytes more.
+    pub(crate) fn close_after(&self, bytes: usize) {
+        self.gate.lock().expect("no panic").budget = Some(bytes);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.lock().expect("no panic").is_closed
     }
 
     pub(crate) fn open(&self) {
         self.gate.lock().expect("no panic").is_closed = false;
+    }
+}
+
+/// Passes on what is read, as much of each piece as `allowed` returns.
+fn forward(mut from: TcpStream, mut to: TcpStream, allowed: impl Fn(&[u8]) -> usize) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let piece = &buffer[..count];
+        let allowed = allowed(piece);
+        if to.write_all(&piece[..allowed]).is_err() || allowed < count {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Takes bytes from the budget, and closes the gate when it is used up.
+fn spend(gate: &Mutex<Gate>, count: usize) -> usize {
+    let mut gate = gate.lock().expect("no panic");
+    match &mut gate.budget {
+        None => count,
+        Some(left) if *left >= count => {
+            *left -= count;
+            count
+        }
+        Some(left) => {
+            let left = *left;
+            gate.is_closed = true;
+            left
+        }
     }
 }

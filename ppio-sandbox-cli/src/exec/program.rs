@@ -1,0 +1,301 @@
+//! A program in a session's sandbox, and the standard streams of this process connected to it.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use ppio_agent_client::platform::{
+    Command, Envd, ProcessEvent, ProcessEvents, ProcessSelector, Signal,
+};
+use ppio_agent_client::{Error, SandboxSession};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit_code::{exit_code, start_failure};
+use super::raw_terminal::{self, RawTerminal};
+use super::screen_modes::ScreenModes;
+use super::standard_streams;
+use crate::error::{CliError, ExitKind};
+use crate::platform::Platform;
+
+/// The character that ends the input of a terminal.
+const END_OF_INPUT: &[u8] = b"\x04";
+/// How long the signal to a program that is given up may take.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the reset of the screen may take.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a session is looked up whose connection was lost.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running program.
+#[derive(Debug)]
+pub(super) struct Program {
+    platform: Platform,
+    session: SandboxSession,
+    envd: Envd,
+    process: ProcessSelector,
+    has_terminal: bool,
+    events: ProcessEvents,
+    modes: ScreenModes,
+}
+
+impl Program {
+    pub(super) async fn start(
+        command: &Command,
+        session: SandboxSession,
+        user: Option<&str>,
+        platform: Platform,
+    ) -> Result<Self, CliError> {
+        let mut envd = session.envd();
+        if let Some(user) = user {
+            envd = envd.with_user(user);
+        }
+        match started(&envd, command).await {
+            Ok((events, pid)) => Ok(Self {
+                platform,
+                session,
+                envd,
+                process: ProcessSelector::Pid(pid),
+                has_terminal: command.terminal.is_some(),
+                events,
+                modes: ScreenModes::default(),
+            }),
+            Err(error) => {
+                let id = session.sandbox_id();
+                let message = format!("cannot start {:?} in session {id}", command.cmd);
+                let mut converted = platform.error(message, &error);
+                if let Some(kind) = start_failure(&error) {
+                    converted.kind = kind;
+                    converted = converted.help("name a program of the sandbox, or its path");
+                }
+                Err(converted)
+            }
+        }
+    }
+
+    /// Passes input, output and the size of the terminal on until the program ends. Returns its exit
+    /// code.
+    pub(super) async fn connect_streams(&mut self) -> Result<u8, CliError> {
+        let local = (self.has_terminal && io::IsTerminal::is_terminal(&io::stdin()))
+            .then(|| RawTerminal::enter(io::stdin()))
+            .transpose()
+            .map_err(|error| CliError::system("cannot change the modes of the terminal", error))?;
+        let Self {
+            platform,
+            session,
+            envd,
+            process,
+            has_terminal,
+            events,
+            modes,
+        } = self;
+        let program = Connected {
+            session,
+            envd,
+            process,
+            has_terminal: *has_terminal,
+        };
+        let outcome = tokio::select! {
+            // What a program wrote before it ended is printed.
+            biased;
+            ended = print_output(events, modes) => ended,
+            Err(error) = program.send_input() => Err(error),
+            Err(error) = program.follow_terminal(local.as_ref()) => Err(error),
+            never = program.keep_session_open() => match never {},
+        };
+        drop(local);
+        match outcome {
+            Ok(code) => Ok(code),
+            Err(StreamError::Local(error)) => Err(error),
+            Err(StreamError::Lost(error)) => Err(lost(platform, session, &error).await),
+        }
+    }
+
+    /// Resets the modes of the screen that a program cannot reset any more.
+    pub(super) async fn restore_screen(&mut self) {
+        let reset = self.modes.reset();
+        if self.has_terminal && !reset.is_empty() {
+            let printed = standard_streams::print(reset.into_bytes());
+            // Output may be stopped or closed.
+            let _ = tokio::time::timeout(RESTORE_TIMEOUT, printed).await;
+        }
+    }
+
+    /// Stops the program, whose streams are not connected any more.
+    pub(super) async fn stop(&self) {
+        // As when a terminal is closed: the kernel hangs up on the other programs of the session. An
+        // interactive shell ignores SIGTERM.
+        let signal = if self.has_terminal {
+            Signal::Kill
+        } else {
+            Signal::Term
+        };
+        let sent = self.envd.send_signal(&self.process, signal);
+        // It may have ended.
+        let _ = tokio::time::timeout(STOP_TIMEOUT, sent).await;
+    }
+}
+
+async fn started(envd: &Envd, command: &Command) -> Result<(ProcessEvents, u32), Error> {
+    let mut events = envd.start(command).await?;
+    loop {
+        match events.next().await? {
+            Some(ProcessEvent::Started { pid }) => return Ok((events, pid)),
+            Some(_) => {}
+            None => {
+                return Err(cut_short("start a process in"));
+            }
+        }
+    }
+}
+
+/// The error of a stream of events without the one that is expected.
+fn cut_short(operation: &str) -> Error {
+    Error::Protocol {
+        operation: operation.to_owned(),
+        message: "the events of the process ended too early".to_owned(),
+    }
+}
+
+/// Why the streams of a program were disconnected.
+#[derive(Debug)]
+enum StreamError {
+    /// This process cannot read, write or use its terminal.
+    Local(CliError),
+    /// The platform, or the connection to it.
+    Lost(Error),
+}
+
+/// What the parts of the connection share.
+struct Connected<'a> {
+    session: &'a SandboxSession,
+    envd: &'a Envd,
+    process: &'a ProcessSelector,
+    has_terminal: bool,
+}
+
+impl Connected<'_> {
+    /// Sends standard input to its end. Returns only errors.
+    async fn send_input(&self) -> Result<Infallible, StreamError> {
+        // A program may read its input late.
+        let envd = self.envd.clone().with_timeout(Duration::MAX);
+        let mut input = standard_streams::input();
+        loop {
+            let piece = input.recv().await.transpose().map_err(|error| {
+                StreamError::Local(CliError::system("cannot read standard input", error))
+            })?;
+            let sent = match (&piece, self.has_terminal) {
+                (Some(piece), false) => envd.send_stdin(self.process, piece).await,
+                (Some(piece), true) => envd.send_terminal(self.process, piece).await,
+                (None, false) => envd.close_stdin(self.process).await,
+                (None, true) => envd.send_terminal(self.process, END_OF_INPUT).await,
+            };
+            match sent {
+                Ok(()) if piece.is_some() => {}
+                Ok(()) => break,
+                // The program has ended or closed its input, or an old daemon cannot close it.
+                Err(error) if matches!(error.root().status(), Some(400 | 404 | 501)) => break,
+                Err(error) => return Err(StreamError::Lost(error)),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Passes changes of the terminal's size on. Returns only errors.
+    async fn follow_terminal(
+        &self,
+        local: Option<&RawTerminal<io::Stdin>>,
+    ) -> Result<Infallible, StreamError> {
+        let Some(local) = local else {
+            return std::future::pending().await;
+        };
+        let failed =
+            |error| StreamError::Local(CliError::system("cannot install signal handlers", error));
+        let open = |kind| signal(kind).map_err(failed);
+        let mut resized = open(SignalKind::window_change())?;
+        let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        let mut continued = open(continued)?;
+        let mut quit = open(SignalKind::quit())?;
+        // It may have been resized since the program was started.
+        loop {
+            let size = raw_terminal::size(io::stdout());
+            // A program that has ended has no size.
+            let _ = self.envd.resize_terminal(self.process, size).await;
+            tokio::select! {
+                _ = resized.recv() => {}
+                _ = continued.recv() => {
+                    // Fails when the terminal is gone.
+                    let _ = local.enter_again();
+                }
+                _ = quit.recv() => {
+                    let error = CliError::new(ExitKind::Terminated, "interrupted");
+                    return Err(StreamError::Local(error));
+                }
+            }
+        }
+    }
+
+    /// Extends the session's lifetime again and again.
+    async fn keep_session_open(&self) -> Infallible {
+        let interval = self.session.timeout() / 3;
+        loop {
+            tokio::time::sleep(interval.max(Duration::from_secs(1))).await;
+            // Without a connection the output ends, which is reported.
+            let _ = self.session.refresh().await;
+        }
+    }
+}
+
+/// Prints the output until the program ends. Returns its exit code.
+async fn print_output(
+    events: &mut ProcessEvents,
+    modes: &mut ScreenModes,
+) -> Result<u8, StreamError> {
+    loop {
+        match events.next().await.map_err(StreamError::Lost)? {
+            Some(ProcessEvent::Stdout(bytes)) => {
+                modes.read(&bytes);
+                let printed = standard_streams::print(bytes).await;
+                printed.map_err(|error| StreamError::Local(output_error(error)))?;
+            }
+            // A closed standard error is not an error.
+            Some(ProcessEvent::Stderr(bytes)) => {
+                let _ = standard_streams::print_error(bytes).await;
+            }
+            Some(ProcessEvent::Ended(status)) => return Ok(exit_code(&status)),
+            Some(_) => {}
+            None => {
+                let error = cut_short("read the output of a process in");
+                return Err(StreamError::Lost(error));
+            }
+        }
+    }
+}
+
+fn output_error(error: io::Error) -> CliError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => {
+            CliError::new(ExitKind::OutputClosed, "standard output is closed")
+        }
+        _ => CliError::system("cannot write to standard output", error),
+    }
+}
+
+/// The error of a connection that was lost: what has become of the session.
+async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> CliError {
+    let id = session.sandbox_id();
+    if platform.has_ended() {
+        let message = "the local platform was stopped, and the session with it";
+        return CliError::new(ExitKind::Platform, message);
+    }
+    let session = platform.client().get_session(id);
+    if let Ok(Ok(None)) = tokio::time::timeout(LOOK_UP_TIMEOUT, session).await {
+        let message = format!("session {id} has ended, and the program with it");
+        return CliError::new(ExitKind::Platform, message);
+    }
+    let message = format!("the connection to session {id} was lost");
+    let mut converted = platform.error(message, error);
+    converted.kind = ExitKind::Platform;
+    converted.help(format!(
+        "the program may still run there: list the processes with `ppio-sandbox-cli agent exec {id} -- ps`"
+    ))
+}

@@ -1,0 +1,50 @@
+//! The standard streams of this process, read and written without blocking its other work.
+
+use std::io::{self, Read as _};
+
+use tokio::sync::mpsc;
+
+/// The number of bytes in one piece of input. A pipe holds twice as many.
+const INPUT_PIECE: usize = 32 * 1024;
+
+/// Standard input in pieces, until its end.
+///
+/// Read by a thread that nothing waits for, because reading a terminal cannot be cancelled.
+pub(super) fn input() -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    // One piece is read ahead.
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; INPUT_PIECE];
+        loop {
+            let piece = match io::stdin().read(&mut buffer) {
+                Ok(0) => return,
+                Ok(count) => Ok(buffer[..count].to_vec()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let has_failed = piece.is_err();
+            if sender.blocking_send(piece).is_err() || has_failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Writes to standard output.
+pub(super) async fn print(bytes: Vec<u8>) -> io::Result<()> {
+    write(io::stdout(), bytes).await
+}
+
+/// Writes to standard error.
+pub(super) async fn print_error(bytes: Vec<u8>) -> io::Result<()> {
+    write(io::stderr(), bytes).await
+}
+
+async fn write(mut stream: impl io::Write + Send + 'static, bytes: Vec<u8>) -> io::Result<()> {
+    let written = tokio::task::spawn_blocking(move || {
+        stream.write_all(&bytes)?;
+        stream.flush()
+    });
+    written.await.map_err(io::Error::other)?
+}

@@ -1,0 +1,176 @@
+//! Which lines of a log are printed.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::log_record::LogRecord;
+use super::position::milliseconds;
+use crate::arguments::LineArguments;
+
+/// The members of a line with the id of its run: the runtime's, and AgentCore's.
+const RUN_IDS: [&str; 3] = ["request_id", "requestId", "run"];
+
+/// Selects lines.
+#[derive(Debug, Default)]
+pub(super) struct LogFilter(LineArguments);
+
+impl From<LineArguments> for LogFilter {
+    fn from(arguments: LineArguments) -> Self {
+        Self(arguments)
+    }
+}
+
+impl LogFilter {
+    /// The first time of interest, in milliseconds since the Unix epoch.
+    pub(super) fn start(&self) -> Option<i64> {
+        self.0.since.map(unix_milliseconds)
+    }
+
+    /// A text that every selected line contains, for the platform to search for.
+    ///
+    /// The level is not sent: the platform's is that of the stream, so it would leave out the errors
+    /// that an agent writes to standard output.
+    pub(super) fn search(&self) -> Option<&str> {
+        let pattern = self.0.grep.as_ref().map(regex::Regex::as_str);
+        // JSON escapes none of these characters, and they mean themselves in a pattern.
+        let is_plain = |text: &&str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            !text.is_empty() && text.chars().all(plain)
+        };
+        let run = self.0.run.as_deref();
+        run.filter(is_plain).or(pattern.filter(is_plain))
+    }
+
+    /// Whether this line and all later ones are too late.
+    pub(super) fn is_past(&self, record: &LogRecord) -> bool {
+        let until = self.0.until.map(unix_milliseconds);
+        until.is_some_and(|until| milliseconds(record.time()).is_some_and(|time| time > until))
+    }
+
+    pub(super) fn selects(&self, record: &LogRecord) -> bool {
+        let LineArguments {
+            since,
+            until: _,
+            level,
+            grep,
+            run,
+        } = &self.0;
+        let since = since.map(unix_milliseconds);
+        // Not every platform starts where a request says.
+        since.is_none_or(|since| milliseconds(record.time()).is_none_or(|time| time >= since))
+            && !self.is_past(record)
+            && level.is_none_or(|level| record.level() >= level)
+            && run.as_deref().is_none_or(|run| is_of_run(record, run))
+            && grep.as_ref().is_none_or(|pattern| {
+                let shown = record.formatted().map(|line| line.plain());
+                pattern.is_match(shown.as_deref().unwrap_or(record.text()))
+                    || record
+                        .members()
+                        .is_some_and(|members| strings(members).any(|text| pattern.is_match(text)))
+            })
+    }
+}
+
+fn is_of_run(record: &LogRecord, run: &str) -> bool {
+    match record.members() {
+        Some(members) => RUN_IDS
+            .iter()
+            .any(|name| members.get(*name).and_then(Value::as_str) == Some(run)),
+        // A text line has the id at its end.
+        None => record.text().contains(run),
+    }
+}
+
+fn strings(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    members.values().filter_map(Value::as_str)
+}
+
+fn unix_milliseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use ppio_agent_client::platform::LogEntry;
+    use regex::Regex;
+
+    use super::*;
+
+    fn record(line: &str) -> LogRecord {
+        let entry = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "message": line});
+        let entry: LogEntry = serde_json::from_value(entry).expect("an entry");
+        entry.into()
+    }
+
+    fn grep(pattern: &str) -> LogFilter {
+        LogFilter::from(LineArguments {
+            grep: Some(Regex::new(pattern).expect("a pattern")),
+            ..LineArguments::default()
+        })
+    }
+
+    const LINE: &str = r#"{"timestamp":"2026-11-24T20:19:24.905505Z","level":"ERROR","message":"invocation failed","error":"no \"key\"","status":500,"target":"ppio::invocation","request_id":"r-1"}"#;
+
+    #[test]
+    fn a_pattern_matches_the_line_as_it_is_printed_and_its_strings() {
+        for (pattern, line, matches) in [
+            ("failed", LINE, true),
+            ("^invocation failed$", LINE, true),
+            (r"ERROR.*status=500", LINE, true),
+            (r#"no "key""#, LINE, true),
+            ("ppio::invocation", LINE, true),
+            ("request_id=r-1", LINE, true),
+            ("Failed", LINE, false),
+            ("(?i)Failed", LINE, true),
+            ("501", LINE, false),
+            ("^plain$", "plain", true),
+            (r#""a":1"#, r#"{"a":1}"#, true),
+        ] {
+            assert_eq!(grep(pattern).selects(&record(line)), matches, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_run_have_its_id() {
+        let filter = LogFilter::from(LineArguments {
+            run: Some("r-1".to_owned()),
+            ..LineArguments::default()
+        });
+        for (line, is_of_it) in [
+            (LINE, true),
+            (r#"{"requestId":"r-1"}"#, true),
+            (r#"{"request_id":"r-10"}"#, false),
+            (r#"{"message":"r-1"}"#, false),
+            (r#"2026-11-24T20:19:24Z  INFO a: hi request_id="r-1""#, true),
+            ("hi", false),
+        ] {
+            assert_eq!(filter.selects(&record(line)), is_of_it, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_a_text_that_every_match_contains_is_searched_for() {
+        let run = |id: &str, pattern: Option<&str>| {
+            LogFilter::from(LineArguments {
+                run: Some(id.to_owned()),
+                grep: pattern.map(|pattern| Regex::new(pattern).expect("a pattern")),
+                ..LineArguments::default()
+            })
+        };
+        for (filter, search) in [
+            (LogFilter::default(), None),
+            (grep("timeout"), Some("timeout")),
+            (grep("time.ut"), None),
+            (grep("a b"), None),
+            (grep("(?i)a"), None),
+            (grep(""), None),
+            (run("r-1", None), Some("r-1")),
+            (run("r-1", Some("timeout")), Some("r-1")),
+            (run("r 1", Some("timeout")), Some("timeout")),
+        ] {
+            assert_eq!(filter.search(), search, "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Which lines of a log were read.
+
+use std::collections::VecDeque;
+
+use ppio_agent_client::platform::LogEntry;
+
+/// The end of what was read. Requests start at a millisecond, which may have several lines.
+#[derive(Debug, Default)]
+pub(super) struct LogPosition {
+    /// The time of the last line, since the Unix epoch.
+    milliseconds: Option<i64>,
+    /// The lines of that millisecond.
+    read: VecDeque<LogEntry>,
+}
+
+/// The lines of an answer that were not read before.
+#[derive(Debug)]
+pub(super) struct NewEntries {
+    pub(super) entries: Vec<LogEntry>,
+    /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
+    pub(super) is_incomplete: bool,
+}
+
+impl LogPosition {
+    /// The position before the lines of this millisecond.
+    pub(super) fn at(milliseconds: Option<i64>) -> Self {
+        Self {
+            milliseconds,
+            read: VecDeque::new(),
+        }
+    }
+
+    /// The time that the next request starts at.
+    pub(super) fn milliseconds(&self) -> Option<i64> {
+        self.milliseconds
+    }
+
+    /// Moves behind an answer. `is_full`: there may be lines behind it.
+    pub(super) fn advance(&mut self, entries: Vec<LogEntry>, is_full: bool) -> NewEntries {
+        let mut new = Vec::new();
+        // A line that the answer has as often as it was read is not new.
+        let mut read_before = self.read.clone();
+        for entry in entries {
+            let milliseconds = milliseconds(&entry.timestamp).or(self.milliseconds);
+            if milliseconds == self.milliseconds {
+                if let Some(index) = read_before.iter().position(|read| *read == entry) {
+                    read_before.remove(index);
+                    continue;
+                }
+            } else {
+                self.milliseconds = milliseconds;
+                self.read.clear();
+                read_before.clear();
+            }
+            self.read.push_back(entry.clone());
+            new.push(entry);
+        }
+        let is_incomplete = new.is_empty() && is_full;
+        if is_incomplete {
+            *self = Self::at(self.milliseconds.map(|last| last + 1));
+        }
+        NewEntries {
+            entries: new,
+            is_incomplete,
+        }
+    }
+}
+
+/// The milliseconds since the Unix epoch.
+pub(super) fn milliseconds(timestamp: &str) -> Option<i64> {
+    let time = humantime::parse_rfc3339_weak(timestamp).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: &str, message: &str) -> LogEntry {
+        let timestamp = format!("2026-01-01T00:00:00.{time}Z");
+        let entry =
+            serde_json::json!({"timestamp": timestamp, "level": "info", "message": message});
+        serde_json::from_value(entry).expect("a log entry")
+    }
+
+    fn messages(new: NewEntries) -> Vec<String> {
+        assert!(!new.is_incomplete);
+        new.entries.into_iter().map(|entry| entry.message).collect()
+    }
+
+    #[test]
+    fn lines_of_one_millisecond_are_read_once() {
+        let mut position = LogPosition::default();
+        // Each answer begins at the last millisecond of the one before.
+        for (answer, new) in [
+            (
+                vec![at("001000", "a"), at("002100", "b"), at("002200", "c")],
+                vec!["a", "b", "c"],
+            ),
+            (
+                vec![
+                    at("002100", "b"),
+                    at("002200", "c"),
+                    at("002900", "d"),
+                    at("003", "e"),
+                ],
+                vec!["d", "e"],
+            ),
+            (vec![at("003", "e")], vec![]),
+            (vec![at("003", "e"), at("003", "e")], vec!["e"]),
+            // The platform has dropped the lines before.
+            (vec![at("003", "f")], vec!["f"]),
+            (vec![at("003", "f"), at("003", "g")], vec!["g"]),
+            // A line that came late.
+            (vec![at("003", "h"), at("003", "e")], vec!["h"]),
+        ] {
+            let expected: Vec<String> = new.into_iter().map(str::to_owned).collect();
+            assert_eq!(messages(position.advance(answer, false)), expected);
+        }
+    }
+
+    #[test]
+    fn a_millisecond_with_too_many_lines_is_left_behind() {
+        let mut position = LogPosition::default();
+        let full = vec![at("001", "a"), at("001", "b")];
+        assert_eq!(messages(position.advance(full.clone(), true)), ["a", "b"]);
+        let start = position.milliseconds();
+        assert!(position.advance(full, true).is_incomplete);
+        assert_eq!(position.milliseconds(), start.map(|start| start + 1));
+        let rest = vec![at("002", "c")];
+        assert_eq!(messages(position.advance(rest, false)), ["c"]);
+    }
+}
