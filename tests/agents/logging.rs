@@ -1,7 +1,7 @@
 //! An agent that writes a log line wherever code of its author's runs, and fails on request:
 //! `{"do": "fail" | "fail later" | "panic" | "panic later"}`.
 
-use ppio::{Next, Request, Response, Value};
+use ppio::{AgentRuntimeContext, Next, Request, Response, Value};
 
 type Items = Box<dyn Iterator<Item = Result<u32, String>> + Send>;
 
@@ -19,6 +19,16 @@ async fn agent(request: Value) -> Result<Items, String> {
     tracing::debug!("in detail");
     let work = ppio::task::spawn("work", async { tracing::info!("in a task") });
     // A panic of the task would show as a missing line.
+    let _ = work.await;
+    // A thread that the runtime did not start.
+    let context = AgentRuntimeContext::current();
+    let work = ppio::tokio::task::spawn_blocking(move || {
+        let line = || tracing::info!("in a thread");
+        match context {
+            Some(context) => AgentRuntimeContext::sync_scope(context, line),
+            None => line(),
+        }
+    });
     let _ = work.await;
     let what = request["do"].as_str().unwrap_or_default().to_owned();
     match what.as_str() {

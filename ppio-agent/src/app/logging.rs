@@ -1,7 +1,7 @@
 //! The default log: readable on a terminal, JSON lines elsewhere, unless a format is set.
 //!
-//! Every line of an invocation carries its `request_id` and `session_id`, and its `trace_id` where
-//! traces are exported. They are read from the context of the request when a line is written; see
+//! Every line of an invocation carries its `request_id` and `session_id`, and the `trace_id` of a
+//! request that belongs to a trace. They are read from the context of the request when a line is written; see
 //! [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -193,7 +193,8 @@ fn current_ids() -> Ids {
         return trace.into_iter().collect();
     };
     let session = context.session_id().map(|id| ("session_id", id.to_owned()));
-    let trace = context.trace().id().map(|id| ("trace_id", id));
+    let trace = context.trace_id();
+    let trace = trace.map(|id| ("trace_id", id.into_owned()));
     let request = ("request_id", context.request_id().to_owned());
     [Some(request), session, trace]
         .into_iter()

@@ -1,5 +1,6 @@
 //! The context of a request, as user code reads it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use super::runtime_settings::RuntimeSettings;
 use super::stream_requested::stream_requested;
 use super::task_tracker::TaskTracker;
 use crate::stalls::Watch;
-use crate::telemetry::RequestTrace;
+use crate::telemetry::{RequestTrace, TRACEPARENT, trace_id};
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
@@ -235,6 +236,22 @@ impl RequestContext {
     /// Sets the deadline of the request's `timeout`.
     pub(crate) fn set_body_deadline(&self, deadline: Instant) {
         self.0.body_deadline.get_or_init(|| deadline);
+    }
+
+    /// The trace of the request: the exported one, otherwise its caller's.
+    pub(crate) fn trace_id(&self) -> Option<Cow<'_, str>> {
+        match self.trace().id() {
+            Some(id) => Some(id.into()),
+            None => self
+                .header(TRACEPARENT)
+                .and_then(trace_id)
+                .map(Cow::Borrowed),
+        }
+    }
+
+    /// The context of an invocation that is kept as a run with this id.
+    pub(crate) fn of_run(self, id: RequestId) -> Self {
+        self.change(|data| data.request_id = id)
     }
 
     pub(crate) fn cancel(&self) {

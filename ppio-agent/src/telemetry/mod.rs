@@ -40,7 +40,7 @@ pub(crate) use provider::dropped_spans;
 #[cfg(feature = "otel")]
 pub(crate) use provider::{MAX_FLUSH, flush, flush_blocking, inject, start};
 pub(crate) use request_trace::RequestTrace;
-pub(crate) use trace_headers::{TRACE_HEADERS, joined};
+pub(crate) use trace_headers::{TRACE_HEADERS, TRACEPARENT, joined, trace_id};
 
 use std::time::Duration;
 

@@ -54,7 +54,6 @@ impl RequestTrace {
     #[inline]
     pub(crate) fn end_response(&self, _: StatusCode, _: Option<&'static str>) {}
 
-    #[cfg(feature = "logging")]
     pub(crate) fn id(&self) -> Option<String> {
         None
     }

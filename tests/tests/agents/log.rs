@@ -10,6 +10,9 @@ use ppio_test_support::{
 use serde_json::{Value, json};
 
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+/// The trace of a caller.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn logging() -> AgentLauncher {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_logging-agent")))
@@ -110,7 +113,11 @@ async fn an_agent_serves_when_its_output_has_no_reader() {
 
 #[tokio::test]
 async fn every_line_of_an_invocation_carries_its_ids() {
-    let headers = [("x-request-id", "r-1"), (SESSION, "s-1")];
+    let headers = [
+        ("x-request-id", "r-1"),
+        (SESSION, "s-1"),
+        ("traceparent", PARENT),
+    ];
     for (what, story) in [
         (
             "fail",
@@ -158,7 +165,12 @@ async fn every_line_of_an_invocation_carries_its_ids() {
         ),
     ] {
         let lines = log_of(what, &headers, &json!({ "do": what })).await;
-        let begin = ["on the way in", "in the function", "in a task"];
+        let begin = [
+            "on the way in",
+            "in the function",
+            "in a task",
+            "in a thread",
+        ];
         let mut expected = [&begin, story].concat();
         let mut found = messages(&lines);
         // A stream begins with its first item, which may be before or after its head is passed on.
@@ -168,6 +180,7 @@ async fn every_line_of_an_invocation_carries_its_ids() {
         for line in &lines {
             assert_eq!(line["request_id"], "r-1", "{line}");
             assert_eq!(line["session_id"], "s-1", "{line}");
+            assert_eq!(line["trace_id"], TRACE, "{line}");
             assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
             assert!(line["level"].is_string(), "{line}");
             assert!(line["target"].is_string(), "{line}");
@@ -188,6 +201,139 @@ async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
     for line in &lines {
         assert_eq!(line["request_id"], "r-1", "{line}");
     }
+}
+
+/// Two requests with one id are two runs, each with the id that its caller is given.
+#[tokio::test]
+async fn a_run_is_found_in_the_log_by_its_id() {
+    let agent = logging().start();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let headers = [("x-request-id", "r-1"), ("prefer", "respond-async")];
+        let accepted = call::invoke_with(&agent, &headers, &json!({ "do": "later" })).await;
+        assert_eq!(accepted.status(), 202);
+        let id = accepted.headers()["x-request-id"].to_str().unwrap();
+        ids.push(id.to_owned());
+        eventually("the run has ended", || {
+            agent.stderr().matches("at the end").count() == ids.len()
+                && agent.stderr().matches("in an iterator").count() == 3 * ids.len()
+        })
+        .await;
+    }
+    assert_eq!(ids[0], "r-1");
+    assert_ne!(ids[1], "r-1");
+    let lines = lines_until(&agent, "in an iterator").await;
+    for id in ids {
+        let of_run = lines.iter().filter(|line| line["request_id"] == *id);
+        let of_run: Vec<_> = of_run.filter_map(|line| line["message"].as_str()).collect();
+        for message in ["in the function", "in a task", "in a thread"] {
+            assert!(
+                of_run.contains(&message),
+                "{message:?} of {id} in {of_run:?}"
+            );
+        }
+        let items = of_run
+            .iter()
+            .filter(|message| **message == "in an iterator");
+        assert_eq!(items.count(), 3, "{id}");
+    }
+}
+
+/// Credentials in headers, in URLs and in keys, whatever the level and the outcome.
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    // Method, path, headers, body, status.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+    let agent = logging()
+        .env("PPIO_AGENT_LOG", "trace")
+        .env("PPIO_AGENT_DEBUG", "true")
+        .start();
+    let secrets = [
+        ("authorization", "Bearer SECRET-1"),
+        ("proxy-authorization", "Basic SECRET-2"),
+        ("x-api-key", "SECRET-3"),
+        ("x-access-token", "SECRET-4"),
+        ("cookie", "session=SECRET-5"),
+        ("x-amzn-bedrock-agentcore-runtime-custom-key", "SECRET-6"),
+        ("baggage", "key=SECRET-7"),
+    ];
+    let json = ("content-type", "application/json");
+    let key = ("idempotency-key", "SECRET-8");
+    let long_key = format!("SECRET-9{}", "x".repeat(300));
+    let long_key = ("idempotency-key", long_key.as_str());
+    let page = ("origin", "https://elsewhere.example");
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "SECRET-10"),
+        ("sec-websocket-protocol", "token.SECRET-11"),
+    ];
+    let cases: &[Case<'_>] = &[
+        ("POST", "/invocations", &[json], r#"{"do":"nothing"}"#, 200),
+        ("POST", "/invocations", &[json], r#"{"do":"fail"}"#, 500),
+        ("POST", "/invocations", &[json], r#"{"do":"panic"}"#, 500),
+        ("POST", "/invocations", &[json], "nope", 400),
+        ("POST", "/invocations", &[json], "", 400),
+        (
+            "POST",
+            "/invocations",
+            &[("content-type", "text/plain")],
+            "{}",
+            415,
+        ),
+        ("POST", "/invocations", &[json, page], "{}", 403),
+        (
+            "POST",
+            "/invocations",
+            &[json, key],
+            r#"{"do":"nothing"}"#,
+            200,
+        ),
+        (
+            "POST",
+            "/invocations",
+            &[json, key],
+            r#"{"do":"nothing"}"#,
+            200,
+        ),
+        (
+            "POST",
+            "/invocations",
+            &[json, key],
+            r#"{"do":"later"}"#,
+            422,
+        ),
+        ("POST", "/invocations", &[json, long_key], "{}", 400),
+        ("DELETE", "/invocations/none", &[], "", 404),
+        ("GET", "/invocations", &[], "", 200),
+        ("GET", "/ping", &[], "", 200),
+        ("GET", "/metrics", &[], "", 200),
+        ("GET", "/nope", &[], "", 404),
+        ("GET", "/ws", &upgrade, "", 404),
+    ];
+    for (method, path, headers, body, status) in cases {
+        let all = [*headers, &secrets[..]].concat();
+        let path = format!("{path}?token=SECRET-12&api_key=SECRET-13");
+        let answer = call::send(&agent, method, &path, &all, (*body).to_owned()).await;
+        assert_eq!(
+            answer.status(),
+            *status,
+            "{method} {path} {headers:?} {body}"
+        );
+        answer.text().await;
+    }
+    // Not HTTP.
+    let mut stream = tokio::net::TcpStream::connect(agent.addr()).await.unwrap();
+    let bytes = b"GET /?token=SECRET-14 HTTP/1.1\r\nauthorization SECRET-15\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
+        .await
+        .unwrap();
+    eventually("the connection ends", || {
+        agent.stderr().contains("connection ended early")
+    })
+    .await;
+    assert!(!agent.stderr().contains("SECRET"), "{}", agent.stderr());
 }
 
 #[tokio::test]
@@ -337,9 +483,17 @@ async fn on_a_terminal_the_log_is_for_people() {
 /// leaves the log to its program. In each case a panic's text is only on standard error.
 #[tokio::test]
 async fn an_agent_from_closures_writes_the_same_log() {
-    for (start, has_log) in [("run", true), ("serve with a log", true), ("serve", false)] {
+    for (start, debug, has_log) in [
+        ("run", "false", true),
+        ("run", "true", true),
+        ("serve with a log", "false", true),
+        ("serve", "false", false),
+        ("serve", "true", false),
+    ] {
         let command = Command::new(env!("CARGO_BIN_EXE_builder-agent"));
-        let launcher = AgentProcess::command(command).env("START", start);
+        let launcher = AgentProcess::command(command)
+            .env("START", start)
+            .env("PPIO_AGENT_DEBUG", debug);
         let agent = launcher.start();
         let headers = [("x-request-id", "r-1")];
         let failed = call::invoke_with(&agent, &headers, &json!({ "fail": "no luck" })).await;
