@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_is_not_valid_says_why() {
+    fn the_error_of_a_pattern_names_its_cause() {
         let error = pattern("a(b").expect_err("not closed");
         assert_eq!(error, "unclosed group");
         assert!(pattern("(?i)süß|日本|\\p{Han}").is_ok());

@@ -51,10 +51,10 @@ pub(super) fn start_failure(error: &Error) -> Option<ExitKind> {
     };
     // Errors of the working directory are no errors of the program.
     let is_of_exec = message.contains("exec") && !message.contains("cwd");
-    let says = |text: &str| is_of_exec && message.to_ascii_lowercase().contains(text);
-    if says("no such file") || says("not found in $path") {
+    let contains = |text: &str| is_of_exec && message.to_ascii_lowercase().contains(text);
+    if contains("no such file") || contains("not found in $path") {
         Some(ExitKind::ProgramNotFound)
-    } else if says("permission denied") || says("exec format error") {
+    } else if contains("permission denied") || contains("exec format error") {
         Some(ExitKind::ProgramNotExecutable)
     } else {
         None

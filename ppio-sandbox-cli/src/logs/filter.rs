@@ -57,7 +57,7 @@ impl LogFilter {
             run,
         } = &self.0;
         let since = since.map(unix_milliseconds);
-        // Not every platform starts where a request says.
+        // A platform may ignore the start of a request.
         since.is_none_or(|since| milliseconds(record.time()).is_none_or(|time| time >= since))
             && !self.is_past(record)
             && level.is_none_or(|level| record.level() >= level)

@@ -1,4 +1,4 @@
-//! A line of a log: what the platform says about it, and what is in it.
+//! A line of a log: what the platform adds to it, and what is in it.
 
 use ppio_agent_client::platform::LogEntry;
 use serde_json::{Map, Value};

@@ -127,7 +127,7 @@ fn log_lines_are_escaped_whether_they_are_the_runtimes_or_not() {
         let command = || scripted.command(&["agent", "logs", "--session", "sbx1"]);
         is_harmless(&command().output_on_pty());
         let done = command().arg("--json").run().code(0);
-        assert_eq!(done.json_lines()[0]["message"], message);
+        assert_eq!(done.json_lines()[0]["message"], HOSTILE);
     }
 }
 

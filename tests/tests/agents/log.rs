@@ -310,7 +310,7 @@ async fn no_secret_is_logged_at_any_level() {
         ("GET", "/ping", &[], "", 200),
         ("GET", "/metrics", &[], "", 200),
         ("GET", "/nope", &[], "", 404),
-        ("GET", "/ws", &upgrade, "", 404),
+        ("GET", "/ws", &upgrade, "", 400),
     ];
     for (method, path, headers, body, status) in cases {
         let all = [*headers, &secrets[..]].concat();
