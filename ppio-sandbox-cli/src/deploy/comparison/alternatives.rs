@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::branches::{Branch, Kind};
+use super::branch::Branch;
 use super::change::{Change, Place, list};
 use super::schemas::{Comparison, Direction, Pair};
 
@@ -172,21 +172,6 @@ impl Comparison<'_> {
         };
         self.blocking = blocking;
         Err(found)
-    }
-}
-
-/// The types of branches in a sentence.
-pub(super) fn types(branches: &[Branch]) -> String {
-    let mut kinds: Vec<_> = branches.iter().map(|branch| branch.kind).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    match &*kinds {
-        [] => "nothing".to_owned(),
-        kinds if Kind::ALL.iter().all(|kind| kinds.contains(kind)) => "any".to_owned(),
-        kinds => {
-            let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-            names.join(" or ")
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::branches::Branch;
+use super::branch::Branch;
 
 /// The most branches of a schema.
 const MAX_BRANCHES: usize = 256;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::branches::{Branch, Kind};
+use super::branch::{Branch, Kind};
 use super::change::Place;
 use super::schemas::{Comparison, Direction};
 

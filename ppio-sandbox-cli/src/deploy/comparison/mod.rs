@@ -23,6 +23,7 @@
 //! whether it breaks the sender or the receiver, which is the question here.
 
 mod alternatives;
+mod branch;
 mod branches;
 mod change;
 mod combination;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::alternatives::types;
-use super::branches::{Branch, Kind, branches};
+use super::branch::{Branch, Kind, types};
+use super::branches::branches;
 use super::change::{Change, Place, Severity};
 use super::document::{Document, Sameness, plain_reference};
 

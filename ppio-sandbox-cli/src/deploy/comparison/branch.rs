@@ -1,0 +1,129 @@
+//! Values of one JSON type, as a schema limits them.
+
+use serde_json::{Map, Value};
+
+/// A JSON type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Kind {
+    /// Those of a schema without a type; integers are numbers.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Null,
+        Self::Boolean,
+        Self::Number,
+        Self::String,
+        Self::Array,
+        Self::Object,
+    ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let kinds = Self::ALL.into_iter().chain([Self::Integer]);
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+
+    /// Whether every value of `other` is one of this type.
+    pub(super) fn includes(self, other: Self) -> bool {
+        self == other || (self, other) == (Self::Number, Self::Integer)
+    }
+
+    pub(super) fn has(self, value: &Value) -> bool {
+        match self {
+            Self::Null => value.is_null(),
+            Self::Boolean => value.is_boolean(),
+            Self::Integer => value
+                .as_f64()
+                .is_some_and(|number| number.fract().abs() < f64::EPSILON),
+            Self::Number => value.is_number(),
+            Self::String => value.is_string(),
+            Self::Array => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+
+    /// Whether a keyword says something about values of this type. What is not known may.
+    pub(super) fn is_limited_by(self, keyword: &str) -> bool {
+        match keyword {
+            "minLength" | "maxLength" | "pattern" | "contentEncoding" | "contentMediaType"
+            | "contentSchema" => self == Self::String,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                matches!(self, Self::Integer | Self::Number)
+            }
+            "format" => matches!(self, Self::Integer | Self::Number | Self::String),
+            "items" | "prefixItems" | "minItems" | "maxItems" | "uniqueItems" | "contains"
+            | "minContains" | "maxContains" | "unevaluatedItems" => self == Self::Array,
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "minProperties"
+            | "maxProperties"
+            | "patternProperties"
+            | "propertyNames"
+            | "dependentRequired"
+            | "dependentSchemas"
+            | "unevaluatedProperties" => self == Self::Object,
+            _ => true,
+        }
+    }
+}
+
+/// Values of one type, with the keywords that limit them.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    pub(super) kind: Kind,
+    /// `const` is an `enum` of one value.
+    pub(super) keywords: Map<String, Value>,
+    /// The name of the component that the branch comes from, by which branches are paired.
+    pub(super) component: Option<String>,
+    /// The reference that is all of this branch.
+    pub(super) reference: Option<String>,
+    /// Keywords that two parts of an `allOf` have, and that cannot be merged.
+    pub(super) unmerged: Vec<Value>,
+}
+
+impl Branch {
+    /// The values of an enumeration.
+    pub(super) fn values(&self) -> Option<&Vec<Value>> {
+        self.keywords.get("enum").and_then(Value::as_array)
+    }
+
+    /// Whether every value of the type is valid.
+    pub(super) fn is_plain(&self) -> bool {
+        self.keywords.is_empty() && self.unmerged.is_empty()
+    }
+}
+
+/// The types of branches in a sentence.
+pub(super) fn types(branches: &[Branch]) -> String {
+    let mut kinds: Vec<_> = branches.iter().map(|branch| branch.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    match &*kinds {
+        [] => "nothing".to_owned(),
+        kinds if Kind::ALL.iter().all(|kind| kinds.contains(kind)) => "any".to_owned(),
+        kinds => {
+            let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+            names.join(" or ")
+        }
+    }
+}
