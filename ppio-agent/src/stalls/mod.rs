@@ -216,6 +216,7 @@ impl Watch {
 
 /// Ends the watch over what the thread polls: it has panicked. A backtrace takes long, which is no
 /// fault of the function.
+#[cfg(feature = "logging")]
 pub(crate) fn end_at_panic() {
     let _ = THREAD.try_with(thread_slot::ThreadSlot::leave);
 }

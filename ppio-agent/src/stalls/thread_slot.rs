@@ -39,6 +39,7 @@ impl ThreadSlot {
     }
 
     /// Ends all polls that go on; they still have to be left.
+    #[cfg(feature = "logging")]
     pub(super) fn leave(&self) {
         self.0.set_function(0);
     }

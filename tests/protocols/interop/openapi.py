@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -19,12 +20,14 @@ for path in ("/invocations", "/v1/chat/completions", "/ag-ui", "/a2a", "/mcp", "
 # JSON Schema and not a Rust type, so valid requests may be refused.
 checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 schemathesis = Path(sys.executable).with_name("schemathesis")
-run = subprocess.run(
-    [
-        schemathesis, "run", f"{url}/openapi.json",
-        "--include-path-regex", "^/(invocations|ping|metrics|openapi|$)",
-        "--checks", checks, "--max-examples", "30", "--seed", "1", "--no-color",
-    ],
-    capture_output=True, text=True, timeout=120,
-)
+with tempfile.TemporaryDirectory() as folder:
+    # It writes a cache to where it runs.
+    run = subprocess.run(
+        [
+            schemathesis, "run", f"{url}/openapi.json",
+            "--include-path-regex", "^/(invocations|ping|metrics|openapi|$)",
+            "--checks", checks, "--max-examples", "30", "--seed", "1", "--no-color",
+        ],
+        capture_output=True, text=True, timeout=120, cwd=folder,
+    )
 assert run.returncode == 0, run.stdout + run.stderr
