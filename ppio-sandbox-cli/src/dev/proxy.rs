@@ -184,7 +184,7 @@ async fn respond(
             .await
             .into_response();
     }
-    if request.uri().path().starts_with(telemetry::BASE_PATH) {
+    if DevTelemetry::takes(&request) {
         return telemetry.respond(request).await;
     }
     let is_run_list = request.method() == Method::GET && request.uri().path() == RUN_LIST_PATH;
@@ -306,6 +306,8 @@ mod tests {
         for (line, headers) in [
             ("POST /_ppio/dev/otlp/v1/traces", json),
             ("POST /_ppio/dev/otlp/v1/logs", json),
+            ("POST /v1/traces", json),
+            ("POST /v1/logs", json),
             ("GET /_ppio/dev/traces", "content-length: 2"),
             ("GET /_ppio/dev/logs", "content-length: 2"),
         ] {

@@ -11,6 +11,8 @@
 //! `environment` is what makes the agent export to here.
 //!
 //! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
+//! Programs that are told only this program's address export to the paths of the specification,
+//! which the receiver answers as well.
 
 mod api;
 pub(super) mod environment;
@@ -62,13 +64,18 @@ impl DevTelemetry {
         }
     }
 
-    /// Answers a request below [`BASE_PATH`].
+    /// Whether a request is one for this program: below [`BASE_PATH`], or an export.
+    pub(super) fn takes(request: &Request) -> bool {
+        let path = request.uri().path();
+        path.starts_with(BASE_PATH)
+            || (request.method() == Method::POST && Signal::of_path(path).is_some())
+    }
+
+    /// Answers a request that it takes.
     pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
-        let signal = match path.strip_prefix(OTLP_PATH) {
-            Some("/v1/traces") => Signal::Traces,
-            Some("/v1/logs") => Signal::Logs,
-            _ => return self.respond_api(&request),
+        let Some(signal) = Signal::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
+            return self.respond_api(&request);
         };
         if request.method() != Method::POST {
             return not_allowed("POST");

@@ -38,6 +38,17 @@ pub(super) enum Signal {
     Logs,
 }
 
+impl Signal {
+    /// What is exported to a path of the specification.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        match path {
+            "/v1/traces" => Some(Self::Traces),
+            "/v1/logs" => Some(Self::Logs),
+            _ => None,
+        }
+    }
+}
+
 /// How a request and its answer are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
