@@ -5,6 +5,7 @@ mod exec;
 mod headers;
 mod local;
 mod logs;
+mod point_in_time;
 mod selection;
 mod traces;
 mod usage_error;

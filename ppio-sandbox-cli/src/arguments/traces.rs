@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::values::{not_empty, time_or_age};
+use super::point_in_time::point_in_time;
+use super::values::not_empty;
 
 const TRACES_HELP: &str = "\
 `agent dev` receives traces from the agent that it runs, if that is built with the feature `otel` of `ppio-agent`, and from \
@@ -47,7 +48,7 @@ pub(crate) struct TracesListArguments {
     #[arg(long)]
     pub(crate) errors: bool,
     /// List only traces that began after this time, or this long ago, as in `10m`
-    #[arg(long, value_name = "TIME", value_parser = time_or_age)]
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
     pub(crate) since: Option<SystemTime>,
     /// The number of traces
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]

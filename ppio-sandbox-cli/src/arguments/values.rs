@@ -1,6 +1,6 @@
 //! Parsers of values.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 pub(super) fn not_empty(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -17,18 +17,6 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         return Err("the shortest value is 1 second".to_owned());
     }
     Ok(Duration::from_secs(seconds))
-}
-
-/// A time, or how long ago it was.
-pub(super) fn time_or_age(text: &str) -> Result<SystemTime, String> {
-    if let Ok(time) = humantime::parse_rfc3339_weak(text) {
-        return Ok(time);
-    }
-    let age = humantime::parse_duration(text)
-        .map_err(|_| "neither an age such as 10m nor a time such as 2026-11-26T10:00:00Z")?;
-    SystemTime::now()
-        .checked_sub(age)
-        .ok_or_else(|| "the time is too long ago".to_owned())
 }
 
 /// A seed of random decisions; `random` chooses one.
