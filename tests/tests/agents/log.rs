@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ppio_test_support::{
     AgentLauncher, AgentProcess, call, eventually, eventually_blocking, eventually_some,
+    with_timeout,
 };
 use serde_json::{Value, json};
 
@@ -329,6 +330,11 @@ async fn no_secret_is_logged_at_any_level() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
         .await
         .unwrap();
+    // The agent waits for more until the client closes the connection, too.
+    let mut answer = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
+    with_timeout("the answer", read).await.unwrap();
+    drop(stream);
     eventually("the connection ends", || {
         agent.stderr().contains("connection ended early")
     })
