@@ -62,13 +62,14 @@ pub(crate) fn start(settings: &Settings) {
             lines.event_format(json).with_filter(filter).boxed()
         }
     };
-    let inspects = settings.values.inspect_runs;
-    let subscriber = tracing_subscriber::registry()
-        .with(layer)
-        .with(inspects.then(open_spans::layer));
+    // In one list, since a layer that is `None` has every disabled line looked up in the filters again.
+    let mut all = vec![layer];
+    if settings.values.inspect_runs {
+        all.push(open_spans::layer().boxed());
+    }
     #[cfg(feature = "otel")]
-    let subscriber = subscriber.with(layers(&settings.log));
-    if subscriber.try_init().is_ok() {
+    all.extend(layers(&settings.log).into_iter().flatten());
+    if tracing_subscriber::registry().with(all).try_init().is_ok() {
         log_ids::read_from_context();
         // The hook runs in the context of the request, so the line carries its ids.
         std::panic::set_hook(Box::new(|panic| {
