@@ -194,7 +194,6 @@ impl RequestTrace {
     }
 
     /// The id of the trace, if the span is recorded.
-    #[cfg(feature = "logging")]
     pub(crate) fn id(&self) -> Option<String> {
         let context = self.recorded()?.context.as_ref()?;
         Some(context.span().span_context().trace_id().to_string())
