@@ -249,11 +249,6 @@ impl RequestContext {
         }
     }
 
-    /// The context of an invocation that is kept as a run with this id.
-    pub(crate) fn of_run(self, id: RequestId) -> Self {
-        self.change(|data| data.request_id = id)
-    }
-
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }

@@ -51,7 +51,6 @@ use crate::exchange::header_names::{
     PPIO_IDEMPOTENCY, PPIO_INSTANCE, PPIO_STREAM_IDS, PREFERENCE_APPLIED,
 };
 use crate::exchange::json;
-use crate::exchange::log_ids::invocation_span;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::AnswerId;
@@ -148,14 +147,8 @@ pub(crate) async fn invoke_with(
         }
         Err(rejection) => return Err(rejection.into()),
     };
-    let span = if run.id.as_str() == exchange.request_id.as_str() {
-        exchange.span.clone()
-    } else {
-        invocation_span(&run.id, &headers)
-    };
     let exchange = Exchange {
         request_id: run.id.clone(),
-        span,
         ..exchange.clone()
     };
     let mut response = if joined {
@@ -175,8 +168,6 @@ pub(crate) async fn invoke_with(
         if runs.settings().inspects {
             run.inspect_request(body.clone());
         }
-        // Of the run, whose id the caller is given.
-        let context = context.of_run(run.id.clone());
         let reader = RunReader::attach(&run, 0)?;
         let on_start = std::mem::take(&mut options.on_start);
         let started = if runs.journal()?.is_some() {
