@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ppio_agent_client::{AgentRuntimeClient, ClientConfig, SandboxSession};
+use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error, SandboxSession};
+use ppio_test_support::eventually_some;
 use ppio_test_support::scripted_platform::ScriptedPlatform;
 use serde_json::{Value, json};
 
@@ -89,21 +90,27 @@ fn rest_of(mut stream: TcpStream) -> String {
 fn whole(answer: &str) -> Option<String> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let head = head.to_ascii_lowercase();
+    let has_status = |status: &str| head.starts_with(&format!("http/1.1 {status} "));
+    let length = head.split_once("content-length: ").map(|(_, rest)| {
+        let length = rest.lines().next().expect("a line");
+        length.parse::<usize>().expect("a length")
+    });
+    assert!(length.is_none_or(|length| body.len() <= length), "{answer}");
+    let is_cut = length.is_some_and(|length| body.len() < length);
     // The agent got SIGTERM when it had not yet accepted the connection, or its next start took long.
     for (status, error) in [
         ("502", "the agent ended before it answered"),
         ("503", "the agent is being built or started"),
     ] {
-        if head.starts_with(&format!("http/1.1 {status} ")) {
-            assert!(body.contains(error), "{answer}");
+        if has_status(status) {
+            // An error is cut like any other answer.
+            assert!(is_cut || body.contains(error), "{answer}");
             return None;
         }
     }
-    assert!(head.starts_with("http/1.1 200 "), "{answer}");
-    if let Some((_, length)) = head.split_once("content-length: ") {
-        let length: usize = length.lines().next()?.parse().ok()?;
-        assert!(body.len() <= length, "{answer}");
-        return (body.len() == length).then(|| body.to_owned());
+    assert!(has_status("200"), "{answer}");
+    if length.is_some() {
+        return (!is_cut).then(|| body.to_owned());
     }
     let mut rest = body.strip_suffix("0\r\n\r\n")?;
     let mut text = String::new();
@@ -123,7 +130,6 @@ fn events<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-#[ignore = "on a busy machine the agent answers 502 and 503 in ways that the test does not allow yet"]
 fn two_hundred_calls_are_answered_or_cut_cleanly_in_every_way() {
     const CALLS: usize = 200;
     let sandbox = Sandbox::new();
@@ -193,29 +199,20 @@ type Seeded<'a> = (&'a str, usize, &'a [(u64, &'a str)]);
 
 #[test]
 fn the_same_seed_disturbs_the_same_calls() {
-    let table: [Seeded<'_>; 4] = [
-        (
-            "23",
-            17,
-            &[
-                (5, "terminate"),
-                (11, "slow"),
-                (14, "drop"),
-                (16, "slow"),
-                (17, "pause"),
-            ],
-        ),
-        (
-            "23",
-            17,
-            &[
-                (5, "terminate"),
-                (11, "slow"),
-                (14, "drop"),
-                (16, "slow"),
-                (17, "pause"),
-            ],
-        ),
+    let of_23: Seeded<'_> = (
+        "23",
+        17,
+        &[
+            (5, "terminate"),
+            (11, "slow"),
+            (14, "drop"),
+            (16, "slow"),
+            (17, "pause"),
+        ],
+    );
+    let table = [
+        of_23,
+        of_23,
         ("7", 6, &[(3, "drop"), (6, "slow")]),
         ("4294967295", 0, &[]),
     ];
@@ -295,7 +292,7 @@ fn ctrl_c_ends_an_agent_that_is_paused() {
         assert!(whole(&call(&address, "{}")).is_some());
     }
     dev.says("chaos: paused the agent for 2 s (run chaos-35-3, call 3)");
-    assert!(is_stopped(agent));
+    eventually("the agent is stopped", || is_stopped(agent));
     // It does not get SIGTERM before it goes on; without that it is killed after 5 s.
     dev.running.interrupt();
     let done = dev.running.wait().code(0);
@@ -345,25 +342,37 @@ async fn agent(request: Value) -> Reply<Value, impl Stream<Item = Value>> {
 }
 "#;
 
+/// What a call led to; `None` if the agent refused it because it had got SIGTERM. Then it has not run,
+/// and the client, which returns what an agent answers, leaves it to its caller to send it again.
+fn unless_draining<T>(outcome: Result<T, Error>) -> Option<Result<T, Error>> {
+    match &outcome {
+        Err(Error::Invocation { error_type, .. }) if error_type.as_deref() == Some("Draining") => {
+            None
+        }
+        _ => Some(outcome),
+    }
+}
+
 /// Invokes the agent once. The answer has to be whole.
 async fn invoke(session: &SandboxSession, number: usize) {
     let is_stream = number.is_multiple_of(2);
     let request = json!({ "number": number, "stream": is_stream });
+    let what = format!("an agent that takes call {number}");
     if !is_stream {
-        let answer: Value = session
-            .invoke(request)
-            .json()
-            .await
-            .unwrap_or_else(|error| panic!("call {number}: {}", error.report()));
+        let answer: Value = eventually_some(&what, async || {
+            unless_draining(session.invoke(request.clone()).json().await)
+        })
+        .await
+        .unwrap_or_else(|error| panic!("call {number}: {}", error.report()));
         assert_eq!(answer, json!({ "number": number }));
         return;
     }
-    let mut stream = session
-        .invoke(request)
-        .resumable()
-        .stream()
-        .await
-        .unwrap_or_else(|error| panic!("call {number}: {}", error.report()));
+    let mut stream = eventually_some(&what, async || {
+        let call = session.invoke(request.clone()).resumable();
+        unless_draining(call.stream().await)
+    })
+    .await
+    .unwrap_or_else(|error| panic!("call {number}: {}", error.report()));
     let mut items = Vec::new();
     while let Some(item) = stream.next().await {
         let item = item.unwrap_or_else(|error| panic!("call {number}: {}", error.report()));
@@ -374,7 +383,6 @@ async fn invoke(session: &SandboxSession, number: usize) {
 }
 
 #[test]
-#[ignore = "on a busy machine the agent answers 502 and 503 in ways that the test does not allow yet"]
 fn a_client_of_kept_runs_gets_every_answer_once() {
     const CALLS: usize = 120;
     let sandbox = Sandbox::new();

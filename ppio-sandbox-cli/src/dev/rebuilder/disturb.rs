@@ -20,10 +20,10 @@ impl Rebuilder {
         let Some(current) = self.current.take() else {
             return Ok(None);
         };
-        disturbance.report();
         match disturbance.action {
             AgentAction::Pause => {
                 current.process.pause();
+                disturbance.report();
                 self.current = Some(current);
                 self.paused_until = Some(Instant::now() + chaos::PAUSE);
                 Ok(None)
@@ -32,6 +32,8 @@ impl Rebuilder {
                 let RunningAgent { process, source } = current;
                 self.paused_until = None;
                 self.proxy.set_phase(ProxyPhase::Preparing);
+                // Before it has ended, which takes as long as its requests.
+                disturbance.report();
                 process.stop(chaos::TERMINATION_GRACE).await;
                 self.start_again(source).await
             }
