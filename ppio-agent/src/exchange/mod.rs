@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod caller_deadline;
 pub(crate) mod catch_panic;
 pub(crate) mod context;
+pub(crate) mod counted;
 mod envelope_serializer;
 pub(crate) mod error;
 #[cfg(feature = "chat")]

@@ -9,9 +9,9 @@ pub(crate) struct InspectedTasks {
     /// The connections, each of which is a task.
     pub(super) connections: OnceLock<Arc<AtomicUsize>>,
     /// The tasks that run a run, or look what it has left.
-    pub(super) own: AtomicUsize,
+    pub(super) own: Arc<AtomicUsize>,
     /// The runs that have not ended.
-    pub(super) active: AtomicUsize,
+    pub(super) active: Arc<AtomicUsize>,
     /// The number of runs that have begun.
     pub(super) begun: AtomicU64,
 }

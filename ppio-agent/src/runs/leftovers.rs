@@ -6,17 +6,17 @@
 //! the count has is subtracted: connections, background tasks, and tasks of the runtime.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 use tracing::Span;
 
-use super::inspected_tasks::InspectedTasks;
 use super::producer::Producer;
 use super::registry::RunRegistry;
 use crate::exchange::context::RequestContext;
+use crate::exchange::counted::Counted;
 use crate::exchange::log_ids::log_about;
 use crate::exchange::open_spans;
 use crate::exchange::task_tracker::TaskTracker;
@@ -43,9 +43,6 @@ pub(super) struct Leftovers {
     active: Option<Counted>,
 }
 
-/// Counts a task, or a run, until it is dropped.
-struct Counted(Arc<RunRegistry>, fn(&InspectedTasks) -> &AtomicUsize);
-
 impl Leftovers {
     pub(super) fn begin(
         runs: &Arc<RunRegistry>,
@@ -58,8 +55,8 @@ impl Leftovers {
         Self {
             before: is_alone.then(|| count_tasks(runs, background)).flatten(),
             number: tasks.begun.fetch_add(1, Relaxed) + 1,
-            _own: Counted::new(runs, |tasks| &tasks.own),
-            active: Some(Counted::new(runs, |tasks| &tasks.active)),
+            _own: Counted::new(&tasks.own),
+            active: Some(Counted::new(&tasks.active)),
             runs: Arc::clone(runs),
             background: background.clone(),
             context: context.clone(),
@@ -129,17 +126,4 @@ fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
 struct Left {
     tasks: i64,
     spans: Vec<&'static str>,
-}
-
-impl Counted {
-    fn new(runs: &Arc<RunRegistry>, counter: fn(&InspectedTasks) -> &AtomicUsize) -> Self {
-        counter(runs.inspected_tasks()).fetch_add(1, Relaxed);
-        Self(Arc::clone(runs), counter)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        (self.1)(self.0.inspected_tasks()).fetch_sub(1, Relaxed);
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 #[cfg(feature = "websocket")]
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +19,7 @@ use super::router::respond;
 #[cfg(feature = "websocket")]
 use crate::endpoints::websocket::PendingSession;
 use crate::exchange::body::Body;
+use crate::exchange::counted::Counted;
 
 /// The size of a connection's buffer for each direction, in bytes. The head of a request has to
 /// fit; at most this and one frame are held for a slow reader.
@@ -34,16 +34,16 @@ pub(crate) fn serve(
     agent: Arc<Agent>,
     is_loopback: bool,
 ) -> impl Future<Output = ()> {
-    // Counted before its task is there.
-    let open = OpenConnection::of(&agent);
-    serve_open(stream, agent, is_loopback, open)
+    // Counted before its task is there, and until it is gone, also if it is aborted.
+    let counted = agent.connections.get().map(Counted::new);
+    serve_counted(stream, agent, is_loopback, counted)
 }
 
-async fn serve_open(
+async fn serve_counted(
     stream: TcpStream,
     agent: Arc<Agent>,
     is_loopback: bool,
-    _open: OpenConnection,
+    _counted: Option<Counted>,
 ) {
     let agent = ConnectionAgent::new(agent);
     // Events are sent when they are written, not when a packet is full.
@@ -88,26 +88,6 @@ async fn serve_open(
             && let Some(session) = session.and_then(|session| session.take())
         {
             session.await;
-        }
-    }
-}
-
-/// Counts a connection until it ends, also if its task is aborted.
-struct OpenConnection(Arc<Agent>);
-
-impl OpenConnection {
-    fn of(agent: &Arc<Agent>) -> Self {
-        if let Some(connections) = agent.connections.get() {
-            connections.fetch_add(1, Ordering::Relaxed);
-        }
-        Self(Arc::clone(agent))
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        if let Some(connections) = self.0.connections.get() {
-            connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
