@@ -5,6 +5,7 @@
 //! [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal as _;
 
@@ -19,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as log};
 
 use crate::config::settings::Settings;
-use crate::exchange::context::AgentRuntimeContext;
+use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::panic_message;
 use crate::exchange::log_format::LogFormat;
 use crate::exchange::{log_ids, open_spans};
@@ -92,10 +93,10 @@ struct WithContext<F> {
 }
 
 /// Writes a line with ids.
-type AddIds = fn(&str, Ids, Writer<'_>) -> fmt::Result;
+type AddIds = fn(&str, Ids<'_>, Writer<'_>) -> fmt::Result;
 
-/// Ids by their names.
-type Ids = Vec<(&'static str, String)>;
+/// Ids with their names.
+type Ids<'a> = [Option<(&'static str, Cow<'a, str>)>; 3];
 
 impl<S, N, F> FormatEvent<S, N> for WithContext<F>
 where
@@ -112,8 +113,9 @@ where
         if is_sender_thread() {
             return Ok(());
         }
-        let ids = current_ids();
-        if ids.is_empty() {
+        let context = AgentRuntimeContext::current();
+        let ids = current_ids(context.as_ref());
+        if ids.iter().all(Option::is_none) {
             return self.format.format_event(ctx, writer, event);
         }
         let mut line = String::new();
@@ -123,18 +125,18 @@ where
     }
 }
 
-fn add_ids_to_json(line: &str, ids: Ids, mut writer: Writer<'_>) -> fmt::Result {
+fn add_ids_to_json(line: &str, ids: Ids<'_>, mut writer: Writer<'_>) -> fmt::Result {
     writer.write_str(line.strip_suffix('}').ok_or(fmt::Error)?)?;
-    for (name, id) in ids {
+    for (name, id) in ids.into_iter().flatten() {
         // A session id comes from the caller and may need escapes.
         write!(writer, ",\"{name}\":{}", Value::from(id))?;
     }
     writer.write_str("}\n")
 }
 
-fn add_ids_to_text(line: &str, ids: Ids, mut writer: Writer<'_>) -> fmt::Result {
+fn add_ids_to_text(line: &str, ids: Ids<'_>, mut writer: Writer<'_>) -> fmt::Result {
     writer.write_str(line)?;
-    for (name, id) in ids {
+    for (name, id) in ids.into_iter().flatten() {
         write!(writer, " {name}={id:?}")?;
     }
     writer.write_str("\n")
@@ -188,17 +190,13 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
 
 /// The ids of the current request; outside of one that of its trace, which a task has that was spawned
 /// with a span.
-fn current_ids() -> Ids {
-    let Some(context) = AgentRuntimeContext::current() else {
-        let trace = current_trace_id().map(|id| ("trace_id", id));
-        return trace.into_iter().collect();
+fn current_ids(context: Option<&RequestContext>) -> Ids<'_> {
+    let Some(context) = context else {
+        let trace = current_trace_id().map(|id| ("trace_id", id.into()));
+        return [None, None, trace];
     };
-    let session = context.session_id().map(|id| ("session_id", id.to_owned()));
-    let trace = context.trace_id();
-    let trace = trace.map(|id| ("trace_id", id.into_owned()));
-    let request = ("request_id", context.request_id().to_owned());
+    let request = ("request_id", context.request_id().into());
+    let session = context.session_id().map(|id| ("session_id", id.into()));
+    let trace = context.trace_id().map(|id| ("trace_id", id));
     [Some(request), session, trace]
-        .into_iter()
-        .flatten()
-        .collect()
 }
