@@ -1,29 +1,25 @@
 //! The `tracing` spans of requests that are open, by request: those of tasks that go on after their
 //! answer are reported where runs are inspected.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The names of the open spans, by their numbers.
-type Names = HashMap<u64, &'static str>;
+type Names = BTreeMap<u64, &'static str>;
 
-static OPEN: Mutex<Option<HashMap<String, Names>>> = Mutex::new(None);
+static OPEN: Mutex<BTreeMap<String, Names>> = Mutex::new(BTreeMap::new());
 
 /// The different names of the spans of a request that are open now, sorted.
 pub(crate) fn of(request_id: &str) -> Vec<&'static str> {
-    let mut open = open();
-    let of_request = open.get_or_insert_default().get(request_id);
-    let mut names: Vec<_> = of_request
-        .into_iter()
-        .flatten()
-        .map(|(_, name)| *name)
-        .collect();
+    let open = open();
+    let of_request = open.get(request_id).into_iter();
+    let mut names: Vec<_> = of_request.flat_map(Names::values).copied().collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn open() -> MutexGuard<'static, Option<HashMap<String, Names>>> {
+fn open() -> MutexGuard<'static, BTreeMap<String, Names>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -81,10 +77,7 @@ mod layer {
                 return;
             };
             let mut open = open();
-            let names = open
-                .get_or_insert_default()
-                .entry(request.0.clone())
-                .or_default();
+            let names = open.entry(request.0.clone()).or_default();
             if names.len() < MAX_SPANS {
                 names.insert(id.into_u64(), span.name());
             }
@@ -100,7 +93,6 @@ mod layer {
                 return;
             };
             let mut open = open();
-            let open = open.get_or_insert_default();
             if let Some(names) = open.get_mut(&request.0) {
                 names.remove(&id.into_u64());
                 if names.is_empty() {
