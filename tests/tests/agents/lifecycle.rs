@@ -1,6 +1,7 @@
 //! Start, health checks and shutdown of an agent, as its platform uses them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -189,9 +190,9 @@ fn an_agent_listens_on_every_address_unless_cargo_runs_it() {
     }
 }
 
-fn healthcheck(binary: &std::path::Path, variables: &[(&str, &str)]) -> Output {
+fn run(argument: &str, binary: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(binary);
-    command.arg("--healthcheck").envs(variables.iter().copied());
+    command.arg(argument).envs(variables.iter().copied());
     command.output().unwrap()
 }
 
@@ -203,12 +204,12 @@ fn a_healthcheck_exits_with_0_while_the_agent_is_well_and_with_1_otherwise() {
         .start();
     let port = agent.addr().port().to_string();
     let host = ("PPIO_AGENT_HOST", "0.0.0.0");
-    let well = healthcheck(&hello, &[host, ("PPIO_AGENT_PORT", &port)]);
+    let well = run("--healthcheck", &hello, &[host, ("PPIO_AGENT_PORT", &port)]);
     assert_eq!(well.status.code(), Some(0));
     assert_eq!((&*well.stdout, &*well.stderr), (&b""[..], &b""[..]));
 
     drop(agent);
-    let gone = healthcheck(&hello, &[host, ("PPIO_AGENT_PORT", &port)]);
+    let gone = run("--healthcheck", &hello, &[host, ("PPIO_AGENT_PORT", &port)]);
     assert_eq!(gone.status.code(), Some(1));
     let text = String::from_utf8(gone.stderr).unwrap();
     assert!(
@@ -216,7 +217,7 @@ fn a_healthcheck_exits_with_0_while_the_agent_is_well_and_with_1_otherwise() {
         "{text}"
     );
 
-    let wrong = healthcheck(&hello, &[("PPIO_AGENT_PORT", "eighty")]);
+    let wrong = run("--healthcheck", &hello, &[("PPIO_AGENT_PORT", "eighty")]);
     assert_eq!(wrong.status.code(), Some(1));
     let text = String::from_utf8(wrong.stderr).unwrap();
     assert!(text.contains("PPIO_AGENT_PORT"), "{text}");
@@ -230,7 +231,7 @@ fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
     command.env_remove("OPENAI_MODEL");
     let agent = AgentProcess::command(command).listening();
     let port = agent.addr().port().to_string();
-    let ill = healthcheck(&binary, &[("PPIO_AGENT_PORT", &port)]);
+    let ill = run("--healthcheck", &binary, &[("PPIO_AGENT_PORT", &port)]);
     assert_eq!(ill.status.code(), Some(1));
     let text = String::from_utf8(ill.stderr).unwrap();
     assert_eq!(text, "unhealthy: HTTP/1.1 500 Internal Server Error\n");
@@ -247,7 +248,7 @@ fn a_healthcheck_has_a_deadline() {
         ("PPIO_AGENT_HOST", "127.0.0.1"),
         ("PPIO_AGENT_PORT", &*port),
     ];
-    let hung = healthcheck(&hello, &variables);
+    let hung = run("--healthcheck", &hello, &variables);
     assert_eq!(hung.status.code(), Some(1));
     assert!(started.elapsed() < SLACK);
 }
@@ -255,7 +256,7 @@ fn a_healthcheck_has_a_deadline() {
 /// The document without a server: no startup function runs, and no port is opened.
 #[tokio::test]
 async fn the_openapi_document_is_printed() {
-    let agents: [std::path::PathBuf; 3] = [
+    let agents: [PathBuf; 3] = [
         example_binary("hello"),
         env!("CARGO_BIN_EXE_stateful-agent").into(),
         env!("CARGO_BIN_EXE_builder-agent").into(),
@@ -263,16 +264,15 @@ async fn the_openapi_document_is_printed() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for agent in agents {
-        let print = |value: &str| {
-            let mut command = Command::new(&agent);
-            command
-                .arg("--openapi")
-                .env("START", "run")
+        let print = |value| {
+            let variables = [
+                ("START", "run"),
                 // The startup function would fail.
-                .env("STARTUP", "fail")
-                .env("PPIO_AGENT_PORT", &port)
-                .env("PPIO_AGENT_ENABLE_OPENAPI", value);
-            command.output().unwrap()
+                ("STARTUP", "fail"),
+                ("PPIO_AGENT_PORT", &*port),
+                ("PPIO_AGENT_ENABLE_OPENAPI", value),
+            ];
+            run("--openapi", &agent, &variables)
         };
         let printed = print("true");
         assert_eq!(printed.status.code(), Some(0), "{printed:?}");
@@ -290,9 +290,9 @@ async fn the_openapi_document_is_printed() {
     // The same that the route answers.
     let hello = AgentProcess::example("hello").start();
     let served = call::get(&hello, "/openapi.json").await.json().await;
-    let mut command = Command::new(example_binary("hello"));
-    command.arg("--openapi").env("PPIO_AGENT_DEBUG", "true");
-    let printed: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let debug = [("PPIO_AGENT_DEBUG", "true")];
+    let printed = run("--openapi", &example_binary("hello"), &debug);
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(printed, served);
 }
 
@@ -305,15 +305,15 @@ fn builder_agent(start: &str) -> Command {
 /// An agent from closures starts as an annotated one does.
 #[test]
 fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_builder-agent"));
+    let binary = Path::new(env!("CARGO_BIN_EXE_builder-agent"));
     let agent = AgentProcess::command(builder_agent("run")).start();
     let port = agent.addr().port().to_string();
     let host = ("PPIO_AGENT_HOST", "127.0.0.1");
-    let well = healthcheck(binary, &[host, ("PPIO_AGENT_PORT", &port)]);
+    let well = run("--healthcheck", binary, &[host, ("PPIO_AGENT_PORT", &port)]);
     assert_eq!(well.status.code(), Some(0));
     assert_eq!((&*well.stdout, &*well.stderr), (&b""[..], &b""[..]));
     drop(agent);
-    let gone = healthcheck(binary, &[host, ("PPIO_AGENT_PORT", &port)]);
+    let gone = run("--healthcheck", binary, &[host, ("PPIO_AGENT_PORT", &port)]);
     assert_eq!(gone.status.code(), Some(1));
     let text = String::from_utf8(gone.stderr).unwrap();
     let expected = format!("Error: unhealthy: 127.0.0.1:{port}: ");
