@@ -95,8 +95,7 @@ impl Plan {
 }
 
 pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
-    Step::cargo("release build")
-        .args(["build", "--release", "--package", "ppio-benches"])
+    release_build("release build")
         .args(["--package", "hello"])
         .run()?;
     build_protocols()?;
@@ -162,8 +161,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
 
 /// The protocols alone: a chat completion, and what they cost an invocation.
 pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
-    Step::cargo("release build")
-        .args(["build", "--release", "--package", "ppio-benches"])
+    release_build("release build")
         .args(["--package", "hello", "--bin", "load", "--bin", "axum"])
         .args(["--bin", "ours"])
         .run()?;
@@ -173,10 +171,14 @@ pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
     check(plan, &protocol_thresholds(&completion, &unary))
 }
 
+/// A release build of `ppio-benches`, to which arguments are added.
+fn release_build(name: &str) -> Step {
+    Step::cargo(name).args(["build", "--release", "--package", "ppio-benches"])
+}
+
 /// Builds the servers that have all protocols; the others have none.
 fn build_protocols() -> Result<(), Error> {
-    Step::cargo("release build with all protocols")
-        .args(["build", "--release", "--package", "ppio-benches"])
+    release_build("release build with all protocols")
         .args(["--package", "hello"])
         .args(["--features", "ppio-benches/protocols"])
         .args(["--bin", "ours-openai", "--bin", "ours-protocols"])
@@ -220,13 +222,11 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
 /// Tracing alone: what it costs an invocation while it is off, and while spans, metrics and log lines
 /// are exported.
 pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
-    Step::cargo("release build")
-        .args(["build", "--release", "--package", "ppio-benches"])
+    release_build("release build")
         .args(["--bin", "load", "--bin", "otlp-receiver"])
         .args(["--bin", "ours", "--bin", "ours-stream"])
         .run()?;
-    Step::cargo("release build with tracing")
-        .args(["build", "--release", "--package", "ppio-benches"])
+    release_build("release build with tracing")
         .args(["--features", "ppio-benches/otel"])
         .args(["--bin", "ours-otel", "--bin", "ours-stream-otel"])
         .run()?;
@@ -269,10 +269,9 @@ pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
 
 /// The local platform alone: a new session to its first answer, by both clients.
 pub(crate) fn platform(plan: &Plan) -> Result<(), Error> {
-    Step::cargo("release build")
-        .args(["build", "--release", "--package", "hello"])
-        .args(["--package", "ppio-benches", "--bin", "first-answer"])
-        .args(["--bin", "hello"])
+    release_build("release build")
+        .args(["--package", "hello"])
+        .args(["--bin", "first-answer", "--bin", "hello"])
         .run()?;
     let sessions = first_answers(plan, &Programs::find()?)?;
     print_sessions(&sessions);
