@@ -3,23 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use ppio_agent_client::AgentRuntimeClient;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::scaffold::{agent_yaml, command, project, python_project};
 use crate::support::{Sandbox, eventually, on_runtime, python_agent};
-
-/// Calls the agent of a template without the command.
-fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
-    let client: AgentRuntimeClient = sandbox.client();
-    on_runtime(async {
-        let answer = client.invoke_agent(template, request).await;
-        answer
-            .expect("the agent answers")
-            .result
-            .unwrap_or_default()
-    })
-}
 
 fn phase(folder: &Path) -> Option<String> {
     let text = agent_yaml(folder);
@@ -50,7 +37,7 @@ fn hello_is_deployed_and_the_platform_started() {
     let line = format!("agent invoke --template-id {template} --input");
     assert!(done.stdout.contains(&line), "{}", done.stdout);
     assert_eq!(
-        ask(&sandbox, &template, json!({ "prompt": "Ada" })),
+        sandbox.invoke(&template, json!({ "prompt": "Ada" })),
         json!({ "message": "Hello, Ada!" })
     );
 
@@ -108,7 +95,7 @@ fn hello_is_deployed_and_the_platform_started() {
     assert_eq!(document["tags"], json!(["0.2.0-b", "default"]));
     for tag in ["0.1.0", "0.2.0-b"] {
         let tagged = format!("{template}:{tag}");
-        ask(&sandbox, &tagged, json!({ "prompt": "again" }));
+        sandbox.invoke(&tagged, json!({ "prompt": "again" }));
     }
 }
 
@@ -181,7 +168,7 @@ fn a_python_project_is_deployed_whole() {
         .code(0)
         .json();
     let template = document["template_id"].as_str().unwrap();
-    let answer = ask(&sandbox, template, json!({ "prompt": "Ada" }));
+    let answer = sandbox.invoke(template, json!({ "prompt": "Ada" }));
     assert_eq!(answer, json!(["Ada", "data"]));
     assert_eq!(phase(&folder).as_deref(), Some("deployed"));
 }
@@ -221,7 +208,7 @@ fn a_package_that_the_platform_lacks_is_installed_beside_the_agent() {
         .says("Successfully installed greeting-1.0");
     assert!(!done.stderr.contains("WARNING"), "{done:?}");
     let template = sandbox.template("my-python");
-    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    let answer = sandbox.invoke(&template, json!({ "prompt": "Ada" }));
     assert_eq!(answer, json!(["Ada", "Hi"]));
 }
 
@@ -273,7 +260,7 @@ fn the_packages_of_a_pyproject_are_installed() {
         .says("warning: uv.lock is not read")
         .says("Successfully installed greeting-1.0");
     let template = sandbox.template("my-list");
-    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    let answer = sandbox.invoke(&template, json!({ "prompt": "Ada" }));
     assert_eq!(answer, json!(["Ada", "Hi"]));
 
     // A package with a build system.
@@ -290,7 +277,7 @@ fn the_packages_of_a_pyproject_are_installed() {
         .code(0)
         .says("Successfully installed greeter-1.0");
     let template = sandbox.template("my-package");
-    let answer = ask(&sandbox, &template, json!({ "prompt": "Ada" }));
+    let answer = sandbox.invoke(&template, json!({ "prompt": "Ada" }));
     assert_eq!(answer, json!(["Ada", "Hello"]));
 }
 

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use ppio_sandbox_local::TemplateSpec;
 use serde_json::{Value, json};
 
 use crate::support::scaffold::{agent_yaml, command, edit, project, python_project};
-use crate::support::{Sandbox, config, eventually, on_runtime, python_agent};
+use crate::support::{Sandbox, eventually, python_agent, starting};
 
 /// Writes an agent whose request has these members beside the prompt.
 fn write_agent(folder: &Path, members: &str, answer: &str) {
@@ -26,14 +25,6 @@ async fn agent(request: Request) -> String {{
 "
     );
     fs::write(folder.join("src/main.rs"), program).expect("written");
-}
-
-fn ask(sandbox: &Sandbox, template: &str, request: Value) -> Value {
-    on_runtime(async {
-        let answer = sandbox.client().invoke_agent(template, request).await;
-        let answer = answer.expect("the agent answers");
-        answer.result.unwrap_or_default()
-    })
 }
 
 #[test]
@@ -71,11 +62,7 @@ fn a_change_that_breaks_callers_stops_the_deployment() {
         "place": "POST /invocations request /city",
         "change": "new required member",
     });
-    let failed = deploy(&["--json"]).code(1);
-    let events = failed.stdout.lines();
-    let events: Vec<Value> = events
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let events = deploy(&["--json"]).code(1).json_lines();
     let [.., api, last] = &*events else {
         panic!("too few events in {events:?}")
     };
@@ -88,7 +75,7 @@ fn a_change_that_breaks_callers_stops_the_deployment() {
     assert_eq!(last["api"]["changes"], json!([change]));
     assert_eq!(agent_yaml(&folder), before);
     assert_eq!(sandbox.sandboxes(), [""; 0]);
-    assert_eq!(ask(&sandbox, &template, json!({"prompt": "Ada"})), "Ada");
+    assert_eq!(sandbox.invoke(&template, json!({"prompt": "Ada"})), "Ada");
 
     let allowed = deploy(&["--allow-breaking", "--json", "--quiet"]).code(0);
     assert_eq!(
@@ -96,7 +83,7 @@ fn a_change_that_breaks_callers_stops_the_deployment() {
         json!({"compared": true, "changes": [change]})
     );
     let request = json!({"prompt": "Ada", "city": " L."});
-    assert_eq!(ask(&sandbox, &template, request), "Ada L.");
+    assert_eq!(sandbox.invoke(&template, request), "Ada L.");
 
     // A member that becomes optional breaks nobody, and an agent without a document is deployed.
     let optional = "city: Option<String>,";
@@ -114,7 +101,7 @@ fn a_change_that_breaks_callers_stops_the_deployment() {
             "changes": [],
         })
     );
-    assert_eq!(ask(&sandbox, &template, json!({"prompt": "Ada"})), "Ada");
+    assert_eq!(sandbox.invoke(&template, json!({"prompt": "Ada"})), "Ada");
     assert_eq!(sandbox.sandboxes(), [""; 0]);
 }
 
@@ -138,11 +125,7 @@ fn a_python_agent_is_not_compared() {
 #[test]
 fn a_deployed_agent_that_does_not_start_is_replaced() {
     let mut sandbox = Sandbox::new();
-    let broken = |command: &str| {
-        let template = TemplateSpec::new("my-broken-api").config(config("my-broken-api"));
-        [template.start_command(command)]
-    };
-    sandbox.build(broken("sleep 600"));
+    sandbox.build([starting("my-broken-api", "sleep 600")]);
     sandbox.up();
     let folder = project(&sandbox, "my-broken-api", "hello");
     let before = agent_yaml(&folder);
@@ -154,13 +137,13 @@ fn a_deployed_agent_that_does_not_start_is_replaced() {
     assert_eq!(agent_yaml(&folder), before);
 
     let mut sandbox = Sandbox::new();
-    sandbox.build(broken("echo no disk; exit 3"));
+    sandbox.build([starting("my-broken-api", "echo no disk; exit 3")]);
     sandbox.up();
     let folder = project(&sandbox, "my-broken-api", "hello");
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()
         .code(0)
         .says("the API was not compared: cannot open a session of what is deployed: ");
-    let answer = ask(&sandbox, "my-broken-api", json!({"prompt": "Ada"}));
+    let answer = sandbox.invoke("my-broken-api", json!({"prompt": "Ada"}));
     assert_eq!(answer, json!({"message": "Hello, Ada!"}));
 }

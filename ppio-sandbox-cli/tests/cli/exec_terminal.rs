@@ -1,5 +1,6 @@
 //! `agent exec` on a terminal.
 
+use ppio_test_support::processes_running;
 use rustix::process::Signal;
 use rustix::termios::LocalModes;
 
@@ -122,14 +123,11 @@ fn the_terminal_is_restored_however_it_ends() {
 
 /// The process id of `agent exec` with this session.
 fn command_of(id: &str) -> u32 {
-    let processes = std::fs::read_dir("/proc").expect("a Linux").flatten();
-    let mut found = processes.filter_map(|process| {
-        let arguments = std::fs::read(process.path().join("cmdline")).ok()?;
-        let arguments = String::from_utf8_lossy(&arguments).into_owned();
-        let is_it = arguments.contains(&format!("ppio-sandbox-cli\0agent\0exec\0{id}\0"));
-        is_it.then(|| process.file_name().to_str()?.parse().ok())?
-    });
-    found.next().expect("the command runs")
+    let found = processes_running(id);
+    let [process] = *found else {
+        panic!("not one command: {found:?}")
+    };
+    process.cast_unsigned()
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use rustix::termios::LocalModes;
 use serde_json::json;
@@ -12,15 +11,8 @@ use serde_json::json;
 use crate::support::scaffold::{agent_yaml, command, python_project};
 use crate::support::stalling_platform::StallingPlatform;
 use crate::support::{
-    Invocation, Sandbox, Stdin, config, eventually, everything_in, scripted, send,
+    Invocation, SLEEP, Sandbox, Stdin, eventually, everything_in, scripted, send, starting,
 };
-
-/// An agent that never answers a ping.
-fn never_ready(name: &str) -> TemplateSpec {
-    TemplateSpec::new(name)
-        .start_command("exec sleep 86400")
-        .config(config(name))
-}
 
 #[test]
 fn while_the_request_is_read() {
@@ -42,7 +34,8 @@ fn while_the_request_is_read() {
 
 #[test]
 fn while_the_session_is_created() {
-    let sandbox = Sandbox::with([never_ready("agent")]);
+    // An agent that never answers a ping.
+    let sandbox = Sandbox::with([starting("agent", SLEEP)]);
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
         let starting = sandbox
             .command(["agent", "invoke", "--template-id", "agent", "--input", "x"])

@@ -2,11 +2,12 @@
 
 use std::io::Read as _;
 
-use ppio_sandbox_local::TemplateSpec;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Relay, Sandbox, agent, config, eventually, on_runtime, scripted, send};
+use crate::support::{
+    Relay, Running, Sandbox, agent, eventually, on_runtime, sandbox_of, scripted, send,
+};
 
 /// Calls the agent for a number of items in a session that stays open.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
@@ -21,14 +22,15 @@ fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
     end["session_id"].as_str().expect("an id").to_owned()
 }
 
-/// A platform with a sandbox whose start command writes to the log.
-fn writing(start_command: &str) -> (Sandbox, String) {
-    let writes = TemplateSpec::new("writer")
-        .start_command(start_command)
-        .config(config("writer"));
-    let sandbox = Sandbox::with([writes]);
-    let id = sandbox.create("writer");
-    (sandbox, id)
+/// `agent logs --follow` with a connection that can be cut.
+fn follow_through_relay(sandbox: &Sandbox, session: &str) -> (Running, Relay) {
+    let relay = Relay::to(sandbox.running().expect("it runs").url());
+    let following = sandbox
+        .command(["agent", "logs", "-f", "--session", session])
+        .env("PPIO_API_KEY", sandbox.key())
+        .env("PPIO_API_URL", relay.url())
+        .spawn();
+    (following, relay)
 }
 
 #[test]
@@ -124,12 +126,7 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
 fn following_reconnects_to_the_platform() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let id = ask(&sandbox, None, 1);
-    let relay = Relay::to(sandbox.running().expect("it runs").url());
-    let following = sandbox
-        .command(["agent", "logs", "-f", "--session", &id])
-        .env("PPIO_API_KEY", sandbox.key())
-        .env("PPIO_API_URL", relay.url())
-        .spawn();
+    let (following, relay) = follow_through_relay(&sandbox, &id);
     eventually("it follows", || following.stdout().contains("asked for 1"));
     relay.close();
     eventually("it notices", || {
@@ -148,7 +145,7 @@ fn following_reconnects_to_the_platform() {
 
 #[test]
 fn a_long_log_is_complete_and_output_may_be_closed_early() {
-    let (sandbox, id) = writing("seq 1 2500; exec sleep 86400");
+    let (sandbox, id) = sandbox_of("writer", "seq 1 2500; exec sleep 86400");
     eventually("all is written", || {
         let done = sandbox.run(["agent", "logs", "--session", &id]).code(0);
         done.stdout
@@ -262,7 +259,7 @@ exec sleep 86400
 
 #[test]
 fn options_select_lines() {
-    let (sandbox, id) = writing(LINES);
+    let (sandbox, id) = sandbox_of("writer", LINES);
     let logs = |options: &[&str]| {
         let all = sandbox.command(["agent", "logs", "--session", &id]);
         all.args(options).run()
@@ -333,7 +330,7 @@ fn options_select_lines() {
 #[test]
 fn following_selects_lines() {
     let numbers = "i=0; while :; do i=$((i+1)); echo \"number $i\"; sleep 0.002; done";
-    let (sandbox, id) = writing(numbers);
+    let (sandbox, id) = sandbox_of("writer", numbers);
     let follow = [
         "agent",
         "logs",
@@ -359,13 +356,11 @@ fn following_selects_lines() {
 /// The connection is cut in the head of an answer, in its body, and between two.
 #[test]
 fn following_loses_and_repeats_no_line_at_a_cut() {
-    let (sandbox, id) = writing("i=0; while :; do i=$((i+1)); echo $i; sleep 0.002; done");
-    let relay = Relay::to(sandbox.running().expect("it runs").url());
-    let following = sandbox
-        .command(["agent", "logs", "-f", "--session", &id])
-        .env("PPIO_API_KEY", sandbox.key())
-        .env("PPIO_API_URL", relay.url())
-        .spawn();
+    let (sandbox, id) = sandbox_of(
+        "writer",
+        "i=0; while :; do i=$((i+1)); echo $i; sleep 0.002; done",
+    );
+    let (following, relay) = follow_through_relay(&sandbox, &id);
     for (count, bytes) in [0, 40, 150, 3000, 20_000, 70_000].into_iter().enumerate() {
         let before = following.stdout().len();
         eventually("lines are printed", || following.stdout().len() > before);

@@ -21,6 +21,7 @@ use ppio_agent_client::platform::NewSandbox;
 use ppio_agent_client::{AgentConfig, AgentRuntimeClient, ClientConfig};
 use ppio_sandbox_local::{LocalPlatform, RunningPlatform, TemplateSpec};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use invocation::{Invocation, SCREEN, Stdin};
@@ -33,6 +34,10 @@ pub(crate) use relay::Relay;
 /// tests hold cargo's lock.
 const DEADLINE: Duration = Duration::from_secs(400);
 const POLL: Duration = Duration::from_millis(5);
+/// The command.
+const CLI: &str = env!("CARGO_BIN_EXE_ppio-sandbox-cli");
+/// A start command that does nothing.
+pub(crate) const SLEEP: &str = "exec sleep 86400";
 
 /// Waits until a condition holds.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -182,9 +187,19 @@ impl Sandbox {
         &self,
         arguments: impl IntoIterator<Item = A>,
     ) -> Invocation {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ppio-sandbox-cli"));
+        self.invocation(CLI).args(arguments)
+    }
+
+    /// A shell script in which `$CLI` is the command, with the environment of [`command`](Self::command).
+    pub(crate) fn shell(&self, script: &str) -> Invocation {
+        let shell = self.invocation("/bin/sh");
+        shell.args(["-c", script]).env("CLI", CLI)
+    }
+
+    /// A program in this home, with an environment without the test's variables.
+    fn invocation(&self, program: &str) -> Invocation {
+        let mut command = Command::new(program);
         command
-            .args(arguments)
             .env_clear()
             .envs(toolchain::variables())
             .env("HOME", self.folder.path())
@@ -193,18 +208,13 @@ impl Sandbox {
         Invocation::of(command)
     }
 
-    /// A shell script in which `$CLI` is the command, with the environment of [`command`](Self::command).
-    pub(crate) fn shell(&self, script: &str) -> Invocation {
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", script])
-            .env_clear()
-            .envs(toolchain::variables())
-            .env("CLI", env!("CARGO_BIN_EXE_ppio-sandbox-cli"))
-            .env("HOME", self.folder.path())
-            .env("PPIO_LOCAL_HOME", self.home())
-            .current_dir(self.folder.path());
-        Invocation::of(command)
+    /// Calls the agent of a template without the command.
+    pub(crate) fn invoke(&self, template: &str, request: Value) -> Value {
+        on_runtime(async {
+            let answer = self.client().invoke_agent(template, request).await;
+            let answer = answer.expect("the agent answers");
+            answer.result.unwrap_or_default()
+        })
     }
 
     /// Creates a sandbox of a template without waiting for an agent.
@@ -262,12 +272,21 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
 
 /// A platform with a sandbox in which nothing else runs, and the id of that.
 pub(crate) fn quiet_sandbox() -> (Sandbox, String) {
-    let quiet = TemplateSpec::new("quiet")
-        .start_command("exec sleep 86400")
-        .config(config("quiet"));
-    let sandbox = Sandbox::with([quiet]);
-    let id = sandbox.create("quiet");
+    sandbox_of("quiet", SLEEP)
+}
+
+/// A platform with a template of this start command, and the id of a sandbox of it.
+pub(crate) fn sandbox_of(name: &str, start_command: &str) -> (Sandbox, String) {
+    let sandbox = Sandbox::with([starting(name, start_command)]);
+    let id = sandbox.create(name);
     (sandbox, id)
+}
+
+/// A template of a start command, with an agent's configuration.
+pub(crate) fn starting(name: &str, start_command: &str) -> TemplateSpec {
+    TemplateSpec::new(name)
+        .start_command(start_command)
+        .config(config(name))
 }
 
 /// A template of the scripted agent, with an agent's configuration.
