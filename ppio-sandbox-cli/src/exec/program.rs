@@ -16,6 +16,7 @@ use super::screen_modes::ScreenModes;
 use super::standard_streams;
 use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
+use crate::terminal::output_error;
 
 /// The character that ends the input of a terminal.
 const END_OF_INPUT: &[u8] = b"\x04";
@@ -268,15 +269,6 @@ async fn print_output(
                 return Err(StreamError::Lost(error));
             }
         }
-    }
-}
-
-fn output_error(error: io::Error) -> CliError {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => {
-            CliError::new(ExitKind::OutputClosed, "standard output is closed")
-        }
-        _ => CliError::system("cannot write to standard output", error),
     }
 }
 

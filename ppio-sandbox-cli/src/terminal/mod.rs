@@ -234,12 +234,17 @@ fn write(text: &str) -> Result<(), CliError> {
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
-    written.map_err(|error| match error.kind() {
+    written.map_err(output_error)
+}
+
+/// The error of a write to standard output.
+pub(crate) fn output_error(error: io::Error) -> CliError {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => {
             CliError::new(ExitKind::OutputClosed, "standard output is closed")
         }
         _ => CliError::system("cannot write to standard output", error),
-    })
+    }
 }
 
 fn json_line(value: &impl Serialize) -> String {
