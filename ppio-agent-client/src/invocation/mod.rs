@@ -13,6 +13,7 @@ mod list_runs;
 mod open_websocket;
 mod options;
 mod output;
+mod path_request;
 mod post;
 mod request_body;
 mod request_id;

@@ -8,21 +8,19 @@ use std::time::Duration;
 
 use http::{HeaderValue, header};
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::caller_headers::CallerHeaders;
-use super::error_response::invocation_error;
 use super::items::ItemReader;
 use super::options::ACCEPT_ANY;
 use super::output::InvocationOutput;
-use super::request_id;
+use super::path_request::check_path;
 use super::response::{AgentResponse, BodyFormat, body_format, unexpected_format};
 use super::stream::InvocationStream;
 use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
-use crate::transport::{Chunks, Deadline, Idempotency};
+use crate::transport::{Chunks, Idempotency};
 
 const OPERATION: &str = "post to agent";
 
@@ -122,34 +120,16 @@ impl DeferredCall for PostOptions {
             timeout,
             headers,
         } = self;
-        if !path.starts_with('/') {
-            let message = format!("{path:?} does not begin with `/`");
-            return Err(Error::validation("path", message));
-        }
-        let request_id = request_id::random();
+        check_path(&path)?;
         let call = ServiceCall::post(OPERATION, path)
             .header(header::ACCEPT, HeaderValue::from_static(ACCEPT_ANY))
-            .headers(request_id::headers(&request_id)?)
             .bytes("application/json", body?)
             .headers(headers.into_map()?)
             .idempotency(Idempotency::IfUnsent);
-        let deadline = Deadline::after(timeout.unwrap_or_else(|| session.default_timeout()));
-        let started_at = Instant::now();
-        session.record_activity();
-        let answered = async {
-            let response = session.send(call, deadline).await?;
-            let response =
-                AgentResponse::of_request(response, &session, deadline, request_id, started_at);
-            if response.response.status().is_success() {
-                response.into_raw_output().await
-            } else {
-                Err(invocation_error(response).await)
-            }
-        };
-        // Boxed because the future is large, and would be part of every caller's.
-        let answered = Box::pin(answered).await;
-        session.record_activity();
-        answered.map_err(|error| session.auth().redact_error(error))
+        let timeout = timeout.unwrap_or_else(|| session.default_timeout());
+        session
+            .request(call, timeout, AgentResponse::into_raw_output)
+            .await
     }
 }
 

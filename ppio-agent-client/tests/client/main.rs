@@ -8,6 +8,7 @@ mod envelopes;
 mod errors;
 mod faults;
 mod futures;
+mod get;
 mod idempotency;
 mod invocation;
 mod keys;
