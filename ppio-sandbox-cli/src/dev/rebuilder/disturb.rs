@@ -2,13 +2,11 @@
 
 use std::io;
 
-use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::{AgentSource, ChangedFiles, PYTHON_PORTS, Rebuilder, RunningAgent};
+use super::{AgentSource, ChangedFiles, Rebuilder, RunningAgent};
 use crate::dev::chaos::{self, AgentAction, AgentDisturbance};
 use crate::dev::proxy::ProxyPhase;
-use crate::dev::python;
 use crate::project::Project;
 
 impl Rebuilder {
@@ -58,18 +56,9 @@ impl Rebuilder {
                 return Ok(None);
             }
         };
-        let entrypoint = project.config.spec.entrypoint.as_ref();
-        let python = entrypoint.filter(|entrypoint| entrypoint.is_python());
-        let (command, other_ports) = match python {
-            Some(entrypoint) => (
-                python::command(&self.folder, entrypoint.as_str()),
-                PYTHON_PORTS,
-            ),
-            None => (Command::new(&source.file), &[][..]),
-        };
         // The program may be older than the sources, as before.
         let is_behind = self.is_behind;
-        let started = self.start(&project, command, source, other_ports).await;
+        let started = self.start(&project, source).await;
         self.is_behind = is_behind || self.current.is_none();
         started
     }

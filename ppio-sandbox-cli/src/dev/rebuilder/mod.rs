@@ -188,19 +188,17 @@ impl Rebuilder {
                 return Ok(None);
             }
         };
-        let entrypoint = project.config.spec.entrypoint.as_ref();
-        match entrypoint.filter(|entrypoint| entrypoint.is_python()) {
+        match python_entrypoint(&project) {
             Some(entrypoint) => {
                 let source = AgentSource {
-                    file: self.folder.join(entrypoint.as_str()),
+                    file: self.folder.join(entrypoint),
                     variables,
                 };
                 if self.serves(&source) && !changed.iter().any(|path| python::is_source(path)) {
                     return Ok(None);
                 }
                 self.stop_current().await;
-                let command = python::command(&self.folder, entrypoint.as_str());
-                self.start(&project, command, source, PYTHON_PORTS).await
+                self.start(&project, source).await
             }
             None => {
                 self.build_and_start(&project, variables, changed, is_reported)
@@ -253,8 +251,7 @@ impl Rebuilder {
             self.is_behind = false;
             return Ok(None);
         }
-        let command = Command::new(&source.file);
-        self.start(project, command, source, &[]).await
+        self.start(project, source).await
     }
 
     fn report_build_error(
@@ -284,10 +281,12 @@ impl Rebuilder {
     async fn start(
         &mut self,
         project: &Project,
-        mut command: Command,
         source: AgentSource,
-        other_ports: &[u16],
     ) -> io::Result<Option<ChangedFiles>> {
+        let (mut command, other_ports) = match python_entrypoint(project) {
+            Some(entrypoint) => (python::command(&self.folder, entrypoint), PYTHON_PORTS),
+            None => (Command::new(&source.file), &[][..]),
+        };
         let other_ports: Vec<_> = other_ports
             .iter()
             .copied()
@@ -475,6 +474,12 @@ impl Rebuilder {
             .map(|path| path.display().to_string())
             .collect()
     }
+}
+
+/// The script of a project in Python.
+fn python_entrypoint(project: &Project) -> Option<&str> {
+    let entrypoint = project.config.spec.entrypoint.as_ref()?;
+    entrypoint.is_python().then(|| entrypoint.as_str())
 }
 
 fn broken(error: &CliError, output: &str) -> ProxyPhase {
