@@ -2,7 +2,7 @@
 //!
 //! Each command has a module of its name: a folder where it takes more than a file. Beneath the
 //! commands lie the parts that several of them use: `arguments`, `platform`, `project`, `terminal`,
-//! `external_program`, `signals`, `error`.
+//! `external_program`, `log_level`, `signals`, `error`.
 
 mod arguments;
 mod attach;
@@ -20,6 +20,7 @@ mod init;
 mod invoke;
 mod list;
 mod local;
+mod log_level;
 mod logs;
 mod man;
 mod platform;

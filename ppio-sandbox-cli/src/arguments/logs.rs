@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use regex::Regex;
 
 use super::point_in_time::point_in_time;
 use super::selection::AgentArguments;
 use super::values::not_empty;
+use crate::log_level::LogLevel;
 
 const LOGS_HELP: &str = "\
 A time is a duration back, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in 2026-11-26T13:00:00Z or \
@@ -29,16 +30,6 @@ Examples:
   ppio-sandbox-cli agent logs --since 10m --level warn
   ppio-sandbox-cli agent logs --follow --grep 'timeout|refused'
   ppio-sandbox-cli agent logs --run \"$run\" --json | jq -r .message";
-
-/// How bad what a line reports is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum LogLevel {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
 
 #[derive(Debug, Args)]
 #[command(after_long_help = LOGS_HELP)]

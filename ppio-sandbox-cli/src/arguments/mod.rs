@@ -29,7 +29,7 @@ pub(crate) use self::headers::HeaderArguments;
 pub(crate) use self::local::{
     DownArguments, EnvArguments, EnvSyntax, LocalCommand, LocalStatusArguments, UpArguments,
 };
-pub(crate) use self::logs::{LineArguments, LogLevel, LogsArguments};
+pub(crate) use self::logs::{LineArguments, LogsArguments};
 pub(crate) use self::selection::{AgentArguments, PlatformArguments};
 pub(crate) use self::traces::{TracesCommand, TracesGetArguments, TracesListArguments};
 pub(crate) use self::variables::variables;

@@ -1,9 +1,9 @@
 //! A line of a log: what the platform adds to it, and what is in it.
 
 use ppio_agent_client::platform::LogEntry;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::arguments::LogLevel;
+use crate::log_level::LogLevel;
 use crate::terminal::log_line;
 use crate::terminal::styled::Styled;
 
@@ -26,10 +26,10 @@ impl From<LogEntry> for LogRecord {
             Some(members) => members
                 .get("level")
                 .and_then(Value::as_str)
-                .and_then(parse_level),
+                .and_then(LogLevel::named),
             None => level_of_text(&entry.message),
         };
-        let level = written.or_else(|| parse_level(&entry.level));
+        let level = written.or_else(|| LogLevel::named(&entry.level));
         Self {
             level: level.unwrap_or(LogLevel::Info),
             members,
@@ -65,53 +65,29 @@ impl LogRecord {
 
     /// The line for programs.
     pub(super) fn to_json(&self, sandbox: &str) -> Value {
-        let mut json = self.members.clone().unwrap_or_default();
+        let mut members = self.members.clone().unwrap_or_default();
         let message = || Value::from(self.text());
-        json.entry("message").or_insert_with(message);
+        members.entry("message").or_insert_with(message);
         if !self.entry.fields.is_empty() {
             let fields = || self.entry.fields.clone().into_iter().collect();
-            json.entry("fields").or_insert_with(fields);
+            members.entry("fields").or_insert_with(fields);
         }
-        json.insert("time".to_owned(), self.time().into());
-        json.insert("level".to_owned(), name(self.level).into());
-        json.insert("sandbox".to_owned(), sandbox.into());
-        Value::Object(json)
+        members.insert("time".to_owned(), self.time().into());
+        members.insert("level".to_owned(), json!(self.level));
+        members.insert("sandbox".to_owned(), sandbox.into());
+        Value::Object(members)
     }
-}
-
-fn name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    }
-}
-
-/// A level by its name in `tracing` or in Python's `logging`.
-fn parse_level(text: &str) -> Option<LogLevel> {
-    Some(match text.to_ascii_lowercase().as_str() {
-        "trace" => LogLevel::Trace,
-        "debug" => LogLevel::Debug,
-        "info" => LogLevel::Info,
-        "warn" | "warning" => LogLevel::Warn,
-        "error" | "critical" | "fatal" => LogLevel::Error,
-        _ => return None,
-    })
 }
 
 /// The level of a text line of the runtime: `2026-11-24T20:19:24.905505Z  INFO my_agent: hi`.
 fn level_of_text(line: &str) -> Option<LogLevel> {
     let mut words = line.split_whitespace();
     humantime::parse_rfc3339(words.next()?).ok()?;
-    parse_level(words.next()?)
+    LogLevel::named(words.next()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn record(level: &str, line: &str) -> LogRecord {

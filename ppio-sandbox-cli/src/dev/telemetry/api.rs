@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::log_record::Level;
 use super::span::Nanos;
 use super::store::{LogFilter, Store, Trace, TraceFilter};
 use super::trace_view::{self, TraceSummary};
 use crate::dev::error_response::error_response;
+use crate::log_level::LogLevel;
 
 const DEFAULT_LIMIT: usize = 100;
 /// The newest log records of an answer.
@@ -44,7 +44,7 @@ struct LogsQuery {
     run: Option<String>,
     trace: Option<String>,
     session: Option<String>,
-    level: Option<Level>,
+    level: Option<LogLevel>,
     target: Option<String>,
     since: Option<String>,
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::log_record::{Level, LogRecord};
+use super::log_record::LogRecord;
 use super::span::Nanos;
+use crate::log_level::LogLevel;
 
 /// Reads a line; `None` if it is not a log line with a level and a message.
 ///
@@ -15,7 +16,7 @@ pub(super) fn parse(line: &str) -> Option<LogRecord> {
         return None;
     }
     let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
-    let level = Level::named(fields.get("level")?.as_str()?)?;
+    let level = LogLevel::named(fields.get("level")?.as_str()?)?;
     fields.remove("level");
     let message = take_text(&mut fields, &["message"])?;
     let timestamp = take_text(&mut fields, &["timestamp"]);
@@ -63,7 +64,7 @@ mod tests {
         );
         let line = r#"{"timestamp":"never","level":"CRITICAL","message":"m","logger":"app","requestId":"r","sessionId":"s"}"#;
         let record = parse(line).unwrap();
-        assert_eq!(record.level, Level::Error);
+        assert_eq!(record.level, LogLevel::Error);
         assert_eq!(record.run_id.as_deref(), Some("r"));
         assert_eq!(record.session_id.as_deref(), Some("s"));
         assert_eq!(record.target, "app");

@@ -12,8 +12,9 @@ use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 
-use super::log_record::{Level, LogRecord};
+use super::log_record::LogRecord;
 use super::span::{Attributes, Nanos, Span, SpanEvent};
+use crate::log_level::LogLevel;
 
 const TRACE_ID_LENGTH: usize = 16;
 const SPAN_ID_LENGTH: usize = 8;
@@ -83,12 +84,11 @@ fn log_record(record: OtlpLogRecord, service: &str, target: &str) -> LogRecord {
         0 => record.observed_time_unix_nano,
         time => time,
     };
-    let named = Level::named(&record.severity_text);
     LogRecord {
         timestamp: Nanos(time),
         level: match record.severity_number {
-            0 => named.unwrap_or(Level::Info),
-            number => Level::of_severity(number),
+            0 => LogLevel::named(&record.severity_text).unwrap_or(LogLevel::Info),
+            number => level_of_severity(number),
         },
         message: match value(record.body) {
             Value::String(text) => text,
@@ -102,6 +102,17 @@ fn log_record(record: OtlpLogRecord, service: &str, target: &str) -> LogRecord {
         span_id: id(&record.span_id, SPAN_ID_LENGTH),
         service: Some(service.to_owned()),
         fields,
+    }
+}
+
+/// A level by the number of a severity, four of which each level has.
+fn level_of_severity(number: i32) -> LogLevel {
+    match number {
+        1..=4 => LogLevel::Trace,
+        5..=8 => LogLevel::Debug,
+        13..=16 => LogLevel::Warn,
+        17.. => LogLevel::Error,
+        _ => LogLevel::Info,
     }
 }
 

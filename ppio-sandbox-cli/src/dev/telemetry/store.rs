@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::log_record::{Level, LogRecord};
+use super::log_record::LogRecord;
 use super::span::{Nanos, Span, SpansById};
+use crate::log_level::LogLevel;
 
 /// How much memory is used at most, in bytes as [`Span::size`] and [`LogRecord::size`] estimate them.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +85,7 @@ pub(super) struct LogFilter<'a> {
     pub(super) trace: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     /// This level and those above.
-    pub(super) level: Option<Level>,
+    pub(super) level: Option<LogLevel>,
     pub(super) target: Option<&'a str>,
     pub(super) since: Option<Nanos>,
 }
