@@ -15,7 +15,6 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Request, Uri, header};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -23,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::console::DevConsole;
+use super::output_line::OutputLine;
 use super::process_group::AgentProcessGroup;
 use super::proxy::{AgentRoute, RouteDrained};
 use super::telemetry::DevTelemetry;
@@ -150,17 +150,18 @@ impl AgentProcess {
             let mut lines = BufReader::new(pipe).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
                 let line = String::from_utf8_lossy(&line);
-                let line = line.trim_end_matches('\r');
-                if line.ends_with(&private_url) || is_server_status(line) {
+                let text = line.trim_end_matches('\r');
+                let line = OutputLine::from(text);
+                if text.ends_with(&private_url) || is_server_status(&line) {
                     continue;
                 }
-                console.agent_output(line);
+                console.agent_output(&line);
                 telemetry.log_line(line);
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
                 if tail.len() == MAX_TAIL_LINES {
                     tail.pop_front();
                 }
-                tail.push_back(line.to_owned());
+                tail.push_back(text.to_owned());
             }
         });
     }
@@ -235,14 +236,12 @@ impl AgentProcess {
 
 /// Whether a line is a log line in which the runtime's server reports its own state. This command
 /// starts and stops the server, and reports that itself.
-fn is_server_status(line: &str) -> bool {
-    #[derive(Deserialize)]
-    struct LogLine<'a> {
-        level: &'a str,
-        target: &'a str,
-    }
-    serde_json::from_str::<LogLine<'_>>(line)
-        .is_ok_and(|line| line.level == "INFO" && line.target == SERVER_TARGET)
+fn is_server_status(line: &OutputLine<'_>) -> bool {
+    let is = |name: &str, value: &str| {
+        let members = line.members();
+        members.is_some_and(|members| members.get(name).is_some_and(|found| found == value))
+    };
+    is("level", "INFO") && is("target", SERVER_TARGET)
 }
 
 /// A port that is free at this moment.
@@ -341,6 +340,7 @@ mod tests {
 
     #[test]
     fn the_servers_own_state_is_found_by_its_target() {
+        let is_server_status = |line: &str| is_server_status(&line.into());
         assert!(is_server_status(
             r#"{"timestamp":"t","level":"INFO","message":"any","target":"ppio::server"}"#
         ));

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::output_line::OutputLine;
 use crate::error::CliError;
 use crate::terminal::log_line;
 use crate::terminal::styled::Styled;
@@ -36,7 +37,7 @@ enum DevEvent<'a> {
     /// The agent of the last build accepts requests.
     Serving { url: &'a str },
     /// A line of the agent's output.
-    Log { line: Value },
+    Log { line: &'a Value },
     /// The agent has exited.
     Ended { status: &'a str },
     /// Calls are disturbed.
@@ -91,17 +92,16 @@ impl DevConsole {
     }
 
     /// Prints a line of the agent's output.
-    pub(super) fn agent_output(&self, line: &str) {
+    pub(super) fn agent_output(&self, line: &OutputLine<'_>) {
         self.on_new_line(|| match self.terminal.format() {
-            OutputFormat::Json => self.terminal.result(
-                &DevEvent::Log {
-                    line: serde_json::from_str(line).unwrap_or_else(|_| line.into()),
-                },
-                String::new,
-            ),
-            OutputFormat::Text => match log_line::formatted(line) {
+            OutputFormat::Json => {
+                let text = Value::from(line.text);
+                let line = line.json.as_ref().unwrap_or(&text);
+                self.terminal.result(&DevEvent::Log { line }, String::new);
+            }
+            OutputFormat::Text => match line.members().and_then(log_line::formatted) {
                 Some(formatted) => self.terminal.line(formatted),
-                None => self.terminal.agent_line(line),
+                None => self.terminal.agent_line(line.text),
             },
         });
     }

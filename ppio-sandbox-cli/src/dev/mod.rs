@@ -18,6 +18,7 @@ mod chaos;
 mod console;
 mod dot_env;
 mod error_response;
+mod output_line;
 mod process_group;
 mod proxy;
 mod python;

@@ -1,11 +1,9 @@
 //! Which lines of a log are printed.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Map, Value};
 
 use super::log_record::LogRecord;
-use super::position::milliseconds;
+use super::position::{milliseconds, unix_milliseconds};
 use crate::arguments::LineArguments;
 
 /// The members of a line with the id of its run: the runtime's, and AgentCore's.
@@ -48,6 +46,7 @@ impl LogFilter {
         until.is_some_and(|until| milliseconds(record.time()).is_some_and(|time| time > until))
     }
 
+    /// Whether a line that is not past is printed.
     pub(super) fn selects(&self, record: &LogRecord) -> bool {
         let LineArguments {
             since,
@@ -59,7 +58,6 @@ impl LogFilter {
         let since = since.map(unix_milliseconds);
         // A platform may ignore the start of a request.
         since.is_none_or(|since| milliseconds(record.time()).is_none_or(|time| time >= since))
-            && !self.is_past(record)
             && level.is_none_or(|level| record.level() >= level)
             && run.as_deref().is_none_or(|run| is_of_run(record, run))
             && grep.as_ref().is_none_or(|pattern| {
@@ -84,11 +82,6 @@ fn is_of_run(record: &LogRecord, run: &str) -> bool {
 
 fn strings(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
     members.values().filter_map(Value::as_str)
-}
-
-fn unix_milliseconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl LogRecord {
 
     /// The line for people, if it is JSON of the runtime.
     pub(super) fn formatted(&self) -> Option<Styled> {
-        log_line::formatted(self.text())
+        self.members.as_ref().and_then(log_line::formatted)
     }
 
     /// The line for programs.

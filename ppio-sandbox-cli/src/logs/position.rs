@@ -1,6 +1,7 @@
 //! Which lines of a log were read.
 
 use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ppio_agent_client::platform::LogEntry;
 
@@ -66,11 +67,16 @@ impl LogPosition {
     }
 }
 
-/// The milliseconds since the Unix epoch.
+/// The milliseconds since the Unix epoch of an RFC 3339 time.
 pub(super) fn milliseconds(timestamp: &str) -> Option<i64> {
-    let time = humantime::parse_rfc3339_weak(timestamp).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok()
+    let time = humantime::parse_rfc3339_weak(timestamp);
+    time.ok().map(unix_milliseconds)
+}
+
+/// The milliseconds since the Unix epoch.
+pub(super) fn unix_milliseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -16,9 +16,8 @@ const OWN_COLUMNS: [&str; 6] = [
     "session_id",
 ];
 
-/// Formats a line; `None` if it is not a log line of the runtime.
-pub(crate) fn formatted(line: &str) -> Option<Styled> {
-    let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+/// Formats a line by its members; `None` if it is not a log line of the runtime.
+pub(crate) fn formatted(fields: &Map<String, Value>) -> Option<Styled> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let time = time_of_day(text("timestamp")?);
     let level = text("level")?;
@@ -35,7 +34,7 @@ pub(crate) fn formatted(line: &str) -> Option<Styled> {
     if let Some(message) = text("message") {
         formatted.push(&format!(" {message}"));
     }
-    for (name, value) in &fields {
+    for (name, value) in fields {
         if OWN_COLUMNS.contains(&name.as_str()) {
             continue;
         }
@@ -88,7 +87,8 @@ mod tests {
     use super::*;
 
     fn plain(line: &str) -> Option<String> {
-        formatted(line).map(|line| line.plain())
+        let fields = serde_json::from_str(line).ok()?;
+        formatted(&fields).map(|line| line.plain())
     }
 
     #[test]

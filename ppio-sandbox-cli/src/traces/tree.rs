@@ -108,7 +108,7 @@ pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
         if let Some(Value::Object(fields)) = record.get("fields") {
             line.extend(fields.clone());
         }
-        if let Some(line) = log_line::formatted(&Value::Object(line).to_string()) {
+        if let Some(line) = log_line::formatted(&line) {
             text.append(&line);
             text.push("\n");
         }

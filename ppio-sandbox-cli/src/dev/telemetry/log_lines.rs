@@ -4,18 +4,16 @@ use serde_json::{Map, Value};
 
 use super::log_record::LogRecord;
 use super::span::Nanos;
+use crate::dev::output_line::OutputLine;
 use crate::log_level::LogLevel;
 
 /// Reads a line; `None` if it is not a log line with a level and a message.
 ///
 /// The names are those of the runtime, or those of AgentCore's runtime.
-pub(super) fn parse(line: &str) -> Option<LogRecord> {
-    // Most other output is cheap to tell apart.
-    let line = line.trim_start();
-    if !line.starts_with('{') {
+pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
+    let Some(Value::Object(mut fields)) = line.json else {
         return None;
-    }
-    let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+    };
     let level = LogLevel::named(fields.get("level")?.as_str()?)?;
     fields.remove("level");
     let message = take_text(&mut fields, &["message"])?;
@@ -49,6 +47,10 @@ fn take_text(fields: &mut Map<String, Value>, names: &[&str]) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(line: &str) -> Option<LogRecord> {
+        super::parse(line.into())
+    }
 
     #[test]
     fn log_lines_have_their_ids_and_fields() {

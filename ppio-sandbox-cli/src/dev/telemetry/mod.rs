@@ -34,6 +34,7 @@ use self::environment::OTLP_PATH;
 use self::receiver::Signal;
 use self::store::{Limits, SharedStore};
 use super::error_response::error_response;
+use super::output_line::OutputLine;
 
 /// Where the paths of this program begin.
 pub(crate) const BASE_PATH: &str = "/_ppio/dev/";
@@ -58,7 +59,7 @@ impl DevTelemetry {
     }
 
     /// Keeps a line of the agent's output if it is a log line.
-    pub(super) fn log_line(&self, line: &str) {
+    pub(super) fn log_line(&self, line: OutputLine<'_>) {
         if let Some(record) = log_lines::parse(line) {
             self.store.lock().add_log(record);
         }

@@ -138,9 +138,12 @@ async fn the_log_of_a_run_has_its_lines_and_those_of_its_trace() {
     let telemetry = DevTelemetry::new();
     post(&telemetry, invocation(1, "run-1")).await;
     let line = |second: u8, level: &str, message: &str, ids: &str| {
-        telemetry.log_line(&format!(
-            r#"{{"timestamp":"2026-11-26T10:00:{second:02}Z","level":"{level}","message":"{message}"{ids}}}"#
-        ));
+        log(
+            &telemetry,
+            &format!(
+                r#"{{"timestamp":"2026-11-26T10:00:{second:02}Z","level":"{level}","message":"{message}"{ids}}}"#
+            ),
+        );
     };
     line(1, "INFO", "started", r#","target":"ppio::server""#);
     line(
@@ -161,7 +164,7 @@ async fn the_log_of_a_run_has_its_lines_and_those_of_its_trace() {
         "in its trace",
         &format!(r#","trace_id":"{}""#, "01".repeat(16)),
     );
-    telemetry.log_line("not a log line");
+    log(&telemetry, "not a log line");
     let exported = LogRecord {
         time_unix_nano: START + 2_000_000_000,
         severity_number: 9,

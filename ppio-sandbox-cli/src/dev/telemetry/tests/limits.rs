@@ -46,12 +46,15 @@ async fn the_oldest_are_dropped_when_the_memory_is_used_up() {
     );
 
     for number in 0..50 {
-        telemetry.log_line(&format!(r#"{{"level":"INFO","message":"{number}"}}"#));
+        log(
+            &telemetry,
+            &format!(r#"{{"level":"INFO","message":"{number}"}}"#),
+        );
     }
-    telemetry.log_line(&format!(
-        r#"{{"level":"INFO","message":"{}"}}"#,
-        "x".repeat(9000)
-    ));
+    log(
+        &telemetry,
+        &format!(r#"{{"level":"INFO","message":"{}"}}"#, "x".repeat(9000)),
+    );
     let (_, found) = get(&telemetry, "/_ppio/dev/logs").await;
     let logs = found["logs"].as_array().unwrap();
     assert!((5..20).contains(&logs.len()), "{}", logs.len());

@@ -142,6 +142,10 @@ async fn get(telemetry: &Arc<DevTelemetry>, target: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
+fn log(telemetry: &DevTelemetry, line: &str) {
+    telemetry.log_line(line.into());
+}
+
 async fn trace_ids(telemetry: &Arc<DevTelemetry>, query: &str) -> Vec<String> {
     let (status, found) = get(telemetry, &format!("/_ppio/dev/traces{query}")).await;
     assert_eq!(status, 200, "{found}");
