@@ -55,7 +55,7 @@ impl Leftovers {
         Self {
             before: is_alone.then(|| count_tasks(runs, background)).flatten(),
             number: tasks.begun.fetch_add(1, Relaxed) + 1,
-            _own: Counted::new(&tasks.own),
+            _own: tasks.count_own(),
             active: Some(Counted::new(&tasks.active)),
             runs: Arc::clone(runs),
             background: background.clone(),

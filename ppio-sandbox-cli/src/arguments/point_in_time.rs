@@ -25,8 +25,10 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
     let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
     let (hours, minutes) = offset.get(1..)?.split_once(':')?;
     let number = |digits: &str, limit: u64| {
-        let number: u64 = digits.parse().ok()?;
-        (digits.len() == 2 && number < limit).then_some(number)
+        // `parse` would accept a sign.
+        let is_number = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let number: u64 = digits.parse().ok().filter(|_| is_number)?;
+        (number < limit).then_some(number)
     };
     let offset_minutes = number(hours, 24)? * 60 + number(minutes, 60)?;
     let shift = Duration::from_secs(offset_minutes * 60);
@@ -66,6 +68,8 @@ mod tests {
             "2026-11-26",
             "2026-11-26T12:00:00",
             "2026-11-26T12:00:00+8:00",
+            "2026-11-26T12:00:00++8:00",
+            "2026-11-26T12:00:00+08:+3",
             "2026-11-26T12:00:00+24:00",
             "2026-11-26T12:00:00 08:00",
             "2026-13-26T12:00:00Z",

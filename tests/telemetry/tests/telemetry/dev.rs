@@ -5,6 +5,7 @@ use std::process::Command;
 
 use ppio_test_support::{AgentDev, eventually_some, raw_request};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 /// `agent dev` with one of the agents of this package.
 fn develop(agent: &str, variables: &[(&str, &str)]) -> AgentDev {
@@ -238,10 +239,36 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
         json!({"tasks": 1, "open_spans": "watch_prices"})
     );
 
+    push_notifications_are_not_left_behind().await;
+
     let dev = develop(env!("CARGO_BIN_EXE_slow-agent"), &[]);
     let slow = invoke(&dev, &[], "a").await;
     let line = &logged(&dev, "ppio::blocking").await[0];
     assert_eq!(line["run_id"], json!(slow));
     assert_eq!(line["level"], "warn");
     assert!(line["fields"]["blocked_ms"].as_u64() > Some(50), "{line}");
+}
+
+/// A notification that nobody acknowledges goes on after the answer, and is not the agent's.
+async fn push_notifications_are_not_left_behind() {
+    let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", receiver.local_addr().expect("an address"));
+    let variables = [("PPIO_AGENT_A2A_PUSH_PRIVATE", "true")];
+    let dev = develop(env!("CARGO_BIN_EXE_leaking-agent"), &variables);
+    let params = json!({
+        "message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "watch"}]},
+        "configuration": {"taskPushNotificationConfig": {"url": url}},
+    });
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params});
+    let headers = [("content-type", "application/json"), ("a2a-version", "1.0")];
+    let (address, body) = (dev.address(), call.to_string());
+    let answer = raw_request(address, "POST", "/a2a", &headers, body.as_bytes()).await;
+    let state = &answer.json()["result"]["task"]["status"]["state"];
+    assert_eq!(state, "TASK_STATE_COMPLETED", "{answer:?}");
+    let _notification = receiver.accept().await.expect("a notification");
+    let left = &logged(&dev, "ppio::tasks").await[0];
+    assert_eq!(
+        left["fields"],
+        json!({"tasks": 1, "open_spans": "watch_prices"})
+    );
 }

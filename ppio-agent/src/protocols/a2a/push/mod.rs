@@ -204,14 +204,12 @@ impl PushNotifications {
     ) {
         let push = Arc::clone(self);
         let mut is_stopped = push.is_stopped.subscribe();
+        let runs = &followed.reading.runs;
         // A shutdown waits for it within its grace.
-        let running = followed
-            .reading
-            .runs
-            .tasks()
-            .start("push notifications", None);
+        let running = runs.tasks().start("push notifications", None);
+        let counted = runs.inspected_tasks().count_own();
         tokio::spawn(async move {
-            let _running = running;
+            let _kept = (running, counted);
             let all = async {
                 // Its end follows in any case, so one attempt is enough.
                 let begun = followed.task().await;
