@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -76,12 +77,17 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
             .args(["--features", feature, "--", "-D", "warnings"])
             .run()?;
     }
-    workspace_tests(interop)?;
+    let nextest = match interop {
+        Interop::Run => Some(CARGO_NEXTEST.program()?),
+        // Building it needs a network.
+        Interop::Skip => CARGO_NEXTEST.installed(),
+    };
+    workspace_tests(nextest.as_deref())?;
     rig_checks()?;
-    isolated_network_tests()?;
-    match interop {
-        Interop::Run => interoperation_tests()?,
-        Interop::Skip => println!("\n==> interoperation tests: left out (--no-interop)"),
+    isolated_network_tests(nextest.as_deref())?;
+    match (interop, nextest) {
+        (Interop::Run, Some(nextest)) => interoperation_tests(&nextest)?,
+        _ => println!("\n==> interoperation tests: left out (--no-interop)"),
     }
 
     println!(
@@ -91,33 +97,33 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     Ok(())
 }
 
-/// All tests but the interoperation tests, which are ignored.
-fn workspace_tests(interop: Interop) -> Result<(), Error> {
-    let nextest = match interop {
-        Interop::Run => Some(CARGO_NEXTEST.program()?),
-        // Building it needs a network.
-        Interop::Skip => CARGO_NEXTEST.installed(),
-    };
+/// All tests but those that are ignored.
+fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
     let left_out = requirements::left_out();
-    if let Some(nextest) = nextest {
-        Step::new("tests", nextest)
-            .args(["nextest", "run", "--workspace"])
-            .args(RIG.map(exclude))
-            .env("CARGO", workspace::cargo())
-            .env(requirements::LEAVE_OUT, left_out)
-            .run()?;
-        // nextest does not run the examples in the documentation.
-        Step::cargo("documentation examples")
-            .args(["test", "--workspace", "--doc"])
-            .args(RIG.map(exclude))
-            .run()
-    } else {
-        Step::cargo("tests")
+    let Some(nextest) = nextest else {
+        return Step::cargo("tests")
             .args(["test", "--workspace"])
             .args(RIG.map(exclude))
             .env(requirements::LEAVE_OUT, left_out)
-            .run()
-    }
+            .run();
+    };
+    nextest_run("tests", nextest)
+        .env(requirements::LEAVE_OUT, left_out)
+        .run()?;
+    // nextest does not run the examples in the documentation.
+    Step::cargo("documentation examples")
+        .args(["test", "--workspace", "--doc"])
+        .args(RIG.map(exclude))
+        .run()
+}
+
+/// Tests of the workspace. All are of one build: a part of the packages would be compiled again, with
+/// other features of their dependencies.
+fn nextest_run(name: &str, nextest: &Path) -> Step {
+    Step::new(name, nextest)
+        .args(["nextest", "run", "--workspace"])
+        .args(RIG.map(exclude))
+        .env("CARGO", workspace::cargo())
 }
 
 /// The packages that depend on rig.
@@ -148,19 +154,24 @@ fn package(package: &str) -> String {
 }
 
 /// The tests of sandboxes with isolated networks, which are ignored: few machines can run them.
-fn isolated_network_tests() -> Result<(), Error> {
+fn isolated_network_tests(nextest: Option<&Path>) -> Result<(), Error> {
     if !requirements::isolates_networks() {
         println!(
             "\n==> tests of isolated networks: left out (they need root, ip, pasta and /dev/net/tun)"
         );
         return Ok(());
     }
-    // Of the workspace, as the other tests: for one package it would be compiled again.
-    Step::cargo("tests of isolated networks")
-        .args(["test", "--workspace", "--test", "escape"])
-        .args(RIG.map(exclude))
-        .args(["--", "--ignored", "isolated_network"])
-        .run()
+    let name = "tests of isolated networks";
+    match nextest {
+        Some(nextest) => nextest_run(name, nextest)
+            .args(["--run-ignored", "only", "-E", "test(isolated_network)"])
+            .run(),
+        None => Step::cargo(name)
+            .args(["test", "--workspace", "--test", "escape"])
+            .args(RIG.map(exclude))
+            .args(["--", "--ignored", "isolated_network"])
+            .run(),
+    }
 }
 
 /// Replaces this process by one with a time limit and without incremental builds, whose files only
@@ -183,13 +194,11 @@ fn limit_time() -> Result<(), Error> {
     Err(format!("cannot run `timeout`: {error}"))
 }
 
-fn interoperation_tests() -> Result<(), Error> {
+fn interoperation_tests(nextest: &Path) -> Result<(), Error> {
     let packages = interop::fetch()?;
     let left_out = requirements::left_out_with(&packages.python);
-    Step::cargo("interoperation tests")
-        .args(["test", "--package", "integration-tests"])
-        .args(["--package", "protocol-tests"])
-        .args(["--test", "*_interop", "--", "--ignored"])
+    nextest_run("interoperation tests", nextest)
+        .args(["--run-ignored", "only", "-E", "binary(/_interop$/)"])
         .env(requirements::LEAVE_OUT, left_out)
         .env(interop::PYTHON, packages.python)
         .env(interop::AGENT_CLIENT_PYTHON, packages.agent_client_python)
