@@ -80,24 +80,26 @@ impl Route {
 pub(super) fn answer(route: &Route, query: &str, store: &Store) -> Response {
     let found = match route {
         Route::Traces => parse(query).and_then(|query| traces(&query, store)),
-        Route::Trace(id) => parse::<NoQuery>(query).map(|_| trace(id, store)),
-        Route::Run(id) => parse::<NoQuery>(query).map(|_| Some(run(id, store))),
+        Route::Trace(id) => match parse::<NoQuery>(query).map(|_| trace(id, store)) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => {
+                let message = format!("there is no trace {id:?}; the oldest are dropped first");
+                return error_response(StatusCode::NOT_FOUND, "TraceNotFound", &message);
+            }
+            Err(message) => Err(message),
+        },
+        Route::Run(id) => parse::<NoQuery>(query).map(|_| run(id, store)),
         Route::Logs => parse(query).and_then(|query| logs(&query, store)),
     };
-    match (found, route) {
-        (Ok(Some(found)), _) => {
+    match found {
+        Ok(found) => {
             let headers = [
                 (header::CACHE_CONTROL, "no-store"),
                 (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             ];
             (headers, axum::Json(found)).into_response()
         }
-        (Ok(None), Route::Trace(id)) => {
-            let message = format!("there is no trace {id:?}; the oldest are dropped first");
-            error_response(StatusCode::NOT_FOUND, "TraceNotFound", &message)
-        }
-        (Ok(None), _) => error_response(StatusCode::NOT_FOUND, "NotFound", "nothing was found"),
-        (Err(message), _) => error_response(StatusCode::BAD_REQUEST, "BadRequest", &message),
+        Err(message) => error_response(StatusCode::BAD_REQUEST, "BadRequest", &message),
     }
 }
 
@@ -106,7 +108,7 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, String> {
         .map_err(|error| format!("the query {query:?} is not valid: {error}"))
 }
 
-fn traces(query: &TracesQuery, store: &Store) -> Result<Option<Value>, String> {
+fn traces(query: &TracesQuery, store: &Store) -> Result<Value, String> {
     let filter = TraceFilter {
         run: query.run.as_deref(),
         session: query.session.as_deref(),
@@ -121,7 +123,7 @@ fn traces(query: &TracesQuery, store: &Store) -> Result<Option<Value>, String> {
     let traces: Vec<_> = traces
         .map(|(id, trace)| TraceSummary::new(id, trace))
         .collect();
-    Ok(Some(json!({ "traces": traces, "total": total })))
+    Ok(json!({ "traces": traces, "total": total }))
 }
 
 fn trace(id: &str, store: &Store) -> Option<Value> {
@@ -150,7 +152,7 @@ fn run(id: &str, store: &Store) -> Value {
     json!({ "run_id": id, "traces": traces, "logs": newest(store, &filter) })
 }
 
-fn logs(query: &LogsQuery, store: &Store) -> Result<Option<Value>, String> {
+fn logs(query: &LogsQuery, store: &Store) -> Result<Value, String> {
     let filter = LogFilter {
         run: query.run.as_deref(),
         trace: query.trace.as_deref(),
@@ -159,7 +161,7 @@ fn logs(query: &LogsQuery, store: &Store) -> Result<Option<Value>, String> {
         target: query.target.as_deref(),
         since: time(query.since.as_deref())?,
     };
-    Ok(Some(json!({ "logs": newest(store, &filter) })))
+    Ok(json!({ "logs": newest(store, &filter) }))
 }
 
 fn with_spans(id: &str, trace: &Trace) -> Value {

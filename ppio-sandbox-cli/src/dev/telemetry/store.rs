@@ -172,26 +172,20 @@ impl Store {
 
     /// The log records, oldest first. Those of a run without its id are found by its traces.
     pub(super) fn logs(&self, filter: &LogFilter<'_>) -> Vec<&LogRecord> {
-        let of_run = filter.run.map(|run| {
-            let filter = TraceFilter {
-                run: Some(run),
-                ..TraceFilter::default()
+        let is_of_run = |record: &LogRecord| {
+            let Some(run) = filter.run else {
+                return true;
             };
-            let traces = self.traces(&filter).into_iter();
-            traces.map(|(id, _)| id).collect::<BTreeSet<_>>()
-        });
+            match (&record.run_id, &record.trace_id) {
+                (Some(id), _) => run == id,
+                (None, Some(trace)) => self
+                    .trace(trace)
+                    .is_some_and(|trace| trace.runs.contains(run)),
+                (None, None) => false,
+            }
+        };
         let records = self.logs.iter();
-        let records = records.filter(|record| {
-            let run = match (filter.run, &record.run_id, &record.trace_id) {
-                (None, ..) => true,
-                (Some(run), Some(id), _) => run == id,
-                (Some(_), None, Some(trace)) => of_run
-                    .as_ref()
-                    .is_some_and(|traces| traces.contains(trace.as_str())),
-                (Some(_), None, None) => false,
-            };
-            run && filter.has(record)
-        });
+        let records = records.filter(|record| is_of_run(record) && filter.has(record));
         let mut records: Vec<_> = records.collect();
         // Records arrive in two ways, of which one is slower.
         records.sort_by_key(|record| record.timestamp);

@@ -74,8 +74,7 @@ struct EventView<'a> {
 
 impl<'a> TraceSummary<'a> {
     pub(super) fn new(trace_id: &'a str, trace: &'a Trace) -> Self {
-        let roots = tree(&trace.spans);
-        let first = roots.first().map(|(_, span)| *span);
+        let first = first(&trace.spans);
         Self {
             trace_id,
             name: first.map_or("", |span| &span.name),
@@ -148,16 +147,28 @@ pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
     .collect()
 }
 
+/// The span that has no parent in the trace, the earliest of several.
+fn first(spans: &SpansById) -> Option<&Span> {
+    let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
+    let roots = spans.values().filter(|span| parent(span, spans).is_none());
+    // Spans that are their own ancestors have no root.
+    roots.min_by(earlier).or_else(|| spans.values().min_by(earlier))
+}
+
+/// The id of its parent, if that is in the trace.
+fn parent<'a>(span: &'a Span, spans: &SpansById) -> Option<&'a str> {
+    let parent = span.parent_id.as_deref();
+    parent.filter(|parent| spans.contains_key(*parent))
+}
+
 /// The spans with their depth, each before its children.
 fn tree(spans: &SpansById) -> Vec<(usize, &Span)> {
     let mut children: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     let mut roots = Vec::new();
     for span in spans.values() {
-        match span.parent_id.as_deref() {
-            Some(parent) if spans.contains_key(parent) => {
-                children.entry(parent).or_default().push(span);
-            }
-            _ => roots.push(span),
+        match parent(span, spans) {
+            Some(parent) => children.entry(parent).or_default().push(span),
+            None => roots.push(span),
         }
     }
     let latest_first = |spans: &mut Vec<&Span>| {
