@@ -59,11 +59,11 @@ pub(crate) fn close_after(headers: &mut HeaderMap) {
 
 /// Whether the headers end the connection.
 pub(crate) fn closes(headers: &HeaderMap) -> bool {
-    headers.get_all(CONNECTION).iter().any(says_close)
+    headers.get_all(CONNECTION).iter().any(contains_close)
 }
 
 /// Whether the value of a `Connection` header ends the connection.
-pub(crate) fn says_close(value: &HeaderValue) -> bool {
+pub(crate) fn contains_close(value: &HeaderValue) -> bool {
     value
         .as_bytes()
         .split(|byte| *byte == b',')

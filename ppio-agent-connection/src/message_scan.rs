@@ -95,8 +95,8 @@ impl MessageScan {
         *self = Self::default();
     }
 
-    /// hyper reads on where this request ends.
-    pub(crate) fn lose(&mut self) {
+    /// Stops scanning, because hyper reads beyond the end that the scan found.
+    pub(crate) fn disable(&mut self) {
         self.part = Part::Lost;
     }
 

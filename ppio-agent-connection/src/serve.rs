@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::deadlines::{Deadlines, Expired, RELEASE_TIMEOUT};
-use crate::discard::{Discarding, says_close};
+use crate::discard::{Discarding, contains_close};
 use crate::framing::FramingError;
 use crate::limits::{ConnectionError, Limits};
 use crate::progress::{Phase, Progress, UNKNOWN};
@@ -32,11 +32,13 @@ use crate::stream::ConnectionStream;
 /// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects, the
 /// future of `handler` or the response body is dropped.
 ///
-/// hyper and its buffers exist only until a response is written or has to be waited for, and for up
-/// to a second after frequent ones: an idle connection or stream takes little memory.
+/// hyper's connection and its buffers are dropped once a response is written or its body has nothing
+/// ready; with frequent requests they are kept for up to a second. So an idle connection or stream
+/// takes little memory.
 ///
-/// The shutdown begins when `shutdown` changes, or has changed. A connection without the whole head
-/// of a request then ends at once, any other with its current request.
+/// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and at once if
+/// the value has changed already. A connection that has not received a complete request head then
+/// ends at once; any other ends after its current request.
 ///
 /// # Errors
 /// If the connection breaks, or the client exceeds a limit.
@@ -65,10 +67,10 @@ where
     let mut http = http.clone();
     // The stream notices that the client disconnects; hyper would keep a buffer for that.
     http.half_close(true);
-    // One of the two: hyper's connection, with its buffers, is made when there is something to read.
+    // Either `waiting` or `connection` is set. hyper's connection is created when bytes arrive.
     let mut waiting = Some(ConnectionStream::new(stream, Arc::clone(&progress)));
     let mut connection = None;
-    // What is written to the waiting stream first.
+    // The rest of a response body, written to `waiting` before the next request is read.
     let mut rest: Option<RestOfBody<B>> = None;
     let mut waiting_since = Instant::now();
     let mut is_frequent = false;
@@ -80,9 +82,9 @@ where
     poll_fn(|cx| {
         loop {
             if let (Some(unsent), Some(stream)) = (&mut rest, &mut waiting)
-                && let Poll::Ready(goes_on) = unsent.poll(stream, is_shutting_down, cx)
+                && let Poll::Ready(is_reusable) = unsent.poll(stream, is_shutting_down, cx)
             {
-                if !goes_on? {
+                if !is_reusable? {
                     return Poll::Ready(Ok(()));
                 }
                 rest = None;
@@ -92,7 +94,7 @@ where
                 && let Some(stream) = &mut waiting
                 && stream.poll_first_bytes(cx).is_ready()
             {
-                // The first request of a connection says nothing about the next one.
+                // A connection's first request does not count as frequent.
                 is_frequent =
                     progress.phase() == Phase::Idle && waiting_since.elapsed() < RELEASE_TIMEOUT;
                 connection = waiting.take().map(|stream| {
@@ -109,14 +111,14 @@ where
                 }
             }
             if !is_shutting_down {
-                // Polling `changed` takes a lock that connections share. So it is polled once, to
-                // register the waker; the later polls, of which every request causes some, read
-                // one atomic instead. Before the check, so that a change in between is not missed.
+                // Polling `changed` takes a lock that all connections share, so it is polled only to
+                // register a new waker; other polls read one atomic. Registering comes first, so no
+                // change is missed.
                 if !is_registered(registered.as_ref(), cx) {
                     let _ = changed.as_mut().poll(cx);
                     registered = Some(cx.waker().clone());
                 }
-                // An error means that the server is gone.
+                // An error: the sender was dropped.
                 if shutdown.has_changed().unwrap_or(true) {
                     if progress.awaits_head() && progress.lingers_until().is_none() {
                         return Poll::Ready(Ok(()));
@@ -143,8 +145,8 @@ where
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            // The request is answered but for the rest of the body, and nothing of a later one is
-            // whole, so a new connection of hyper's can read it.
+            // Only the rest of a response body may be unsent, and no complete request is buffered, so
+            // a new hyper connection can read the next request.
             progress.release();
             let Some(parts) = connection
                 .take()
@@ -152,7 +154,7 @@ where
             else {
                 return Poll::Ready(Ok(()));
             };
-            // hyper has at most the empty lines that may precede a request.
+            // hyper has read at most the empty lines that may precede a request.
             if parts.read_buf.iter().any(|byte| !b"\r\n".contains(byte)) {
                 return Poll::Ready(Ok(()));
             }
@@ -168,16 +170,16 @@ where
 /// Records the head of a request.
 fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
     let unread = left(request.body());
-    // One pass costs less than a lookup of each.
+    // One pass over the headers costs less than two lookups.
     let (mut expects_continue, mut closes) = (false, false);
     for (name, value) in request.headers() {
         if name == EXPECT {
             expects_continue |= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         } else if name == CONNECTION {
-            closes |= says_close(value);
+            closes |= contains_close(value);
         }
     }
-    // As hyper decides it.
+    // The condition under which hyper sends `100 Continue`.
     let awaits_continue = expects_continue && unread > 0 && request.version() > Version::HTTP_10;
     let is_announced = progress.request(unread, awaits_continue);
     let error = (unread == UNKNOWN)

@@ -12,7 +12,7 @@ use crate::linger::Linger;
 use crate::message_scan::MessageScan;
 use crate::progress::Progress;
 
-/// How many bytes are read before hyper reads them: enough to notice the end of a stream.
+/// How many bytes are read ahead of hyper, to detect the end of the stream.
 const EARLY_SIZE: usize = 64;
 
 /// A stream that records what passes through it, and lingers when hyper closes it while the client
@@ -22,12 +22,12 @@ pub(crate) struct ConnectionStream<S> {
     stream: S,
     progress: Arc<Progress>,
     scan: MessageScan,
-    /// The request after which `scan` began.
-    scanned: u16,
+    /// [`Progress::request_number`] when `scan` was last reset.
+    scanned_after: u16,
     is_blocked: bool,
-    /// What was read before hyper wanted it: the beginning of a request, or what follows one.
+    /// Bytes read ahead of hyper: the beginning of a request, or what follows one.
     early: BytesMut,
-    /// `early` has bytes that were read to notice the end of the stream.
+    /// Whether `early` holds bytes that were read to detect the end of the stream.
     has_read_ahead: bool,
     linger: Option<Box<Linger>>,
 }
@@ -38,7 +38,7 @@ impl<S> ConnectionStream<S> {
             stream,
             progress,
             scan: MessageScan::default(),
-            scanned: 0,
+            scanned_after: 0,
             is_blocked: false,
             early: BytesMut::new(),
             has_read_ahead: false,
@@ -46,25 +46,25 @@ impl<S> ConnectionStream<S> {
         }
     }
 
-    /// Before hyper reads: begins with the next request if the last one has been read.
+    /// Resets the scan for the next request once the current one has ended. Called before hyper reads.
     fn begin_scan(&mut self) {
         if !self.scan.is_at_end() {
             return;
         }
         let number = self.progress.request_number();
-        // hyper can be ahead of the handler in a body with a length. It reads the head after chunks
-        // when the handler has read them, or closes the connection.
+        // With a `Content-Length`, hyper may read the next head before the handler has read the body.
+        // With chunks it reads the next head only after the handler has read them all.
         let is_inside = self.scan.is_chunked() && self.progress.unread() > 0;
-        if self.scanned == number || is_inside {
-            self.scan.lose();
+        if self.scanned_after == number || is_inside {
+            self.scan.disable();
             self.progress.announce(None);
         } else {
             self.scan.reset();
-            self.scanned = number;
+            self.scanned_after = number;
         }
     }
 
-    /// Scans bytes for hyper. Returns how many of them hyper is given.
+    /// Scans bytes before hyper gets them. Returns how many belong to this request.
     fn scan(&mut self, bytes: &[u8]) -> usize {
         let awaited_end = self.scan.awaits_end_of_head();
         let length = self.scan.scan(bytes);
@@ -98,7 +98,7 @@ impl<S: AsyncRead + Unpin> ConnectionStream<S> {
         }
         match self.read_early(cx) {
             Ok(false) if self.early.is_empty() => Poll::Pending,
-            // hyper reads the end or the error again.
+            // hyper reads next, and gets the end of the stream or an error.
             _ => Poll::Ready(()),
         }
     }
@@ -143,7 +143,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
         if self.early.is_empty() && buffer.remaining() > 0 && !self.scan.is_at_end() {
             let start = buffer.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-            // The end or an error is returned again next time.
+            // The bytes come first. The next read returns the end, or the error if it lasts.
             if start == before {
                 ready!(read)?;
             }
@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
         if matches!(flushed, Poll::Ready(Ok(()))) {
             self.progress.flushed();
         }
-        // hyper flushes whenever it is polled.
+        // hyper flushes on every poll, so reading here registers the task for a disconnect.
         if self.progress.is_answering() && !self.has_read_ahead && self.read_early(cx)? {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }

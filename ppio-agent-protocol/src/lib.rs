@@ -9,7 +9,7 @@
 //! | `agent.yaml`, and the same document in a template's metadata | [`AgentConfig`] |
 //! | the bodies of `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
 //! | messages, tools and events of a chat | [`ChatMessage`], [`ChatTool`], [`ChatEvent`] |
-//! | what such a response says that it is | [`ResponseFormat`] |
+//! | which of these forms a response has | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
 //! | the state of an invocation that is kept | [`RunStatus`] |

@@ -6,7 +6,7 @@ use rig::message::Message;
 
 use crate::messages::messages;
 
-/// A run of the agent that answers a request; call [`stream`](AgentRunner::stream) for its items,
+/// Creates a run of `agent` that answers `request`. Call [`stream`](AgentRunner::stream) for its items,
 /// after options such as [`max_turns`](AgentRunner::max_turns).
 ///
 /// The [`messages`](InvocationRequest::messages) are the conversation. A prompt that is not the text
@@ -39,7 +39,7 @@ pub fn run(agent: &Agent, request: &InvocationRequest) -> Result<AgentRunner, Er
     Ok(run)
 }
 
-/// The messages before the one that is answered, and that one.
+/// The earlier messages, and the message to answer.
 fn conversation(request: &InvocationRequest) -> Result<(Vec<Message>, Message), Error> {
     let mut history = messages(&request.messages)?;
     if let Some(prompt) = new_prompt(request) {
@@ -48,8 +48,8 @@ fn conversation(request: &InvocationRequest) -> Result<(Vec<Message>, Message), 
     match history.pop() {
         Some(prompt @ Message::User { .. }) => Ok((history, prompt)),
         Some(_) => Err(Error::bad_request(
-            "the last message is not for the agent; end `messages` with one of the user or the \
-             result of a tool, or send a `prompt`",
+            "the last message is not a user message or a tool result; end `messages` with one, or \
+             send a `prompt`",
         )),
         None => Err(Error::bad_request(
             "there is nothing to answer; send a `prompt` or `messages`",
@@ -63,8 +63,8 @@ fn new_prompt(request: &InvocationRequest) -> Option<&str> {
         .prompt
         .as_deref()
         .filter(|prompt| !prompt.is_empty())?;
-    let mut from_user = request.messages.iter().rev();
-    let last = from_user.find(|message| message.role == ChatRole::User);
+    let mut newest_first = request.messages.iter().rev();
+    let last = newest_first.find(|message| message.role == ChatRole::User);
     (last.map(ChatMessage::text).as_deref() != Some(prompt)).then_some(prompt)
 }
 

@@ -513,7 +513,7 @@ pub mod __private {
     pub mod autoref {
         pub use crate::invocation::autoref::*;
     }
-    pub use crate::invocation::autoref::{fail, hook_error, no_result};
+    pub use crate::invocation::autoref::{fail, hook_error, require_non_result};
     pub use crate::invocation::handler::{handler, on_blocking_thread, on_worker, request};
     pub use crate::invocation::parameter::{parameter, parameter_source, pass_parameter};
     pub use crate::lifecycle::annotated::{Built, ResultType, pass_state, state, state_slot};

@@ -1,4 +1,4 @@
-//! `man`.
+//! The command `man`: prints or writes the manual pages.
 
 use std::fs;
 use std::io;
@@ -28,13 +28,13 @@ pub(crate) fn run(arguments: &ManArguments, terminal: &Terminal) -> Result<(), C
         )
     })?;
     terminal.note(&format!(
-        "wrote {pages} pages, read the first with `man {}`",
+        "wrote {pages} manual pages; open the first with `man {}`",
         directory.join("ppio-sandbox-cli.1").display()
     ));
     Ok(())
 }
 
-/// Writes the pages of a command and its subcommands. Returns their number.
+/// Writes the manual pages of a command and its subcommands. Returns the number of pages.
 fn write(command: &clap::Command, directory: &Path) -> io::Result<usize> {
     let man = Man::new(command.clone());
     let mut page = Vec::new();

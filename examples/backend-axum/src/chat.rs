@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Backend;
-use crate::failure::Failure;
+use crate::app_error::AppError;
 
 #[derive(Deserialize)]
 pub(crate) struct Question {
@@ -31,7 +31,7 @@ pub(crate) async fn answer(
     State(backend): State<Arc<Backend>>,
     headers: HeaderMap,
     Json(question): Json<Question>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, AppError> {
     // The part after the last `-` is the template; the part before it is only displayed.
     let agent = format!("chat-{}", backend.template);
     let payload = json!({ "prompt": question.prompt }).to_string();

@@ -4,8 +4,8 @@
 //! conversation has a sandbox of its own, made with its first question. A browser that goes away, or
 //! stops the answer, stops the agent.
 
+mod app_error;
 mod chat;
-mod failure;
 
 use std::env;
 use std::process::ExitCode;
@@ -21,9 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 usage: backend-axum <template> [address, 127.0.0.1:8000 by default]
 
-<template> is the id of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
-PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that lead to it.";
+<template> is the id of a deployed agent; PPIO_TEMPLATE_ID sets it as well.
+PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
+`ppio-sandbox-cli local env` prints the variables that point to it.";
 
 /// What every request needs.
 struct Backend {

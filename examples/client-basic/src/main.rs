@@ -8,9 +8,9 @@ use ppio_agent_client::{AgentRuntimeClient, Error, InvocationRequest};
 const USAGE: &str = "\
 usage: client-basic <template> [question]
 
-<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
-PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that lead to it.";
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID sets it as well.
+PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
+`ppio-sandbox-cli local env` prints the variables that point to it.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

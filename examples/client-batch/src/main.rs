@@ -10,9 +10,9 @@ use ppio_agent_client::{AgentRuntimeClient, ClientConfig, Error};
 const USAGE: &str = "\
 usage: client-batch <template> [questions, 50 by default] [at once, 16 by default]
 
-<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
-PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that lead to it.";
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID sets it as well.
+PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
+`ppio-sandbox-cli local env` prints the variables that point to it.";
 
 #[tokio::main]
 async fn main() -> ExitCode {

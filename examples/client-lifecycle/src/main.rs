@@ -1,4 +1,4 @@
-//! The life of a session: created, invoked, paused, resumed with its memory, extended, found, closed.
+//! The life of a session: create, invoke, pause, resume with its memory, extend, find, close.
 
 use std::env;
 use std::process::ExitCode;
@@ -9,9 +9,9 @@ use ppio_agent_client::{AgentRuntimeClient, Error, SandboxSession, SessionStatus
 const USAGE: &str = "\
 usage: client-lifecycle <template>
 
-<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
-PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that point to it.";
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID sets it as well.
+PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
+`ppio-sandbox-cli local env` prints the variables that point to it.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match live(&template).await {
+    match run(&template).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error.report());
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn live(template: &str) -> Result<(), Error> {
+async fn run(template: &str) -> Result<(), Error> {
     let client = AgentRuntimeClient::from_env()?;
     let session = client
         .create_session(template)
@@ -53,12 +53,12 @@ async fn live(template: &str) -> Result<(), Error> {
         Ok(_) => println!("invoked while paused: the platform resumed it"),
     }
 
-    // Its memory is kept, and its timeout of half an hour starts anew.
+    // Its memory is kept, and its timeout of 30 minutes restarts.
     session.resume().await?;
     println!("status: {}", session.get_status().await?);
     ask(&session, "go on").await?;
 
-    // Before long work: start the timeout anew.
+    // Restart the timeout before long work.
     session.refresh().await?;
     println!(
         "ends at {}",

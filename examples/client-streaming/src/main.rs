@@ -10,9 +10,9 @@ use serde_json::Value;
 const USAGE: &str = "\
 usage: client-streaming <template> [prompt]
 
-<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID may hold it instead.
-PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on this machine and prints
-the variables that lead to it.";
+<template> is the id or name of a deployed agent; PPIO_TEMPLATE_ID sets it as well.
+PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
+`ppio-sandbox-cli local env` prints the variables that point to it.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -10,8 +10,8 @@ usage: client-templates [--tag <tag>]... [--name <part of a name>]
        client-templates <template>
 
 The first form lists the templates with all of these tags and this text in their names, the second
-shows one of them. PPIO_API_KEY holds the key. `ppio-sandbox-cli local up` starts a platform on
-this machine and prints the variables that point to it.";
+shows one of them. PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on
+this machine; `ppio-sandbox-cli local env` prints the variables that point to it.";
 
 enum Request {
     List {

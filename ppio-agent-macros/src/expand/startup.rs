@@ -41,7 +41,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
             let kind = quote!((&&#private::autoref::TypeTag::of(&#value)).result_kind());
             let bound = output_range.binding("__kind");
             let (bind_kind, bound) = (bound.name, bound.value);
-            let check = runtime.call_at("no_result", output_range, bound);
+            let check = runtime.call_at("require_non_result", output_range, bound);
             (
                 quote!(#ty),
                 Some(quote!(let #bind_kind = (#kind,); #check;)),

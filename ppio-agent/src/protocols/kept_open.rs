@@ -1,5 +1,5 @@
-//! Keeps the connection of an answer open that takes long: proxies close connections on which nothing
-//! is sent for some time, many of them after 60 s.
+//! Keeps a connection open while a slow response is prepared: proxies close silent connections, many
+//! of them after 60 s.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,8 +20,8 @@ use crate::invocation::sse_body::HEARTBEAT;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
-/// Waits for an answer. One that is not ready within the interval becomes an event stream, which has
-/// a comment in each interval, and then the answer: its events, or its JSON as an event.
+/// Waits for a response. If it is not ready within `interval`, returns an event stream that sends a
+/// comment per interval and then the response: its events, or its JSON as one event.
 pub(crate) async fn answer(
     exchange: &Exchange,
     interval: Duration,

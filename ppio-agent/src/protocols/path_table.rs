@@ -1,5 +1,4 @@
-//! The paths of a protocol in one table, by which requests are routed and which the `OpenAPI` document
-//! lists.
+//! The table of a protocol's paths: it routes requests, and the `OpenAPI` document lists it.
 
 use http::Method;
 
@@ -8,18 +7,18 @@ use crate::endpoints::openapi::ProtocolOperation;
 #[cfg(feature = "schema")]
 use crate::exchange::protocol::Protocol;
 
-/// All paths of a protocol. The first row that a path fits is its route.
+/// All paths of a protocol. The first row that matches a path is its route.
 pub(super) struct PathTable<R: 'static>(pub(super) &'static [ProtocolPath<R>]);
 
 /// A row of the table.
 pub(super) struct ProtocolPath<R> {
-    /// The path, with the names of its parameters in braces. A parameter is a segment, or the start of
-    /// one, and not empty.
+    /// The path, with parameter names in braces. A parameter matches a whole segment or its beginning,
+    /// and is never empty.
     template: &'static str,
     methods: Methods,
     route: R,
-    /// Whether the path with a slash at its end is the same.
-    takes_slash: bool,
+    /// Whether the path also matches with a trailing slash.
+    allows_trailing_slash: bool,
 }
 
 /// The methods of a path, and what each of them does.
@@ -42,7 +41,7 @@ pub(crate) enum Methods {
     Post(&'static str),
 }
 
-/// The parameters of a path, still encoded; empty where it has fewer.
+/// The parameters of a path, percent-encoded; the unused ones are empty.
 pub(super) type Parameters<'a> = [&'a str; 2];
 
 impl<R: Copy> PathTable<R> {
@@ -79,20 +78,20 @@ impl<R: Copy> ProtocolPath<R> {
             template,
             methods,
             route,
-            takes_slash: false,
+            allows_trailing_slash: false,
         }
     }
 
-    /// Takes the path with a slash at its end as well.
-    pub(super) const fn or_slash(mut self) -> Self {
-        self.takes_slash = true;
+    /// Also matches the path with a trailing slash.
+    pub(super) const fn allow_trailing_slash(mut self) -> Self {
+        self.allows_trailing_slash = true;
         self
     }
 
-    /// The parameters in a path that fits.
+    /// The parameters, if the path matches.
     fn parameters<'p>(&self, path: &'p str) -> Option<Parameters<'p>> {
         let path = match path.strip_suffix('/') {
-            Some(path) if self.takes_slash => path,
+            Some(path) if self.allows_trailing_slash => path,
             _ => path,
         };
         let mut parameters = ["", ""];
@@ -126,13 +125,18 @@ impl Methods {
         }
     }
 
-    /// Whether a method is one of them; `OPTIONS` is answered before.
+    /// Whether a path has a method. `OPTIONS` is answered before.
     pub(super) fn has(&self, method: &Method) -> bool {
-        let mut allowed = self.allow().split(", ");
-        allowed.any(|name| name == method.as_str())
+        match self {
+            Self::Get(_) => method == Method::GET,
+            Self::GetOrHead(_) => method == Method::GET || method == Method::HEAD,
+            Self::GetOrPost { .. } => method == Method::GET || method == Method::POST,
+            Self::GetOrDelete { .. } => method == Method::GET || method == Method::DELETE,
+            Self::Post(_) => method == Method::POST,
+        }
     }
 
-    /// The operations of a path. `HEAD` is not described apart from `GET`.
+    /// The operations of a path. `HEAD` is not listed.
     #[cfg(feature = "schema")]
     pub(super) fn operations(
         &self,
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_row_may_take_a_slash_at_the_end() {
-        let row = ProtocolPath::new("/a2a", Methods::Post(""), ()).or_slash();
+        let row = ProtocolPath::new("/a2a", Methods::Post(""), ()).allow_trailing_slash();
         for (path, fits) in [("/a2a", true), ("/a2a/", true), ("/a2a//", false)] {
             assert_eq!(row.parameters(path).is_some(), fits, "{path}");
         }

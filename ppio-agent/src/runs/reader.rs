@@ -1,4 +1,4 @@
-//! A caller that reads a run.
+//! The reader of a run: waits for its answer and streams its items to one caller.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::invocation::sse_body::HEARTBEAT;
 
-/// A reader of a run. Dropping it leaves the run.
+/// One caller's read position in a run. Dropping it removes the reader from the run.
 pub(super) struct RunReader {
     run: Arc<Run>,
     number: usize,
@@ -30,7 +30,10 @@ pub(super) struct RunReader {
 }
 
 impl RunReader {
-    /// Reads from behind an item on; 0 is the start.
+    /// Adds a reader that starts after the item with the id `after`; 0 is the start.
+    ///
+    /// # Errors
+    /// If there is no such item, or it is no longer kept.
     pub(super) fn attach(run: &Arc<Run>, after: u64) -> Result<Self, Rejection> {
         let (number, cursor) = run.attach(after)?;
         Ok(Self {
@@ -49,7 +52,7 @@ impl RunReader {
         &self.run
     }
 
-    /// The body that sends what is read.
+    /// A body that sends the items.
     pub(super) fn into_body(
         self,
         format: ReadFormat,
@@ -74,7 +77,7 @@ impl Drop for RunReader {
     }
 }
 
-/// Sends the items of a run as its connection takes them.
+/// A response body that reads a run as the connection accepts data.
 pub(super) struct ReaderBody {
     reader: RunReader,
     format: ReadFormat,
@@ -99,7 +102,7 @@ impl ReaderBody {
                 return Poll::Ready(());
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            // The timer is not reset at every item.
+            // Reset only when it has elapsed: a reset at every item costs more.
             if timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
@@ -109,7 +112,7 @@ impl ReaderBody {
         }
     }
 
-    /// What follows the last item.
+    /// What is sent after the last item: an `end` event, an error event, or nothing.
     fn end(&self, end: &RunEnd) -> Result<Bytes, Error> {
         let run = &self.reader.run;
         match (self.format, &end.answer) {

@@ -6,15 +6,18 @@ use super::selection::AgentArguments;
 use super::values::not_empty;
 
 const EXEC_HELP: &str = "\
-The program gets a terminal if standard input and standard output are terminals: keys go to the program as they are, Ctrl-C \
-included, and the size follows that of the window. Otherwise it gets pipes: standard input to its end, and standard output \
-apart from standard error. Then Ctrl-C ends the program with SIGTERM. Without a command it is a login shell of bash.
+If standard input and standard output are terminals, the program runs in a terminal of the same \
+size, and every key, Ctrl-C included, is sent to it. Otherwise it runs with pipes: standard input is \
+sent up to its end, standard output and standard error stay separate, and Ctrl-C ends the program \
+with SIGTERM. Without a command, a login shell of bash is started.
 
-The session stays open while the program runs. A program whose connection is lost goes on in the session.
+The session stays open while the program runs. If the connection is lost, the program continues in \
+the session.
 
-Exit codes: that of the program, or 128 and the signal that ended it. 127: the program is not in the sandbox; 126: it \
-cannot be executed; 3: the session cannot be used, or the connection to it was lost; 130 and 143: ended by Ctrl-C or by \
-SIGTERM. `--json` makes errors of this command JSON, and does not change the output of the program.
+Exit codes: the program's own, or 128 plus the number of the signal that ended it. 127: the program \
+was not found in the sandbox; 126: it cannot be executed; 3: the session cannot be used, or the \
+connection to it was lost; 130 and 143: ended by Ctrl-C or SIGTERM. `--json` prints the errors of \
+this command as JSON; the program's output is unchanged.
 
 Examples:
   ppio-sandbox-cli agent exec
@@ -30,7 +33,7 @@ pub(crate) struct ExecArguments {
     /// The session, which is resumed if it is paused [default: the newest of the agent]
     #[arg(value_name = "SESSION", value_parser = not_empty)]
     session: Option<String>,
-    /// The same as SESSION
+    /// The session, as an option instead of SESSION
     #[arg(long = "session", value_name = "ID", value_parser = not_empty, conflicts_with = "session")]
     session_option: Option<String>,
     /// Set an environment variable of the program, by default to its value in this environment
@@ -39,13 +42,13 @@ pub(crate) struct ExecArguments {
     /// The program's working directory [default: the sandbox's]
     #[arg(long, value_name = "DIR", value_parser = not_empty)]
     pub(crate) cwd: Option<String>,
-    /// The user of the sandbox that runs the program [default: the sandbox's]
+    /// The sandbox user to run the program as [default: the sandbox's]
     #[arg(long, value_name = "NAME", value_parser = not_empty)]
     pub(crate) user: Option<String>,
-    /// Give the program a terminal, also if standard input or output is not one
+    /// Run the program in a terminal even if standard input or output is not one
     #[arg(long)]
     pub(crate) tty: bool,
-    /// Give the program pipes
+    /// Run the program with pipes even if standard input and output are terminals
     #[arg(long, conflicts_with = "tty")]
     pub(crate) no_tty: bool,
     /// The program and its arguments [default: a login shell]

@@ -39,11 +39,12 @@ use crate::terminal::{OutputFormat, Terminal};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    success
-  1    the agent failed
+  1    the agent failed, or its new API breaks callers
   2    the command line, the project or the configuration is not valid
   3    the platform refused a request, failed or cannot be reached
   4    an error of this machine
-  130  interrupted with Ctrl-C
+  130  ended by Ctrl-C
+  143  ended by SIGTERM or SIGHUP
 `agent exec` exits with the code of its program.";
 
 /// From an empty folder to a deployed agent.

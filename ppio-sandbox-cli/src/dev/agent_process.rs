@@ -117,7 +117,10 @@ impl AgentProcess {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if env::var_os(INSPECT_RUNS).is_none() {
+        let mut variables = program.as_std().get_envs();
+        let is_set = env::var_os(INSPECT_RUNS).is_some()
+            || variables.any(|(name, value)| name == INSPECT_RUNS && value.is_some());
+        if !is_set {
             program.env(INSPECT_RUNS, "true");
         }
         let name = program.as_std().get_program().to_owned();

@@ -13,7 +13,7 @@ struct PlatformReport<'a> {
     api_key: &'a str,
     home: &'a str,
     #[serde(flatten)]
-    confinement: IsolationReport,
+    isolation: IsolationReport,
     tls: bool,
     pid: u32,
 }
@@ -24,17 +24,17 @@ pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
         url: running.url(),
         api_key: running.api_key(),
         home: &home,
-        confinement: IsolationReport::of(running),
+        isolation: IsolationReport::of(running),
         tls: running.tls(),
         pid: running.pid(),
     };
     terminal.result(&report, || {
         format!(
-            "url        {}\nkey        {}\nhome       {}\n{}\npid        {}",
+            "url        {}\napi key    {}\nhome       {}\n{}\npid        {}",
             report.url,
             report.api_key,
             report.home,
-            report.confinement.text(),
+            report.isolation.text(),
             report.pid
         )
     });
@@ -43,7 +43,7 @@ pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
          with any SDK   eval \"$(ppio-sandbox-cli local env)\"\n\
          stop it        ppio-sandbox-cli local down",
     );
-    for warning in report.confinement.warnings() {
+    for warning in report.isolation.warnings() {
         terminal.warn(&warning);
     }
 }

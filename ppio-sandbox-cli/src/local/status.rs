@@ -15,7 +15,7 @@ struct PlatformStatus {
     url: String,
     home: String,
     #[serde(flatten)]
-    confinement: IsolationReport,
+    isolation: IsolationReport,
     tls: bool,
     pid: u32,
     templates: usize,
@@ -45,7 +45,7 @@ pub(crate) async fn run(
         running: true,
         url: running.url().to_owned(),
         home: running.home().display().to_string(),
-        confinement: IsolationReport::of(&running),
+        isolation: IsolationReport::of(&running),
         tls: running.tls(),
         pid: running.pid(),
         templates: 0,
@@ -66,13 +66,13 @@ pub(crate) async fn run(
             _ => status.sandboxes.running += 1,
         }
     }
-    let warnings = status.confinement.warnings();
+    let warnings = status.isolation.warnings();
     terminal.result(&status, || {
         format!(
             "url        {}\nhome       {}\n{}\ntls        {}\npid        {}\ntemplates  {}\nsandboxes  {} running, {} paused",
             status.url,
             status.home,
-            status.confinement.text(),
+            status.isolation.text(),
             if status.tls { "yes" } else { "no" },
             status.pid,
             status.templates,

@@ -6,7 +6,8 @@ use super::log_record::LogRecord;
 use super::position::{milliseconds, unix_milliseconds};
 use crate::arguments::LineArguments;
 
-/// The members of a line with the id of its run: the runtime's, and AgentCore's.
+/// The members that hold the id of a run: `request_id` and `run` in the runtime's lines, `requestId`
+/// in those of AgentCore's format.
 const RUN_IDS: [&str; 3] = ["request_id", "requestId", "run"];
 
 /// Selects lines.
@@ -25,22 +26,25 @@ impl LogFilter {
         self.0.since.map(unix_milliseconds)
     }
 
-    /// A text that every selected line contains, for the platform to search for.
+    /// Text that the raw form of every selected line contains, for the platform to search for.
     ///
     /// The level is not sent: the platform's is that of the stream, so it would leave out the errors
     /// that an agent writes to standard output.
     pub(super) fn search(&self) -> Option<&str> {
         let pattern = self.0.grep.as_ref().map(regex::Regex::as_str);
-        // JSON escapes none of these characters, and they mean themselves in a pattern.
-        let is_plain = |text: &&str| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            !text.is_empty() && text.chars().all(plain)
+        // The runtime's JSON does not escape these characters, and in a pattern they have no other meaning.
+        let is_plain = |text: &&str| !text.is_empty() && text.chars().all(is_id_character);
+        // The time is printed with fewer digits than it has.
+        let is_end_of_time = |text: &str| {
+            let digits = text.strip_suffix('Z').unwrap_or_default();
+            !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
         };
+        let pattern = pattern.filter(|pattern| !is_end_of_time(pattern));
         let run = self.0.run.as_deref();
         run.filter(is_plain).or(pattern.filter(is_plain))
     }
 
-    /// Whether this line and all later ones are too late.
+    /// Whether this line, and so every later one, is after `--until`.
     pub(super) fn is_past(&self, record: &LogRecord) -> bool {
         let until = self.0.until.map(unix_milliseconds);
         until.is_some_and(|until| milliseconds(record.time()).is_some_and(|time| time > until))
@@ -56,7 +60,7 @@ impl LogFilter {
             run,
         } = &self.0;
         let since = since.map(unix_milliseconds);
-        // A platform may ignore the start of a request.
+        // A platform may ignore the parameter `start`.
         since.is_none_or(|since| milliseconds(record.time()).is_none_or(|time| time >= since))
             && level.is_none_or(|level| record.level() >= level)
             && run.as_deref().is_none_or(|run| is_of_run(record, run))
@@ -75,9 +79,20 @@ fn is_of_run(record: &LogRecord, run: &str) -> bool {
         Some(members) => RUN_IDS
             .iter()
             .any(|name| members.get(*name).and_then(Value::as_str) == Some(run)),
-        // A text line has the id at its end.
-        None => record.text().contains(run),
+        // A text line has no members, and its id may be anywhere in it.
+        None => {
+            let text = record.text();
+            text.match_indices(run).any(|(start, _)| {
+                let before = text[..start].chars().next_back();
+                let after = text[start + run.len()..].chars().next();
+                ![before, after].into_iter().flatten().any(is_id_character)
+            })
+        }
     }
+}
+
+fn is_id_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
 fn strings(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
@@ -137,6 +152,12 @@ mod tests {
             (r#"{"request_id":"r-10"}"#, false),
             (r#"{"message":"r-1"}"#, false),
             (r#"2026-11-24T20:19:24Z  INFO a: hi request_id="r-1""#, true),
+            (
+                r#"2026-11-24T20:19:24Z  INFO a: hi request_id="r-10""#,
+                false,
+            ),
+            ("or-1 r-1", true),
+            ("or-1", false),
             ("hi", false),
         ] {
             assert_eq!(filter.selects(&record(line)), is_of_it, "{line}");
@@ -159,6 +180,9 @@ mod tests {
             (grep("a b"), None),
             (grep("(?i)a"), None),
             (grep(""), None),
+            (grep("905Z"), None),
+            (grep("905"), Some("905")),
+            (grep("Z"), Some("Z")),
             (run("r-1", None), Some("r-1")),
             (run("r-1", Some("timeout")), Some("r-1")),
             (run("r 1", Some("timeout")), Some("timeout")),

@@ -85,7 +85,8 @@ fn a_change_that_breaks_callers_stops_the_deployment() {
     let request = json!({"prompt": "Ada", "city": " L."});
     assert_eq!(sandbox.invoke(&template, request), "Ada L.");
 
-    // A member that becomes optional breaks nobody, and an agent without a document is deployed.
+    // A member that becomes optional is not a breaking change, and an agent without an OpenAPI
+    // document is deployed.
     let optional = "city: Option<String>,";
     write_agent(&folder, optional, "request.city.unwrap_or(request.prompt)");
     deploy(&[]).code(0).says("the API has no breaking change");

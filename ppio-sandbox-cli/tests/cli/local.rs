@@ -53,7 +53,7 @@ fn the_platform_runs_until_a_signal() {
         // Two pipes: this output may arrive after that of standard error.
         for line in [
             format!("url        {}\n", running.url()),
-            format!("key        {}\n", sandbox.key()),
+            format!("api key    {}\n", sandbox.key()),
             format!("pid        {}\n", platform.pid()),
         ] {
             eventually(&line, || platform.stdout().contains(&line));

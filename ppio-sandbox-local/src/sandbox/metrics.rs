@@ -75,7 +75,7 @@ impl MetricHistory {
     }
 }
 
-/// The kernel counts processor time in ticks, usually a hundred a second.
+/// Converts the kernel's clock ticks, usually 100 per second, to a duration.
 fn ticks_to_time(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second))

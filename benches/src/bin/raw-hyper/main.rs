@@ -1,4 +1,4 @@
-//! The agent on raw hyper, written by hand.
+//! The benchmark agent, written directly on hyper without a framework.
 //!
 //! ```text
 //! raw-hyper [--coalesce]
@@ -91,7 +91,7 @@ async fn invoke(
         })?
         .to_bytes();
     let request: Value = serde_json::from_slice(&body)
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("Invalid JSON: {error}")))?;
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("invalid JSON: {error}")))?;
 
     let mut response = if let Some(length) = ppio_benches::stream_length(&request) {
         stream_response(framing, length)

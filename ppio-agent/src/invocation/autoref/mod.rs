@@ -47,7 +47,8 @@ pub use self::reply_kind::{
     ValueKind,
 };
 pub use self::result_kind::{
-    IsNotResult, IsResult, NoResult, NotResultKind, ResultKind, Split, error_of, no_result,
+    IsNonResult, IsResult, NonResultKind, RequireNonResult, ResultKind, Split, error_of,
+    require_non_result,
 };
 pub use self::type_tag::TypeTag;
 pub use self::typed_reply::{
@@ -59,7 +60,7 @@ pub use self::typed_reply::{
 pub mod prelude {
     pub use super::{
         BoxedErrorKind as _, DisplayKind as _, FutureKind as _, IteratorKind as _,
-        NotFutureKind as _, NotResultKind as _, PlainItemKind as _, ReplyWithIteratorKind as _,
+        NonResultKind as _, NotFutureKind as _, PlainItemKind as _, ReplyWithIteratorKind as _,
         ReplyWithStreamKind as _, ReplyWithoutItemsKind as _, ResponseKind as _,
         ResultItemKind as _, ResultKind as _, StdErrorKind as _, StreamKind as _, ValueKind as _,
     };

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::type_tag::TypeTag;
 
-/// A success or an error.
+/// A success or an error, each in a tuple of one; see the [module](super) for why.
 pub type Split<T, E> = Result<(T,), (E,)>;
 
 /// Matches `Result`s.
@@ -17,21 +17,21 @@ pub trait ResultKind {
 
 impl<T, E> ResultKind for &TypeTag<Result<T, E>> {}
 
-/// Matches all types but `Result`s.
-pub trait NotResultKind {
+/// Matches every type except `Result`.
+pub trait NonResultKind {
     /// Returns the kind, whose methods handle the value.
-    fn result_kind(&self) -> IsNotResult {
-        IsNotResult
+    fn result_kind(&self) -> IsNonResult {
+        IsNonResult
     }
 }
 
-impl<T> NotResultKind for TypeTag<T> {}
+impl<T> NonResultKind for TypeTag<T> {}
 
 /// A `Result`.
 pub struct IsResult;
 
 /// Any other type.
-pub struct IsNotResult;
+pub struct IsNonResult;
 
 impl IsResult {
     /// Splits the result.
@@ -43,7 +43,7 @@ impl IsResult {
     }
 }
 
-impl IsNotResult {
+impl IsNonResult {
     /// Makes the value a success.
     pub fn split<T>(self, value: T) -> Split<T, Infallible> {
         Ok((value,))
@@ -55,16 +55,18 @@ pub fn error_of<T, E>(_: &Split<T, E>) -> TypeTag<E> {
     TypeTag::new()
 }
 
-/// A return type of a startup function that is not written as a `Result`.
+/// Implemented by the kind of every type but `Result`; a bound for startup functions whose return type
+/// is not named `Result`.
 #[diagnostic::on_unimplemented(
     message = "the startup function returns a `Result` under another name",
     label = "an alias of `Result`",
-    note = "help: write `Result<T, E>`, or name the alias `Result`, so that the attribute sees which type is built"
+    note = "help: write `Result<T, E>`, or name the alias `Result`: `#[ppio::startup]` reads the \
+            state's type from the signature"
 )]
-pub trait NoResult {}
+pub trait RequireNonResult {}
 
 #[diagnostic::do_not_recommend]
-impl NoResult for IsNotResult {}
+impl RequireNonResult for IsNonResult {}
 
 /// Requires that a value is not a `Result`.
-pub fn no_result<K: NoResult>(_: K) {}
+pub fn require_non_result<K: RequireNonResult>(_: K) {}

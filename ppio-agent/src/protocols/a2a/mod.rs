@@ -51,7 +51,7 @@ pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
         Methods::Post("Sends a JSON-RPC request"),
         A2aRoute::JsonRpc,
     )
-    .or_slash(),
+    .allow_trailing_slash(),
     ProtocolPath::new(
         "/a2a/message:send",
         Methods::Post("Sends a message"),

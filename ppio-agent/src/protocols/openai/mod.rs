@@ -45,7 +45,7 @@ pub(super) static PATHS: PathTable<OpenAiRoute> = PathTable(&[
         Methods::Post("Creates a response"),
         OpenAiRoute::Responses,
     )
-    .or_slash(),
+    .allow_trailing_slash(),
     ProtocolPath::new(
         "/v1/responses/{id}",
         Methods::GetOrDelete {
@@ -69,7 +69,7 @@ pub(super) static PATHS: PathTable<OpenAiRoute> = PathTable(&[
         Methods::GetOrHead("Lists the models: the agent"),
         OpenAiRoute::Models,
     )
-    .or_slash(),
+    .allow_trailing_slash(),
     ProtocolPath::new(
         "/v1/models/{id}",
         Methods::GetOrHead("Gets a model"),

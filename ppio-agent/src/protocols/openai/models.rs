@@ -23,7 +23,7 @@ pub(super) fn get(agent: &ProtocolAgent<'_>, id: &str) -> Result<Response, Error
         return Ok(response(StatusCode::OK, to_bytes(&model(agent))));
     }
     let id: String = id.chars().take(64).collect();
-    let message = format!("no model {id:?} is here; the agent is {:?}", agent.name);
+    let message = format!("model {id:?} not found; use {:?}", agent.name);
     Err(Error::not_found(message).with_type("ModelNotFound"))
 }
 
@@ -31,7 +31,7 @@ fn model(agent: &AgentInfo) -> Value {
     let mut model = json!({
         "id": agent.name,
         "object": "model",
-        // When the agent was made is not recorded.
+        // Required by the API; an agent has no creation time.
         "created": 0,
         "owned_by": "agent",
     });

@@ -152,7 +152,9 @@ fn first(spans: &SpansById) -> Option<&Span> {
     let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
     let roots = spans.values().filter(|span| parent(span, spans).is_none());
     // Spans that are their own ancestors have no root.
-    roots.min_by(earlier).or_else(|| spans.values().min_by(earlier))
+    roots
+        .min_by(earlier)
+        .or_else(|| spans.values().min_by(earlier))
 }
 
 /// The id of its parent, if that is in the trace.

@@ -9,8 +9,9 @@ pub(crate) struct IsolationReport {
     pub(crate) isolation: String,
     /// The network of sandboxes with internet access.
     network: Network,
-    /// Whether they can be created without internet access.
+    /// Whether sandboxes can be created without internet access.
     offline: bool,
+    /// Never empty: no isolation limits the disk.
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
@@ -20,7 +21,7 @@ pub(crate) struct IsolationReport {
 enum Network {
     /// This machine's.
     Host,
-    /// A namespace for each, which `pasta` connects to other machines.
+    /// A network namespace per sandbox, connected to other machines by `pasta`.
     Isolated,
 }
 
@@ -40,11 +41,7 @@ impl IsolationReport {
 
     /// The lines of text output.
     pub(crate) fn text(&self) -> String {
-        let limits = if self.unenforced_limits.is_empty() {
-            "all enforced".to_owned()
-        } else {
-            format!("not enforced: {}", names(&self.unenforced_limits))
-        };
+        let limits = format!("not enforced: {}", names(&self.unenforced_limits));
         let network = match (self.network, self.offline) {
             (Network::Isolated, _) => {
                 "one for each sandbox, without this machine's loopback addresses"
@@ -71,15 +68,11 @@ impl IsolationReport {
         if self.network == Network::Host {
             parts.push("share this machine's network".to_owned());
         }
-        if !self.unenforced_limits.is_empty() {
-            parts.push(format!(
-                "have no limit for {}",
-                names(&self.unenforced_limits)
-            ));
-        }
+        let limits = names(&self.unenforced_limits);
+        parts.push(format!("have no limit for {limits}"));
         format!(
-            "its sandboxes {}; see `ppio-sandbox-cli local status`",
-            parts.join(", ")
+            "sandboxes of the local platform {}; see `ppio-sandbox-cli local status`",
+            parts.join(" and ")
         )
     }
 
@@ -88,7 +81,8 @@ impl IsolationReport {
         let mut warnings = Vec::new();
         if !self.is_isolated() {
             warnings.push(
-                "sandboxes are not isolated from this machine: run only agents that you trust, or install bubblewrap"
+                "sandboxes are not isolated from this machine: run only agents that you trust, or \
+                 install bubblewrap"
                     .to_owned(),
             );
         }
@@ -99,11 +93,12 @@ impl IsolationReport {
         };
         warnings.push(match self.network {
             Network::Host => format!(
-                "sandboxes share this machine's network: they can connect to its loopback addresses and networks{exception}"
+                "sandboxes share this machine's network: they can connect to its loopback \
+                 addresses and networks{exception}"
             ),
-            Network::Isolated => format!(
-                "sandboxes can connect to the networks of this machine{exception}"
-            ),
+            Network::Isolated => {
+                format!("sandboxes can connect to the networks of this machine{exception}")
+            }
         });
         warnings.extend(self.unenforced_limits.iter().map(|limit| {
             format!(

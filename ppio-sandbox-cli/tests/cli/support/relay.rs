@@ -35,29 +35,30 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let gate = Arc::new(Mutex::new(Gate::default()));
-        let seen = Arc::clone(&gate);
+        let shared_gate = Arc::clone(&gate);
         thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let mut gate = seen.lock().expect("no panic");
-                let Ok(far) = TcpStream::connect(&target) else {
+            for client in listener.incoming().flatten() {
+                let mut gate = shared_gate.lock().expect("no panic");
+                let Ok(platform) = TcpStream::connect(&target) else {
                     continue;
                 };
                 if gate.is_closed {
                     continue;
                 }
                 let handle = |stream: &TcpStream| stream.try_clone().expect("a socket");
-                let (from, to) = (handle(&near), handle(&far));
+                let (from, to) = (handle(&client), handle(&platform));
                 thread::spawn(move || forward(from, to, <[u8]>::len));
-                let (from, to) = (handle(&far), handle(&near));
-                let seen = Arc::clone(&seen);
+                let (from, to) = (handle(&platform), handle(&client));
+                let shared_gate = Arc::clone(&shared_gate);
                 thread::spawn(move || {
-                    forward(from, to, |piece| spend(&seen, piece.len()));
-                    let mut gate = seen.lock().expect("no panic");
+                    // `spend` only sets the flag, so that the bytes within the budget are sent first.
+                    forward(from, to, |piece| spend(&shared_gate, piece.len()));
+                    let mut gate = shared_gate.lock().expect("no panic");
                     if gate.is_closed {
                         gate.close();
                     }
                 });
-                gate.connections.extend([near, far]);
+                gate.connections.extend([client, platform]);
             }
         });
         Self { address, gate }
@@ -72,7 +73,7 @@ impl Relay {
         self.gate.lock().expect("no panic").close();
     }
 
-    /// [`close`](Self::close)s when the platform has sent this many bytes more.
+    /// Calls [`close`](Self::close) when the platform sends more than this many further bytes.
     pub(crate) fn close_after(&self, bytes: usize) {
         self.gate.lock().expect("no panic").budget = Some(bytes);
     }
@@ -100,7 +101,8 @@ fn forward(mut from: TcpStream, mut to: TcpStream, allowed: impl Fn(&[u8]) -> us
     let _ = from.shutdown(Shutdown::Both);
 }
 
-/// Takes bytes from the budget, and closes the gate when it is used up.
+/// Takes `count` bytes from the budget and returns how many may be sent. Closes the gate when the
+/// budget does not cover them.
 fn spend(gate: &Mutex<Gate>, count: usize) -> usize {
     let mut gate = gate.lock().expect("no panic");
     match &mut gate.budget {

@@ -249,7 +249,8 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
     assert!(line["fields"]["blocked_ms"].as_u64() > Some(50), "{line}");
 }
 
-/// A notification that nobody acknowledges goes on after the answer, and is not the agent's.
+/// A push notification that is never acknowledged goes on after the answer, and is not counted as a
+/// task of the run.
 async fn push_notifications_are_not_left_behind() {
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", receiver.local_addr().expect("an address"));

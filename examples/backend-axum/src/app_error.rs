@@ -6,20 +6,20 @@ use axum::response::{IntoResponse, Response};
 use ppio_agent_client::Error;
 use serde_json::json;
 
-pub(crate) struct Failure(Error);
+pub(crate) struct AppError(Error);
 
-impl From<Error> for Failure {
+impl From<Error> for AppError {
     fn from(error: Error) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // The text may name the API key's account, the quota or internal hosts, so only the log has it.
+        // Only logged: the text may contain the API key's account, its quota or internal hosts.
         tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
-        // Whichever step of the request failed, the root says why.
+        // The root is the cause, without the operation that failed.
         let root = error.root();
         let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,
