@@ -75,20 +75,20 @@ impl LogFilter {
 }
 
 fn is_of_run(record: &LogRecord, run: &str) -> bool {
-    match record.members() {
-        Some(members) => RUN_IDS
-            .iter()
-            .any(|name| members.get(*name).and_then(Value::as_str) == Some(run)),
-        // A text line has no members, and its id may be anywhere in it.
-        None => {
-            let text = record.text();
-            text.match_indices(run).any(|(start, _)| {
-                let before = text[..start].chars().next_back();
-                let after = text[start + run.len()..].chars().next();
-                ![before, after].into_iter().flatten().any(is_id_character)
-            })
-        }
-    }
+    let Some(members) = record.members() else {
+        return has_id(record.text(), run);
+    };
+    let mut ids = RUN_IDS.iter().filter_map(|name| members.get(*name));
+    ids.any(|id| id == run)
+}
+
+/// Whether a text has an id, anywhere, that is not a part of a longer one.
+fn has_id(text: &str, id: &str) -> bool {
+    text.match_indices(id).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + id.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(is_id_character)
+    })
 }
 
 fn is_id_character(c: char) -> bool {

@@ -70,8 +70,8 @@ const PROTOCOL_FILES: [&str; 6] = [
     "ppio-sandbox-cli/src/invoke/protocol/ag_ui.rs",
 ];
 
-/// Variables that the crates of OpenTelemetry read by themselves.
-const READ_BY_CRATES: [&str; 11] = [
+/// Variables that the standard library and the crates of OpenTelemetry read by themselves.
+const READ_BY_CRATES: [&str; 12] = [
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BLRP_MAX_QUEUE_SIZE",
     "OTEL_BLRP_SCHEDULE_DELAY",
@@ -83,6 +83,7 @@ const READ_BY_CRATES: [&str; 11] = [
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "OTEL_METRIC_EXPORT_INTERVAL",
     "OTEL_RESOURCE_ATTRIBUTES",
+    "RUST_BACKTRACE",
 ];
 
 /// Words in [`COMPOSED`] files that are not the end of a name.
