@@ -482,7 +482,7 @@ fn a_lock_that_is_never_released_is_found_by_the_next_invocation() {
     assert_eq!(bad(&report), [1]);
     let text = report.to_string();
     assert!(
-        text.contains("): the next invocation waits for more than 50ms"),
+        text.contains(": the next invocation waits for more than 50ms"),
         "{text}"
     );
 }
