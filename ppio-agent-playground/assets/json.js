@@ -21,9 +21,43 @@ function jsonType(text) {
   );
 }
 
-/** The members of a valid JSON object: a map from name to the text of the value. */
+/** Whether a value of JSON is an object. */
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value of JSON if it is a text, or undefined. */
+function textOf(value) {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The deepest nesting that is shown as more than its text. */
+const MAX_DEPTH = 200;
+
+/** Whether a valid JSON text nests objects and arrays more deeply than `limit`. */
+function isDeeper(text, limit) {
+  // Each level has two brackets.
+  if (text.length <= 2 * limit) return false;
+  let depth = 0,
+    isString = false;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (isString) {
+      if (character === '\\') i += 1;
+      else if (character === '"') isString = false;
+    } else if (character === '"') isString = true;
+    else if (character === '{' || character === '[') {
+      depth += 1;
+      if (depth > limit) return true;
+    } else if (character === '}' || character === ']') depth -= 1;
+  }
+  return false;
+}
+
+/** The members of a valid JSON text: a map from name to the text of the value; empty for other values. */
 function members(text) {
   const found = new Map();
+  if (jsonType(text) !== 'object') return found;
   let depth = 0,
     key,
     start,
@@ -45,6 +79,9 @@ function members(text) {
   return found;
 }
 
+/** The deepest level that is indented further than the one before. */
+const MAX_INDENTED = 40;
+
 /**
  * The tokens of a valid JSON text with line breaks and indentation: `[class, text]`. Objects and
  * arrays of up to `width` characters stay on one line.
@@ -53,19 +90,20 @@ function* prettyTokens(text, width) {
   const tokens = [...text.matchAll(TOKEN)].map((match) => match[0]);
   // The index of the last token of the current line, where that holds a whole object or array.
   let inlineTo = -1;
-  let indent = '';
+  let depth = 0;
+  const indent = () => '  '.repeat(Math.min(depth, MAX_INDENTED));
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i];
     const isInline = i <= inlineTo;
     if (token === '{' || token === '[') {
       if (!isInline) inlineTo = Math.max(inlineTo, inlineEnd(tokens, i, width));
-      if (i > inlineTo) indent += '  ';
-      yield ['', i > inlineTo ? `${token}\n${indent}` : token];
+      if (i > inlineTo) depth += 1;
+      yield ['', i > inlineTo ? `${token}\n${indent()}` : token];
     } else if (token === '}' || token === ']') {
-      if (!isInline) indent = indent.slice(2);
-      yield ['', isInline ? token : `\n${indent}${token}`];
+      if (!isInline) depth -= 1;
+      yield ['', isInline ? token : `\n${indent()}${token}`];
     } else if (token === ',') {
-      yield ['', isInline ? ', ' : `,\n${indent}`];
+      yield ['', isInline ? ', ' : `,\n${indent()}`];
     } else if (token === ':') {
       yield ['', ': '];
     } else if (token[0] === '"') {
@@ -91,8 +129,9 @@ function inlineEnd(tokens, start, width) {
   return -1;
 }
 
-/** A valid JSON text with a line for each member. */
+/** A valid JSON text with a line for each member; as it is if it is nested too deeply for that. */
 function indented(text) {
+  if (isDeeper(text, MAX_DEPTH)) return text;
   return [...prettyTokens(text, 0)].map(([, part]) => part).join('');
 }
 
@@ -106,7 +145,7 @@ const LINE_WIDTH = 80;
 /** An element that shows a text, highlighted if it is JSON. */
 function jsonView(text) {
   const view = element('pre', { className: 'json' });
-  if (text.length > MAX_HIGHLIGHTED || jsonError(text)) {
+  if (text.length > MAX_HIGHLIGHTED || jsonError(text) || isDeeper(text, MAX_DEPTH)) {
     view.append(
       text.length > MAX_SHOWN
         ? `${text.slice(0, MAX_SHOWN)}\n… cut here; Copy has all of it`
