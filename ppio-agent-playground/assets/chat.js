@@ -149,8 +149,8 @@ function chatRequest(turn) {
   set('messages', JSON.stringify([...messages, ...userMessage(turn)]));
   set('thread_id', JSON.stringify(chat.thread));
   set('resume', turn.resume && `[${turn.resume.join(',')}]`);
-  const state = before.findLast((each) => each.answer.state !== undefined)?.answer.state;
-  if (state !== undefined) set('state', JSON.stringify(state));
+  const last = before.findLast((each) => each.answer.stateText !== undefined);
+  if (last) set('state', last.answer.stateText);
   set('stream', 'true');
   return objectText([...fields]);
 }

@@ -21,10 +21,14 @@ class ChatAnswer {
   changed = new Set();
   usage;
   finish;
-  /** The state that the agent shares, if it sent one. */
-  state;
+  #state = new SharedState();
   problem;
   hidden = 0;
+
+  /** The state that the agent shares, as JSON; undefined without one that can be sent back. */
+  get stateText() {
+    return this.#state.text;
+  }
 
   /** Adds one item, a JSON text. */
   add(item) {
@@ -61,10 +65,10 @@ class ChatAnswer {
           tool.isError = event.is_error === true;
         });
       case 'state_snapshot':
-        this.state = event.state;
+        this.#state.set(event.state);
         return this.#part({ type: 'json', name: 'state', text: value('state') });
       case 'state_delta':
-        this.state = patched(this.state, event.patch);
+        this.#state.apply(event.patch);
         return this.#part({ type: 'json', name: 'state change', text: value('patch') });
       case 'data':
         return this.#part({ type: 'json', name: event.name, text: value('data') });
@@ -166,54 +170,14 @@ class ChatAnswer {
 
   /** Plain data for the browser's storage. */
   saved() {
-    const { parts, usage, finish, state, problem, hidden, figures } = this;
-    return { parts, usage, finish, state, problem, hidden, figures };
+    const { parts, usage, finish, stateText, problem, hidden, figures } = this;
+    return { parts, usage, finish, stateText, problem, hidden, figures };
   }
 
-  static restored(saved) {
+  static restored({ stateText, ...saved }) {
     const answer = Object.assign(new ChatAnswer(), saved);
+    if (stateText !== undefined) answer.#state.set(JSON.parse(stateText));
     for (const part of answer.parts) answer.changed.add(part);
     return answer;
   }
-}
-
-/** A value after the operations of a JSON Patch (RFC 6902). An operation that does not fit is left out. */
-function patched(value, operations) {
-  const root = structuredClone({ value });
-  const at = (pointer) => {
-    const keys = ['value', ...pointer.split('/').slice(1)].map((key) =>
-      key.replaceAll('~1', '/').replaceAll('~0', '~'),
-    );
-    const key = keys.pop();
-    let parent = root;
-    for (const step of keys) parent = Object.hasOwn(parent, step) ? parent[step] : undefined;
-    return { parent, key };
-  };
-  const read = ({ parent, key }) => parent[key];
-  const add = ({ parent, key }, added) => {
-    if (Array.isArray(parent)) parent.splice(key === '-' ? parent.length : Number(key), 0, added);
-    else Object.defineProperty(parent, key, { value: added, enumerable: true, writable: true, configurable: true });
-  };
-  const remove = ({ parent, key }) => {
-    if (Array.isArray(parent)) return parent.splice(Number(key), 1)[0];
-    const removed = parent[key];
-    delete parent[key];
-    return removed;
-  };
-  for (const { op, path, from, value: added } of operations ?? []) {
-    try {
-      if (op === 'add') add(at(path), added);
-      if (op === 'remove') remove(at(path));
-      if (op === 'move') add(at(path), remove(at(from)));
-      if (op === 'copy') add(at(path), structuredClone(read(at(from))));
-      if (op === 'replace') {
-        const place = at(path);
-        if (Array.isArray(place.parent)) place.parent[Number(place.key)] = added;
-        else add(place, added);
-      }
-    } catch {
-      // The agent decides what its state is; a page that cannot follow goes on with what it has.
-    }
-  }
-  return root.value;
 }

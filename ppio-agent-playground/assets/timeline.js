@@ -72,7 +72,7 @@ function spansOf(traces) {
   );
 }
 
-const SPAN_CATEGORIES = { agent: 'agent', tool: 'tool', model: 'model', step: 'step', task: 'task', other: 'span' };
+const SPAN_CATEGORIES = { __proto__: null, agent: 'agent', tool: 'tool', model: 'model', step: 'step', task: 'task', other: 'span' };
 
 function spanRow(span, end, answered) {
   const { category, depth, from, duration_ms: duration } = span;

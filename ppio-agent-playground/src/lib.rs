@@ -33,6 +33,7 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/exchange.js"),
     include_str!("../assets/answer.js"),
     include_str!("../assets/history.js"),
+    include_str!("../assets/shared_state.js"),
     include_str!("../assets/chat_answer.js"),
     include_str!("../assets/interrupt.js"),
     include_str!("../assets/chat_view.js"),

@@ -1,0 +1,123 @@
+// The state that an agent shares, and changes with JSON Patches (RFC 6902).
+
+/** How many characters of JSON the patches of an answer may copy: each copy can double the state. */
+const MAX_COPIED = 2_000_000;
+/** The deepest nesting of a state that is sent back. Parsers of JSON refuse more than about 128. */
+const MAX_STATE_DEPTH = 100;
+
+class SharedState {
+  /** Holds the state as its own member `value`, so that the pointer to the whole has a place too. */
+  #root = { value: undefined };
+  #room = MAX_COPIED;
+
+  set(value) {
+    this.#root = { value };
+  }
+
+  /** Does the operations of a patch, but for those that do not fit: the agent decides what its state is. */
+  apply(operations) {
+    for (const operation of operations) {
+      try {
+        this.#do(operation);
+      } catch {
+        // A page that cannot follow goes on with what it has.
+      }
+    }
+  }
+
+  /** The state as JSON; undefined without one, and for one that is too deep to be sent back. */
+  get text() {
+    try {
+      const text = JSON.stringify(this.#root.value);
+      return text === undefined || isDeeper(text, MAX_STATE_DEPTH) ? undefined : text;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #do(operation) {
+    const { op, path, from } = operation;
+    switch (op) {
+      case 'add':
+        return this.#add(path, givenValue(operation));
+      case 'replace':
+        return putMember(this.#existing(path), givenValue(operation));
+      case 'remove':
+        return takeMember(this.#existing(path));
+      case 'copy':
+        return this.#add(path, this.#copy(this.#existing(from)));
+      case 'move':
+        return this.#move(from, path);
+    }
+  }
+
+  #add(pointer, value) {
+    const { parent, key } = this.#place(pointer);
+    if (!Array.isArray(parent)) return putMember({ parent, key }, value);
+    const isEnd = key === '-' || key === String(parent.length);
+    if (!isEnd && !hasMember({ parent, key })) throw new RangeError('there is no such element');
+    parent.splice(isEnd ? parent.length : Number(key), 0, value);
+  }
+
+  #move(from, path) {
+    if (path.startsWith(`${from}/`)) throw new RangeError('a value cannot be moved into itself');
+    const value = takeMember(this.#existing(from));
+    try {
+      this.#add(path, value);
+    } catch (error) {
+      this.#add(from, value);
+      throw error;
+    }
+  }
+
+  #copy({ parent, key }) {
+    if (this.#room <= 0) throw new RangeError('too much is copied');
+    const text = JSON.stringify(parent[key]);
+    this.#room -= text.length;
+    if (this.#room <= 0) throw new RangeError('too much is copied');
+    return JSON.parse(text);
+  }
+
+  #existing(pointer) {
+    const place = this.#place(pointer);
+    if (!hasMember(place)) throw new RangeError('there is no such member');
+    return place;
+  }
+
+  /** The object or array that a pointer leads into, and the key in it. */
+  #place(pointer) {
+    if (pointer !== '' && pointer[0] !== '/') throw new RangeError('this is not a pointer');
+    const names = pointer.split('/').slice(1);
+    const keys = names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
+    let place = { parent: this.#root, key: 'value' };
+    for (const key of keys) {
+      if (!hasMember(place)) throw new RangeError('there is no such member');
+      place = { parent: place.parent[place.key], key };
+    }
+    return place;
+  }
+}
+
+function givenValue(operation) {
+  if (!Object.hasOwn(operation, 'value')) throw new RangeError('the operation has no value');
+  return operation.value;
+}
+
+/** Whether a place has a value of its own: what objects inherit belongs to the page. */
+function hasMember({ parent, key }) {
+  if (Array.isArray(parent)) return /^(0|[1-9]\d*)$/.test(key) && Number(key) < parent.length;
+  return isObject(parent) && Object.hasOwn(parent, key);
+}
+
+/** Sets a member as the object's own, whatever its name is: `__proto__` would set what it inherits. */
+function putMember({ parent, key }, value) {
+  if (typeof parent !== 'object' || parent === null) throw new RangeError('only objects have members');
+  Object.defineProperty(parent, key, { value, enumerable: true, writable: true, configurable: true });
+}
+
+function takeMember({ parent, key }) {
+  const value = parent[key];
+  if (Array.isArray(parent)) parent.splice(Number(key), 1);
+  else delete parent[key];
+  return value;
+}
