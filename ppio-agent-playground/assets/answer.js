@@ -190,7 +190,7 @@ function problemOf(record) {
   if (record.status < 400) return undefined;
   try {
     const { error, error_type: type } = JSON.parse(record.raw);
-    if (typeof error === 'string') return { title: type ?? `Status ${record.status}`, text: error };
+    if (typeof error === 'string') return { title: textOf(type) ?? `Status ${record.status}`, text: error };
   } catch {
     // Not an error body of the runtime: shown as it is.
   }

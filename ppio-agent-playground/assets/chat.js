@@ -5,9 +5,6 @@
 
 /** The fields of a request that the chat fills. */
 const CHAT_FIELDS = ['prompt', 'messages', 'thread_id', 'resume', 'state', 'stream'];
-/** How long the page tries to read on after the connection broke, in milliseconds. */
-const RECONNECT_TIMEOUT = 60_000;
-const RECONNECT_PAUSE = 500;
 
 /** Which fields of the chat the request has, or undefined if it has none for a message. */
 function chatFieldsOf(schema) {
@@ -50,9 +47,14 @@ function saveChat() {
 function restoreChat() {
   const saved = tabStore.read('chat');
   chat.thread = saved?.thread ?? randomId();
-  for (const { answer, ...turn } of saved?.turns ?? []) {
-    const restored = answer ? ChatAnswer.restored(answer) : new ChatAnswer();
-    addTurn({ ...turn, answer: restored });
+  try {
+    for (const { answer, ...turn } of saved?.turns ?? []) {
+      const restored = answer ? ChatAnswer.restored(answer) : new ChatAnswer();
+      addTurn({ ...turn, answer: restored });
+    }
+  } catch (error) {
+    // Kept by another version of the page: the chat goes on with what was read.
+    reportError(error);
   }
   showThread();
   const last = chat.turns.at(-1);
@@ -198,112 +200,6 @@ function retry(turn) {
   turn.view.node.previousSibling.remove();
   turn.view.node.remove();
   say({ text, resume, responses });
-}
-
-/** Sends a turn, or reads on in its run after a reload, until it has ended. */
-async function run(turn, isReload) {
-  let headers;
-  try {
-    headers = typedHeaders();
-    showHeadersProblem();
-  } catch (error) {
-    setPlace('request');
-    showHeadersProblem(error.message);
-    endTurn(turn, undefined, { title: 'Not sent', text: error.message });
-    return;
-  }
-  const controller = new AbortController();
-  chat.running = { turn, headers, controller };
-  saveChat();
-  swapButtons($('say'), $('stop'));
-  announce('Sent');
-  let next = 0;
-  const changed = (record) => {
-    turn.record = record;
-    for (; next < record.events.length; next++) {
-      const event = record.events[next];
-      if (event.data !== undefined && !isEnd(record, event) && !eventError(record, event))
-        turn.answer.add(event.data);
-    }
-    showTurnSoon(turn);
-  };
-  let record;
-  if (isReload) {
-    record = newRecord(turn.request);
-  } else {
-    const first = new Headers(headers);
-    first.set('accept', 'text/event-stream, application/json');
-    first.set('idempotency-key', turn.runId);
-    first.set('ppio-stream-ids', 'true');
-    first.set('x-request-id', turn.runId);
-    record = await sendRequest(turn.request, first, controller.signal, changed);
-    turn.runId = headerOf(record, 'x-request-id') ?? turn.runId;
-  }
-  const deadline = performance.now() + RECONNECT_TIMEOUT;
-  const isOpen = () =>
-    isReload || (record.isBroken && record.hasIds) || [502, 503, 504].includes(record.status);
-  // A first request that was not answered may not have arrived: the user decides.
-  if (isReload || record.hasIds) {
-    while (isOpen() && !controller.signal.aborted && performance.now() < deadline) {
-      await followRun(record, turn.runId, headers, controller.signal, changed);
-      isReload = false;
-      if (isOpen()) await pause(RECONNECT_PAUSE, controller.signal);
-    }
-  }
-  if (controller.signal.aborted) record.state = 'cancelled';
-  else takeValue(turn.answer, record);
-  chat.running = undefined;
-  const isLost = record.status === 404 || record.status === 410;
-  endTurn(
-    turn,
-    record,
-    isLost
-      ? { title: 'Broken off', text: 'The agent no longer has this answer; it may have been restarted.' }
-      : problemOf(record),
-  );
-}
-
-/** Adds the value of an answer that is not a stream of items. */
-function takeValue(answer, record) {
-  if (record.isStream) {
-    const value = record.end && members(record.end).get('result');
-    if (value !== undefined) answer.add(value);
-    return;
-  }
-  if (record.status >= 400 || !record.raw) return;
-  answer.add(resultText(record));
-}
-
-function endTurn(turn, record, problem) {
-  turn.isRunning = false;
-  turn.answer.figures = record && { total: record.total, first: record.first };
-  turn.answer.problem = problem && {
-    title: problem.title,
-    text: problem.text,
-    isCalm: record?.state === 'cancelled',
-  };
-  showTurn(turn);
-  swapButtons($('stop'), $('say'));
-  if (record && !isRecorded(record)) addEntry(record);
-  saveChat();
-  announce(problem ? `${problem.title}: ${problem.text.slice(0, 200)}` : 'The answer is complete');
-}
-
-/** Stops the agent: cancels the run, which would otherwise wait for a page to come back. */
-function stop() {
-  if (!chat.running) return;
-  const { turn, headers, controller } = chat.running;
-  fetch(`invocations/${encodeURIComponent(turn.runId)}`, { method: 'DELETE', headers }).catch(
-    () => {},
-  );
-  controller.abort();
-}
-
-function pause(time, signal) {
-  return new Promise((resolve) => {
-    setTimeout(resolve, time);
-    signal.addEventListener('abort', resolve);
-  });
 }
 
 function newChat() {

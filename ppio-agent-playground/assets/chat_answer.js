@@ -30,18 +30,16 @@ class ChatAnswer {
     return this.#state.text;
   }
 
-  /** Adds one item, a JSON text. */
+  /** Adds one item, a JSON text. What is not an event is shown as it is. */
   add(item) {
-    let event;
     try {
-      event = JSON.parse(item);
+      const event = eventOf(item);
+      if (event) this.#event(event, item);
+      else this.#part({ type: 'json', text: item });
     } catch {
+      // Whatever an agent sends, the chat goes on.
       this.#part({ type: 'json', text: item });
-      return;
     }
-    if (typeof event === 'string') this.#text('text', event);
-    else if (typeof event !== 'object' || event === null) this.#part({ type: 'json', text: item });
-    else this.#event(event, item);
   }
 
   #event(event, item) {
@@ -96,15 +94,13 @@ class ChatAnswer {
           message: event.message,
           schema: event.response_schema,
         });
-      default:
-        return this.#part({ type: 'json', text: item });
     }
   }
 
   #text(type, text) {
     const last = this.parts.at(-1);
     if (last?.type !== type) {
-      if (text) this.#part({ type, text: String(text) });
+      if (text) this.#part({ type, text });
       return;
     }
     last.text += text;

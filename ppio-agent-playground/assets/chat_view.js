@@ -61,20 +61,13 @@ class AnswerView {
 
   update(isRunning, isLast, actions = []) {
     const { answer } = this;
-    for (const part of answer.changed) {
-      let view = this.#views.get(part);
-      if (!view) {
-        view = partView(part, this.respond);
-        this.#views.set(part, view);
-        this.parts.append(view.node);
-      }
-      view.update?.(part);
-    }
+    const changed = [...answer.changed];
     answer.changed.clear();
+    for (const part of changed) this.#show(part);
     this.node.classList.toggle('running', isRunning);
     this.node.setAttribute('aria-busy', isRunning);
     for (const [part, view] of this.#views) {
-      if (part.type === 'interrupt') view.setOpen(isLast && !isRunning);
+      if (part.type === 'interrupt') view.setOpen?.(isLast && !isRunning);
     }
     const { problem, hidden } = answer;
     this.#end.replaceChildren(
@@ -94,6 +87,20 @@ class AnswerView {
     );
     if (isRunning) this.#foot.replaceChildren();
     else this.#foot.replaceChildren(element('span', {}, this.#figures()), ...actions);
+  }
+
+  /** Shows a part as what it is, or as JSON if that fails: one part never hides the others. */
+  #show(part) {
+    let view = this.#views.get(part);
+    try {
+      if (!view) view = partView(part, this.respond);
+      view.update?.(part);
+    } catch {
+      view?.node.remove();
+      view = { node: jsonView(JSON.stringify(part)) };
+    }
+    if (view.node.parentNode !== this.parts) this.parts.append(view.node);
+    this.#views.set(part, view);
   }
 
   #figures() {

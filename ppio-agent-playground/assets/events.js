@@ -35,6 +35,6 @@ function errorItem(data) {
   if (!data.startsWith('{') || jsonError(data)) return undefined;
   const { error, error_type: type, ...others } = JSON.parse(data);
   return typeof error === 'string' && Object.keys(others).every((key) => key === 'message')
-    ? { error, type }
+    ? { error, type: textOf(type) }
     : undefined;
 }

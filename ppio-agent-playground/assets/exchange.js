@@ -48,7 +48,15 @@ async function followRun(record, runId, headers, signal, changed) {
   await readAnswer(record, url, { headers }, signal, changed);
 }
 
-async function readAnswer(record, url, init, signal, changed) {
+async function readAnswer(record, url, init, signal, show) {
+  // What cannot be shown is no broken connection.
+  const changed = () => {
+    try {
+      show(record);
+    } catch (error) {
+      reportError(error);
+    }
+  };
   const since = () => performance.now() - record.start;
   let isAnswered = false;
   try {
@@ -60,7 +68,7 @@ async function readAnswer(record, url, init, signal, changed) {
     record.headers = [...response.headers];
     record.isStream = (response.headers.get('content-type') ?? '').startsWith('text/event-stream');
     record.hasIds = response.headers.get('ppio-stream-ids') === 'true';
-    changed(record);
+    changed();
     await readBody(response, record, since, changed);
     if (record.isStream && record.hasIds && record.end === undefined) {
       record.state = 'failed';
@@ -82,7 +90,7 @@ async function readAnswer(record, url, init, signal, changed) {
   }
   record.total = since();
   delete record.start;
-  changed(record);
+  changed();
 }
 
 async function readBody(response, record, since, changed) {
@@ -113,7 +121,7 @@ async function readBody(response, record, since, changed) {
         record.events.push({ time, ...block });
       }
     }
-    changed(record);
+    changed();
     if (done) return;
   }
 }
@@ -137,12 +145,26 @@ function eventError(record, { name, data }) {
   if (data === undefined) return undefined;
   if (record.hasIds) {
     if (name !== 'end') return undefined;
-    const { status, error, error_type: type } = JSON.parse(data);
+    const { status, error, error_type: type } = objectOf(data);
     if (status === 'success') return undefined;
-    return { error: error ?? 'The agent did not complete this answer.', type: type ?? status };
+    return {
+      error: textOf(error) ?? 'The agent did not complete this answer.',
+      type: textOf(type) ?? textOf(status),
+    };
   }
   if (formatOf(record) === 'events' && name !== 'error') return undefined;
   return errorItem(data);
+}
+
+/** The value in the end of a stream, as JSON, if it has one. */
+function resultOfEnd({ end }) {
+  return end === undefined || jsonError(end) ? undefined : members(end).get('result');
+}
+
+/** The object that a text is as JSON; an empty one if it is something else. */
+function objectOf(text) {
+  const value = jsonError(text) ? undefined : JSON.parse(text);
+  return isObject(value) ? value : {};
 }
 
 /** The error that ended a stream. */

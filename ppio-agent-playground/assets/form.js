@@ -8,37 +8,7 @@
 // - `fill(text)`: sets the value; returns why the JSON does not fit, or undefined,
 // - `showProblem(problem)`: shows a problem, or removes the one that is shown.
 
-/**
- * A schema in the form that the controls read: without `null`, and with a choice among constants as
- * an `enum`. References stay: an agent's schema has them for recursive types only, and a field with
- * one is edited as JSON.
- */
-function simplified(schema) {
-  if (typeof schema !== 'object' || schema === null) return {};
-  const { anyOf = [], oneOf = anyOf, ...own } = schema;
-  const options = oneOf.filter((option) => option.type !== 'null' && option.const !== null);
-  if (options.length === 1) Object.assign(own, { ...simplified(options[0]), ...own });
-  else if (options.length && options.every((option) => option.enum || 'const' in option)) {
-    own.enum = options.flatMap((option) => option.enum ?? [option.const]);
-  }
-  if (Array.isArray(own.type)) {
-    const types = own.type.filter((type) => type !== 'null');
-    own.type = types.length === 1 ? types[0] : undefined;
-  }
-  if (own.enum) own.enum = own.enum.filter((value) => value !== null);
-  return own;
-}
-
-/** Whether the schema says enough for a form. `schema` is simplified, as in all functions below. */
-function hasForm(schema) {
-  return Boolean(
-    schema.enum ||
-    ['string', 'integer', 'number', 'boolean'].includes(schema.type) ||
-    (schema.type === 'object' && Object.keys(schema.properties ?? {}).length > 0),
-  );
-}
-
-/** The control for a value; `name` is empty for the request itself. */
+/** The control for a value of a simplified schema; `name` is empty for the request itself. */
 function control(name, schema, required) {
   if (schema.enum)
     return selectControl(

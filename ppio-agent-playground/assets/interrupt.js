@@ -2,7 +2,7 @@
 
 /** The view of an interrupt. `respond(part)` is called when `part.response` is set. */
 function interruptView(part, respond) {
-  const schema = part.schema && simplified(part.schema);
+  const schema = part.schema ? simplified(part.schema) : undefined;
   const field = isApproval(schema)
     ? undefined
     : control(hasForm(schema) && schema.type === 'object' ? '' : 'response', { ...schema, title: undefined }, true);

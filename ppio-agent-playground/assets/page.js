@@ -83,7 +83,9 @@ async function loadSchema() {
       headers: { accept: 'application/json' },
       cache: 'no-store',
     });
-    description = await response.json();
+    const text = await response.text();
+    description = JSON.parse(text);
+    if (!isObject(description) || isDeeper(text, MAX_DEPTH)) description = {};
   } catch {
     // Not reachable: loaded when the health check succeeds again.
     return;
@@ -207,14 +209,18 @@ async function send() {
   if (matchMedia('(max-width: 859px)').matches) $('answer-card').scrollIntoView({ block: 'start' });
   const clock = setInterval(() => show(shownRecord), 100);
   let wasStreaming = false;
-  const record = await sendRequest(requestText(), headers, running.signal, (record) => {
-    if (record.isStream && !wasStreaming) announce('Streaming');
-    wasStreaming = record.isStream;
-    show(record);
-  });
-  clearInterval(clock);
-  running = undefined;
-  swapButtons($('cancel'), $('send'));
+  let record;
+  try {
+    record = await sendRequest(requestText(), headers, running.signal, (record) => {
+      if (record.isStream && !wasStreaming) announce('Streaming');
+      wasStreaming = record.isStream;
+      show(record);
+    });
+  } finally {
+    clearInterval(clock);
+    running = undefined;
+    swapButtons($('cancel'), $('send'));
+  }
   addEntry(record);
   const items = record.isStream ? `, ${record.items} items` : '';
   announce(`${summary(record)[1]}, ${milliseconds(record.total)}${items}`);

@@ -14,6 +14,7 @@ const RUN_VIEWS = [
 ];
 
 const RUN_STATES = {
+  __proto__: null,
   running: 'running',
   success: 'good',
   error: 'bad',
@@ -119,8 +120,8 @@ class RunView {
     });
     const text = await response.text();
     if (!response.ok) {
-      const { error, error_type: title } = jsonError(text) ? {} : JSON.parse(text);
-      throw Object.assign(new Error(error ?? text), { title });
+      const { error, error_type: title } = objectOf(text);
+      throw Object.assign(new Error(textOf(error) ?? text), { title: textOf(title) });
     }
     this.run = JSON.parse(text);
     const known = members(text);
@@ -282,8 +283,7 @@ function makeRunAnswer(run) {
 
 /** Adds the value of a run that has no items to its answer. */
 function addRunValue(run) {
-  const { end } = run.record;
-  const value = end && members(end).get('result');
+  const value = resultOfEnd(run.record);
   if (value === undefined || run.hasValue) return;
   run.hasValue = true;
   run.answer.add(value);

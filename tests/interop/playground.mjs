@@ -10,6 +10,7 @@ import path from 'node:path'
 import process from 'node:process'
 
 import { chat } from './playground/chat.mjs'
+import { malformed } from './playground/malformed.mjs'
 import { runs } from './playground/runs.mjs'
 import { traces } from './playground/traces.mjs'
 import { Visit, caller, until } from './playground/visit.mjs'
@@ -20,6 +21,7 @@ const { chromium } = load('playwright-core')
 
 const scenarios = {
   ...chat,
+  ...malformed,
   ...runs,
   ...traces,
 

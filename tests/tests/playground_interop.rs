@@ -197,6 +197,24 @@ fn a_hostile_chat_stays_text() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn a_chat_goes_on_after_any_item() {
+    play("malformed_items", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn patches_change_nothing_but_the_state() {
+    play("malformed_patches", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
+fn deeply_nested_items_are_shown() {
+    play("malformed_nesting", "chatting");
+}
+
+#[test]
+#[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn a_chat_looks_right_in_light_in_dark_and_on_phones() {
     play("chat_looks", "chatting");
 }

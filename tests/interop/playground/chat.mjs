@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { Visit, caller, until } from './visit.mjs'
 
 /** A visit to the page of an agent that is shown as a chat. */
-class ChatVisit extends Visit {
+export class ChatVisit extends Visit {
   message = () => this.field('Message')
   answer = () => this.page.locator('.turn.agent').last()
   /** All text of the last answer, what is out of sight or folded included. */
