@@ -11,6 +11,7 @@ use std::time::Duration;
 use ppio_agent_client::platform::{Command, Output};
 use ppio_agent_client::{Error, SandboxSession};
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::bundle::ARCHIVE_ROOT;
@@ -72,8 +73,11 @@ impl ApiCheck {
         };
         let progress = terminal.spinner("comparing the API with the deployed one");
         let documents = documents(deployment, program, &template, platform).await;
+        let changes = match documents {
+            Ok((old, new)) => changes(old, new).await,
+            Err(reason) => Err(reason),
+        };
         drop(progress);
-        let changes = documents.and_then(|(old, new)| compare(&old, &new));
         changes.map_or_else(Self::NotCompared, Self::Compared)
     }
 
@@ -147,6 +151,15 @@ impl ApiCheck {
             Self::NotCompared(reason) => Some(reason),
             Self::FirstDeployment | Self::Compared(_) => None,
         }
+    }
+}
+
+/// Compares the documents on a thread of its own, so that an interruption does not wait for it.
+async fn changes(old: Value, new: Value) -> Result<Vec<Change>, String> {
+    let comparing = spawn_blocking(move || compare(&old, &new));
+    match comparing.await {
+        Ok(changes) => changes,
+        Err(error) => Err(format!("the comparison failed: {error}")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Pairs the branches of two schemas that have the same JSON type.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::branch::Branch;
 use super::change::{Change, Place, list};
@@ -27,21 +27,20 @@ impl Comparison<'_> {
     ) {
         let listed = superset.iter().filter_map(|branch| branch.values());
         let listed: Vec<_> = listed.flatten().collect();
+        let accepted: HashSet<_> = listed.iter().copied().collect();
+        let written = subset.iter().filter_map(|branch| branch.values());
+        let written: HashSet<_> = written.flatten().collect();
         let open = superset.iter().filter(|branch| branch.values().is_none());
         let open: Vec<&Branch> = open.copied().collect();
         for branch in subset {
             if let Some(values) = branch.values() {
-                let missing = values.iter().filter(|value| !listed.contains(value));
+                let missing = values.iter().filter(|value| !accepted.contains(value));
                 let missing: Vec<_> = missing.collect();
                 if missing.is_empty() || open.iter().any(|branch| branch.is_plain()) {
                     continue;
                 }
-                let is_written = |value: &&&Value| {
-                    let mut branches = subset.iter().filter_map(|branch| branch.values());
-                    branches.any(|values| values.contains(value))
-                };
-                let gone: Vec<_> = listed.iter().filter(|value| !is_written(value)).collect();
-                let gone = list(gone.into_iter().copied());
+                let gone = listed.iter().filter(|value| !written.contains(*value));
+                let gone = list(gone.copied());
                 let missing = list(missing);
                 match direction {
                     _ if !open.is_empty() => self.not_compared(place, "the list of values"),
@@ -79,10 +78,11 @@ impl Comparison<'_> {
         place: &Place,
     ) {
         let (mut unmatched, mut matched) = (Vec::new(), Vec::new());
+        let tags: Vec<_> = superset.iter().map(|other| tags(other)).collect();
         for &branch in subset {
             let counterpart = match (subset, superset) {
                 ([_], [only]) => Some(*only),
-                _ => counterpart(branch, superset),
+                _ => counterpart(branch, superset, &tags),
             };
             match self.first_that_fits(branch, superset, counterpart, direction, place) {
                 Some(other) => matched.push(other),
@@ -127,10 +127,9 @@ impl Comparison<'_> {
         direction: Direction,
         place: &Place,
     ) -> Option<&'b Branch> {
-        let keywords = |branch: &Branch| json!([branch.keywords, branch.unmerged]);
         let is_same = |other: &&Branch| {
             let (old, new) = direction.ordered(branch, *other);
-            self.same(&keywords(old), &keywords(new))
+            self.sameness().of_branches(old, new)
         };
         if let Some(same) = superset.iter().find(|other| is_same(other)) {
             return Some(same);
@@ -142,6 +141,9 @@ impl Comparison<'_> {
         }));
         let mut found = None;
         for other in candidates {
+            if self.work.is_spent() {
+                break;
+            }
             let compare = |comparison: &mut Self| comparison.pair(branch, other, direction, place);
             match self.attempt(compare) {
                 Ok(()) => return Some(other),
@@ -161,6 +163,8 @@ impl Comparison<'_> {
     /// Keeps the notes of a comparison that finds nothing else. Returns what any other has found.
     fn attempt(&mut self, compare: impl FnOnce(&mut Self)) -> Result<(), Found> {
         let (blocking, count, seen) = (self.blocking, self.changes.len(), self.seen.clone());
+        // Without enough of it, the caller makes no further attempt.
+        let _ = self.work.take(1 + seen.len());
         compare(self);
         if self.blocking == blocking {
             return Ok(());
@@ -175,12 +179,16 @@ impl Comparison<'_> {
     }
 }
 
-/// The branch that is meant to be the same as this one.
-fn counterpart<'a>(branch: &Branch, others: &[&'a Branch]) -> Option<&'a Branch> {
-    let tags = tags(branch);
-    let tagged = others
-        .iter()
-        .find(|other| self::tags(other).iter().any(|tag| tags.contains(tag)));
+/// The branch that is meant to be the same as this one, of others with these tags.
+fn counterpart<'a>(
+    branch: &Branch,
+    others: &[&'a Branch],
+    other_tags: &[Vec<Tag>],
+) -> Option<&'a Branch> {
+    let tags: HashSet<_> = tags(branch).into_iter().collect();
+    let mut pairs = others.iter().zip(other_tags);
+    let tagged = pairs.find(|(_, others)| others.iter().any(|tag| tags.contains(tag)));
+    let tagged = tagged.map(|(other, _)| other);
     let named = || {
         let component = branch.component.as_ref()?;
         let mut others = others.iter();
@@ -189,12 +197,16 @@ fn counterpart<'a>(branch: &Branch, others: &[&'a Branch]) -> Option<&'a Branch>
     tagged.or_else(named).copied()
 }
 
+/// A member and its value.
+type Tag = (String, Value);
+
 /// What tells an alternative from others: members that always have the same value, and the only
 /// member of an object that has no other.
-fn tags(branch: &Branch) -> Vec<(String, Value)> {
+fn tags(branch: &Branch) -> Vec<Tag> {
     let get = |keyword: &str| branch.keywords.get(keyword);
     let required = get("required").and_then(Value::as_array);
     let required: Vec<_> = required.into_iter().flatten().collect();
+    let names: HashSet<_> = required.iter().filter_map(|name| name.as_str()).collect();
     let properties = get("properties").and_then(Value::as_object);
     let constants = properties
         .into_iter()
@@ -206,7 +218,7 @@ fn tags(branch: &Branch) -> Vec<(String, Value)> {
                 _ => None,
             });
             let value = schema.get("const").or(single)?;
-            let is_required = required.iter().any(|required| *required == name);
+            let is_required = names.contains(name.as_str());
             is_required.then(|| (name.clone(), value.clone()))
         });
     let mut tags: Vec<_> = constants.collect();

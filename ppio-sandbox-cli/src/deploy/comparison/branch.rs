@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::work::size;
+
 /// A JSON type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -105,6 +107,12 @@ impl Branch {
     /// The values of an enumeration.
     pub(super) fn values(&self) -> Option<&Vec<Value>> {
         self.keywords.get("enum").and_then(Value::as_array)
+    }
+
+    /// How much work it is to copy the branch.
+    pub(super) fn size(&self) -> usize {
+        let parts = self.keywords.values().chain(&self.unmerged);
+        1 + parts.map(size).sum::<usize>()
     }
 
     /// Whether every value of the type is valid.

@@ -5,37 +5,46 @@ use serde_json::{Map, Value, json};
 use super::branch::{Branch, Kind};
 use super::combination::product;
 use super::document::{Document, is_annotation};
+use super::work::{Share, Work, size};
 
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
 
-/// The branches of a schema; `None` if it is too deep or has too many, or a reference leads nowhere.
-pub(super) fn branches(document: Document<'_>, schema: &Value) -> Option<Vec<Branch>> {
-    expand(document, schema, MAX_DEPTH)
+/// The branches of a schema; `None` if it is too deep or too much work, has too many, or a reference
+/// leads nowhere.
+pub(super) fn branches(document: Document<'_>, schema: &Value, work: &Work) -> Option<Vec<Branch>> {
+    expand(document, schema, MAX_DEPTH, &work.of_schema())
 }
 
-fn expand(document: Document<'_>, schema: &Value, depth: usize) -> Option<Vec<Branch>> {
+fn expand(
+    document: Document<'_>,
+    schema: &Value,
+    depth: usize,
+    work: &Share<'_>,
+) -> Option<Vec<Branch>> {
     let depth = depth.checked_sub(1)?;
+    work.take(1)?;
     let keywords = match schema {
         Value::Bool(true) => &Map::new(),
         Value::Bool(false) => return Some(Vec::new()),
         Value::Object(keywords) => keywords,
         _ => return None,
     };
-    let mut branches = own(keywords)?;
+    let mut branches = own(keywords, work)?;
     if let Some(reference) = keywords.get("$ref") {
         let reference = reference.as_str()?;
-        let mut target = expand(document, document.target(reference)?, depth)?;
+        let mut target = expand(document, document.target(reference)?, depth, work)?;
         // A name shared by several branches would not tell them apart.
         if let [branch] = &mut *target {
             let name = reference.rsplit('/').next();
             branch.component = name.map(str::to_owned);
             branch.reference = Some(reference.to_owned());
         }
-        branches = product(&branches, &target)?;
+        branches = product(&branches, &target, work)?;
     }
     for member in list(keywords, "allOf")? {
-        branches = product(&branches, &expand(document, member, depth)?)?;
+        let member = expand(document, member, depth, work)?;
+        branches = product(&branches, &member, work)?;
     }
     for combination in ["anyOf", "oneOf"] {
         if !keywords.contains_key(combination) {
@@ -43,9 +52,9 @@ fn expand(document: Document<'_>, schema: &Value, depth: usize) -> Option<Vec<Br
         }
         let mut alternatives = Vec::new();
         for member in list(keywords, combination)? {
-            alternatives.extend(expand(document, member, depth)?);
+            alternatives.extend(expand(document, member, depth, work)?);
         }
-        branches = product(&branches, &alternatives)?;
+        branches = product(&branches, &alternatives, work)?;
     }
     Some(branches)
 }
@@ -59,7 +68,7 @@ fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]>
 }
 
 /// The branches of the keywords beside references and combinations.
-fn own(keywords: &Map<String, Value>) -> Option<Vec<Branch>> {
+fn own(keywords: &Map<String, Value>, work: &Share<'_>) -> Option<Vec<Branch>> {
     let mut kinds = match keywords.get("type") {
         None => Kind::ALL.to_vec(),
         Some(Value::String(name)) => vec![Kind::named(name)?],
@@ -72,6 +81,9 @@ fn own(keywords: &Map<String, Value>) -> Option<Vec<Branch>> {
     if kinds.contains(&Kind::Number) {
         kinds.retain(|kind| *kind != Kind::Integer);
     }
+    let sizes = keywords.iter().filter(|(keyword, _)| is_own(keyword));
+    let sizes: usize = sizes.map(|(_, value)| size(value)).sum();
+    work.take(kinds.len() * (1 + sizes))?;
     let values = match (keywords.get("const"), keywords.get("enum")) {
         (Some(value), _) => Some(vec![value.clone()]),
         (None, Some(Value::Array(values))) => Some(values.clone()),
@@ -79,11 +91,7 @@ fn own(keywords: &Map<String, Value>) -> Option<Vec<Branch>> {
         (None, None) => None,
     };
     let limits = keywords.iter().filter(|(keyword, _)| {
-        let is_handled = matches!(
-            keyword.as_str(),
-            "type" | "const" | "enum" | "$ref" | "allOf" | "anyOf" | "oneOf"
-        );
-        !is_handled && !is_annotation(keyword)
+        is_own(keyword) && !matches!(keyword.as_str(), "type" | "const" | "enum")
     });
     let limits: Vec<_> = limits.collect();
     let branches = kinds.into_iter().filter_map(|kind| {
@@ -106,4 +114,9 @@ fn own(keywords: &Map<String, Value>) -> Option<Vec<Branch>> {
         })
     });
     Some(branches.collect())
+}
+
+/// Whether a keyword limits values by itself.
+fn is_own(keyword: &str) -> bool {
+    !matches!(keyword, "$ref" | "allOf" | "anyOf" | "oneOf") && !is_annotation(keyword)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// What a change means for callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::deploy) enum Severity {
     /// A caller that works today may fail.
@@ -18,7 +18,7 @@ pub(in crate::deploy) enum Severity {
 }
 
 /// A change of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(in crate::deploy) struct Change {
     pub(in crate::deploy) severity: Severity,
     /// The operation and the place in it, as in `POST /invocations request /prompt`.

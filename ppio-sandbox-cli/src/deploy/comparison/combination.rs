@@ -1,31 +1,44 @@
 //! What is valid by two schemas at once.
 
-use serde_json::{Value, json};
+use std::collections::HashSet;
 
-use super::branch::Branch;
+use serde_json::{Map, Value, json};
+
+use super::branch::{Branch, Kind};
+use super::work::Share;
 
 /// The most branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
-/// What is valid by a branch of both; `None` if there are too many.
-pub(super) fn product(left: &[Branch], right: &[Branch]) -> Option<Vec<Branch>> {
+/// What is valid by a branch of both; `None` if there are too many or it is too much work.
+pub(super) fn product(left: &[Branch], right: &[Branch], work: &Share<'_>) -> Option<Vec<Branch>> {
     let mut merged = Vec::new();
     for left in left {
-        merged.extend(right.iter().filter_map(|right| merge(left, right)));
-        if merged.len() > MAX_BRANCHES {
-            return None;
+        for right in right {
+            work.take(1)?;
+            if let Some(kind) = common_kind(left.kind, right.kind) {
+                work.take(left.size() + right.size())?;
+                merged.extend(merge(left, right, kind));
+            }
+            if merged.len() > MAX_BRANCHES {
+                return None;
+            }
         }
     }
     Some(merged)
 }
 
-/// What is valid by both branches; `None` if that is nothing.
-fn merge(left: &Branch, right: &Branch) -> Option<Branch> {
-    let kind = match (left.kind, right.kind) {
-        (left, right) if left.includes(right) => right,
-        (left, right) if right.includes(left) => left,
-        _ => return None,
-    };
+/// The type of values that are of both types.
+fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
+    match (left, right) {
+        (left, right) if left.includes(right) => Some(right),
+        (left, right) if right.includes(left) => Some(left),
+        _ => None,
+    }
+}
+
+/// What is valid by both branches and of this type; `None` if that is nothing.
+fn merge(left: &Branch, right: &Branch, kind: Kind) -> Option<Branch> {
     let mut merged = left.clone();
     merged.kind = kind;
     merged.component = left.component.clone().or_else(|| right.component.clone());
@@ -70,45 +83,44 @@ fn merge(left: &Branch, right: &Branch) -> Option<Branch> {
 
 /// Whether `branch` limits members that only `other` names.
 fn closes_to(branch: &Branch, other: &Branch) -> bool {
-    let names = |branch: &Branch| -> Vec<String> {
-        let properties = branch.keywords.get("properties");
-        let properties = properties.and_then(Value::as_object);
-        properties.map_or_else(Vec::new, |properties| properties.keys().cloned().collect())
-    };
-    let own = names(branch);
+    fn properties(branch: &Branch) -> Option<&Map<String, Value>> {
+        branch.keywords.get("properties").and_then(Value::as_object)
+    }
+    let own = properties(branch);
+    let is_new = |name: &String| !own.is_some_and(|own| own.contains_key(name));
     let others = branch.keywords.get("additionalProperties");
     others.is_some_and(|others| others != true)
-        && names(other).iter().any(|name| !own.contains(name))
+        && properties(other).is_some_and(|others| others.keys().any(is_new))
 }
 
 /// The value of a keyword that says what two of its values say.
 fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     match keyword {
         "enum" => {
-            let right = right.as_array()?;
+            let right: HashSet<_> = right.as_array()?.iter().collect();
             let values = left.as_array()?.iter();
             let values: Vec<_> = values.filter(|value| right.contains(value)).collect();
             Some(json!(values))
         }
         "required" => {
-            let mut names = left.as_array()?.clone();
+            let left = left.as_array()?;
+            let names: HashSet<_> = left.iter().collect();
             let missing = right.as_array()?.iter();
-            let missing: Vec<_> = missing.filter(|name| !names.contains(name)).collect();
-            names.extend(missing.into_iter().cloned());
-            Some(names.into())
+            let missing = missing.filter(|name| !names.contains(name));
+            Some(left.iter().chain(missing).cloned().collect())
         }
         "properties" => {
             let mut properties = left.as_object()?.clone();
             for (name, schema) in right.as_object()? {
                 let both = match properties.get(name) {
-                    Some(other) if other != schema => json!({"allOf": [other, schema]}),
+                    Some(other) if other != schema => all_of(other, schema),
                     _ => schema.clone(),
                 };
                 properties.insert(name.clone(), both);
             }
             Some(properties.into())
         }
-        "items" => Some(json!({"allOf": [left, right]})),
+        "items" => Some(all_of(left, right)),
         "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" => {
             let left_is_larger = left.as_f64()? >= right.as_f64()?;
             Some(if left_is_larger { left } else { right }.clone())
@@ -119,4 +131,15 @@ fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// The schema of what is valid by both. Does not nest more deeply with each schema that is added.
+fn all_of(left: &Value, right: &Value) -> Value {
+    fn members(schema: &Value) -> &[Value] {
+        let keywords = schema.as_object().filter(|keywords| keywords.len() == 1);
+        let members = keywords.and_then(|keywords| keywords.get("allOf")?.as_array());
+        members.map_or(std::slice::from_ref(schema), Vec::as_slice)
+    }
+    let all = [members(left), members(right)].concat();
+    json!({ "allOf": all })
 }

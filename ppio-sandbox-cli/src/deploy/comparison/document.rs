@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::branch::Branch;
+use super::work::{Share, Work};
+
 /// Keywords that say nothing about which values are valid. `discriminator` only names the keyword that
 /// tells alternatives apart.
 const ANNOTATIONS: [&str; 20] = [
@@ -86,69 +89,114 @@ pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
         .then_some(reference)
 }
 
-/// Whether two values are the same but for annotations and the names of what they refer to.
+/// Whether values are the same but for annotations and the names of what they refer to.
 #[derive(Debug)]
-pub(super) struct Sameness<'a> {
+pub(super) struct Sameness<'a, 'w> {
     old: Document<'a>,
     new: Document<'a>,
-    /// Pairs of references that are being compared, or were found to be the same.
+    work: Share<'w>,
+    /// Pairs of references that were met. They differ only where something else does.
     seen: HashSet<(String, String)>,
+    /// What those refer to, and is compared afterwards: a chain of references may be longer than the
+    /// stack is deep.
+    targets: Vec<(&'a Value, &'a Value)>,
 }
 
-impl<'a> Sameness<'a> {
-    pub(super) fn new(old: Document<'a>, new: Document<'a>) -> Self {
+impl<'a, 'w> Sameness<'a, 'w> {
+    pub(super) fn new(old: Document<'a>, new: Document<'a>, work: &'w Work) -> Self {
         Self {
             old,
             new,
+            work: work.of_schema(),
             seen: HashSet::new(),
+            targets: Vec::new(),
         }
     }
 
-    /// Compares two schemas, or lists of them.
-    pub(super) fn of(&mut self, old: &Value, new: &Value) -> bool {
-        match (old, new) {
-            (Value::Array(old), Value::Array(new)) => {
-                old.len() == new.len() && old.iter().zip(new).all(|(old, new)| self.of(old, new))
+    /// Compares two schemas, or lists of them. Those that are too much work count as different.
+    pub(super) fn of(mut self, old: &Value, new: &Value) -> bool {
+        self.values(old, new) && self.all_targets()
+    }
+
+    /// Compares the values of a keyword.
+    pub(super) fn of_keyword(mut self, keyword: &str, old: &Value, new: &Value) -> bool {
+        self.keyword(keyword, old, new) && self.all_targets()
+    }
+
+    pub(super) fn of_lists(mut self, old: &[Value], new: &[Value]) -> bool {
+        self.lists(old, new) && self.all_targets()
+    }
+
+    pub(super) fn of_branches(mut self, old: &Branch, new: &Branch) -> bool {
+        self.keywords(&old.keywords, &new.keywords)
+            && self.lists(&old.unmerged, &new.unmerged)
+            && self.all_targets()
+    }
+
+    fn all_targets(&mut self) -> bool {
+        while let Some((old, new)) = self.targets.pop() {
+            if !self.values(old, new) {
+                return false;
             }
-            (Value::Object(old), Value::Object(new)) => self.of_keywords(old, new),
-            (old, new) => old == new,
         }
+        true
     }
 
-    fn of_keywords(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    fn values(&mut self, old: &Value, new: &Value) -> bool {
+        self.work.take(1).is_some()
+            && match (old, new) {
+                (Value::Array(old), Value::Array(new)) => self.lists(old, new),
+                (Value::Object(old), Value::Object(new)) => self.keywords(old, new),
+                (old, new) => old == new,
+            }
+    }
+
+    fn lists(&mut self, old: &[Value], new: &[Value]) -> bool {
+        let mut pairs = old.iter().zip(new);
+        old.len() == new.len() && pairs.all(|(old, new)| self.values(old, new))
+    }
+
+    fn keywords(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
         let counts = |keyword: &&String| !is_annotation(keyword);
         old.keys().filter(counts).count() == new.keys().filter(counts).count()
             && old.keys().filter(counts).all(|keyword| {
                 let (old, Some(new)) = (&old[keyword], new.get(keyword)) else {
                     return false;
                 };
-                match (keyword.as_str(), old, new) {
-                    ("$ref", Value::String(old), Value::String(new)) => self.of_targets(old, new),
-                    ("const" | "enum", old, new) => old == new,
-                    (keyword, Value::Object(old), Value::Object(new))
-                        if NAMED_SCHEMAS.contains(&keyword) =>
-                    {
-                        self.of_named(old, new)
-                    }
-                    (_, old, new) => self.of(old, new),
-                }
+                self.keyword(keyword, old, new)
             })
     }
 
-    fn of_named(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    fn keyword(&mut self, keyword: &str, old: &Value, new: &Value) -> bool {
+        match (keyword, old, new) {
+            ("$ref", Value::String(old), Value::String(new)) => self.references(old, new),
+            // What is a name elsewhere is an annotation in a schema, and neither in a value.
+            ("const" | "enum", old, new) => old == new,
+            (keyword, Value::Object(old), Value::Object(new))
+                if NAMED_SCHEMAS.contains(&keyword) =>
+            {
+                self.named(old, new)
+            }
+            (_, old, new) => self.values(old, new),
+        }
+    }
+
+    fn named(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
         old.len() == new.len()
             && old.iter().all(|(name, old)| {
                 let new = new.get(name);
-                new.is_some_and(|new| self.of(old, new))
+                new.is_some_and(|new| self.values(old, new))
             })
     }
 
-    fn of_targets(&mut self, old: &str, new: &str) -> bool {
+    fn references(&mut self, old: &str, new: &str) -> bool {
         let targets = (self.old.target(old), self.new.target(new));
         let (Some(left), Some(right)) = targets else {
             return targets == (None, None) && old == new;
         };
-        // A pair that is being compared differs only where something else does.
-        !self.seen.insert((old.to_owned(), new.to_owned())) || self.of(left, right)
+        if self.seen.insert((old.to_owned(), new.to_owned())) {
+            self.targets.push((left, right));
+        }
+        true
     }
 }

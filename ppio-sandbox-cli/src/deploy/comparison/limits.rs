@@ -1,6 +1,6 @@
 //! Compares the limits of values: bounds, formats, patterns, and keywords that are only told apart.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::branch::{Branch, Kind};
 use super::change::Place;
@@ -87,8 +87,7 @@ impl Comparison<'_> {
             let pair = (left.get(keyword), right.get(keyword));
             self.other_keyword(keyword, pair, (old.kind, new.kind), direction, place);
         }
-        let unmerged = [&old.unmerged, &new.unmerged].map(|values| Value::from(values.clone()));
-        if !self.same(&unmerged[0], &unmerged[1]) {
+        if !self.sameness().of_lists(&old.unmerged, &new.unmerged) {
             self.not_compared(place, "`allOf`");
         }
     }
@@ -166,10 +165,7 @@ impl Comparison<'_> {
             },
             _ => {
                 let is_same = match (old, new) {
-                    // As keywords, since what is a name in some is an annotation in others.
-                    (Some(old), Some(new)) => {
-                        self.same(&json!({ keyword: old }), &json!({ keyword: new }))
-                    }
+                    (Some(old), Some(new)) => self.sameness().of_keyword(keyword, old, new),
                     _ => false,
                 };
                 if !is_same {

@@ -1,5 +1,7 @@
 //! Compares the members of objects and the elements of arrays.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::change::Place;
@@ -11,6 +13,7 @@ type Keywords = Map<String, Value>;
 struct Members<'a> {
     properties: Option<&'a Keywords>,
     required: Vec<&'a str>,
+    required_names: HashSet<&'a str>,
     /// The schema of all others.
     others: &'a Value,
 }
@@ -19,9 +22,11 @@ impl<'a> Members<'a> {
     fn of(keywords: &'a Keywords) -> Self {
         let required = keywords.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten();
+        let required: Vec<_> = required.filter_map(Value::as_str).collect();
         Self {
             properties: keywords.get("properties").and_then(Value::as_object),
-            required: required.filter_map(Value::as_str).collect(),
+            required_names: required.iter().copied().collect(),
+            required,
             others: keywords
                 .get("additionalProperties")
                 .unwrap_or(&Value::Bool(true)),
@@ -37,7 +42,7 @@ impl<'a> Members<'a> {
     }
 
     fn requires(&self, name: &str) -> bool {
-        self.required.contains(&name)
+        self.required_names.contains(name)
     }
 }
 
@@ -51,6 +56,8 @@ impl Comparison<'_> {
         place: &Place,
     ) {
         let (old, new) = (Members::of(old), Members::of(new));
+        // Without enough of it, the schemas of the members are not compared.
+        let _ = self.work.take(old.iter().chain(new.iter()).count());
         match direction {
             Direction::Request => self.accepted_members(&old, &new, place),
             Direction::Response => self.promised_members(&old, &new, place),
@@ -134,10 +141,9 @@ impl Comparison<'_> {
             let first = keywords.get("prefixItems").and_then(Value::as_array);
             first.map_or(&[], |first| &**first)
         }
-        let rest = |keywords: &Keywords| match keywords.get("items") {
-            Some(rest) => rest.clone(),
-            None => Value::Bool(true),
-        };
+        fn rest(keywords: &Keywords) -> &Value {
+            keywords.get("items").unwrap_or(&Value::Bool(true))
+        }
         let (subset, _) = direction.ordered(old, new);
         let length = subset.get("maxItems").and_then(Value::as_u64);
         let length = length.map_or(usize::MAX, |length| {
@@ -146,12 +152,12 @@ impl Comparison<'_> {
         let described = first(old).len().max(first(new).len());
         let (old_rest, new_rest) = (rest(old), rest(new));
         for index in 0..described.min(length) {
-            let old = first(old).get(index).unwrap_or(&old_rest);
-            let new = first(new).get(index).unwrap_or(&new_rest);
+            let old = first(old).get(index).unwrap_or(old_rest);
+            let new = first(new).get(index).unwrap_or(new_rest);
             self.schemas(old, new, direction, &place.element(index));
         }
         if length > described {
-            self.schemas(&old_rest, &new_rest, direction, &place.others());
+            self.schemas(old_rest, new_rest, direction, &place.others());
         }
     }
 }

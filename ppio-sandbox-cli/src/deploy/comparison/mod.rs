@@ -16,7 +16,8 @@
 //!
 //! `operations` compares paths, parameters and statuses, `contents` bodies and headers. A schema is
 //! taken apart (`schemas`) into `branches` of one JSON type each, with references and `combination`s
-//! resolved, which `alternatives` pairs, and `members` and `limits` compare.
+//! resolved, which `alternatives` pairs, and `members` and `limits` compare. `work` bounds all of that,
+//! since a document may come from anywhere.
 //!
 //! No crate does this. `oasdiff` and `openapi-diff` are programs in Go and Java. `json-schema-diff`
 //! compares JSON Schemas of drafts before 2020-12, reads no `OpenAPI`, and reports what differs, not
@@ -35,6 +36,7 @@ mod operations;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use serde_json::Value;
 

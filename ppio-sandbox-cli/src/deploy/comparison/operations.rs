@@ -1,5 +1,7 @@
 //! Compares the operations of two services: parameters, request bodies and responses.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::change::Place;
@@ -36,19 +38,23 @@ impl<'a> Operation<'a> {
     /// The parameters by the place where they are sent and their name. Those of the operation replace
     /// those of its path.
     fn parameters(&self) -> Vec<((String, String), &'a Value)> {
-        let mut parameters: Vec<(_, _)> = Vec::new();
+        let (mut parameters, mut keys) = (Vec::new(), HashSet::new());
         let of_path = self.path["parameters"].as_array();
         let of_operation = self.value["parameters"].as_array();
-        for parameter in of_path.into_iter().chain(of_operation).flatten() {
+        let all = of_path.into_iter().chain(of_operation).flatten();
+        for parameter in all.collect::<Vec<_>>().into_iter().rev() {
             let parameter = self.document.resolve(parameter);
             let text = |name: &str| parameter[name].as_str().unwrap_or_default().to_owned();
             let (place, mut name) = (text("in"), text("name"));
             if place == "header" {
                 name.make_ascii_lowercase();
             }
-            parameters.retain(|(key, _)| *key != (place.clone(), name.clone()));
-            parameters.push(((place, name), parameter));
+            let key = (place, name);
+            if keys.insert(key.clone()) {
+                parameters.push((key, parameter));
+            }
         }
+        parameters.reverse();
         parameters
     }
 
@@ -84,10 +90,12 @@ impl Comparison<'_> {
     /// Compares the documents.
     pub(super) fn documents(&mut self) {
         let (old, new) = (self.old, self.new);
+        let mut new_paths = HashMap::new();
+        for (path, new_path) in new.paths() {
+            new_paths.entry(without_names(path)).or_insert(new_path);
+        }
         for (path, old_path) in old.paths() {
-            let same_path =
-                |(other, _): &(&String, &Value)| without_names(other) == without_names(path);
-            let Some((_, new_path)) = new.paths().find(same_path) else {
+            let Some(&new_path) = new_paths.get(&without_names(path)) else {
                 self.breaking(&Place::new(path), "path is gone");
                 continue;
             };
@@ -147,6 +155,8 @@ impl Comparison<'_> {
 
     fn parameters(&mut self, old: Operation<'_>, new: Operation<'_>, place: &Place) {
         let (olds, news) = (old.parameters(), new.parameters());
+        let old_parameters: HashMap<_, _> = olds.iter().map(|(key, old)| (key, *old)).collect();
+        let new_keys: HashSet<_> = news.iter().map(|(key, _)| key).collect();
         let is_required = |parameter: &Value| parameter["required"] == true;
         for (key, new) in &news {
             // The path has them, whatever their names are.
@@ -154,8 +164,7 @@ impl Comparison<'_> {
                 continue;
             }
             let place = place.part(&format!("{} {}", key.0, key.1));
-            let old = olds.iter().find(|(old, _)| old == key);
-            let Some((_, old)) = old else {
+            let Some(&old) = old_parameters.get(key) else {
                 if is_required(new) {
                     self.breaking(&place, "new required parameter");
                 }
@@ -175,7 +184,7 @@ impl Comparison<'_> {
             self.same_members(others, old, new, &place);
         }
         for (key, _) in &olds {
-            if key.0 != "path" && !news.iter().any(|(new, _)| new == key) {
+            if key.0 != "path" && !new_keys.contains(key) {
                 let place = place.part(&format!("{} {}", key.0, key.1));
                 self.note(&place, "parameter is no longer described");
             }

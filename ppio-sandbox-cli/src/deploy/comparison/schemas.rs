@@ -1,6 +1,6 @@
 //! Compares two schemas, whatever they consist of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -8,11 +8,14 @@ use super::branch::{Branch, Kind, types};
 use super::branches::branches;
 use super::change::{Change, Place, Severity};
 use super::document::{Document, Sameness, plain_reference};
+use super::work::Work;
 
 /// The most pairs of schemas that are compared, of which untagged alternatives need many.
 const MAX_PAIRS: usize = 50_000;
 /// The deepest nesting, beyond which only references to themselves lead.
 const MAX_DEPTH: usize = 64;
+/// The most changes that are listed, more or less: with more of them the rest is not compared.
+const MAX_CHANGES: usize = 20_000;
 
 /// Who writes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +50,7 @@ pub(super) struct Comparison<'a> {
     pub(super) seen: HashMap<Pair, bool>,
     /// How many changes were found that are not notes, repetitions included.
     pub(super) blocking: usize,
+    pub(super) work: Work,
     pairs: usize,
     depth: usize,
 }
@@ -59,13 +63,18 @@ impl<'a> Comparison<'a> {
             changes: Vec::new(),
             seen: HashMap::new(),
             blocking: 0,
+            work: Work::new(),
             pairs: 0,
             depth: 0,
         }
     }
 
+    /// The changes, each once.
     pub(super) fn into_changes(self) -> Vec<Change> {
-        self.changes
+        let mut changes = self.changes;
+        let mut seen = HashSet::new();
+        changes.retain(|change| seen.insert(change.clone()));
+        changes
     }
 
     pub(super) fn breaking(&mut self, place: &Place, change: impl Into<String>) {
@@ -85,19 +94,26 @@ impl<'a> Comparison<'a> {
         if severity != Severity::Note {
             self.blocking += 1;
         }
-        let change = Change {
+        if self.changes.len() >= MAX_CHANGES {
+            self.work.end();
+            if severity == Severity::Note {
+                return;
+            }
+        }
+        self.changes.push(Change {
             severity,
             place: place.to_string(),
             text,
-        };
-        if !self.changes.contains(&change) {
-            self.changes.push(change);
-        }
+        });
     }
 
-    /// Whether two schemas, or parts of them, are the same.
+    /// Whether two schemas, or lists of them, are the same.
     pub(super) fn same(&self, old: &Value, new: &Value) -> bool {
-        Sameness::new(self.old, self.new).of(old, new)
+        self.sameness().of(old, new)
+    }
+
+    pub(super) fn sameness(&self) -> Sameness<'a, '_> {
+        Sameness::new(self.old, self.new, &self.work)
     }
 
     pub(super) fn schemas(
@@ -108,14 +124,15 @@ impl<'a> Comparison<'a> {
         place: &Place,
     ) {
         self.pairs += 1;
-        if self.depth == MAX_DEPTH || self.pairs > MAX_PAIRS {
+        if self.depth == MAX_DEPTH || self.pairs > MAX_PAIRS || self.work.is_spent() {
             if !self.same(old, new) {
                 self.not_compared(place, "a schema that is too large");
             }
             return;
         }
         self.depth += 1;
-        match (branches(self.old, old), branches(self.new, new)) {
+        let olds = branches(self.old, old, &self.work);
+        match (olds, branches(self.new, new, &self.work)) {
             (Some(olds), Some(news)) => {
                 let references = (plain_reference(old), plain_reference(new));
                 match references {

@@ -1,6 +1,7 @@
 //! Pairs of documents, and what is found.
 
 mod alternatives;
+mod large;
 mod limits;
 mod members;
 mod operations;
