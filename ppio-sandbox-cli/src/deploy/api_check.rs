@@ -5,19 +5,17 @@
 //! machine. The new program prints its document in the same sandbox (`--openapi`), where it runs
 //! whatever this machine is, has the variables of the deployment, and runs no startup function.
 
-use std::future::Future;
 use std::time::Duration;
 
-use ppio_agent_client::platform::{Command, Output};
 use ppio_agent_client::{Error, SandboxSession};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::bundle::ARCHIVE_ROOT;
 use super::comparison::{Change, Severity, compare};
 use super::deployment::Deployment;
-use super::event::DeployEvent;
+use super::event::{ApiReport, DeployEvent};
+use super::printed_document::printed_document;
 use super::program::AgentProgram;
 use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
@@ -25,21 +23,11 @@ use crate::terminal::Terminal;
 
 /// The lifetime of the session, in case it cannot be closed.
 const SESSION_LIFETIME: Duration = Duration::from_secs(180);
-/// How long the new program may take to print its document.
-const PRINT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long closing the session after an interruption may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const DOCUMENT_PATH: &str = "/openapi.json";
 /// The status of an agent without a document.
 const NOT_FOUND: u16 = 404;
-/// The new files, below the home of the sandbox's user.
-const ARCHIVE: &str = "ppio-next.tar.gz";
-/// Unpacks the files and runs the program, whose name is the first argument, with the variables in the
-/// others. Variables of the deployed template do not count.
-const PRINT: &str = r#"name=$1 && shift && cd "$HOME" || exit
-mkdir -p ppio-next && tar -xzf ppio-next.tar.gz -C ppio-next && cd "ppio-next/$ROOT" || exit
-set -- PATH="$PATH" HOME="$HOME" PPIO_AGENT_PORT="${PPIO_AGENT_PORT:-8080}" "$@"
-exec env -i "$@" "./$name" --openapi"#;
 
 /// What is known about the API's changes.
 #[derive(Debug)]
@@ -88,20 +76,15 @@ impl ApiCheck {
         allow_breaking: bool,
         terminal: &Terminal,
     ) -> Result<(), CliError> {
-        let changes = match self {
-            Self::FirstDeployment => return Ok(()),
-            Self::NotCompared(reason) => {
-                terminal.note(&format!("the API was not compared: {reason}"));
-                &[][..]
-            }
-            Self::Compared(changes) => changes,
+        let Some(report) = self.json_report() else {
+            return Ok(());
         };
-        terminal.event(&DeployEvent::Api {
-            compared: matches!(self, Self::Compared(_)),
-            reason: self.reason(),
-            changes,
-        });
-        let (breaking, others): (Vec<_>, Vec<_>) = changes
+        if let Some(reason) = report.reason {
+            terminal.note(&format!("the API was not compared: {reason}"));
+        }
+        terminal.event(&DeployEvent::Api(report));
+        let (breaking, others): (Vec<_>, Vec<_>) = report
+            .changes
             .iter()
             .partition(|change| change.severity == Severity::Breaking);
         for change in others {
@@ -111,7 +94,7 @@ impl ApiCheck {
             }
         }
         if breaking.is_empty() {
-            if matches!(self, Self::Compared(_)) {
+            if report.compared {
                 terminal.note("the API has no breaking change");
             }
             return Ok(());
@@ -137,20 +120,20 @@ impl ApiCheck {
 
     /// The member `api` of the result; null for the first deployment.
     pub(super) fn to_json(&self) -> Value {
-        match self {
-            Self::FirstDeployment => Value::Null,
-            Self::NotCompared(reason) => {
-                json!({"compared": false, "reason": reason, "changes": []})
-            }
-            Self::Compared(changes) => json!({"compared": true, "changes": changes}),
-        }
+        json!(self.json_report())
     }
 
-    fn reason(&self) -> Option<&str> {
-        match self {
-            Self::NotCompared(reason) => Some(reason),
-            Self::FirstDeployment | Self::Compared(_) => None,
-        }
+    fn json_report(&self) -> Option<ApiReport<'_>> {
+        let (reason, changes) = match self {
+            Self::FirstDeployment => return None,
+            Self::NotCompared(reason) => (Some(&**reason), &[][..]),
+            Self::Compared(changes) => (None, &**changes),
+        };
+        Some(ApiReport {
+            compared: reason.is_none(),
+            reason,
+            changes,
+        })
     }
 }
 
@@ -186,7 +169,7 @@ async fn documents(
     })?;
     let documents = async {
         let old = deployed_document(&session).await?;
-        let new = new_document(deployment, program, &session).await?;
+        let new = printed_document(deployment, program, &session).await?;
         Ok((old, new))
     };
     let documents = documents.await;
@@ -209,56 +192,4 @@ async fn deployed_document(session: &SandboxSession) -> Result<Value, String> {
                 error.report()
             ),
         })
-}
-
-async fn new_document(
-    deployment: &Deployment,
-    program: &str,
-    session: &SandboxSession,
-) -> Result<Value, String> {
-    let variables = deployment.environment();
-    let variables = variables.map(|(name, value)| format!("{name}={value}"));
-    let command = Command {
-        args: ["-c", PRINT, "sh", program]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(variables)
-            .collect(),
-        envs: [("ROOT".to_owned(), ARCHIVE_ROOT.to_owned())].into(),
-        ..Command::new("/bin/sh")
-    };
-    let printing = async {
-        let envd = session.envd();
-        let archive = deployment.archive.bytes.clone();
-        envd.write_file(ARCHIVE, archive).await?;
-        envd.start(&command).await?.output().await
-    };
-    let output = in_time(printing).await?;
-    let printed = serde_json::from_slice(&output.stdout);
-    match printed {
-        Ok(document) if output.status.exit_code == 0 => Ok(document),
-        _ => {
-            let text = output.stderr_text();
-            let last = text.lines().rfind(|line| !line.trim().is_empty());
-            let reason = last.map_or("it printed no JSON", str::trim);
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            Err(format!(
-                "`{program} --openapi` failed in a sandbox: {reason}"
-            ))
-        }
-    }
-}
-
-async fn in_time(printing: impl Future<Output = Result<Output, Error>>) -> Result<Output, String> {
-    match timeout(PRINT_TIMEOUT, printing).await {
-        Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(format!(
-            "cannot run the new program in a sandbox: {}",
-            error.report()
-        )),
-        Err(_) => Err(format!(
-            "the new program did not print its document within {} s",
-            PRINT_TIMEOUT.as_secs()
-        )),
-    }
 }

@@ -25,12 +25,7 @@ pub(super) enum DeployEvent<'a> {
     /// The deployment goes on.
     Warning { message: &'a str },
     /// The API was compared with that of the deployed agent, if there is one, or why it was not.
-    Api {
-        compared: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
-        changes: &'a [Change],
-    },
+    Api(ApiReport<'a>),
     /// The platform has created the template and the build.
     Deploying {
         name: &'a str,
@@ -58,6 +53,16 @@ pub(super) enum DeployEvent<'a> {
         #[serde(flatten)]
         failure: Value,
     },
+}
+
+/// What is known about the changes of the API.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct ApiReport<'a> {
+    pub(super) compared: bool,
+    /// Why it was not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'a str>,
+    pub(super) changes: &'a [Change],
 }
 
 /// A line of a build's log, with the fields that the platform sent.

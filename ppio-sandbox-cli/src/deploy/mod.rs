@@ -1,7 +1,7 @@
 //! `agent deploy`.
 //!
 //! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`.
-//! `api_check` compares its API with the deployed one (`comparison`). Then the deployment is
+//! `api_check` compares its API, which `printed_document` reads, with the deployed one (`comparison`). Then the deployment is
 //! uploaded and built on the platform; `python_packages` decides what a build installs; `record`
 //! writes the state into agent.yaml, and `event` is what JSON output reports meanwhile.
 
@@ -13,6 +13,7 @@ mod compile_target;
 mod deployment;
 mod event;
 mod prepare;
+mod printed_document;
 mod program;
 mod python_packages;
 mod record;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::scaffold::{agent_yaml, command, edit, project, python_project};
-use crate::support::{Sandbox, eventually, python_agent, starting};
+use crate::support::{Sandbox, agent, eventually, on_runtime, python_agent, starting};
 
 /// Writes an agent whose request has these members beside the prompt.
 fn write_agent(folder: &Path, members: &str, answer: &str) {
@@ -147,4 +147,76 @@ fn a_deployed_agent_that_does_not_start_is_replaced() {
         .says("the API was not compared: cannot open a session of what is deployed: ");
     let answer = sandbox.invoke("my-broken-api", json!({"prompt": "Ada"}));
     assert_eq!(answer, json!({"message": "Hello, Ada!"}));
+}
+
+/// Prints its variables in place of a document, once it may.
+const PRINTS_VARIABLES: &str = r#"
+use std::{env, fs, path::Path, process, thread, time::Duration};
+
+fn main() {
+    let home = env::var("HOME").unwrap();
+    let prints = env::args().any(|argument| argument == "--openapi");
+    while prints && !Path::new(&home).join("go-on").exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let files = fs::read_dir(&home).unwrap().flatten();
+    let files = files.filter(|file| fs::read(file.path()).is_ok_and(|text| text.windows(6).any(|part| part == b"s3cret")));
+    let values = ["FIRST", "SECOND"].map(|name| env::var(name).unwrap().escape_unicode().to_string());
+    eprintln!("{}, in {} files", values.join(", "), files.count());
+    process::exit(1);
+}
+"#;
+
+#[test]
+fn values_of_variables_arrive_and_are_no_arguments() {
+    let mut sandbox = Sandbox::new();
+    let hello = ppio_test_support::example_binary("hello");
+    sandbox.build([agent("my-variables", &hello)]);
+    sandbox.up();
+    let folder = project(&sandbox, "my-variables", "hello");
+    fs::write(folder.join("src/main.rs"), PRINTS_VARIABLES).expect("written");
+    let package = "[package]\nname = \"my-variables\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
+    fs::write(folder.join("Cargo.toml"), package).expect("written");
+    fs::remove_file(folder.join("Cargo.lock")).expect("there");
+    let values = ["s3cret 'it' \"is\"\n$HOME `id` \\ a=b\n", " s3cret É日#"];
+    let [first, second] = values;
+    let mut deploying = command(&sandbox, &folder, &["agent", "deploy"])
+        .args([
+            "--env",
+            &format!("FIRST={first}"),
+            "--env",
+            &format!("SECOND={second}"),
+        ])
+        .spawn();
+
+    let mut commands = String::new();
+    eventually("the new program runs", || {
+        assert!(!deploying.has_ended(), "{}", deploying.stderr());
+        let Some(id) = sandbox.sandboxes().pop() else {
+            return false;
+        };
+        commands = on_runtime(async {
+            let client = sandbox.client();
+            // It may be closed meanwhile.
+            let Ok(Some(session)) = client.get_session(&id).await else {
+                return String::new();
+            };
+            let envd = session.envd();
+            let processes = envd.list_processes().await.unwrap_or_default();
+            let processes = processes.into_iter();
+            let commands: String = processes.map(|it| it.config.to_string()).collect();
+            if commands.contains("--openapi") {
+                envd.write_file("go-on", "").await.expect("written");
+            }
+            session.detach();
+            commands
+        });
+        commands.contains("--openapi")
+    });
+    assert!(!commands.contains("s3cret"), "{commands}");
+    let escaped = values.map(|value| value.escape_unicode().to_string());
+    deploying.wait().says(&format!(
+        "the API was not compared: `my-variables --openapi` failed in a sandbox: {}, in 0 files",
+        escaped.join(", ")
+    ));
 }
