@@ -15,6 +15,7 @@
 mod agent_process;
 mod allowed_callers;
 mod chaos;
+mod clipped;
 mod console;
 mod dot_env;
 mod error_response;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::log_record::LogRecord;
-use super::span::Nanos;
+use super::span::{MAX_ID, MAX_NAME, MAX_TEXT, Nanos};
+use crate::dev::clipped::clipped;
 use crate::dev::output_line::OutputLine;
 use crate::log_level::LogLevel;
 
@@ -16,18 +17,27 @@ pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
     };
     let level = LogLevel::named(fields.get("level")?.as_str()?)?;
     fields.remove("level");
-    let message = take_text(&mut fields, &["message"])?;
+    let mut take = |names: &[&str], limit| {
+        let text = take_text(&mut fields, names)?;
+        Some(clipped(text, limit))
+    };
+    let message = take(&["message"], MAX_TEXT)?;
+    let target = take(&["target", "logger"], MAX_NAME).unwrap_or_default();
+    let run_id = take(&["request_id", "requestId"], MAX_ID);
+    let session_id = take(&["session_id", "sessionId"], MAX_ID);
+    let trace_id = take(&["trace_id"], MAX_ID);
+    let span_id = take(&["span_id"], MAX_ID);
     let timestamp = take_text(&mut fields, &["timestamp"]);
     let timestamp = timestamp.and_then(|text| humantime::parse_rfc3339_weak(&text).ok());
     Some(LogRecord {
         timestamp: timestamp.map_or_else(Nanos::now, Nanos::of),
         level,
         message,
-        target: take_text(&mut fields, &["target", "logger"]).unwrap_or_default(),
-        run_id: take_text(&mut fields, &["request_id", "requestId"]),
-        session_id: take_text(&mut fields, &["session_id", "sessionId"]),
-        trace_id: take_text(&mut fields, &["trace_id"]),
-        span_id: take_text(&mut fields, &["span_id"]),
+        target: target.into(),
+        run_id,
+        session_id,
+        trace_id,
+        span_id,
         service: None,
         fields,
     })
@@ -69,7 +79,7 @@ mod tests {
         assert_eq!(record.level, LogLevel::Error);
         assert_eq!(record.run_id.as_deref(), Some("r"));
         assert_eq!(record.session_id.as_deref(), Some("s"));
-        assert_eq!(record.target, "app");
+        assert_eq!(&*record.target, "app");
     }
 
     #[test]

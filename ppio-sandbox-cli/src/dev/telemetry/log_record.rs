@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::shared_text::SharedText;
 use super::span::{self, Attributes, Nanos};
 use crate::log_level::LogLevel;
 
@@ -14,8 +15,8 @@ pub(super) struct LogRecord {
     pub(super) level: LogLevel,
     pub(super) message: String,
     /// The module or the logger.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) target: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) target: SharedText,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +27,7 @@ pub(super) struct LogRecord {
     pub(super) span_id: Option<String>,
     /// The service that exported it; none for the output of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) service: Option<String>,
+    pub(super) service: Option<SharedText>,
     #[serde(skip_serializing_if = "Attributes::is_empty")]
     pub(super) fields: Attributes,
 }
@@ -34,6 +35,17 @@ pub(super) struct LogRecord {
 impl LogRecord {
     /// How much memory it takes, about.
     pub(super) fn size(&self) -> usize {
-        RECORD_SIZE + self.message.len() + self.target.len() + span::size(&self.fields)
+        let ids = [
+            &self.run_id,
+            &self.session_id,
+            &self.trace_id,
+            &self.span_id,
+        ];
+        RECORD_SIZE
+            + self.message.len()
+            + self.target.len()
+            + self.service.as_ref().map_or(0, |service| service.len())
+            + ids.into_iter().flatten().map(String::len).sum::<usize>()
+            + span::size(&self.fields)
     }
 }

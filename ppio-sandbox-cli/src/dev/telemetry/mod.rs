@@ -5,21 +5,25 @@
 //!                                └──▶ api ──▶ page, `agent traces`
 //! ```
 //!
-//! `receiver` answers the exports of OpenTelemetry, which `otlp` converts to a `span` or a
-//! `log_record`. `store` keeps them in a bounded memory, until this program ends, over restarts of the
-//! agent. `api` answers with them as JSON, and `trace_view` puts the spans of a trace in order.
-//! `environment` is what makes the agent export to here.
+//! `receiver` answers the exports of OpenTelemetry: `export_encoding` decodes them, unless
+//! `decoded_size` finds that they take too much memory, and `otlp` converts them to a `span` or a
+//! `log_record` each, with `shared_text`s. `store` keeps them in a bounded memory, until this program
+//! ends, over restarts of the agent. `api` answers with them as JSON, and `trace_view` puts the spans of
+//! a trace in order. `environment` is what makes the agent export to here.
 //!
 //! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
 //! Programs that are told only this program's address export to the paths of the specification,
 //! which the receiver answers as well.
 
 mod api;
+mod decoded_size;
 pub(super) mod environment;
+mod export_encoding;
 mod log_lines;
 mod log_record;
 mod otlp;
 mod receiver;
+mod shared_text;
 mod span;
 mod store;
 mod trace_view;
@@ -29,6 +33,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::Semaphore;
 
 use self::environment::OTLP_PATH;
 use self::receiver::Signal;
@@ -45,6 +50,8 @@ pub(super) const DEV_HEADER: &str = "ppio-dev";
 #[derive(Debug)]
 pub(super) struct DevTelemetry {
     store: SharedStore,
+    /// One export is decoded at a time, so that many do not use up the memory.
+    decoding: Arc<Semaphore>,
 }
 
 impl DevTelemetry {
@@ -55,6 +62,7 @@ impl DevTelemetry {
     fn with_limits(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             store: SharedStore::new(limits),
+            decoding: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -81,7 +89,8 @@ impl DevTelemetry {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        receiver::receive(request, signal, self.store.clone()).await
+        let decoding = Arc::clone(&self.decoding);
+        receiver::receive(request, signal, self.store.clone(), decoding).await
     }
 
     fn respond_api(&self, request: &Request) -> Response {

@@ -13,46 +13,45 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 
 use super::log_record::LogRecord;
-use super::span::{Attributes, Nanos, Span, SpanEvent};
+use super::shared_text::SharedText;
+use super::span::{Attributes, MAX_ID, MAX_NAME, MAX_TEXT, Nanos, Span, SpanEvent};
+use crate::dev::clipped::clipped;
 use crate::log_level::LogLevel;
 
 const TRACE_ID_LENGTH: usize = 16;
 const SPAN_ID_LENGTH: usize = 8;
 
-/// The spans of a request, and the number of those whose ids are not valid.
-pub(super) fn spans(request: ExportTraceServiceRequest) -> (Vec<Span>, usize) {
-    let mut spans = Vec::new();
-    let mut invalid = 0;
-    for of_resource in request.resource_spans {
+/// The spans of a request, converted one by one; `None` for one whose ids are not valid.
+pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = Option<Span>> {
+    let resources = request.resource_spans.into_iter();
+    resources.flat_map(|of_resource| {
         let service = service(of_resource.resource);
-        for span in of_resource.scope_spans.into_iter().flat_map(|it| it.spans) {
-            match self::span(span, &service) {
-                Some(span) => spans.push(span),
-                None => invalid += 1,
-            }
-        }
-    }
-    (spans, invalid)
+        let scopes = of_resource.scope_spans.into_iter();
+        let spans = scopes.flat_map(|scope| scope.spans);
+        spans.map(move |span| self::span(span, &service))
+    })
 }
 
-/// The log records of a request.
-pub(super) fn log_records(request: ExportLogsServiceRequest) -> Vec<LogRecord> {
-    let mut records = Vec::new();
-    for of_resource in request.resource_logs {
+/// The log records of a request, converted one by one.
+pub(super) fn log_records(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogRecord> {
+    let resources = request.resource_logs.into_iter();
+    resources.flat_map(|of_resource| {
         let service = service(of_resource.resource);
-        for scope in of_resource.scope_logs {
+        let scopes = of_resource.scope_logs.into_iter();
+        scopes.flat_map(move |scope| {
             let target = scope.scope.map(|scope| scope.name).unwrap_or_default();
-            let of_scope = scope.log_records.into_iter();
-            records.extend(of_scope.map(|record| log_record(record, &service, &target)));
-        }
-    }
-    records
+            let target = SharedText::from(clipped(target, MAX_NAME));
+            let service = service.clone();
+            let records = scope.log_records.into_iter();
+            records.map(move |record| log_record(record, &service, &target))
+        })
+    })
 }
 
-fn span(span: OtlpSpan, service: &str) -> Option<Span> {
+fn span(span: OtlpSpan, service: &SharedText) -> Option<Span> {
     let status = span.status.unwrap_or_default();
     let events = span.events.into_iter().map(|event| SpanEvent {
-        name: event.name,
+        name: clipped(event.name, MAX_NAME),
         time: Nanos(event.time_unix_nano),
         attributes: attributes(event.attributes),
     });
@@ -60,23 +59,24 @@ fn span(span: OtlpSpan, service: &str) -> Option<Span> {
         trace_id: id(&span.trace_id, TRACE_ID_LENGTH)?,
         id: id(&span.span_id, SPAN_ID_LENGTH)?,
         parent_id: id(&span.parent_span_id, SPAN_ID_LENGTH),
-        name: span.name,
+        name: clipped(span.name, MAX_NAME),
         kind: kind(span.kind),
-        service: service.to_owned(),
+        service: service.clone(),
         start: Nanos(span.start_time_unix_nano),
         end: Nanos(span.end_time_unix_nano.max(span.start_time_unix_nano)),
         is_error: status.code == StatusCode::Error as i32,
-        status_message: status.message,
+        status_message: clipped(status.message, MAX_TEXT),
         attributes: attributes(span.attributes),
         events: events.collect(),
     })
 }
 
-fn log_record(record: OtlpLogRecord, service: &str, target: &str) -> LogRecord {
+fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) -> LogRecord {
     let mut fields = attributes(record.attributes);
     let mut take = |names: &[&str]| {
         let value = names.iter().find_map(|name| fields.remove(*name))?;
-        value.as_str().map(str::to_owned)
+        let id = value.as_str()?.to_owned();
+        Some(clipped(id, MAX_ID))
     };
     let run_id = take(&["ppio.request.id", "request_id"]);
     let session_id = take(&["session.id", "session_id"]);
@@ -92,15 +92,15 @@ fn log_record(record: OtlpLogRecord, service: &str, target: &str) -> LogRecord {
         },
         message: match value(record.body) {
             Value::String(text) => text,
-            Value::Null => record.event_name,
-            other => other.to_string(),
+            Value::Null => clipped(record.event_name, MAX_TEXT),
+            other => clipped(other.to_string(), MAX_TEXT),
         },
-        target: target.to_owned(),
+        target: target.clone(),
         run_id,
         session_id,
         trace_id: id(&record.trace_id, TRACE_ID_LENGTH),
         span_id: id(&record.span_id, SPAN_ID_LENGTH),
-        service: Some(service.to_owned()),
+        service: Some(service.clone()),
         fields,
     }
 }
@@ -138,25 +138,26 @@ fn kind(kind: i32) -> &'static str {
     }
 }
 
-fn service(resource: Option<Resource>) -> String {
+fn service(resource: Option<Resource>) -> SharedText {
     let attributes = resource.unwrap_or_default().attributes.into_iter();
     let mut names = attributes.filter(|pair| pair.key == "service.name");
-    match names.next().map(|pair| value(pair.value)) {
+    let name = match names.next().map(|pair| value(pair.value)) {
         Some(Value::String(name)) => name,
         _ => "unknown_service".to_owned(),
-    }
+    };
+    clipped(name, MAX_NAME).into()
 }
 
 fn attributes(list: Vec<KeyValue>) -> Attributes {
     list.into_iter()
-        .map(|pair| (pair.key, value(pair.value)))
+        .map(|pair| (clipped(pair.key, MAX_NAME), value(pair.value)))
         .collect()
 }
 
 fn value(value: Option<AnyValue>) -> Value {
     match value.and_then(|value| value.value) {
         None => Value::Null,
-        Some(Any::StringValue(text)) => Value::String(text),
+        Some(Any::StringValue(text)) => Value::String(clipped(text, MAX_TEXT)),
         Some(Any::BoolValue(flag)) => Value::Bool(flag),
         Some(Any::IntValue(number)) => Value::from(number),
         // NaN and the infinities are not numbers of JSON.

@@ -1,14 +1,13 @@
-//! Answers the exports of OpenTelemetry over HTTP: protobuf and JSON, also compressed with gzip.
+//! Answers the exports of OpenTelemetry over HTTP.
 //!
 //! The rules are those of <https://opentelemetry.io/docs/specs/otlp/#otlphttp>: an answer has the
 //! encoding of its request, and an error is a `google.rpc.Status`.
 
-use std::io::{self, Read as _};
+use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -17,19 +16,18 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
-use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use super::decoded_size::MessageKind;
+use super::export_encoding::{Encoding, decompress, is_gzip};
 use super::otlp;
 use super::store::SharedStore;
 
-/// The largest body as it is sent.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-/// The largest body after it is decompressed.
-const MAX_DECOMPRESSED: usize = 32 * 1024 * 1024;
-
-const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
+/// The largest body as it is sent, and after it is decompressed.
+pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
+/// The spans or log records of one export that are kept.
+const MAX_RECORDS: usize = 50_000;
 
 /// What is exported.
 #[derive(Debug, Clone, Copy)]
@@ -49,29 +47,27 @@ impl Signal {
     }
 }
 
-/// How a request and its answer are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Protobuf,
-    Json,
-}
-
 /// Why an export is refused.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     message: String,
 }
 
 /// What was not kept of an export, and why.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rejected {
     count: usize,
     reason: String,
 }
 
-/// Keeps what a request exports.
-pub(super) async fn receive(request: Request, signal: Signal, store: SharedStore) -> Response {
+/// Keeps what a request exports. `decoding` has a permit for each export that may be decoded now.
+pub(super) async fn receive(
+    request: Request,
+    signal: Signal,
+    store: SharedStore,
+    decoding: Arc<Semaphore>,
+) -> Response {
     let encoding = match Encoding::of(request.headers()) {
         Ok(encoding) => encoding,
         Err(refusal) => return refusal.into_response(Encoding::Json),
@@ -79,8 +75,10 @@ pub(super) async fn receive(request: Request, signal: Signal, store: SharedStore
     let received = async {
         let is_compressed = is_gzip(request.headers())?;
         let body = read(request).await?;
-        // Decoding a large export takes a while.
+        let permit = decoding.acquire_owned().await.map_err(decoding_failed)?;
+        // Decoding a large export takes a while, and goes on if the request is dropped.
         let decoding = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let body = if is_compressed {
                 decompress(&body)?
             } else {
@@ -88,9 +86,7 @@ pub(super) async fn receive(request: Request, signal: Signal, store: SharedStore
             };
             keep(&store, &body, encoding, signal)
         });
-        decoding
-            .await
-            .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding failed"))?
+        decoding.await.map_err(decoding_failed)?
     };
     match received.await {
         Ok(rejected) => rejected.into_response(encoding, signal),
@@ -106,81 +102,35 @@ fn keep(
 ) -> Result<Rejected, Refusal> {
     match signal {
         Signal::Traces => {
+            encoding.check_size(MessageKind::TracesRequest, body)?;
             let request: ExportTraceServiceRequest = encoding.decode(body)?;
-            let (spans, invalid) = otlp::spans(request);
-            let dropped = store.lock().add_spans(spans);
-            let mut reasons = Vec::new();
-            if invalid > 0 {
-                reasons.push(format!("{invalid} spans have no valid ids"));
+            let (mut invalid, mut too_large) = (0, 0);
+            let mut spans = otlp::spans(request);
+            for span in spans.by_ref().take(MAX_RECORDS) {
+                match span {
+                    Some(span) => too_large += usize::from(!store.lock().add_span(span)),
+                    None => invalid += 1,
+                }
             }
-            if dropped > 0 {
-                reasons.push(format!("{dropped} spans are of traces that are too large"));
-            }
-            Ok(Rejected {
-                count: invalid + dropped,
-                reason: reasons.join("; "),
-            })
+            Ok(Rejected::of([
+                (invalid, "spans have no valid ids"),
+                (too_large, "spans are of traces that are too large"),
+                (spans.count(), "spans are too many for one export"),
+            ]))
         }
         Signal::Logs => {
+            encoding.check_size(MessageKind::LogsRequest, body)?;
             let request: ExportLogsServiceRequest = encoding.decode(body)?;
-            let records = otlp::log_records(request);
-            let mut store = store.lock();
-            for record in records {
-                store.add_log(record);
+            let mut too_large = 0;
+            let mut records = otlp::log_records(request);
+            for record in records.by_ref().take(MAX_RECORDS) {
+                too_large += usize::from(!store.lock().add_log(record));
             }
-            Ok(Rejected::default())
+            Ok(Rejected::of([
+                (too_large, "log records are too large"),
+                (records.count(), "log records are too many for one export"),
+            ]))
         }
-    }
-}
-
-impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let found = headers.get(header::CONTENT_TYPE);
-        let found = found.map(|value| value.to_str().unwrap_or_default());
-        let essence = found.map(|value| value.split(';').next().unwrap_or_default().trim());
-        match essence {
-            Some(essence) if essence.eq_ignore_ascii_case(PROTOBUF) => Ok(Self::Protobuf),
-            Some(essence) if essence.eq_ignore_ascii_case(JSON) => Ok(Self::Json),
-            other => Err(Refusal::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!(
-                    "the content type is {:?}; send {PROTOBUF} or {JSON}",
-                    other.unwrap_or_default()
-                ),
-            )),
-        }
-    }
-
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Protobuf => PROTOBUF,
-            Self::Json => JSON,
-        })
-    }
-
-    fn decode<T: Message + Default + DeserializeOwned>(self, body: &[u8]) -> Result<T, Refusal> {
-        let decoded = match self {
-            Self::Protobuf => T::decode(body).map_err(|error| error.to_string()),
-            Self::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
-        };
-        decoded.map_err(|error| {
-            let message = format!("the body is no export of OTLP: {error}");
-            Refusal::new(StatusCode::BAD_REQUEST, message)
-        })
-    }
-}
-
-/// Whether the body is compressed with gzip.
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let found = headers.get(header::CONTENT_ENCODING);
-    let found = found.map_or("identity", |value| value.to_str().unwrap_or_default());
-    match found.trim() {
-        coding if coding.eq_ignore_ascii_case("gzip") => Ok(true),
-        coding if coding.eq_ignore_ascii_case("identity") => Ok(false),
-        coding => Err(Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the content encoding is {coding:?}; send gzip, or the body as it is"),
-        )),
     }
 }
 
@@ -188,7 +138,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     match body {
         Ok(body) => Ok(body.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(MAX_BODY)),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large()),
         Err(error) => {
             let message = format!("the body cannot be read: {error}");
             Err(Refusal::new(StatusCode::BAD_REQUEST, message))
@@ -196,35 +146,24 @@ async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn decompress(body: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let limit = u64::try_from(MAX_DECOMPRESSED).unwrap_or(u64::MAX);
-    let mut decompressed = Vec::new();
-    let read: io::Result<usize> = MultiGzDecoder::new(body)
-        .take(limit + 1)
-        .read_to_end(&mut decompressed);
-    match read {
-        Ok(length) if length > MAX_DECOMPRESSED => Err(too_large(MAX_DECOMPRESSED)),
-        Ok(_) => Ok(decompressed),
-        Err(error) => {
-            let message = format!("the body is not gzip: {error}");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, message))
-        }
-    }
-}
-
-fn too_large(limit: usize) -> Refusal {
-    Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the body has more than {limit} bytes; export less at once"),
-    )
+fn decoding_failed<E>(_: E) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding failed")
 }
 
 impl Refusal {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
         }
+    }
+
+    /// A body of more than [`MAX_BODY`] bytes.
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body has more than {MAX_BODY} bytes; export less at once"),
+        )
     }
 
     fn into_response(self, encoding: Encoding) -> Response {
@@ -247,6 +186,18 @@ impl Refusal {
 }
 
 impl Rejected {
+    /// Numbers of records, and why they are not kept.
+    fn of<const N: usize>(counts: [(usize, &str); N]) -> Self {
+        let found = counts.iter().filter(|(count, _)| *count > 0);
+        let reasons: Vec<_> = found
+            .map(|(count, reason)| format!("{count} {reason}"))
+            .collect();
+        Self {
+            count: counts.iter().map(|(count, _)| count).sum(),
+            reason: reasons.join("; "),
+        }
+    }
+
     fn into_response(self, encoding: Encoding, signal: Signal) -> Response {
         let body = match encoding {
             Encoding::Json => self.to_json(signal).into_bytes(),

@@ -6,6 +6,13 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::shared_text::SharedText;
+
+/// The bytes that are kept of an id, of a name, and of another text.
+pub(super) const MAX_ID: usize = 256;
+pub(super) const MAX_NAME: usize = 1024;
+pub(super) const MAX_TEXT: usize = 256 * 1024;
+
 /// What a span is without its strings, estimated.
 const SPAN_SIZE: usize = 400;
 /// An entry of a map, a value of JSON included.
@@ -28,7 +35,7 @@ pub(super) struct Span {
     pub(super) name: String,
     pub(super) kind: &'static str,
     /// The name of the service that exported it.
-    pub(super) service: String,
+    pub(super) service: SharedText,
     pub(super) start: Nanos,
     pub(super) end: Nanos,
     pub(super) is_error: bool,

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log_record::LogRecord;
-use super::span::{Nanos, Span, SpansById};
+use super::span::{MAX_ID, Nanos, Span, SpansById};
+use crate::dev::clipped::clipped;
 use crate::log_level::LogLevel;
 
 /// How much memory is used at most, in bytes as [`Span::size`] and [`LogRecord::size`] estimate them.
@@ -102,15 +103,29 @@ impl Store {
         }
     }
 
-    /// Adds spans, and drops the oldest traces if there is no room. Returns how many were rejected
-    /// because their trace is too large.
-    pub(super) fn add_spans(&mut self, spans: Vec<Span>) -> usize {
-        let mut rejected = 0;
-        for span in spans {
-            if !self.add_span(span) {
-                rejected += 1;
+    /// Adds a span, and drops the oldest traces if there is no room. Returns `false` if its trace is too
+    /// large.
+    pub(super) fn add_span(&mut self, span: Span) -> bool {
+        let size = span.size();
+        if let Some(trace) = self.traces.get_mut(&span.trace_id) {
+            // An export that is sent again has the same spans.
+            if trace.spans.contains_key(&span.id) {
+                return true;
             }
+            if trace.bytes + size > self.limits.trace {
+                trace.dropped_spans += 1;
+                return false;
+            }
+        } else if size > self.limits.trace {
+            return false;
         }
+        let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(|| {
+            self.oldest.push_back(span.trace_id.clone());
+            Trace::new(&span)
+        });
+        trace.bytes += size;
+        trace.add(span);
+        self.trace_bytes += size;
         while self.trace_bytes > self.limits.traces {
             let Some(oldest) = self.oldest.pop_front() else {
                 break;
@@ -119,34 +134,15 @@ impl Store {
                 self.trace_bytes -= trace.bytes;
             }
         }
-        rejected
-    }
-
-    fn add_span(&mut self, span: Span) -> bool {
-        let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(|| {
-            self.oldest.push_back(span.trace_id.clone());
-            Trace::new(&span)
-        });
-        let size = span.size();
-        // An export that is sent again has the same spans.
-        if trace.spans.contains_key(&span.id) {
-            return true;
-        }
-        if trace.bytes + size > self.limits.trace {
-            trace.dropped_spans += 1;
-            return false;
-        }
-        trace.bytes += size;
-        self.trace_bytes += size;
-        trace.add(span);
         true
     }
 
-    /// Adds a log record, and drops the oldest ones if there is no room.
-    pub(super) fn add_log(&mut self, record: LogRecord) {
+    /// Adds a log record, and drops the oldest ones if there is no room. Returns `false` if it is too
+    /// large.
+    pub(super) fn add_log(&mut self, record: LogRecord) -> bool {
         let size = record.size();
         if size > self.limits.logs {
-            return;
+            return false;
         }
         self.log_bytes += size;
         self.logs.push_back(record);
@@ -156,6 +152,7 @@ impl Store {
             };
             self.log_bytes -= oldest.size();
         }
+        true
     }
 
     pub(super) fn trace(&self, id: &str) -> Option<&Trace> {
@@ -211,8 +208,9 @@ impl Trace {
         self.start = self.start.min(span.start);
         self.end = self.end.max(span.end);
         self.errors += usize::from(span.is_error);
-        self.runs.extend(span.run_id().map(str::to_owned));
-        self.sessions.extend(span.session_id().map(str::to_owned));
+        let id = |id: &str| clipped(id.to_owned(), MAX_ID);
+        self.runs.extend(span.run_id().map(id));
+        self.sessions.extend(span.session_id().map(id));
         self.spans.insert(span.id.clone(), span);
     }
 }
@@ -236,7 +234,7 @@ impl LogFilter<'_> {
         };
         is(self.trace, record.trace_id.as_deref())
             && is(self.session, record.session_id.as_deref())
-            && is(self.target, Some(&record.target))
+            && is(self.target, Some(&*record.target))
             && self.level.is_none_or(|level| record.level >= level)
             && self.since.is_none_or(|since| record.timestamp >= since)
     }

@@ -15,8 +15,8 @@ async fn the_oldest_are_dropped_when_the_memory_is_used_up() {
         )
     };
     let size = |spans| {
-        let (spans, _) = otlp::spans(export(spans));
-        spans.iter().map(span::Span::size).sum::<usize>()
+        let spans = otlp::spans(export(spans)).flatten();
+        spans.map(|span| span.size()).sum::<usize>()
     };
     let one = size(vec![large(1)]);
     let telemetry = DevTelemetry::with_limits(Limits {

@@ -2,6 +2,7 @@
 
 mod api;
 mod exports;
+mod hostile;
 mod limits;
 
 use axum::body::Body;

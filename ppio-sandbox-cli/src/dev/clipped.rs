@@ -1,0 +1,35 @@
+//! Texts that are cut to a length.
+
+/// Marks a text that was cut.
+const MARK: char = '…';
+
+/// The text, or its first `limit` bytes with a mark behind them.
+pub(super) fn clipped(text: String, limit: usize) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    let is_boundary = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=limit).rev().find(is_boundary).unwrap_or_default();
+    let mut start = text[..end].to_owned();
+    start.push(MARK);
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_two_characters() {
+        for (text, limit, expected) in [
+            ("", 0, ""),
+            ("abc", 3, "abc"),
+            ("abc", 2, "ab…"),
+            ("aé", 2, "a…"),
+            ("日本", 5, "日…"),
+            ("日本", 2, "…"),
+        ] {
+            assert_eq!(clipped(text.to_owned(), limit), expected, "{text} {limit}");
+        }
+    }
+}

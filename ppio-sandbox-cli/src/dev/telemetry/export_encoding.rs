@@ -1,0 +1,110 @@
+//! The encodings of exports: protobuf and JSON, also compressed with gzip.
+
+use std::io::{self, Read as _};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use flate2::read::MultiGzDecoder;
+use prost::Message;
+use serde::de::DeserializeOwned;
+
+use super::decoded_size::{self, MessageKind};
+use super::receiver::{MAX_BODY, Refusal};
+
+/// How much memory an export may take when it is decoded, estimated.
+const MAX_DECODED: usize = 96 * 1024 * 1024;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// How a request and its answer are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let found = headers.get(header::CONTENT_TYPE);
+        let found = found.map(|value| value.to_str().unwrap_or_default());
+        let essence = found.map(|value| value.split(';').next().unwrap_or_default().trim());
+        match essence {
+            Some(essence) if essence.eq_ignore_ascii_case(PROTOBUF) => Ok(Self::Protobuf),
+            Some(essence) if essence.eq_ignore_ascii_case(JSON) => Ok(Self::Json),
+            other => Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!(
+                    "the content type is {:?}; send {PROTOBUF} or {JSON}",
+                    other.unwrap_or_default()
+                ),
+            )),
+        }
+    }
+
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Protobuf => PROTOBUF,
+            Self::Json => JSON,
+        })
+    }
+
+    /// Refuses a body that takes too much memory when it is decoded.
+    pub(super) fn check_size(self, kind: MessageKind, body: &[u8]) -> Result<(), Refusal> {
+        let exceeds = match self {
+            Self::Protobuf => decoded_size::protobuf_exceeds(kind, body, MAX_DECODED),
+            Self::Json => decoded_size::json_exceeds(body, MAX_DECODED),
+        };
+        if !exceeds {
+            return Ok(());
+        }
+        let message = format!(
+            "the body takes more than {MAX_DECODED} bytes when it is decoded; export less at once"
+        );
+        Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+    }
+
+    pub(super) fn decode<T: Message + Default + DeserializeOwned>(
+        self,
+        body: &[u8],
+    ) -> Result<T, Refusal> {
+        let decoded = match self {
+            Self::Protobuf => T::decode(body).map_err(|error| error.to_string()),
+            Self::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        };
+        decoded.map_err(|error| {
+            let message = format!("the body is no export of OTLP: {error}");
+            Refusal::new(StatusCode::BAD_REQUEST, message)
+        })
+    }
+}
+
+/// Whether the body is compressed with gzip.
+pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let found = headers.get(header::CONTENT_ENCODING);
+    let found = found.map_or("identity", |value| value.to_str().unwrap_or_default());
+    match found.trim() {
+        coding if coding.eq_ignore_ascii_case("gzip") => Ok(true),
+        coding if coding.eq_ignore_ascii_case("identity") => Ok(false),
+        coding => Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("the content encoding is {coding:?}; send gzip, or the body as it is"),
+        )),
+    }
+}
+
+/// The decompressed body, up to [`MAX_BODY`] bytes.
+pub(super) fn decompress(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
+    let mut decompressed = Vec::new();
+    let read: io::Result<usize> = MultiGzDecoder::new(body)
+        .take(limit + 1)
+        .read_to_end(&mut decompressed);
+    match read {
+        Ok(length) if length > MAX_BODY => Err(Refusal::too_large()),
+        Ok(_) => Ok(decompressed),
+        Err(error) => {
+            let message = format!("the body is not gzip: {error}");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, message))
+        }
+    }
+}
