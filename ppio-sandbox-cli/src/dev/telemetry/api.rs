@@ -3,13 +3,15 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::log_record::LogRecord;
+use super::snapshot::{LogFilter, Snapshot, TraceFilter};
 use super::span::Nanos;
-use super::store::{LogFilter, Store, Trace, TraceFilter};
-use super::trace_view::{self, TraceSummary};
+use super::store::Trace;
+use super::trace_view::{self, SpanView, TraceSummary};
 use crate::dev::error_response::error_response;
 use crate::log_level::LogLevel;
 
@@ -76,31 +78,26 @@ impl Route {
     }
 }
 
+/// A trace as it is answered.
+#[derive(Debug, Serialize)]
+struct TraceAnswer<'a> {
+    #[serde(flatten)]
+    summary: TraceSummary<'a>,
+    spans: Vec<SpanView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logs: Option<Vec<&'a LogRecord>>,
+}
+
 /// Answers a request for a route with a query.
-pub(super) fn answer(route: &Route, query: &str, store: &Store) -> Response {
-    let found = match route {
-        Route::Traces => parse(query).and_then(|query| traces(&query, store)),
-        Route::Trace(id) => match parse::<NoQuery>(query).map(|_| trace(id, store)) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => {
-                let message = format!("there is no trace {id:?}; the oldest are dropped first");
-                return error_response(StatusCode::NOT_FOUND, "TraceNotFound", &message);
-            }
-            Err(message) => Err(message),
-        },
-        Route::Run(id) => parse::<NoQuery>(query).map(|_| run(id, store)),
-        Route::Logs => parse(query).and_then(|query| logs(&query, store)),
+pub(super) fn answer(route: &Route, query: &str, kept: &Snapshot) -> Response {
+    let answered = match route {
+        Route::Traces => parse(query).and_then(|query| traces(&query, kept)),
+        Route::Trace(id) => parse::<NoQuery>(query).map(|_| trace(id, kept)),
+        Route::Run(id) => parse::<NoQuery>(query).map(|_| run(id, kept)),
+        Route::Logs => parse(query).and_then(|query| logs(&query, kept)),
     };
-    match found {
-        Ok(found) => {
-            let headers = [
-                (header::CACHE_CONTROL, "no-store"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            ];
-            (headers, axum::Json(found)).into_response()
-        }
-        Err(message) => error_response(StatusCode::BAD_REQUEST, "BadRequest", &message),
-    }
+    answered
+        .unwrap_or_else(|message| error_response(StatusCode::BAD_REQUEST, "BadRequest", &message))
 }
 
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, String> {
@@ -108,14 +105,14 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, String> {
         .map_err(|error| format!("the query {query:?} is not valid: {error}"))
 }
 
-fn traces(query: &TracesQuery, store: &Store) -> Result<Value, String> {
+fn traces(query: &TracesQuery, kept: &Snapshot) -> Result<Response, String> {
     let filter = TraceFilter {
         run: query.run.as_deref(),
         session: query.session.as_deref(),
         error: query.error,
         since: time(query.since.as_deref())?,
     };
-    let traces = store.traces(&filter);
+    let traces = kept.traces(&filter);
     let total = traces.len();
     let traces = traces
         .into_iter()
@@ -123,36 +120,54 @@ fn traces(query: &TracesQuery, store: &Store) -> Result<Value, String> {
     let traces: Vec<_> = traces
         .map(|(id, trace)| TraceSummary::new(id, trace))
         .collect();
-    Ok(json!({ "traces": traces, "total": total }))
+    Ok(json(&json!({ "traces": traces, "total": total })))
 }
 
-fn trace(id: &str, store: &Store) -> Option<Value> {
-    let trace = store.trace(id)?;
+fn trace(id: &str, kept: &Snapshot) -> Response {
+    let Some(trace) = kept.trace(id) else {
+        let message = format!("there is no trace {id:?}; the oldest are dropped first");
+        return error_response(StatusCode::NOT_FOUND, "TraceNotFound", &message);
+    };
     let filter = LogFilter {
         trace: Some(id),
         ..LogFilter::default()
     };
     let mut found = with_spans(id, trace);
-    found["logs"] = newest(store, &filter);
-    Some(found)
+    found.logs = Some(newest(kept, &filter));
+    json(&found)
 }
 
 /// What is known of a run, which may be nothing yet.
-fn run(id: &str, store: &Store) -> Value {
+fn run(id: &str, kept: &Snapshot) -> Response {
+    #[derive(Serialize)]
+    struct RunAnswer<'a> {
+        run_id: &'a str,
+        traces: Vec<TraceAnswer<'a>>,
+        logs: Vec<&'a LogRecord>,
+    }
+
     let filter = TraceFilter {
         run: Some(id),
         ..TraceFilter::default()
     };
-    let traces = store.traces(&filter).into_iter();
-    let traces: Vec<_> = traces.map(|(id, trace)| with_spans(id, trace)).collect();
+    let traces = kept.traces(&filter).into_iter();
     let filter = LogFilter {
         run: Some(id),
         ..LogFilter::default()
     };
-    json!({ "run_id": id, "traces": traces, "logs": newest(store, &filter) })
+    json(&RunAnswer {
+        run_id: id,
+        traces: traces.map(|(id, trace)| with_spans(id, trace)).collect(),
+        logs: newest(kept, &filter),
+    })
 }
 
-fn logs(query: &LogsQuery, store: &Store) -> Result<Value, String> {
+fn logs(query: &LogsQuery, kept: &Snapshot) -> Result<Response, String> {
+    #[derive(Serialize)]
+    struct LogsAnswer<'a> {
+        logs: Vec<&'a LogRecord>,
+    }
+
     let filter = LogFilter {
         run: query.run.as_deref(),
         trace: query.trace.as_deref(),
@@ -161,19 +176,33 @@ fn logs(query: &LogsQuery, store: &Store) -> Result<Value, String> {
         target: query.target.as_deref(),
         since: time(query.since.as_deref())?,
     };
-    Ok(json!({ "logs": newest(store, &filter) }))
+    Ok(json(&LogsAnswer {
+        logs: newest(kept, &filter),
+    }))
 }
 
-fn with_spans(id: &str, trace: &Trace) -> Value {
-    let mut found = json!(TraceSummary::new(id, trace));
-    found["spans"] = json!(trace_view::spans(trace));
-    found
+fn with_spans<'a>(id: &'a str, trace: &'a Trace) -> TraceAnswer<'a> {
+    TraceAnswer {
+        summary: TraceSummary::new(id, trace),
+        spans: trace_view::spans(trace),
+        logs: None,
+    }
 }
 
-fn newest(store: &Store, filter: &LogFilter<'_>) -> Value {
-    let records = store.logs(filter);
+fn newest<'a>(kept: &'a Snapshot, filter: &LogFilter<'_>) -> Vec<&'a LogRecord> {
+    let mut records = kept.logs(filter);
     let first = records.len().saturating_sub(MAX_LOGS);
-    json!(records[first..])
+    records.drain(..first);
+    records
+}
+
+/// A successful answer.
+fn json(found: &impl Serialize) -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, axum::Json(found)).into_response()
 }
 
 fn time(text: Option<&str>) -> Result<Option<Nanos>, String> {

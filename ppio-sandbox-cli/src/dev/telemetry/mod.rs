@@ -8,8 +8,8 @@
 //! `receiver` answers the exports of OpenTelemetry: `export_encoding` decodes them, unless
 //! `decoded_size` finds that they take too much memory, and `otlp` converts them to a `span` or a
 //! `log_record` each, with `shared_text`s. `store` keeps them in a bounded memory, until this program
-//! ends, over restarts of the agent. `api` answers with them as JSON, and `trace_view` puts the spans of
-//! a trace in order. `environment` is what makes the agent export to here.
+//! ends, over restarts of the agent. `api` answers with a `snapshot` of them as JSON, and `trace_view`
+//! puts the spans of a trace in order. `environment` is what makes the agent export to here.
 //!
 //! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
 //! Programs that are told only this program's address export to the paths of the specification,
@@ -24,6 +24,7 @@ mod log_record;
 mod otlp;
 mod receiver;
 mod shared_text;
+mod snapshot;
 mod span;
 mod store;
 mod trace_view;
@@ -84,7 +85,15 @@ impl DevTelemetry {
     pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
         let Some(signal) = Signal::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
-            return self.respond_api(&request);
+            let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::Route::find) else {
+                let message = format!("`agent dev` has nothing at {path}");
+                return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
+            };
+            if request.method() != Method::GET {
+                return not_allowed("GET");
+            }
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            return self.respond_api(route, query).await;
         };
         if request.method() != Method::POST {
             return not_allowed("POST");
@@ -93,17 +102,15 @@ impl DevTelemetry {
         receiver::receive(request, signal, self.store.clone(), decoding).await
     }
 
-    fn respond_api(&self, request: &Request) -> Response {
-        let path = request.uri().path();
-        let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::Route::find) else {
-            let message = format!("`agent dev` has nothing at {path}");
-            return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
-        };
-        if request.method() != Method::GET {
-            return not_allowed("GET");
-        }
-        let query = request.uri().query().unwrap_or_default();
-        api::answer(&route, query, &self.store.lock())
+    async fn respond_api(&self, route: api::Route, query: String) -> Response {
+        let store = self.store.clone();
+        // Writing the JSON of a large trace takes a while.
+        let writing = move || api::answer(&route, &query, &store.snapshot());
+        let answer = tokio::task::spawn_blocking(writing).await;
+        answer.unwrap_or_else(|_| {
+            let message = "the answer cannot be written";
+            error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+        })
     }
 }
 

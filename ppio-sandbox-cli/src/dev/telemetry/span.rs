@@ -1,6 +1,7 @@
 //! A span that was received.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
@@ -169,4 +170,4 @@ pub(super) fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Spans by their id.
-pub(super) type SpansById = BTreeMap<String, Span>;
+pub(super) type SpansById = BTreeMap<String, Arc<Span>>;

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log_record::LogRecord;
+use super::snapshot::Snapshot;
 use super::span::{MAX_ID, Nanos, Span, SpansById};
 use crate::dev::clipped::clipped;
-use crate::log_level::LogLevel;
 
 /// How much memory is used at most, in bytes as [`Span::size`] and [`LogRecord::size`] estimate them.
 #[derive(Debug, Clone, Copy)]
@@ -39,22 +39,31 @@ impl SharedStore {
     pub(super) fn lock(&self) -> MutexGuard<'_, Store> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What is kept now. The store can be changed while it is read.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let store = self.lock();
+        Snapshot {
+            traces: store.traces.clone(),
+            logs: store.logs.iter().cloned().collect(),
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Store {
     limits: Limits,
-    traces: HashMap<String, Trace>,
+    traces: HashMap<Arc<str>, Arc<Trace>>,
     /// The ids of the traces, by the arrival of their first spans.
-    oldest: VecDeque<String>,
+    oldest: VecDeque<Arc<str>>,
     trace_bytes: usize,
     /// In the order of their arrival.
-    logs: VecDeque<LogRecord>,
+    logs: VecDeque<Arc<LogRecord>>,
     log_bytes: usize,
 }
 
 /// The spans of one trace that have arrived.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trace {
     pub(super) spans: SpansById,
     bytes: usize,
@@ -66,29 +75,6 @@ pub(super) struct Trace {
     pub(super) errors: usize,
     pub(super) runs: BTreeSet<String>,
     pub(super) sessions: BTreeSet<String>,
-}
-
-/// Which traces are listed: those that have all that is set.
-#[derive(Debug, Default)]
-pub(super) struct TraceFilter<'a> {
-    pub(super) run: Option<&'a str>,
-    pub(super) session: Option<&'a str>,
-    /// Whether a span has an error.
-    pub(super) error: Option<bool>,
-    /// Those that began then or later.
-    pub(super) since: Option<Nanos>,
-}
-
-/// Which log records are listed: those that have all that is set.
-#[derive(Debug, Default)]
-pub(super) struct LogFilter<'a> {
-    pub(super) run: Option<&'a str>,
-    pub(super) trace: Option<&'a str>,
-    pub(super) session: Option<&'a str>,
-    /// This level and those above.
-    pub(super) level: Option<LogLevel>,
-    pub(super) target: Option<&'a str>,
-    pub(super) since: Option<Nanos>,
 }
 
 impl Store {
@@ -107,22 +93,25 @@ impl Store {
     /// large.
     pub(super) fn add_span(&mut self, span: Span) -> bool {
         let size = span.size();
-        if let Some(trace) = self.traces.get_mut(&span.trace_id) {
+        if let Some(trace) = self.traces.get_mut(&*span.trace_id) {
             // An export that is sent again has the same spans.
             if trace.spans.contains_key(&span.id) {
                 return true;
             }
             if trace.bytes + size > self.limits.trace {
-                trace.dropped_spans += 1;
+                Arc::make_mut(trace).dropped_spans += 1;
                 return false;
             }
         } else if size > self.limits.trace {
             return false;
         }
-        let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(|| {
-            self.oldest.push_back(span.trace_id.clone());
-            Trace::new(&span)
+        let id: Arc<str> = span.trace_id.as_str().into();
+        let trace = self.traces.entry(Arc::clone(&id)).or_insert_with(|| {
+            self.oldest.push_back(id);
+            Arc::new(Trace::new(&span))
         });
+        // Copied if a snapshot has it; the spans are shared.
+        let trace = Arc::make_mut(trace);
         trace.bytes += size;
         trace.add(span);
         self.trace_bytes += size;
@@ -145,7 +134,7 @@ impl Store {
             return false;
         }
         self.log_bytes += size;
-        self.logs.push_back(record);
+        self.logs.push_back(Arc::new(record));
         while self.log_bytes > self.limits.logs {
             let Some(oldest) = self.logs.pop_front() else {
                 break;
@@ -153,40 +142,6 @@ impl Store {
             self.log_bytes -= oldest.size();
         }
         true
-    }
-
-    pub(super) fn trace(&self, id: &str) -> Option<&Trace> {
-        self.traces.get(id)
-    }
-
-    /// The traces with their ids, newest first.
-    pub(super) fn traces(&self, filter: &TraceFilter<'_>) -> Vec<(&str, &Trace)> {
-        let traces = self.traces.iter().map(|(id, trace)| (id.as_str(), trace));
-        let mut traces: Vec<_> = traces.filter(|(_, trace)| filter.has(trace)).collect();
-        traces.sort_by(|(a_id, a), (b_id, b)| (b.start, b_id).cmp(&(a.start, a_id)));
-        traces
-    }
-
-    /// The log records, oldest first. Those of a run without its id are found by its traces.
-    pub(super) fn logs(&self, filter: &LogFilter<'_>) -> Vec<&LogRecord> {
-        let is_of_run = |record: &LogRecord| {
-            let Some(run) = filter.run else {
-                return true;
-            };
-            match (&record.run_id, &record.trace_id) {
-                (Some(id), _) => run == id,
-                (None, Some(trace)) => self
-                    .trace(trace)
-                    .is_some_and(|trace| trace.runs.contains(run)),
-                (None, None) => false,
-            }
-        };
-        let records = self.logs.iter();
-        let records = records.filter(|record| is_of_run(record) && filter.has(record));
-        let mut records: Vec<_> = records.collect();
-        // Records arrive in two ways, of which one is slower.
-        records.sort_by_key(|record| record.timestamp);
-        records
     }
 }
 
@@ -211,31 +166,6 @@ impl Trace {
         let id = |id: &str| clipped(id.to_owned(), MAX_ID);
         self.runs.extend(span.run_id().map(id));
         self.sessions.extend(span.session_id().map(id));
-        self.spans.insert(span.id.clone(), span);
-    }
-}
-
-impl TraceFilter<'_> {
-    fn has(&self, trace: &Trace) -> bool {
-        self.run.is_none_or(|run| trace.runs.contains(run))
-            && self
-                .session
-                .is_none_or(|session| trace.sessions.contains(session))
-            && self.error.is_none_or(|error| (trace.errors > 0) == error)
-            && self.since.is_none_or(|since| trace.start >= since)
-    }
-}
-
-impl LogFilter<'_> {
-    /// Whether a record has all but the run, which its trace may have.
-    fn has(&self, record: &LogRecord) -> bool {
-        let is = |wanted: Option<&str>, found: Option<&str>| {
-            wanted.is_none_or(|wanted| Some(wanted) == found)
-        };
-        is(self.trace, record.trace_id.as_deref())
-            && is(self.session, record.session_id.as_deref())
-            && is(self.target, Some(&*record.target))
-            && self.level.is_none_or(|level| record.level >= level)
-            && self.since.is_none_or(|since| record.timestamp >= since)
+        self.spans.insert(span.id.clone(), Arc::new(span));
     }
 }

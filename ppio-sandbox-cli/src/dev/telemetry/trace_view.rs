@@ -1,6 +1,7 @@
 //! A trace as the API shows it: its spans in the order of a tree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -150,11 +151,10 @@ pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
 /// The span that has no parent in the trace, the earliest of several.
 fn first(spans: &SpansById) -> Option<&Span> {
     let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
-    let roots = spans.values().filter(|span| parent(span, spans).is_none());
+    let all = || spans.values().map(Arc::as_ref);
+    let roots = all().filter(|span| parent(span, spans).is_none());
     // Spans that are their own ancestors have no root.
-    roots
-        .min_by(earlier)
-        .or_else(|| spans.values().min_by(earlier))
+    roots.min_by(earlier).or_else(|| all().min_by(earlier))
 }
 
 /// The id of its parent, if that is in the trace.
@@ -167,7 +167,7 @@ fn parent<'a>(span: &'a Span, spans: &SpansById) -> Option<&'a str> {
 fn tree(spans: &SpansById) -> Vec<(usize, &Span)> {
     let mut children: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     let mut roots = Vec::new();
-    for span in spans.values() {
+    for span in spans.values().map(Arc::as_ref) {
         match parent(span, spans) {
             Some(parent) => children.entry(parent).or_default().push(span),
             None => roots.push(span),

@@ -196,7 +196,10 @@ async fn long_texts_are_cut() {
 
     let mut all = with(
         span(2, 1, 0, &long, 0, 1),
-        &[("ppio.request.id", text(&long)), (long.as_str(), text(&long))],
+        &[
+            ("ppio.request.id", text(&long)),
+            (long.as_str(), text(&long)),
+        ],
     );
     all.status = Some(Status {
         message: long.clone(),

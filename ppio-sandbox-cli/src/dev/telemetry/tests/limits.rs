@@ -1,7 +1,11 @@
 //! The bounded memory.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -59,4 +63,58 @@ async fn the_oldest_are_dropped_when_the_memory_is_used_up() {
     let logs = found["logs"].as_array().unwrap();
     assert!((5..20).contains(&logs.len()), "{}", logs.len());
     assert_eq!(logs.last().unwrap()["message"], "49");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_read_while_the_store_changes() {
+    let telemetry = DevTelemetry::new();
+    let add = async |id: u8| {
+        post(&telemetry, vec![span(1, id, 0, "span", 0, 1)]).await;
+        log(&telemetry, r#"{"level":"INFO","message":"m"}"#);
+    };
+    add(1).await;
+    let before = telemetry.store.snapshot();
+    add(2).await;
+    let after = telemetry.store.snapshot();
+    for (kept, count) in [(before, 1), (after, 2)] {
+        let trace = kept.trace(&"01".repeat(16)).unwrap();
+        assert_eq!((trace.spans.len(), kept.logs.len()), (count, count));
+    }
+}
+
+/// Neither the search nor the JSON keep the agent's output waiting.
+#[tokio::test]
+async fn an_answer_is_written_outside_of_the_worker() {
+    for target in ["logs", "traces", "runs/r", "traces/01"] {
+        let telemetry = DevTelemetry::new();
+        let request = Request::builder().uri(format!("/_ppio/dev/{target}"));
+        let request = request.body(Body::empty()).unwrap();
+        let mut answer = pin!(Arc::clone(&telemetry).respond(request));
+        {
+            let _held = telemetry.store.lock();
+            let mut context = Context::from_waker(Waker::noop());
+            let first = answer.as_mut().poll(&mut context);
+            assert!(first.is_pending(), "{target}");
+        }
+        assert!(!answer.await.status().is_server_error(), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn one_export_is_decoded_at_a_time() {
+    let telemetry = DevTelemetry::new();
+    let permit = Arc::clone(&telemetry.decoding).acquire_owned().await;
+    let mut exports = JoinSet::new();
+    for trace in 1..=5 {
+        let telemetry = Arc::clone(&telemetry);
+        exports.spawn(async move { post(&telemetry, invocation(trace, "run-1")).await });
+    }
+    // Each of them reads its body, and waits.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(trace_ids(&telemetry, "").await, [""; 0]);
+    drop(permit);
+    exports.join_all().await;
+    assert_eq!(trace_ids(&telemetry, "").await.len(), 5);
 }
