@@ -15,14 +15,16 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Request, Uri, header};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::clipped::clipped;
 use super::console::DevConsole;
 use super::output_line::OutputLine;
+use super::output_reader::OutputReader;
 use super::process_group::AgentProcessGroup;
 use super::proxy::{AgentRoute, RouteDrained};
 use super::telemetry::DevTelemetry;
@@ -31,6 +33,8 @@ use crate::error::CliError;
 
 /// The number of output lines that are kept to explain an exit.
 const MAX_TAIL_LINES: usize = 60;
+/// The bytes of one of them.
+const MAX_TAIL_LINE: usize = 4096;
 /// How long one `GET /ping` may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_PING_INTERVAL: Duration = Duration::from_millis(50);
@@ -150,11 +154,9 @@ impl AgentProcess {
         // Not for the user, whose requests go to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
-            let mut lines = BufReader::new(pipe).split(b'\n');
-            while let Ok(Some(line)) = lines.next_segment().await {
-                let line = String::from_utf8_lossy(&line);
-                let text = line.trim_end_matches('\r');
-                let line = OutputLine::from(text);
+            let mut lines = OutputReader::new(BufReader::new(pipe));
+            while let Ok(Some(text)) = lines.next().await {
+                let line = OutputLine::from(&*text);
                 if text.ends_with(&private_url) || is_server_status(&line) {
                     continue;
                 }
@@ -164,7 +166,7 @@ impl AgentProcess {
                 if tail.len() == MAX_TAIL_LINES {
                     tail.pop_front();
                 }
-                tail.push_back(text.to_owned());
+                tail.push_back(clipped(text, MAX_TAIL_LINE));
             }
         });
     }

@@ -4,7 +4,7 @@ use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::dev::python_project;
+use crate::support::dev::{Dev, python_project};
 use crate::support::{Invocation, Sandbox};
 
 /// Sets the clipboard, conceals text, sets the title, overwrites a line, and has an 8-bit control
@@ -198,6 +198,46 @@ fn lines_of_an_agent_under_development_are_escaped() {
         terminal.send_keys("\u{3}");
     });
     is_harmless(&seen);
-    assert!(seen.contains(&format!("plain {SHOWN}")), "{seen:?}");
-    assert_eq!(seen.matches(SHOWN).count(), 2, "{seen:?}");
+    // A line of text ends at `\r`, which is escaped in a log line.
+    let (first, second) = SHOWN.split_once("\\r").expect("a return");
+    assert!(
+        seen.contains(&format!("plain {first}\r\n{second}")),
+        "{seen:?}"
+    );
+    assert_eq!(seen.matches(SHOWN).count(), 1, "{seen:?}");
+}
+
+/// Writes progress, which only goes back to the beginning of its line, and a line that does not end.
+const ENDLESS_AGENT: &str = r#"
+import http.server, os, sys
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+for percent in range(0, 60, 10):
+    sys.stderr.write("\r%d %% loaded" % percent)
+sys.stderr.flush()
+sys.stdout.write("x" * 600 * 1024)
+sys.stdout.flush()
+port = int(os.environ["PPIO_AGENT_PORT"])
+http.server.ThreadingHTTPServer((os.environ["PPIO_AGENT_HOST"], port), Agent).serve_forever()
+"#;
+
+#[test]
+fn lines_that_do_not_end_are_shown_in_pieces() {
+    let sandbox = Sandbox::new();
+    let folder = python_project(&sandbox, ENDLESS_AGENT);
+    let dev = Dev::start(&sandbox, &folder);
+    dev.address();
+    // The last one has no end yet.
+    dev.says("40 % loaded\n");
+    let piece = format!("{}\n", "x".repeat(256 * 1024));
+    dev.says(&format!("{piece}{piece}"));
+    dev.running.interrupt();
+    dev.running.wait().code(0);
 }
