@@ -75,7 +75,9 @@ async fn list(arguments: TracesListArguments, terminal: &Terminal) -> Result<(),
             "TRACE", "STARTED", "DURATION", "SPANS", "ERRORS", "TOKENS", "NAME", "RUN",
         ]);
         for row in rows {
-            let tokens = row.tokens.map(|tokens| tokens.input + tokens.output);
+            let tokens = row
+                .tokens
+                .map(|tokens| tokens.input.saturating_add(tokens.output));
             table.row([
                 row.trace_id,
                 milliseconds_only(&row.started_at),

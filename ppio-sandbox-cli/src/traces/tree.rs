@@ -11,6 +11,10 @@ const DIMMED: Style = Style::new().dimmed();
 const TITLE: Style = Style::new().bold();
 const FAILED: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default();
+/// The members of a log record that are printed in columns of their own.
+const OWN_MEMBERS: [&str; 4] = ["timestamp", "level", "message", "target"];
+/// The deepest level that is indented as such, as on the page.
+const MAX_INDENT: usize = 12;
 /// The width of a duration.
 const DURATION_WIDTH: usize = 9;
 
@@ -58,7 +62,7 @@ impl Trace {
 impl Span {
     fn write(&self, text: &mut Styled) {
         let duration = duration(self.duration_ms);
-        let indent = "  ".repeat(self.depth);
+        let indent = "  ".repeat(self.depth.min(MAX_INDENT));
         text.push_styled(DIMMED, &format!("{duration:>DURATION_WIDTH$}"));
         text.push(&format!("  {indent}{}", self.name));
         if self.category == "task"
@@ -106,12 +110,22 @@ pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
         let level = level.unwrap_or_default().to_uppercase();
         line.insert("level".to_owned(), Value::String(level));
         if let Some(Value::Object(fields)) = record.get("fields") {
-            line.extend(fields.clone());
+            let fields = fields.iter().map(|(name, value)| {
+                let is_free = !OWN_MEMBERS.contains(&name.as_str());
+                let name = if is_free {
+                    name.clone()
+                } else {
+                    format!("fields.{name}")
+                };
+                (name, value.clone())
+            });
+            line.extend(fields);
         }
-        if let Some(line) = log_line::formatted(&line) {
-            text.append(&line);
-            text.push("\n");
+        match log_line::formatted(&line) {
+            Some(line) => text.append(&line),
+            None => text.push(&record.to_string()),
         }
+        text.push("\n");
     }
 }
 

@@ -1,8 +1,8 @@
 //! The log lines in the output of an agent: one JSON object a line, with the ids of its run.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::log_record::LogRecord;
+use super::log_record::{LogRecord, take_text};
 use super::span::{MAX_ID, MAX_NAME, MAX_TEXT, Nanos};
 use crate::dev::clipped::clipped;
 use crate::dev::output_line::OutputLine;
@@ -27,8 +27,12 @@ pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
     let session_id = take(&["session_id", "sessionId"], MAX_ID);
     let trace_id = take(&["trace_id"], MAX_ID);
     let span_id = take(&["span_id"], MAX_ID);
-    let timestamp = take_text(&mut fields, &["timestamp"]);
-    let timestamp = timestamp.and_then(|text| humantime::parse_rfc3339_weak(&text).ok());
+    let timestamp = fields.get("timestamp").and_then(Value::as_str);
+    let timestamp = timestamp.and_then(|text| humantime::parse_rfc3339_weak(text).ok());
+    // Another form of a time stays a field.
+    if timestamp.is_some() {
+        fields.remove("timestamp");
+    }
     Some(LogRecord {
         timestamp: timestamp.map_or_else(Nanos::now, Nanos::of),
         level,
@@ -41,17 +45,6 @@ pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
         service: None,
         fields,
     })
-}
-
-/// Removes the first of these members that is a text.
-fn take_text(fields: &mut Map<String, Value>, names: &[&str]) -> Option<String> {
-    let name = names
-        .iter()
-        .find(|name| matches!(fields.get(**name), Some(Value::String(_))))?;
-    match fields.remove(*name) {
-        Some(Value::String(text)) => Some(text),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -80,6 +73,11 @@ mod tests {
         assert_eq!(record.run_id.as_deref(), Some("r"));
         assert_eq!(record.session_id.as_deref(), Some("s"));
         assert_eq!(&*record.target, "app");
+        assert_eq!(record.fields["timestamp"], "never");
+        let line = r#"{"timestamp":1764151200,"level":"INFO","message":"m","request_id":7}"#;
+        let record = parse(line).unwrap();
+        assert_eq!(record.fields["timestamp"], 1_764_151_200);
+        assert_eq!(record.fields["request_id"], 7);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A log record: a line of the agent's output, or one that was received.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::shared_text::SharedText;
 use super::span::{self, Attributes, Nanos};
@@ -47,5 +48,16 @@ impl LogRecord {
             + self.service.as_ref().map_or(0, |service| service.len())
             + ids.into_iter().flatten().map(String::len).sum::<usize>()
             + span::size(&self.fields)
+    }
+}
+
+/// Removes the first of these members that is a text.
+pub(super) fn take_text(fields: &mut Attributes, names: &[&str]) -> Option<String> {
+    let name = names
+        .iter()
+        .find(|name| matches!(fields.get(**name), Some(Value::String(_))))?;
+    match fields.remove(*name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
     }
 }

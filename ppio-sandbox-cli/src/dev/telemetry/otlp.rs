@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 
-use super::log_record::LogRecord;
+use super::log_record::{LogRecord, take_text};
 use super::shared_text::SharedText;
 use super::span::{Attributes, MAX_ID, MAX_NAME, MAX_TEXT, Nanos, Span, SpanEvent};
 use crate::dev::clipped::clipped;
@@ -73,11 +73,7 @@ fn span(span: OtlpSpan, service: &SharedText) -> Option<Span> {
 
 fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) -> LogRecord {
     let mut fields = attributes(record.attributes);
-    let mut take = |names: &[&str]| {
-        let value = names.iter().find_map(|name| fields.remove(*name))?;
-        let id = value.as_str()?.to_owned();
-        Some(clipped(id, MAX_ID))
-    };
+    let mut take = |names: &[&str]| Some(clipped(take_text(&mut fields, names)?, MAX_ID));
     let run_id = take(&["ppio.request.id", "request_id"]);
     let session_id = take(&["session.id", "session_id"]);
     let time = match record.time_unix_nano {

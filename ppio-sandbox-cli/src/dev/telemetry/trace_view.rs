@@ -101,8 +101,8 @@ impl Tokens {
                 let (input, output) = (span.tokens("input"), span.tokens("output"));
                 if input.is_some() || output.is_some() {
                     let tokens: &mut Self = found.get_or_insert_default();
-                    tokens.input += input.unwrap_or_default();
-                    tokens.output += output.unwrap_or_default();
+                    tokens.input = tokens.input.saturating_add(input.unwrap_or_default());
+                    tokens.output = tokens.output.saturating_add(output.unwrap_or_default());
                 }
             }
             found

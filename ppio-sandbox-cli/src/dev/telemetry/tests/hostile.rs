@@ -254,6 +254,22 @@ async fn every_text_of_a_log_record_counts() {
 }
 
 #[tokio::test]
+async fn numbers_of_tokens_have_a_largest_sum() {
+    let telemetry = DevTelemetry::new();
+    let tokens = [
+        ("gen_ai.operation.name", text("chat")),
+        ("gen_ai.usage.input_tokens", Any::IntValue(i64::MAX)),
+        ("gen_ai.usage.output_tokens", Any::IntValue(i64::MAX)),
+    ];
+    let spans = (1..=3).map(|id| with(span(1, id, 0, "chat", 0, 1), &tokens));
+    post(&telemetry, spans.collect()).await;
+    let (status, found) = get(&telemetry, "/_ppio/dev/traces").await;
+    assert_eq!(status, 200);
+    let tokens = &found["traces"][0]["tokens"];
+    assert_eq!(*tokens, json!({"input": u64::MAX, "output": u64::MAX}));
+}
+
+#[tokio::test]
 async fn a_span_that_is_too_large_leaves_no_trace() {
     let telemetry = DevTelemetry::with_limits(Limits {
         trace: 1000,
