@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,9 @@ use crate::error::{CliError, ExitKind};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The MiB of an answer. Those of `agent dev` are smaller: it keeps less.
+const MAX_ANSWER: usize = 128;
 
 /// The server of `agent dev` on a port of this machine.
 #[derive(Debug)]
@@ -94,8 +97,15 @@ impl DevServer {
             let response = ppio_sandbox_local::forward(stream, request, ()).await;
             let response = response.map_err(|error| error.to_string())?;
             let is_success = response.status().is_success();
-            let body = response.into_body().collect().await;
-            let body = body.map_err(|error| error.to_string())?.to_bytes();
+            let body = Limited::new(response.into_body(), MAX_ANSWER * 1024 * 1024);
+            let body = body.collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    format!("its answer has more than {MAX_ANSWER} MiB")
+                } else {
+                    error.to_string()
+                }
+            })?;
+            let body = body.to_bytes();
             Ok::<_, String>((is_success, body.to_vec()))
         };
         answered.await.map_err(|error| self.is_other_program(error))

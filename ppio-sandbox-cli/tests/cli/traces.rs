@@ -1,9 +1,12 @@
 //! `agent traces`, and where the agent of `agent dev` exports to.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::thread;
 
 use ppio_test_support::free_port;
+use serde_json::{Value, json};
 
 use crate::support::dev::{Dev, PYTHON_AGENT, ask, python_project};
 use crate::support::scaffold::edit;
@@ -98,7 +101,7 @@ fn without_agent_dev_the_error_says_how_to_start_it() {
     // Another program, which closes every connection.
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = other.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for stream in other.incoming() {
             drop(stream);
         }
@@ -106,4 +109,93 @@ fn without_agent_dev_the_error_says_how_to_start_it() {
     let command = sandbox.command(["agent", "traces", "list", "--port", &port.to_string()]);
     let message = format!("port {port} does not answer as `agent dev`");
     command.run().code(3).says(&message);
+}
+
+/// A program that answers every request with this, a number of times. Returns its port.
+fn answering(answer: Vec<u8>, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut request = BufReader::new(stream.try_clone().expect("a second handle"));
+            let mut line = String::new();
+            while request.read_line(&mut line).is_ok_and(|length| length > 2) {
+                line.clear();
+            }
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes());
+            for _ in 0..times {
+                // The command may have read enough.
+                if stream.write_all(&answer).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port.to_string()
+}
+
+#[test]
+fn an_answer_that_does_not_end_is_not_kept() {
+    let sandbox = Sandbox::new();
+    let port = answering(vec![b' '; 1024 * 1024], 256);
+    for arguments in [&["list"][..], &["get", "run-1"]] {
+        let command = sandbox.command(["agent", "traces"]).args(arguments);
+        command
+            .args(["--port", &port])
+            .run()
+            .code(3)
+            .says("its answer has more than 128 MiB");
+    }
+}
+
+/// What `agent dev` answers of an agent that exports and logs as it likes.
+#[test]
+fn hostile_traces_are_printed() {
+    let sandbox = Sandbox::new();
+    let traces = |arguments: &[&str], answer: &Value| {
+        let port = answering(answer.to_string().into_bytes(), 1);
+        let command = sandbox.command(["agent", "traces"]).args(arguments);
+        command.args(["--port", &port]).run().code(0).stdout
+    };
+    let row = json!({
+        "trace_id": "0af7", "name": "n", "started_at": "2026-11-26T10:00:00Z", "duration_ms": 1.0, "spans": 1,
+        "errors": 0, "runs": [], "tokens": {"input": u64::MAX, "output": 1},
+    });
+    let list = traces(&["list"], &json!({ "traces": [row], "total": 1 }));
+    assert!(list.contains(&u64::MAX.to_string()), "{list}");
+
+    let span = |depth: usize| {
+        json!({
+            "depth": depth, "name": "span", "category": "other", "duration_ms": 1.0, "is_error": false,
+            "outlives_answer": false, "attributes": {},
+        })
+    };
+    let trace = json!({
+        "trace_id": "0af7", "started_at": "2026-11-26T10:00:00Z", "duration_ms": 1.0, "dropped_spans": 0,
+        "spans": [span(0), span(1), span(12), span(13), span(40_000), span(usize::MAX)],
+    });
+    let time = "2026-11-26T10:00:00.5Z";
+    let fields = json!({"timestamp": 5, "level": 3, "message": "false", "target": "false", "n": 1});
+    let logs = json!([
+        {"timestamp": time, "level": "warn", "message": "true", "target": "my", "fields": fields},
+        {"timestamp": time, "level": "info", "message": "plain", "fields": {"timestamp": 1_764_151_200}},
+        {"level": "error", "message": "without a time"},
+    ]);
+    let run = json!({ "run_id": "r", "traces": [trace], "logs": logs });
+    let printed = traces(&["get", "r"], &run);
+    let indents: Vec<_> = printed
+        .lines()
+        .filter_map(|line| Some(line.split_once("1.00 ms")?.1.strip_suffix("span")?.len()))
+        .collect();
+    assert_eq!(indents, [2, 4, 26, 26, 26, 26], "{printed}");
+    for line in [
+        "10:00:00.5Z  WARN my: true fields.level=3 fields.message=\"false\" fields.target=\"false\" fields.timestamp=5 n=1\n",
+        "10:00:00.5Z  INFO plain fields.timestamp=1764151200\n",
+        "{\"level\":\"error\",\"message\":\"without a time\"}\n",
+    ] {
+        assert!(printed.contains(line), "no {line:?} in {printed}");
+    }
 }
