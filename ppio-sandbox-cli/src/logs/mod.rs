@@ -4,6 +4,7 @@ mod filter;
 mod log_record;
 mod position;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use ppio_agent_client::Error;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use self::filter::LogFilter;
 use self::log_record::LogRecord;
-use self::position::LogPosition;
+use self::position::{LogGap, LogPosition};
 use crate::arguments::{LineArguments, LogsArguments};
 use crate::error::{CliError, ExitKind};
 use crate::platform::deployed_agent::{self, DeployedAgent, newest_session};
@@ -58,6 +59,7 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
         platform: &platform,
         filter: arguments.lines.into(),
         terminal,
+        is_stuck: Cell::new(false),
     };
     let mut position = LogPosition::at(log.filter.start());
     if arguments.follow {
@@ -74,6 +76,8 @@ struct SessionLog<'a> {
     platform: &'a Platform,
     filter: LogFilter,
     terminal: &'a Terminal,
+    /// Whether it was reported that the platform returns the same lines again.
+    is_stuck: Cell<bool>,
 }
 
 impl SessionLog<'_> {
@@ -128,11 +132,21 @@ impl SessionLog<'_> {
                 .map_err(PrintError::Client)?;
             let is_full = entries.len() >= PAGE_LINES as usize;
             let new = position.advance(entries, is_full);
-            if new.is_incomplete {
-                self.terminal.warn(&format!(
+            match new.gap {
+                Some(LogGap::FullMillisecond) => self.terminal.warn(&format!(
                     "the platform does not return more than {PAGE_LINES} lines of one millisecond; \
                      further ones are missing"
-                ));
+                )),
+                Some(LogGap::NotAdvancing) => {
+                    if !self.is_stuck.replace(true) {
+                        self.terminal.warn(&format!(
+                            "the platform returns the same {PAGE_LINES} lines again; later ones may be \
+                             missing"
+                        ));
+                    }
+                    return Ok(());
+                }
+                None => {}
             }
             for record in new.entries.into_iter().map(LogRecord::from) {
                 if self.filter.is_past(&record) {

@@ -18,8 +18,16 @@ pub(super) struct LogPosition {
 #[derive(Debug)]
 pub(super) struct NewEntries {
     pub(super) entries: Vec<LogEntry>,
+    pub(super) gap: Option<LogGap>,
+}
+
+/// Why lines behind an answer may be missing, although it may have further ones.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LogGap {
     /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
-    pub(super) is_incomplete: bool,
+    FullMillisecond,
+    /// The platform does not start at the position: it returns the lines before it again.
+    NotAdvancing,
 }
 
 impl LogPosition {
@@ -36,34 +44,43 @@ impl LogPosition {
         self.milliseconds
     }
 
-    /// Moves behind an answer. `is_full`: there may be lines behind it.
+    /// Moves behind an answer, and never back. `is_full`: there may be lines behind it.
     pub(super) fn advance(&mut self, entries: Vec<LogEntry>, is_full: bool) -> NewEntries {
+        let start = self.milliseconds;
         let mut new = Vec::new();
+        let mut has_older = false;
         // A line that the answer has as often as it was read is not new.
         let mut read_before = self.read.clone();
         for entry in entries {
             let milliseconds = milliseconds(&entry.timestamp).or(self.milliseconds);
-            if milliseconds == self.milliseconds {
-                if let Some(index) = read_before.iter().position(|read| *read == entry) {
-                    read_before.remove(index);
-                    continue;
-                }
-            } else {
+            if milliseconds < start {
+                has_older = true;
+                continue;
+            }
+            if milliseconds == start
+                && let Some(index) = read_before.iter().position(|read| *read == entry)
+            {
+                read_before.remove(index);
+                continue;
+            }
+            if milliseconds > self.milliseconds {
                 self.milliseconds = milliseconds;
                 self.read.clear();
-                read_before.clear();
             }
-            self.read.push_back(entry.clone());
+            if milliseconds == self.milliseconds {
+                self.read.push_back(entry.clone());
+            }
             new.push(entry);
         }
-        let is_incomplete = new.is_empty() && is_full;
-        if is_incomplete {
-            *self = Self::at(self.milliseconds.map(|last| last + 1));
-        }
-        NewEntries {
-            entries: new,
-            is_incomplete,
-        }
+        let gap = match start {
+            _ if !new.is_empty() || !is_full => None,
+            Some(start) if !has_older => {
+                *self = Self::at(Some(start + 1));
+                Some(LogGap::FullMillisecond)
+            }
+            _ => Some(LogGap::NotAdvancing),
+        };
+        NewEntries { entries: new, gap }
     }
 }
 
@@ -91,7 +108,7 @@ mod tests {
     }
 
     fn messages(new: NewEntries) -> Vec<String> {
-        assert!(!new.is_incomplete);
+        assert_eq!(new.gap, None);
         new.entries.into_iter().map(|entry| entry.message).collect()
     }
 
@@ -132,9 +149,56 @@ mod tests {
         let full = vec![at("001", "a"), at("001", "b")];
         assert_eq!(messages(position.advance(full.clone(), true)), ["a", "b"]);
         let start = position.milliseconds();
-        assert!(position.advance(full, true).is_incomplete);
+        let gap = position.advance(full.clone(), true).gap;
+        assert_eq!(gap, Some(LogGap::FullMillisecond));
         assert_eq!(position.milliseconds(), start.map(|start| start + 1));
         let rest = vec![at("002", "c")];
         assert_eq!(messages(position.advance(rest, false)), ["c"]);
+        // It returns them again.
+        let gap = position.advance(full, true).gap;
+        assert_eq!(gap, Some(LogGap::NotAdvancing));
+        assert_eq!(position.milliseconds(), start.map(|start| start + 1));
+    }
+
+    #[test]
+    fn a_platform_that_ignores_the_start_does_not_move_the_position_back() {
+        for lines in [
+            vec![at("001", "a"), at("002", "b"), at("002", "c")],
+            // Not in the order of their times.
+            vec![
+                at("002", "a"),
+                at("001", "b"),
+                at("003", "c"),
+                at("002", "d"),
+            ],
+        ] {
+            let mut position = LogPosition::default();
+            let all: Vec<_> = lines.iter().map(|line| line.message.clone()).collect();
+            assert_eq!(messages(position.advance(lines.clone(), true)), all);
+            let end = position.milliseconds();
+            for _ in 0..3 {
+                let again = position.advance(lines.clone(), true);
+                assert_eq!(again.entries, [], "{lines:?}");
+                assert_eq!(again.gap, Some(LogGap::NotAdvancing));
+                assert_eq!(position.milliseconds(), end);
+            }
+            // Lines behind the others are read, and once.
+            let mut more = lines.clone();
+            more.push(at("004", "new"));
+            assert_eq!(messages(position.advance(more.clone(), true)), ["new"]);
+            let again = position.advance(more, true);
+            assert_eq!(again.entries, []);
+            assert_eq!(again.gap, Some(LogGap::NotAdvancing));
+        }
+        let mut without_time = at("001", "a");
+        without_time.timestamp.clear();
+        let mut position = LogPosition::default();
+        let lines = vec![without_time];
+        assert_eq!(messages(position.advance(lines.clone(), true)), ["a"]);
+        for _ in 0..3 {
+            let again = position.advance(lines.clone(), true);
+            assert_eq!(again.entries, []);
+            assert_eq!(again.gap, Some(LogGap::NotAdvancing));
+        }
     }
 }

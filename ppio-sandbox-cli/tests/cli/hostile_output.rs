@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::support::dev::{Dev, python_project};
-use crate::support::{Invocation, Sandbox};
+use crate::support::{Invocation, Sandbox, eventually};
 
 /// Sets the clipboard, conceals text, sets the title, overwrites a line, and has an 8-bit control
 /// sequence and a change of direction.
@@ -240,4 +240,59 @@ fn lines_that_do_not_end_are_shown_in_pieces() {
     dev.says(&format!("{piece}{piece}"));
     dev.running.interrupt();
     dev.running.wait().code(0);
+}
+
+/// A page of the log with a line in each of these milliseconds.
+fn page(milliseconds: std::ops::Range<u32>) -> Reply {
+    let lines = milliseconds.map(|number| {
+        let (second, millisecond) = (number / 1000, number % 1000);
+        let timestamp = format!("2026-01-01T00:00:{second:02}.{millisecond:03}Z");
+        json!({"timestamp": timestamp, "level": "info", "message": format!("line {number}"), "fields": {}})
+    });
+    Reply::json(200, &json!({ "logs": lines.collect::<Vec<_>>() }))
+}
+
+#[test]
+fn a_platform_that_returns_the_same_lines_again_is_not_printed_again() {
+    const ROUTE: &str = "GET /v2/sandboxes/{id}/logs";
+    let is_complete = |text: &str, lines: u32| {
+        let expected = (0..lines).map(|number| format!("line {number}"));
+        assert!(text.lines().eq(expected), "{text}");
+    };
+    let scripted = Scripted::start();
+    scripted.platform.add_sandbox("sbx1", "tmpl_1");
+    let logs = |options: &[&str]| {
+        let command = scripted.command(&["agent", "logs", "--session", "sbx1"]);
+        command.args(options)
+    };
+    for _ in 0..5 {
+        scripted.platform.script(ROUTE, page(0..1000));
+    }
+    scripted.platform.always(ROUTE, page(0..0));
+    let done = logs(&[]).run().code(0);
+    is_complete(&done.stdout, 1000);
+    done.says("the platform returns the same 1000 lines again");
+
+    let scripted = Scripted::start();
+    scripted.platform.add_sandbox("sbx1", "tmpl_1");
+    let logs = scripted.command(&["agent", "logs", "--session", "sbx1"]);
+    scripted.platform.always(ROUTE, page(0..1000));
+    let following = logs.arg("--follow").spawn();
+    let before = scripted.platform.count(ROUTE);
+    eventually("it reads the log several times", || {
+        scripted.platform.count(ROUTE) > before + 5
+    });
+    // The platform returns its newest lines.
+    scripted.platform.always(ROUTE, page(1..1001));
+    eventually("the new line is shown", || {
+        following.stdout().contains("line 1000")
+    });
+    following.interrupt();
+    let done = following.wait().code(130);
+    is_complete(&done.stdout, 1001);
+    assert_eq!(
+        done.stderr.matches("the same 1000 lines").count(),
+        1,
+        "{done:?}"
+    );
 }
