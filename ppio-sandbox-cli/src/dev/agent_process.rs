@@ -171,6 +171,10 @@ impl AgentProcess {
         });
     }
 
+    pub(super) fn id(&self) -> Pid {
+        self.group.id()
+    }
+
     /// The value of `PPIO_AGENT_PORT`.
     pub(super) fn port(&self) -> u16 {
         self.ports[0]
@@ -191,7 +195,7 @@ impl AgentProcess {
             port = first_to_answer(&ports) => port,
             never = report_slow_start(group, &ports, &console, on_other_ports) => match never {},
         };
-        let (route, drained) = AgentRoute::new(port);
+        let (route, drained) = AgentRoute::new(port, group);
         self.drained = Some(drained);
         Ok(route)
     }

@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ppio_agent_connection::FramingError;
+use rustix::process::Pid;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -55,6 +56,7 @@ pub(super) struct BuildError {
 #[derive(Debug, Clone)]
 pub(super) struct AgentRoute {
     port: u16,
+    process: Pid,
     _in_use: mpsc::Sender<Infallible>,
 }
 
@@ -63,10 +65,11 @@ pub(super) struct AgentRoute {
 pub(super) struct RouteDrained(mpsc::Receiver<Infallible>);
 
 impl AgentRoute {
-    pub(super) fn new(port: u16) -> (Self, RouteDrained) {
+    pub(super) fn new(port: u16, process: Pid) -> (Self, RouteDrained) {
         let (sender, receiver) = mpsc::channel(1);
         let route = Self {
             port,
+            process,
             _in_use: sender,
         };
         (route, RouteDrained(receiver))
@@ -224,7 +227,7 @@ async fn answer(
             ProxyPhase::Serving(route) => {
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, route.port));
                 let stream = match &disturbed {
-                    Some(disturbed) => disturbed.connect(address).await,
+                    Some(disturbed) => disturbed.connect(address, route.process).await,
                     None => TcpStream::connect(address).await,
                 };
                 if let Ok(stream) = stream {

@@ -14,7 +14,8 @@ use ppio_test_support::eventually_some;
 use ppio_test_support::scripted_platform::ScriptedPlatform;
 use serde_json::{Value, json};
 
-use crate::support::dev::{Dev, ask, open, python_project, send_request};
+use crate::support::dev::{Dev, ask, open, python_project, rust_project, send_request};
+use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually, is_alive, on_runtime, scaffold};
 
 /// An agent in Python that answers a call with a value, or with a stream if its body is `stream`. On SIGTERM
@@ -278,6 +279,53 @@ fn a_seed_is_chosen_and_without_the_option_nothing_is_disturbed() {
     let dev = sandbox.command(["agent", "dev", "--chaos", "often"]);
     let done = dev.in_folder(&folder).run().code(2);
     done.says("invalid value 'often' for '--chaos [<SEED>]'");
+}
+
+/// Nothing is done to an agent because of the calls of the one before it.
+#[test]
+fn only_the_agent_that_was_called_is_disturbed() {
+    const CALLS: usize = 120;
+    let sandbox = Sandbox::new();
+    let folder = rust_project(&sandbox, "disturbed");
+    let build_is_held = sandbox.path("held");
+    let script = format!(
+        "fn main() {{ while std::path::Path::new({build_is_held:?}).exists() {{ std::thread::sleep(std::time::Duration::from_millis(5)) }} }}"
+    );
+    fs::write(folder.join("build.rs"), script).expect("written");
+    let arguments = ["agent", "dev", "--port", "0", "--chaos", "3"];
+    let dev = Dev {
+        running: scaffold::command(&sandbox, &folder, &arguments).spawn(),
+    };
+    let address = dev.address();
+    fs::write(&build_is_held, "").expect("written");
+    edit(&folder.join("src/main.rs"), "debug profile", "second build");
+    dev.says("src/main.rs changed");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..CALLS / 8).for_each(|_| drop(call(&address, "{}"))));
+        }
+    });
+    fs::remove_file(&build_is_held).expect("removed");
+    dev.says("the new disturbed is serving");
+    let disturbing_calls = || {
+        let output = dev.output();
+        let lines = output.lines();
+        let lines = lines.filter(|line| line.contains(" the agent ") || line.contains("SIGTERM"));
+        let calls = lines.filter_map(|line| line.split_once(", call ")?.1.strip_suffix(')'));
+        let calls = calls.map(|call| call.parse::<usize>().expect("a number"));
+        calls.collect::<Vec<_>>()
+    };
+    eventually("the new agent is disturbed", || {
+        call(&address, "{}");
+        !disturbing_calls().is_empty()
+    });
+    assert!(
+        disturbing_calls().iter().all(|call| *call > CALLS),
+        "{}",
+        dev.output()
+    );
+    dev.running.interrupt();
+    dev.running.wait().code(0);
 }
 
 /// The seed pauses the agent at the third call.

@@ -7,12 +7,14 @@ mod decision;
 mod disturbed_body;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
+use rustix::process::Pid;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -40,7 +42,7 @@ pub(super) struct Chaos {
     seed: u32,
     decisions: Mutex<Decisions>,
     console: Arc<DevConsole>,
-    actions: mpsc::UnboundedSender<AgentDisturbance>,
+    actions: mpsc::Sender<AgentDisturbance>,
 }
 
 /// What happens to the agent.
@@ -56,6 +58,8 @@ pub(super) enum AgentAction {
 #[derive(Debug)]
 pub(super) struct AgentDisturbance {
     pub(super) action: AgentAction,
+    /// The process of the agent that was called, which alone is disturbed.
+    pub(super) process: Pid,
     id: CallId,
     chaos: Arc<Chaos>,
 }
@@ -82,8 +86,9 @@ impl Chaos {
     pub(super) fn new(
         seed: u32,
         console: &Arc<DevConsole>,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<AgentDisturbance>) {
-        let (actions, receiver) = mpsc::unbounded_channel();
+    ) -> (Arc<Self>, mpsc::Receiver<AgentDisturbance>) {
+        // During a build or a start, nothing is received.
+        let (actions, receiver) = mpsc::channel(1);
         let chaos = Self {
             seed,
             decisions: Mutex::new(Decisions::new(seed)),
@@ -125,8 +130,8 @@ impl Chaos {
 }
 
 impl DisturbedCall {
-    /// Opens the connection to the agent, and begins what happens while it answers.
-    pub(super) async fn connect(&self, address: std::net::SocketAddr) -> io::Result<TcpStream> {
+    /// Opens the connection to the agent, and begins what happens to its process while it answers.
+    pub(super) async fn connect(&self, address: SocketAddr, process: Pid) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         if matches!(self.disturbance, Disturbance::ReadSlowly) {
             socket.set_recv_buffer_size(SLOW_BUFFER)?;
@@ -135,14 +140,15 @@ impl DisturbedCall {
         if let Disturbance::Agent { action, after } = self.disturbance {
             let disturbance = AgentDisturbance {
                 action,
+                process,
                 id: self.id.clone(),
                 chaos: Arc::clone(&self.chaos),
             };
             tokio::spawn(async move {
                 sleep(after).await;
                 let actions = disturbance.chaos.actions.clone();
-                // Fails if the command is ending.
-                let _ = actions.send(disturbance);
+                // Fails if the command is ending, and if the agent is about to be disturbed already.
+                let _ = actions.try_send(disturbance);
             });
         }
         Ok(stream)

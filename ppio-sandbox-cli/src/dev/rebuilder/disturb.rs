@@ -10,12 +10,14 @@ use crate::dev::proxy::ProxyPhase;
 use crate::project::Project;
 
 impl Rebuilder {
-    /// Disturbs the agent, if there is one. Returns the changes that interrupted it.
+    /// Disturbs the agent, unless another one was called, which has been replaced since or has ended.
+    /// Returns the changes that interrupted it.
     pub(super) async fn disturb(
         &mut self,
         disturbance: &AgentDisturbance,
     ) -> io::Result<Option<ChangedFiles>> {
-        let Some(current) = self.current.take() else {
+        let is_called = |agent: &mut RunningAgent| agent.process.id() == disturbance.process;
+        let Some(current) = self.current.take_if(is_called) else {
             return Ok(None);
         };
         match disturbance.action {

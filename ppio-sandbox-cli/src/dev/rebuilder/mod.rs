@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ppio_agent_protocol::headers::AGENT_PORT;
 use tokio::process::Command;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -58,7 +58,7 @@ pub(super) struct Rebuilder {
     /// The variable of the author's by which the agent exports to elsewhere.
     exports_by: Option<&'static str>,
     /// What `--chaos` does to the agent.
-    disturbances: Option<UnboundedReceiver<AgentDisturbance>>,
+    disturbances: Option<Receiver<AgentDisturbance>>,
     /// When a paused agent goes on.
     paused_until: Option<Instant>,
     /// The agent that gets new requests.
@@ -124,10 +124,7 @@ impl Rebuilder {
     }
 
     /// Disturbs the agent as these say.
-    pub(super) fn disturbed_by(
-        mut self,
-        disturbances: Option<UnboundedReceiver<AgentDisturbance>>,
-    ) -> Self {
+    pub(super) fn disturbed_by(mut self, disturbances: Option<Receiver<AgentDisturbance>>) -> Self {
         self.disturbances = disturbances;
         self
     }
