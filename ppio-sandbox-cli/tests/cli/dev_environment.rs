@@ -49,6 +49,42 @@ fn the_agent_has_the_variables_of_the_file_and_restarts_with_new_ones() {
     dev.running.wait().code(0);
 }
 
+/// Runs are inspected unless `.env` or the environment of the command says otherwise.
+#[test]
+fn whether_runs_are_inspected_is_a_variable_of_the_file() {
+    let agent = PYTHON_AGENT.replace(
+        "\"GREETING\"",
+        "os.environ['PPIO_AGENT_INSPECT_RUNS'] + '.'",
+    );
+    for (file, environment, expected) in [
+        (None, None, "true."),
+        (Some("false"), None, "false."),
+        (None, Some("false"), "false."),
+        (Some("false"), Some("true"), "true."),
+    ] {
+        let sandbox = Sandbox::new();
+        let folder = python_project(&sandbox, &agent);
+        if let Some(value) = file {
+            let text = format!("PPIO_AGENT_INSPECT_RUNS={value}\n");
+            fs::write(folder.join(".env"), text).expect("written");
+        }
+        let mut command = sandbox.command(["agent", "dev", "--port", "0"]);
+        if let Some(value) = environment {
+            command = command.env("PPIO_AGENT_INSPECT_RUNS", value);
+        }
+        let dev = Dev {
+            running: command.in_folder(&folder).spawn(),
+        };
+        let answer = ask(&dev.address(), "GET /");
+        assert!(
+            answer.ends_with(&format!("\r\n\r\n{expected}")),
+            "{file:?} {environment:?}: {answer}"
+        );
+        dev.running.interrupt();
+        dev.running.wait().code(0);
+    }
+}
+
 #[test]
 fn a_program_restarts_although_it_is_not_compiled_again() {
     let sandbox = Sandbox::new();
