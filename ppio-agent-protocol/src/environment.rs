@@ -3,6 +3,7 @@
 //!
 //! Deployment files often unset a variable by setting it to an empty text.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 /// Returns the value of a variable as it is, for paths and programs; `None` if it is not set.
@@ -29,4 +30,48 @@ pub fn text(name: &str) -> Option<String> {
 pub fn is_blank(value: impl AsRef<OsStr>) -> bool {
     let value = value.as_ref().to_str();
     value.is_some_and(|value| value.trim().is_empty())
+}
+
+/// Returns a URL for an error text: without its user information and its query, which may be secret. Then
+/// only the scheme is left, because the URL may not be well formed.
+///
+/// ```
+/// use ppio_agent_protocol::environment::url_without_secrets;
+///
+/// assert_eq!(url_without_secrets("grpc://user:secret@host:4317"), "grpc://…");
+/// assert_eq!(url_without_secrets("localhost:4318"), "localhost:4318");
+/// ```
+pub fn url_without_secrets(url: &str) -> Cow<'_, str> {
+    if !url.contains(['@', '?', '#']) {
+        return Cow::Borrowed(url);
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    match scheme.filter(|scheme| scheme.bytes().all(is_part)) {
+        Some(scheme) => Cow::Owned(format!("{scheme}://…")),
+        None => Cow::Borrowed("…"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_secret_is_left_out_of_a_url() {
+        for (url, expected) in [
+            ("", ""),
+            ("not a url", "not a url"),
+            ("ftp://host:21/path", "ftp://host:21/path"),
+            ("grpc://user:secret@host", "grpc://…"),
+            ("http+unix://secret@host:port", "http+unix://…"),
+            ("https://host/?key=secret", "https://…"),
+            ("https://host/#secret", "https://…"),
+            ("user:secret@host", "…"),
+            ("user:secret@host://", "…"),
+            ("secret@", "…"),
+        ] {
+            assert_eq!(url_without_secrets(url), expected, "{url}");
+        }
+    }
 }

@@ -146,12 +146,7 @@ impl Setting {
 
 /// What is wrong with the URL of a proxy, with the remedy.
 fn problem(value: &str) -> Option<String> {
-    // The value may contain a password.
-    let quoted = if value.contains('@') {
-        "the value".to_owned()
-    } else {
-        format!("{value:?}")
-    };
+    let quoted = format!("{:?}", environment::url_without_secrets(value));
     let remedy = "write it like http://proxy.example.com:3128, or unset it";
     // The matcher accepts a host without a scheme.
     let probe = Uri::from_static("http://destination.invalid");

@@ -1,5 +1,7 @@
 //! Where the agent listens, and the platform that may decide it.
 
+use ppio_agent_protocol::environment::url_without_secrets;
+
 use super::RuntimeConfig;
 use super::settings::Settings;
 use super::settings::environment::{Environment, parse};
@@ -97,8 +99,9 @@ impl Environment<'_> {
             matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
         });
         if !is_url {
+            let shown = url_without_secrets(&url);
             self.faults.push(format!(
-                "AGENTCORE_RUNTIME_URL={url:?} is not a URL such as https://example.com/"
+                "AGENTCORE_RUNTIME_URL={shown:?} is not a URL such as https://example.com/"
             ));
         }
         Some(url)
@@ -264,12 +267,19 @@ mod tests {
                 Some("ftp://a.example"),
                 1,
             ),
+            (
+                "agentcore-a2a",
+                "user:secret@a.example",
+                Some("user:secret@a.example"),
+                1,
+            ),
             ("agentcore", "nonsense", None, 0),
         ] {
             let variables = [("PPIO_AGENT_PLATFORM", platform), (name, url)];
             let (values, faults) = values(&RuntimeConfig::new(), &variables);
             assert_eq!(values.runtime_url.as_deref(), expected, "{platform}");
             let faults = faults.iter().filter(|fault| fault.starts_with(name));
+            assert!(faults.clone().all(|fault| !fault.contains("secret")));
             assert_eq!(faults.count(), faults_of_url, "{url}");
         }
     }

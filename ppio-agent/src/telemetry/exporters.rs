@@ -74,7 +74,7 @@ impl Signal {
             Some(uri) if uri.host().is_some() => Ok(()),
             _ => Err(TelemetryError::variable(
                 name,
-                &endpoint,
+                &environment::url_without_secrets(&endpoint),
                 "set it to a URL with `http` or `https`, such as `http://127.0.0.1:4318`",
             )),
         }

@@ -6,6 +6,7 @@ mod vendor_hosts;
 
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
+use ppio_agent_protocol::environment::url_without_secrets;
 use ppio_agent_protocol::headers;
 use ppio_agent_protocol::host::{is_loopback, without_port};
 
@@ -49,7 +50,8 @@ impl PlatformEndpoints {
                 Some(_) => "domain".to_owned(),
                 None => variable("DOMAIN"),
             };
-            let message = format!("{domain:?} is not a host name with an optional port");
+            let shown = url_without_secrets(&domain);
+            let message = format!("{shown:?} is not a host name with an optional port");
             return Err(Error::validation(field, message));
         }
         let control_plane = match (&config.base_url, &settings.api_url) {
@@ -185,7 +187,8 @@ fn scheme_of(domain: &str) -> &'static str {
 
 /// Checks a URL that paths are appended to.
 fn base(field: &str, url: &str) -> Result<String, Error> {
-    let invalid = |message: &str| Error::validation(field, format!("{url:?} {message}"));
+    let shown = url_without_secrets(url);
+    let invalid = |message: &str| Error::validation(field, format!("{shown:?} {message}"));
     let uri: Uri = url
         .parse()
         .map_err(|_| invalid("is not a URL such as https://api.example.com"))?;
@@ -379,6 +382,27 @@ mod tests {
             let error = PlatformEndpoints::resolve(&config, &EnvironmentSettings::default())
                 .expect_err(field);
             assert!(error.to_string().contains(field), "{error}");
+        }
+        for url in [
+            "ftp://user:secret@x",
+            "user:secret@x",
+            "http://user:secret@a b",
+            "http://user:secret@x",
+            "http://x/?key=secret",
+        ] {
+            let config = |base_url, domain| ClientConfig {
+                base_url,
+                domain,
+                ..ClientConfig::default()
+            };
+            for config in [
+                config(Some(url.into()), None),
+                config(None, Some(url.into())),
+            ] {
+                let error = PlatformEndpoints::resolve(&config, &EnvironmentSettings::default());
+                let error = error.expect_err(url).to_string();
+                assert!(!error.contains("secret"), "{error}");
+            }
         }
         let text = |text: &str| Some(text.to_owned());
         for (variable, settings) in [

@@ -39,6 +39,16 @@ fn a_value_that_is_not_supported_is_an_error() {
             "not a url",
             "a URL with `http` or `https`",
         ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "grpc://user:secret@host:4317",
+            "is `grpc://…`: set it to a URL with `http` or `https`",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "user:secret@host:4318",
+            "a URL with `http` or `https`",
+        ),
     ] {
         let mut agent = agent()
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
@@ -49,6 +59,7 @@ fn a_value_that_is_not_supported_is_an_error() {
         let error = agent.stderr();
         assert!(error.contains(expected), "{name}: {error}");
         assert!(error.contains("OTEL_SDK_DISABLED=true"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
     let ratio = agent()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
